@@ -1,0 +1,165 @@
+"""Errors that end the run, and the stable codes of clips that fail (any process)."""
+
+from enum import StrEnum
+
+__all__ = [
+    "ConfigError",
+    "DeploymentError",
+    "FailureCode",
+    "LimitReached",
+    "MediaError",
+    "OutputError",
+    "RunError",
+    "Stage",
+    "StoreError",
+]
+
+
+class Stage(StrEnum):
+    """The stage that gave a clip up; part of the output format."""
+
+    PRODUCER = "producer"
+    WORKERS = "workers"
+    SENDER = "sender"
+
+
+class FailureCode(StrEnum):
+    """Why a clip has no caption; part of the output format, so a code is never reused.
+
+    `permanent` codes speak of the file's content: the same bytes fail again, so a later run
+    leaves them alone until the file changes.
+    """
+
+    SOURCE_MISSING = "source_missing"
+    SOURCE_UNREADABLE = "source_unreadable"
+    SOURCE_CHANGED = "source_changed"
+    NOT_VIDEO = "not_video"
+    EMPTY_FILE = "empty_file"
+    CUT_OFF = "cut_off"
+    NO_VIDEO_STREAM = "no_video_stream"
+    NO_FRAMES = "no_frames"
+    UNSUPPORTED_CODEC = "unsupported_codec"
+    UNDECODABLE = "undecodable"
+    LIMIT_EXCEEDED = "limit_exceeded"
+    PAYLOAD_TOO_LARGE = "payload_too_large"
+    OUT_OF_MEMORY = "out_of_memory"
+    PREPARE_TIMEOUT = "prepare_timeout"
+    WORKER_CRASHED = "worker_crashed"
+    UNEXPECTED = "unexpected"
+    CONNECT_FAILED = "connect_failed"
+    DISCONNECTED = "disconnected"
+    TIMEOUT = "timeout"
+    OVERLOADED = "overloaded"
+    SCALING_UP = "scaling_up"
+    SERVER_ERROR = "server_error"
+    STREAM_ERROR = "stream_error"
+    MALFORMED_ANSWER = "malformed_answer"
+    TRUNCATED_ANSWER = "truncated_answer"
+    EMPTY_CAPTION = "empty_caption"
+    UNFINISHED_ANSWER = "unfinished_answer"
+    REJECTED = "rejected"
+    PAYLOAD_REFUSED = "payload_refused"
+    MODEL_NOT_FOUND = "model_not_found"
+    UNAUTHORIZED = "unauthorized"
+
+    @property
+    def permanent(self) -> bool:
+        """Whether the same file content is bound to fail the same way again."""
+        return self in _PERMANENT
+
+    @property
+    def meaning(self) -> str:
+        """One sentence for people, as documented in the README."""
+        return _MEANINGS[self]
+
+
+_PERMANENT = frozenset(
+    {
+        FailureCode.NOT_VIDEO,
+        FailureCode.EMPTY_FILE,
+        FailureCode.CUT_OFF,
+        FailureCode.NO_VIDEO_STREAM,
+        FailureCode.NO_FRAMES,
+        FailureCode.UNSUPPORTED_CODEC,
+        FailureCode.UNDECODABLE,
+        FailureCode.LIMIT_EXCEEDED,
+        FailureCode.PAYLOAD_TOO_LARGE,
+    }
+)
+
+_MEANINGS = {
+    FailureCode.SOURCE_MISSING: "a list names this file, and it is not there",
+    FailureCode.SOURCE_UNREADABLE: "the file could not be read (permissions, I/O error)",
+    FailureCode.SOURCE_CHANGED: "the file changed or vanished while it was read",
+    FailureCode.NOT_VIDEO: "the bytes are no video container this program opens",
+    FailureCode.EMPTY_FILE: "the file has no bytes",
+    FailureCode.CUT_OFF: "the file ends before its index: an unfinished copy or download",
+    FailureCode.NO_VIDEO_STREAM: "the file holds no video stream (sound or data only)",
+    FailureCode.NO_FRAMES: "the video stream gave no frame in the clip's window",
+    FailureCode.UNSUPPORTED_CODEC: "there is no decoder for the video stream",
+    FailureCode.UNDECODABLE: "too little of the video stream could be decoded",
+    FailureCode.LIMIT_EXCEEDED: "the picture is larger than the limits allow",
+    FailureCode.PAYLOAD_TOO_LARGE: "the prepared media exceed max_payload_bytes",
+    FailureCode.OUT_OF_MEMORY: "preparing the clip needed more memory than a worker may have",
+    FailureCode.PREPARE_TIMEOUT: "preparing the clip took longer than clip_timeout_s",
+    FailureCode.WORKER_CRASHED: "the worker process died on this clip, twice",
+    FailureCode.UNEXPECTED: "preparing the clip raised an error that nobody foresaw: please report",
+    FailureCode.CONNECT_FAILED: "no connection to the deployment",
+    FailureCode.DISCONNECTED: "the connection broke before the answer was complete",
+    FailureCode.TIMEOUT: "no complete answer within timeout_s",
+    FailureCode.OVERLOADED: "the deployment was saturated at every attempt (429, 503)",
+    FailureCode.SCALING_UP: "the deployment did not come up in time",
+    FailureCode.SERVER_ERROR: "the deployment answered 5xx at every attempt",
+    FailureCode.STREAM_ERROR: "an error event inside a streamed answer",
+    FailureCode.MALFORMED_ANSWER: "the answer is no chat completion",
+    FailureCode.TRUNCATED_ANSWER: "the answer ended early",
+    FailureCode.EMPTY_CAPTION: "the caption is empty",
+    FailureCode.UNFINISHED_ANSWER: "the model stopped for a reason other than stop or length",
+    FailureCode.REJECTED: "the deployment refused the request (4xx)",
+    FailureCode.PAYLOAD_REFUSED: "the deployment refused the request's size (413)",
+    FailureCode.MODEL_NOT_FOUND: "the deployment does not know the model string (404)",
+    FailureCode.UNAUTHORIZED: "the deployment refused the key (401, 402, 403, 412)",
+}
+
+
+class RunError(Exception):
+    """Raised when the run cannot go on; the message is one line that says how to mend it."""
+
+    exit_code = 1
+
+
+class ConfigError(RunError):
+    """Raised when the job file, the arguments or the environment cannot be used."""
+
+    exit_code = 2
+
+
+class OutputError(RunError):
+    """Raised when the output cannot be written, or another run holds the folder."""
+
+    exit_code = 3
+
+
+class DeploymentError(RunError):
+    """Raised when no deployment is usable or the credentials are refused."""
+
+    exit_code = 4
+
+
+class LimitReached(RunError):  # noqa: N818 - a limit that was asked for is no error
+    """Raised when a limit that the user asked for stops the run."""
+
+    exit_code = 5
+
+
+class MediaError(Exception):
+    """Raised inside a worker when a clip cannot be prepared; its `args` cross the border."""
+
+    def __init__(self, code: FailureCode, detail: str) -> None:
+        super().__init__(code, detail)
+        self.code = code
+        self.detail = detail
+
+
+class StoreError(Exception):
+    """Raised inside a worker when the media store cannot be written; crosses the border."""

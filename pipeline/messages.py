@@ -1,0 +1,175 @@
+"""What travels between the stages: plain frozen values, standard library only (any process)."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.errors import FailureCode, Stage
+
+__all__ = [
+    "Attempt",
+    "Caption",
+    "Clip",
+    "Failure",
+    "Latency",
+    "MediaFacts",
+    "MediaSpec",
+    "Outcome",
+    "ReadyClip",
+    "Source",
+    "Usage",
+    "printable",
+]
+
+
+def printable(name: str) -> str:
+    r"""A file name as valid UTF-8 text: bytes that are none become `\xNN`."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file that was found, as it was when it was found.
+
+    `path` opens the file; `name` is relative to the folder it was found under. Both may hold
+    undecodable bytes as surrogates (`os.fsdecode`).
+    """
+
+    path: str
+    name: str
+    size_bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One window of one source: the unit of work, of payment and of output."""
+
+    clip_id: str
+    source: Source
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class MediaSpec:
+    """What a worker makes of a clip; every field is part of the prepared media's identity."""
+
+    fps: int = 1
+    height_px: int = 360
+    sampling: str = "exact"
+    video_preset: str = "fast"
+    crf: int = 23
+    audio_bitrate: int = 24_000
+    max_payload_bytes: int = 10_000_000
+    max_pixels: int = 8192 * 8192
+
+
+@dataclass(frozen=True, slots=True)
+class MediaFacts:
+    """What was made of a clip, and of what; times in seconds from the file's common zero.
+
+    `frame_times_s` holds the true source time of every frame sent, in order, repeats included.
+    """
+
+    frames: int
+    width: int
+    height: int
+    has_audio: bool
+    audio_s: float
+    sampling: str
+    video_bytes: int
+    audio_bytes: int
+    payload_bytes: int
+    video_sha256: str
+    audio_sha256: str | None
+    source_codec: str
+    source_width: int
+    source_height: int
+    source_s: float
+    padded_frames: int = 0
+    rotation_deg: int = 0
+    frame_times_s: tuple[float, ...] = ()
+    decode_errors: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyClip:
+    """A clip whose media lie on disk; no media bytes travel between the stages.
+
+    `ready_s` is the monotonic time at which the sender could have it; `prepare_s` is what the
+    worker needed, 0.0 or nearly so when the media came from the store.
+    """
+
+    clip: Clip
+    video: Path
+    audio: Path | None
+    facts: MediaFacts
+    prepare_s: float
+    ready_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts as the server reports them; `None` where it reports nothing."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+    cached_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One request that was sent: where, when (monotonic) and how it ended."""
+
+    deployment: str
+    started_s: float
+    ended_s: float
+    code: FailureCode | None = None
+    status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Durations in seconds; `None` where nothing is known rather than a guess.
+
+    `queue_s` runs from prepared media to the start of the attempt that answered, so it holds
+    earlier attempts and back-off; `request_s` is that last attempt alone.
+    """
+
+    prepare_s: float
+    queue_s: float
+    request_s: float
+    ttft_s: float | None
+    total_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """A captioned clip; `server` holds the deployment's own timings by their documented names."""
+
+    clip: Clip
+    text: str
+    finish_reason: str
+    model: str
+    deployment: str
+    usage: Usage
+    latency: Latency
+    facts: MediaFacts
+    attempts: tuple[Attempt, ...]
+    server: dict[str, float | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A clip without caption; `detail` is one line and holds no secret."""
+
+    clip: Clip
+    stage: Stage
+    code: FailureCode
+    detail: str
+    attempts: tuple[Attempt, ...] = ()
+
+
+Outcome = Caption | Failure

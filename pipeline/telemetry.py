@@ -1,0 +1,183 @@
+"""The clock, the structured log, the counters of a run and its progress line (main process)."""
+
+import logging
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol, TextIO
+
+import anyio
+import structlog
+from tqdm import tqdm
+
+__all__ = [
+    "Tally",
+    "configure_logging",
+    "get_log",
+    "monotonic_s",
+    "show_progress",
+    "utc_now",
+]
+
+_TERMINAL_EVERY_S = 0.2
+_PLAIN_EVERY_S = 30.0
+
+
+def monotonic_s() -> float:
+    """Seconds on a clock that never jumps; all durations are differences of these."""
+    return time.perf_counter()
+
+
+def utc_now() -> str:
+    """The wall clock as ISO 8601 in UTC, milliseconds, with a Z."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def configure_logging(*, as_json: bool = False, level: int = logging.INFO) -> None:
+    """Send the structured log to stderr: one key=value or JSON line an event."""
+    renderer = (
+        structlog.processors.JSONRenderer()
+        if as_json
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def get_log() -> structlog.typing.FilteringBoundLogger:
+    """The run's log; values are bound by name, never formatted into the event."""
+    log: structlog.typing.FilteringBoundLogger = structlog.get_logger("captionfleet")
+    return log
+
+
+@dataclass(slots=True)
+class Tally:
+    """The live counters of one run; every stage counts its own and reads nobody else's.
+
+    `planned_total` is the number of clips once the producer has seen everything, else None.
+    `waiting_for` is why nothing moves, for the progress line; empty while things move.
+    """
+
+    planned: int = 0
+    planned_total: int | None = None
+    already_captioned: int = 0
+    standing_failures: int = 0
+    passed_over: Counter[str] = field(default_factory=Counter)
+    preparing: int = 0
+    prepared: int = 0
+    in_flight: int = 0
+    max_in_flight: int = 0
+    captioned: int = 0
+    failed: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    retries: int = 0
+    workers_busy_s: float = 0.0
+    in_flight_s: float = 0.0
+    waiting_for: str = ""
+    started_s: float = field(default_factory=monotonic_s)
+
+    @property
+    def settled(self) -> int:
+        """Clips of this run that have their line."""
+        return self.captioned + self.failed
+
+    def elapsed_s(self) -> float:
+        """Seconds since the run began."""
+        return monotonic_s() - self.started_s
+
+    def line(self) -> str:
+        """The figures of the progress line, without bar and ETA."""
+        seconds = max(self.elapsed_s(), 1e-9)
+        parts = [
+            f"{self.failed} failed",
+            f"{self.preparing} preparing",
+            f"{self.in_flight} in flight",
+            f"{self.settled / seconds:.2f} clips/s",
+            f"{(self.prompt_tokens + self.completion_tokens) / seconds:,.0f} tokens/s",
+        ]
+        return ", ".join(parts + ([f"waiting: {self.waiting_for}"] if self.waiting_for else []))
+
+
+class _Display(Protocol):
+    def update(self, tally: Tally) -> None: ...
+    def close(self) -> None: ...
+
+
+class _Bar:
+    def __init__(self, stream: TextIO) -> None:
+        self._bar = tqdm(unit="clip", file=stream, dynamic_ncols=True, smoothing=0.05)
+
+    def update(self, tally: Tally) -> None:
+        self._bar.total = tally.planned_total
+        self._bar.n = tally.settled
+        self._bar.set_postfix_str(tally.line(), refresh=False)
+        self._bar.refresh()
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+class _Lines:
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def update(self, tally: Tally) -> None:
+        total = "?" if tally.planned_total is None else f"{tally.planned_total:,}"
+        print(
+            f"{utc_now()} {tally.settled:,}/{total} clips, {tally.line()}{_eta(tally)}",
+            file=self._stream,
+            flush=True,
+        )
+
+    def close(self) -> None:
+        pass
+
+
+def _eta(tally: Tally) -> str:
+    if tally.planned_total is None or not tally.settled:
+        return ""
+    left_s = tally.elapsed_s() / tally.settled * (tally.planned_total - tally.settled)
+    return f", about {left_s / 60:.0f} min left" if left_s >= 60 else f", {left_s:.0f} s left"  # noqa: PLR2004 - a minute
+
+
+@asynccontextmanager
+async def show_progress(tally: Tally, stream: TextIO | None) -> AsyncIterator[None]:
+    """Show the tally while the block runs: a bar on a terminal, a line every 30 s elsewhere.
+
+    Nothing is shown where `stream` is None.
+    """
+    if stream is None:
+        yield
+        return
+    is_terminal = stream.isatty()
+    display: _Display = _Bar(stream) if is_terminal else _Lines(stream)
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(
+                _refresh, display, tally, _TERMINAL_EVERY_S if is_terminal else _PLAIN_EVERY_S
+            )
+            yield
+            tasks.cancel_scope.cancel()
+    finally:
+        if is_terminal:
+            display.update(tally)
+        display.close()
+
+
+async def _refresh(display: _Display, tally: Tally, every_s: float) -> None:
+    while True:
+        await anyio.sleep(every_s)
+        display.update(tally)
