@@ -1,0 +1,1 @@
+"""Make each clip sendable: decode, sample, encode, in worker processes."""

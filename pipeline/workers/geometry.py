@@ -1,0 +1,54 @@
+"""How large the prepared picture is; pure (worker process)."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+__all__ = ["Turn", "output_size_px", "upright_turn"]
+
+_LEAST_PX = 16
+_MOST_PX = 4096
+_MATRIX_NUMBERS = 9
+
+
+def output_size_px(
+    width_px: int, height_px: int, sample_aspect: Fraction, turn_deg: int, out_height_px: int
+) -> tuple[int, int]:
+    """Width and height of the upright picture with square pixels, both even.
+
+    The width is the nearest even one, halves up, as FFmpeg's `scale=-2:H` has it; it is kept
+    between 16 and 4096 pixels whatever the source's shape.
+    """
+    shape = Fraction(width_px, height_px) * sample_aspect
+    if turn_deg % 180:
+        shape = 1 / shape
+    width = 2 * int(out_height_px * shape / 2 + Fraction(1, 2))
+    return min(max(width, _LEAST_PX), _MOST_PX), out_height_px
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What makes a picture upright: a clockwise turn, and FFmpeg filters that do it."""
+
+    turn_deg: int = 0
+    filters: tuple[str, ...] = ()
+
+
+def upright_turn(rotation_deg: int, matrix: tuple[int, ...]) -> Turn:
+    """How FFmpeg's command line rights a picture (configure_input_video_filter).
+
+    Args:
+        rotation_deg: the rotation that the display matrix means, counterclockwise.
+        matrix: the nine numbers of the display matrix, empty if there is none.
+    """
+    if len(matrix) != _MATRIX_NUMBERS:
+        return Turn()
+    turn_deg = round(-rotation_deg / 90) * 90 % 360
+    match turn_deg:
+        case 90:
+            return Turn(90, ("transpose=cclock_flip" if matrix[3] > 0 else "transpose=clock",))
+        case 270:
+            return Turn(270, ("transpose=clock_flip" if matrix[3] < 0 else "transpose=cclock",))
+        case 180:
+            flips = (matrix[0] < 0, "hflip"), (matrix[4] < 0, "vflip")
+            return Turn(180, tuple(name for is_needed, name in flips if is_needed))
+    return Turn(0, ("vflip",) if matrix[4] < 0 else ())

@@ -1,0 +1,49 @@
+"""The pictures of one clip, in the order in which they are sent (worker process)."""
+
+from av.video.frame import VideoFrame
+
+from pipeline.workers.encode import even_number
+from pipeline.workers.picture import PictureMaker
+
+__all__ = ["Reel"]
+
+
+class Reel:
+    """Collects prepared pictures; one that fills two slots is there twice.
+
+    `times_s` are true source times; `sampled` counts the pictures that the sampler gave, the
+    others only pad.
+    """
+
+    def __init__(self, maker: PictureMaker) -> None:
+        self._maker = maker
+        self.pictures: list[VideoFrame] = []
+        self.times_s: list[float] = []
+        self.sampled = 0
+
+    def add(self, frame: VideoFrame, time_s: float, slots: int) -> None:
+        """Take a sampled frame that `slots` slots show."""
+        self.add_padding(frame, time_s, slots)
+        self.sampled += slots
+
+    def add_padding(self, frame: VideoFrame, time_s: float, slots: int = 1) -> None:
+        """Take a frame that no slot shows, for want of a better one."""
+        picture = self._maker.make(frame)
+        self.pictures += [picture] * slots
+        self.times_s += [time_s] * slots
+
+    def hold_first(self, slots: int) -> None:
+        """Show the first picture from the zero on, where the video starts late."""
+        self.pictures[:0] = self.pictures[:1] * slots
+        self.times_s[:0] = self.times_s[:1] * slots
+
+    def pad(self) -> None:
+        """Repeat the last picture until servers take the number."""
+        missing = even_number(len(self.pictures)) - len(self.pictures)
+        self.pictures += self.pictures[-1:] * missing
+        self.times_s += self.times_s[-1:] * missing
+
+    @property
+    def rotation_deg(self) -> int:
+        """How far the pictures were turned, clockwise."""
+        return self._maker.rotation_deg
