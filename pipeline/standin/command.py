@@ -1,0 +1,126 @@
+"""The `captionfleet serve` command: options in, a running stand-in out; the server's process."""
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from pipeline.standin.faults import parse_fault
+from pipeline.standin.options import StandinOptions
+
+if TYPE_CHECKING:
+    from pipeline.standin.server import Standin
+
+__all__ = ["serve_command"]
+
+_BAD_ARGUMENTS = 2
+
+_Repeated = Annotated[tuple[str, ...], Parameter(negative="")]
+_Switch = Annotated[bool, Parameter(negative="")]
+
+
+def serve_command(  # noqa: PLR0913 -- each argument is one flag of the command
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    model: _Repeated = (),
+    profile: Literal["qwen3-omni", "molmo2"] = "qwen3-omni",
+    video_only: _Switch = False,
+    api_key_env: str | None = None,
+    strict: bool = True,
+    slots: int = 16,
+    max_queue: int = 64,
+    service_time_s: float = 0.0,
+    service_time_jitter: float = 0.0,
+    time_per_token_s: float = 0.0,
+    completion_tokens: int | None = None,
+    cold_start_s: float = 0.0,
+    fault: _Repeated = (),
+    seed: int = 0,
+    watch_media: bool = True,
+    max_payload_bytes: int = 10_000_000,
+    max_seconds: float = 60.0,
+) -> int:
+    """Serve a stand-in deployment until SIGINT or SIGTERM.
+
+    It speaks the chat-completions protocol of a dedicated deployment under /v1 and /inference/v1,
+    decodes the video and audio it is sent, refuses what the real service refuses, and answers with
+    a caption made from what it saw and heard. The first line on stdout is its base URL. GET /stats
+    tells what it was asked.
+
+    Args:
+        host: Address to listen on.
+        port: Port to listen on; 0 takes any free one.
+        model: A model string to serve, repeatable; without it any is.
+        profile: Whose token arithmetic and frame limits to use.
+        video_only: Refuse audio, as Molmo2 does.
+        api_key_env: Environment variable that holds the key to ask for; without it none is.
+        strict: Refuse unknown fields and other formats as Fireworks does; else be like vLLM.
+        slots: Requests served at a time.
+        max_queue: Requests that may wait for a slot; past them a 429.
+        service_time_s: Time to the first token, in a slot.
+        service_time_jitter: Fraction by which the service time varies.
+        time_per_token_s: Time for each further token.
+        completion_tokens: Length of every caption; without it, as what was seen needs.
+        cold_start_s: Answer 503 DEPLOYMENT_SCALING_UP that long from the first request on.
+        fault: What goes wrong, repeatable: KIND[+MODIFIER=VALUE][:RATE]. Kinds: a status (429,
+            500, 502-html), scaling-up, reset-before, reset-during, hang, truncate, garbage, empty,
+            stream-error, slow. Modifiers: retry-after, seconds, after, first.
+        seed: Draws the faults and the jitter.
+        watch_media: Decode the media; else only hash them.
+        max_payload_bytes: Base64 of video and audio together must stay under it.
+        max_seconds: Longest video and audio.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        options = StandinOptions(
+            host=host,
+            port=port,
+            models=model,
+            modalities=("video",) if video_only else ("video", "audio"),
+            api_key=_key(api_key_env),
+            strict=strict,
+            profile=profile,
+            slots=slots,
+            max_queue=max_queue,
+            service_time_s=service_time_s,
+            service_time_jitter=service_time_jitter,
+            time_per_token_s=time_per_token_s,
+            completion_tokens=completion_tokens,
+            cold_start_s=cold_start_s,
+            faults=tuple(map(parse_fault, fault)),
+            seed=seed,
+            watch_media=watch_media,
+            max_payload_bytes=max_payload_bytes,
+            max_seconds=max_seconds,
+        )
+        _run(options)
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return _BAD_ARGUMENTS
+    return 0
+
+
+def _key(name: str | None) -> str | None:
+    if name is None:
+        return None
+    if not os.environ.get(name):
+        raise ValueError(f"the environment variable {name} holds no key")
+    return os.environ[name]
+
+
+def _run(options: StandinOptions) -> None:
+    # Imported here so that --help and a wrong flag do not wait for aiohttp, PyAV and numpy.
+    import anyio  # noqa: PLC0415
+
+    from pipeline.standin.server import serve  # noqa: PLC0415
+
+    anyio.run(serve, options, _announce)
+
+
+def _announce(standin: "Standin") -> None:
+    sys.stdout.write(f"{standin.base_url}\n")
+    sys.stdout.flush()
