@@ -1,0 +1,287 @@
+"""One request to one deployment (main process; the only module that imports aiohttp).
+
+Nothing of aiohttp leaves this module, exceptions least of all: theirs hold the request's
+headers, and with them the key. A request ends as a `Reply`, which is a value.
+"""
+
+import os
+import re
+import urllib.request
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+import aiohttp
+import anyio
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_exceptions import HttpProcessingError
+from pydantic import SecretStr
+
+from pipeline.config import DeploymentConfig, RequestConfig
+from pipeline.errors import ConfigError, FailureCode
+from pipeline.messages import ReadyClip
+from pipeline.sender.answers import Answer, AnswerReader, error_of
+from pipeline.sender.protocol import body_template
+from pipeline.sender.upload import MediaChangedError, Upload
+from pipeline.sender.verdict import Verdict, classify, judge
+from pipeline.telemetry import monotonic_s
+
+__all__ = ["DeploymentClient", "Reply", "open_session"]
+
+MAX_ANSWER_BYTES = 16 * 2**20
+_MAX_ERROR_BYTES = 64 * 2**10
+_UPLOAD_STALL_S = 60.0
+_ERROR_BODY_S = 5.0
+_STREAM_END_S = 2.0
+_KEEP_ALIVE_S = 4.0  # below the 5 s after which uvicorn closes, so no request meets a closed door
+
+# Subclasses before their bases: the first that matches counts.
+_CODES: tuple[tuple[type[Exception], FailureCode, str], ...] = (
+    (aiohttp.ConnectionTimeoutError, FailureCode.CONNECT_FAILED, "no connection in time"),
+    (aiohttp.ServerTimeoutError, FailureCode.TIMEOUT, "the server fell silent"),
+    (aiohttp.ClientConnectorDNSError, FailureCode.CONNECT_FAILED, "host name not found"),
+    (
+        aiohttp.ClientConnectorCertificateError,
+        FailureCode.CONNECT_FAILED,
+        "TLS certificate not trusted",
+    ),
+    (aiohttp.ClientSSLError, FailureCode.CONNECT_FAILED, "TLS handshake failed"),
+    (aiohttp.ClientProxyConnectionError, FailureCode.CONNECT_FAILED, "no connection to the proxy"),
+    (aiohttp.ClientConnectorError, FailureCode.CONNECT_FAILED, "no connection"),
+    (aiohttp.ServerFingerprintMismatch, FailureCode.CONNECT_FAILED, "TLS fingerprint differs"),
+    (aiohttp.ClientHttpProxyError, FailureCode.CONNECT_FAILED, "the proxy refused"),
+    (aiohttp.ClientResponseError, FailureCode.MALFORMED_ANSWER, "the answer is not HTTP"),
+    (aiohttp.ClientPayloadError, FailureCode.DISCONNECTED, "the answer broke off"),
+    (aiohttp.UploadAbortedError, FailureCode.DISCONNECTED, "the upload broke off"),
+    (aiohttp.WSMessageTypeError, FailureCode.MALFORMED_ANSWER, "the answer is not HTTP"),
+    (aiohttp.InvalidURL, FailureCode.CONNECT_FAILED, "base_url cannot be used"),
+    (aiohttp.RedirectClientError, FailureCode.CONNECT_FAILED, "an impossible redirect"),
+    (aiohttp.NonHttpUrlClientError, FailureCode.CONNECT_FAILED, "base_url is not HTTP"),
+    (aiohttp.ClientConnectionError, FailureCode.DISCONNECTED, "the connection broke"),
+    (HttpProcessingError, FailureCode.MALFORMED_ANSWER, "the answer is not HTTP"),
+    (TimeoutError, FailureCode.TIMEOUT, "no complete answer in time"),
+    (aiohttp.ClientError, FailureCode.DISCONNECTED, "the request failed"),
+    (OSError, FailureCode.DISCONNECTED, "the connection broke"),
+)
+_BORDER = (aiohttp.ClientError, HttpProcessingError, OSError)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """How one request ended, with the monotonic times at which it began and ended."""
+
+    started_s: float
+    ended_s: float
+    status: int | None
+    outcome: Answer | Verdict
+
+
+@asynccontextmanager
+async def open_session(max_connections: int) -> AsyncIterator[aiohttp.ClientSession]:
+    """The one connection pool of a run; it keeps no cookies and knows no key."""
+    connector = aiohttp.TCPConnector(
+        limit=max_connections, limit_per_host=0, keepalive_timeout=_KEEP_ALIVE_S
+    )
+    async with aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"User-Agent": "captionfleet"},
+        timeout=aiohttp.ClientTimeout(total=None),
+        # trust_env would also read ~/.netrc, whose entry then collides with our key.
+        trust_env=False,
+    ) as session:
+        yield session
+
+
+class DeploymentClient:
+    """Sends clips to one deployment, with its key and no other.
+
+    Raises:
+        ConfigError: the key is missing or cannot stand in a header, or extra_body is wrong.
+    """
+
+    def __init__(
+        self, session: aiohttp.ClientSession, config: DeploymentConfig, request: RequestConfig
+    ) -> None:
+        self._session = session
+        self._request = request
+        self._base_url = config.base_url.rstrip("/")
+        self._hears = "audio" in config.modalities
+        self._key = _usable_key(config)
+        self._proxy = _proxy_for(self._base_url)
+        self._timeout = aiohttp.ClientTimeout(total=None, connect=request.connect_timeout_s)
+        self._templates = {
+            has_audio: body_template(request, config, with_audio=has_audio)
+            for has_audio in (False, True)
+        }
+
+    async def ask(self, ready: ReadyClip, request_id: str) -> Reply:
+        """Ask for the caption of one clip, once."""
+        template = self._templates[self._hears and ready.audio is not None]
+        body = _Body(Upload(template, ready))
+        exchange = _Exchange(self._key)
+        started_s = monotonic_s()
+        try:
+            with anyio.fail_after(self._request.timeout_s):
+                async with self._session.post(
+                    f"{self._base_url}/chat/completions",
+                    data=body,
+                    headers=self._headers(request_id),
+                    allow_redirects=False,
+                    proxy=self._proxy,
+                    timeout=self._timeout,
+                ) as response:
+                    outcome = await exchange.receive(response, started_s)
+        except _BORDER as error:
+            outcome = body.problem or _verdict_on(error)
+        return Reply(started_s, monotonic_s(), exchange.status, outcome)
+
+    async def check(self, timeout_s: float) -> Verdict | None:
+        """Why the deployment cannot be used, as far as listing its models tells; else None."""
+        try:
+            with anyio.fail_after(timeout_s):
+                async with self._session.get(
+                    f"{self._base_url}/models",
+                    headers=self._headers("check"),
+                    allow_redirects=False,
+                    proxy=self._proxy,
+                    timeout=self._timeout,
+                ) as response:
+                    status = response.status
+        except _BORDER as error:
+            return _verdict_on(error)
+        # Only these say something about requests: many servers have no list of models.
+        return classify(status, None, {}) if status in {401, 403} else None
+
+    def _headers(self, request_id: str) -> dict[str, str]:
+        safe_id = re.sub(r"[^A-Za-z0-9._-]", "-", request_id)[:100]
+        headers = {"Accept": "application/json, text/event-stream", "x-request-id": safe_id}
+        if self._key is not None:
+            headers["Authorization"] = f"Bearer {self._key.get_secret_value()}"
+        return headers
+
+
+class _Exchange:
+    """Reads one answer, and remembers its status whatever happens then."""
+
+    def __init__(self, key: SecretStr | None) -> None:
+        self._key = key
+        self.status: int | None = None
+
+    async def receive(self, response: aiohttp.ClientResponse, started_s: float) -> Answer | Verdict:
+        self.status = response.status
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        if response.status != 200:  # noqa: PLR2004 - an HTTP status
+            return await self._refusal(response, headers)
+        reader = AnswerReader(streamed=response.content_type == "text/event-stream")
+        ttft_s = await _read_caption(response, reader, started_s)
+        if isinstance(ttft_s, Verdict):
+            return ttft_s
+        if reader.is_complete:
+            await _read_end(response, reader)
+        outcome = reader.close(headers)
+        if isinstance(outcome, Answer) and ttft_s is not None:
+            return replace(outcome, ttft_s=ttft_s)
+        return outcome
+
+    async def _refusal(self, response: aiohttp.ClientResponse, headers: dict[str, str]) -> Verdict:
+        """Status and headers decide; the body is read for its code, if it comes at all."""
+        body = bytearray()
+        try:
+            with anyio.move_on_after(_ERROR_BODY_S):
+                async for portion in response.content.iter_any():
+                    body += portion
+                    if len(body) > _MAX_ERROR_BYTES:
+                        break
+        except _BORDER:
+            pass
+        code, message = error_of(bytes(body))
+        return classify(response.status, self._scrubbed(code), headers, self._scrubbed(message))
+
+    def _scrubbed(self, text: str | None) -> str:
+        """A server may quote the key that it refuses."""
+        text = text or ""
+        return text.replace(self._key.get_secret_value(), "[key]") if self._key else text
+
+
+async def _read_caption(
+    response: aiohttp.ClientResponse, reader: AnswerReader, started_s: float
+) -> float | Verdict | None:
+    """Feed the reader until the caption is complete; the time of a stream's first token."""
+    ttft_s, size_bytes = None, 0
+    async for portion in response.content.iter_any():
+        size_bytes += len(portion)
+        if size_bytes > MAX_ANSWER_BYTES:
+            return judge(FailureCode.MALFORMED_ANSWER, "the answer is larger than 16 MiB")
+        reader.feed(portion)
+        if ttft_s is None and reader.has_text:
+            ttft_s = monotonic_s() - started_s
+        if reader.is_complete:
+            break
+    return ttft_s
+
+
+async def _read_end(response: aiohttp.ClientResponse, reader: AnswerReader) -> None:
+    """Usage and the end mark may follow a complete caption; a broken end does not undo it."""
+    left_bytes = MAX_ANSWER_BYTES
+    try:
+        with anyio.move_on_after(_STREAM_END_S):
+            async for portion in response.content.iter_any():
+                reader.feed(portion)
+                left_bytes -= len(portion)
+                if left_bytes < 0:
+                    return
+    except _BORDER:
+        pass
+
+
+class _Body(aiohttp.Payload):
+    """An upload as aiohttp wants it; a server that stops reading is given up after a while."""
+
+    def __init__(self, upload: Upload) -> None:
+        super().__init__(upload, content_type="application/json")
+        self._upload = upload
+        self._size = upload.size_bytes
+        self.problem: Verdict | None = None
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:  # noqa: ARG002 - theirs
+        """Refused: the body is never in memory."""
+        raise TypeError("a streamed body has no text")
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Write the body, or enough of it to know that it must not be sent."""
+        try:
+            async with aclosing(self._upload.pieces()) as pieces:
+                async for piece in pieces:
+                    with anyio.fail_after(_UPLOAD_STALL_S):
+                        await writer.write(piece)
+        except MediaChangedError as error:
+            self.problem = judge(FailureCode.SOURCE_CHANGED, str(error))
+            raise
+
+
+def _verdict_on(error: Exception) -> Verdict:
+    """What an exception of the HTTP library, or of the sockets below it, means."""
+    code, words = next((code, words) for kind, code, words in _CODES if isinstance(error, kind))
+    number = error.errno if isinstance(error, OSError) else None
+    return judge(code, f"{words}: {os.strerror(number)}" if number else words)
+
+
+def _usable_key(config: DeploymentConfig) -> SecretStr | None:
+    key = config.api_key()
+    if key is not None and not re.fullmatch(r"[!-~]+", key.get_secret_value()):
+        raise ConfigError(
+            f"environment variable {config.api_key_env} holds characters that no key has "
+            f"(deployment {config.name})"
+        )
+    return key
+
+
+def _proxy_for(base_url: str) -> str | None:
+    """The proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name for this deployment."""
+    url = urlsplit(base_url)
+    proxy = urllib.request.getproxies().get(url.scheme)
+    if not proxy or urllib.request.proxy_bypass(url.hostname or ""):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"

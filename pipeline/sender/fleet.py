@@ -1,0 +1,129 @@
+"""The deployments of one run: opened, checked and reported on as one (main process)."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+
+from pipeline.config import DeploymentConfig, JobConfig
+from pipeline.errors import ConfigError, DeploymentError, FailureCode
+from pipeline.sender.client import DeploymentClient, open_session
+from pipeline.sender.limits import AdaptiveWindow, FixedWindow
+from pipeline.sender.protocol import model_forms
+from pipeline.sender.replicas import Replica, Router
+from pipeline.sender.verdict import Verdict
+from pipeline.telemetry import Tally, get_log, monotonic_s
+
+__all__ = ["Fleet", "open_fleet"]
+
+_CHECK_S = 10.0
+
+
+class Fleet:
+    """The clients of all deployments, and the router that chooses among them."""
+
+    def __init__(
+        self,
+        deployments: tuple[DeploymentConfig, ...],
+        clients: Mapping[str, DeploymentClient],
+        tally: Tally,
+    ) -> None:
+        self.deployments = {deployment.name: deployment for deployment in deployments}
+        self.clients = clients
+        self._tally = tally
+        now_s = monotonic_s()
+        self.router = Router([Replica(d.name, _window(d, now_s)) for d in deployments])
+
+    async def check(self) -> None:
+        """Contact every deployment once; those out of reach begin ejected.
+
+        Raises:
+            DeploymentError: none can be used.
+        """
+        problems: dict[str, Verdict] = {}
+
+        async def contact(name: str, client: DeploymentClient) -> None:
+            if (problem := await client.check(_CHECK_S)) is not None:
+                problems[name] = problem
+
+        self._tally.waiting_for = "the deployments to answer"
+        async with anyio.create_task_group() as tasks:
+            for name, client in self.clients.items():
+                tasks.start_soon(contact, name, client)
+        self._tally.waiting_for = ""
+        if len(problems) == len(self.clients):
+            raise self.unusable(problems)
+        for name, problem in problems.items():
+            get_log().warning("deployment_doubtful", deployment=name, reason=problem.detail)
+            # A key may be good for captions and not for the list: the first request will tell.
+            if problem.code is not FailureCode.UNAUTHORIZED:
+                self.router.take_down(name, problem, now_s=monotonic_s())
+
+    def unusable(self, problems: Mapping[str, Verdict] | None = None) -> DeploymentError:
+        """The error that ends the run, naming each deployment and what is wrong with it."""
+        reasons = problems or {
+            name: replica.reason
+            for name, replica in self.router.replicas.items()
+            if replica.reason is not None
+        }
+        told = "; ".join(f"{name}: {self._advice(name, why)}" for name, why in reasons.items())
+        return DeploymentError(f"no deployment can be used: {told}")
+
+    def _advice(self, name: str, verdict: Verdict) -> str:
+        deployment = self.deployments[name]
+        match verdict.code:
+            case FailureCode.UNAUTHORIZED:
+                source = deployment.api_key_env or "no key"
+                return f"refuses the key or the account ({verdict.detail}; key from {source})"
+            case FailureCode.MODEL_NOT_FOUND if deployment.speaks_fireworks:
+                forms = ", ".join(model_forms(deployment.model))
+                return f"does not know the model ({verdict.detail}); the forms to try: {forms}"
+            case FailureCode.MODEL_NOT_FOUND:
+                return (
+                    f"does not know the model {deployment.model} under {deployment.base_url} "
+                    f"({verdict.detail})"
+                )
+            case FailureCode.REJECTED:
+                return f"answers with a redirect ({verdict.detail}): base_url must be the end of it"
+            case _:
+                return f"{verdict.detail} ({deployment.base_url})"
+
+    def report(self) -> list[dict[str, Any]]:
+        """What each deployment did, for run.json."""
+        return [
+            {
+                "name": replica.name,
+                "model": self.deployments[replica.name].model,
+                "requests": replica.requests,
+                "captions": replica.captions,
+                "errors": {code.value: number for code, number in replica.errors.items()},
+                "ejections": replica.ejections,
+                "window": [list(change) for change in replica.window.history],
+            }
+            for replica in self.router.replicas.values()
+        ]
+
+
+def _window(deployment: DeploymentConfig, now_s: float) -> AdaptiveWindow | FixedWindow:
+    if deployment.adaptive:
+        return AdaptiveWindow(deployment.max_in_flight, now_s=now_s)
+    return FixedWindow(deployment.max_in_flight)
+
+
+@asynccontextmanager
+async def open_fleet(job: JobConfig, tally: Tally) -> AsyncIterator[Fleet]:
+    """Read the keys and open one connection pool for all deployments.
+
+    Raises:
+        ConfigError: there is no deployment, or a key or an extra_body cannot be used.
+    """
+    if not job.deployments:
+        raise ConfigError("no deployment: give --base-url and --model, or [[deployments]]")
+    places = sum(deployment.max_in_flight for deployment in job.deployments)
+    async with open_session(places + len(job.deployments)) as session:
+        clients = {
+            deployment.name: DeploymentClient(session, deployment, job.request)
+            for deployment in job.deployments
+        }
+        yield Fleet(job.deployments, clients, tally)

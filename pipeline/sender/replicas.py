@@ -1,0 +1,244 @@
+"""Which deployment gets the next request, and which gets none for a while (main; pure).
+
+A deployment is up; or down until a time at which one request probes it (ejected after
+failures, saturated, scaling up); or out for the rest of the run. The clock is an argument.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from pipeline.errors import FailureCode
+from pipeline.sender.limits import AdaptiveWindow, FixedWindow
+from pipeline.sender.verdict import Verdict
+
+__all__ = ["Change", "Lease", "Replica", "Router"]
+
+_FAILURES_TO_EJECT = 5
+_REFUSALS_TO_GIVE_UP = 3
+
+
+class Change(StrEnum):
+    """What became of a deployment, for the log."""
+
+    EJECTED = "ejected"
+    SATURATED = "saturated"
+    SCALING_UP = "scaling up"
+    READMITTED = "readmitted"
+    OUT = "out"
+
+
+# First wait, growth and longest wait, in seconds. Scaling up: the vendor's own sample code.
+_WAITS = {
+    Change.EJECTED: (1.0, 2.0, 60.0),
+    Change.SATURATED: (1.0, 2.0, 60.0),
+    Change.SCALING_UP: (5.0, 1.5, 60.0),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lease:
+    """The right to one request to one deployment; given back exactly once."""
+
+    deployment: str
+    started_s: float
+    is_probe: bool
+
+
+@dataclass(slots=True, eq=False)
+class Replica:
+    """One deployment: its window, how it stands, and what it did so far."""
+
+    name: str
+    window: AdaptiveWindow | FixedWindow
+    in_flight: int = 0
+    requests: int = 0
+    captions: int = 0
+    ejections: int = 0
+    errors: Counter[FailureCode] = field(default_factory=Counter)
+    down: Change | None = None
+    due_s: float = 0.0
+    reason: Verdict | None = None
+    _wait_s: float = 0.0
+    _is_probed: bool = False
+    _failures: int = 0
+    _refusals: int = 0
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it takes requests as its window allows."""
+        return self.down is None
+
+    @property
+    def is_out(self) -> bool:
+        """Whether it gets no more requests in this run."""
+        return self.down is Change.OUT
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it is up and below its window."""
+        return self.is_up and self.in_flight < self.window.size
+
+    @property
+    def is_probeable(self) -> bool:
+        """Whether it waits for the one request that may bring it back."""
+        return not self.is_up and not self.is_out and not self._is_probed
+
+    def begin(self, now_s: float) -> Lease:
+        """Count one request more in flight."""
+        self.in_flight += 1
+        self.requests += 1
+        self._is_probed = self._is_probed or not self.is_up
+        return Lease(self.name, now_s, is_probe=not self.is_up)
+
+    def end(self, lease: Lease) -> None:
+        """Count one request less in flight."""
+        self.in_flight -= 1
+        if lease.is_probe:
+            self._is_probed = False
+
+    def answered(self) -> Change | None:
+        """It answered, so it is there: whatever it was down for is over."""
+        self._failures = self._refusals = 0
+        if self.is_up or self.is_out:
+            return None
+        self.down, self.reason, self._wait_s = None, None, 0.0
+        return Change.READMITTED
+
+    def failed(
+        self, lease: Lease, verdict: Verdict, *, now_s: float, jitter: float
+    ) -> Change | None:
+        """It did not answer; the streak decides what becomes of it."""
+        if self.is_out:
+            return None
+        if verdict.fatal:
+            self._refusals += 1
+            # A single refusal after captions is a hiccup of a gateway, not a wrong key.
+            if self.captions == 0 or self._refusals >= _REFUSALS_TO_GIVE_UP:
+                return self.put_out(verdict)
+            return None
+        self._failures += 1
+        kind = _kind_of(verdict)
+        is_over = self._failures >= _FAILURES_TO_EJECT or kind is Change.SCALING_UP
+        if is_over if self.is_up else lease.is_probe:
+            return self.take_down(kind, verdict, now_s=now_s, jitter=jitter)
+        return None
+
+    def take_down(self, kind: Change, verdict: Verdict, *, now_s: float, jitter: float) -> Change:
+        """No request until a wait is over, which grows from one failed probe to the next."""
+        first_s, growth, longest_s = _WAITS[kind]
+        self._wait_s = min(self._wait_s * growth, longest_s) if self.down is kind else first_s
+        self.due_s = now_s + max(self._wait_s * (0.8 + 0.4 * jitter), verdict.retry_after_s)
+        self.ejections += kind is Change.EJECTED and self.down is not kind
+        self.down, self.reason = kind, verdict
+        return kind
+
+    def put_out(self, verdict: Verdict) -> Change:
+        """No more requests in this run."""
+        self.down, self.reason = Change.OUT, verdict
+        return Change.OUT
+
+
+def _kind_of(verdict: Verdict) -> Change:
+    if verdict.code is FailureCode.SCALING_UP:
+        return Change.SCALING_UP
+    return Change.EJECTED if verdict.blames else Change.SATURATED
+
+
+class Router:
+    """Chooses among deployments; every method takes the time and none waits."""
+
+    def __init__(self, replicas: Sequence[Replica]) -> None:
+        self.replicas = {replica.name: replica for replica in replicas}
+        self.down_since_s: float | None = None
+
+    def lease(self, now_s: float, *, avoid: str | None = None) -> Lease | None:
+        """The right to one request now, or None while no deployment may take one.
+
+        A probe that is due goes first, for a deployment without requests would never come
+        back; then the least loaded for its window. `avoid`, where the clip failed last, is
+        taken only while no other deployment is up.
+        """
+        others = [r for r in self.replicas.values() if r.name != avoid]
+        if not any(replica.is_up for replica in others):
+            others = list(self.replicas.values())
+        due = [r for r in others if r.is_probeable and r.due_s <= now_s]
+        choice = due or [r for r in others if r.has_room]
+        return min(choice, key=_load).begin(now_s) if choice else None
+
+    def succeed(self, lease: Lease, *, now_s: float, queue_s: float | None = None) -> Change | None:
+        """Give a lease back with a caption; `queue_s` is the server's queue time, if told."""
+        replica = self.replicas[lease.deployment]
+        replica.window.succeeded(now_s, in_flight=replica.in_flight, queue_s=queue_s)
+        replica.end(lease)
+        replica.captions += 1
+        return self._watched(replica.answered(), now_s)
+
+    def fail(self, lease: Lease, verdict: Verdict, *, now_s: float, jitter: float) -> Change | None:
+        """Give a lease back with a failure; `jitter` is uniform in [0, 1)."""
+        replica = self.replicas[lease.deployment]
+        replica.errors[verdict.code] += 1
+        if verdict.code is FailureCode.SOURCE_CHANGED:  # nothing was sent in full
+            self.abandon(lease)
+            return None
+        if verdict.shrinks and not lease.is_probe:
+            if verdict.code is FailureCode.OVERLOADED:
+                replica.window.refused(
+                    now_s, started_s=lease.started_s, in_flight=replica.in_flight
+                )
+            else:
+                replica.window.timed_out(now_s, started_s=lease.started_s)
+        replica.end(lease)
+        counts = verdict.blames or verdict.shrinks or verdict.fatal or not verdict.burns_attempt
+        if not counts:
+            return self._watched(replica.answered(), now_s)
+        return self._watched(replica.failed(lease, verdict, now_s=now_s, jitter=jitter), now_s)
+
+    def abandon(self, lease: Lease) -> None:
+        """Give a lease back without having learnt anything (cancelled)."""
+        self.replicas[lease.deployment].end(lease)
+
+    def take_down(self, name: str, verdict: Verdict, *, now_s: float) -> None:
+        """Begin with this deployment ejected: it could not be reached at the start."""
+        self.replicas[name].take_down(Change.EJECTED, verdict, now_s=now_s, jitter=0.5)
+        self._watched(None, now_s)
+
+    def next_due_s(self) -> float | None:
+        """When the next probe may go out; None while none waits for its time."""
+        return min((r.due_s for r in self.replicas.values() if r.is_probeable), default=None)
+
+    @property
+    def in_flight(self) -> int:
+        """Leases that were not given back yet."""
+        return sum(replica.in_flight for replica in self.replicas.values())
+
+    @property
+    def all_out(self) -> bool:
+        """Whether no deployment can be used in this run any more."""
+        return all(replica.is_out for replica in self.replicas.values())
+
+    def why_waiting(self, now_s: float) -> str:
+        """Why nothing goes out, for the progress line; empty while a deployment is up."""
+        replicas = self.replicas.values()
+        if any(replica.is_up for replica in replicas):
+            return ""
+        return "; ".join(_standing(r, now_s) for r in replicas if not r.is_out)
+
+    def _watched(self, change: Change | None, now_s: float) -> Change | None:
+        if any(replica.is_up for replica in self.replicas.values()):
+            self.down_since_s = None
+        elif self.down_since_s is None:
+            self.down_since_s = now_s
+        return change
+
+
+def _load(replica: Replica) -> tuple[float, int]:
+    return replica.in_flight / replica.window.size, replica.requests
+
+
+def _standing(replica: Replica, now_s: float) -> str:
+    detail = replica.reason.detail if replica.reason else ""
+    left_s = max(replica.due_s - now_s, 0.0)
+    when = f"next try in {left_s:.0f} s" if replica.is_probeable else "trying"
+    return f"{replica.name} {replica.down} ({detail}; {when})"

@@ -1,0 +1,21 @@
+"""Every fault test runs without blocking calls on the loop and without long back-offs."""
+
+from collections.abc import Iterator
+
+import pytest
+from blockbuster import blockbuster_ctx
+
+from pipeline.sender import retry
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_calls() -> Iterator[None]:
+    """Raise where code on the event loop of the sender blocks."""
+    with blockbuster_ctx("pipeline.sender"):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Back off for milliseconds; the real times are tested where nothing waits for them."""
+    monkeypatch.setattr(retry, "_BASE_S", 0.01)

@@ -1,0 +1,171 @@
+"""Cancelled anywhere, the sender leaves no slot, no connection and no counter behind."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+
+from pipeline.messages import Outcome, ReadyClip
+from pipeline.sender.dispatch import Slots, send
+from pipeline.sender.fleet import Fleet, open_fleet
+from pipeline.telemetry import Tally
+from tests.support.ready import job, ready_clip
+from tests.support.replica import (
+    ScriptedReplica,
+    Step,
+    answer,
+    caption,
+    raw,
+    scripted,
+    sse_lines,
+    stream,
+    unread,
+)
+
+pytestmark = pytest.mark.anyio
+
+PLACES: dict[str, Step] = {
+    "upload": unread(raw(b"", end="hang")),
+    "answer": raw(b"", end="hang"),
+    "headers": raw(b"HTTP/1.1 200 OK\r\nX:", end="hang"),
+    "body": raw(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", end="hang"),
+    "refusal": raw(b"HTTP/1.1 500 No\r\nContent-Length: 99\r\n\r\n{", end="hang"),
+    "stream": stream(sse_lines()[:3], end="hang"),
+    "end of stream": stream(sse_lines()[:-1], end="hang"),
+    "back-off": answer(429, b"", {"Retry-After": "60"}),
+}
+
+
+def assert_clean(fleet: Fleet, tally: Tally) -> None:
+    assert tally.in_flight == 0
+    for replica in fleet.router.replicas.values():
+        assert replica.in_flight == 0
+        assert not replica._is_probed
+    connector = fleet.clients["d1"]._session.connector
+    assert connector is not None
+    assert not connector._acquired  # aiohttp's own count of leases
+
+
+@asynccontextmanager
+async def sending(
+    replica: ScriptedReplica, clips: list[ReadyClip], tally: Tally, **request: object
+) -> AsyncIterator[Fleet]:
+    """The stage in the background, cancelled when the block ends."""
+    plan = job(replica.base_url, request=request, max_in_flight=2)
+    ready_out, ready_in = anyio.create_memory_object_stream[ReadyClip](len(clips))
+    outcomes_out, outcomes_in = anyio.create_memory_object_stream[Outcome](len(clips))
+    with ready_out, ready_in, outcomes_out, outcomes_in:
+        for clip in clips:
+            ready_out.send_nowait(clip)
+        async with open_fleet(plan, tally) as fleet:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(send, plan, fleet, ready_in, outcomes_out, tally)
+                yield fleet
+                tasks.cancel_scope.cancel()
+            assert_clean(fleet, tally)
+
+
+@pytest.mark.parametrize("place", PLACES)
+async def test_cancelling_leaks_nothing(place: str, tmp_path: Path) -> None:
+    """Wherever requests hang when the run is cancelled, slots and connections come back."""
+    tally = Tally()
+    clips = [ready_clip(tmp_path, f"c{n}", video_bytes=5_000_000) for n in range(4)]
+    async with scripted() as replica:
+        replica.default = PLACES[place]
+        with anyio.fail_after(10):
+            async with sending(replica, clips, tally, stream=True):
+                while not (replica.in_flight if place == "upload" else replica.seen):
+                    await checkpoint()
+                await anyio.sleep(0.05)
+
+
+@pytest.mark.parametrize("first", range(0, 120, 40))
+async def test_cancelling_at_every_step_leaks_nothing(first: int, tmp_path: Path) -> None:
+    """Cancelled after any number of turns of the event loop, the stage leaves nothing behind."""
+    clips = [ready_clip(tmp_path, f"c{n}", video_bytes=300_000) for n in range(5)]
+    async with scripted() as replica:
+        for turns in range(first, first + 40):
+            replica.script = [answer(500), caption()]
+            with anyio.fail_after(10):
+                async with sending(replica, clips, Tally()):
+                    for _ in range(turns):
+                        await checkpoint()
+
+
+async def test_cancelled_waiter_gives_its_lease_on() -> None:
+    """A slot that is granted to a waiter in the moment of its cancellation goes to the next."""
+    tally = Tally()
+    got: list[str] = []
+    async with open_fleet(job("http://127.0.0.1:1/v1", max_in_flight=1), tally) as fleet:
+        slots = Slots(fleet, tally, patience_s=1)
+
+        async def wait(name: str, scope: anyio.CancelScope) -> None:
+            with scope:
+                lease = await slots.lease()
+                got.append(name)
+                slots.abandon(lease)
+
+        held = await slots.lease()
+        scopes = [anyio.CancelScope() for _ in range(3)]
+        with anyio.fail_after(5):
+            async with anyio.create_task_group() as tasks:
+                for name, scope in zip("abc", scopes, strict=True):
+                    tasks.start_soon(wait, name, scope)
+                    await anyio.wait_all_tasks_blocked()
+                scopes[0].cancel()
+                scopes[1].cancel()
+                slots.abandon(held)
+        assert got == ["c"]
+        assert_clean(fleet, tally)
+
+
+async def test_waiters_are_served_in_order() -> None:
+    """Whoever waits longest for a slot gets the next one."""
+    tally = Tally()
+    got: list[int] = []
+    async with open_fleet(job("http://127.0.0.1:1/v1", max_in_flight=2), tally) as fleet:
+        slots = Slots(fleet, tally, patience_s=1)
+
+        async def wait(number: int) -> None:
+            lease = await slots.lease()
+            got.append(number)
+            await checkpoint()
+            slots.abandon(lease)
+
+        with anyio.fail_after(5):
+            async with anyio.create_task_group() as tasks:
+                for number in range(20):
+                    tasks.start_soon(wait, number)
+                    await checkpoint()
+        assert got == list(range(20))
+        assert_clean(fleet, tally)
+
+
+async def test_who_waits_for_another_deployment_lets_others_pass() -> None:
+    """A clip that may not go where it failed blocks nobody who may."""
+    tally = Tally()
+    plan = job("http://127.0.0.1:1/v1", "http://127.0.0.1:2/v1", max_in_flight=1)
+    async with open_fleet(plan, tally) as fleet:
+        slots = Slots(fleet, tally, patience_s=1)
+        first, second = await slots.lease(), await slots.lease()
+        got: list[str] = []
+
+        async def wait(avoid: str | None) -> None:
+            lease = await slots.lease(avoid)
+            got.append(lease.deployment)
+            slots.abandon(lease)
+
+        with anyio.fail_after(5):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(wait, first.deployment)
+                await anyio.wait_all_tasks_blocked()
+                tasks.start_soon(wait, None)
+                await anyio.wait_all_tasks_blocked()
+                slots.abandon(first)
+                await anyio.wait_all_tasks_blocked()
+                assert got == [first.deployment]
+                slots.abandon(second)
+        assert got == [first.deployment, second.deployment]

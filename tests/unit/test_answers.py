@@ -1,0 +1,316 @@
+"""What is made of a server's answer, whatever the server sends."""
+
+import json
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import FailureCode
+from pipeline.messages import Usage
+from pipeline.sender.answers import Answer, AnswerReader, error_of
+from pipeline.sender.events import EventLines
+from pipeline.sender.verdict import Verdict
+from tests.support.replica import completion, sse_lines
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats()
+    | st.text()
+    | st.sampled_from(["1", "nan", "-inf", "9" * 500]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                """choices message delta content text index finish_reason usage prompt_tokens
+            completion_tokens prompt_tokens_details cached_tokens error code message status
+            perf_metrics prefill-queue-duration""".split()
+            ),
+            inner,
+            max_size=6,
+        )
+    ),
+    max_leaves=20,
+)
+
+
+def read(
+    raw: bytes, *, streamed: bool = False, headers: dict[str, str] | None = None
+) -> Answer | Verdict:
+    reader = AnswerReader(streamed=streamed)
+    reader.feed(raw)
+    return reader.close(headers or {})
+
+
+def code(outcome: Answer | Verdict) -> FailureCode:
+    assert isinstance(outcome, Verdict)
+    return outcome.code
+
+
+def changed(**choice: Any) -> bytes:
+    whole = completion()
+    whole["choices"][0] |= choice
+    return orjson.dumps(whole)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_good_answer_is_read(*, streamed: bool) -> None:
+    """Text, finish reason and token counts are the same from whole and streamed answers."""
+    raw = b"".join(sse_lines()) if streamed else orjson.dumps(completion())
+    assert read(raw, streamed=streamed) == Answer(
+        "A red ball rolls.", "stop", Usage(70, 3, 73, 7), {}
+    )
+
+
+def test_length_is_a_fact_and_no_failure() -> None:
+    """A caption cut at max_tokens is a caption."""
+    answer = read(changed(finish_reason="length"))
+    assert isinstance(answer, Answer)
+    assert answer.finish_reason == "length"
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ({"finish_reason": "content_filter"}, FailureCode.UNFINISHED_ANSWER),
+        ({"finish_reason": "error"}, FailureCode.UNFINISHED_ANSWER),
+        ({"finish_reason": None}, FailureCode.UNFINISHED_ANSWER),
+        ({"message": {"content": ""}}, FailureCode.EMPTY_CAPTION),
+        ({"message": {"content": " \n\t"}}, FailureCode.EMPTY_CAPTION),
+        ({"message": {"content": None}}, FailureCode.EMPTY_CAPTION),
+        ({"message": {"content": 7}}, FailureCode.EMPTY_CAPTION),
+        ({"message": None}, FailureCode.EMPTY_CAPTION),
+    ],
+)
+def test_answers_without_caption_have_a_code(choice: dict[str, Any], expected: FailureCode) -> None:
+    """An answer that holds no caption is a failure with its own code."""
+    assert code(read(changed(**choice))) is expected
+
+
+def test_what_the_model_decided_is_not_asked_again() -> None:
+    """A content filter decides the same way again, an upstream error need not."""
+    decided, broken = (
+        read(changed(finish_reason="content_filter")),
+        read(changed(finish_reason="x")),
+    )
+    assert isinstance(decided, Verdict)
+    assert isinstance(broken, Verdict)
+    assert (decided.retry, broken.retry) == (False, True)
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"<html>", b"[]", b"null", b"{}", b'{"choices":[]}', b"[" * 100_000, b"\xff\xfe"]
+)
+def test_no_completion_is_malformed(raw: bytes) -> None:
+    """Whatever is no chat completion is called malformed."""
+    assert code(read(raw)) is FailureCode.MALFORMED_ANSWER
+
+
+def test_content_in_parts_is_joined() -> None:
+    """Servers that send the text in parts are understood."""
+    parts = [{"type": "text", "text": "A red"}, {"type": "x"}, 5, {"text": " ball."}]
+    answer = read(changed(message={"content": parts}))
+    assert isinstance(answer, Answer)
+    assert answer.text == "A red ball."
+
+
+def test_lone_surrogates_become_valid_text() -> None:
+    """An escaped half character does not lose the caption, and the caption stays valid UTF-8."""
+    answer = read(json.dumps(completion("ball \ud83d rolls")).encode())
+    assert isinstance(answer, Answer)
+    assert answer.text == "ball \ufffd rolls"
+
+
+def test_character_split_over_two_chunks_is_joined() -> None:
+    """Two chunks that hold half an emoji each give one emoji."""
+    halves = [
+        {"choices": [{"delta": {"content": "\ud83d"}}]},
+        {"choices": [{"delta": {"content": "\ude00"}, "finish_reason": "stop"}]},
+    ]
+    answer = read(
+        b"".join(b"data: %s\n\n" % json.dumps(half).encode() for half in halves), streamed=True
+    )
+    assert isinstance(answer, Answer)
+    assert answer.text == "\N{GRINNING FACE}"
+
+
+def test_numbers_may_be_text_nan_or_absurd() -> None:
+    """Token counts are whole numbers of a sane size or unknown, never guessed."""
+    usage = {
+        "prompt_tokens": "70",
+        "completion_tokens": float("nan"),
+        "total_tokens": -1,
+        "prompt_tokens_details": [],
+    }
+    answer = read(json.dumps(completion(usage=usage)).encode())
+    assert isinstance(answer, Answer)
+    assert answer.usage == Usage(prompt_tokens=70)
+
+
+def test_documented_metrics_are_kept() -> None:
+    """Timings come from headers or the body under their documented names, numbers as numbers."""
+    raw = orjson.dumps(completion(perf_metrics={"prefill-duration": "0.25", "evil": 1}))
+    headers = {
+        "fireworks-server-time-to-first-token": "0.4",
+        "fireworks-backend-host": "h\n" + "x" * 500,
+        "fireworks-unknown": "1",
+        "x-request-id": "r-1",
+        "cf-ray": "ray",
+    }
+    answer = read(raw, headers=headers)
+    assert isinstance(answer, Answer)
+    host = answer.server.pop("backend-host")
+    assert answer.server == {
+        "prefill-duration": 0.25,
+        "server-time-to-first-token": 0.4,
+        "x-request-id": "r-1",
+    }
+    assert isinstance(host, str)
+    assert len(host) == 100
+    assert host.isprintable()
+    assert answer.ttft_s == 0.4
+
+
+def test_missing_usage_is_taken_from_headers() -> None:
+    """Where the body tells no prompt tokens, the documented headers do."""
+    headers = {"fireworks-prompt-tokens": "70", "fireworks-cached-prompt-tokens": "9"}
+    answer = read(orjson.dumps(completion(usage=None)), headers=headers)
+    assert isinstance(answer, Answer)
+    assert answer.usage == Usage(prompt_tokens=70, cached_tokens=9)
+
+
+@given(JSON)
+def test_no_answer_raises(value: Any) -> None:
+    """Any JSON at all, whole or as a chunk, gives a caption that can be written or a verdict."""
+    raw = json.dumps(value).encode()
+    for outcome in (
+        read(raw),
+        read(json.dumps(completion() | {"choices": value, "usage": value}).encode()),
+        read(b"data: " + raw + b"\n\n", streamed=True),
+        read(raw, streamed=True),
+    ):
+        if isinstance(outcome, Answer):
+            orjson.dumps(outcome)
+            assert outcome.text.strip()
+        else:
+            assert outcome.detail.isprintable()
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_raise(raw: bytes) -> None:
+    """Any bytes at all are read without an exception."""
+    read(raw)
+    read(raw, streamed=True)
+    error_of(raw)
+
+
+STREAMS = [
+    b"".join(sse_lines("Zwölf rote Bälle \N{GRINNING FACE}")),
+    b"".join(sse_lines()).replace(b"\n", b"\r\n"),
+    b"".join(sse_lines()).replace(b"\n", b"\r"),
+    b"\xef\xbb\xbf: hello\nevent: ping\ndata: {}\n\n" + b"".join(sse_lines()),
+    b"".join(sse_lines(finish=None)),
+    b"".join(sse_lines()[:2]) + b'event: error\ndata: {"error": {"code": 503}}\n\n',
+    b"".join(sse_lines()).replace(b": ", b":").rstrip(),
+    b'data: {"choices":\ndata: [{"delta": {"content": "a"}, "finish_reason": "stop"}]}\n\n',
+]
+
+
+@pytest.mark.parametrize("raw", STREAMS)
+@given(data=st.data())
+def test_any_split_of_a_stream_reads_the_same(raw: bytes, data: st.DataObject) -> None:
+    """However the network cuts the bytes of a stream, the outcome is the same."""
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(raw)), max_size=8)))
+    reader = AnswerReader(streamed=True)
+    for start, end in zip([0, *cuts], [*cuts, len(raw)], strict=True):
+        reader.feed(raw[start:end])
+    assert reader.close({}) == read(raw, streamed=True)
+    bytewise = AnswerReader(streamed=True)
+    for byte in raw:
+        bytewise.feed(bytes([byte]))
+    assert bytewise.close({}) == read(raw, streamed=True)
+
+
+def test_all_line_ends_read_the_same() -> None:
+    """CR, LF and CRLF all end a line of a stream."""
+    lf, crlf, cr = (
+        read(b"".join(sse_lines()).replace(b"\n", end), streamed=True)
+        for end in (b"\n", b"\r\n", b"\r")
+    )
+    assert isinstance(lf, Answer)
+    assert lf == crlf == cr
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"".join(sse_lines()[:3]),
+        b"".join(sse_lines(finish=None)),
+        b"",
+        b": only a comment\n\n",
+        b"".join(sse_lines()[:3]) + b'data: {"choi',
+    ],
+)
+def test_stream_that_ends_early_is_truncated(raw: bytes) -> None:
+    """Without finish_reason a stream is no caption, with or without its end mark."""
+    assert code(read(raw, streamed=True)) is FailureCode.TRUNCATED_ANSWER
+
+
+def test_end_mark_may_be_missing() -> None:
+    """A caption with its finish_reason is complete, and paid for, without the end mark."""
+    assert isinstance(read(b"".join(sse_lines()[:-2]), streamed=True), Answer)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        ({"error": {"message": "x", "code": "upstream"}}, FailureCode.STREAM_ERROR),
+        ({"error": {"message": "x", "code": 400}}, FailureCode.REJECTED),
+        ({"error": {"status_code": 503}}, FailureCode.OVERLOADED),
+        ({"error": {"status": "504"}}, FailureCode.TIMEOUT),
+        ({"error": {"code": 401}}, FailureCode.STREAM_ERROR),
+        ({"error": "boom"}, FailureCode.STREAM_ERROR),
+    ],
+)
+@pytest.mark.parametrize("as_event", [False, True])
+def test_error_inside_a_stream_is_classified(
+    *, error: dict[str, Any], expected: FailureCode, as_event: bool
+) -> None:
+    """An error inside a 200 stream counts by the upstream's status, and is never fatal."""
+    line = (b"event: error\n" if as_event else b"") + b"data: " + orjson.dumps(error) + b"\n\n"
+    outcome = read(b"".join(sse_lines()[:2]) + line, streamed=True)
+    assert code(outcome) is expected
+    assert isinstance(outcome, Verdict)
+    assert not outcome.fatal
+
+
+def test_error_in_a_whole_answer_is_malformed() -> None:
+    """A 200 whose body is an error object is no caption."""
+    assert code(read(b'{"error": {"message": "x"}}')) is FailureCode.MALFORMED_ANSWER
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"error": {"message": "m", "code": "C"}}', ("C", "m")),
+        (b'{"error": {"message": "m", "code": 503}}', ("503", "m")),
+        (b'{"error": "m"}', (None, "m")),
+        (b'{"code": 5, "message": "m", "details": []}', ("5", "m")),
+        (b'{"error": null}', (None, "")),
+        (b"<html>503</html>", (None, "")),
+    ],
+)
+def test_error_bodies_of_all_dialects_are_read(body: bytes, expected: tuple[str, str]) -> None:
+    """The code and the message are found in the error bodies of all known servers."""
+    assert error_of(body) == expected
+
+
+@given(st.lists(st.binary(max_size=20).filter(lambda b: b"\r" not in b and b"\n" not in b)))
+def test_events_survive_framing(payloads: list[bytes]) -> None:
+    """What was framed as events comes out as it went in."""
+    framed = b"".join(b"data: " + payload + b"\n\n" for payload in payloads)
+    assert [data for _, data in EventLines().feed(framed)] == payloads
