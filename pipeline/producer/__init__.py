@@ -1,0 +1,7 @@
+"""What is there to caption: walk, plan, resume."""
+
+from pipeline.producer.produce import produce
+from pipeline.producer.resume import Settled, load_settled
+from pipeline.producer.sources import check_sources
+
+__all__ = ["Settled", "check_sources", "load_settled", "produce"]

@@ -1,0 +1,74 @@
+"""One run per output folder (main process, in a thread)."""
+
+import os
+from pathlib import Path
+
+import orjson
+from filelock import FileLock, Timeout
+
+from pipeline.errors import OutputError
+from pipeline.messages import printable
+from pipeline.sink.disk import output_errors, replace_atomically
+from pipeline.telemetry import utc_now
+
+__all__ = ["FolderLock"]
+
+_MAX_HOLDER_BYTES = 1000
+
+
+class FolderLock:
+    """An advisory lock that ends with its process, however that ends.
+
+    `.lock` is what is locked and is never removed; `.lock-holder.json` says by whom, for people.
+
+    Raises:
+        OutputError: another run holds the folder, or it cannot be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._holder = folder / ".lock-holder.json"
+        # Acquired and released in different threads, so the lock must not belong to one.
+        self._lock = FileLock(folder / ".lock", thread_local=False)
+        with output_errors(folder / ".lock"):
+            try:
+                self._lock.acquire(timeout=0)
+            except Timeout:
+                raise OutputError(self._held_message(folder)) from None
+        try:
+            replace_atomically(self._holder, iter([_own_mark()]))
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def release(self) -> None:
+        """Let the next run have the folder."""
+        try:
+            with output_errors(self._holder):
+                self._holder.unlink(missing_ok=True)
+        finally:
+            self._lock.release()
+
+    def _held_message(self, folder: Path) -> str:
+        where = printable(os.fspath(folder))
+        return (
+            f"another run{self._holder_mark()} holds {where}: "
+            "wait until it ends, or choose another output folder"
+        )
+
+    def _holder_mark(self) -> str:
+        try:
+            with self._holder.open("rb") as file:
+                mark = orjson.loads(file.read(_MAX_HOLDER_BYTES))
+            pid, host, since = (_word(mark[key]) for key in ("pid", "host", "since_utc"))
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""
+        return f" (pid {pid} on host {host} since {since})"
+
+
+def _word(value: object) -> str:
+    return "".join(character for character in str(value) if character.isprintable())[:80]
+
+
+def _own_mark() -> bytes:
+    mark = {"pid": os.getpid(), "host": os.uname().nodename, "since_utc": utc_now()}
+    return orjson.dumps(mark, option=orjson.OPT_APPEND_NEWLINE)

@@ -1,0 +1,229 @@
+"""Totals, rates and exact percentiles of a run; pure (main process)."""
+
+from array import array
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from math import ceil
+from typing import Any, Literal, Self
+
+from pipeline.config import JobConfig
+from pipeline.messages import Caption, Outcome
+from pipeline.sink.wording import mail_line, report_text
+from pipeline.telemetry import Tally, utc_now
+
+__all__ = ["Ended", "Percentiles", "RunStatistics", "RunSummary", "summarise"]
+
+Ended = Literal["complete", "signal", "limit", "error"]
+
+_LATENCIES = ("prepare_s", "queue_s", "request_s", "ttft_s", "total_s")
+_MAX_FINISH_REASONS = 20
+_HOUR_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Percentiles:
+    """Of measured values in seconds; each is a value that was measured (nearest rank)."""
+
+    count: int
+    mean: float
+    p50: float
+    p90: float
+    p99: float
+    max: float
+    sum: float
+
+    @classmethod
+    def of(cls, values: "array[float]") -> Self | None:
+        """None where nothing was measured."""
+        if not values:
+            return None
+        ordered, total = sorted(values), sum(values)
+        p50, p90, p99 = (ordered[ceil(share * len(ordered)) - 1] for share in (0.5, 0.9, 0.99))
+        return cls(len(ordered), total / len(ordered), p50, p90, p99, ordered[-1], total)
+
+
+class RunStatistics:
+    """What the outcomes say; five doubles for each captioned clip are kept."""
+
+    def __init__(self) -> None:
+        self.captioned = 0
+        self.failed = 0
+        self.prompt_tokens = 0
+        self.completion_tokens = 0
+        self.cached_tokens = 0
+        self.attempts = 0
+        self.source_s = 0.0
+        self.payload_bytes = 0
+        self.failures_by_code: Counter[str] = Counter()
+        self.finish_reasons: Counter[str] = Counter()
+        self.deployments: Counter[str] = Counter()
+        self._latencies = {name: array("d") for name in _LATENCIES}
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one outcome."""
+        self.attempts += len(outcome.attempts)
+        if isinstance(outcome, Caption):
+            self._add_caption(outcome)
+        else:
+            self.failed += 1
+            self.failures_by_code[outcome.code.value] += 1
+
+    def latencies(self) -> dict[str, Percentiles | None]:
+        """By the names they have in a captions line. Sorts, so about a second for a million."""
+        return {name: Percentiles.of(values) for name, values in self._latencies.items()}
+
+    def _add_caption(self, caption: Caption) -> None:
+        self.captioned += 1
+        usage, facts, clip = caption.usage, caption.facts, caption.clip
+        self.prompt_tokens += usage.prompt_tokens or 0
+        self.completion_tokens += usage.completion_tokens or 0
+        self.cached_tokens += usage.cached_tokens or 0
+        self.source_s += max(0.0, min(clip.end_s, facts.source_s) - clip.start_s)
+        self.payload_bytes += facts.payload_bytes
+        self.deployments[caption.deployment] += 1
+        self.finish_reasons[self._bounded_reason(caption.finish_reason)] += 1
+        for name, values in self._latencies.items():
+            seconds = getattr(caption.latency, name)
+            if seconds is not None:
+                values.append(seconds)
+
+    def _bounded_reason(self, reason: str) -> str:
+        # A server chooses the word, so there may be as many as clips.
+        is_known = reason in self.finish_reasons or len(self.finish_reasons) < _MAX_FINISH_REASONS
+        return reason[:40] if is_known else "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSummary:
+    """A run in figures, as run.json holds them.
+
+    `source_hours_per_hour`: hours of video captioned (at most the clip's window each) in one
+    hour of wall clock. `time_share` says where the time went: seconds that workers were busy,
+    of processes times wall clock; seconds that requests were in flight, which divided by the
+    wall clock gives their mean number; and the sums of the clips' own latencies.
+    `deployments` counts captions.
+    """
+
+    exit_code: int
+    ended: Ended
+    started_at_utc: str
+    ended_at_utc: str
+    seconds: float
+    planned: int
+    captioned: int
+    failed: int
+    unfinished: int
+    already_captioned: int
+    standing_failures: int
+    passed_over: Mapping[str, int]
+    failures_by_code: Mapping[str, int]
+    clips_per_s: float
+    source_hours: float
+    source_hours_per_hour: float
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    prompt_tokens_per_s: float
+    completion_tokens_per_s: float
+    payload_bytes: int
+    attempts: int
+    retries: int
+    latency: Mapping[str, Percentiles | None]
+    time_share: Mapping[str, float]
+    finish_reasons: Mapping[str, int]
+    deployments: Mapping[str, int]
+    torn_lines_repaired: int
+    settings: Mapping[str, Any] = field(repr=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, for run.json."""
+        return asdict(self)
+
+    def text(self) -> str:
+        """A block for people, aligned, of about fifteen lines."""
+        return report_text(self.as_dict())
+
+    def mail_line(self) -> str:
+        """One line, for the subject of a mail or a chat message."""
+        return mail_line(self.as_dict())
+
+
+def summarise(  # noqa: PLR0913 - what else is known of a run, by keyword
+    tally: Tally,
+    statistics: RunStatistics,
+    job: JobConfig,
+    *,
+    ended: Ended,
+    started_at_utc: str,
+    torn_lines_repaired: int = 0,
+    exit_code: int | None = None,
+) -> RunSummary:
+    """Draw the bottom line; without `exit_code`, 0 if no clip stands failed, else 1.
+
+    Raises:
+        RuntimeError: the counts do not add up, which is a bug of this program.
+    """
+    seconds = max(tally.elapsed_s(), 1e-9)
+    latency = statistics.latencies()
+    _check_accounts(tally, statistics, ended)
+    stands_failed = bool(tally.failed or tally.standing_failures)
+    return RunSummary(
+        exit_code=int(stands_failed) if exit_code is None else exit_code,
+        ended=ended,
+        started_at_utc=started_at_utc,
+        ended_at_utc=utc_now(),
+        seconds=seconds,
+        planned=tally.planned,
+        captioned=tally.captioned,
+        failed=tally.failed,
+        unfinished=tally.planned - tally.settled,
+        already_captioned=tally.already_captioned,
+        standing_failures=tally.standing_failures,
+        passed_over={str(reason): n for reason, n in tally.passed_over.most_common()},
+        failures_by_code=dict(statistics.failures_by_code.most_common()),
+        clips_per_s=tally.captioned / seconds,
+        source_hours=statistics.source_s / _HOUR_S,
+        source_hours_per_hour=statistics.source_s / seconds,
+        prompt_tokens=statistics.prompt_tokens,
+        completion_tokens=statistics.completion_tokens,
+        cached_tokens=statistics.cached_tokens,
+        prompt_tokens_per_s=statistics.prompt_tokens / seconds,
+        completion_tokens_per_s=statistics.completion_tokens / seconds,
+        payload_bytes=statistics.payload_bytes,
+        attempts=statistics.attempts,
+        retries=tally.retries,
+        latency=latency,
+        time_share=_time_share(tally, latency, seconds, job.workers.processes),
+        finish_reasons=dict(statistics.finish_reasons.most_common()),
+        deployments=dict(statistics.deployments.most_common()),
+        torn_lines_repaired=torn_lines_repaired,
+        settings=job.model_dump(),
+    )
+
+
+def _check_accounts(tally: Tally, statistics: RunStatistics, ended: Ended) -> None:
+    unfinished = tally.planned - tally.settled
+    is_counted = (tally.captioned, tally.failed) == (statistics.captioned, statistics.failed)
+    if unfinished < 0 or not is_counted or (unfinished and ended == "complete"):
+        raise RuntimeError(
+            f"accounts do not add up: {tally.planned} planned, {tally.captioned} captioned, "
+            f"{tally.failed} failed; lines: {statistics.captioned} and {statistics.failed}"
+        )
+
+
+def _time_share(
+    tally: Tally, latency: Mapping[str, Percentiles | None], seconds: float, processes: int
+) -> dict[str, float]:
+    sums = {name: spread.sum if spread else 0.0 for name, spread in latency.items()}
+    return {
+        "workers_busy_s": tally.workers_busy_s,
+        "workers_s": processes * seconds,
+        "workers_busy": tally.workers_busy_s / (processes * seconds),
+        "in_flight_s": tally.in_flight_s,
+        "mean_in_flight": tally.in_flight_s / seconds,
+        "max_in_flight": tally.max_in_flight,
+        "prepare_s": sums["prepare_s"],
+        "queue_s": sums["queue_s"],
+        "request_s": sums["request_s"],
+    }

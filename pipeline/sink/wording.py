@@ -1,0 +1,107 @@
+"""A run's figures in words; pure (main process)."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+__all__ = ["mail_line", "report_text"]
+
+_MINUTE_S = 60
+_HOUR_S = 3600
+_LABEL_CHARS = 14
+
+
+def mail_line(run: Mapping[str, Any]) -> str:
+    """One line: what was done, what failed, how long it took, what it cost."""
+    skipped = sum(run["passed_over"].values()) + run["standing_failures"]
+    tokens = run["prompt_tokens"] + run["completion_tokens"]
+    codes = f" ({_counts(run['failures_by_code'])})" if run["failed"] else ""
+    parts = [f"{run['captioned']:,} captioned", f"{run['failed']:,} failed{codes}"]
+    if run["unfinished"]:
+        parts.append(f"{run['unfinished']:,} unfinished")
+    if run["already_captioned"]:
+        parts.append(f"{run['already_captioned']:,} done before")
+    parts += [f"{skipped:,} skipped", _duration(run["seconds"]), f"{_short(tokens)} tokens"]
+    if run["ended"] != "complete":
+        parts.append(f"ended by {run['ended']}")
+    return f"captionfleet: {', '.join(parts)}"
+
+
+def report_text(run: Mapping[str, Any]) -> str:
+    """The block that a run prints at its end; keys as in run.json."""
+    return "\n".join(f"{label:<{_LABEL_CHARS}}{text}".rstrip() for label, text in _rows(run))
+
+
+def _rows(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "run", f"{run['ended']}, exit code {run['exit_code']}, {_duration(run['seconds'])}"
+    yield "clips", _figures(run, "planned", "captioned", "failed", "unfinished")
+    if run["already_captioned"] or run["standing_failures"]:
+        yield "before", _figures(run, "already_captioned", "standing_failures")
+    if run["passed_over"]:
+        yield "passed over", _counts(run["passed_over"])
+    if run["failed"]:
+        yield "failures", _counts(run["failures_by_code"])
+    yield (
+        "rate",
+        (
+            f"{run['clips_per_s']:.3g} clips/s, "
+            f"{run['source_hours_per_hour']:.3g} source hours per hour"
+        ),
+    )
+    yield (
+        "tokens",
+        (
+            f"{_short(run['prompt_tokens'])} in ({run['prompt_tokens_per_s']:,.0f}/s), "
+            f"{_short(run['completion_tokens'])} out ({run['completion_tokens_per_s']:,.0f}/s)"
+        ),
+    )
+    yield from _latency_rows(run["latency"])
+    yield "time", _workers(run["time_share"], run["seconds"])
+    yield "", _in_flight(run["time_share"], run["retries"])
+    if run["deployments"]:
+        yield "captions by", _counts(run["deployments"])
+    if run["finish_reasons"]:
+        yield "ended with", _counts(run["finish_reasons"])
+    if run["torn_lines_repaired"]:
+        yield "repaired", f"{run['torn_lines_repaired']} torn line(s) of a run that was killed"
+
+
+def _figures(run: Mapping[str, Any], *keys: str) -> str:
+    return ", ".join(f"{run[key]:,} {key.replace('_', ' ')}" for key in keys)
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items())
+
+
+def _latency_rows(latency: Mapping[str, Mapping[str, float] | None]) -> Iterator[tuple[str, str]]:
+    columns = ("p50", "p90", "p99", "max", "mean")
+    yield "latency", "".join(f"{column:>9}" for column in columns)
+    for name, spread in latency.items():
+        if spread:
+            cells = "".join(f"{spread[column]:>7.2f} s" for column in columns)
+            yield f"  {name.removesuffix('_s')}", cells
+
+
+def _workers(share: Mapping[str, float], seconds: float) -> str:
+    processes = round(share["workers_s"] / seconds)
+    return f"{processes} worker(s) busy {share['workers_busy']:.0%}"
+
+
+def _in_flight(share: Mapping[str, float], retries: int) -> str:
+    mean, most = share["mean_in_flight"], share["max_in_flight"]
+    return f"{mean:.1f} requests in flight on average, {most:.0f} at most, {retries:,} retries"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < _MINUTE_S:
+        return f"{seconds:.1f} s"
+    if seconds < _HOUR_S:
+        return f"{int(seconds) // _MINUTE_S} min {int(seconds) % _MINUTE_S} s"
+    return f"{int(seconds) // _HOUR_S} h {int(seconds) % _HOUR_S // _MINUTE_S} min"
+
+
+def _short(count: int) -> str:
+    for size, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if count >= size:
+            return f"{count / size:.1f}{letter}"
+    return str(count)
