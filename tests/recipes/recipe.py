@@ -1,0 +1,40 @@
+"""Where the recipes lie, and what the command line makes of the commands in them."""
+
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from cyclopts import CycloptsError
+
+from pipeline.cli import app
+
+ROOT = Path(__file__).parents[2]
+JOBS = ROOT / "jobs"
+DOCKER = ROOT / "docker"
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+IMAGE = f"{PROJECT['name']}:{PROJECT['version']}"
+
+_COMMENT = re.compile(r"^\s*#+ ?", re.MULTILINE)
+_CONTINUED = re.compile(r"\\\n\s*")
+_OURS = re.compile(r"(?:^|[\s/])captionfleet(?::[\w.]+)? (?=run |prepare |serve |demo )(.*)")
+_SHELL_OPERATOR = re.compile(r"\s(?:\||>|2>|&&|;)\s.*|'$")
+
+
+def understood(arguments: Sequence[str]) -> dict[str, Any]:
+    """What the command line reads in these arguments, by parameter; nothing is run."""
+    try:
+        _, bound, _ = app.parse_args(list(arguments), exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        raise AssertionError(f"{shlex.join(arguments)}: {error}") from None
+    return dict(bound.arguments)
+
+
+def commands_in(path: Path) -> Iterator[list[str]]:
+    """The arguments of every captionfleet command in a file, its comments and its examples."""
+    text = _CONTINUED.sub(" ", _COMMENT.sub("", path.read_text()))
+    for line in text.splitlines():
+        if found := _OURS.search(line):
+            yield shlex.split(_SHELL_OPERATOR.sub("", found[1]), comments=True)

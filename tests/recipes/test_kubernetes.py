@@ -1,0 +1,184 @@
+"""The manifests for Kubernetes."""
+
+import re
+import subprocess
+import sys
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline.config import load_job
+from pipeline.errors import RunError
+from pipeline.run import _DRAIN_S
+from tests.recipes.recipe import DOCKER, IMAGE, JOBS, understood
+
+Manifest = dict[str, Any]
+
+MANIFESTS = ("cronjob.yaml", "indexed-job.yaml")
+# The oldest that the manifest says it runs on, and the newest that the schemas' package knows.
+VERSIONS = [("cronjob.yaml", "1.31"), ("indexed-job.yaml", "1.33")]
+EXIT_CODES = {1} | {error.exit_code for error in RunError.__subclasses__()}
+
+
+def manifest(name: str) -> Manifest:
+    """The only document in a file."""
+    loaded: Manifest = yaml.safe_load((JOBS / name).read_text())
+    return loaded
+
+
+def job_spec(name: str) -> Manifest:
+    """The Job that it is or makes."""
+    spec: Manifest = manifest(name)["spec"]
+    return spec["jobTemplate"]["spec"] if "jobTemplate" in spec else spec
+
+
+def pod_spec(name: str) -> Manifest:
+    """The pod of that Job."""
+    spec: Manifest = job_spec(name)["template"]["spec"]
+    return spec
+
+
+def container(name: str) -> Manifest:
+    """The pod's only container."""
+    (only,) = pod_spec(name)["containers"]
+    assert isinstance(only, dict)
+    return only
+
+
+def rules(name: str) -> dict[int, str]:
+    """What is done at each exit code, by the first rule that matches."""
+    done: dict[int, str] = {}
+    for rule in job_spec(name)["podFailurePolicy"]["rules"]:
+        for code in rule.get("onExitCodes", {"values": []})["values"]:
+            done.setdefault(code, rule["action"])
+    return done
+
+
+@pytest.mark.parametrize(("name", "version"), VERSIONS)
+@pytest.mark.parametrize("newest", [False, True])
+def test_kubernetes_schema_takes_the_manifest(name: str, version: str, *, newest: bool) -> None:
+    """The API's own schema, unknown fields refused, takes the manifest."""
+    schemas = pytest.importorskip("kubernetes_validate", reason="ships the API's schemas")
+    against = schemas.latest_version() if newest else version
+    schemas.validate(manifest(name), desired_version=against, strict=True)
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_command_is_understood(name: str) -> None:
+    """The container's arguments are ones that the command takes, with a number of workers."""
+    arguments = understood(container(name)["args"])
+    assert str(arguments["workers"]) == container(name)["resources"]["requests"]["cpu"]
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_pod_is_confined(name: str) -> None:
+    """The pod runs as the image's user, with a read-only root and without any privilege."""
+    user = re.search(r"^USER (\d+):(\d+)$", (DOCKER / "Dockerfile").read_text(), re.MULTILINE)
+    assert user
+    pod, own = pod_spec(name)["securityContext"], container(name)["securityContext"]
+    assert pod["runAsNonRoot"]
+    assert (pod["runAsUser"], pod["runAsGroup"]) == (int(user[1]), int(user[2]))
+    assert pod["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert own["readOnlyRootFilesystem"]
+    assert not own["allowPrivilegeEscalation"]
+    assert own["capabilities"] == {"drop": ["ALL"]}
+    assert not pod_spec(name)["automountServiceAccountToken"]
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_pod_has_time_to_drain(name: str) -> None:
+    """A pod that is told to stop may take longer than the drain does."""
+    assert pod_spec(name)["terminationGracePeriodSeconds"] > _DRAIN_S
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_key_comes_from_a_secret(name: str) -> None:
+    """The key that the job file names is taken from a secret and stands in no manifest."""
+    (wanted,) = {d.api_key_env for d in load_job(JOBS / "nightly.toml", {}).deployments}
+    given = {variable["name"]: variable for variable in container(name)["env"]}
+    assert given[wanted].keys() == {"name", "valueFrom"}
+    assert given[wanted]["valueFrom"]["secretKeyRef"]["key"] == wanted
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_folders_of_the_nightly_job_are_mounted(name: str) -> None:
+    """What the job file reads and writes is mounted, the library read-only, and no mount hangs."""
+    job = load_job(JOBS / "nightly.toml", {})
+    mounts = {Path(mount["mountPath"]): mount for mount in container(name)["volumeMounts"]}
+    assert {job.output.dir, job.store.folder().parent, Path("/tmp")} <= mounts.keys()  # noqa: S108 -- the pod's own
+    assert mounts[job.input.sources[0]]["readOnly"]
+    declared = {volume["name"] for volume in pod_spec(name)["volumes"]}
+    assert {mount["name"] for mount in mounts.values()} == declared
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_every_exit_code_has_its_rule(name: str) -> None:
+    """Each exit code of the program has a rule, and an evicted pod counts as no failure."""
+    assert rules(name).keys() == EXIT_CODES
+    first = job_spec(name)["podFailurePolicy"]["rules"][0]
+    assert (first["action"], first["onPodConditions"][0]["type"]) == ("Ignore", "DisruptionTarget")
+    assert pod_spec(name)["restartPolicy"] == "Never"  # which podFailurePolicy asks for
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_image_is_this_version(name: str) -> None:
+    """The image is the one that docker/README.md builds, by its version."""
+    assert container(name)["image"] == IMAGE
+
+
+def test_nights_do_not_overlap() -> None:
+    """A night that still runs keeps the next from starting, but not for ever."""
+    spec = manifest("cronjob.yaml")["spec"]
+    assert spec["concurrencyPolicy"] == "Forbid"
+    assert job_spec("cronjob.yaml")["activeDeadlineSeconds"] < 24 * 3600
+    assert set(rules("cronjob.yaml").values()) == {"FailJob"}
+
+
+def test_each_index_has_its_own_list_and_folder() -> None:
+    """Pod i reads list i and writes folder i, as the annotation of its index tells."""
+    container_ = container("indexed-job.yaml")
+    arguments = understood(container_["args"])
+    (source,) = arguments["sources"]
+    assert [str(path).count("$(PART)") for path in (source, arguments["out"])] == [1, 1]
+    part = next(variable for variable in container_["env"] if variable["name"] == "PART")
+    path = part["valueFrom"]["fieldRef"]["fieldPath"]
+    assert path == "metadata.annotations['batch.kubernetes.io/job-completion-index']"
+
+
+def test_bad_input_stops_all_pods_and_a_full_disk_only_its_own() -> None:
+    """Of an indexed Job, what is wrong for all ends all; the rest is an index's own."""
+    assert rules("indexed-job.yaml") == {
+        1: "Count",
+        2: "FailJob",
+        3: "FailIndex",
+        4: "FailJob",
+        5: "FailIndex",
+    }
+
+
+def lists_of(library: Path, lists: Path) -> dict[str, list[str]]:
+    """The lists that the recipe in jobs/README.md makes of a library, by their paths."""
+    (recipe,) = re.findall(r"```sh\n(.*?)```", (JOBS / "README.md").read_text(), re.DOTALL)
+    recipe = recipe.replace("/srv/captions/lists", str(lists)).replace("/srv/videos", str(library))
+    recipe = recipe.replace("python3", sys.executable)
+    subprocess.run(["/bin/sh", "-euc", recipe], check=True, timeout=30)
+    return {path.name: path.read_text().splitlines() for path in lists.iterdir()}
+
+
+def test_lists_split_the_library(tmp_path: Path) -> None:
+    """Each index has a list; files spread over them, each in one, and stay as more come."""
+    library = tmp_path / "library"
+    library.mkdir()
+    for number in range(100):
+        (library / f"clip {number}.mp4").touch()
+    before = lists_of(library, tmp_path / "lists")
+    completions = job_spec("indexed-job.yaml")["completions"]
+    assert before.keys() == {f"part-{index}.lst" for index in range(completions)}
+    assert sorted(chain.from_iterable(before.values())) == sorted(map(str, library.iterdir()))
+    assert sum(map(bool, before.values())) > completions / 2  # 100 names spread
+    (library / "a new one.mp4").touch()
+    after = lists_of(library, tmp_path / "lists")
+    assert all(set(before[name]) <= set(after[name]) for name in before)
