@@ -16,7 +16,7 @@ check: .venv/.tested
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/codespell pipeline tests benchmarks jobs README.md CHANGELOG.md Makefile
+	$(BIN)/codespell pipeline tests benchmarks docker jobs README.md CHANGELOG.md Makefile
 
 format: .venv/.tested
 	$(BIN)/ruff format $(SOURCES)

@@ -1,13 +1,23 @@
-"""The entry point; free of imports, because every worker process runs this file again."""
+"""The entry point; free of imports, because worker processes may run this file again."""
 
+import signal
 import sys
+
+_ENDED_BY_SIGINT = 130
+_ENDED_BY_SIGTERM = 143
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    from pipeline.cli import run_command_line  # noqa: PLC0415 - worker processes must not pay
+    # The kernel drops signals that process 1 of a container has no handler for.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_ENDED_BY_SIGTERM))
+    try:
+        from pipeline.cli import run_command_line  # noqa: PLC0415 - worker processes must not pay
 
-    sys.exit(run_command_line(sys.argv[1:]))
+        exit_code = run_command_line(sys.argv[1:])
+    except KeyboardInterrupt:  # before the run heeds signals, or in a command that does not
+        exit_code = _ENDED_BY_SIGINT
+    sys.exit(exit_code)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 import os
 import tomllib
 from collections.abc import Mapping
+from datetime import time
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -17,13 +19,15 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, FailureCode
 from pipeline.messages import MediaSpec
+from pipeline.stop_rules import StopRules, parse_max_failures, parse_time
 
 __all__ = [
     "DeploymentConfig",
     "InputConfig",
     "JobConfig",
+    "LimitsConfig",
     "MediaConfig",
     "OutputConfig",
     "RequestConfig",
@@ -43,6 +47,11 @@ VIDEO_ENDINGS = tuple(
 def _as_path(value: object) -> object:
     # pydantic reads str as UTF-8 and would refuse a name that is not; a Path it takes as it is.
     return Path(value) if isinstance(value, str) else value
+
+
+def _as_text(value: object) -> object:
+    # A number in the job file needs no quotes.
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 AnyPath = Annotated[Path, BeforeValidator(_as_path)]
@@ -66,6 +75,19 @@ class InputConfig(_Section):
     )
     exclude: tuple[str, ...] = Field(
         default=(), description="names or relative paths to leave out, shell patterns"
+    )
+    identity: Literal["stat", "content"] = Field(
+        default="stat",
+        description="what makes a file the same: name, size and change time, or its bytes",
+    )
+    settle_s: float = Field(
+        default=2.0,
+        ge=0,
+        le=3600,
+        description="files in folders that changed so recently are taken last, if at rest by then",
+    )
+    retry_failed: tuple[Literal["all"] | FailureCode, ...] = Field(
+        default=(), description="permanent failures to try again: codes, or all"
     )
     follow_symlinks: bool = Field(
         default=False, description="follow links that leave the folder, and links to folders"
@@ -123,6 +145,9 @@ class WorkersConfig(_Section):
     recycle_clips: int = Field(
         default=500, ge=1, description="a worker is replaced after so many clips"
     )
+    recycle_bytes: int = Field(
+        default=2**29, ge=2**24, description="or when it holds more memory than this between clips"
+    )
 
 
 class StoreConfig(_Section):
@@ -130,6 +155,9 @@ class StoreConfig(_Section):
 
     dir: AnyPath | None = Field(
         default=None, description="default: captionfleet/media in the user's cache folder"
+    )
+    max_bytes: int = Field(
+        default=20_000_000_000, ge=0, description="the least recently used media go first"
     )
 
     def folder(self) -> Path:
@@ -224,6 +252,41 @@ class OutputConfig(_Section):
     fsync_s: float = Field(
         default=1.0, ge=0, description="longest time that a written line may wait for fsync"
     )
+    recaption: bool = Field(default=False, description="replace captions that another request made")
+
+
+class LimitsConfig(_Section):
+    """When a run stops although clips are left; the next run goes on."""
+
+    deadline: str | None = Field(default=None, description="local time of day, such as 06:00")
+    max_hours: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="hours from the start of the run"
+    )
+    max_failures: Annotated[str, BeforeValidator(_as_text)] | None = Field(
+        default=None, description='failed clips, as in 50, or their share, as in "5%"'
+    )
+    max_tokens_total: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="tokens in and out; what is in flight comes on top"
+    )
+    drain_s: float = Field(
+        default=60.0, ge=0, description="how long an end waits for what is in flight"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        self.stop_rules()
+        if self.deadline is not None:
+            parse_time(self.deadline)
+        return self
+
+    def time_of_day(self) -> time:
+        """The deadline, which must be set."""
+        return parse_time(self.deadline or "")
+
+    def stop_rules(self) -> StopRules:
+        """The limits on what the run has done."""
+        failures = None if self.max_failures is None else parse_max_failures(self.max_failures)
+        return StopRules(failures, self.max_tokens_total)
 
 
 class JobConfig(_Section):
@@ -236,6 +299,7 @@ class JobConfig(_Section):
     request: RequestConfig = RequestConfig()
     deployments: tuple[DeploymentConfig, ...] = ()
     output: OutputConfig = OutputConfig()
+    limits: LimitsConfig = LimitsConfig()
 
     @model_validator(mode="before")
     @classmethod
@@ -310,9 +374,23 @@ def _merged(data: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, 
 def _first_problem(error: ValidationError) -> str:
     first, *others = error.errors(include_url=False, include_context=False, include_input=False)
     key = ".".join(str(part) for part in first["loc"])
-    text = {
-        "extra_forbidden": "unknown key",
-        "missing": "this key is needed",
-    }.get(first["type"], first["msg"].removeprefix("Value error, "))
+    match first["type"]:
+        case "extra_forbidden":
+            text = f"unknown key{_meant(first['loc'])}"
+        case "missing":
+            text = "this key is needed"
+        case _:
+            text = first["msg"].removeprefix("Value error, ")
     more = f" (and {len(others)} more)" if others else ""
     return f"{key}: {text}{more}" if key else f"{text}{more}"
+
+
+def _meant(location: tuple[int | str, ...]) -> str:
+    """The known key that an unknown one resembles, as a hint."""
+    section, *below = location
+    table: Any = JobConfig
+    if below:
+        known = JobConfig.model_fields[str(section)].annotation
+        table = DeploymentConfig if section == "deployments" else known
+    alike = get_close_matches(str(location[-1]), table.model_fields, n=1)
+    return f", did you mean {alike[0]}?" if alike else ""

@@ -12,6 +12,7 @@ __all__ = [
     "RunError",
     "Stage",
     "StoreError",
+    "first_run_error",
 ]
 
 
@@ -26,8 +27,8 @@ class Stage(StrEnum):
 class FailureCode(StrEnum):
     """Why a clip has no caption; part of the output format, so a code is never reused.
 
-    `permanent` codes speak of the file's content: the same bytes fail again, so a later run
-    leaves them alone until the file changes.
+    `permanent` codes speak of the file's content and of nothing that settings could change: the
+    same bytes fail again, so a later run leaves them alone until the file changes.
     """
 
     SOURCE_MISSING = "source_missing"
@@ -82,8 +83,6 @@ _PERMANENT = frozenset(
         FailureCode.NO_FRAMES,
         FailureCode.UNSUPPORTED_CODEC,
         FailureCode.UNDECODABLE,
-        FailureCode.LIMIT_EXCEEDED,
-        FailureCode.PAYLOAD_TOO_LARGE,
     }
 )
 
@@ -152,8 +151,15 @@ class LimitReached(RunError):  # noqa: N818 - a limit that was asked for is no e
     exit_code = 5
 
 
+def first_run_error(error: BaseExceptionGroup[RunError] | RunError) -> RunError:
+    """The first error in a task group's bundle: what ended the run."""
+    if isinstance(error, BaseExceptionGroup):
+        return first_run_error(error.exceptions[0])
+    return error
+
+
 class MediaError(Exception):
-    """Raised inside a worker when a clip cannot be prepared; its `args` cross the border."""
+    """Raised inside a worker when a clip cannot be prepared."""
 
     def __init__(self, code: FailureCode, detail: str) -> None:
         super().__init__(code, detail)
@@ -162,4 +168,9 @@ class MediaError(Exception):
 
 
 class StoreError(Exception):
-    """Raised inside a worker when the media store cannot be written; crosses the border."""
+    """Raised inside a worker when the media store cannot be written."""
+
+    def __init__(self, errno: int, reason: str) -> None:
+        super().__init__(errno, reason)
+        self.errno = errno
+        self.reason = reason

@@ -10,6 +10,7 @@ __all__ = [
     "Attempt",
     "Caption",
     "Clip",
+    "Damage",
     "Failure",
     "Latency",
     "MediaFacts",
@@ -43,12 +44,16 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One window of one source: the unit of work, of payment and of output."""
+    """One window of one source: the unit of work, of payment and of output.
+
+    `stat_id` is what it would be called by name, size and time, where `clip_id` goes by content.
+    """
 
     clip_id: str
     source: Source
     start_s: float
     end_s: float
+    stat_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +71,30 @@ class MediaSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Damage:
+    """What the file had lost within the clip's window, as far as it shows; nothing by default.
+
+    `packets_lost` counts packets that do not decode or are marked corrupt, and estimates those of
+    the video that gaps and a missing end took. `coverage` is the share of the window's frames, of
+    those that the file promises, that were there. `frozen_frames` show another second's frame
+    because their own were lost; `doubtful_frames` were decoded after a loss and before the next
+    key frame, so parts may be smeared; `padded_frames` only make up the number.
+    """
+
+    packets_lost: int = 0
+    coverage: float = 1.0
+    frozen_frames: int = 0
+    doubtful_frames: int = 0
+    padded_frames: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class MediaFacts:
     """What was made of a clip, and of what; times in seconds from the file's common zero.
 
     `frame_times_s` holds the true source time of every frame sent, in order, repeats included.
+    `crf` and `height` are what was sent: less than the settings ask where the payload was too
+    large.
     """
 
     frames: int
@@ -91,6 +116,8 @@ class MediaFacts:
     rotation_deg: int = 0
     frame_times_s: tuple[float, ...] = ()
     decode_errors: int = 0
+    crf: int = 23
+    damage: Damage = field(default_factory=Damage)
 
 
 @dataclass(frozen=True, slots=True)

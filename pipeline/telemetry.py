@@ -8,20 +8,25 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol, TextIO
+from typing import Literal, Protocol, TextIO
 
 import anyio
 import structlog
 from tqdm import tqdm
 
 __all__ = [
+    "Progress",
     "Tally",
     "configure_logging",
     "get_log",
     "monotonic_s",
     "show_progress",
     "utc_now",
+    "wall_ns",
 ]
+
+Progress = TextIO | Literal["log"] | None
+"""Where progress is shown: on a stream, as events of the structured log, or nowhere."""
 
 _TERMINAL_EVERY_S = 0.2
 _PLAIN_EVERY_S = 30.0
@@ -32,13 +37,18 @@ def monotonic_s() -> float:
     return time.perf_counter()
 
 
+def wall_ns() -> int:
+    """The wall clock in nanoseconds, to compare with times of files; it may jump."""
+    return time.time_ns()
+
+
 def utc_now() -> str:
     """The wall clock as ISO 8601 in UTC, milliseconds, with a Z."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def configure_logging(*, as_json: bool = False, level: int = logging.INFO) -> None:
-    """Send the structured log to stderr: one key=value or JSON line an event."""
+def configure_logging(*, as_json: bool = False) -> None:
+    """Send the structured log to stderr: JSON lines, or for people the warnings alone."""
     renderer = (
         structlog.processors.JSONRenderer()
         if as_json
@@ -51,13 +61,21 @@ def configure_logging(*, as_json: bool = False, level: int = logging.INFO) -> No
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.INFO if as_json else logging.WARNING
+        ),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
 
 
 def get_log() -> structlog.typing.FilteringBoundLogger:
-    """The run's log; values are bound by name, never formatted into the event."""
+    """The run's log; values are bound by name, never formatted into the event.
+
+    In a program that did not set up structlog it is set up as by `configure_logging`: left alone
+    it would print to standard output.
+    """
+    if not structlog.is_configured():
+        configure_logging()
     log: structlog.typing.FilteringBoundLogger = structlog.get_logger("captionfleet")
     return log
 
@@ -130,6 +148,24 @@ class _Bar:
         self._bar.close()
 
 
+class _Events:
+    def update(self, tally: Tally) -> None:
+        get_log().info(
+            "progress",
+            planned=tally.planned,
+            planned_total=tally.planned_total,
+            captioned=tally.captioned,
+            failed=tally.failed,
+            preparing=tally.preparing,
+            in_flight=tally.in_flight,
+            tokens=tally.prompt_tokens + tally.completion_tokens,
+            waiting_for=tally.waiting_for,
+        )
+
+    def close(self) -> None:
+        pass
+
+
 class _Lines:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -154,16 +190,13 @@ def _eta(tally: Tally) -> str:
 
 
 @asynccontextmanager
-async def show_progress(tally: Tally, stream: TextIO | None) -> AsyncIterator[None]:
-    """Show the tally while the block runs: a bar on a terminal, a line every 30 s elsewhere.
-
-    Nothing is shown where `stream` is None.
-    """
+async def show_progress(tally: Tally, stream: Progress) -> AsyncIterator[None]:
+    """Show the tally while the block runs: a bar on a terminal, a line every 30 s elsewhere."""
     if stream is None:
         yield
         return
-    is_terminal = stream.isatty()
-    display: _Display = _Bar(stream) if is_terminal else _Lines(stream)
+    is_terminal = stream != "log" and stream.isatty()
+    display = _display(stream)
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(
@@ -175,6 +208,12 @@ async def show_progress(tally: Tally, stream: TextIO | None) -> AsyncIterator[No
         if is_terminal:
             display.update(tally)
         display.close()
+
+
+def _display(stream: TextIO | Literal["log"]) -> _Display:
+    if stream == "log":
+        return _Events()
+    return _Bar(stream) if stream.isatty() else _Lines(stream)
 
 
 async def _refresh(display: _Display, tally: Tally, every_s: float) -> None:

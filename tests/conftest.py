@@ -1,9 +1,60 @@
-"""Fixtures for every test."""
+"""Fixtures and guards for every test."""
+
+import inspect
+import ipaddress
+import socket
+import sys
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from blockbuster import blockbuster_ctx
+
+# A test that stands still meanwhile may call these itself; the program may not.
+_MAY_BLOCK = [
+    "pipeline.config",
+    "pipeline.standin.films",
+    "pipeline.standin.library",
+    "pipeline.workers.upkeep",
+]
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     """Run async tests on asyncio, the backend that aiohttp needs."""
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_calls(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Raise where the program blocks the event loop of an async test."""
+    if not inspect.iscoroutinefunction(request.function):
+        yield
+        return
+    with blockbuster_ctx("pipeline", excluded_modules=_MAY_BLOCK):
+        yield
+
+
+def _is_on_this_machine(host: object) -> bool:
+    if host in {None, "", "localhost"}:
+        return True
+    try:
+        return ipaddress.ip_address(str(host)).is_loopback
+    except ValueError:
+        return False
+
+
+def _guard_network(event: str, arguments: tuple[Any, ...]) -> None:
+    """Be a machine without a network: no name is found, and nothing outside is asked."""
+    if event == "socket.getaddrinfo":
+        host = arguments[0].decode() if isinstance(arguments[0], bytes) else arguments[0]
+        if not _is_on_this_machine(host):
+            raise socket.gaierror(socket.EAI_NONAME, "no network in tests")
+    elif event == "socket.connect":
+        connecting, address = arguments
+        is_internet = connecting.family in {socket.AF_INET, socket.AF_INET6}
+        if is_internet and not _is_on_this_machine(address[0]):
+            raise RuntimeError(f"a test reaches for the network: {address}")
+
+
+sys.addaudithook(_guard_network)

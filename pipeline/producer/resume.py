@@ -1,9 +1,9 @@
 """What earlier runs settled, read back from their output folder (main process, in a thread)."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio.to_thread
 import orjson
@@ -16,34 +16,78 @@ __all__ = ["Settled", "load_settled"]
 _OWN_START = b'{"clip_id":"'
 _OWN_END = b"}\n"
 _ID_AT = slice(len(_OWN_START), len(_OWN_START) + 32)
-_QUOTE_AT = slice(_ID_AT.stop, _ID_AT.stop + 2)
+_PRINT_KEY = b'","fingerprint":"'
+_PRINT_KEY_AT = slice(_ID_AT.stop, _ID_AT.stop + len(_PRINT_KEY))
+_PRINT_AT = slice(_PRINT_KEY_AT.stop, _PRINT_KEY_AT.stop + 16)
+_STAT_KEY = b'","stat_id":"'
+_STAT_KEY_AT = slice(_PRINT_AT.stop, _PRINT_AT.stop + len(_STAT_KEY))
+_STAT_AT = slice(_STAT_KEY_AT.stop, _STAT_KEY_AT.stop + 32)
 _BUFFER_BYTES = 1 << 20
 _MAX_LINE_BYTES = 1 << 24
+_MAX_FINGERPRINTS = 64
+_OTHERS = "others"
+
+
+class _Captioned(NamedTuple):
+    """What a captions line settles; no fingerprint in lines of versions that had none."""
+
+    clip: int
+    alias: int | None = None
+    fingerprint: str = ""
 
 
 class Settled:
     """The clips that need no work: captioned, or failed for good.
 
-    About 100 bytes a clip. `ignored_lines` were no line of ours, whoever wrote them.
+    About 100 bytes a clip, twice that where `identity = "content"` made the lines.
+    `ignored_lines` were no line of ours, whoever wrote them; `repeated_lines` hold a clip that
+    an earlier line holds too.
     """
 
     def __init__(self) -> None:
         self.ignored_lines = 0
-        self._captioned: set[int] = set()
-        self._standing: dict[int, FailureCode] = {}
+        self.repeated_lines = 0
+        self._captioned: dict[str, set[int]] = {}
+        self._accepted: frozenset[str] | None = None
+        self._standing: dict[int, tuple[FailureCode, int]] = {}
         self._met: set[int] = set()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there are captions that say which request they came from."""
+        return any(ids for fingerprint, ids in self._captioned.items() if fingerprint)
+
+    @property
+    def fingerprints(self) -> frozenset[str]:
+        """The requests behind the captions."""
+        return frozenset(name for name, ids in self._captioned.items() if name and ids)
+
+    @property
+    def has_stale(self) -> bool:
+        """Whether there are captions that this run is to replace."""
+        return self._accepted is not None and not self.fingerprints <= self._accepted
+
+    def accept(self, fingerprints: Iterable[str]) -> None:
+        """Let only captions of these requests count, and those of unknown ones."""
+        self._accepted = frozenset(fingerprints)
 
     def captioned(self, clip_id: str) -> bool:
         """Whether the clip has its caption."""
-        return int(clip_id, 16) in self._captioned
+        identity, accepted = int(clip_id, 16), self._accepted
+        return any(
+            identity in ids
+            for name, ids in self._captioned.items()
+            if not name or accepted is None or name in accepted
+        )
 
     def standing(self, clip_id: str) -> FailureCode | None:
         """The permanent failure of this very file content, if an earlier run found one."""
-        return self._standing.get(int(clip_id, 16))
+        found = self._standing.get(int(clip_id, 16))
+        return found[0] if found else None
 
     def meet(self, clip_id: str) -> None:
         """Note that a standing failure's file is still there."""
-        self._met.add(int(clip_id, 16))
+        self._met.add(self._standing[int(clip_id, 16)][1])
 
     def keeps_failure(self, clip_id: str, *, is_complete: bool) -> bool:
         """Whether an earlier run's failure line still tells the truth after this run.
@@ -51,8 +95,39 @@ class Settled:
         A run that got through everything keeps the standing failures it met; one that did not
         keeps all that were not captioned.
         """
-        identity = int(clip_id, 16)
-        return identity in self._met if is_complete else identity not in self._captioned
+        return int(clip_id, 16) in self._met if is_complete else not self.captioned(clip_id)
+
+    def _keep(self, line: _Captioned) -> None:
+        is_room = line.fingerprint in self._captioned or len(self._captioned) < _MAX_FINGERPRINTS
+        ids = self._captioned.setdefault(line.fingerprint if is_room else _OTHERS, set())
+        known = self._forget(line.clip, ids)
+        ids.add(line.clip)
+        if line.alias is not None:
+            known |= self._forget(line.alias, ids)
+            ids.add(line.alias)
+        self.repeated_lines += known
+
+    def _forget(self, identity: int, keeper: set[int]) -> bool:
+        """Take a clip from all but its latest request; return whether any held it."""
+        is_known = identity in keeper
+        if len(self._captioned) > 1:
+            for ids in self._captioned.values():
+                if ids is not keeper and identity in ids:
+                    ids.remove(identity)
+                    is_known = True
+        return is_known
+
+    def _read_failure(self, record: dict[str, Any]) -> None:
+        identity, code = _any_id(record), _code(record)
+        if identity is None or code is None:
+            self.ignored_lines += 1
+            return
+        alias = _any_id(record, "stat_id")
+        for one in (identity, identity if alias is None else alias):
+            if code.permanent:
+                self._standing[one] = code, identity
+            else:
+                self._standing.pop(one, None)
 
 
 async def load_settled(output_dir: Path) -> Settled:
@@ -67,13 +142,13 @@ async def load_settled(output_dir: Path) -> Settled:
 def _load(output_dir: Path) -> Settled:
     settled = Settled()
     for line in _lines(output_dir / "captions.jsonl"):
-        identity = _own_id(line) or _any_id(_record(line))
-        if identity is None:
+        captioned = _own(line) or _foreign(_record(line))
+        if captioned is None:
             settled.ignored_lines += 1
         else:
-            settled._captioned.add(identity)  # noqa: SLF001 - this function builds it
+            settled._keep(captioned)  # noqa: SLF001 - this function builds it
     for line in _lines(output_dir / "failures.jsonl"):
-        _read_failure(settled, _record(line))
+        settled._read_failure(_record(line))  # noqa: SLF001 - as above
     return settled
 
 
@@ -89,11 +164,27 @@ def _lines(path: Path) -> Iterator[bytes]:
         raise OutputError(f"{where}: cannot read what is done already: {error.strerror}") from None
 
 
-def _own_id(line: bytes) -> int | None:
+def _own(line: bytes) -> _Captioned | None:
     # A line as the sink writes it: parsing a million of them as JSON would take ten times longer.
-    if line.startswith(_OWN_START) and line.endswith(_OWN_END) and line[_QUOTE_AT] == b'",':
-        return _number(line[_ID_AT])
-    return None
+    if not (line.startswith(_OWN_START) and line.endswith(_OWN_END)):
+        return None
+    if line[_PRINT_KEY_AT] != _PRINT_KEY:
+        return None
+    identity, alias = _number(line[_ID_AT]), None
+    if line[_STAT_KEY_AT] == _STAT_KEY:
+        alias = _number(line[_STAT_AT])
+    if identity is None:
+        return None
+    return _Captioned(identity, alias, line[_PRINT_AT].decode("ascii", "replace"))
+
+
+def _foreign(record: dict[str, Any]) -> _Captioned | None:
+    identity = _any_id(record)
+    if identity is None:
+        return None
+    fingerprint = record.get("fingerprint")
+    known = fingerprint if isinstance(fingerprint, str) else ""
+    return _Captioned(identity, _any_id(record, "stat_id"), known)
 
 
 def _record(line: bytes) -> dict[str, Any]:
@@ -104,8 +195,8 @@ def _record(line: bytes) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
-def _any_id(record: dict[str, Any]) -> int | None:
-    text = record.get("clip_id")
+def _any_id(record: dict[str, Any], key: str = "clip_id") -> int | None:
+    text = record.get(key)
     if not isinstance(text, str) or len(text) != _ID_AT.stop - _ID_AT.start:
         return None
     return _number(text.encode())
@@ -116,16 +207,6 @@ def _number(digits: bytes) -> int | None:
         return int(digits, 16)
     except ValueError:
         return None
-
-
-def _read_failure(settled: Settled, record: dict[str, Any]) -> None:
-    identity, code = _any_id(record), _code(record)
-    if identity is None or code is None:
-        settled.ignored_lines += 1
-    elif code.permanent:
-        settled._standing[identity] = code  # noqa: SLF001 - as in _load
-    else:
-        settled._standing.pop(identity, None)  # noqa: SLF001 - as in _load
 
 
 def _code(record: dict[str, Any]) -> FailureCode | None:

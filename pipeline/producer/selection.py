@@ -32,6 +32,7 @@ class PassedOver(StrEnum):
     UNREADABLE_FOLDER = "unreadable_folder"
     UNREADABLE = "unreadable"
     VANISHED = "vanished"
+    STILL_CHANGING = "still_changing"
 
 
 @dataclass(frozen=True, slots=True)

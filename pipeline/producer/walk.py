@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import anyio
 import anyio.to_thread
 
 from pipeline.config import InputConfig
@@ -16,13 +17,15 @@ from pipeline.messages import Source, printable
 from pipeline.producer.claims import Area, Claims, Order
 from pipeline.producer.selection import PassedOver, Selection
 from pipeline.producer.sources import is_list, list_entries
-from pipeline.telemetry import get_log, monotonic_s
+from pipeline.telemetry import get_log, monotonic_s, wall_ns
 
-__all__ = ["Found", "Unusable", "Walk", "sorted_names"]
+__all__ = ["Found", "Unusable", "Walk", "sorted_names", "unusable"]
 
 _PAGE_NAMES = 65_536
 _BATCH_FILES = 256
 _BATCH_S = 0.05
+_MAX_FRESH = 10_000
+_NS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +94,17 @@ class Walk:
 
     Iterating blocks; `next_batch` does it in a thread. `passed_over` counts what is not taken.
     Memory: `page` names for each folder on the current path, and what Claims remembers.
+
+    A file in a folder that was written to within the last `settle_s` is looked at again by
+    `next_batch`, after all others and once so much time has passed: it may be half a copy.
     """
 
-    def __init__(self, config: InputConfig, *, page: int = _PAGE_NAMES) -> None:
+    def __init__(
+        self, config: InputConfig, *, page: int = _PAGE_NAMES, settle_s: float = 0.0
+    ) -> None:
         self.passed_over: Counter[str] = Counter()
+        self._settle_ns = round(settle_s * _NS)
+        self._fresh: list[Source] = []
         self._sources = config.sources
         self._follow_symlinks = config.follow_symlinks
         self._page = page
@@ -112,7 +122,13 @@ class Walk:
         Raises:
             ConfigError: a list cannot be read.
         """
-        return await anyio.to_thread.run_sync(self._take, abandon_on_cancel=True)
+        batch = await anyio.to_thread.run_sync(self._take, abandon_on_cancel=True)
+        if not batch and self._fresh:
+            youngest_ns = max(source.mtime_ns for source in self._fresh)
+            wait_ns = min(youngest_ns + self._settle_ns - wall_ns(), self._settle_ns)
+            await anyio.sleep(max(0, wait_ns) / _NS)
+            batch = await anyio.to_thread.run_sync(self._take_fresh, abandon_on_cancel=True)
+        return batch
 
     def _take(self) -> list[Found]:
         batch: list[Found] = []
@@ -122,6 +138,18 @@ class Walk:
             if monotonic_s() > until_s:
                 break
         return batch
+
+    def _take_fresh(self) -> list[Found]:
+        fresh, self._fresh = self._fresh, []
+        batch: list[Found] = [source for source in fresh if _is_at_rest(source)]
+        if len(batch) < len(fresh):
+            self.passed_over[PassedOver.STILL_CHANGING] += len(fresh) - len(batch)
+        return batch
+
+    def _is_fresh(self, source: Source) -> bool:
+        # The clock of a file server may be ahead; a date far in the future is just a wrong date.
+        age_ns = abs(wall_ns() - source.mtime_ns) if self._settle_ns else 0
+        return age_ns < self._settle_ns
 
     def _walk(self) -> Iterator[Found]:
         sources = [Path.cwd() / source for source in self._sources]
@@ -146,7 +174,7 @@ class Walk:
             facts = Path(path).stat()
         except OSError as error:
             if self._claims.name_file(real):
-                yield _unusable(Source(path, name, 0, 0), error)
+                yield unusable(Source(path, name, 0, 0), error)
             return
         if stat.S_ISDIR(facts.st_mode):
             self._claims.add(Area(real, "", order))
@@ -190,7 +218,12 @@ class Walk:
             if found is None:
                 levels.pop()
             elif isinstance(found, Source):
-                yield found
+                if not self._is_fresh(found):
+                    yield found
+                elif len(self._fresh) < _MAX_FRESH:
+                    self._fresh.append(found)
+                else:
+                    self.passed_over[PassedOver.STILL_CHANGING] += 1
             elif isinstance(found, _Level):
                 levels.append(found)
             else:
@@ -276,7 +309,16 @@ def _source(path: str, name: str, facts: os.stat_result) -> Source:
     return Source(path, name, facts.st_size, facts.st_mtime_ns)
 
 
-def _unusable(source: Source, error: OSError) -> Unusable:
+def _is_at_rest(source: Source) -> bool:
+    try:
+        facts = Path(source.path).stat()
+    except OSError:
+        return False
+    return (facts.st_size, facts.st_mtime_ns) == (source.size_bytes, source.mtime_ns)
+
+
+def unusable(source: Source, error: OSError) -> Unusable:
+    """What an error on opening a named file makes of it."""
     is_missing = isinstance(error, FileNotFoundError | NotADirectoryError)
     code = FailureCode.SOURCE_MISSING if is_missing else FailureCode.SOURCE_UNREADABLE
     return Unusable(source, code, error.strerror or type(error).__name__)

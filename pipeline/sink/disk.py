@@ -15,6 +15,8 @@ from pipeline.messages import printable
 
 __all__ = ["AppendFile", "create_folder", "output_errors", "replace_atomically", "sync_folder"]
 
+# Read and write, not to wait for a reader where somebody put a FIFO.
+_APPENDING = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
 _CHUNK_BYTES = 1 << 16
 _MAX_LINE_BYTES = 1 << 24
 _HINTS = {
@@ -88,9 +90,7 @@ class AppendFile:
         self.path = path
         self.torn_lines = 0
         with output_errors(path):
-            # Read and write, not to wait for a reader where somebody put a FIFO.
-            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
-            self._handle = os.open(path, flags, 0o666)
+            self._handle = os.open(path, _APPENDING, 0o666)
             try:
                 self._check()
                 self._repair()
@@ -120,6 +120,14 @@ class AppendFile:
             while line := file.readline(_MAX_LINE_BYTES):
                 yield offset, line
                 offset += len(line)
+
+    def rewrite(self, lines: Iterator[bytes]) -> None:
+        """Replace the whole file atomically, and append to the new one from now on."""
+        replace_atomically(self.path, lines)
+        with output_errors(self.path):
+            handle = os.open(self.path, _APPENDING, 0o666)
+        os.close(self._handle)
+        self._handle = handle
 
     def sync(self) -> None:
         """Bring everything appended to the disk."""

@@ -1,7 +1,9 @@
 """The output folder: a durable line for every clip, totals at the end (main process)."""
 
+import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,22 +17,26 @@ from pipeline.messages import Caption, Outcome
 from pipeline.sink.disk import AppendFile, create_folder, replace_atomically
 from pipeline.sink.lines import caption_line, document, failure_line
 from pipeline.sink.lock import FolderLock
+from pipeline.sink.superseded import find_superseded
 from pipeline.telemetry import utc_now
 
 __all__ = ["Ledger", "open_ledger"]
 
 
 @asynccontextmanager
-async def open_ledger(output: OutputConfig) -> AsyncIterator["Ledger"]:
+async def open_ledger(
+    output: OutputConfig, fingerprints: Mapping[str, str] | None = None
+) -> AsyncIterator["Ledger"]:
     """Lock the folder, mend what a crash tore, and write to it while the block runs.
 
+    `fingerprints` are those of the requests to each deployment, for the captions lines.
     Leaving the block syncs, settles failures.jsonl unless that was done, and unlocks, also when
     an error or a cancellation ends it.
 
     Raises:
         OutputError: the folder cannot be written, or another run holds it.
     """
-    ledger = await anyio.to_thread.run_sync(Ledger.open, output)
+    ledger = await anyio.to_thread.run_sync(Ledger.open, output, fingerprints or {})
     try:
         yield ledger
     except BaseException:
@@ -56,12 +62,14 @@ class Ledger:
         self._run_begins_at = 0
         self._is_settled = False
         self._fsync_s = 0.0
+        self._fingerprints: Mapping[str, str] = {}
         self._turn = anyio.Lock()
         self._unsynced = anyio.Event()
+        self._opened_at = datetime.now(UTC)
         self._closing = ExitStack()
 
     @classmethod
-    def open(cls, output: OutputConfig) -> Self:
+    def open(cls, output: OutputConfig, fingerprints: Mapping[str, str]) -> Self:
         """Open the folder. Blocks."""
         create_folder(output.dir)
         with ExitStack() as closing:
@@ -69,9 +77,10 @@ class Ledger:
             captions = AppendFile(output.dir / "captions.jsonl")
             closing.callback(captions.close)
             failures = AppendFile(output.dir / "failures.jsonl")
+            closing.callback(failures.close)
             ledger = cls(output.dir, captions, failures)
-            closing.callback(lambda: ledger._failures.close())  # noqa: PLW0108 - settling replaces it
             ledger._fsync_s = output.fsync_s
+            ledger._fingerprints = fingerprints
             ledger._read_failures()
             ledger._closing = closing.pop_all()
         return ledger
@@ -83,7 +92,8 @@ class Ledger:
             OutputError: the line is not in the file.
         """
         if isinstance(outcome, Caption):
-            line = caption_line(outcome, utc_now())
+            fingerprint = self._fingerprints.get(outcome.deployment, "")
+            line = caption_line(outcome, utc_now(), fingerprint)
         else:
             line = failure_line(outcome, utc_now())
         with anyio.CancelScope(shield=True):
@@ -112,17 +122,41 @@ class Ledger:
             async with self._turn:
                 await anyio.to_thread.run_sync(self._settle, keeps_failure)
 
-    async def write_run(self, record: Mapping[str, Any]) -> None:
-        """Replace run.json."""
-        path = self.folder / "run.json"
+    async def drop_superseded(self) -> None:
+        """Rewrite captions.jsonl without the lines whose clip has a later one.
+
+        Raises:
+            OutputError: that failed; the file is as it was.
+        """
         with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(replace_atomically, path, iter([document(record)]))
+            async with self._turn:
+                await anyio.to_thread.run_sync(self._drop_superseded)
+
+    async def write_run(self, record: Mapping[str, Any]) -> None:
+        """Replace run.json, and keep a copy for this run alone in runs/."""
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(self._write_run, document(record))
 
     def close(self) -> None:
         """Settle, which syncs, and unlock. Blocks."""
         with self._closing:
             if not self._is_settled:
                 self._settle(lambda _: True)
+
+    def _write_run(self, text: bytes) -> None:
+        create_folder(self.folder / "runs")
+        started_at = self._opened_at.strftime("%Y%m%dT%H%M%SZ")
+        kept = self.folder / "runs" / f"{started_at}-{os.getpid()}.json"
+        replace_atomically(self.folder / "run.json", iter([text]))
+        replace_atomically(kept, iter([text]))
+
+    def _drop_superseded(self) -> None:
+        self._captions.sync()
+        superseded = find_superseded(line for _, line in self._captions.lines())
+        if superseded:
+            lines = (line for _, line in self._captions.lines())
+            kept = (line for at, line in enumerate(lines) if at not in superseded)
+            self._captions.rewrite(kept)
 
     def _append(self, outcome: Outcome, line: bytes) -> None:
         identity = int(outcome.clip.clip_id, 16)
@@ -153,9 +187,7 @@ class Ledger:
             if offset >= self._run_begins_at or keeps_failure(f"{identity:032x}")
         }
         self._captions.sync()  # before a failure goes, the caption in its place must be safe
-        replace_atomically(self._failures.path, self._lines_at(standing))
-        replaced, self._failures = self._failures, AppendFile(self._failures.path)
-        replaced.close()
+        self._failures.rewrite(self._lines_at(standing))
         self._failed_at.clear()
         self._read_failures()
         self._is_settled = True

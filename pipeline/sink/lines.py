@@ -17,9 +17,12 @@ _MAX_DETAIL_CHARS = 500
 _MAX_INTEGER = 2**63
 
 
-def caption_line(caption: Caption, completed_at_utc: str) -> bytes:
-    """One line for captions.jsonl, its newline included."""
-    record = _identity(caption.clip) | {
+def caption_line(caption: Caption, completed_at_utc: str, fingerprint: str = "") -> bytes:
+    """One line for captions.jsonl, its newline included.
+
+    `fingerprint` names the request; it stands at a fixed place, where resuming reads it.
+    """
+    record = _identity(caption.clip, fingerprint) | {
         "caption": caption.text,
         "finish_reason": caption.finish_reason,
         "model": caption.model,
@@ -42,6 +45,7 @@ def failure_line(failure: Failure, failed_at_utc: str) -> bytes:
         "permanent": failure.code.permanent,
         "detail": " ".join(failure.detail.split())[:_MAX_DETAIL_CHARS],
         "attempts": len(failure.attempts),
+        **_text("path", failure.clip.source.path),
         "requests": [_request(attempt) for attempt in failure.attempts],
         "failed_at_utc": failed_at_utc,
     }
@@ -53,13 +57,18 @@ def document(record: Mapping[str, Any]) -> bytes:
     return _dumps(dict(record), orjson.OPT_APPEND_NEWLINE | orjson.OPT_INDENT_2)
 
 
-def _identity(clip: Clip) -> dict[str, Any]:
-    raw = os.fsencode(clip.source.name)
-    name = printable(clip.source.name)
-    is_text = name.encode() == raw
-    exact = {} if is_text else {"source_b64": base64.b64encode(raw).decode()}
+def _identity(clip: Clip, fingerprint: str = "") -> dict[str, Any]:
+    keys = {"clip_id": clip.clip_id, "fingerprint": fingerprint, "stat_id": clip.stat_id}
     window = {"start_s": float(clip.start_s), "end_s": float(clip.end_s)}
-    return {"clip_id": clip.clip_id, "source": name} | exact | window
+    known = {key: value for key, value in keys.items() if value}
+    return known | _text("source", clip.source.name) | window
+
+
+def _text(key: str, name: str) -> dict[str, str]:
+    """A file name, with its exact bytes beside it if it is no text."""
+    raw, text = os.fsencode(name), printable(name)
+    exact = {} if text.encode() == raw else {f"{key}_b64": base64.b64encode(raw).decode()}
+    return {key: text} | exact
 
 
 def _request(attempt: Attempt) -> dict[str, Any]:

@@ -102,11 +102,12 @@ class RunSummary:
     hour of wall clock. `time_share` says where the time went: seconds that workers were busy,
     of processes times wall clock; seconds that requests were in flight, which divided by the
     wall clock gives their mean number; and the sums of the clips' own latencies.
-    `deployments` counts captions.
+    `deployments` counts captions. `limit` names the limit that ended the run, if one did.
     """
 
     exit_code: int
     ended: Ended
+    limit: str | None
     started_at_utc: str
     ended_at_utc: str
     seconds: float
@@ -156,6 +157,7 @@ def summarise(  # noqa: PLR0913 - what else is known of a run, by keyword
     *,
     ended: Ended,
     started_at_utc: str,
+    limit: str | None = None,
     torn_lines_repaired: int = 0,
     exit_code: int | None = None,
 ) -> RunSummary:
@@ -171,6 +173,7 @@ def summarise(  # noqa: PLR0913 - what else is known of a run, by keyword
     return RunSummary(
         exit_code=int(stands_failed) if exit_code is None else exit_code,
         ended=ended,
+        limit=limit,
         started_at_utc=started_at_utc,
         ended_at_utc=utc_now(),
         seconds=seconds,

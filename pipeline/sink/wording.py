@@ -11,18 +11,20 @@ _LABEL_CHARS = 14
 
 
 def mail_line(run: Mapping[str, Any]) -> str:
-    """One line: what was done, what failed, how long it took, what it cost."""
+    """One line: what was done, what failed, how long it took, what it cost.
+
+    Skipped is what was seen and not worked on: captioned before, failed for good, passed over.
+    """
     skipped = sum(run["passed_over"].values()) + run["standing_failures"]
+    skipped += run["already_captioned"]
     tokens = run["prompt_tokens"] + run["completion_tokens"]
     codes = f" ({_counts(run['failures_by_code'])})" if run["failed"] else ""
     parts = [f"{run['captioned']:,} captioned", f"{run['failed']:,} failed{codes}"]
+    parts += [f"{skipped:,} skipped", _duration(run["seconds"]), f"{_short(tokens)} tokens"]
     if run["unfinished"]:
         parts.append(f"{run['unfinished']:,} unfinished")
-    if run["already_captioned"]:
-        parts.append(f"{run['already_captioned']:,} done before")
-    parts += [f"{skipped:,} skipped", _duration(run["seconds"]), f"{_short(tokens)} tokens"]
     if run["ended"] != "complete":
-        parts.append(f"ended by {run['ended']}")
+        parts.append(f"ended by {_end(run)}")
     return f"captionfleet: {', '.join(parts)}"
 
 
@@ -32,7 +34,7 @@ def report_text(run: Mapping[str, Any]) -> str:
 
 
 def _rows(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "run", f"{run['ended']}, exit code {run['exit_code']}, {_duration(run['seconds'])}"
+    yield "run", f"{_end(run)}, exit code {run['exit_code']}, {_duration(run['seconds'])}"
     yield "clips", _figures(run, "planned", "captioned", "failed", "unfinished")
     if run["already_captioned"] or run["standing_failures"]:
         yield "before", _figures(run, "already_captioned", "standing_failures")
@@ -90,6 +92,11 @@ def _workers(share: Mapping[str, float], seconds: float) -> str:
 def _in_flight(share: Mapping[str, float], retries: int) -> str:
     mean, most = share["mean_in_flight"], share["max_in_flight"]
     return f"{mean:.1f} requests in flight on average, {most:.0f} at most, {retries:,} retries"
+
+
+def _end(run: Mapping[str, Any]) -> str:
+    limit = run["limit"]
+    return f"limit {limit}" if limit and limit != run["ended"] else str(run["ended"])
 
 
 def _duration(seconds: float) -> str:

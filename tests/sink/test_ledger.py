@@ -147,17 +147,20 @@ async def test_a_run_that_breaks_off_keeps_earlier_failures(output: OutputConfig
 
 
 async def test_run_json_is_replaced(output: OutputConfig) -> None:
-    """run.json holds the last record, and no draft of it stays."""
+    """run.json holds the last record, runs/ keeps it for this run alone, and no draft stays."""
     async with open_ledger(output) as ledger:
         await ledger.write_run({"captioned": 1})
         await ledger.write_run({"captioned": 2})
 
     assert orjson.loads((output.dir / "run.json").read_bytes()) == {"captioned": 2}
+    (kept,) = (output.dir / "runs").iterdir()
+    assert kept.read_bytes() == (output.dir / "run.json").read_bytes()
     assert {path.name for path in output.dir.iterdir()} == {
         ".lock",
         "captions.jsonl",
         "failures.jsonl",
         "run.json",
+        "runs",
     }
 
 

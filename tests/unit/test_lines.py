@@ -68,6 +68,7 @@ def test_a_failures_line_has_the_documented_keys_in_order() -> None:
         "permanent": True,
         "detail": "no answer in 300 s",
         "attempts": 2,
+        "path": "/videos/holiday/beach.mp4",
         "requests": [
             {"deployment": "omni-a", "code": "no_frames", "status": 503, "seconds": 1.5},
             {"deployment": "omni-b", "code": "no_frames", "status": None, "seconds": 1.0},

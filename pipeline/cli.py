@@ -1,0 +1,295 @@
+"""The commands: parse, call, print, exit code; no logic (main process)."""
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import anyio
+from cyclopts import App, CycloptsError, Parameter
+
+from pipeline.config import JobConfig, load_job
+from pipeline.errors import ConfigError, FailureCode, RunError
+from pipeline.telemetry import Progress, configure_logging
+
+__all__ = ["app", "run_command_line"]
+
+_BAD_ARGUMENTS = 2
+
+app = App(
+    name="captionfleet",
+    version=lambda: version("captionfleet"),
+    help="Caption video libraries in bulk with omni-modal models.",
+    help_format="plaintext",
+)
+
+
+def run_command_line(arguments: Sequence[str]) -> int:
+    """Run one command; every error the user can mend is one line on stderr."""
+    try:
+        result = app(_spelled_out(arguments), exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        _complain(" ".join(str(error).split()))
+        return _BAD_ARGUMENTS
+    except RunError as error:
+        _complain(str(error))
+        for note in getattr(error, "__notes__", ()):
+            print(note)
+        return error.exit_code
+    return result if isinstance(result, int) else 0
+
+
+def _spelled_out(arguments: Sequence[str]) -> list[str]:
+    """`--retry-failed` alone means all codes; the parser wants a value with every such flag."""
+    until = arguments.index("--") if "--" in arguments else len(arguments)
+    named = ["--retry-failed=all" if word == "--retry-failed" else word for word in arguments]
+    return [*named[:until], *arguments[until:]]
+
+
+def _complain(words: str) -> None:
+    """Print one line, whatever stands in the names that are part of it."""
+    shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in words)
+    print(f"captionfleet: {''.join(shown)}", file=sys.stderr)
+
+
+@app.command
+def run(
+    *sources: Path,
+    job: Path | None = None,
+    out: Path | None = None,
+    base_url: Annotated[list[str] | None, Parameter(negative="")] = None,
+    model: Annotated[list[str] | None, Parameter(negative="")] = None,
+    api_key_env: str | None = None,
+    prompt: str | None = None,
+    max_tokens: int | None = None,
+    temperature: float | None = None,
+    stream: bool | None = None,
+    max_in_flight: int | None = None,
+    workers: int | None = None,
+    sampling: Literal["exact"] | None = None,
+    identity: Literal["stat", "content"] | None = None,
+    retry_failed: Annotated[list[str] | None, Parameter(negative="")] = None,
+    recaption: Annotated[bool, Parameter(negative="")] = False,
+    limit: int | None = None,
+    deadline: str | None = None,
+    max_hours: float | None = None,
+    max_failures: str | None = None,
+    max_tokens_total: int | None = None,
+    drain_s: float | None = None,
+    timeout: float | None = None,
+    store: Path | None = None,
+    log_json: Annotated[bool, Parameter(negative="")] = False,
+    quiet: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Caption videos; continue where an earlier run into the same folder stopped.
+
+    Exit codes: 0 everything captioned, 1 finished with failures, 2 bad job file or arguments,
+    3 output cannot be written or is locked, 4 no deployment usable or credentials refused,
+    5 stopped by a limit that was asked for, 130/143 ended by a signal (resumable).
+
+    Args:
+        sources: Files, folders, and .txt or .lst lists of either; they replace the job file's.
+        job: Job file (TOML); flags override it.
+        out: Output folder, made if missing: captions.jsonl, failures.jsonl, run.json.
+        base_url: Where a deployment answers, up to /v1; repeat with --model for several.
+        model: The deployment's model string.
+        api_key_env: Name of the environment variable with the key (FIREWORKS_API_KEY).
+        prompt: What to ask of every clip.
+        max_tokens: Longest caption.
+        temperature: Sampling temperature.
+        stream: Stream answers, which measures the time to the first token.
+        max_in_flight: Ceiling of requests in flight, for each deployment.
+        workers: Worker processes that prepare clips.
+        sampling: Which frames to take.
+        identity: What makes a file the same: stat, its name, size and change time; or content,
+            its bytes, so that a renamed file is not captioned again.
+        retry_failed: Try permanent failures again: alone all of them, =CODE those with this code.
+        recaption: Replace captions that were made with another prompt, model or settings; they
+            stay until the new ones are in.
+        limit: Stop after so many clips that need a caption.
+        deadline: Stop starting clips at this local time, as in 06:00.
+        max_hours: Stop starting clips after so many hours.
+        max_failures: Stop when so many clips have failed, as in 50, or as in 5% (of at least 20).
+        max_tokens_total: Stop starting clips after so many tokens, in and out.
+        drain_s: Seconds that an early end waits for what is in flight.
+        timeout: Seconds that one request may take.
+        store: Folder for prepared media, reused by later runs.
+        log_json: Log JSON lines to stderr, progress included.
+        quiet: No progress and no summary: errors, and one line at the end.
+    """
+    flags = _Flags(
+        input={
+            "sources": list(sources) or None,
+            "limit": limit,
+            "identity": identity,
+            "retry_failed": retry_failed,
+        },
+        limits={
+            "deadline": deadline,
+            "max_hours": max_hours,
+            "max_failures": max_failures,
+            "max_tokens_total": max_tokens_total,
+            "drain_s": drain_s,
+        },
+        media={"sampling": sampling},
+        workers={"processes": workers},
+        store={"dir": store},
+        request={
+            "prompt": prompt,
+            "max_tokens": max_tokens,
+            "temperature": temperature,
+            "stream": stream,
+            "timeout_s": timeout,
+        },
+        output={"dir": out, "recaption": recaption or None},
+    )
+    deployments = _deployments(base_url or [], model or [])
+    overrides = flags.given() | ({"deployments": deployments} if deployments else {})
+    each = {"api_key_env": api_key_env, "max_in_flight": max_in_flight}
+    settled = _for_each_deployment(load_job(job, overrides), each)
+    if job is None and out is None:
+        raise ConfigError("--out DIR: where should the captions go?")
+    return _caption(settled, quiet=quiet, log_json=log_json)
+
+
+@app.command
+def prepare(
+    *sources: Path,
+    out: Path,
+    job: Path | None = None,
+    workers: int | None = None,
+    sampling: Literal["exact"] | None = None,
+    limit: int | None = None,
+    store: Path | None = None,
+    quiet: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Do the media step alone, to look at what would be sent.
+
+    Writes NAME.mp4, NAME.ogg and NAME.json (the facts, or the code of a clip that cannot be
+    prepared); NAME is the source's relative path with its ending, as in beach.mov.mp4.
+
+    Args:
+        sources: Files, folders, and .txt or .lst lists of either; they replace the job file's.
+        out: Output folder, made if missing.
+        job: Job file (TOML), for its [input], [media], [workers] and [store].
+        workers: Worker processes.
+        sampling: Which frames to take.
+        limit: Stop after so many clips.
+        store: Folder for prepared media, reused by later runs.
+        quiet: No progress.
+    """
+    from pipeline.prepare_job import prepare_job  # noqa: PLC0415 - --help need not wait for it
+
+    flags = _Flags(
+        input={"sources": list(sources) or None, "limit": limit},
+        media={"sampling": sampling},
+        workers={"processes": workers},
+        store={"dir": store},
+    )
+    settled = load_job(job, flags.given())
+    configure_logging()
+
+    async def main() -> int:
+        summary = await prepare_job(settled, out, progress=None if quiet else sys.stderr)
+        print(f"captionfleet: {summary.prepared:,} prepared, {summary.failed:,} failed")
+        return int(summary.failed > 0)
+
+    return anyio.run(main)
+
+
+@app.command
+def demo(*, out: Path = Path("demo")) -> int:
+    """Show the whole pipeline on sample clips, without an account.
+
+    Makes a handful of small clips, starts two stand-in deployments on this machine, captions
+    the clips through them and prints the summary and five captions. One clip is damaged and is
+    reported as what it is.
+
+    Args:
+        out: Folder for the clips and the captions.
+    """
+    from pipeline.demo import run_demo  # noqa: PLC0415 - the other commands need not wait for it
+
+    configure_logging()
+    return anyio.run(run_demo, out)
+
+
+@app.command
+def failures(
+    folder: Path,
+    *,
+    code: FailureCode | None = None,
+    paths0: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """List the clips that stand failed, by code.
+
+    Args:
+        folder: Output folder of a run.
+        code: Only failures with this code.
+        paths0: Print the source paths alone, each ended by a NUL, for other programs.
+    """
+    from pipeline.sink.standing import failures_text, read_standing  # noqa: PLC0415 - as above
+
+    found = read_standing(folder, code)
+    if paths0:
+        paths = dict.fromkeys(one.path for one in found if one.path is not None)
+        sys.stdout.buffer.write(b"".join(path + b"\0" for path in paths))
+    else:
+        print(failures_text(found))
+    return 0
+
+
+app.command(
+    "pipeline.standin.command:serve_command",
+    name="serve",
+    help="Serve a stand-in deployment, for tests of this program or of yours.",
+)
+
+
+def _caption(job: JobConfig, *, quiet: bool, log_json: bool) -> int:
+    from pipeline.run import run_job  # noqa: PLC0415 - --help need not wait for it
+
+    configure_logging(as_json=log_json)
+
+    async def main() -> int:
+        progress: Progress = None if quiet else "log" if log_json else sys.stderr
+        summary = await run_job(job, progress=progress, handle_signals=True)
+        if not quiet:
+            print(summary.text())
+        print(summary.mail_line())
+        return summary.exit_code
+
+    return anyio.run(main)
+
+
+class _Flags:
+    """The flags by section of the job file; what was not given overrides nothing."""
+
+    def __init__(self, **sections: dict[str, Any]) -> None:
+        self._sections = sections
+
+    def given(self) -> dict[str, Any]:
+        kept = {
+            section: {key: value for key, value in flags.items() if value is not None}
+            for section, flags in self._sections.items()
+        }
+        return {section: flags for section, flags in kept.items() if flags}
+
+
+def _deployments(base_urls: list[str], models: list[str]) -> list[dict[str, str]]:
+    if len(base_urls) != len(models):
+        raise ConfigError(
+            f"{len(base_urls)} --base-url and {len(models)} --model: give the two in pairs"
+        )
+    return [{"base_url": url, "model": model} for url, model in zip(base_urls, models, strict=True)]
+
+
+def _for_each_deployment(job: JobConfig, flags: dict[str, Any]) -> JobConfig:
+    given = {key: value for key, value in flags.items() if value is not None}
+    if not given:
+        return job
+    dumped = job.model_dump(exclude_unset=True)
+    return load_job(
+        None, {**dumped, "deployments": [{**d, **given} for d in dumped.get("deployments", [])]}
+    )

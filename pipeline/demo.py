@@ -1,0 +1,94 @@
+"""The demo: the whole pipeline on generated clips and two stand-in deployments (main process)."""
+
+import shutil
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+from textwrap import indent
+
+import anyio.to_thread
+import orjson
+
+from pipeline.config import JobConfig
+from pipeline.errors import OutputError
+from pipeline.run import run_job
+from pipeline.sink import RunSummary
+from pipeline.standin.library import demo_films
+from pipeline.standin.options import StandinOptions
+from pipeline.standin.server import Standin, serving
+
+__all__ = ["run_demo"]
+
+_MARK = ".captionfleet-demo"
+_CAPTIONS_SHOWN = 5
+_REPLICAS = (
+    StandinOptions(slots=4, max_queue=4, service_time_s=0.4, service_time_jitter=0.5),
+    StandinOptions(slots=2, max_queue=2, service_time_s=0.8, service_time_jitter=0.5, seed=1),
+)
+
+
+async def run_demo(folder: Path) -> int:
+    """Make the clips, serve, caption, and print what came of it.
+
+    Returns 0 if every clip but the damaged one was captioned.
+
+    Raises:
+        OutputError: the folder holds something else, or cannot be written.
+    """
+    print(f"making sample clips in {folder / 'videos'}")
+    films = await anyio.to_thread.run_sync(_make_films, folder)
+    async with AsyncExitStack() as running:
+        replicas = [await running.enter_async_context(serving(options)) for options in _REPLICAS]
+        print("stand-in deployments at " + " and ".join(replica.base_url for replica in replicas))
+        summary = await run_job(_job(folder, replicas), progress=sys.stderr)
+    await anyio.to_thread.run_sync(_show, folder, summary)
+    return 0 if summary.captioned == len(films) - 1 and summary.failed == 1 else 1
+
+
+def _make_films(folder: Path) -> list[Path]:
+    """Clear what an earlier demo left, and nothing else."""
+    try:
+        if folder.is_dir() and any(folder.iterdir()) and not (folder / _MARK).exists():
+            raise OutputError(f"{folder} is not empty: choose another folder with --out")
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        (folder / _MARK).touch()
+        return demo_films(folder / "videos")
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot write the demo: {error.strerror}") from None
+
+
+def _job(folder: Path, replicas: list[Standin]) -> JobConfig:
+    names = ("stand-in-a", "stand-in-b")
+    return JobConfig.model_validate(
+        {
+            "input": {"sources": [folder / "videos"]},
+            "store": {"dir": folder / "media"},
+            "request": {"stream": True},
+            "deployments": [
+                {
+                    "name": name,
+                    "base_url": replica.base_url,
+                    "model": "stand-in",
+                    "api_key_env": "",
+                    "max_in_flight": options.slots,
+                }
+                for name, replica, options in zip(names, replicas, _REPLICAS, strict=True)
+            ],
+            "output": {"dir": folder / "captions"},
+        }
+    )
+
+
+def _show(folder: Path, summary: RunSummary) -> None:
+    captions, failures = folder / "captions/captions.jsonl", folder / "captions/failures.jsonl"
+    print()
+    with captions.open("rb") as lines:
+        for _, line in zip(range(_CAPTIONS_SHOWN), lines, strict=False):
+            record = orjson.loads(line)
+            print(f"{record['source']}\n{indent(record['caption'], '    ')}\n")
+    with failures.open("rb") as lines:
+        for line in lines:
+            record = orjson.loads(line)
+            print(f"{record['source']}\n    failed: {record['code']} ({record['detail']})")
+    print(f"\n{summary.text()}\n\ncaptions: {captions}\nfailures: {failures}")

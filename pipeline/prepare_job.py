@@ -1,0 +1,146 @@
+"""The media step alone: what would be sent, as files to look at (main process)."""
+
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePath
+from typing import Any, TextIO
+
+import anyio.to_thread
+import orjson
+from anyio import create_memory_object_stream, create_task_group
+from anyio.streams.memory import MemoryObjectReceiveStream
+
+from pipeline.config import JobConfig
+from pipeline.errors import OutputError, RunError, first_run_error
+from pipeline.messages import Clip, Failure, Outcome, ReadyClip, printable
+from pipeline.producer import Settled, check_sources, produce
+from pipeline.telemetry import Tally, show_progress
+from pipeline.workers.pool import work
+from pipeline.workers.workspace import Workspace, open_workspace
+
+__all__ = ["PrepareSummary", "prepare_job"]
+
+_AHEAD = 16
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareSummary:
+    """How many clips were prepared, and how many could not be."""
+
+    prepared: int
+    failed: int
+
+
+async def prepare_job(
+    job: JobConfig, out: Path, *, progress: TextIO | None = None
+) -> PrepareSummary:
+    """Write NAME.mp4, NAME.ogg and NAME.json for every clip; NAME is the source's relative path.
+
+    A clip that cannot be prepared has a NAME.json with its code alone.
+
+    Raises:
+        RunError: a source is missing, or `out` or the store cannot be written.
+    """
+    await anyio.to_thread.run_sync(check_sources, job.input)
+    tally, shelf = Tally(), _Shelf(out)
+    problem: RunError | None = None
+    try:
+        async with show_progress(tally, progress), open_workspace(job.store) as media:
+            await _flow(job, media, tally, shelf)
+    except* RunError as group:
+        problem = first_run_error(group)
+    if problem is not None:
+        raise problem
+    return PrepareSummary(tally.captioned, tally.failed)
+
+
+async def _flow(job: JobConfig, media: Workspace, tally: Tally, shelf: "_Shelf") -> None:
+    clips_out, clips_in = create_memory_object_stream[Clip](_AHEAD)
+    ready_out, ready_in = create_memory_object_stream[ReadyClip](_AHEAD)
+    outcomes_out, outcomes_in = create_memory_object_stream[Outcome](_AHEAD)
+    async with create_task_group() as stages:
+        stages.start_soon(produce, job, Settled(), tally, clips_out, outcomes_out.clone())
+        stages.start_soon(work, job, media, tally, clips_in, ready_out, outcomes_out)
+        stages.start_soon(_keep_ready, ready_in, shelf, tally, media)
+        stages.start_soon(_keep_failures, outcomes_in, shelf, tally)
+
+
+async def _keep_ready(
+    ready_in: MemoryObjectReceiveStream[ReadyClip], shelf: "_Shelf", tally: Tally, media: Workspace
+) -> None:
+    async with ready_in:
+        async for ready in ready_in:
+            await anyio.to_thread.run_sync(shelf.put, ready)
+            media.release(ready.clip.clip_id)
+            tally.captioned += 1
+
+
+async def _keep_failures(
+    outcomes_in: MemoryObjectReceiveStream[Outcome], shelf: "_Shelf", tally: Tally
+) -> None:
+    async with outcomes_in:
+        async for outcome in outcomes_in:
+            if isinstance(outcome, Failure):
+                await anyio.to_thread.run_sync(shelf.put_failure, outcome)
+                tally.failed += 1
+
+
+class _Shelf:
+    """The output folder; two sources of one name get different files."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._taken: set[int] = set()
+
+    def put(self, ready: ReadyClip) -> None:
+        """Copy one clip's media, and write its facts."""
+        base = self._base(ready.clip)
+        try:
+            base.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ready.video, _with_ending(base, ".mp4"))
+            if ready.audio is not None:
+                shutil.copyfile(ready.audio, _with_ending(base, ".ogg"))
+            self._write(base, _identity(ready.clip) | {"media": asdict(ready.facts)})
+        except OSError as error:
+            raise self._unwritable(error) from None
+
+    def put_failure(self, failure: Failure) -> None:
+        """Say why a clip has no media."""
+        base = self._base(failure.clip)
+        why = {"stage": failure.stage, "code": failure.code, "detail": failure.detail}
+        try:
+            base.parent.mkdir(parents=True, exist_ok=True)
+            self._write(base, _identity(failure.clip) | why)
+        except OSError as error:
+            raise self._unwritable(error) from None
+
+    def _base(self, clip: Clip) -> Path:
+        # A name from a list may be absolute or climb; here everything stays below the folder.
+        parts = [part for part in PurePath(clip.source.name).parts if part not in {"/", "//", ".."}]
+        base = self._folder.joinpath(*parts)
+        if hash(base) in self._taken:
+            return _with_ending(base, f"~{clip.clip_id[:8]}")
+        self._taken.add(hash(base))
+        return base
+
+    @staticmethod
+    def _write(base: Path, record: dict[str, Any]) -> None:
+        options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+        _with_ending(base, ".json").write_bytes(orjson.dumps(record, option=options))
+
+    def _unwritable(self, error: OSError) -> OutputError:
+        return OutputError(f"{printable(os.fspath(self._folder))}: {error.strerror}")
+
+
+def _identity(clip: Clip) -> dict[str, Any]:
+    return {
+        "clip_id": clip.clip_id,
+        "source": printable(clip.source.name),
+        "start_s": clip.start_s,
+        "end_s": clip.end_s,
+    }
+
+
+def _with_ending(path: Path, ending: str) -> Path:
+    return path.with_name(path.name + ending)

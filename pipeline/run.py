@@ -1,0 +1,177 @@
+"""The flow: four stages and three bounded streams in one task group (main process)."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+import anyio.to_thread
+from anyio import create_memory_object_stream, create_task_group
+from anyio.streams.memory import MemoryObjectSendStream
+
+from pipeline.admission import admit, fingerprints
+from pipeline.config import JobConfig
+from pipeline.descriptors import ensure_descriptors
+from pipeline.errors import ConfigError, RunError, first_run_error
+from pipeline.messages import Clip, Outcome, ReadyClip
+from pipeline.producer import Settled, check_sources, produce
+from pipeline.sender import Fleet, open_fleet, send
+from pipeline.sink import Ledger, RunStatistics, RunSummary, drain, open_ledger, summarise
+from pipeline.sink.stats import Ended
+from pipeline.stopping import Stopping
+from pipeline.telemetry import Progress, Tally, get_log, show_progress, utc_now
+from pipeline.workers.pool import work
+from pipeline.workers.workspace import Workspace, open_workspace
+
+__all__ = ["run_job"]
+
+_CLIPS_AHEAD = 64
+_READY_AHEAD = 16
+_OUTCOMES_AHEAD = 64
+
+
+async def run_job(
+    job: JobConfig, *, progress: Progress = None, handle_signals: bool = False
+) -> RunSummary:
+    """Caption what the job names and is not captioned yet.
+
+    Args:
+        job: the job; it needs at least one source and one deployment.
+        progress: the stream for the progress line, "log" for the structured log, or None.
+        handle_signals: let SIGINT and SIGTERM end the run in order (main thread only): the
+            first starts nothing new, the second stops at once.
+
+    Raises:
+        RunError: the run cannot begin or go on. What was captioned by then is kept, and
+            run.json says how far it came; so does the error's note, if it got so far.
+    """
+    if not job.deployments:
+        raise ConfigError("deployments: name at least one (--base-url URL --model NAME)")
+    await anyio.to_thread.run_sync(check_sources, job.input)
+    ensure_descriptors(job)
+    tally = Tally()
+    async with (
+        open_fleet(job, tally) as fleet,
+        open_ledger(job.output, fingerprints(job)) as ledger,
+    ):
+        settled = await admit(job, ledger)
+        run = _Run(job, tally, fleet, ledger, settled, Stopping(job.limits, tally))
+        async with show_progress(tally, progress):
+            problem = await run.flow(handle_signals=handle_signals)
+        summary, problem = await run.conclude(problem)
+        if problem is not None:
+            problem.add_note(summary.mail_line())
+            raise problem
+    return summary
+
+
+@dataclass(slots=True)
+class _Run:
+    job: JobConfig
+    tally: Tally
+    fleet: Fleet
+    ledger: Ledger
+    settled: Settled
+    stopping: Stopping
+    statistics: RunStatistics = field(default_factory=RunStatistics)
+    started_at_utc: str = field(default_factory=utc_now)
+
+    async def flow(self, *, handle_signals: bool) -> RunError | None:
+        """Run the stages to their end; return the error that ended them early, if one did."""
+        problem: RunError | None = None
+        watched = partial(self.stopping.watch, handle_signals=handle_signals)
+        try:
+            with self.stopping.everything:
+                async with create_task_group() as watch:
+                    await watch.start(watched)
+                    with self.stopping.checking:
+                        await self.fleet.check()
+                    if not self.stopping.is_stopping:
+                        async with open_workspace(self.job.store) as media:
+                            await self._stages(media)
+                    watch.cancel_scope.cancel()
+        except* RunError as group:
+            problem = first_run_error(group)
+        return problem
+
+    async def _stages(self, media: Workspace) -> None:
+        clips_out, clips_in = create_memory_object_stream[Clip](_CLIPS_AHEAD)
+        ready_out, ready_in = create_memory_object_stream[ReadyClip](_READY_AHEAD)
+        outcomes_out, outcomes_in = create_memory_object_stream[Outcome](_OUTCOMES_AHEAD)
+        job, tally, kept = self.job, self.tally, self.stopping.weigh(media.release)
+        with clips_in.clone() as unprepared, ready_in.clone() as unsent:
+            self.stopping.queues = (unprepared, unsent)
+            async with create_task_group() as stages:
+                stages.start_soon(self._produce, clips_out, outcomes_out.clone())
+                stages.start_soon(
+                    work, job, media, tally, clips_in, ready_out, outcomes_out.clone()
+                )
+                stages.start_soon(send, job, self.fleet, ready_in, outcomes_out, tally)
+                stages.start_soon(drain, self.ledger, outcomes_in, tally, self.statistics, kept)
+
+    async def _produce(
+        self,
+        clips_out: MemoryObjectSendStream[Clip],
+        outcomes_out: MemoryObjectSendStream[Outcome],
+    ) -> None:
+        with self.stopping.producing:
+            await produce(self.job, self.settled, self.tally, clips_out, outcomes_out)
+
+    async def conclude(self, problem: RunError | None) -> tuple[RunSummary, RunError | None]:
+        """Settle the lines, write run.json, and draw the bottom line.
+
+        What goes wrong here ends the run too, unless something did before: of a full disk, the
+        first error is the one that tells.
+        """
+        problem = await _attempt(self._settle, problem)
+        summary = self._summary(problem)
+        problem = await _attempt(partial(self._record, summary, problem), problem)
+        get_log().info("run ended", ended=summary.ended, exit_code=summary.exit_code)
+        return summary, problem
+
+    async def _settle(self) -> None:
+        is_complete = self.tally.planned_total is not None
+        is_complete = is_complete and self.tally.planned == self.tally.settled
+        await self.ledger.settle(
+            lambda clip_id: self.settled.keeps_failure(clip_id, is_complete=is_complete)
+        )
+        if self.settled.has_stale and self.tally.captioned:
+            await self.ledger.drop_superseded()
+
+    def _summary(self, problem: RunError | None) -> RunSummary:
+        ended = self._ended(problem)
+        stopped_with = self.stopping.exit_code if ended in {"limit", "signal"} else None
+        return summarise(
+            self.tally,
+            self.statistics,
+            self.job,
+            ended=ended,
+            limit=(self.stopping.limit or "limit") if ended == "limit" else None,
+            started_at_utc=self.started_at_utc,
+            torn_lines_repaired=self.ledger.torn_lines_repaired,
+            exit_code=problem.exit_code if problem is not None else stopped_with,
+        )
+
+    async def _record(self, summary: RunSummary, problem: RunError | None) -> None:
+        problem_line = {"error": str(problem)} if problem else {}
+        await self.ledger.write_run(
+            summary.as_dict() | {"fleet": self.fleet.report()} | problem_line
+        )
+
+    def _ended(self, problem: RunError | None) -> Ended:
+        if problem is not None:
+            return "error"
+        if self.stopping.signal_number:
+            return "signal"
+        is_left = self.tally.planned > self.tally.settled and self.stopping.limit is not None
+        return "limit" if self.tally.planned_total is None or is_left else "complete"
+
+
+async def _attempt(
+    step: Callable[[], Awaitable[None]], problem: RunError | None
+) -> RunError | None:
+    """Take a step whatever happened before; return the first thing that went wrong."""
+    try:
+        await step()
+    except RunError as error:
+        return problem or error
+    return problem

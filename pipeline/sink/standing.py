@@ -1,0 +1,110 @@
+"""The clips that stand failed, read back for people and other programs (main process)."""
+
+import base64
+import binascii
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from pipeline.errors import ConfigError, FailureCode
+from pipeline.messages import printable
+
+__all__ = ["Standing", "failures_text", "read_standing"]
+
+_MAX_LINE_BYTES = 1 << 24
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One clip that stands failed; `path` is None in lines of versions that did not keep it."""
+
+    source: str
+    path: bytes | None
+    stage: str
+    code: FailureCode
+    detail: str
+    attempts: int
+
+
+def read_standing(folder: Path, code: FailureCode | None = None) -> list[Standing]:
+    """The failures of an output folder, with this code or any, each clip's latest. Blocks.
+
+    A run may be writing meanwhile: lines that make no sense are left out.
+
+    Raises:
+        ConfigError: the folder is no output folder.
+    """
+    latest: dict[str, Standing] = {}
+    for record in _records(folder / "failures.jsonl"):
+        one = _standing(record)
+        if one is not None:
+            latest[str(record.get("clip_id"))] = one
+    return [one for one in latest.values() if code in {None, one.code}]
+
+
+def failures_text(failures: list[Standing]) -> str:
+    """Counts by code, each with its meaning, and a line for every failure."""
+    if not failures:
+        return "no clip stands failed"
+    counts = Counter(one.code for one in failures).most_common()
+    width = max(len(code) for code, _ in counts)
+    summary = [
+        f"{count:>7,}  {code:<{width}}  {_permanence(code)}  {code.meaning}"
+        for code, count in counts
+    ]
+    order = {code: rank for rank, (code, _) in enumerate(counts)}
+    ranked = sorted(failures, key=lambda one: (order[one.code], one.source))
+    each = [f"{one.code:<{width}}  {_shown(one.source)}  ({_shown(one.detail)})" for one in ranked]
+    return "\n".join([*summary, "", *each])
+
+
+def _permanence(code: FailureCode) -> str:
+    return "permanent  " if code.permanent else "tried again"
+
+
+def _shown(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _records(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        with path.open("rb") as file:
+            while line := file.readline(_MAX_LINE_BYTES):
+                try:
+                    record = orjson.loads(line)
+                except orjson.JSONDecodeError:
+                    continue
+                if isinstance(record, dict):
+                    yield record
+    except OSError as error:
+        where = printable(os.fspath(path))
+        raise ConfigError(f"{where}: {error.strerror}: is this an output folder?") from None
+
+
+def _standing(record: dict[str, Any]) -> Standing | None:
+    try:
+        return Standing(
+            source=str(record["source"]),
+            path=_path(record),
+            stage=str(record["stage"]),
+            code=FailureCode(record["code"]),
+            detail=str(record["detail"]),
+            attempts=int(record["attempts"]),
+        )
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
+def _path(record: dict[str, Any]) -> bytes | None:
+    exact, text = record.get("path_b64"), record.get("path")
+    if isinstance(exact, str):
+        try:
+            return base64.b64decode(exact, validate=True)
+        except binascii.Error:
+            return None
+    return text.encode() if isinstance(text, str) else None

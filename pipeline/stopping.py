@@ -1,0 +1,126 @@
+"""How a run ends early: signals and limits, then a bounded drain (main process)."""
+
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+import anyio
+import anyio.abc
+from anyio import CancelScope
+from anyio.streams.memory import MemoryObjectReceiveStream
+
+from pipeline.config import LimitsConfig
+from pipeline.stop_rules import Limit, next_time
+from pipeline.telemetry import Tally, get_log
+
+__all__ = ["Stopping"]
+
+_SIGNAL_EXIT = 128
+_LIMIT_EXIT = 5
+_LOOK_AT_CLOCK_S = 10.0
+_HOUR_S = 3600.0
+
+
+class Stopping:
+    """Lets a run start nothing new, finish what is in flight, and give up what takes too long.
+
+    `checking` is the scope of what comes before the stages, `producing` that of the first stage,
+    `everything` that of all of it; whoever runs them enters them. `queues` hold the clips that no
+    stage has in hand.
+    """
+
+    def __init__(self, limits: LimitsConfig, tally: Tally) -> None:
+        self.checking = CancelScope()
+        self.producing = CancelScope()
+        self.everything = CancelScope()
+        self.queues: tuple[MemoryObjectReceiveStream[Any], ...] = ()
+        self.signal_number = 0
+        self.limit: Limit | None = None
+        self._limits = limits
+        self._rules = limits.stop_rules()
+        self._tally = tally
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether a signal or a limit has come."""
+        return bool(self.signal_number or self.limit)
+
+    @property
+    def exit_code(self) -> int | None:
+        """What a run that was stopped ends with; None if it was not."""
+        if self.signal_number:
+            return _SIGNAL_EXIT + self.signal_number
+        return _LIMIT_EXIT if self.limit else None
+
+    async def watch(self, *, handle_signals: bool, task_status: anyio.abc.TaskStatus[None]) -> None:
+        """Heed signals and the clock until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            if handle_signals:
+                await tasks.start(self._heed_signals)
+            if self._limits.deadline is not None:
+                tasks.start_soon(self._heed_deadline)
+            if self._limits.max_hours is not None:
+                tasks.start_soon(self._heed_hours, self._limits.max_hours)
+            task_status.started()
+            await anyio.sleep_forever()
+
+    def weigh(self, release: Callable[[str], None]) -> Callable[[str], None]:
+        """What to call for every clip that has its line: `release`, and a look at the limits."""
+
+        def kept(clip_id: str) -> None:
+            release(clip_id)
+            tally = self._tally
+            tokens = tally.prompt_tokens + tally.completion_tokens
+            limit = self._rules.reached(
+                captioned=tally.captioned, failed=tally.failed, tokens=tokens
+            )
+            if limit is not None:
+                self._reach(limit)
+
+        return kept
+
+    async def _heed_signals(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            task_status.started()
+            async for number in signals:
+                if self.signal_number:
+                    self.everything.cancel()
+                    return
+                self.signal_number = number
+                get_log().warning("stopping: no new clips; a second signal stops at once")
+                self._drain()
+
+    async def _heed_deadline(self) -> None:
+        assert self._limits.deadline is not None  # noqa: S101 - watch looked
+        # The clock on the wall is asked again and again, for it may jump, and a laptop sleeps.
+        end = next_time(self._limits.time_of_day(), datetime.now())  # noqa: DTZ005 - local time
+        while (left_s := (end - datetime.now()).total_seconds()) > 0:  # noqa: ASYNC110, DTZ005 - no event tells that a clock moves on
+            await anyio.sleep(min(left_s, _LOOK_AT_CLOCK_S))
+        self._reach("deadline")
+
+    async def _heed_hours(self, hours: float) -> None:
+        await anyio.sleep(max(0.0, hours * _HOUR_S - self._tally.elapsed_s()))
+        self._reach("max_hours")
+
+    def _reach(self, limit: Limit) -> None:
+        if self.limit is None and not self.signal_number:
+            self.limit = limit
+            get_log().warning("stopping: no new clips, a limit is reached", limit=limit)
+            self._drain()
+
+    def _drain(self) -> None:
+        self.checking.cancel()
+        self.producing.cancel()
+        self._drop_queued()
+        # A signal during the drain after a limit does not make it longer.
+        drained_s = anyio.current_time() + self._limits.drain_s
+        self.everything.deadline = min(self.everything.deadline, drained_s)
+
+    def _drop_queued(self) -> None:
+        """Forget the clips that no stage has in hand; they count as unfinished."""
+        for queue in self.queues:
+            with suppress(anyio.WouldBlock, anyio.EndOfStream, anyio.ClosedResourceError):
+                while True:
+                    queue.receive_nowait()

@@ -1,0 +1,162 @@
+"""The README says what is so: its example runs, and nothing that users meet is left out."""
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from pipeline.cli import app
+from pipeline.config import DeploymentConfig, JobConfig
+from pipeline.errors import (
+    ConfigError,
+    DeploymentError,
+    FailureCode,
+    LimitReached,
+    OutputError,
+    RunError,
+)
+from pipeline.standin.options import StandinOptions
+from pipeline.standin.server import serving
+from tests.support.command import Command
+from tests.support.output import Output, check_provenance
+from tests.support.tiny_films import write_tiny_films
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+# What the README's job file sets because there is no default, or none that fits on a page.
+CHOSEN = {
+    ("input", "sources"),
+    ("input", "include"),
+    ("workers", "processes"),
+    ("deployments", "name"),
+    ("deployments", "base_url"),
+    ("deployments", "model"),
+}
+
+
+def fenced(language: str) -> list[str]:
+    """The README's code blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+
+def run_flags() -> list[str]:
+    """Every flag of the run command, as it is typed."""
+    arguments = app["run"].assemble_argument_collection()
+    names = (argument.names[0] for argument in arguments if argument.names)
+    return [name for name in names if name.startswith("--")]
+
+
+def known_keys() -> dict[tuple[str, str], Any]:
+    """Every key of the job file, by section and name, with its default."""
+    sections = {name: field.annotation for name, field in JobConfig.model_fields.items()}
+    sections["deployments"] = DeploymentConfig
+    return {
+        (section, name): field.default
+        for section, table in sections.items()
+        if isinstance(table, type) and issubclass(table, BaseModel)
+        for name, field in table.model_fields.items()
+    }
+
+
+def shown_keys() -> dict[tuple[str, str], Any]:
+    """Every key of the README's job file with its value."""
+    (example,) = fenced("toml")
+    JobConfig.model_validate(tomllib.loads(example))
+    tables = {
+        section: content[0] if isinstance(content, list) else content
+        for section, content in tomllib.loads(example).items()
+    }
+    return {
+        (section, name): value for section, table in tables.items() for name, value in table.items()
+    }
+
+
+@pytest.mark.anyio
+async def test_python_example_runs(tmp_path: Path) -> None:
+    """The example captions a folder of videos when it is run as it stands."""
+    (example,) = fenced("python")
+    write_tiny_films(tmp_path / "videos", 2)
+    async with serving(StandinOptions()) as standin:
+        assert "http://127.0.0.1:8000/v1" in example
+        script = example.replace("http://127.0.0.1:8000/v1", standin.base_url)
+        (tmp_path / "example.py").write_text(script)
+        ended = await Command(tmp_path, ("example.py",))()
+        check_provenance(Output(tmp_path / "captions").captions, standin)
+    assert (ended.exit_code, ended.stderr, ended.stdout) == (0, "", "2 clips captioned\n")
+
+
+def test_shell_examples_parse() -> None:
+    """Every command line in the README is one that the program understands."""
+    joined = README.replace("\\\n", " ")
+    lines = re.findall(r"^    captionfleet (.+)$", joined, re.MULTILINE)
+    assert lines
+    for line in lines:
+        app.parse_args(shlex.split(line, comments=True), exit_on_error=False, print_error=False)
+
+
+def test_commands_and_flags_are_told() -> None:
+    """Every command, and every flag of run, is in the README."""
+    commands = [name for name in app if not name.startswith("-")]
+    assert "run" in commands
+    missing = [name for name in commands if f"`captionfleet {name}" not in README]
+    flags = run_flags()
+    assert "--max-in-flight" in flags
+    missing += [flag for flag in flags if not re.search(rf"`{flag}[ `]", README)]
+    assert missing == []
+
+
+def test_failure_codes_are_told() -> None:
+    """The table of failure codes is the program's own, word for word."""
+    rows = [
+        f"| `{code.value}` | {'yes' if code.permanent else 'no'} | {code.meaning} |"
+        for code in FailureCode
+    ]
+    assert [row for row in rows if row not in README] == []
+
+
+def test_exit_codes_are_told() -> None:
+    """Every exit code has its row in the README."""
+    errors = (RunError, ConfigError, OutputError, DeploymentError, LimitReached)
+    codes = {"0", "130", "143"} | {str(error.exit_code) for error in errors}
+    cells = re.findall(r"^\| ([\d, ]+) \|", README, re.MULTILINE)
+    assert {code for cell in cells for code in cell.split(", ")} == codes
+
+
+def test_keys_of_the_job_file_are_told() -> None:
+    """Every key of the job file is in the README's example, or named with its section."""
+    shown = shown_keys()
+    missing = [
+        f"[{section}] {name}"
+        for section, name in known_keys()
+        if (section, name) not in shown
+        and not (f"`{name}`" in README and re.search(rf"\[{section}\]", README))
+    ]
+    assert missing == []
+
+
+def test_job_file_shows_the_defaults() -> None:
+    """The README's job file is valid, and its values are the defaults it says they are."""
+    known = known_keys()
+    differing = {
+        key: value
+        for key, value in shown_keys().items()
+        if key not in CHOSEN and value != _as_toml(known[key])
+    }
+    assert differing == {}
+
+
+def _as_toml(default: Any) -> Any:
+    if isinstance(default, tuple):
+        return list(default)
+    return str(default) if isinstance(default, Path) else default
+
+
+def test_links_lead_somewhere() -> None:
+    """Every file that the README links to is there."""
+    links = re.findall(r"\]\(([^)#:]+)\)", README)
+    root = Path(__file__).parents[2]
+    assert links
+    assert [link for link in links if not (root / link).exists()] == []

@@ -1,0 +1,228 @@
+"""Every mistake of a user is one line on stderr that says how to mend it, and an exit code."""
+
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+import structlog
+
+from pipeline.cli import run_command_line
+from pipeline.standin.options import StandinOptions
+from pipeline.standin.server import serving
+from tests.support.command import Command, Ended
+from tests.support.job_file import write_job
+from tests.support.output import Output
+from tests.support.tiny_films import Library
+
+Here = Callable[..., Ended]
+
+DEPLOYMENT = '[[deployments]]\nbase_url = "http://127.0.0.1:9/v1"\nmodel = "omni"\n'
+FLAGS = "--base-url http://127.0.0.1:9/v1 --model omni"
+OUT = "--out out"
+FIREWORKS_MODEL = "accounts/acme/models/omni#accounts/acme/deployments/a1b2"
+
+
+@pytest.fixture
+def here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Here]:
+    """Run the command in this process, in the test's folder: the quick way for long tables."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FIREWORKS_API_KEY", raising=False)
+
+    def run(*arguments: str) -> Ended:
+        exit_code = run_command_line(arguments)
+        return Ended(exit_code, *capsys.readouterr())
+
+    yield run
+    structlog.reset_defaults()
+
+
+JOB_FILES = {
+    "unknown key": ("[request]\npromt = 'a'\n", "request.promt: unknown key, did you mean prompt?"),
+    "unknown section": ("[requests]\n", "job.toml: requests: unknown key, did you mean request?"),
+    "unknown key of a deployment": (
+        f"{DEPLOYMENT}url = ''\n",
+        "job.toml: deployments.0.url: unknown key",
+    ),
+    "missing key": ("[[deployments]]\nmodel = 'm'\n", "deployments.0.base_url: this key is needed"),
+    "wrong type": ("[request]\nmax_tokens = 'many'\n", "request.max_tokens: Input should be"),
+    "wrong kind of section": ("request = 3\n", "job.toml: request: Input should be"),
+    "out of range": ("[request]\ntemperature = 3\n", "temperature: Input should be less than"),
+    "two mistakes": ("[request]\npromt = 'a'\nmax_tokens = 0\n", "(and 1 more)"),
+    "two deployments of one name": (
+        f'{DEPLOYMENT}name = "a"\n{DEPLOYMENT}name = "a"\n',
+        "deployments must have different names",
+    ),
+    "URL without a scheme": (
+        "[[deployments]]\nbase_url = 'host/v1'\nmodel = 'm'\n",
+        "base_url must look like https://host/v1",
+    ),
+    "whole URL": (
+        "[[deployments]]\nbase_url = 'http://h/v1/chat/completions'\nmodel = 'm'\n",
+        "base_url ends before /chat/completions",
+    ),
+    "password in the URL": (
+        "[[deployments]]\nbase_url = 'http://u:hush@host/v1'\nmodel = 'm'\n",
+        "base_url must not hold a user",
+    ),
+    "model that does not see": (f"{DEPLOYMENT}modalities = ['audio']\n", 'must hold "video"'),
+    "broken TOML": ("[request\n", "job.toml: not a TOML file: Expected ']'"),
+    "not text": ("\xff", "job.toml: not a TOML file"),
+}
+
+
+@pytest.mark.parametrize("name", JOB_FILES)
+def test_bad_job_file(name: str, tmp_path: Path, here: Here) -> None:
+    """A mistake in the job file is named by file and key, before anything is touched."""
+    content, words = JOB_FILES[name]
+    (tmp_path / "job.toml").write_bytes(content.encode("latin-1"))
+    ended = here("run", "--job", "job.toml", *OUT.split())
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert words in ended.complaint
+    assert "hush" not in ended.complaint
+    assert not (tmp_path / "out").exists()
+
+
+ARGUMENTS = {
+    "missing job file": (f"run --job no.toml {OUT}", "no.toml: cannot read the job file: No such"),
+    "folder as job file": (f"run --job videos {OUT}", "cannot read the job file: Is a directory"),
+    "missing source": (f"run nowhere {FLAGS} {OUT}", "source nowhere: No such file or directory"),
+    "FIFO as source": (f"run x.mp4 {FLAGS} {OUT}", "source x.mp4: is neither a file nor a folder"),
+    "no source": (f"run {FLAGS} {OUT}", "name files, folders or lists"),
+    "no deployment": (f"run videos {OUT}", "(--base-url URL --model NAME)"),
+    "no output folder": (f"run videos {FLAGS}", "--out DIR"),
+    "URL without model": (f"run videos --base-url http://h/v1 {OUT}", "give the two in pairs"),
+    "model without URL": (f"run videos --model m {OUT}", "give the two in pairs"),
+    "two URLs, one model": (f"run videos {FLAGS} --base-url http://h/v1 {OUT}", "2 --base-url and"),
+    "unknown flag": (f"run videos {FLAGS} --frobnicate {OUT}", "--frobnicate"),
+    "no number": (f"run videos {FLAGS} --max-tokens many {OUT}", "--max-tokens"),
+    "number out of range": (f"run videos {FLAGS} --max-in-flight 0 {OUT}", "0.max_in_flight: "),
+    "number that is none": (f"run videos {FLAGS} --timeout nan {OUT}", "request.timeout_s: "),
+    "unset key": (f"run videos {FLAGS} --api-key-env NO_KEY {OUT}", "NO_KEY is not set: export it"),
+    "unset usual key": (
+        f"run videos --base-url https://api.fireworks.ai/inference/v1 --model m {OUT}",
+        "FIREWORKS_API_KEY is not set: export it",
+    ),
+    "unknown command": ("frobnicate", "frobnicate"),
+}
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_bad_arguments(name: str, tmp_path: Path, here: Here) -> None:
+    """A mistake on the command line is named, before anything is touched."""
+    (tmp_path / "videos").mkdir()
+    os.mkfifo(tmp_path / "x.mp4")
+    words, complaint = ARGUMENTS[name]
+    ended = here(*words.split())
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert complaint in ended.complaint
+    assert not (tmp_path / "out").exists()
+
+
+def test_unreachable_deployment(tmp_path: Path, here: Here) -> None:
+    """No connection to the only deployment is exit code 4 and names the URL."""
+    (tmp_path / "videos").mkdir()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+        ended = here("run", "videos", "--base-url", url, "--model", "omni", *OUT.split())
+    assert ended.exit_code == 4
+    assert "Connection refused" in ended.complaint
+    assert url in ended.complaint
+
+
+@pytest.mark.parametrize(
+    ("out", "words"),
+    [
+        ("a file", "a file is in the folder's place"),
+        ("a file/out", "a file is in the folder's place"),
+    ],
+)
+def test_output_that_cannot_be_written(out: str, words: str, tmp_path: Path, here: Here) -> None:
+    """An output folder that cannot be made is exit code 3 and named."""
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "a file").touch()
+    ended = here("run", "videos", *FLAGS.split(), "--out", out)
+    assert ended.exit_code == 3
+    assert f"cannot write {out}" in ended.complaint
+    assert words in ended.complaint
+
+
+@pytest.mark.anyio
+async def test_refused_key(library: Library, command: Command) -> None:
+    """A key that the deployment refuses is exit code 4 and names the variable, not the key."""
+    async with serving(StandinOptions(api_key="right")) as standin:
+        words = ("--base-url", standin.base_url, "--model", "omni", "--api-key-env", "MY_KEY")
+        ended = await command(
+            "run", library.films[0], *words, *OUT.split(), variables={"MY_KEY": "fw_hush"}
+        )
+    assert ended.exit_code == 4
+    assert "d1: refuses the key or the account" in ended.complaint
+    assert "key from MY_KEY" in ended.complaint
+    assert "hush" not in ended.complaint
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("provider", ["fireworks", "openai"])
+async def test_unknown_model(
+    provider: str, library: Library, command: Command, output: Output
+) -> None:
+    """A model string that is not served is exit code 4; Fireworks users see the three forms."""
+    async with serving(StandinOptions(models=("other",))) as standin:
+        job = write_job(
+            command.folder / "job.toml", standin, provider=provider, model=FIREWORKS_MODEL
+        )
+        ended = await command(
+            "run", *library.films[:2], "--job", job, "--store", library.store, *OUT.split()
+        )
+    assert ended.exit_code == 4
+    *_, last = ended.stderr.splitlines()
+    assert "d1: does not know the model" in last
+    assert "Traceback" not in ended.stderr
+    forms = (
+        "accounts/acme/deployments/a1b2",
+        "accounts/fireworks/models/omni#accounts/acme/deployments/a1b2",
+        FIREWORKS_MODEL,
+    )
+    if provider == "fireworks":
+        assert all(f" {form}" in last for form in forms)
+    else:
+        assert standin.base_url in last
+    run = output.run
+    assert (run["ended"], run["exit_code"], run["captioned"]) == ("error", 4, 0)
+    assert "does not know the model" in run["error"]
+
+
+@pytest.mark.anyio
+async def test_folder_of_another_run(library: Library, command: Command) -> None:
+    """A second run into the same folder is exit code 3 and names the first, which goes on."""
+    async with serving(StandinOptions(service_time_s=1.5)) as standin:
+        words = ("--base-url", standin.base_url, "--model", "omni", "--store", library.store)
+        async with command.started("run", library.films[0], *words, *OUT.split()) as first:
+            with anyio.fail_after(20):
+                await standin.ledger.until(lambda ledger: ledger.serving == 1)
+            second = await command("run", library.films[1], *words, *OUT.split())
+            assert second.exit_code == 3
+            assert f"another run (pid {first.process.pid} " in second.complaint
+            assert "choose another output folder" in second.complaint
+            assert (await first.ended()).exit_code == 0
+        assert standin.ledger.total == 1
+        third = await command("run", library.films[1], *words, *OUT.split())
+        assert third.exit_code == 0
+
+
+@pytest.mark.anyio
+async def test_command_itself_says_it(tmp_path: Path) -> None:
+    """The installed script ends with the exit code and the one line, and with no traceback."""
+    script = Path(sys.executable).with_name("captionfleet")
+    with anyio.fail_after(20):
+        ended = await anyio.run_process(
+            [script, "run", "nowhere", *FLAGS.split(), *OUT.split()], check=False, cwd=tmp_path
+        )
+    assert ended.returncode == 2
+    assert ended.stderr == b"captionfleet: source nowhere: No such file or directory\n"

@@ -1,0 +1,46 @@
+"""The demo, as somebody sees it who has just installed the program."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.standin.library import DAMAGED, DEMO_FILMS
+from tests.support.command import Command
+from tests.support.output import Output
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_demo_shows_captions_and_the_damaged_clip(tmp_path: Path, command: Command) -> None:
+    """After a demo that was broken off, the next one ends well and shows what it made."""
+    async with command.started("demo", "--out", "shown") as broken_off:
+        await broken_off.until(lambda: bool(list((tmp_path / "shown").rglob("*.mp4"))))
+        broken_off.process.kill()
+        await broken_off.process.wait()
+    ended = await command("demo", "--out", "shown")
+    assert (ended.exit_code, ended.stderr) == (0, "")
+    output = Output(tmp_path / "shown/captions")
+    output.settled_run()
+    assert {line["source"] for line in output.captions} == DEMO_FILMS.keys()
+    assert output.codes == {DAMAGED: "cut_off"}
+    shown = [line for line in output.captions if f"{line['source']}\n    The clip" in ended.stdout]
+    assert len(shown) == 5
+    for line in shown:
+        assert line["media"]["video_sha256"] in ended.stdout
+        assert line["latency"]["ttft_s"] > 0
+    assert {line["deployment"] for line in output.captions} == {"stand-in-a", "stand-in-b"}
+    assert f"{DAMAGED}\n    failed: cut_off" in ended.stdout
+    assert "shown/captions/captions.jsonl" in ended.stdout
+    assert not list((tmp_path / "cache").iterdir())
+
+
+async def test_demo_leaves_a_folder_alone_that_is_not_its_own(
+    tmp_path: Path, command: Command
+) -> None:
+    """A folder with something else in it is refused with exit code 3 and left as it is."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.txt").write_text("words")
+    ended = await command("demo", "--out", "mine")
+    assert ended.exit_code == 3
+    assert ended.complaint == "mine is not empty: choose another folder with --out"
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]

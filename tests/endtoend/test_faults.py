@@ -1,0 +1,131 @@
+"""Whole runs against deployments that fail, sleep or are not there."""
+
+import socket
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from pipeline.standin.faults import FaultPlan, parse_fault
+from pipeline.standin.options import StandinOptions
+from pipeline.standin.server import serving
+from tests.support.command import Command
+from tests.support.job_file import write_job
+from tests.support.output import Output, check_provenance
+from tests.support.tiny_films import Library
+
+pytestmark = pytest.mark.anyio
+
+MIX = (
+    "429+retry-after=0.2:0.04", "429:0.03", "500:0.03", "502-html:0.03", "503:0.03",
+    "reset-before:0.04", "reset-during:0.03", "truncate:0.03", "garbage:0.03", "hang:0.02",
+)  # fmt: skip
+
+
+@pytest.fixture
+def dead_url() -> Iterator[str]:
+    """A URL whose port is taken by a socket that does not listen."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+
+
+def seed_that_draws_all(faults: tuple[str, ...], requests: int) -> int:
+    """A seed by which every one of the faults hits one of the first requests."""
+    parsed = tuple(map(parse_fault, faults))
+    for seed in range(10_000):
+        plan = FaultPlan(parsed, seed)
+        if {plan.draw(ordinal) for ordinal in range(1, requests + 1)} >= set(parsed):
+            return seed
+    raise AssertionError("no such seed")
+
+
+@pytest.mark.parametrize("answers", ["whole", "streamed"])
+async def test_every_clip_is_captioned_once_whatever_fails(
+    answers: str, library: Library, command: Command, output: Output
+) -> None:
+    """With three requests of ten failing in ten ways, no clip is lost, doubled or mixed up."""
+    options = StandinOptions(
+        faults=tuple(map(parse_fault, MIX)), seed=seed_that_draws_all(MIX, len(library.films))
+    )
+    request = {"stream": answers == "streamed", "timeout_s": 2.0, "max_attempts": 12}
+    async with serving(options) as standin:
+        job = write_job(
+            command.folder / "job.toml", standin, tables={"request": request}, max_in_flight=8
+        )
+        ended = await command(
+            "run", *library.films, "--job", job, "--store", library.store, "--out", "out"
+        )
+        assert (ended.exit_code, "Traceback" in ended.stderr) == (0, False)
+        met = {record.fault for record in standin.requests}
+        run = output.settled_run()
+        check_provenance(output.captions, standin)
+        attempts = sum(line["attempts"] for line in output.captions)
+        assert attempts == run["attempts"] == standin.ledger.total
+        assert run["retries"] == standin.ledger.total - len(library.films) > 0
+    assert met >= {parse_fault(text).label for text in MIX}
+    assert len(output.captions) == len(library.films)
+
+
+@pytest.mark.parametrize("ailment", ["no connection", "500", "503"])
+async def test_one_deployment_of_two_is_down_all_the_time(
+    ailment: str, dead_url: str, library: Library, command: Command, output: Output
+) -> None:
+    """The other takes every clip, and the one that is down is not asked for each of them."""
+    faults = () if ailment == "no connection" else (parse_fault(ailment),)
+    async with serving(StandinOptions(faults=faults)) as sick, serving(StandinOptions()) as well:
+        first = dead_url if ailment == "no connection" else sick
+        job = write_job(command.folder / "job.toml", first, well, max_in_flight=4)
+        ended = await command(
+            "run", *library.films, "--job", job, "--store", library.store, "--out", "out"
+        )
+        assert ended.exit_code == 0
+        assert "d1" in ended.stderr
+        output.settled_run()
+        check_provenance(output.captions, well)
+        assert {line["deployment"] for line in output.captions} == {"d2"}
+        assert sick.ledger.total < len(library.films) / 2
+
+
+async def test_deployment_that_scales_up_is_waited_for(
+    library: Library, command: Command, output: Output
+) -> None:
+    """A cold start costs no attempt: with one attempt for each clip, all are captioned."""
+    async with serving(StandinOptions(cold_start_s=1.0)) as standin:
+        request = {"max_attempts": 1}
+        job = write_job(command.folder / "job.toml", standin, tables={"request": request})
+        ended = await command(
+            "run", *library.films[:6], "--job", job, "--store", library.store, "--out", "out"
+        )
+        assert ended.exit_code == 0
+        assert "scaling up" in ended.stderr
+        output.settled_run()
+        check_provenance(output.captions, standin)
+        assert standin.ledger.by_status[503] > 0
+        assert standin.ledger.by_status[200] == 6
+
+
+async def test_clip_that_is_refused_fails_alone_and_once(
+    library: Library, command: Command, output: Output
+) -> None:
+    """A 400 is not asked again in this run; it is a failures line, and the next run tries it."""
+    async with serving(StandinOptions(max_seconds=2.0)) as standin:
+        words = ("--base-url", standin.base_url, "--model", "omni", "--store", library.store)
+        ended = await command("run", *library.films[:6], *words, "--out", "out")
+        assert ended.exit_code == 1
+        run = output.settled_run()
+        refused = standin.ledger.by_status[400]
+        assert 0 < refused == run["failed"] == standin.ledger.total - run["captioned"]
+        for line in output.failures:
+            facts = {key: line[key] for key in ("stage", "code", "permanent", "attempts")}
+            assert facts == {
+                "stage": "sender", "code": "rejected", "permanent": False, "attempts": 1
+            }  # fmt: skip
+            assert "400" in line["detail"]
+    async with serving(StandinOptions()) as lenient:
+        words = ("--base-url", lenient.base_url, "--model", "omni", "--store", library.store)
+        assert (await command("run", *library.films[:6], *words, "--out", "out")).exit_code == 0
+        assert lenient.ledger.total == refused
+    assert output.settled_run()["failed"] == 0
+    statuses = Counter(line["attempts"] for line in output.captions)
+    assert statuses == {1: 6}

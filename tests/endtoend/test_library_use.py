@@ -1,0 +1,114 @@
+"""Runs that a Python program makes, without the command line."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import anyio
+import pytest
+
+from pipeline import JobConfig, RunError, load_job, run_job
+from pipeline.standin.faults import parse_fault
+from pipeline.standin.options import StandinOptions
+from pipeline.standin.server import serving
+from tests.support.command import Command, until
+from tests.support.job_file import write_job
+from tests.support.output import Output, check_provenance
+from tests.support.tiny_films import Library
+
+SCRIPT = """
+import anyio
+from pipeline import JobConfig, RunError, run_job
+
+job = JobConfig.model_validate({{
+    "input": {{"sources": [{source!r}]}},
+    "deployments": [{{"base_url": {base_url!r}, "model": "omni"}}],
+    "store": {{"dir": "store"}},
+    "output": {{"dir": "out"}},
+}})
+summary = anyio.run(run_job, job)
+print(type(summary).__name__, summary.planned, summary.captioned, summary.exit_code)
+try:
+    anyio.run(run_job, JobConfig())
+except RunError as error:
+    print(error.exit_code, error)
+"""
+
+
+@pytest.mark.anyio
+async def test_script_runs_a_job(library: Library, tmp_path: Path) -> None:
+    """A script, with no main guard even, captions through run_job and gets a RunSummary."""
+    async with serving(StandinOptions()) as standin:
+        script = SCRIPT.format(source=str(library.films[0]), base_url=standin.base_url)
+        (tmp_path / "caption.py").write_text(script)
+        ended = await Command(tmp_path, ("caption.py",))()
+        check_provenance(Output(tmp_path / "out").captions, standin)
+    assert (ended.exit_code, ended.stderr) == (0, "")
+    summary, error = ended.stdout.splitlines()
+    assert summary == "RunSummary 1 1 0"
+    assert error.startswith("2 deployments: name at least one")
+
+
+@pytest.mark.anyio
+async def test_nothing_blocks_the_loop(library: Library, tmp_path: Path) -> None:
+    """From the first file to run.json, nothing blocks the event loop (`no_blocking_calls` looks)."""
+    faults = (parse_fault("429:0.2"), parse_fault("reset-before:0.1"))
+    async with serving(StandinOptions(faults=faults)) as standin:
+        path = write_job(tmp_path / "job.toml", standin, tables={"request": {"stream": True}})
+        overrides = {
+            "input": {"sources": library.films[:8]},
+            "store": {"dir": library.store},
+            "output": {"dir": tmp_path / "out"},
+        }
+        job = load_job(path, overrides)
+        with anyio.fail_after(40):
+            summary = await run_job(job)
+            again = await run_job(job)
+        check_provenance(Output(tmp_path / "out").captions, standin)
+    assert (summary.captioned, again.already_captioned) == (8, 8)
+
+
+@pytest.mark.anyio
+async def test_cancelled_run_leaves_a_folder_to_go_on_with(
+    library: Library, tmp_path: Path, output: Output
+) -> None:
+    """A program may cancel run_job: what was captioned is kept and the folder is free again."""
+    async with serving(StandinOptions(slots=1, service_time_s=0.3)) as standin:
+        path = write_job(tmp_path / "job.toml", standin, max_in_flight=1)
+        overrides = {
+            "input": {"sources": library.films[:4]},
+            "store": {"dir": library.store},
+            "output": {"dir": tmp_path / "out"},
+        }
+        job = load_job(path, overrides)
+        with anyio.fail_after(40):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(run_job, job)
+                await until(lambda: output.line_count() > 0)
+                tasks.cancel_scope.cancel()
+            kept = output.captions
+            assert 1 <= len(kept) < 4
+            summary = await run_job(job)
+        assert (summary.already_captioned, summary.captioned) == (len(kept), 4 - len(kept))
+        assert output.captions[: len(kept)] == kept
+
+
+def test_error_of_a_run_is_a_run_error(tmp_path: Path) -> None:
+    """What the command would exit with is the exit_code of the one exception to catch."""
+    with pytest.raises(RunError, match="name at least one") as caught:
+        anyio.run(run_job, JobConfig())
+    assert caught.value.exit_code == 2
+    with pytest.raises(RunError, match="cannot read the job file") as caught:
+        load_job(tmp_path / "nowhere.toml", {})
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("module", ["pipeline", "pipeline.workers.entry", "pipeline.__main__"])
+def test_worker_process_starts_light(module: str) -> None:
+    """What a worker process imports holds neither the HTTP client nor the validation library."""
+    code = f"import sys, {module}; print(*sys.modules)"
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=20
+    )
+    heavy = {"aiohttp", "anyio", "av", "cyclopts", "numpy", "pydantic", "structlog", "tqdm"}
+    assert not heavy & set(told.stdout.split())

@@ -1,0 +1,141 @@
+"""Ctrl-C, SIGTERM and kill -9: nothing captioned is lost, nothing is paid for twice."""
+
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import anyio
+import pytest
+
+from pipeline.standin.options import StandinOptions
+from pipeline.standin.server import Standin, serving
+from tests.support.command import Command, is_alive, until
+from tests.support.job_file import write_job
+from tests.support.output import Output, answered, check_provenance
+from tests.support.tiny_films import Library
+
+pytestmark = pytest.mark.anyio
+
+SLOW = StandinOptions(slots=2, service_time_s=0.3)
+CLIPS = 10
+
+
+@pytest.fixture
+def silent_url() -> Iterator[str]:
+    """A URL where connections are taken and nothing is ever said."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        yield f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+
+
+def arguments(standin: Standin, library: Library, folder: Path, count: int) -> list[str | Path]:
+    """A run of the first films, two requests at a time."""
+    job = write_job(folder / "job.toml", standin, max_in_flight=2)
+    return ["run", *library.films[:count], "--job", job, "--store", library.store, "--out", "out"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_first_signal_finishes_what_is_in_flight(
+    number: signal.Signals,
+    library: Library,
+    command: Command,
+    output: Output,
+) -> None:
+    """A signal starts nothing new, keeps what is in flight, and leaves the rest to the next run."""
+    async with serving(SLOW) as standin:
+        words = arguments(standin, library, command.folder, CLIPS)
+        async with command.started(*words) as running:
+            await running.until(lambda: output.line_count() >= 1)
+            running.signal_group(number)
+            ended = await running.ended()
+        run, captions, exit_code = output.run, output.captions, 128 + number
+        assert (ended.exit_code, run["exit_code"], run["ended"]) == (exit_code, exit_code, "signal")
+        assert "ended by signal" in ended.stdout
+        assert "Traceback" not in ended.stderr
+        assert run["unfinished"] == run["planned"] - run["captioned"] > 0
+        assert not any(record.client_left for record in standin.requests)
+        check_provenance(captions, standin)
+        assert len(captions) == run["captioned"] == standin.ledger.total
+        again = await command(*words)
+        assert again.exit_code == 0
+        assert output.settled_run()["already_captioned"] == len(captions)
+        assert standin.ledger.total == len(output.captions) == CLIPS
+        check_provenance(output.captions, standin)
+
+
+async def test_second_signal_stops_at_once(
+    library: Library, command: Command, output: Output
+) -> None:
+    """A second Ctrl-C breaks requests off; run.json is written and the folder is free again."""
+    async with serving(StandinOptions(slots=2, service_time_s=100)) as standin:
+        words = arguments(standin, library, command.folder, 4)
+        async with command.started(*words) as running:
+            with anyio.fail_after(20):
+                await standin.ledger.until(lambda ledger: ledger.serving == 2)
+            running.signal_group(signal.SIGINT)
+            await running.until(lambda: "a second signal stops at once" in running.said[1])
+            running.signal_group(signal.SIGINT)
+            ended = await running.ended(within_s=10)
+        assert (ended.exit_code, "Traceback" in ended.stderr) == (130, False)
+        run = output.run
+        assert (run["ended"], run["captioned"], run["unfinished"]) == ("signal", 0, run["planned"])
+        with anyio.fail_after(5):
+            await standin.ledger.until(lambda ledger: ledger.in_flight == 0)
+    async with serving(StandinOptions()) as quick:
+        words = arguments(quick, library, command.folder, 4)
+        assert (await command(*words)).exit_code == 0
+    assert output.settled_run()["captioned"] == 4
+
+
+async def test_signal_before_the_first_request(
+    silent_url: str, library: Library, command: Command, output: Output
+) -> None:
+    """Ctrl-C while the deployments are being asked is exit code 130 and no traceback."""
+    job = write_job(command.folder / "job.toml", silent_url)
+    async with command.started("run", library.films[0], "--job", job, "--out", "out") as running:
+        await running.until((output.folder / "captions.jsonl").exists)
+        running.signal_group(signal.SIGINT)
+        ended = await running.ended(within_s=5)
+    assert (ended.exit_code, "Traceback" in ended.stderr) == (130, False)
+
+
+async def test_signal_while_the_workers_start(
+    library: Library, command: Command, output: Output
+) -> None:
+    """Ctrl-C reaches worker processes that have only just begun, and does them no harm."""
+    async with serving(StandinOptions()) as standin:
+        words = arguments(
+            standin, replace(library, store=command.folder / "store"), command.folder, 24
+        )
+        async with command.started(*words) as running:
+            await running.until(lambda: bool(running.workers()))
+            running.signal_group(signal.SIGINT)
+            ended = await running.ended()
+    assert (ended.exit_code, "Traceback" in ended.stderr) == (130, False)
+    run = output.run
+    assert (run["ended"], run["failed"]) == ("signal", 0)
+    assert run["unfinished"] > 0
+
+
+async def test_killed_run_is_continued(library: Library, command: Command, output: Output) -> None:
+    """After kill -9 no worker lives on, and the next run ends with one line for each clip."""
+    async with serving(SLOW) as standin:
+        words = arguments(standin, library, command.folder, CLIPS)
+        async with command.started(*words) as running:
+            await running.until(lambda: output.line_count() >= 2)
+            workers = running.workers()
+            running.process.kill()
+            await running.process.wait()
+        await until(lambda: not any(map(is_alive, workers)), within_s=5)
+        before = output.captions
+        with (output.folder / "captions.jsonl").open("ab") as file:
+            file.write(b'{"clip_id":"0123')  # as a power cut may leave it
+        assert (await command(*words)).exit_code == 0
+        run = output.settled_run()
+        assert run["torn_lines_repaired"] == 1
+        assert output.captions[: len(before)] == before
+        assert len({line["source"] for line in output.captions}) == CLIPS
+        doubled = len(answered(standin)) - CLIPS
+        assert 0 <= doubled <= 2  # those whose answer the kill kept from being written

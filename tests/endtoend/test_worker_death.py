@@ -1,0 +1,48 @@
+"""A worker process that dies in the middle of a run."""
+
+import os
+import signal
+from functools import partial
+
+import pytest
+
+from pipeline.standin.options import StandinOptions
+from pipeline.standin.server import serving
+from tests.support.command import Command, Running, is_alive
+from tests.support.output import Output, check_provenance
+from tests.support.tiny_films import Library
+
+pytestmark = pytest.mark.anyio
+
+CLIPS = 8
+
+
+def is_time(running: Running, output: Output, lines: int, killed: set[int]) -> bool:
+    """Whether there are so many lines and a worker to be killed."""
+    return output.line_count() >= lines and bool(set(running.workers()) - killed)
+
+
+async def test_killed_worker_costs_at_most_its_clip(
+    library: Library, command: Command, output: Output
+) -> None:
+    """Workers killed at the start and in between are replaced, and every clip has its line."""
+    async with serving(StandinOptions()) as standin:
+        words = ("--base-url", standin.base_url, "--model", "omni", "--out", "out")
+        async with command.started(
+            "run", *library.films[:CLIPS], *words, "--workers", "1"
+        ) as running:
+            killed: set[int] = set()
+            for lines in (0, 2):
+                await running.until(partial(is_time, running, output, lines, killed))
+                (worker,) = set(running.workers()) - killed
+                os.kill(worker, signal.SIGKILL)
+                killed.add(worker)
+            ended = await running.ended()
+        run = output.settled_run()
+        check_provenance(output.captions, standin)
+    assert "Traceback" not in ended.stderr
+    assert run["planned"] == CLIPS
+    assert run["captioned"] >= CLIPS - len(killed)
+    assert set(output.codes.values()) <= {"worker_crashed"}
+    assert ended.exit_code == (1 if run["failed"] else 0)
+    assert not any(map(is_alive, killed))

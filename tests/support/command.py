@@ -1,0 +1,159 @@
+"""Runs the installed command as its users do: a process of its own, in a home of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+from anyio.abc import ByteReceiveStream, Process
+
+DEADLINE_S = 40.0
+_LOOK_AGAIN_S = 0.02
+
+Argument = str | bytes | os.PathLike[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended and what it said."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def complaint(self) -> str:
+        """The only line on stderr, without the program's name; nothing else may be there."""
+        (line,) = self.stderr.splitlines()
+        assert line.startswith("captionfleet: "), line
+        return line.removeprefix("captionfleet: ")
+
+
+@dataclass(slots=True)
+class Running:
+    """A command under way; its output is collected while it runs."""
+
+    process: Process
+    _stdout: bytearray = field(default_factory=bytearray)
+    _stderr: bytearray = field(default_factory=bytearray)
+    _collected: anyio.Event = field(default_factory=anyio.Event)
+
+    @property
+    def said(self) -> tuple[str, str]:
+        """What came on stdout and stderr by now."""
+        return self._stdout.decode(), self._stderr.decode()
+
+    def signal_group(self, number: signal.Signals) -> None:
+        """Signal the command and its children, as Ctrl-C on a terminal does."""
+        os.killpg(self.process.pid, number)
+
+    def workers(self) -> list[int]:
+        """The processes that the command started and that are alive."""
+        return [pid for pid in _pids() if _parent_of(pid) == self.process.pid]
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Wait for what can only be seen by looking, such as a line in a file."""
+        await until(lambda: holds() or self.process.returncode is not None)
+        assert holds(), self.said
+
+    async def ended(self, within_s: float = DEADLINE_S) -> Ended:
+        """Wait for the end."""
+        with anyio.fail_after(within_s):
+            exit_code = await self.process.wait()
+            await self._collected.wait()
+        return Ended(exit_code, *self.said)
+
+    async def collect(self) -> None:
+        """Read both streams to their end."""
+        async with anyio.create_task_group() as readers:
+            readers.start_soon(_collect, self.process.stdout, self._stdout)
+            readers.start_soon(_collect, self.process.stderr, self._stderr)
+        self._collected.set()
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """The command, or another Python program, with nothing around it but what a test puts there."""
+
+    folder: Path
+    program: Sequence[str] = ("-m", "pipeline")
+
+    async def __call__(
+        self,
+        *arguments: Argument,
+        within_s: float = DEADLINE_S,
+        variables: Mapping[str, str] | None = None,
+    ) -> Ended:
+        """Run the command to its end."""
+        async with self.started(*arguments, variables=variables) as running:
+            return await running.ended(within_s)
+
+    @asynccontextmanager
+    async def started(
+        self, *arguments: Argument, variables: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Running]:
+        """Start the command; what is left of it at the end of the block is killed."""
+        process = await anyio.open_process(
+            [sys.executable, *self.program, *arguments],
+            stdin=subprocess.DEVNULL,
+            cwd=self.folder,
+            env=self._environment(variables or {}),
+            start_new_session=True,
+        )
+        running = Running(process)
+        async with process, anyio.create_task_group() as tasks:
+            tasks.start_soon(running.collect)
+            try:
+                yield running
+            finally:
+                if process.returncode is None:
+                    with suppress(ProcessLookupError):
+                        running.signal_group(signal.SIGKILL)
+
+    def _environment(self, variables: Mapping[str, str]) -> dict[str, str]:
+        for name in ("home", "cache", "tmp"):
+            (self.folder / name).mkdir(exist_ok=True)
+        own = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder / "home"),
+            "XDG_CACHE_HOME": str(self.folder / "cache"),
+            "TMPDIR": str(self.folder / "tmp"),
+            "LANG": "C.UTF-8",
+        }
+        return own | dict(variables)
+
+
+async def _collect(stream: ByteReceiveStream | None, into: bytearray) -> None:
+    assert stream is not None
+    async for portion in stream:
+        into += portion
+
+
+async def until(holds: Callable[[], bool], within_s: float = DEADLINE_S) -> None:
+    """Wait for what another process does, which no event here can tell."""
+    with anyio.fail_after(within_s):
+        while not holds():  # noqa: ASYNC110 - nobody here could set an event
+            await anyio.sleep(_LOOK_AGAIN_S)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process is there and no zombie."""
+    return _parent_of(pid) is not None
+
+
+def _pids() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+
+
+def _parent_of(pid: int) -> int | None:
+    try:
+        # "pid (name) state ppid …"; the name may hold anything but the last ")".
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] in "ZX" else int(fields[1])

@@ -1,0 +1,40 @@
+"""Writes job files for whole runs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from pipeline.standin.server import Standin
+
+Tables = Mapping[str, Mapping[str, Any]]
+
+
+def write_job(
+    path: Path, *deployments: Standin | str, tables: Tables | None = None, **each: Any
+) -> Path:
+    """Write a job with these deployments (d1, d2, …), all alike but for lists in `each`.
+
+    A deployment is a stand-in or a base URL; of a list in `each` the first goes to the first.
+    """
+    lines = []
+    for name, table in (tables or {}).items():
+        lines += [f"[{name}]", *_pairs(table)]
+    for position, deployment in enumerate(deployments):
+        base_url = deployment.base_url if isinstance(deployment, Standin) else deployment
+        own = {
+            key: value[position] if isinstance(value, list) else value
+            for key, value in each.items()
+        }
+        lines += [
+            "[[deployments]]",
+            *_pairs({"base_url": base_url, "model": "omni", "api_key_env": ""} | own),
+        ]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def _pairs(table: Mapping[str, Any]) -> list[str]:
+    # What JSON writes for text, numbers, booleans and lists of them, TOML reads as the same.
+    return [f"{key} = {orjson.dumps(value).decode()}" for key, value in table.items()]

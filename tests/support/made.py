@@ -1,0 +1,72 @@
+"""Clips prepared in the test's own process, and what another decoder sees and hears of them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.messages import MediaFacts, MediaSpec
+from pipeline.standin.films import read_barcode
+from pipeline.workers.prepare import prepare_clip
+from pipeline.workers.store import MediaStore
+from tests.support import oracle
+from tests.support.preparing import clip_of
+
+TICK_LOUDNESS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A prepared clip."""
+
+    facts: MediaFacts
+    video: Path
+    audio: Path | None
+
+    def grays(self) -> list[NDArray[np.uint8]]:
+        """The luma of every frame that OpenCV reads, at full range."""
+        return [
+            np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), np.uint8)
+            for frame in oracle.decode_cv2(self.video)
+        ]
+
+    def numbers(self) -> list[int | None]:
+        """The barcode of every frame."""
+        return [number(gray) for gray in self.grays()]
+
+    def sound(self) -> NDArray[np.float32]:
+        """The samples that soundfile reads, 16,000 a second."""
+        assert self.audio is not None
+        samples, rate_hz = oracle.decode_audio(self.audio)
+        assert rate_hz == 16_000
+        return samples
+
+    def ticks_s(self) -> list[float]:
+        """When each tick begins."""
+        loud = np.flatnonzero(np.abs(self.sound()) > TICK_LOUDNESS)
+        begins = np.flatnonzero(np.diff(loud, prepend=-16_000) > 8000)
+        return [float(at) / 16_000 for at in loud[begins]]
+
+    def luma(self) -> list[NDArray[np.uint8]]:
+        """The luma plane of every frame, as it is stored."""
+        with av.open(self.video) as container:
+            return [frame.to_ndarray()[: frame.height] for frame in container.decode(video=0)]
+
+
+def number(gray: NDArray[np.uint8]) -> int | None:
+    """The barcode of a picture, None where it cannot be read."""
+    try:
+        return read_barcode(gray)
+    except ValueError:
+        return None
+
+
+def make(path: Path, folder: Path, **spec: Any) -> Made:
+    """Prepare a file; raises what `prepare_clip` raises."""
+    store = MediaStore(folder / "store", folder / "own" / path.stem[:40])
+    media = prepare_clip(clip_of(path), MediaSpec(**spec), store)
+    return Made(media.facts, media.video, media.audio)

@@ -1,0 +1,44 @@
+"""Films of one to three seconds, quick to make and to prepare, no two alike in picture or size."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from pipeline.standin.films import Film, Look, Sound, write_film
+
+HEIGHT_PX = 48
+PREPARED_HEIGHT_PX = 360
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """Films to be read only, and a media store for runs that send them: each is prepared once."""
+
+    films: list[Path]
+    store: Path
+
+
+def tiny_film(number: int) -> Film:
+    """The film of this number: its width tells it from all others, every fourth is silent."""
+    sound = Sound(codec="aac", layout="mono", sample_rate_hz=16_000)
+    return Film(
+        seconds=1.0 + number % 3,
+        width_px=64 + 4 * number,
+        height_px=HEIGHT_PX,
+        fps=Fraction(5),
+        look=Look(first_scene=number % 4, grain=number % 5),
+        sounds=(sound,) if number % 4 else (),
+    )
+
+
+def write_tiny_films(folder: Path, count: int) -> list[Path]:
+    """Write the films 0 to `count` - 1 as clip-00.mp4 and so on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return [
+        write_film(folder / f"clip-{number:02}.mp4", tiny_film(number)) for number in range(count)
+    ]
+
+
+def shown_width_px(number: int) -> int:
+    """How wide the film of this number is once it is prepared."""
+    return tiny_film(number).width_px * PREPARED_HEIGHT_PX // HEIGHT_PX
