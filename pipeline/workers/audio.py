@@ -6,8 +6,9 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import av
-from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
+
+from pipeline.workers.mono import MonoResampler
+from pipeline.workers.opus import SAMPLE_BYTES, SAMPLE_RATE_HZ, OpusWriter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,23 +16,27 @@ if TYPE_CHECKING:
     from typing import Self
 
     from av.audio.codeccontext import AudioCodecContext
+    from av.audio.frame import AudioFrame
     from av.audio.stream import AudioStream
     from av.packet import Packet
 
-__all__ = ["SAMPLE_RATE_HZ", "AudioTrack"]
+__all__ = ["AudioTrack"]
 
-SAMPLE_RATE_HZ = 16_000
-_SAMPLE_BYTES = 2
 _BLOCK_SAMPLES = SAMPLE_RATE_HZ
-# Timestamps of single frames jitter by a frame or so; only more than that is a gap.
-_TOLERATED_SAMPLES = SAMPLE_RATE_HZ // 10
+# Timestamps of single frames jitter; only more than that is a gap or an overlap.
+_JITTER_SAMPLES = SAMPLE_RATE_HZ // 20
+# A clock that runs back further than this was set anew (FFmpeg's -dts_delta_threshold).
+_RESET_SAMPLES = 10 * SAMPLE_RATE_HZ
+# So many frames in a row that start after the end of what is wanted: no stray timestamp.
+_FRAMES_BEYOND = 16
 
 
 class AudioTrack:
     """Decodes packets of one track and writes an Ogg; nothing is written before sound comes.
 
-    Sound before the zero is cut, a late start and gaps become silence, so that sample n is
-    what is heard n / 16000 s after the zero.
+    Sample n is what is heard n / 16000 s after the zero: sound before the zero is cut, a late
+    start and gaps become silence, what overlaps is heard once. Where timestamps run back by far,
+    the sound goes on without a gap.
 
     Args:
         zero: the zero, in ticks of the stream.
@@ -44,14 +49,19 @@ class AudioTrack:
         self.decode_errors = 0
         self.stream = stream
         self._decoder: AudioCodecContext = stream.codec_context
-        self._time_base = Fraction(stream.time_base or 1)
+        samples_per_tick = Fraction(stream.time_base or 1) * SAMPLE_RATE_HZ
+        self._samples_per_tick = samples_per_tick.as_integer_ratio()
         self._zero = zero
-        self._wanted_samples = round(seconds * SAMPLE_RATE_HZ)
-        self._writer = _OpusWriter(path, bitrate)
-        self._samples = 0
-        self._cut_samples = 0
-        self._resampler: AudioResampler | None = None
-        self._layout: tuple[str, str, int] | None = None
+        self._wanted = round(seconds * SAMPLE_RATE_HZ)
+        self._writer = OpusWriter(path, bitrate)
+        self._resampler: MonoResampler | None = None
+        self._shape: tuple[str, str, int] | None = None
+        self._written = 0
+        # Where, in samples from the zero, the next sample into and out of the resampler belongs.
+        self._next_in: float | None = None
+        self._next_out = 0
+        self._reset = 0
+        self._beyond = 0
 
     def __enter__(self) -> Self:
         return self
@@ -66,13 +76,13 @@ class AudioTrack:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all that is wanted has been written."""
-        return self._samples >= self._wanted_samples
+        """Whether no further packet can matter."""
+        return self._written >= self._wanted or self._beyond >= _FRAMES_BEYOND
 
     @property
     def seconds(self) -> float:
         """How much has been written."""
-        return self._samples / SAMPLE_RATE_HZ
+        return self._written / SAMPLE_RATE_HZ
 
     def push(self, packet: Packet[AudioStream] | None) -> None:
         """Decode a packet; errors of single packets are counted and become silence."""
@@ -80,122 +90,75 @@ class AudioTrack:
             frames = self._decoder.decode(packet)
         except EOFError:
             return
+        except MemoryError:
+            raise
         except (av.FFmpegError, ValueError):
             self.decode_errors += 1
             return
         for frame in frames:
-            self._take(frame)
+            if frame.samples and frame.sample_rate and frame.layout.nb_channels:
+                self._take(frame)
 
     def finish(self) -> None:
         """End of the track: drain the decoder, the resampler and the encoder."""
         if not self.is_complete:
             self.push(None)
-            self._flush_resampler()
+        self._flush_resampler()
         self._writer.finish()
 
     def _take(self, frame: AudioFrame) -> None:
-        if not frame.samples or not frame.sample_rate or not frame.layout.nb_channels:
+        at = self._belongs_at(frame)
+        if at >= self._wanted:
+            self._beyond += 1
             return
-        self._align(frame)
-        layout = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if layout != self._layout:
+        self._beyond = 0
+        if self._next_in is None or abs(at - self._next_in) > _JITTER_SAMPLES:
             self._flush_resampler()
-            self._layout = layout
-            self._resampler = AudioResampler("s16", "mono", SAMPLE_RATE_HZ)
+            self._next_out, self._next_in = at, float(at)
+        self._next_in += frame.samples * SAMPLE_RATE_HZ / frame.sample_rate
+        shape = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if shape != self._shape:
+            self._flush_resampler()
+            self._shape, self._resampler = shape, MonoResampler()
         frame.pts = None
         self._resample(frame)
 
-    def _align(self, frame: AudioFrame) -> None:
+    def _belongs_at(self, frame: AudioFrame) -> int:
+        """The sample, counted from the zero, that a frame starts at."""
+        follows_at = round(self._next_in or 0)
         if frame.pts is None:
-            return
-        at = round((frame.pts - self._zero) * self._time_base * SAMPLE_RATE_HZ)
-        if not self._samples and at < 0:
-            self._cut_samples = -at
-        elif at - self._samples > (_TOLERATED_SAMPLES if self._samples else 0):
-            self._flush_resampler()
-            self._silence(at - self._samples)
-
-    def _silence(self, samples: int) -> None:
-        samples = min(samples, self._wanted_samples - self._samples)
-        while samples > 0:
-            block = min(samples, _BLOCK_SAMPLES)
-            self._write(bytes(block * _SAMPLE_BYTES))
-            samples -= block
+            return follows_at
+        numerator, denominator = self._samples_per_tick
+        at = (frame.pts - self._zero) * numerator // denominator + self._reset
+        if self._next_in is not None and at < follows_at - _RESET_SAMPLES:
+            self._reset += follows_at - at
+            return follows_at
+        return at
 
     def _flush_resampler(self) -> None:
-        if self._resampler is not None and self._layout is not None:
-            self._resample(None)
-        self._resampler = None
-        self._layout = None
+        self._resample(None)
+        self._resampler = self._shape = None
 
     def _resample(self, frame: AudioFrame | None) -> None:
         if self._resampler is None:
             return
-        for piece in self._resampler.resample(frame):
-            self._write(bytes(piece.planes[0])[: piece.samples * _SAMPLE_BYTES])
+        try:
+            for pcm in self._resampler.push(frame):
+                self._place(pcm)
+        except (av.FFmpegError, ValueError):
+            self.decode_errors += 1
+
+    def _place(self, pcm: bytes) -> None:
+        """Write samples where they belong: after silence, or without those written already."""
+        silence = min(self._next_out, self._wanted) - self._written
+        self._next_out += len(pcm) // SAMPLE_BYTES
+        while silence > 0:
+            block = min(silence, _BLOCK_SAMPLES)
+            self._write(bytes(block * SAMPLE_BYTES))
+            silence -= block
+        self._write(pcm[max(0, -silence) * SAMPLE_BYTES :])
 
     def _write(self, pcm: bytes) -> None:
-        cut = min(self._cut_samples, len(pcm) // _SAMPLE_BYTES)
-        self._cut_samples -= cut
-        pcm = pcm[cut * _SAMPLE_BYTES :]
-        left = (self._wanted_samples - self._samples) * _SAMPLE_BYTES
-        pcm = pcm[:left]
-        self._samples += len(pcm) // _SAMPLE_BYTES
+        pcm = pcm[: (self._wanted - self._written) * SAMPLE_BYTES]
+        self._written += len(pcm) // SAMPLE_BYTES
         self._writer.write(pcm)
-
-
-class _OpusWriter:
-    """Encodes 16-bit mono PCM; the file is made with the first sample."""
-
-    def __init__(self, path: Path, bitrate: int) -> None:
-        self._path = path
-        self._bitrate = bitrate
-        self._file: av.container.OutputContainer | None = None
-        self._stream: AudioStream | None = None
-        self._pending = bytearray()
-        self._pts = 0
-
-    def write(self, pcm: bytes) -> None:
-        self._pending += pcm
-        size = _BLOCK_SAMPLES * _SAMPLE_BYTES
-        while len(self._pending) >= size:
-            self._encode(bytes(self._pending[:size]))
-            del self._pending[:size]
-
-    def finish(self) -> None:
-        if self._pending:
-            self._encode(bytes(self._pending))
-            self._pending.clear()
-        if self._file is not None and self._stream is not None:
-            self._file.mux(self._stream.encode(None))
-        self.close()
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-        self._file = self._stream = None
-
-    def _encode(self, pcm: bytes) -> None:
-        file, stream = self._open()
-        samples = len(pcm) // _SAMPLE_BYTES
-        frame = AudioFrame(format="s16", layout="mono", samples=samples)
-        plane = frame.planes[0]
-        plane.update(pcm + bytes(plane.buffer_size - len(pcm)))
-        frame.sample_rate = SAMPLE_RATE_HZ
-        frame.time_base = Fraction(1, SAMPLE_RATE_HZ)
-        frame.pts = self._pts
-        self._pts += samples
-        file.mux(stream.encode(frame))
-
-    def _open(self) -> tuple[av.container.OutputContainer, AudioStream]:
-        if self._file is None or self._stream is None:
-            self._file = av.open(
-                str(self._path), "w", format="ogg", container_options={"fflags": "+bitexact"}
-            )
-            self._stream = self._file.add_stream(
-                "libopus", rate=SAMPLE_RATE_HZ, options={"b": str(self._bitrate)}
-            )
-            self._stream.codec_context.layout = "mono"
-            self._stream.codec_context.format = "s16"
-            self._stream.codec_context.bit_rate = self._bitrate
-        return self._file, self._stream

@@ -111,6 +111,8 @@ class FullSampler:
             return self._context.decode(packet)
         except EOFError:
             return []
+        except MemoryError:  # says something of the worker, not of the file
+            raise
         except av.FFmpegError:
             self.decode_errors += 1
             return []
@@ -235,6 +237,8 @@ class PlannedSampler:
             frames = self._context.decode(packet)
         except EOFError:
             return
+        except MemoryError:  # says something of the worker, not of the file
+            raise
         except av.FFmpegError:
             raise PlanBroken from None
         for frame in frames:

@@ -25,7 +25,8 @@ def even_number(frames: int) -> int:
 def write_mp4(path: Path, pictures: Sequence[VideoFrame], spec: MediaSpec, crf: int) -> None:
     """Encode yuv420p pictures of one size, one every 1/fps seconds from zero.
 
-    The same pictures always give the same bytes.
+    The same pictures give the same bytes, but not on every CPU: x264's AVX-512 code reads memory
+    that it has not written, so a few decisions may differ.
     """
     with av.open(str(path), "w", format="mp4", container_options={"fflags": "+bitexact"}) as file:
         stream = file.add_stream(

@@ -1,110 +1,91 @@
-"""What a worker process runs for one clip; light until the first clip is there (worker process)."""
+"""The life of a worker process: one clip after the other, whatever is in it (worker process).
+
+Light until the first clip is there: nothing here imports av.
+"""
 
 import os
-import resource
-import signal
+import pickle
 import time
-from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
+
+import orjson
 
 from pipeline.errors import FailureCode, MediaError, StoreError
-from pipeline.messages import Clip, MediaFacts, MediaSpec
+from pipeline.workers import confine
+from pipeline.workers.wire import Order, Prepared, Refused, Report, StoreTrouble
 
-__all__ = ["Order", "Prepared", "Refused", "work_on"]
-
-# Ctrl-C reaches the whole process group; only the main process may act on it.
-signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-_clips_done = 0
+__all__ = ["serve", "work_on"]
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """Everything that a worker needs to know about one clip."""
-
-    clip: Clip
-    spec: MediaSpec
-    store: str
-    cpu_s: int
-    memory_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """Media that lie in the store."""
-
-    video: Path
-    audio: Path | None
-    facts: MediaFacts
-    prepare_s: float
-    clips_done: int
+def serve(parent: int) -> None:
+    """Take orders from standard input until it ends, and report on standard output."""
+    confine.heed_no_signals()
+    confine.die_with(parent)
+    orders, reports = _claim_pipes()
+    clips_done = 0
+    while (order := _next(orders)) is not None:
+        clips_done += 1
+        started_s = time.perf_counter()
+        confine.limit(order.memory_bytes, order.cpu_s)
+        result = work_on(order)
+        spent_s = time.perf_counter() - started_s
+        report = Report(result, spent_s, clips_done, confine.rss_bytes())
+        reports.write(orjson.dumps(report, option=orjson.OPT_APPEND_NEWLINE))
+        reports.flush()
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A clip that cannot be captioned."""
+def _claim_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Move the pipes to where no library that prints can reach them."""
+    orders, reports = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(nowhere, standard)
+    os.close(nowhere)
+    return orders, reports
 
-    code: FailureCode
-    detail: str
-    prepare_s: float
-    clips_done: int
 
-
-def work_on(order: Order) -> Prepared | Refused:
-    """Prepare one clip within the process's limits.
-
-    Raises:
-        StoreError: the store cannot be written.
-    """
-    global _clips_done  # noqa: PLW0603 - the age of this process
-    started_s = time.perf_counter()
-    _clips_done += 1
-    _limit(order)
+def _next(orders: BinaryIO) -> Order | None:
     try:
-        video, audio, facts = _prepare(order)
-    except StoreError:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever a file provokes costs that file alone
-        return Refused(*_explain(error, order), time.perf_counter() - started_s, _clips_done)
-    return Prepared(video, audio, facts, time.perf_counter() - started_s, _clips_done)
+        order = pickle.load(orders)  # noqa: S301 - the main process wrote it
+    except EOFError:
+        return None
+    assert isinstance(order, Order)  # noqa: S101 - nothing else is sent
+    return order
 
 
-def _explain(error: Exception, order: Order) -> tuple[FailureCode, str]:
-    match error:
-        case MediaError(code=code, detail=detail):
-            return code, detail
-        case MemoryError():
-            return FailureCode.OUT_OF_MEMORY, f"needs more than {order.memory_bytes} bytes"
-        case _:
-            trace = error.__traceback__
-            while trace and trace.tb_next:
-                trace = trace.tb_next
-            where = (
-                f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else ""
-            )
-            return FailureCode.UNEXPECTED, f"{type(error).__name__} at {where}"
+def work_on(order: Order) -> Prepared | Refused | StoreTrouble:
+    """Prepare one clip; whatever a file provokes costs that file alone."""
+    try:
+        return _prepare(order)
+    except StoreError as error:
+        return StoreTrouble(error.errno, error.reason)
+    except MediaError as error:
+        return Refused(error.code, error.detail)
+    except MemoryError:
+        detail = f"needs more than the {order.memory_bytes} bytes that a worker may have"
+        return Refused(FailureCode.OUT_OF_MEMORY, detail)
+    except Exception as error:  # noqa: BLE001 - nobody foresaw it, and the run goes on
+        return Refused(FailureCode.UNEXPECTED, f"{type(error).__name__} at {_origin(error)}")
 
 
-def _prepare(order: Order) -> tuple[Path, Path | None, MediaFacts]:
+def _origin(error: Exception) -> str:
+    """Where it was raised; its text may quote the file, and is nobody's business."""
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    if trace is None:
+        return "?"
+    return f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+
+
+def _prepare(order: Order) -> Prepared:
     import av  # noqa: PLC0415 - after the limits are set
 
     from pipeline.workers.prepare import prepare_clip  # noqa: PLC0415 - imports av
-    from pipeline.workers.store import MediaStore  # noqa: PLC0415 - imports av's neighbours
+    from pipeline.workers.store import MediaStore  # noqa: PLC0415 - goes with it
 
     av.logging.set_level(None)  # a callback into Python from libav can deadlock
-    media = prepare_clip(order.clip, order.spec, MediaStore(Path(order.store)))
-    return media.video, media.audio, media.facts
-
-
-def _limit(order: Order) -> None:
-    """Give this clip its own allowance of memory and CPU; past the CPU the kernel kills."""
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (_at_most(order.memory_bytes, hard), hard))
-    times = os.times()
-    allowance_s = int(times.user + times.system) + order.cpu_s
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (_at_most(allowance_s, hard), hard))
-
-
-def _at_most(wanted: int, hard: int) -> int:
-    return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    store = MediaStore(Path(order.store), Path(order.hold))
+    media = prepare_clip(order.clip, order.spec, store)
+    return Prepared(media.facts, media.from_store)

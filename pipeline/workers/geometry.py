@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from fractions import Fraction
 
-__all__ = ["Turn", "output_size_px", "upright_turn"]
+__all__ = ["Turn", "fitted_size_px", "output_size_px", "upright_turn"]
 
 _LEAST_PX = 16
 _MOST_PX = 4096
+_NEARLY_PX = 4
 _MATRIX_NUMBERS = 9
 
 
@@ -18,11 +19,40 @@ def output_size_px(
     The width is the nearest even one, halves up, as FFmpeg's `scale=-2:H` has it; it is kept
     between 16 and 4096 pixels whatever the source's shape.
     """
+    shape = _upright_shape(width_px, height_px, sample_aspect, turn_deg)
+    return min(max(_even(out_height_px * shape), _LEAST_PX), _MOST_PX), out_height_px
+
+
+def fitted_size_px(
+    width_px: int,
+    height_px: int,
+    sample_aspect: Fraction,
+    turn_deg: int,
+    box_px: tuple[int, int],
+) -> tuple[int, int]:
+    """The largest size inside a box that keeps the upright picture's shape, both sides even.
+
+    A picture that is all but the box's shape fills it.
+    """
+    shape = _upright_shape(width_px, height_px, sample_aspect, turn_deg)
+    width, height = _even(box_px[1] * shape), _even(box_px[0] / shape)
+    if width < box_px[0] - _NEARLY_PX and height >= box_px[1]:
+        return max(width, _LEAST_PX), box_px[1]
+    if height < box_px[1] - _NEARLY_PX and width >= box_px[0]:
+        return box_px[0], max(height, _LEAST_PX)
+    return box_px
+
+
+def _upright_shape(
+    width_px: int, height_px: int, sample_aspect: Fraction, turn_deg: int
+) -> Fraction:
     shape = Fraction(width_px, height_px) * sample_aspect
-    if turn_deg % 180:
-        shape = 1 / shape
-    width = 2 * int(out_height_px * shape / 2 + Fraction(1, 2))
-    return min(max(width, _LEAST_PX), _MOST_PX), out_height_px
+    return 1 / shape if turn_deg % 180 else shape
+
+
+def _even(length_px: Fraction) -> int:
+    """The nearest even number, halves up."""
+    return 2 * int(length_px / 2 + Fraction(1, 2))
 
 
 @dataclass(frozen=True, slots=True)

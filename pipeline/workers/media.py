@@ -1,5 +1,6 @@
 """Opens untrusted media and reads its facts; the one place that reads rates (worker process)."""
 
+import errno
 import os
 import stat
 import struct
@@ -13,17 +14,22 @@ from av.audio.stream import AudioStream
 from av.buffer import Buffer
 from av.container import InputContainer
 from av.stream import Disposition
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from pipeline.errors import FailureCode, MediaError
+from pipeline.messages import Source
 from pipeline.workers.geometry import Turn, upright_turn
+from pipeline.workers.signature import Verdict, judge
 
 __all__ = [
     "choose_audio",
     "choose_video",
+    "has_no_timestamps",
     "nominal_rate",
     "open_media",
+    "require_unchanged",
     "source_seconds",
     "start_ticks",
     "turn_of",
@@ -37,94 +43,130 @@ _FORMATS = (
     "wav,wtv,yuv4mpegpipe"
 )
 _TIMESTAMPS_OF_ITS_OWN_BITS = 0x0080  # AVFMT_NOTIMESTAMPS
+_CODES = {
+    Verdict.NO_VIDEO: FailureCode.NOT_VIDEO,
+    Verdict.CUT_OFF: FailureCode.CUT_OFF,
+    Verdict.DAMAGED: FailureCode.UNDECODABLE,
+}
 
 
 @contextmanager
-def open_media(path: str, max_pixels: int) -> Iterator[InputContainer]:
-    """Open a regular file as media and map every error to its code.
+def open_media(source: Source, max_pixels: int) -> Iterator[InputContainer]:
+    """Open a source as media, and map every error to its code.
+
+    What is read is the file that was found and no other: it is opened once, by its descriptor,
+    and libav is given no name, no other protocol and no container that refers to other files.
 
     Raises:
-        MediaError: not a regular file, vanished, unreadable, empty, cut off or no video.
+        MediaError: not the regular file that was found, unreadable, empty, cut off or no video.
     """
-    _require_regular(path)
-    try:
-        container = av.open(
-            path,
-            options={
-                "protocol_whitelist": "file",
-                "format_whitelist": _FORMATS,
-            },
-            metadata_errors="replace",
-        )
-    except (av.FFmpegError, OSError, MemoryError, ValueError) as error:
-        raise _opening_failed(error, path) from None
-    with container:
-        for stream in container.streams:
-            context = cast("av.CodecContext | None", stream.codec_context)
-            if context is not None:
-                context.thread_count = 1
-        for video in container.streams.video:
-            if cast("av.CodecContext | None", video.codec_context) is not None:
-                video.codec_context.options = {"max_pixels": str(max_pixels)}
-        yield container
+    with _descriptor(source) as descriptor:
+        try:
+            container = av.open(
+                "fd:",
+                options={
+                    "fd": str(descriptor),
+                    "protocol_whitelist": "fd",
+                    "format_whitelist": _FORMATS,
+                },
+                metadata_errors="replace",
+            )
+        except (av.FFmpegError, OSError, MemoryError, ValueError) as error:
+            raise _opening_failed(error, descriptor) from None
+        with container:
+            for stream in container.streams:
+                _prepare_decoder(stream.codec_context, max_pixels)
+            yield container
 
 
-def _require_regular(path: str) -> None:
+def _prepare_decoder(context: object, max_pixels: int) -> None:
+    if isinstance(context, av.CodecContext):
+        context.thread_count = 1
+    if isinstance(context, VideoCodecContext):  # pictures may grow midway
+        context.options = {"max_pixels": str(max_pixels)}
+
+
+@contextmanager
+def _descriptor(source: Source) -> Iterator[int]:
     try:
-        facts = os.stat(path)  # noqa: PTH116 - the path may hold undecodable bytes
-    except OSError as error:
-        raise MediaError(_file_code(error), str(error.strerror)) from None
+        # Opening a device may move it, opening a FIFO may wait: look first, and never wait.
+        _require_same(source, os.stat(source.path))  # noqa: PTH116 - the name may be no text
+        descriptor = os.open(source.path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        raise _not_readable(error) from None
+    try:
+        _require_same(source, os.fstat(descriptor))
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def require_unchanged(source: Source) -> None:
+    """Check that the file is still the one that was found.
+
+    Raises:
+        MediaError: it vanished, or its size or change time is another one.
+    """
+    try:
+        _require_same(source, os.stat(source.path))  # noqa: PTH116 - the name may be no text
+    except (OSError, ValueError) as error:
+        raise _not_readable(error) from None
+
+
+def _require_same(source: Source, facts: os.stat_result) -> None:
     if not stat.S_ISREG(facts.st_mode):
         raise MediaError(FailureCode.SOURCE_UNREADABLE, "not a regular file")
+    if (facts.st_size, facts.st_mtime_ns) != (source.size_bytes, source.mtime_ns):
+        raise MediaError(FailureCode.SOURCE_CHANGED, "the file changed since it was found")
     if facts.st_size == 0:
         raise MediaError(FailureCode.EMPTY_FILE, "the file has no bytes")
 
 
-def _file_code(error: OSError) -> FailureCode:
-    missing = isinstance(error, FileNotFoundError | NotADirectoryError)
-    return FailureCode.SOURCE_CHANGED if missing else FailureCode.SOURCE_UNREADABLE
+def _not_readable(error: OSError | ValueError) -> MediaError:
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return MediaError(FailureCode.SOURCE_CHANGED, "the file vanished")
+    reason = error.strerror if isinstance(error, OSError) else "no such name can be"
+    return MediaError(FailureCode.SOURCE_UNREADABLE, str(reason))
 
 
-def _opening_failed(error: Exception, path: str) -> MediaError:
+def _opening_failed(error: Exception, descriptor: int) -> MediaError:
     if isinstance(error, MemoryError):
-        return MediaError(FailureCode.OUT_OF_MEMORY, "opening the file ran out of memory")
-    if isinstance(error, av.error.InvalidDataError | EOFError):
-        return _unreadable_container(path)
-    if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
-        return MediaError(_file_code(error), str(error.strerror))
-    # A format outside the whitelist surfaces as "invalid argument".
-    return MediaError(FailureCode.NOT_VIDEO, "no video container that this program opens")
+        detail = "its index needs more memory or streams than are allowed"
+        return MediaError(FailureCode.OUT_OF_MEMORY, detail)
+    return _unreadable_container(error, descriptor)
 
 
-def _unreadable_container(path: str) -> MediaError:
-    """Tell a file that ends before its index from one that is no video at all."""
-    with open(path, "rb") as file:  # noqa: PTH123 - the path may hold undecodable bytes
-        head = file.read(64)
-    starts = (
-        head[4:8] in {b"ftyp", b"moov", b"mdat", b"wide"},
-        head[:4] == b"\x1aE\xdf\xa3",
-        head[:4] == b"RIFF" and head[8:12] == b"AVI ",
-        head[:3] == b"FLV",
-    )
-    if any(starts):
-        return MediaError(FailureCode.CUT_OFF, "the file ends before its index")
-    return MediaError(FailureCode.NOT_VIDEO, "no video container that this program opens")
+def _unreadable_container(error: Exception, descriptor: int) -> MediaError:
+    """Say why libav gave up; its EIO and EPERM speak of the content as often as of the disk."""
+    try:
+        verdict = judge(
+            lambda offset, size: os.pread(descriptor, size, offset),
+            os.fstat(descriptor).st_size,
+            met_end=isinstance(error, EOFError) or getattr(error, "errno", None) == errno.EIO,
+        )
+    except OSError as disk_error:
+        return _not_readable(disk_error)
+    return MediaError(_CODES[verdict], verdict.value)
 
 
-def choose_video(container: InputContainer) -> VideoStream:
+def choose_video(container: InputContainer, max_pixels: int) -> VideoStream:
     """The stream that FFmpeg's command line would choose.
 
     No cover art; then a stream in which packets were seen; then most pixels.
 
     Raises:
-        MediaError: there is none, or no decoder for it.
+        MediaError: there is none, no decoder for it, or its pictures are too large.
     """
     candidates = [s for s in container.streams.video if not _is_picture(s)]
     if not candidates:
         raise MediaError(FailureCode.NO_VIDEO_STREAM, "the file holds no video stream")
     chosen = max(candidates, key=_preference)
-    if chosen.codec_context is None:
+    context = cast("VideoCodecContext | None", chosen.codec_context)
+    if context is None:
         raise MediaError(FailureCode.UNSUPPORTED_CODEC, "no decoder for the video stream")
+    pixels = max(context.width * context.height, context.coded_width * context.coded_height)
+    if pixels > max_pixels:
+        raise MediaError(FailureCode.LIMIT_EXCEEDED, f"{pixels} pixels, {max_pixels} are allowed")
     return chosen
 
 

@@ -1,13 +1,15 @@
 """Prepared media on disk, found again by what they were made of (worker processes).
 
-An entry is up to three files: KEY.mp4, KEY.ogg and KEY.json. The facts are renamed into place
-last, so an entry without them does not exist, whenever a process died.
+An entry is up to three files: KEY.mp4, KEY.ogg and KEY.json. The facts come into place last, so
+an entry without them does not exist, whenever a process died.
+
+What a clip needs it holds by names of its own, hard links to the entry's files: whoever evicts
+the entry takes nothing from the clip.
 """
 
 import errno
 import hashlib
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
@@ -16,21 +18,26 @@ from pathlib import Path
 import orjson
 
 from pipeline.errors import StoreError
-from pipeline.messages import Clip, MediaFacts, MediaSpec
+from pipeline.messages import Clip, Damage, MediaFacts, MediaSpec
 
-__all__ = ["MediaStore", "StoredMedia", "media_key"]
+__all__ = ["MediaStore", "StoredMedia", "media_key", "sha256_of"]
 
 # Raised whenever the bytes that a worker makes of the same source change.
-_RECIPE = 1
+_RECIPE = 2
+_UNWRITABLE = {
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT,
+}  # fmt: skip
+_NO_LINKS = {errno.EPERM, errno.EXDEV, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
 @dataclass(frozen=True, slots=True)
 class StoredMedia:
-    """One entry: two files and what is known of them."""
+    """One clip's own names of its media, and what is known of them."""
 
     video: Path
     audio: Path | None
     facts: MediaFacts
+    from_store: bool
 
 
 def media_key(clip: Clip, spec: MediaSpec) -> str:
@@ -42,68 +49,100 @@ def media_key(clip: Clip, spec: MediaSpec) -> str:
 
 
 class MediaStore:
-    """A folder of entries that any number of processes read and write at once."""
+    """A folder of entries that any number of processes read and write at once, for one clip.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: the store.
+        hold: the clip's own name in the same file system; endings are added. By default one
+            that nobody clears away.
+    """
+
+    def __init__(self, folder: Path, hold: Path | None = None) -> None:
         self._folder = folder
+        hold = hold or folder / "held" / os.urandom(8).hex()
+        self._video, self._audio = hold.with_suffix(".mp4"), hold.with_suffix(".ogg")
+        self._draft = hold.with_suffix(".new")
 
     def find(self, key: str) -> StoredMedia | None:
-        """The entry, if it is there and its bytes are those that were written."""
+        """Take hold of an entry, if it is there and its bytes are those that were written."""
         base = self._base(key)
         try:
             facts = _read_facts(base.with_suffix(".json"))
-            video = base.with_suffix(".mp4")
-            audio = base.with_suffix(".ogg") if facts.has_audio else None
-            intact = sha256_of(video) == facts.video_sha256 and (
-                audio is None or sha256_of(audio) == facts.audio_sha256
-            )
+            _link(base.with_suffix(".mp4"), self._video)
+            intact = sha256_of(self._video) == facts.video_sha256
+            if facts.has_audio:
+                _link(base.with_suffix(".ogg"), self._audio)
+                intact = intact and sha256_of(self._audio) == facts.audio_sha256
         except (OSError, ValueError, TypeError):
+            intact = False
+        if not intact:
+            self._let_go()
             return None
-        return StoredMedia(video, audio, facts) if intact else None
+        with suppress(OSError):
+            os.utime(base.with_suffix(".json"))  # used last, evicted last
+        return self._media(facts, from_store=True)
 
     @contextmanager
     def drafts(self) -> Iterator[tuple[Path, Path]]:
-        """Two names to write an MP4 and an Ogg under; what is not kept is removed.
+        """The clip's own names, to write an MP4 and an Ogg under; removed if the block fails.
 
         Raises:
             StoreError: there is no place to write.
         """
-        folder = self._folder / "tmp"
         with _store_errors():
-            folder.mkdir(parents=True, exist_ok=True)
-        name = f"{os.getpid()}-{secrets.token_hex(8)}"
-        paths = (folder / f"{name}.mp4", folder / f"{name}.ogg")
+            self._video.parent.mkdir(parents=True, exist_ok=True)
+        self._let_go()  # what an earlier try left may share its bytes with an entry
         try:
-            yield paths
-        except OSError as error:  # PyAV's errors are OSErrors too; only a full disk is ours
-            if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS}:
-                raise StoreError(error.strerror) from None
+            yield self._video, self._audio
+        except BaseException as error:
+            self._let_go()
+            # PyAV's errors are OSErrors too; those are the store's, for what
+            # goes wrong with the source is a MediaError by now.
+            if isinstance(error, OSError) and error.errno in _UNWRITABLE:
+                raise StoreError(error.errno, str(error.strerror)) from None
             raise
-        finally:
-            for path in paths:
-                with suppress(FileNotFoundError):
-                    path.unlink()
 
     def keep(self, key: str, video: Path, audio: Path | None, facts: MediaFacts) -> StoredMedia:
-        """Move drafts into place under the key.
+        """Make an entry of the drafts, which stay the clip's own.
 
         Raises:
             StoreError: that failed.
         """
+        base = self._base(key)
         with _store_errors():
-            return self._keep(self._base(key), video, audio, facts)
+            base.parent.mkdir(parents=True, exist_ok=True)
+            self._publish(video, base.with_suffix(".mp4"))
+            if audio is not None:
+                self._publish(audio, base.with_suffix(".ogg"))
+            self._draft.write_bytes(orjson.dumps(asdict(facts)))
+            self._draft.replace(base.with_suffix(".json"))
+        return self._media(facts, from_store=False)
 
-    def _keep(self, base: Path, video: Path, audio: Path | None, facts: MediaFacts) -> StoredMedia:
-        base.parent.mkdir(parents=True, exist_ok=True)
-        kept_video = video.rename(base.with_suffix(".mp4"))
-        kept_audio = audio.rename(base.with_suffix(".ogg")) if audio else None
-        draft = video.with_suffix(".json")
-        draft.write_bytes(orjson.dumps(asdict(facts)))
-        draft.rename(base.with_suffix(".json"))
-        return StoredMedia(kept_video, kept_audio, facts)
+    def _publish(self, own: Path, target: Path) -> None:
+        _link(own, self._draft)
+        self._draft.replace(target)
+
+    def _media(self, facts: MediaFacts, *, from_store: bool) -> StoredMedia:
+        return StoredMedia(self._video, self._audio if facts.has_audio else None, facts, from_store)
+
+    def _let_go(self) -> None:
+        for path in (self._video, self._audio, self._draft):
+            with suppress(OSError):
+                path.unlink()
 
     def _base(self, key: str) -> Path:
         return self._folder / key[:2] / key
+
+
+def _link(source: Path, target: Path) -> None:
+    """Give a file a second name, or a copy where the file system knows no links."""
+    target.unlink(missing_ok=True)  # of an earlier try
+    try:
+        target.hardlink_to(source)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        target.write_bytes(source.read_bytes())
 
 
 @contextmanager
@@ -111,7 +150,7 @@ def _store_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(error.strerror) from None
+        raise StoreError(error.errno or 0, str(error.strerror)) from None
 
 
 def sha256_of(path: Path) -> str:
@@ -122,7 +161,13 @@ def sha256_of(path: Path) -> str:
 
 def _read_facts(path: Path) -> MediaFacts:
     stored = orjson.loads(path.read_bytes())
-    known = {field.name for field in fields(MediaFacts)}
-    if not isinstance(stored, dict) or set(stored) != known:
+    if not _has_fields_of(MediaFacts, stored) or not _has_fields_of(Damage, stored["damage"]):
         raise ValueError
-    return MediaFacts(**{**stored, "frame_times_s": tuple(stored["frame_times_s"])})
+    stored["damage"] = Damage(**stored["damage"])
+    stored["frame_times_s"] = tuple(stored["frame_times_s"])
+    return MediaFacts(**stored)
+
+
+def _has_fields_of(kind: type[MediaFacts | Damage], stored: object) -> bool:
+    """Whether this program wrote it: an earlier version may have known fewer facts."""
+    return isinstance(stored, dict) and set(stored) == {field.name for field in fields(kind)}

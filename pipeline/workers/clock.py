@@ -1,0 +1,43 @@
+"""Makes one clock of one that is set anew midway; pure (worker process)."""
+
+__all__ = ["JoinedClock"]
+
+_JUMP_US = 10_000_000
+_BACK_US = 100_000
+
+
+class JoinedClock:
+    """What to add to timestamps so that time passes, whatever the file's clock does.
+
+    As FFmpeg's command line has it for transport and program streams (ts_discontinuity_detect):
+    more than 10 s off in either direction, or back by more than 0.1 s, is a clock set anew. The
+    stream goes on where its last packet ended, and all streams move with it. Times are those of
+    decoding, in microseconds.
+    """
+
+    def __init__(self) -> None:
+        self._offset_us = 0
+        self._last_us: dict[int, int] = {}
+        self._due_us: dict[int, int] = {}
+        self._newest_us: int | None = None
+
+    @property
+    def offset_us(self) -> int:
+        """What was added last."""
+        return self._offset_us
+
+    def correct(self, stream: int, dts_us: int, duration_us: int) -> int:
+        """What to add to the timestamps of a stream's next packet."""
+        at = dts_us + self._offset_us
+        due = self._due_us.get(stream)
+        if due is None:
+            due = self._newest_us
+            is_jump = due is not None and abs(at - due) > _JUMP_US
+        else:
+            is_jump = abs(at - due) > _JUMP_US or at + _BACK_US < self._last_us[stream]
+        if is_jump and due is not None:
+            self._offset_us += due - at
+            at = due
+        self._last_us[stream] = self._newest_us = at
+        self._due_us[stream] = at + duration_us
+        return self._offset_us

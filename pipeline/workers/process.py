@@ -1,0 +1,150 @@
+"""One worker process as the main process sees it: start, one order at a time, end (main)."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import anyio
+from anyio.abc import Process
+from anyio.streams.buffered import BufferedByteReceiveStream
+from pydantic import TypeAdapter, ValidationError
+
+from pipeline.errors import RunError
+from pipeline.workers.wire import Order, Report
+
+__all__ = ["WorkerDied", "WorkerProcess"]
+
+# The path is set before anything is imported, so that the worker finds what this process found.
+_START = (
+    "import sys; sys.path[:] = sys.argv[3:]; "
+    "from pipeline.workers.entry import serve; serve(int(sys.argv[2]))"
+)
+_NAME = "captionfleet-worker"
+# What a process that decodes untrusted bytes needs of the environment: no key is among it.
+_ENVIRONMENT = (
+    "GLIBC_TUNABLES", "LANG", "LC_", "LD_", "MALLOC_", "PATH", "PYTHON", "TZ",
+)  # fmt: skip
+_MAX_REPORT_BYTES = 2**20
+_LEAVE_S = 2.0
+_BURY_S = 10.0
+
+_reports: TypeAdapter[Report] = TypeAdapter(Report)
+
+
+class WorkerDied(Exception):  # noqa: N818 - says what happened
+    """Raised when a worker process ended before it reported; `how` is for people."""
+
+    def __init__(self, returncode: int | None) -> None:
+        super().__init__(returncode)
+        self.is_out_of_cpu_time = returncode == -signal.SIGXCPU
+        self.how = _how_it_ended(returncode)
+
+
+def _how_it_ended(returncode: int | None) -> str:
+    if returncode is None:
+        return "said something that is no report"
+    if returncode >= 0:
+        return f"ended with code {returncode}"
+    try:
+        return f"was killed by {signal.Signals(-returncode).name}"
+    except ValueError:
+        return f"was killed by signal {-returncode}"
+
+
+class WorkerProcess:
+    """A process that starts with its first order, and anew after it died or was retired."""
+
+    def __init__(self) -> None:
+        self._process: Process | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if error is None:
+                await self.retire()
+        finally:
+            await self.kill()
+
+    async def work_on(self, order: Order) -> Report:
+        """Have one order done; when cancelled, the process is dead before this returns.
+
+        Raises:
+            WorkerDied: it ended instead of reporting.
+            RunError: no process can be started.
+        """
+        try:
+            process = self._process = self._process or await _start()
+            return await _ask(process, order)
+        except (OSError, anyio.EndOfStream, anyio.IncompleteRead, anyio.BrokenResourceError):
+            await self._let_end(_LEAVE_S)
+            raise WorkerDied(await self.kill()) from None
+        except (anyio.DelimiterNotFound, ValidationError):
+            await self.kill()
+            raise WorkerDied(None) from None
+        except BaseException:
+            await self.kill()
+            raise
+
+    async def retire(self) -> None:
+        """Let an idle process end by itself."""
+        if self._process is not None and self._process.stdin is not None:
+            await self._process.stdin.aclose()
+            await self._let_end(_LEAVE_S)
+        await self.kill()
+
+    async def kill(self) -> int | None:
+        """End the process whatever it does, and return its exit code as `subprocess` has it."""
+        process, self._process = self._process, None
+        if process is None:
+            return None
+        with anyio.CancelScope(shield=True):
+            # Not process.kill(): that reaps the process, and asyncio then warns that it is gone.
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)
+            # One that hangs in the kernel, on a dead network disk, may never be gone.
+            with anyio.move_on_after(_BURY_S):
+                await process.wait()
+                await process.aclose()
+        return process.returncode
+
+    async def _let_end(self, seconds: float) -> None:
+        if self._process is not None:
+            with anyio.move_on_after(seconds):
+                await self._process.wait()
+
+
+async def _start() -> Process:
+    path = [entry or str(Path.cwd()) for entry in sys.path if isinstance(entry, str)]
+    command = [sys.executable, "-c", _START, _NAME, str(os.getpid()), *path]
+    try:
+        return await anyio.open_process(
+            command, stderr=subprocess.DEVNULL, env=_environment(), start_new_session=True
+        )
+    except OSError as error:
+        raise RunError(f"cannot start a worker process: {error.strerror}") from None
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith(_ENVIRONMENT)}
+
+
+async def _ask(process: Process, order: Order) -> Report:
+    assert process.stdin is not None  # noqa: S101 - pipes were asked for
+    assert process.stdout is not None  # noqa: S101 - same
+    await process.stdin.send(pickle.dumps(order, pickle.HIGHEST_PROTOCOL))
+    reports = BufferedByteReceiveStream(process.stdout)
+    return _reports.validate_json(await reports.receive_until(b"\n", _MAX_REPORT_BYTES))

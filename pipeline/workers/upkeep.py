@@ -1,0 +1,95 @@
+"""Keeps the media store within its bound: who has to go, and going (main process, in a thread).
+
+An entry that some clip holds has files with a second name, in this run or in another one; it
+frees nothing now, and is used again soon, so it stays.
+"""
+
+import heapq
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Entry", "choose_victims", "entries", "evict", "stored_bytes"]
+
+_HEX = frozenset("0123456789abcdef")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The files of one key; `base` is their common path, without an ending."""
+
+    base: str
+    size_bytes: int
+    used_ns: int
+    is_held: bool
+
+
+def choose_victims(found: Iterable[Entry], excess_bytes: int) -> list[Entry]:
+    """The fewest least recently used entries that free so much, oldest first.
+
+    Its memory depends on the number of victims, not of entries.
+    """
+    if excess_bytes <= 0:
+        return []
+    chosen: list[tuple[int, str, Entry]] = []  # a heap, the newest on top
+    freed_bytes = 0
+    for entry in found:
+        if entry.is_held:
+            continue
+        heapq.heappush(chosen, (-entry.used_ns, entry.base, entry))
+        freed_bytes += entry.size_bytes
+        while freed_bytes - chosen[0][2].size_bytes >= excess_bytes:
+            freed_bytes -= heapq.heappop(chosen)[2].size_bytes
+    return [entry for _, _, entry in sorted(chosen, key=lambda one: (-one[0], one[1]))]
+
+
+def entries(store: Path) -> Iterator[Entry]:
+    """Everything in the store, in no order; what vanishes meanwhile is left out.
+
+    Raises:
+        OSError: the store cannot be read.
+    """
+    with os.scandir(store) as shards:
+        for shard in shards:
+            if len(shard.name) == len("ab") and _HEX.issuperset(shard.name):
+                yield from _entries_of(shard.path)
+
+
+def _entries_of(shard: str) -> Iterator[Entry]:
+    files: dict[str, list[os.stat_result]] = {}
+    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(shard) as found:
+        for file in found:
+            with suppress(FileNotFoundError):
+                base, _, _ = file.path.rpartition(".")
+                files.setdefault(base, []).append(file.stat(follow_symlinks=False))
+    for base, facts in files.items():
+        yield Entry(
+            base,
+            sum(one.st_size for one in facts),
+            max(one.st_mtime_ns for one in facts),
+            any(one.st_nlink > 1 for one in facts),
+        )
+
+
+def stored_bytes(store: Path) -> int:
+    """How much the entries hold together.
+
+    Raises:
+        OSError: the store cannot be read.
+    """
+    return sum(entry.size_bytes for entry in entries(store))
+
+
+def evict(store: Path, excess_bytes: int) -> int:
+    """Remove entries until so much is freed, or no more can be; return how much was.
+
+    Raises:
+        OSError: the store cannot be read or written.
+    """
+    victims = choose_victims(entries(store), excess_bytes)
+    for victim in victims:
+        for ending in (".json", ".mp4", ".ogg"):  # without its facts an entry does not exist
+            Path(victim.base + ending).unlink(missing_ok=True)
+    return sum(victim.size_bytes for victim in victims)

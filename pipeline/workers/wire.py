@@ -1,0 +1,62 @@
+"""What the main process and a worker process tell each other (both).
+
+An order goes to the worker as a pickle. A report comes back as one line of JSON: the worker has
+decoded bytes that nobody vouches for, so what it says is data and never code.
+"""
+
+from dataclasses import dataclass
+
+from pipeline.errors import FailureCode
+from pipeline.messages import Clip, MediaFacts, MediaSpec
+
+__all__ = ["Order", "Prepared", "Refused", "Report", "StoreTrouble"]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Everything that a worker needs to know about one clip.
+
+    `hold` is where the clip's own names go, without their endings; `memory_bytes` is what the
+    process may address, and `cpu_s` what it may compute for this clip.
+    """
+
+    clip: Clip
+    spec: MediaSpec
+    store: str
+    hold: str
+    cpu_s: int
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Media lie at the order's `hold`; `from_store` says that they were made before."""
+
+    facts: MediaFacts
+    from_store: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A clip that cannot be captioned."""
+
+    code: FailureCode
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreTrouble:
+    """The media store cannot be written; the clip is not to blame."""
+
+    errno: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of an order, and the state of the process that worked on it."""
+
+    result: Prepared | Refused | StoreTrouble
+    prepare_s: float
+    clips_done: int
+    rss_bytes: int

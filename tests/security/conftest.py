@@ -1,0 +1,31 @@
+"""Films for the tests of hostile media."""
+
+import shutil
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from pipeline.standin.films import Film, write_film
+from tests.support.odd_films import SMALL
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    """Two seconds with sound, to be changed at will."""
+    return write_film(tmp_path / "film.mp4", SMALL)
+
+
+@pytest.fixture(scope="session")
+def untouched_slow_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A film that keeps a worker busy for about a second."""
+    film = Film(
+        seconds=12.0, width_px=1280, height_px=720, fps=Fraction(25), codec="mpeg4", gop_s=60.0
+    )
+    return write_film(tmp_path_factory.mktemp("slow") / "slow.mp4", film)
+
+
+@pytest.fixture
+def slow_film(tmp_path: Path, untouched_slow_film: Path) -> Path:
+    """The same, to be changed meanwhile."""
+    return Path(shutil.copy(untouched_slow_film, tmp_path))

@@ -1,0 +1,108 @@
+"""What a worker process gets, and what it is allowed to say."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import anyio
+import pytest
+from pydantic import ValidationError
+
+from pipeline.messages import MediaSpec, ReadyClip
+from pipeline.workers import process
+from pipeline.workers.wire import Order
+from tests.support.preparing import (
+    a_worker_at_work,
+    clip_of,
+    job_of,
+    prepared_one,
+    running_pool,
+    script,
+    until,
+)
+
+pytestmark = pytest.mark.anyio
+
+ROOT = Path(__file__).parents[2]
+KEY = "fw_S3cr3tS3cr3tS3cr3t"
+
+
+def environment_of(pid: int) -> bytes:
+    """The environment with which a process started."""
+    return Path(f"/proc/{pid}/environ").read_bytes()
+
+
+async def test_workers_do_not_get_the_key(
+    tmp_path: Path, slow_film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The environment of a process that decodes untrusted bytes holds only what it needs."""
+    monkeypatch.setenv("FIREWORKS_API_KEY", KEY)
+    monkeypatch.setenv("LANG", "C.UTF-8")
+    async with running_pool(job_of(tmp_path)) as pool:
+        pool.put(clip_of(slow_film))
+        environment = environment_of(await a_worker_at_work())
+        assert KEY.encode() not in environment
+        assert b"LANG=C.UTF-8" in environment
+
+
+def test_worker_starts_light() -> None:
+    """Until its first clip a worker has loaded neither FFmpeg nor the main process's libraries."""
+    heavy = "{'av', 'pydantic', 'anyio', 'asyncio', 'aiohttp', 'numpy', 'structlog', 'cyclopts'}"
+    code = f"import sys, pipeline.workers.entry; print({heavy} & set(sys.modules) or 'light')"
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, timeout=30
+    )
+    assert run.stdout == b"light\n"
+
+
+@pytest.mark.parametrize(
+    "said", ["nonsense", '{"result": {"code": "not_video"}}', "\\200\\005N.", ""]
+)
+async def test_what_a_worker_says_is_data(tmp_path: Path, said: str) -> None:
+    """A worker that says anything but a report is not believed, and nothing it says is run."""
+    order = Order(clip_of(tmp_path), MediaSpec(), "", "", 1, 1)
+    command = ["sh", "-c", f"printf '{said}\\n'; exec cat > /dev/null"]
+    with anyio.fail_after(10):
+        async with await anyio.open_process(command) as impostor:
+            with pytest.raises(ValidationError):
+                await process._ask(impostor, order)
+
+
+RUN = """
+import sys, anyio
+from pathlib import Path
+from tests.support.preparing import clip_of, job_of, running_pool
+async def main():
+    async with running_pool(job_of(Path(sys.argv[1]))) as pool:
+        pool.put(clip_of(Path(sys.argv[2])))
+        print("ready", flush=True)
+        await anyio.sleep_forever()
+anyio.run(main)
+"""
+
+
+async def test_workers_die_with_the_main_process(tmp_path: Path, slow_film: Path) -> None:
+    """When the main process is killed, no worker goes on, idle or in the middle of a clip."""
+    with script(RUN, str(tmp_path), str(slow_film)) as main, anyio.fail_after(20):
+        worker = await a_worker_at_work(of=main.pid)
+        main.send_signal(signal.SIGKILL)
+        main.wait()
+        await until(lambda: not is_alive(worker))
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that nobody has waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+async def test_worker_finds_what_the_main_process_found(
+    tmp_path: Path, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the program is started from, its workers load the same code."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    assert isinstance(await prepared_one(film, tmp_path / "store"), ReadyClip)
