@@ -174,7 +174,10 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """A captioned clip; `server` holds the deployment's own timings by their documented names."""
+    """A captioned clip; `server` holds the deployment's own timings by their documented names.
+
+    `flags` say what is odd about the text: "truncated", "degenerate".
+    """
 
     clip: Clip
     text: str
@@ -186,6 +189,7 @@ class Caption:
     facts: MediaFacts
     attempts: tuple[Attempt, ...]
     server: dict[str, float | str] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from pipeline.messages import Attempt, Caption, Failure, Latency, Outcome, Ready
 from pipeline.sender.answers import Answer
 from pipeline.sender.client import Reply
 from pipeline.sender.fleet import Fleet
+from pipeline.sender.quality import DEGENERATE, flags_of
 from pipeline.sender.replicas import Change, Lease, Router
 from pipeline.sender.retry import RetryBudget, backoff_s
 from pipeline.sender.verdict import Verdict
@@ -185,6 +186,7 @@ class _Sender:
         attempts: list[Attempt] = []
         burnt = 0
         avoid = None
+        spare: Caption | None = None  # degenerate: better than nothing
         while True:
             lease = await self._slots.lease(avoid)
             reply = await self._ask(lease, ready, f"{ready.clip.clip_id}-{len(attempts) + 1}")
@@ -192,11 +194,16 @@ class _Sender:
             verdict = reply.outcome
             if isinstance(verdict, Answer):
                 self._budget.earn()
-                return self._caption(ready, verdict, attempts)
+                caption = self._caption(ready, verdict, attempts)
+                if DEGENERATE not in caption.flags or spare or burnt + 1 >= self._max_attempts:
+                    return caption
+                spare, burnt, avoid = caption, burnt + 1, lease.deployment
+                self._tally.retries += 1
+                continue
             burns = self._burns(lease, verdict)
             burnt += burns
             if not verdict.retry or burnt >= self._max_attempts:
-                return Failure(
+                return spare or Failure(
                     ready.clip, Stage.SENDER, verdict.code, verdict.detail, tuple(attempts)
                 )
             self._tally.retries += 1
@@ -248,6 +255,7 @@ class _Sender:
             facts=ready.facts,
             attempts=tuple(attempts),
             server=answer.server,
+            flags=flags_of(answer.text, answer.finish_reason),
         )
 
 

@@ -32,6 +32,7 @@ def caption_line(caption: Caption, completed_at_utc: str, fingerprint: str = "")
         "latency": caption.latency,
         "media": caption.facts,
         "server": caption.server,
+        "flags": caption.flags,
         "completed_at_utc": completed_at_utc,
     }
     return _dumps(record, orjson.OPT_APPEND_NEWLINE)

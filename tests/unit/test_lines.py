@@ -38,6 +38,7 @@ def test_a_captions_line_has_the_documented_keys_in_order() -> None:
         "latency",
         "media",
         "server",
+        "flags",
         "completed_at_utc",
     ]
     assert line.startswith(b'{"clip_id":"%032x","source":"holiday/beach.mp4",' % 1)
