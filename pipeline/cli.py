@@ -11,7 +11,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from pipeline.config import JobConfig, load_job
 from pipeline.errors import ConfigError, FailureCode, RunError
-from pipeline.telemetry import Progress, configure_logging
+from pipeline.telemetry import Progress, configure_logging, get_log
 
 __all__ = ["app", "run_command_line"]
 
@@ -255,6 +255,7 @@ def _caption(job: JobConfig, *, quiet: bool, log_json: bool) -> int:
     async def main() -> int:
         progress: Progress = None if quiet else "log" if log_json else sys.stderr
         summary = await run_job(job, progress=progress, handle_signals=True)
+        get_log().info("run ended", ended=summary.ended, exit_code=summary.exit_code)
         if not quiet:
             print(summary.text())
         print(summary.mail_line())

@@ -18,7 +18,7 @@ from pipeline.sender import Fleet, open_fleet, send
 from pipeline.sink import Ledger, RunStatistics, RunSummary, drain, open_ledger, summarise
 from pipeline.sink.stats import Ended
 from pipeline.stopping import Stopping
-from pipeline.telemetry import Progress, Tally, get_log, show_progress, utc_now
+from pipeline.telemetry import Progress, Tally, show_progress, utc_now
 from pipeline.workers.pool import work
 from pipeline.workers.workspace import Workspace, open_workspace
 
@@ -125,7 +125,6 @@ class _Run:
         problem = await _attempt(self._settle, problem)
         summary = self._summary(problem)
         problem = await _attempt(partial(self._record, summary, problem), problem)
-        get_log().info("run ended", ended=summary.ended, exit_code=summary.exit_code)
         return summary, problem
 
     async def _settle(self) -> None:

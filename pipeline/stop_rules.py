@@ -58,15 +58,15 @@ def parse_max_failures(text: str) -> MaxFailures:
 
 
 def parse_time(text: str) -> time:
-    """Read a time of day such as `06:00`.
+    """Read a time of day such as `06:00` or `06:00:30`.
 
     Raises:
         ValueError: it is none.
     """
-    clock = re.fullmatch(r"(\d{1,2}):(\d\d)", text, re.ASCII)
+    clock = re.fullmatch(r"(\d{1,2}):(\d\d)(?::(\d\d))?", text, re.ASCII)
     if clock is None:
         raise ValueError("give a time of day such as 06:00")
-    return time(int(clock[1]), int(clock[2]))
+    return time(int(clock[1]), int(clock[2]), int(clock[3] or 0))
 
 
 def next_time(wanted: time, now: datetime) -> datetime:

@@ -5,7 +5,7 @@ import random
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
@@ -203,9 +203,7 @@ class _Sender:
             burns = self._burns(lease, verdict)
             burnt += burns
             if not verdict.retry or burnt >= self._max_attempts:
-                return spare or Failure(
-                    ready.clip, Stage.SENDER, verdict.code, verdict.detail, tuple(attempts)
-                )
+                return _given_up(ready, verdict, attempts, spare)
             self._tally.retries += 1
             avoid = lease.deployment
             await anyio.sleep(self._backoff_s(burnt if burns else 1, verdict, burns=burns))
@@ -275,6 +273,15 @@ def _flight(tally: Tally) -> Iterator[None]:
 def _attempt(lease: Lease, reply: Reply) -> Attempt:
     code = None if isinstance(reply.outcome, Answer) else reply.outcome.code
     return Attempt(lease.deployment, reply.started_s, reply.ended_s, code, reply.status)
+
+
+def _given_up(
+    ready: ReadyClip, verdict: Verdict, attempts: list[Attempt], spare: Caption | None
+) -> Outcome:
+    """The end of a clip that is not asked again: its flagged caption, if there is one."""
+    if spare is not None:
+        return replace(spare, attempts=tuple(attempts))
+    return Failure(ready.clip, Stage.SENDER, verdict.code, verdict.detail, tuple(attempts))
 
 
 def _jitter() -> float:

@@ -42,7 +42,7 @@ def choose_victims(found: Iterable[Entry], excess_bytes: int) -> list[Entry]:
         freed_bytes += entry.size_bytes
         while freed_bytes - chosen[0][2].size_bytes >= excess_bytes:
             freed_bytes -= heapq.heappop(chosen)[2].size_bytes
-    return [entry for _, _, entry in sorted(chosen, key=lambda one: (-one[0], one[1]))]
+    return [entry for _, _, entry in sorted(chosen, reverse=True)]
 
 
 def entries(store: Path) -> Iterator[Entry]:

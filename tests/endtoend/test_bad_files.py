@@ -12,7 +12,7 @@ from pipeline.standin.options import StandinOptions
 from pipeline.standin.server import serving
 from tests.support.command import Command
 from tests.support.output import Output, check_provenance
-from tests.support.tiny_films import Library
+from tests.support.tiny_films import Library, lay_to_rest
 
 pytestmark = pytest.mark.anyio
 
@@ -61,6 +61,7 @@ async def test_each_bad_file_costs_itself_alone(
     folder = command.folder / "videos"
     folder.mkdir()
     codes = fill(folder, library.films[0], library.films[1])
+    lay_to_rest(folder)
     async with serving(StandinOptions()) as standin:
         words = ("--base-url", standin.base_url, "--model", "omni", "--out", "out")
         ended = await command("run", folder, *words)

@@ -16,6 +16,7 @@ from pipeline.standin.server import serving
 from tests.support.command import Command, Ended
 from tests.support.job_file import write_job
 from tests.support.output import Output
+from tests.support.replica import caption, gated, scripted
 from tests.support.tiny_films import Library
 
 Here = Callable[..., Ended]
@@ -201,17 +202,17 @@ async def test_unknown_model(
 @pytest.mark.anyio
 async def test_folder_of_another_run(library: Library, command: Command) -> None:
     """A second run into the same folder is exit code 3 and names the first, which goes on."""
-    async with serving(StandinOptions(service_time_s=1.5)) as standin:
-        words = ("--base-url", standin.base_url, "--model", "omni", "--store", library.store)
+    gate = anyio.Event()
+    async with scripted(gated(gate, caption())) as replica:
+        words = ("--base-url", replica.base_url, "--model", "omni", "--store", library.store)
         async with command.started("run", library.films[0], *words, *OUT.split()) as first:
-            with anyio.fail_after(20):
-                await standin.ledger.until(lambda ledger: ledger.serving == 1)
+            await first.until(lambda: replica.in_flight == 1)
             second = await command("run", library.films[1], *words, *OUT.split())
-            assert second.exit_code == 3
-            assert f"another run (pid {first.process.pid} " in second.complaint
-            assert "choose another output folder" in second.complaint
+            gate.set()
             assert (await first.ended()).exit_code == 0
-        assert standin.ledger.total == 1
+        assert second.exit_code == 3
+        assert f"another run (pid {first.process.pid} " in second.complaint
+        assert "choose another output folder" in second.complaint
         third = await command("run", library.films[1], *words, *OUT.split())
         assert third.exit_code == 0
 

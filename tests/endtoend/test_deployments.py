@@ -87,7 +87,8 @@ async def test_two_deployments_share_the_load_within_their_limits(
             "run", *library.films, "--job", job, "--store", library.store, "--out", "out"
         )
         assert (ended.exit_code, ended.stderr) == (0, "")
-        assert (first.ledger.max_in_flight, second.ledger.max_in_flight) == (1, 4)
+        assert first.ledger.max_in_flight == 1
+        assert 1 < second.ledger.max_in_flight <= 4
         assert second.ledger.total > first.ledger.total > 0
         check_provenance(output.captions, first, second)
         run = output.settled_run()

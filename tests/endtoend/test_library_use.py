@@ -51,7 +51,7 @@ async def test_script_runs_a_job(library: Library, tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 async def test_nothing_blocks_the_loop(library: Library, tmp_path: Path) -> None:
-    """From the first file to run.json, nothing blocks the event loop (`no_blocking_calls` looks)."""
+    """From the first file to run.json nothing blocks the event loop; a fixture watches it."""
     faults = (parse_fault("429:0.2"), parse_fault("reset-before:0.1"))
     async with serving(StandinOptions(faults=faults)) as standin:
         path = write_job(tmp_path / "job.toml", standin, tables={"request": {"stream": True}})

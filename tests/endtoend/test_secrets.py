@@ -83,8 +83,8 @@ async def test_echoed_key_is_written_nowhere(library: Library, command: Command)
         assert len(replica.seen) == len(ECHOES) + 2
     assert ended.exit_code == 1
     assert KEY not in ended.stdout + ended.stderr
-    assert leaks(command.folder) == []
     assert not any(KEY.encode() in environment for environment in environments)
+    assert leaks(command.folder) == []
 
 
 async def test_key_that_is_refused_is_not_repeated(library: Library, command: Command) -> None:

@@ -41,8 +41,6 @@ async def test_damaged_files_end_as_lines(tmp_path: Path) -> None:
 def test_mutations_are_the_same_again() -> None:
     """A seed names a file: the same damage comes again."""
     whole = seeded(0).randbytes(10_000)
-    first, second = (
-        [mutate(whole, [whole], seeded(number)) for number in range(50)] for _ in "ab"
-    )
+    first, second = ([mutate(whole, [whole], seeded(number)) for number in range(50)] for _ in "ab")
     assert first == second
     assert sum(damaged != whole for damaged in first) == 50

@@ -14,10 +14,11 @@ from tests.support import hostile_files as hostile
 from tests.support import odd_files as odd
 from tests.support.preparing import (
     Result,
-    a_worker_at_work,
+    a_worker_reading,
     clip_of,
     job_of,
     prepared,
+    prepared_one,
     running_pool,
     worker_pids,
 )
@@ -28,6 +29,8 @@ HOSTILE: dict[Callable[[Path], Path], FailureCode] = {
     odd.text_renamed: FailureCode.NOT_VIDEO,
     odd.ffconcat_renamed: FailureCode.NOT_VIDEO,
     odd.hls_renamed: FailureCode.NOT_VIDEO,
+    hostile.hls_of_a_file_url: FailureCode.NOT_VIDEO,
+    hostile.hls_of_a_data_url: FailureCode.NOT_VIDEO,
     hostile.dash_renamed: FailureCode.NOT_VIDEO,
     hostile.sdp_renamed: FailureCode.NOT_VIDEO,
     hostile.other_files_media: FailureCode.CUT_OFF,
@@ -40,7 +43,6 @@ HOSTILE: dict[Callable[[Path], Path], FailureCode] = {
     odd.bomb_30000: FailureCode.UNDECODABLE,
     hostile.many_streams: FailureCode.OUT_OF_MEMORY,
     hostile.index_bomb: FailureCode.UNDECODABLE,
-    hostile.million_packets: FailureCode.UNDECODABLE,
 }
 QUICKLY_S = 20
 
@@ -60,6 +62,14 @@ async def test_hostile_files_end_as_a_code(tmp_path: Path) -> None:
             pids.update(worker_pids())
         assert codes == {path.name: code for path, code in clips.items()}
         assert len(pids) == 1
+
+
+async def test_file_of_nothing_but_errors_is_given_up(tmp_path: Path) -> None:
+    """Decoding ends after more errors than a clip can have packets, not at the deadline."""
+    result = await prepared_one(hostile.countless_packets(tmp_path), tmp_path / "store")
+    assert isinstance(result, Failure)
+    assert result.code is FailureCode.UNDECODABLE
+    assert "hardly a packet" in result.detail
 
 
 NAMES = (
@@ -178,7 +188,7 @@ async def test_file_that_changes_while_it_is_read(
     """What was made of a file that changed meanwhile is thrown away, whatever came of it."""
     async with running_pool(job_of(tmp_path / "store")) as pool:
         pool.put(clip_of(slow_film))
-        await a_worker_at_work()
+        await a_worker_reading(slow_film)
         change(slow_film)
         result = await pool.next_result()
     assert isinstance(result, Failure)

@@ -3,6 +3,7 @@
 Each function writes into `folder` and returns the file to try.
 """
 
+import base64
 import struct
 from pathlib import Path
 
@@ -80,16 +81,16 @@ def many_streams(folder: Path) -> Path:
 
 
 def index_bomb(folder: Path) -> Path:
-    """A file of 647 bytes whose index takes 0.7 GB."""
+    """A file of 647 bytes whose index takes 0.2 GB."""
     path = folder / "index_bomb.mp4"
-    path.write_bytes(_movie(_track(1, samples=20_000_000)))
+    path.write_bytes(_movie(_track(1, samples=5_000_000)))
     return path
 
 
-def million_packets(folder: Path) -> Path:
-    """A second of a million packets, not one of which is a picture."""
-    path = folder / "million_packets.mp4"
-    path.write_bytes(_movie(_track(1, samples=1_000_000, ticks=0), media=bytes(1_000_000)))
+def countless_packets(folder: Path) -> Path:
+    """A moment of 100,000 packets, not one of which is a picture."""
+    path = folder / "countless_packets.mp4"
+    path.write_bytes(_movie(_track(1, samples=100_000, ticks=0), media=bytes(100_000)))
     return path
 
 
@@ -126,6 +127,24 @@ def index_without_media(folder: Path) -> Path:
     path = write_film(folder / "index_without_media.avi", AVI)
     content = path.read_bytes()
     path.write_bytes(content[: content.index(b"movi") + 4])
+    return path
+
+
+def hls_of_a_file_url(folder: Path) -> Path:
+    """An HLS playlist in a file called .mp4 that names another file by its whole path."""
+    secret = write_film(folder / "secret.ts", MUTE)
+    return _playlist(folder / "hls_of_a_file_url.mp4", f"file://{secret}")
+
+
+def hls_of_a_data_url(folder: Path) -> Path:
+    """An HLS playlist in a file called .mp4 that brings its film along in a URL."""
+    film = base64.b64encode(write_film(folder / "secret.ts", MUTE).read_bytes()).decode()
+    return _playlist(folder / "hls_of_a_data_url.mp4", f"data:video/mp2t;base64,{film}")
+
+
+def _playlist(path: Path, url: str) -> Path:
+    lines = ("#EXTM3U", "#EXT-X-TARGETDURATION:2", "#EXTINF:2.0,", url, "#EXT-X-ENDLIST")
+    path.write_text("\n".join(lines) + "\n")
     return path
 
 

@@ -1,5 +1,6 @@
 """Clips prepared in the test's own process, and what another decoder sees and hears of them."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,7 @@ def number(gray: NDArray[np.uint8]) -> int | None:
 
 def make(path: Path, folder: Path, **spec: Any) -> Made:
     """Prepare a file; raises what `prepare_clip` raises."""
-    store = MediaStore(folder / "store", folder / "own" / path.stem[:40])
+    own = os.fsencode(path.name).hex()[:60]
+    store = MediaStore(folder / "store", folder / "own" / own)
     media = prepare_clip(clip_of(path), MediaSpec(**spec), store)
     return Made(media.facts, media.video, media.audio)

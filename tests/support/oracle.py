@@ -99,6 +99,26 @@ def _gray(path: Path, options: str, *shape: int) -> list[GrayFrame]:
     return list(np.frombuffer(raw, np.uint8).reshape(-1, *shape))
 
 
+def guide_takes(
+    path: Path, folder: Path, width_px: int, height_px: int, *, sound: bool
+) -> tuple[list[GrayFrame], NDArray[np.float32]]:
+    """What the guide's commands take of a file in one go: luma at 1 fps, and 16 kHz mono samples.
+
+    With `sound`, both tracks are read as the guide's video command, which has no -an, reads them:
+    for transport and program streams that decides where zero is.
+    """
+    video, audio = folder / "taken.gray", folder / "taken.pcm"
+    size = f"fps=1,scale={width_px}:{height_px}"
+    heard = ("-t", "60", "-vn", "-ac", "1", "-ar", "16000", "-f", "s16le", audio)
+    ffmpeg(
+        "-i", path, "-t", "60", "-vf", size, "-an", "-pix_fmt", "gray", "-f", "rawvideo", video,
+        *(heard if sound else ()),
+    )  # fmt: skip
+    frames = np.fromfile(video, np.uint8).reshape(-1, height_px, width_px)
+    samples = np.fromfile(audio, np.int16) if sound else np.empty(0)
+    return list(frames), samples.astype(np.float32) / 32_768
+
+
 def guide_video(path: Path, out: Path) -> Path:
     """The guide's video command, its width mended to be even (`scale=-2:360`)."""
     ffmpeg(

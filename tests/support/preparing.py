@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +159,21 @@ async def a_worker_at_work(of: int | None = None, *, other_than: int = 0) -> int
             if pid != other_than and _has_loaded(pid, "libx264"):
                 return pid
         await anyio.sleep(0.01)
+
+
+async def a_worker_reading(path: Path) -> int:
+    """Wait until a worker has opened a file, and return its process id."""
+    while True:
+        for pid in worker_pids():
+            if _has_open(pid, path):
+                return pid
+        await anyio.sleep(0.005)
+
+
+def _has_open(pid: int, path: Path) -> bool:
+    with suppress(OSError):
+        return any(file.readlink() == path for file in Path(f"/proc/{pid}/fd").iterdir())
+    return False
 
 
 def _has_loaded(pid: int, library: str) -> bool:

@@ -1,5 +1,6 @@
 """Films of one to three seconds, quick to make and to prepare, no two alike in picture or size."""
 
+import os
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -8,6 +9,7 @@ from pipeline.standin.films import Film, Look, Sound, write_film
 
 HEIGHT_PX = 48
 PREPARED_HEIGHT_PX = 360
+_MINUTE_NS = 60 * 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +36,18 @@ def tiny_film(number: int) -> Film:
 def write_tiny_films(folder: Path, count: int) -> list[Path]:
     """Write the films 0 to `count` - 1 as clip-00.mp4 and so on."""
     folder.mkdir(parents=True, exist_ok=True)
-    return [
-        write_film(folder / f"clip-{number:02}.mp4", tiny_film(number)) for number in range(count)
-    ]
+    for number in range(count):
+        write_film(folder / f"clip-{number:02}.mp4", tiny_film(number))
+    return lay_to_rest(folder)
+
+
+def lay_to_rest(folder: Path) -> list[Path]:
+    """Make the files of a folder a minute old, so that no run waits for them to settle."""
+    files = sorted(path for path in folder.iterdir() if not path.is_dir())
+    for path in files:
+        then_ns = path.lstat().st_mtime_ns - _MINUTE_NS
+        os.utime(path, ns=(then_ns, then_ns), follow_symlinks=False)
+    return files
 
 
 def shown_width_px(number: int) -> int:

@@ -165,6 +165,14 @@ async def test_cancellation_leaves_no_process(
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
+async def test_cancellation_leaves_no_idle_process(tmp_path: Path, film: Path) -> None:
+    """A worker that waits for its next clip is gone too when the run is cancelled."""
+    async with running_pool(job_of(tmp_path)) as pool:
+        await one_result(pool, film)
+        assert len(worker_pids()) == 1
+    assert worker_pids() == []
+
+
 async def test_dying_workers_warn_nobody(
     tmp_path: Path, film: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

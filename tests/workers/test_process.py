@@ -1,5 +1,6 @@
 """What a worker process gets, and what it is allowed to say."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -86,6 +87,7 @@ async def test_workers_die_with_the_main_process(tmp_path: Path, slow_film: Path
     """When the main process is killed, no worker goes on, idle or in the middle of a clip."""
     with script(RUN, str(tmp_path), str(slow_film)) as main, anyio.fail_after(20):
         worker = await a_worker_at_work(of=main.pid)
+        os.kill(worker, signal.SIGSTOP)  # so that it cannot end by itself
         main.send_signal(signal.SIGKILL)
         main.wait()
         await until(lambda: not is_alive(worker))
