@@ -9,7 +9,7 @@ import anyio
 from pipeline.config import DeploymentConfig, JobConfig
 from pipeline.errors import ConfigError, DeploymentError, FailureCode
 from pipeline.sender.client import DeploymentClient, open_session
-from pipeline.sender.limits import AdaptiveWindow, FixedWindow
+from pipeline.sender.limits import AdaptiveWindow, FixedWindow, place_seconds
 from pipeline.sender.protocol import model_forms
 from pipeline.sender.replicas import Replica, Router
 from pipeline.sender.verdict import Verdict
@@ -88,6 +88,11 @@ class Fleet:
                 return f"answers with a redirect ({verdict.detail}): base_url must be the end of it"
             case _:
                 return f"{verdict.detail} ({deployment.base_url})"
+
+    def place_seconds(self, seconds: float) -> float:
+        """How long requests could have been in flight, summed over all windows."""
+        windows = (replica.window for replica in self.router.replicas.values())
+        return sum(place_seconds(window.history, seconds) for window in windows)
 
     def report(self) -> list[dict[str, Any]]:
         """What each deployment did, for run.json."""

@@ -6,10 +6,10 @@ where the end is without any measuring; a server that queues instead is known by
 no longer rises, or by the queue time that it reports.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-__all__ = ["AdaptiveWindow", "FixedWindow"]
+__all__ = ["AdaptiveWindow", "FixedWindow", "place_seconds"]
 
 _START = 8
 _MEASURED = 24  # captions that make a rate
@@ -216,3 +216,10 @@ class AdaptiveWindow:
 def _thinned(history: list[tuple[float, int]]) -> Iterator[tuple[float, int]]:
     yield from history[:-1:2]
     yield history[-1]
+
+
+def place_seconds(history: Sequence[tuple[float, int]], seconds: float) -> float:
+    """The window's size summed over time: how long requests could have been in flight."""
+    ends = [*(since for since, _ in history[1:]), seconds]
+    spans = zip(history, ends, strict=True)
+    return sum(size * max(0.0, min(end, seconds) - since) for (since, size), end in spans)

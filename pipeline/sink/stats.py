@@ -102,7 +102,9 @@ class RunSummary:
     hour of wall clock. `time_share` says where the time went: seconds that workers were busy,
     of processes times wall clock; seconds that requests were in flight, which divided by the
     wall clock gives their mean number; and the sums of the clips' own latencies.
-    `deployments` counts captions. `limit` names the limit that ended the run, if one did.
+    `bottleneck`: which of the two was busier for the time it had, "cores" or "deployments", and
+    the utilisation of each; of deployments that is requests in flight of those their windows
+    allowed. `deployments` counts captions. `limit` names the limit that ended the run, if one did.
     """
 
     exit_code: int
@@ -132,6 +134,7 @@ class RunSummary:
     retries: int
     latency: Mapping[str, Percentiles | None]
     time_share: Mapping[str, float]
+    bottleneck: Mapping[str, str | float]
     finish_reasons: Mapping[str, int]
     deployments: Mapping[str, int]
     torn_lines_repaired: int
@@ -159,6 +162,7 @@ def summarise(  # noqa: PLR0913 - what else is known of a run, by keyword
     started_at_utc: str,
     limit: str | None = None,
     torn_lines_repaired: int = 0,
+    place_seconds: float = 0.0,
     exit_code: int | None = None,
 ) -> RunSummary:
     """Draw the bottom line; without `exit_code`, 0 if no clip stands failed, else 1.
@@ -198,6 +202,7 @@ def summarise(  # noqa: PLR0913 - what else is known of a run, by keyword
         retries=tally.retries,
         latency=latency,
         time_share=_time_share(tally, latency, seconds, job.workers.processes),
+        bottleneck=_bottleneck(tally, seconds * job.workers.processes, place_seconds),
         finish_reasons=dict(statistics.finish_reasons.most_common()),
         deployments=dict(statistics.deployments.most_common()),
         torn_lines_repaired=torn_lines_repaired,
@@ -213,6 +218,18 @@ def _check_accounts(tally: Tally, statistics: RunStatistics, ended: Ended) -> No
             f"accounts do not add up: {tally.planned} planned, {tally.captioned} captioned, "
             f"{tally.failed} failed; lines: {statistics.captioned} and {statistics.failed}"
         )
+
+
+def _bottleneck(
+    tally: Tally, worker_seconds: float, place_seconds: float
+) -> dict[str, str | float]:
+    cores = tally.workers_busy_s / worker_seconds
+    deployments = tally.in_flight_s / place_seconds if place_seconds else 0.0
+    return {
+        "limit": "cores" if cores >= deployments else "deployments",
+        "cores": round(min(cores, 1.0), 3),
+        "deployments": round(min(deployments, 1.0), 3),
+    }
 
 
 def _time_share(

@@ -59,6 +59,7 @@ def _rows(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _latency_rows(run["latency"])
     yield "time", _workers(run["time_share"], run["seconds"])
     yield "", _in_flight(run["time_share"], run["retries"])
+    yield "bottleneck", _bottleneck(run["bottleneck"])
     if run["deployments"]:
         yield "captions by", _counts(run["deployments"])
     if run["finish_reasons"]:
@@ -97,6 +98,12 @@ def _in_flight(share: Mapping[str, float], retries: int) -> str:
 def _end(run: Mapping[str, Any]) -> str:
     limit = run["limit"]
     return f"limit {limit}" if limit and limit != run["ended"] else str(run["ended"])
+
+
+def _bottleneck(bottleneck: Mapping[str, Any]) -> str:
+    limit = bottleneck["limit"]
+    other = "deployments" if limit == "cores" else "cores"
+    return f"{limit} ({bottleneck[limit]:.0%} busy; {other} {bottleneck[other]:.0%})"
 
 
 def _duration(seconds: float) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.workers.geometry import output_size_px
+from pipeline.workers.geometry import fitted_size_px, output_size_px
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,33 @@ def test_both_sides_are_even_whatever_the_source(width: int, height: int, turn_d
     """An odd side would be refused by H.264's 4:2:0."""
     size = output_size_px(width, height, Fraction(1), turn_deg, 360)
     assert all(side % 2 == 0 for side in size)
+
+
+@pytest.mark.parametrize(
+    ("source", "sample_aspect", "turn_deg", "expected"),
+    [
+        ((1280, 720), Fraction(1), 0, (640, 360)),
+        ((720, 1280), Fraction(1), 0, (202, 360)),
+        ((720, 1280), Fraction(1), 90, (640, 360)),
+        ((640, 480), Fraction(1), 0, (480, 360)),
+        ((720, 576), Fraction(64, 45), 0, (640, 360)),
+        ((640, 272), Fraction(1), 0, (640, 272)),
+        ((642, 360), Fraction(1), 0, (640, 360)),
+        ((10_000, 10), Fraction(1), 0, (640, 16)),
+    ],
+)
+def test_a_shape_that_changes_midway_is_kept(
+    source: tuple[int, int], sample_aspect: Fraction, turn_deg: int, expected: tuple[int, int]
+) -> None:
+    """A picture is fitted into the clip's size, not stretched; a rounding error shows no bars."""
+    assert fitted_size_px(*source, sample_aspect, turn_deg, (640, 360)) == expected
+
+
+@given(st.integers(1, 20_000), st.integers(1, 20_000), st.integers(8, 2000), st.integers(8, 2000))
+def test_fitted_pictures_are_even_and_inside(
+    width: int, height: int, box_w: int, box_h: int
+) -> None:
+    """Whatever the shape, the picture does not stick out."""
+    box = (2 * box_w, 2 * box_h)
+    size = fitted_size_px(width, height, Fraction(1), 0, box)
+    assert all(side % 2 == 0 and side <= most for side, most in zip(size, box, strict=True))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.sender.limits import AdaptiveWindow, FixedWindow
+from pipeline.sender.limits import AdaptiveWindow, FixedWindow, place_seconds
 
 Window = AdaptiveWindow | FixedWindow
 LATENCY_S = 3.0
@@ -225,3 +225,9 @@ def test_fixed_window_keeps_to_its_number() -> None:
     window.timed_out(1.0, started_s=0.0)
     window.succeeded(2.0, in_flight=5, queue_s=9.0)
     assert (window.size, window.history) == (5, ((0.0, 5),))
+
+
+def test_place_seconds_are_the_window_summed_over_time() -> None:
+    """A window of 8 for 2 s and of 4 for 3 s offered 28 place-seconds, and no more later."""
+    history = [(0.0, 8), (2.0, 4), (9.0, 100)]
+    assert place_seconds(history, 5.0) == 8 * 2 + 4 * 3

@@ -14,7 +14,7 @@ from pipeline.config import JobConfig
 from pipeline.errors import FailureCode
 from pipeline.messages import Latency, Usage
 from pipeline.sink.lines import document
-from pipeline.sink.stats import Percentiles, RunStatistics, RunSummary, summarise
+from pipeline.sink.stats import Percentiles, RunStatistics, RunSummary, _bottleneck, summarise
 from pipeline.telemetry import Tally, monotonic_s
 from tests.support.outcomes import make_caption, make_failure
 
@@ -204,3 +204,18 @@ def test_the_mail_line() -> None:
         "captionfleet: 1,203 captioned, 2 failed (1 undecodable, 1 timeout), 31 skipped, "
         "2 h 11 min, 1.3M tokens"
     )
+
+
+@pytest.mark.parametrize(
+    ("workers_busy_s", "in_flight_s", "limit"), [(9.0, 2.0, "cores"), (2.0, 36.0, "deployments")]
+)
+def test_the_bottleneck_is_what_was_busier_for_the_time_it_had(
+    workers_busy_s: float, in_flight_s: float, limit: str
+) -> None:
+    """The summary names cores or deployments, with the utilisation of each."""
+    tally = Tally(workers_busy_s=workers_busy_s, in_flight_s=in_flight_s)
+    assert _bottleneck(tally, worker_seconds=10.0, place_seconds=40.0) == {
+        "limit": limit,
+        "cores": workers_busy_s / 10,
+        "deployments": in_flight_s / 40,
+    }
