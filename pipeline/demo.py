@@ -62,7 +62,7 @@ def _job(folder: Path, replicas: list[Standin]) -> JobConfig:
     names = ("stand-in-a", "stand-in-b")
     return JobConfig.model_validate(
         {
-            "input": {"sources": [folder / "videos"]},
+            "input": {"sources": [folder / "videos"], "settle_s": 0},
             "store": {"dir": folder / "media"},
             "request": {"stream": True},
             "deployments": [

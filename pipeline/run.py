@@ -133,7 +133,7 @@ class _Run:
         await self.ledger.settle(
             lambda clip_id: self.settled.keeps_failure(clip_id, is_complete=is_complete)
         )
-        if self.settled.has_stale and self.tally.captioned:
+        if self.settled.replaces and self.tally.captioned:
             await self.ledger.drop_superseded()
 
     def _summary(self, problem: RunError | None) -> RunSummary:

@@ -1,6 +1,7 @@
 """The clock, the structured log, the counters of a run and its progress line (main process)."""
 
 import logging
+import os
 import sys
 import time
 from collections import Counter
@@ -8,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from threading import RLock
 from typing import Literal, Protocol, TextIO
 
 import anyio
@@ -136,6 +138,7 @@ class _Display(Protocol):
 
 class _Bar:
     def __init__(self, stream: TextIO) -> None:
+        tqdm.set_lock(RLock())  # its own is one for processes, a system-wide semaphore
         self._bar = tqdm(unit="clip", file=stream, dynamic_ncols=True, smoothing=0.05)
 
     def update(self, tally: Tally) -> None:
@@ -195,8 +198,8 @@ async def show_progress(tally: Tally, stream: Progress) -> AsyncIterator[None]:
     if stream is None:
         yield
         return
-    is_terminal = stream != "log" and stream.isatty()
     display = _display(stream)
+    is_terminal = isinstance(display, _Bar)
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(
@@ -213,7 +216,9 @@ async def show_progress(tally: Tally, stream: Progress) -> AsyncIterator[None]:
 def _display(stream: TextIO | Literal["log"]) -> _Display:
     if stream == "log":
         return _Events()
-    return _Bar(stream) if stream.isatty() else _Lines(stream)
+    # A terminal may not know its width, in a container for one: no bar fits in 0 columns.
+    has_width = stream.isatty() and os.get_terminal_size(stream.fileno()).columns > 0
+    return _Bar(stream) if has_width else _Lines(stream)
 
 
 async def _refresh(display: _Display, tally: Tally, every_s: float) -> None:

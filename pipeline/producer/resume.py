@@ -41,12 +41,13 @@ class Settled:
 
     About 100 bytes a clip, twice that where `identity = "content"` made the lines.
     `ignored_lines` were no line of ours, whoever wrote them; `repeated_lines` hold a clip that
-    an earlier line holds too.
+    an earlier line holds too; `replaces` tells that a clip was met whose caption does not count.
     """
 
     def __init__(self) -> None:
         self.ignored_lines = 0
         self.repeated_lines = 0
+        self.replaces = False
         self._captioned: dict[str, set[int]] = {}
         self._accepted: frozenset[str] | None = None
         self._standing: dict[int, tuple[FailureCode, int]] = {}
@@ -62,11 +63,6 @@ class Settled:
         """The requests behind the captions."""
         return frozenset(name for name, ids in self._captioned.items() if name and ids)
 
-    @property
-    def has_stale(self) -> bool:
-        """Whether there are captions that this run is to replace."""
-        return self._accepted is not None and not self.fingerprints <= self._accepted
-
     def accept(self, fingerprints: Iterable[str]) -> None:
         """Let only captions of these requests count, and those of unknown ones."""
         self._accepted = frozenset(fingerprints)
@@ -74,11 +70,12 @@ class Settled:
     def captioned(self, clip_id: str) -> bool:
         """Whether the clip has its caption."""
         identity, accepted = int(clip_id, 16), self._accepted
-        return any(
-            identity in ids
-            for name, ids in self._captioned.items()
-            if not name or accepted is None or name in accepted
-        )
+        for name, ids in self._captioned.items():
+            if identity in ids:
+                if not name or accepted is None or name in accepted:
+                    return True
+                self.replaces = True
+        return False
 
     def standing(self, clip_id: str) -> FailureCode | None:
         """The permanent failure of this very file content, if an earlier run found one."""

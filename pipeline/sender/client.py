@@ -181,9 +181,9 @@ class _Exchange:
         if reader.is_complete:
             await _read_end(response, reader)
         outcome = reader.close(headers)
-        if isinstance(outcome, Answer) and ttft_s is not None:
-            return replace(outcome, ttft_s=ttft_s)
-        return outcome
+        if isinstance(outcome, Verdict):
+            return replace(outcome, detail=self._scrubbed(outcome.detail))
+        return self._without_key(replace(outcome, ttft_s=ttft_s or outcome.ttft_s))
 
     async def _refusal(self, response: aiohttp.ClientResponse, headers: dict[str, str]) -> Verdict:
         """Status and headers decide; the body is read for its code, if it comes at all."""
@@ -199,8 +199,15 @@ class _Exchange:
         code, message = error_of(bytes(body))
         return classify(response.status, self._scrubbed(code), headers, self._scrubbed(message))
 
+    def _without_key(self, answer: Answer) -> Answer:
+        told = {
+            name: self._scrubbed(value) if isinstance(value, str) else value
+            for name, value in answer.server.items()
+        }
+        return replace(answer, text=self._scrubbed(answer.text), server=told)
+
     def _scrubbed(self, text: str | None) -> str:
-        """A server may quote the key that it refuses."""
+        """A server may quote the key, above all one that it refuses."""
         text = text or ""
         return text.replace(self._key.get_secret_value(), "[key]") if self._key else text
 

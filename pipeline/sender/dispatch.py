@@ -16,9 +16,9 @@ from pipeline.messages import Attempt, Caption, Failure, Latency, Outcome, Ready
 from pipeline.sender.answers import Answer
 from pipeline.sender.client import Reply
 from pipeline.sender.fleet import Fleet
+from pipeline.sender.policy import RetryPolicy, hand_out, lanes
 from pipeline.sender.quality import DEGENERATE, flags_of
 from pipeline.sender.replicas import Change, Lease, Router
-from pipeline.sender.retry import RetryBudget, backoff_s
 from pipeline.sender.verdict import Verdict
 from pipeline.telemetry import Tally, get_log, monotonic_s
 
@@ -42,11 +42,10 @@ async def send(
     slots = Slots(fleet, tally, patience_s=job.request.patience_s)
     sender = _Sender(job, fleet, slots, tally)
     places = sum(deployment.max_in_flight for deployment in job.deployments)
-    lanes = places + max(4, math.ceil(places / 4))  # spare ones for clips that back off
     async with ready_in, outcomes_out, anyio.create_task_group() as tasks:
         tasks.start_soon(slots.watch, tasks.cancel_scope)
         async with anyio.create_task_group() as lane_tasks:
-            for _ in range(lanes):
+            for _ in range(lanes(places)):
                 lane_tasks.start_soon(sender.run_lane, ready_in, outcomes_out)
         tasks.cancel_scope.cancel()
     if slots.end is not None:
@@ -125,16 +124,9 @@ class Slots:
         self._stirred.set()
 
     def _hand_out(self) -> None:
-        served = []
-        for waiter in self._waiters:
-            waiter.lease = self._router.lease(monotonic_s(), avoid=waiter.avoid)
-            if waiter.lease is not None:
-                waiter.granted.set()
-                served.append(waiter)
-            elif waiter.avoid is None:
-                break  # what it cannot have nobody can
-        for waiter in served:
-            self._waiters.remove(waiter)
+        for waiter, lease in hand_out(self._waiters, self._router, monotonic_s()):
+            waiter.lease = lease
+            waiter.granted.set()
 
     def _next_s(self) -> float:
         """Seconds until time alone changes something; at most one while a wait is shown."""
@@ -146,15 +138,14 @@ class Slots:
 
     def _hopeless(self) -> DeploymentError | None:
         router, now_s = self._router, monotonic_s()
-        if router.down_since_s is None or router.in_flight:
-            return None  # what is in flight may still bring captions, and ends with timeout_s
+        if not router.is_hopeless(now_s, patience_s=self._patience_s):
+            return None
         if router.all_out:
             return self._fleet.unusable()
-        waited_s = now_s - router.down_since_s
-        if waited_s < self._patience_s:
-            return None
         why = router.why_waiting(now_s)
-        return DeploymentError(f"no deployment was up for {waited_s:.0f} s (patience_s): {why}")
+        return DeploymentError(
+            f"no deployment was up for {self._patience_s:g} s (patience_s): {why}"
+        )
 
     def _tell(self, name: str, change: Change) -> None:
         reason = self._router.replicas[name].reason
@@ -167,11 +158,10 @@ class _Sender:
     """What the lanes share: the job, the slots and the retry budget."""
 
     def __init__(self, job: JobConfig, fleet: Fleet, slots: Slots, tally: Tally) -> None:
-        self._max_attempts = job.request.max_attempts
         self._fleet = fleet
         self._slots = slots
         self._tally = tally
-        self._budget = RetryBudget()
+        self._policy = RetryPolicy(job.request.max_attempts)
 
     async def run_lane(
         self,
@@ -193,20 +183,21 @@ class _Sender:
             attempts.append(_attempt(lease, reply))
             verdict = reply.outcome
             if isinstance(verdict, Answer):
-                self._budget.earn()
+                self._policy.captioned()
                 caption = self._caption(ready, verdict, attempts)
-                if DEGENERATE not in caption.flags or spare or burnt + 1 >= self._max_attempts:
+                may_ask_again = not spare and self._policy.may_burn(burnt)
+                if DEGENERATE not in caption.flags or not may_ask_again:
                     return caption
                 spare, burnt, avoid = caption, burnt + 1, lease.deployment
                 self._tally.retries += 1
                 continue
-            burns = self._burns(lease, verdict)
-            burnt += burns
-            if not verdict.retry or burnt >= self._max_attempts:
+            is_out = self._fleet.router.replicas[lease.deployment].is_out
+            again = self._policy.failed(verdict, burnt=burnt, is_out=is_out, jitter=_jitter())
+            if again is None:
                 return _given_up(ready, verdict, attempts, spare)
             self._tally.retries += 1
-            avoid = lease.deployment
-            await anyio.sleep(self._backoff_s(burnt if burns else 1, verdict, burns=burns))
+            burnt, avoid = again.burnt, lease.deployment
+            await anyio.sleep(again.wait_s)
 
     async def _ask(self, lease: Lease, ready: ReadyClip, request_id: str) -> Reply:
         """One request under a lease, which is given back however the request ends."""
@@ -218,19 +209,6 @@ class _Sender:
             raise
         self._slots.settle(lease, reply.outcome)
         return reply
-
-    def _burns(self, lease: Lease, verdict: Verdict) -> bool:
-        """Whether the clip has one attempt less; not where the deployment is at fault for all."""
-        is_out = self._fleet.router.replicas[lease.deployment].is_out
-        return verdict.burns_attempt and not (verdict.fatal and is_out)
-
-    def _backoff_s(self, failures: int, verdict: Verdict, *, burns: bool) -> float:
-        return backoff_s(
-            failures,
-            jitter=_jitter(),
-            floor_s=verdict.retry_after_s,
-            in_budget=not burns or self._budget.spend(),
-        )
 
     def _caption(self, ready: ReadyClip, answer: Answer, attempts: list[Attempt]) -> Caption:
         last = attempts[-1]

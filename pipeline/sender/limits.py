@@ -6,8 +6,11 @@ where the end is without any measuring; a server that queues instead is known by
 no longer rises, or by the queue time that it reports.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+from pipeline.sender.congestion import CongestionWindow
 
 __all__ = ["AdaptiveWindow", "FixedWindow", "place_seconds"]
 
@@ -19,6 +22,7 @@ _SHARE = 0.15  # least part of a small trial's ideal gain
 _SAME = 0.97  # a rate that is as good as before
 _CROWDED = 0.67  # rate per place, against the best seen, that hints at a queue
 _QUEUE_S, _QUEUE_WEIGHT = 0.5, 0.3  # bearable queue time; weight of the newest report
+_SHALLOW = 0.8  # part of the wanted window below which a rate says nothing of it
 _MAX_HISTORY = 256
 
 
@@ -33,13 +37,15 @@ class FixedWindow:
         """One entry: (0.0, size)."""
         return ((0.0, self.size),)
 
-    def succeeded(self, now_s: float, *, in_flight: int, queue_s: float | None = None) -> None:
+    def succeeded(
+        self, now_s: float, *, started_s: float, in_flight: int, queue_s: float | None = None
+    ) -> None:
         """Nothing to learn."""
 
     def refused(self, now_s: float, *, started_s: float, in_flight: int) -> None:
         """Nothing to learn."""
 
-    def timed_out(self, now_s: float, *, started_s: float) -> None:
+    def timed_out(self, now_s: float, *, started_s: float, in_flight: int) -> None:
         """Nothing to learn."""
 
 
@@ -64,22 +70,24 @@ class _Rate:
         if self.counted < self.wanted:
             return None
         if 5 * self.idle > self.counted:
-            return float("nan")
+            return math.nan
         return self.counted / max(now_s - self.since_s, 1e-9)
 
 
 class AdaptiveWindow:
     """Finds the smallest window that brings (nearly) the best rate, at most `ceiling`.
 
-    In every method `in_flight` counts the requests out at that moment, the ended one included.
+    In every method `in_flight` counts the requests out at that moment, the ended one included,
+    which was sent at `started_s`.
     """
 
     def __init__(self, ceiling: int, *, now_s: float) -> None:
         self._ceiling = ceiling
         self._started_s = now_s
-        self._size = min(_START, ceiling)
-        self._history = [(0.0, self._size)]
-        self._good = self._size  # the window to return to when a trial fails
+        self._wanted = min(_START, ceiling)  # by the rate alone
+        self._open = CongestionWindow(self._wanted)  # what refusals leave of it
+        self._history = [(0.0, self._wanted)]
+        self._good = self._wanted  # the window to return to when a trial fails
         self._good_rate = 0.0
         self._best_per_place = 0.0
         self._trial = "climb"  # climb, up, down or "" while the window is held
@@ -87,73 +95,64 @@ class AdaptiveWindow:
         self._next_trial = "up"
         self._pause = _PAUSE
         self._held = 0
-        self._shrunk_s = float("-inf")
-        self._shrunk_from = self._size
-        self._since_shrunk = ceiling
         self._is_refused = False
         self._queue_s = 0.0
-        self._rate = _Rate(0, max(_MEASURED, self._size), since_s=now_s)
+        self._rate = _Rate(0, max(_MEASURED, self._wanted), since_s=now_s)
 
     @property
     def size(self) -> int:
         """How many requests may be in flight now."""
-        return self._size
+        return self._open.size
 
     @property
     def history(self) -> tuple[tuple[float, int], ...]:
         """(seconds since the start, window) at every change, thinned out when it gets long."""
         return tuple(self._history)
 
-    def succeeded(self, now_s: float, *, in_flight: int, queue_s: float | None = None) -> None:
+    def succeeded(
+        self, now_s: float, *, started_s: float, in_flight: int, queue_s: float | None = None
+    ) -> None:
         """A caption came; `queue_s` is the server's own queue time where it reports one."""
-        self._since_shrunk += 1
         self._held += 1
         if queue_s is not None:
             self._queue_s += _QUEUE_WEIGHT * (queue_s - self._queue_s)
-        rate = self._rate.count(now_s, is_full=in_flight >= self._size)
-        if rate is None:
-            return
-        if rate != rate:  # noqa: PLR0124 - nan: an idle window teaches nothing
-            self._measure(now_s, skip=0)
-        else:
+        is_full = in_flight >= self.size
+        self._open.answered(now_s, started_s=started_s)
+        self._wanted = max(self._wanted, self.size)
+        if self.size < _SHALLOW * self._wanted:
+            self._measure(now_s, skip=in_flight)
+        elif (rate := self._rate.count(now_s, is_full=is_full)) is not None:
             self._learn(rate, in_flight, now_s)
+        self._note(now_s)
 
     def refused(self, now_s: float, *, started_s: float, in_flight: int) -> None:
-        """The server had no place (429, 503): those still in flight are what it can take.
-
-        The refusals of one burst, requests sent before the window shrank, together at most
-        halve it. A second burst soon after means that the end lies lower: 15 % at least.
-        """
-        accepted = max(in_flight - 1, 1)
-        if started_s <= self._shrunk_s:
-            self._resize(max(min(self._size, accepted), self._shrunk_from // 2), now_s)
-            return
-        soon = self._since_shrunk < self._size
-        bound = int(self._size * 0.85) if soon else self._size - 1
-        self._shrink(max(min(accepted, bound), self._size // 2), now_s, in_flight)
+        """The server had no place (429, 503)."""
         self._is_refused = True
+        self.timed_out(now_s, started_s=started_s, in_flight=in_flight)
 
-    def timed_out(self, now_s: float, *, started_s: float) -> None:
-        """No connection or no answer in time: half as many, once for all sent before."""
-        if started_s > self._shrunk_s:
-            self._shrink(self._size // 2, now_s, self._size)
-
-    def _shrink(self, size: int, now_s: float, in_flight: int) -> None:
-        self._shrunk_s, self._shrunk_from, self._since_shrunk = now_s, self._size, 0
-        self._hold(size, now_s, in_flight, failed=self._trial in {"climb", "up"})
+    def timed_out(self, now_s: float, *, started_s: float, in_flight: int) -> None:
+        """No connection, or no answer in time."""
+        self._open.lost(now_s, started_s=started_s, in_flight=in_flight)
+        if self._open.knows_end and self.size < self._wanted:
+            self._trial, self._held, self._wanted = "", 0, self.size
+            self._measure(now_s, skip=in_flight)
+        self._note(now_s)
 
     def _learn(self, rate: float, in_flight: int, now_s: float) -> None:
-        self._best_per_place = max(self._best_per_place, rate / self._size)
+        if math.isnan(rate):
+            self._measure(now_s, skip=0)
+            return
+        self._best_per_place = max(self._best_per_place, rate / self._wanted)
         match self._trial:
             case "":
-                self._good, self._good_rate = self._size, rate
+                self._good, self._good_rate = self._wanted, rate
                 self._next(now_s, in_flight)
             case "down" if rate >= _SAME * self._good_rate:
-                self._good, self._good_rate = self._size, rate
-                self._hold(self._size, now_s, in_flight, failed=False)
+                self._good, self._good_rate = self._wanted, rate
+                self._hold(self._wanted, now_s, in_flight, failed=False)
             case "climb" | "up" if self._has_risen(rate):
-                self._good, self._good_rate = self._size, rate
-                self._pause, self._step = _PAUSE, 2 * self._step
+                self._good, self._good_rate = self._wanted, rate
+                self._pause, self._step = _PAUSE, min(2 * self._step, max(self._wanted // 4, 1))
                 self._try(self._trial, now_s, in_flight)
             case _:
                 self._hold(self._good, now_s, in_flight, failed=True)
@@ -163,52 +162,59 @@ class AdaptiveWindow:
             return False
         if self._is_refused and self._trial == "up":
             return rate >= _SAME * self._good_rate  # this server says itself when it is full
-        growth = self._size / self._good
+        growth = self._wanted / self._good
         least = _RISES if self._trial == "climb" else 1 + _SHARE * (growth - 1)
         return rate >= least * self._good_rate
 
     def _next(self, now_s: float, in_flight: int) -> None:
         if self._queue_s > 2 * _QUEUE_S:
-            self._hold(self._size - max(1, self._size // 5), now_s, in_flight, failed=False)
+            self._hold(self._wanted - max(1, self._wanted // 5), now_s, in_flight, failed=False)
         elif self._held < self._pause:
             self._measure(now_s, skip=0)
         else:
-            self._step = 1 if self._is_refused else max(1, self._size // 2)
-            is_crowded = self._good_rate / self._size < _CROWDED * self._best_per_place
-            self._try(self._next_trial if is_crowded else "up", now_s, in_flight)
+            self._step = 1 if self._is_refused else max(1, self._wanted // 2)
+            is_crowded = self._good_rate / self._wanted < _CROWDED * self._best_per_place
+            trial = self._next_trial if is_crowded else "up"
+            if trial == "up" and self._open.aim > self._wanted:  # which comes by itself
+                self._next_trial = "down"
+                self._measure(now_s, skip=0)
+            else:
+                self._try(trial, now_s, in_flight)
 
     def _try(self, trial: str, now_s: float, in_flight: int) -> None:
         sizes = {
-            "climb": 2 * self._size,
-            "up": self._size + self._step,
-            "down": self._size - max(1, self._size // 3),
+            "climb": 2 * self._wanted,
+            "up": self._wanted + self._step,
+            "down": self._wanted - max(1, self._wanted // 3),
         }
         size = min(max(sizes[trial], 1), self._ceiling)
-        if size == self._size:
+        if size == self._wanted:
             self._hold(size, now_s, in_flight, failed=False)
             return
         self._trial = trial
         self._next_trial = "down" if trial == "up" else "up"
-        self._resize(size, now_s)
+        self._want(size, now_s)
         self._measure(now_s, skip=in_flight)
 
     def _hold(self, size: int, now_s: float, in_flight: int, *, failed: bool) -> None:
         if failed and self._trial != "climb":
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
         self._trial, self._held = "", 0
-        self._resize(size, now_s)
+        self._want(size, now_s)
         self._measure(now_s, skip=in_flight)
 
     def _measure(self, now_s: float, *, skip: int) -> None:
         times = 1 if self._trial == "climb" else 2
-        self._rate = _Rate(skip, max(times * _MEASURED, times * self._size), since_s=now_s)
+        self._rate = _Rate(skip, max(times * _MEASURED, times * self._wanted), since_s=now_s)
 
-    def _resize(self, size: int, now_s: float) -> None:
-        size = min(max(size, 1), self._ceiling)
-        if size == self._size:
+    def _want(self, size: int, now_s: float) -> None:
+        self._wanted = min(max(size, 1), self._ceiling)
+        self._open.aim_at(self._wanted, now_s)
+
+    def _note(self, now_s: float) -> None:
+        if self.size == self._history[-1][1]:
             return
-        self._size = size
-        self._history.append((round(now_s - self._started_s, 3), size))
+        self._history.append((round(now_s - self._started_s, 3), self.size))
         if len(self._history) > _MAX_HISTORY:
             self._history = list(_thinned(self._history))
 

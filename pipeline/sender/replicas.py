@@ -4,6 +4,8 @@ A deployment is up; or down until a time at which one request probes it (ejected
 failures, saturated, scaling up); or out for the rest of the run. The clock is an argument.
 """
 
+import math
+from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -146,12 +148,40 @@ def _kind_of(verdict: Verdict) -> Change:
     return Change.EJECTED if verdict.blames else Change.SATURATED
 
 
+class _Ranking:
+    """Names in the order of a rank that changes often; the first is found without a search."""
+
+    def __init__(self) -> None:
+        self._order: list[tuple[float, int, str]] = []
+        self._ranks: dict[str, tuple[float, int, str]] = {}
+
+    def place(self, name: str, rank: tuple[float, int] | None) -> None:
+        """Put a name where it belongs now, or take it out."""
+        if (old := self._ranks.pop(name, None)) is not None:
+            del self._order[bisect_left(self._order, old)]
+        if rank is not None:
+            self._ranks[name] = new = (*rank, name)
+            insort(self._order, new)
+
+    def first(self, *, but: str | None = None, most: float = math.inf) -> str | None:
+        """The first name but one, if its rank is at most so high."""
+        for rank, _, name in self._order[:2]:
+            if name != but:
+                return name if rank <= most else None
+        return None
+
+
 class Router:
     """Chooses among deployments; every method takes the time and none waits."""
 
     def __init__(self, replicas: Sequence[Replica]) -> None:
         self.replicas = {replica.name: replica for replica in replicas}
         self.down_since_s: float | None = None
+        self._up: set[str] = set()
+        self._room = _Ranking()  # by load for the window
+        self._due = _Ranking()  # by the time of the next probe
+        for replica in replicas:
+            self._rank(replica)
 
     def lease(self, now_s: float, *, avoid: str | None = None) -> Lease | None:
         """The right to one request now, or None while no deployment may take one.
@@ -160,20 +190,28 @@ class Router:
         back; then the least loaded for its window. `avoid`, where the clip failed last, is
         taken only while no other deployment is up.
         """
-        others = [r for r in self.replicas.values() if r.name != avoid]
-        if not any(replica.is_up for replica in others):
-            others = list(self.replicas.values())
-        due = [r for r in others if r.is_probeable and r.due_s <= now_s]
-        choice = due or [r for r in others if r.has_room]
-        return min(choice, key=_load).begin(now_s) if choice else None
+        if self._up <= {avoid}:
+            avoid = None
+        name = self._due.first(but=avoid, most=now_s) or self._room.first(but=avoid)
+        if name is None:
+            return None
+        lease = self.replicas[name].begin(now_s)
+        self._rank(self.replicas[name])
+        return lease
+
+    def has_place(self, now_s: float) -> bool:
+        """Whether any deployment may take a request now."""
+        return bool(self._room.first() or self._due.first(most=now_s))
 
     def succeed(self, lease: Lease, *, now_s: float, queue_s: float | None = None) -> Change | None:
         """Give a lease back with a caption; `queue_s` is the server's queue time, if told."""
         replica = self.replicas[lease.deployment]
-        replica.window.succeeded(now_s, in_flight=replica.in_flight, queue_s=queue_s)
+        replica.window.succeeded(
+            now_s, started_s=lease.started_s, in_flight=replica.in_flight, queue_s=queue_s
+        )
         replica.end(lease)
         replica.captions += 1
-        return self._watched(replica.answered(), now_s)
+        return self._watched(replica, replica.answered(), now_s)
 
     def fail(self, lease: Lease, verdict: Verdict, *, now_s: float, jitter: float) -> Change | None:
         """Give a lease back with a failure; `jitter` is uniform in [0, 1)."""
@@ -183,30 +221,38 @@ class Router:
             self.abandon(lease)
             return None
         if verdict.shrinks and not lease.is_probe:
-            if verdict.code is FailureCode.OVERLOADED:
-                replica.window.refused(
-                    now_s, started_s=lease.started_s, in_flight=replica.in_flight
-                )
-            else:
-                replica.window.timed_out(now_s, started_s=lease.started_s)
+            window = replica.window
+            lost = window.refused if verdict.code is FailureCode.OVERLOADED else window.timed_out
+            lost(now_s, started_s=lease.started_s, in_flight=replica.in_flight)
         replica.end(lease)
         counts = verdict.blames or verdict.shrinks or verdict.fatal or not verdict.burns_attempt
         if not counts:
-            return self._watched(replica.answered(), now_s)
-        return self._watched(replica.failed(lease, verdict, now_s=now_s, jitter=jitter), now_s)
+            return self._watched(replica, replica.answered(), now_s)
+        change = replica.failed(lease, verdict, now_s=now_s, jitter=jitter)
+        return self._watched(replica, change, now_s)
 
     def abandon(self, lease: Lease) -> None:
         """Give a lease back without having learnt anything (cancelled)."""
-        self.replicas[lease.deployment].end(lease)
+        replica = self.replicas[lease.deployment]
+        replica.end(lease)
+        self._rank(replica)
 
     def take_down(self, name: str, verdict: Verdict, *, now_s: float) -> None:
         """Begin with this deployment ejected: it could not be reached at the start."""
-        self.replicas[name].take_down(Change.EJECTED, verdict, now_s=now_s, jitter=0.5)
-        self._watched(None, now_s)
+        replica = self.replicas[name]
+        change = replica.take_down(Change.EJECTED, verdict, now_s=now_s, jitter=0.5)
+        self._watched(replica, change, now_s)
 
     def next_due_s(self) -> float | None:
         """When the next probe may go out; None while none waits for its time."""
-        return min((r.due_s for r in self.replicas.values() if r.is_probeable), default=None)
+        name = self._due.first()
+        return None if name is None else self.replicas[name].due_s
+
+    def is_hopeless(self, now_s: float, *, patience_s: float) -> bool:
+        """Whether to give up: none in flight, and all out or none up for `patience_s`."""
+        if self.down_since_s is None or self.in_flight:
+            return False  # what is in flight may still bring captions, and ends in time
+        return self.all_out or now_s - self.down_since_s >= patience_s
 
     @property
     def in_flight(self) -> int:
@@ -220,21 +266,24 @@ class Router:
 
     def why_waiting(self, now_s: float) -> str:
         """Why nothing goes out, for the progress line; empty while a deployment is up."""
-        replicas = self.replicas.values()
-        if any(replica.is_up for replica in replicas):
+        if self._up:
             return ""
-        return "; ".join(_standing(r, now_s) for r in replicas if not r.is_out)
+        return "; ".join(_standing(r, now_s) for r in self.replicas.values() if not r.is_out)
 
-    def _watched(self, change: Change | None, now_s: float) -> Change | None:
-        if any(replica.is_up for replica in self.replicas.values()):
+    def _watched(self, replica: Replica, change: Change | None, now_s: float) -> Change | None:
+        self._rank(replica)
+        if self._up:
             self.down_since_s = None
         elif self.down_since_s is None:
             self.down_since_s = now_s
         return change
 
-
-def _load(replica: Replica) -> tuple[float, int]:
-    return replica.in_flight / replica.window.size, replica.requests
+    def _rank(self, replica: Replica) -> None:
+        """Put a deployment where it belongs after any change to it."""
+        name, load = replica.name, replica.in_flight / replica.window.size
+        self._room.place(name, (load, replica.requests) if replica.has_room else None)
+        self._due.place(name, (replica.due_s, 0) if replica.is_probeable else None)
+        (self._up.add if replica.is_up else self._up.discard)(name)
 
 
 def _standing(replica: Replica, now_s: float) -> str:

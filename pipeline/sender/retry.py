@@ -30,15 +30,15 @@ def backoff_s(
 
 
 class RetryBudget:
-    """Quick retries earned by captions: one for five, and 50 to begin with.
+    """Quick retries earned by captions: one for two, and 50 to begin with.
 
-    A fleet that works pays for the odd failure at once. One that fails everything spends the
-    50 and is then asked at the slowest pace instead of being hammered, and no clip fails for
-    it: the attempts of a clip stay what the job says. 20 % is far above the share of retries
-    in a healthy run; the start covers a deployment that dies while 50 requests are out.
+    A fleet that works pays for its failures at once, even where a third of its answers is bad.
+    One that fails everything spends the 50 and is then asked at the slowest pace instead of
+    being hammered, and no clip fails for it: the attempts of a clip stay what the job says.
+    The start covers a deployment that dies while 50 requests are out.
     """
 
-    def __init__(self, *, reserve: float = 50.0, share: float = 0.2) -> None:
+    def __init__(self, *, reserve: float = 50.0, share: float = 0.5) -> None:
         self._reserve = reserve
         self._share = share
         self._left = reserve

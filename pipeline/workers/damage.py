@@ -18,8 +18,9 @@ LEAST_COVERAGE = 0.5
 """A clip of which less is covered is not captioned."""
 
 _GAP_S = 0.5
+_NEAR_S = 0.5  # a corrupt packet this close to a gap proves it
 _REORDERED_FRAMES = 4
-_FEW_PACKETS = 10
+_FEW_STEPS = 10
 _HOLE_BYTES = 1024
 
 
@@ -28,40 +29,42 @@ class _Line:
     """How far one stream has come, in seconds from the file's zero.
 
     Args:
+        interval_s: between packets, as long as too few were seen.
         slack_s: how far packets may be ahead of the order in which they are shown.
     """
 
+    interval_s: float
     slack_s: float = 0.0
-    first_s: float = inf
     newest_s: float = -inf
-    packets: int = 0
     due_s: float = inf
     gap: tuple[float, float] = (inf, inf)
+    steps: int = 0
+    stepped_s: float = 0.0
 
-    def advance(self, at_s: float, duration_s: float) -> bool:
+    def advance(self, at_s: float, duration_s: float, least_gap_s: float = _GAP_S) -> bool:
         """Take the next packet in file order; whether it left a gap before it."""
-        self.packets += 1
-        self.first_s = min(self.first_s, at_s)
-        if at_s <= self.newest_s:
-            return False
-        is_gap = at_s - self.due_s > _GAP_S + self.slack_s
+        is_gap = at_s - self.due_s > least_gap_s + self.slack_s
         if is_gap:
-            self.gap = (self.due_s, at_s)
-        self.newest_s, self.due_s = at_s, at_s + duration_s
+            self.gap = (self.newest_s, at_s)
+        elif self.newest_s > -inf:
+            self.steps += 1
+            self.stepped_s += max(0.0, at_s - self.newest_s)
+        if at_s > self.newest_s:
+            self.newest_s, self.due_s = at_s, at_s + duration_s
         return is_gap
 
-    def packets_in(self, seconds: float, interval_s: float) -> int:
-        """How many packets such a time has had so far, or by the nominal interval at first."""
-        if self.packets > _FEW_PACKETS:
-            interval_s = (self.newest_s - self.first_s) / (self.packets - 1)
-        return round(seconds / interval_s) if interval_s > 0 else 0
+    def packets_in(self, seconds: float) -> int:
+        """How many packets so much time has had so far."""
+        if self.steps > _FEW_STEPS:
+            self.interval_s = self.stepped_s / self.steps
+        return round(seconds / self.interval_s) if self.interval_s > 0 else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
     """The sampled frames of a clip, by slot: when each is from, and whether its decoder doubts it.
 
-    `expected` is how many slots the file promises for the window.
+    `expected` is how many slots there would be if nothing were lost.
     """
 
     times_s: Sequence[float]
@@ -76,7 +79,6 @@ class _Gap:
 
     begin_s: float
     end_s: float
-    packets: int
     is_clean: bool
 
 
@@ -91,9 +93,11 @@ class DamageWatch:
         self.packets_lost = 0
         self.reached_s = 0.0
         self._interval_s = interval_s
-        self._video, self._audio = _Line(_REORDERED_FRAMES * interval_s), _Line()
+        self._video = _Line(interval_s, slack_s=_REORDERED_FRAMES * interval_s)
+        self._audio = _Line(interval_s)
         self._newest_key_s = -inf
         self._hole_bytes = 0
+        self._corrupt_s = -inf
         self._gap: _Gap | None = None  # the last one, unless it is known for a loss
         self._losses: list[tuple[float, float]] = []
         self._doubtful: list[tuple[float, float]] = []
@@ -105,10 +109,13 @@ class DamageWatch:
             self._newest_key_s = at_s
             self._clean(at_s)
         before_s = self._video.newest_s
-        if self._video.advance(at_s, max(duration_s, self._interval_s)):
-            missing = self._video.packets_in(at_s - before_s, self._interval_s) - 1
-            self._gap = _Gap(before_s, at_s, max(1, missing), is_clean=is_key)
-            self._judge_gap()
+        if is_corrupt:
+            self._corrupt_s = at_s
+        is_proven = before_s - self._corrupt_s < _NEAR_S or self._hole_bytes > _HOLE_BYTES
+        least_gap_s = 0.0 if is_proven else _GAP_S
+        if self._video.advance(at_s, max(duration_s, self._interval_s), least_gap_s):
+            self._gap = _Gap(before_s, at_s, is_clean=is_key)
+            self._judge_gap(is_proven=is_proven)
         self._hole_bytes = 0
         if is_corrupt:
             self.packets_lost += 1
@@ -118,8 +125,13 @@ class DamageWatch:
     def audio(self, at_s: float, duration_s: float) -> None:
         """Take an audio packet."""
         if self._audio.advance(at_s, duration_s):
-            self._judge_gap()
+            self._judge_gap(is_proven=False)
         self.reached_s = max(self.reached_s, at_s + duration_s)
+
+    @property
+    def video_end_s(self) -> float:
+        """Until when the packets seen would show pictures."""
+        return 0.0 if self._video.due_s == inf else self._video.due_s
 
     def hole(self, size_bytes: int) -> None:
         """Take note of bytes before the next packet that belong to none."""
@@ -134,14 +146,14 @@ class DamageWatch:
         """So many audio packets gave an error instead of sound."""
         self.packets_lost += packets
 
-    def _judge_gap(self) -> None:
+    def _judge_gap(self, *, is_proven: bool) -> None:
         ours, theirs = self._video.gap, self._audio.gap
         is_shared = ours[0] < theirs[1] and theirs[0] < ours[1]
         gap = self._gap
-        if gap is None or not (is_shared or self._hole_bytes > _HOLE_BYTES):
+        if gap is None or not (is_shared or is_proven):
             return
         self._gap = None
-        self.packets_lost += gap.packets
+        self.packets_lost += max(1, self._video.packets_in(gap.end_s - gap.begin_s) - 1)
         self._lose(gap.begin_s, gap.end_s)
         if gap.is_clean or self._newest_key_s > gap.end_s:
             self._clean(max(gap.end_s, self._newest_key_s))
@@ -172,7 +184,7 @@ class DamageWatch:
         slots = max(sent.expected, len(states))
         missing_s = (slots - len(states)) / sent.fps
         return Damage(
-            packets_lost=self.packets_lost + self._video.packets_in(missing_s, self._interval_s),
+            packets_lost=self.packets_lost + self._video.packets_in(missing_s),
             coverage=round(covered / slots, 3) if slots else 0.0,
             frozen_frames=sum(is_frozen for is_frozen, _, _ in states),
             doubtful_frames=sum(is_doubtful for _, is_doubtful, _ in states),

@@ -24,9 +24,7 @@ __all__ = ["MediaStore", "StoredMedia", "media_key", "sha256_of"]
 
 # Raised whenever the bytes that a worker makes of the same source change.
 _RECIPE = 2
-_UNWRITABLE = {
-    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT,
-}  # fmt: skip
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_LINKS = {errno.EPERM, errno.EXDEV, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
@@ -96,11 +94,9 @@ class MediaStore:
             yield self._video, self._audio
         except BaseException as error:
             self._let_go()
-            # PyAV's errors are OSErrors too; those are the store's, for what
-            # goes wrong with the source is a MediaError by now.
-            if isinstance(error, OSError) and error.errno in _UNWRITABLE:
-                raise StoreError(error.errno, str(error.strerror)) from None
-            raise
+            if isinstance(error, OSError) and (error.errno in _FULL or not self._is_writable()):
+                raise StoreError(error.errno or 0, str(error.strerror)) from None
+            raise  # PyAV's errors are OSErrors too: a film must not pass for a broken store
 
     def keep(self, key: str, video: Path, audio: Path | None, facts: MediaFacts) -> StoredMedia:
         """Make an entry of the drafts, which stay the clip's own.
@@ -124,6 +120,14 @@ class MediaStore:
 
     def _media(self, facts: MediaFacts, *, from_store: bool) -> StoredMedia:
         return StoredMedia(self._video, self._audio if facts.has_audio else None, facts, from_store)
+
+    def _is_writable(self) -> bool:
+        try:
+            self._draft.touch()
+            self._draft.unlink()
+        except OSError:
+            return False
+        return True
 
     def _let_go(self) -> None:
         for path in (self._video, self._audio, self._draft):

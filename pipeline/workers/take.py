@@ -88,7 +88,7 @@ def _take(clip: Clip, spec: MediaSpec, audio_path: Path, *, planned: bool) -> Ta
         if track:
             track.finish()
             errand.watch.unheard(track.decode_errors)
-        expected = errand.promised_slots(spec.fps, slots)
+        expected = errand.expected_slots(spec.fps, slots)
         return Take(
             reel,
             track.seconds if track else 0.0,
@@ -183,11 +183,13 @@ class _Pass:
         if sampler.decode_errors > _MOST_DECODE_ERRORS:
             raise MediaError(FailureCode.UNDECODABLE, "hardly a packet can be decoded")
 
-    def promised_slots(self, fps: int, most: int) -> int:
-        """How many slots of the window the file promised; 0 if it ended as it should."""
-        end_s = promised_end_s(self._container, self._stream)
-        if not self._met_end or self.watch.reached_s > end_s - _SLACK_S:
-            return 0
+    def expected_slots(self, fps: int, most: int) -> int:
+        """How many slots of the window would have a frame if nothing were lost; 0 if nothing is."""
+        end_s = promised_end_s(self._container, self._stream) if self._met_end else 0.0
+        if self.watch.reached_s > end_s - _SLACK_S:
+            end_s = 0.0
+        if self.watch.packets_lost:
+            end_s = max(end_s, self.watch.video_end_s)
         return min(int(end_s * fps + 0.5), most)
 
 

@@ -3,44 +3,23 @@
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import anyio
 import pytest
-import structlog
 
-from pipeline.cli import run_command_line
 from pipeline.standin.options import StandinOptions
 from pipeline.standin.server import serving
-from tests.support.command import Command, Ended
+from tests.support.command import Command, CommandHere
 from tests.support.job_file import write_job
 from tests.support.output import Output
 from tests.support.replica import caption, gated, scripted
 from tests.support.tiny_films import Library
 
-Here = Callable[..., Ended]
-
 DEPLOYMENT = '[[deployments]]\nbase_url = "http://127.0.0.1:9/v1"\nmodel = "omni"\n'
 FLAGS = "--base-url http://127.0.0.1:9/v1 --model omni"
 OUT = "--out out"
 FIREWORKS_MODEL = "accounts/acme/models/omni#accounts/acme/deployments/a1b2"
-
-
-@pytest.fixture
-def here(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Here]:
-    """Run the command in this process, in the test's folder: the quick way for long tables."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("FIREWORKS_API_KEY", raising=False)
-
-    def run(*arguments: str) -> Ended:
-        exit_code = run_command_line(arguments)
-        return Ended(exit_code, *capsys.readouterr())
-
-    yield run
-    structlog.reset_defaults()
 
 
 JOB_FILES = {
@@ -78,7 +57,7 @@ JOB_FILES = {
 
 
 @pytest.mark.parametrize("name", JOB_FILES)
-def test_bad_job_file(name: str, tmp_path: Path, here: Here) -> None:
+def test_bad_job_file(name: str, tmp_path: Path, here: CommandHere) -> None:
     """A mistake in the job file is named by file and key, before anything is touched."""
     content, words = JOB_FILES[name]
     (tmp_path / "job.toml").write_bytes(content.encode("latin-1"))
@@ -114,7 +93,7 @@ ARGUMENTS = {
 
 
 @pytest.mark.parametrize("name", ARGUMENTS)
-def test_bad_arguments(name: str, tmp_path: Path, here: Here) -> None:
+def test_bad_arguments(name: str, tmp_path: Path, here: CommandHere) -> None:
     """A mistake on the command line is named, before anything is touched."""
     (tmp_path / "videos").mkdir()
     os.mkfifo(tmp_path / "x.mp4")
@@ -125,7 +104,7 @@ def test_bad_arguments(name: str, tmp_path: Path, here: Here) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_unreachable_deployment(tmp_path: Path, here: Here) -> None:
+def test_unreachable_deployment(tmp_path: Path, here: CommandHere) -> None:
     """No connection to the only deployment is exit code 4 and names the URL."""
     (tmp_path / "videos").mkdir()
     with socket.socket() as taken:
@@ -144,7 +123,9 @@ def test_unreachable_deployment(tmp_path: Path, here: Here) -> None:
         ("a file/out", "a file is in the folder's place"),
     ],
 )
-def test_output_that_cannot_be_written(out: str, words: str, tmp_path: Path, here: Here) -> None:
+def test_output_that_cannot_be_written(
+    out: str, words: str, tmp_path: Path, here: CommandHere
+) -> None:
     """An output folder that cannot be made is exit code 3 and named."""
     (tmp_path / "videos").mkdir()
     (tmp_path / "a file").touch()

@@ -5,12 +5,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.standin.library import DAMAGED, DEMO_FILMS
-from tests.support.command import Command
+from tests.support.command import Command, CommandHere
 from tests.support.output import Output
 
-pytestmark = pytest.mark.anyio
 
-
+@pytest.mark.anyio
 async def test_demo_shows_captions_and_the_damaged_clip(tmp_path: Path, command: Command) -> None:
     """After a demo that was broken off, the next one ends well and shows what it made."""
     async with command.started("demo", "--out", "shown") as broken_off:
@@ -34,13 +33,11 @@ async def test_demo_shows_captions_and_the_damaged_clip(tmp_path: Path, command:
     assert not list((tmp_path / "cache").iterdir())
 
 
-async def test_demo_leaves_a_folder_alone_that_is_not_its_own(
-    tmp_path: Path, command: Command
-) -> None:
+def test_demo_leaves_a_folder_alone_that_is_not_its_own(tmp_path: Path, here: CommandHere) -> None:
     """A folder with something else in it is refused with exit code 3 and left as it is."""
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/thesis.txt").write_text("words")
-    ended = await command("demo", "--out", "mine")
+    ended = here("demo", "--out", "mine")
     assert ended.exit_code == 3
     assert ended.complaint == "mine is not empty: choose another folder with --out"
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]

@@ -1,5 +1,7 @@
 """What whole runs ask of deployments: protocol, limits, and who gets which request."""
 
+from dataclasses import replace
+
 import pytest
 
 from pipeline.standin.options import StandinOptions
@@ -79,8 +81,8 @@ async def test_two_deployments_share_the_load_within_their_limits(
     library: Library, command: Command, output: Output
 ) -> None:
     """Each deployment works at its own limit, never above it, and faster ones do more."""
-    small = StandinOptions(slots=1, max_queue=0, service_time_s=0.15)
-    large = StandinOptions(slots=4, max_queue=0, service_time_s=0.15)
+    small = StandinOptions(slots=1, max_queue=0, service_time_s=0.15, watch_media=False)
+    large = replace(small, slots=4)
     async with serving(small) as first, serving(large) as second:
         job = write_job(command.folder / "job.toml", first, second, max_in_flight=[1, 4])
         ended = await command(

@@ -19,7 +19,7 @@ from tests.support.tiny_films import Library
 
 pytestmark = pytest.mark.anyio
 
-SLOW = StandinOptions(slots=2, service_time_s=0.3)
+SLOW = StandinOptions(slots=2, service_time_s=0.3, watch_media=False)
 CLIPS = 10
 
 

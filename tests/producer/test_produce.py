@@ -1,6 +1,7 @@
 """The whole first stage."""
 
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from pipeline.errors import ConfigError, FailureCode
 from pipeline.messages import Clip, Failure, Outcome
 from pipeline.producer import Settled, produce
 from pipeline.producer.resume import load_settled
-from pipeline.telemetry import Tally
+from pipeline.telemetry import Tally, monotonic_s, wall_ns
 
 pytestmark = pytest.mark.anyio
 
@@ -45,7 +46,7 @@ async def produced(
 
 def job_over(*sources: Path, **input_: object) -> JobConfig:
     """A job with these sources."""
-    return JobConfig.model_validate({"input": {"sources": sources, **input_}})
+    return JobConfig.model_validate({"input": {"sources": sources, "settle_s": 0, **input_}})
 
 
 @pytest.fixture
@@ -148,3 +149,29 @@ async def test_a_clip_that_is_never_taken_counts_as_planned(library: Path) -> No
 
     assert (tally.planned, tally.planned_total) == (3, None)
     assert clips_in.statistics().open_send_streams == 0
+
+
+async def test_what_was_just_written_is_looked_at_again(tmp_path: Path) -> None:
+    """A fresh file is taken once it is at rest, after the others; a file of tomorrow at once."""
+    now_s = wall_ns() / 1e9
+    for name, age_s in (("a-fresh", 0.0), ("b-old", 60.0), ("c-tomorrow", -86_400.0)):
+        (tmp_path / f"{name}.mp4").write_bytes(b"x")
+        os.utime(tmp_path / f"{name}.mp4", (now_s - age_s, now_s - age_s))
+
+    begun_s = monotonic_s()
+    clips, _, tally = await produced(job_over(tmp_path, settle_s=0.5))
+
+    names = [clip.source.name for clip in clips]
+    assert names == ["b-old.mp4", "c-tomorrow.mp4", "a-fresh.mp4"]
+    assert monotonic_s() - begun_s > 0.3
+    assert (tally.planned_total, tally.passed_over) == (3, {})
+
+
+async def test_fresh_files_named_outright_are_taken_at_once(tmp_path: Path) -> None:
+    """Who names a file wants it now."""
+    (tmp_path / "a.mp4").write_bytes(b"x")
+
+    with anyio.fail_after(20):
+        clips, _, _ = await produced(job_over(tmp_path / "a.mp4", settle_s=3600))
+
+    assert len(clips) == 1

@@ -75,7 +75,7 @@ async def test_file_of_nothing_but_errors_is_given_up(tmp_path: Path) -> None:
 NAMES = (
     "http:film.mp4", "concat:film.mp4|film.mp4", "file:film.mp4", "fd:", "pipe:0", "-",
     "subfile,,start,0,end,0,,:film.mp4", "film%03d.mp4", "film*.mp4", "data:film.mp4",
-    "lavfi:testsrc", "new\nline.mp4", "caf\udce9.mp4", "\udcff\udcfe.mkv", "\u202egpj.mp4",
+    "lavfi:testsrc", "new\nline.mp4", "\udce9t\udce9.mp4", "\udcff\udcfe.mkv", "\u202egpj.mp4",
     'quote"\'.mp4', " .mp4", "a" * 250 + ".mp4",
 )  # fmt: skip
 

@@ -16,6 +16,8 @@ DEADLINE_S = 40.0
 _LOOK_AGAIN_S = 0.02
 
 Argument = str | bytes | os.PathLike[str]
+CommandHere = Callable[..., "Ended"]
+"""The command in the process of the test."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from pipeline.standin.films import write_film
 from tests.support.odd_films import FILMS, MUTE
 
 AVI = FILMS["avi_no_pts"][1]
+_ALIAS = bytes.fromhex("616c6973")  # the type of a reference to another file
 _MATRIX = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 _TICKS_PER_S = 1000
 _MEDIA_OFFSET = 28  # after `ftyp` and the header of `mdat`
@@ -107,7 +108,7 @@ def other_files_media(folder: Path) -> Path:
             struct.pack(">HH", 0xFFFF, 0), bytes(150),
         )
     )  # fmt: skip
-    reference = _box(b"alis", _u32(0), alias)
+    reference = _box(_ALIAS, _u32(0), alias)
     movie = folder / "other_files_media.mov"
     movie.write_bytes(_movie(_track(1, sample_bytes=secret.stat().st_size, reference=reference)))
     return movie

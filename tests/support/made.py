@@ -66,9 +66,9 @@ def number(gray: NDArray[np.uint8]) -> int | None:
         return None
 
 
-def make(path: Path, folder: Path, **spec: Any) -> Made:
+def make(path: Path, folder: Path, *, seconds: float = 60.0, **spec: Any) -> Made:
     """Prepare a file; raises what `prepare_clip` raises."""
     own = os.fsencode(path.name).hex()[:60]
     store = MediaStore(folder / "store", folder / "own" / own)
-    media = prepare_clip(clip_of(path), MediaSpec(**spec), store)
+    media = prepare_clip(clip_of(path, seconds=seconds), MediaSpec(**spec), store)
     return Made(media.facts, media.video, media.audio)

@@ -32,14 +32,14 @@ def clip_of(path: Path, *, clip_id: str = "", seconds: float = 60.0) -> Clip:
     return Clip(clip_id or path.name, source, 0.0, seconds)
 
 
-def job_of(store: Path, workers: Mapping[str, Any] | None = None, **settings: Any) -> JobConfig:
+def job_of(store: Path, /, workers: Mapping[str, Any] | None = None, **settings: Any) -> JobConfig:
     """A job with one worker process, its store in `store`."""
     return JobConfig.model_validate(
         {
             "workers": {"processes": 1, "clip_timeout_s": 30, **(workers or {})},
             "store": {"dir": store},
-            **settings,
         }
+        | settings
     )
 
 

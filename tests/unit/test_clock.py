@@ -1,5 +1,7 @@
 """One clock is made of a clock that is set anew."""
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,7 +23,7 @@ def test_time_passes_frame_by_frame(begins_us: list[int]) -> None:
     """Whatever the clock is set to, each packet follows its predecessor, or after a short gap."""
     clock = JoinedClock()
     seen = [at for begin in begins_us for at in corrected(clock, 0, ticking(begin))]
-    steps = [b - a for a, b in zip(seen, seen[1:], strict=False)]
+    steps = [b - a for a, b in itertools.pairwise(seen)]
     assert all(-100_000 <= step <= 10_000_000 + FRAME_US for step in steps)
 
 

@@ -102,6 +102,15 @@ def test_a_corrupt_packet_counts() -> None:
     assert damage == Damage(packets_lost=1, coverage=0.5, doubtful_frames=1)
 
 
+def test_a_corrupt_packet_proves_a_short_gap() -> None:
+    """A gap too short to mean anything by itself is a loss beside a packet that is marked."""
+    watch = DamageWatch(FRAME_S)
+    play(watch, (0, 2), sound=())
+    watch.video(2.0, FRAME_S, is_key=False, is_corrupt=True)
+    watch.video(2.48, FRAME_S, is_key=True, is_corrupt=False)
+    assert watch.packets_lost == 12
+
+
 def test_a_missing_end_is_not_covered() -> None:
     """Slots that the file promised and does not have count against it."""
     watch = DamageWatch(FRAME_S)

@@ -74,7 +74,9 @@ class Server:
             self.busy -= 1
             self.captions.append(self.now_s)
             told_s = queued_s if self.kind == "reports" else None
-            window.succeeded(self.now_s, in_flight=self.in_flight, queue_s=told_s)
+            window.succeeded(
+                self.now_s, started_s=started_s, in_flight=self.in_flight, queue_s=told_s
+            )
         else:
             self.refusals.append(self.now_s)
             window.refused(self.now_s, started_s=started_s, in_flight=self.in_flight)
@@ -157,14 +159,16 @@ def test_burst_of_refusals_shrinks_once() -> None:
     assert window.size == 4
 
 
-def test_burst_of_timeouts_halves_once() -> None:
-    """Timeouts of requests that were sent together halve the window once."""
+def test_burst_of_timeouts_shrinks_once() -> None:
+    """Timeouts of requests sent together at most halve the window; a lone one takes a place."""
     window = AdaptiveWindow(64, now_s=0.0)
-    for _ in range(8):
-        window.timed_out(1.0, started_s=0.5)
+    window.timed_out(1.0, started_s=0.5, in_flight=8)
+    assert window.size == 7
+    for left in range(7, 0, -1):
+        window.timed_out(1.0, started_s=0.5, in_flight=left)
     assert window.size == 4
-    window.timed_out(3.0, started_s=2.0)
-    assert window.size == 2
+    window.timed_out(3.0, started_s=2.0, in_flight=4)
+    assert window.size == 3
 
 
 def test_window_that_is_not_used_does_not_grow() -> None:
@@ -173,7 +177,7 @@ def test_window_that_is_not_used_does_not_grow() -> None:
     now_s = 0.0
     for number in range(1000):
         now_s += 1 / (1 + number)
-        window.succeeded(now_s, in_flight=7)
+        window.succeeded(now_s, started_s=now_s - 1, in_flight=7)
     assert window.size == 8
 
 
@@ -196,13 +200,13 @@ def test_window_stays_within_its_bounds(
     window = AdaptiveWindow(ceiling, now_s=0.0)
     now_s = 0.0
     for kind, passed_s, in_flight, queue_s in ends:
-        now_s += passed_s
+        sent_s, now_s = now_s, now_s + passed_s
         if kind == "succeeded":
-            window.succeeded(now_s, in_flight=in_flight, queue_s=queue_s)
+            window.succeeded(now_s, started_s=sent_s, in_flight=in_flight, queue_s=queue_s)
         elif kind == "refused":
-            window.refused(now_s, started_s=now_s - passed_s, in_flight=in_flight)
+            window.refused(now_s, started_s=sent_s, in_flight=in_flight)
         else:
-            window.timed_out(now_s, started_s=now_s - passed_s)
+            window.timed_out(now_s, started_s=sent_s, in_flight=in_flight)
         assert 1 <= window.size <= ceiling
     assert window.history[-1][1] == window.size
     assert len(window.history) <= 256
@@ -212,8 +216,9 @@ def test_history_is_bounded_and_keeps_its_ends() -> None:
     """A long run keeps the first and the last window and not every one between."""
     window = AdaptiveWindow(256, now_s=0.0)
     for second in range(1, 4000):
-        window._resize(1 + second % 7, float(second))
-    assert len(window.history) <= 256
+        end = window.succeeded if second % 8 else window.refused
+        end(float(second), started_s=second - 0.5, in_flight=window.size)
+    assert 100 < len(window.history) <= 256
     assert window.history[0] == (0.0, 8)
     assert window.history[-1][1] == window.size
 
@@ -222,8 +227,8 @@ def test_fixed_window_keeps_to_its_number() -> None:
     """A number that the user fixed is kept, whatever the server says."""
     window = FixedWindow(5)
     window.refused(1.0, started_s=0.0, in_flight=5)
-    window.timed_out(1.0, started_s=0.0)
-    window.succeeded(2.0, in_flight=5, queue_s=9.0)
+    window.timed_out(1.0, started_s=0.0, in_flight=5)
+    window.succeeded(2.0, started_s=1.0, in_flight=5, queue_s=9.0)
     assert (window.size, window.history) == (5, ((0.0, 5),))
 
 

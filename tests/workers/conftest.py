@@ -21,3 +21,10 @@ def slow_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A film that keeps a worker busy for about a second."""
     film = Film(seconds=12.0, width_px=1280, height_px=720, fps=Fraction(25), codec="mpeg4")
     return write_film(tmp_path_factory.mktemp("slow") / "slow.mp4", replace(film, gop_s=60.0))
+
+
+@pytest.fixture(scope="session")
+def long_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve seconds of next to nothing."""
+    film = replace(SMALL, seconds=12.0, fps=Fraction(2), sounds=())
+    return write_film(tmp_path_factory.mktemp("long") / "long.mp4", film)

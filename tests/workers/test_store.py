@@ -1,5 +1,6 @@
 """Prepared media are found again, intact or not at all, whoever writes or dies meanwhile."""
 
+import errno
 import os
 import signal
 from contextlib import suppress
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.errors import StoreError
 from pipeline.messages import MediaFacts, MediaSpec
 from pipeline.workers.store import MediaStore, StoredMedia, media_key, sha256_of
 from tests.support.preparing import clip_of, script
@@ -102,6 +104,18 @@ def test_failed_block_leaves_nothing(folder: Path) -> None:
         video.write_bytes(b"half")
         raise KeyError
     assert not list((folder / "runs").iterdir())
+
+
+def test_only_a_broken_store_is_the_stores_trouble(folder: Path) -> None:
+    """An error that libav makes of a film is the film's; one of a store that is gone, the run's."""
+    store = MediaStore(folder, folder / "runs" / "writer")
+    with pytest.raises(PermissionError), store.drafts():
+        raise PermissionError(errno.EPERM, "so says a demuxer of damaged data")
+    with pytest.raises(StoreError), store.drafts():
+        (folder / "runs").rmdir()
+        raise FileNotFoundError(errno.ENOENT, "no such folder")
+    with pytest.raises(StoreError), store.drafts():
+        raise OSError(errno.ENOSPC, "no space")
 
 
 def test_second_try_spares_the_entry(folder: Path) -> None:

@@ -1,0 +1,87 @@
+"""How a window gives way to refusals and timeouts, and how it comes back (main process; pure)."""
+
+import math
+
+__all__ = ["CongestionWindow"]
+
+_QUIET = 4  # captions in a row before a place that was taken comes back
+_CERTAIN = 64  # so many were waited for in vain: the server's end is where it refuses
+_STORM = 0.85  # what is left of a window that is refused before it was quiet
+_REQUEST_WEIGHT = 0.1  # of the newest request time in their mean
+
+
+class CongestionWindow:
+    """A window that is on its way back to its `aim` whenever something was lost.
+
+    A lone loss costs one place for a few captions, so that faults that have nothing to do with
+    load cost little; a storm takes ever more. Where the place that comes back is lost at once,
+    at the same height and again and again, the server has its end there: the window then asks
+    for that place more and more rarely, which keeps refusals under 2 % of the answers.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = self.aim = size
+        self._end: int | None = None  # requests in flight where the last one was lost
+        self._quiet = _QUIET
+        self._calm = _QUIET  # captions since the last loss, less those that bought a place
+        self._shrunk_s = self._grown_s = -math.inf
+        self._shrunk_from = size
+        self._request_s = 0.0
+
+    @property
+    def knows_end(self) -> bool:
+        """Whether it is the server that keeps the window below its aim."""
+        return self._quiet >= _CERTAIN
+
+    def aim_at(self, size: int, now_s: float) -> None:
+        """Aim at a size, and take it unless something was lost lately."""
+        was_whole = self.size == self.aim
+        self.aim = size
+        self._resize(size if was_whole else min(self.size, size), now_s)
+
+    def answered(self, now_s: float, *, started_s: float) -> None:
+        """A caption came: after enough of them a place comes back."""
+        self._calm += 1
+        self._request_s += _REQUEST_WEIGHT * (now_s - started_s - self._request_s)
+        is_at_end = self._end is not None and self.size >= self._end
+        if is_at_end and self._calm >= self._quiet + self.size:  # a whole round went well there
+            self._end, self._quiet = None, _QUIET
+        if self.size < self.aim and self._calm >= self._quiet:
+            self._grow(now_s)
+
+    def lost(self, now_s: float, *, started_s: float, in_flight: int) -> None:
+        """A request was refused or timed out: those still in flight are what the server takes.
+
+        Those lost together, sent before the first of them was lost, at most halve the window.
+        """
+        accepted = min(max(in_flight - 1, 1), self.size)
+        if started_s <= self._shrunk_s:
+            self._calm, self._end = 0, min(self._end or in_flight, in_flight)
+            self._resize(max(accepted, self._shrunk_from // 2), now_s)
+            return
+        self._note_end(now_s, started_s, in_flight)
+        bound = self.size - 1 if self._calm >= _QUIET else int(_STORM * self.size)
+        self._calm, self._shrunk_s, self._shrunk_from = 0, now_s, self.size
+        self._resize(max(min(accepted, bound), self.size // 2), now_s)
+
+    def _note_end(self, now_s: float, started_s: float, in_flight: int) -> None:
+        """Wait longer if the request took the place that had just come back, else start over."""
+        latest_s = self._grown_s + self._request_s / 16 + (now_s - started_s)
+        if self._end is not None and in_flight >= self._end and started_s <= latest_s:
+            self._quiet = min(4 * self._quiet, max(_CERTAIN, 16 * self.size))
+        else:
+            self._quiet = _QUIET
+        self._end, self._grown_s = in_flight, -math.inf
+
+    def _grow(self, now_s: float) -> None:
+        is_known_to_go = self._end is not None and self.size + 1 < self._end
+        if not is_known_to_go:
+            if now_s < self._grown_s + self._request_s / 16:
+                return  # captions that come all at once must not each bring a place
+            self._calm -= max(self._quiet // 4, 1)
+        self._resize(self.size + 1, now_s)
+
+    def _resize(self, size: int, now_s: float) -> None:
+        if size > self.size:
+            self._grown_s = now_s
+        self.size = max(size, 1)

@@ -1,0 +1,52 @@
+"""SIGKILL at random moments: nothing is lost, nothing is done twice (benchmarks/kill_test.py)."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from pipeline.standin.options import StandinOptions
+from pipeline.standin.server import serving
+from tests.support.command import Command
+from tests.support.job_file import write_job
+from tests.support.killing import Killer
+from tests.support.output import Output
+from tests.support.tiny_films import write_tiny_films
+
+pytestmark = pytest.mark.anyio
+
+CLIPS = 60
+KILLS = 5
+LONGEST_S = 0.8
+
+
+async def test_killed_again_and_again(tmp_path: Path, command: Command) -> None:
+    """Whenever runs are killed, each clip ends with one line, sent and prepared no second time."""
+    write_tiny_films(tmp_path / "videos", CLIPS)
+    chance = random.Random(8)  # noqa: S311 - it chooses moments
+    replica = StandinOptions(slots=2, service_time_s=0.15)
+    async with serving(replica) as one, serving(replica) as other:
+        job = write_job(
+            tmp_path / "job.toml",
+            one,
+            other,
+            tables={"input": {"settle_s": 0}, "request": {"connect_timeout_s": 5}},
+            max_in_flight=2,
+        )
+        store, out = tmp_path / "store", tmp_path / "out"
+        words = ("run", "videos", "--job", job, "--store", store, "--out", out)
+        killer = Killer(command, out, store, (one, other))
+        for _ in range(KILLS):
+            assert await killer.kill(words, chance, LONGEST_S)
+        assert (await command(*words)).exit_code == 0
+        assert killer.sent_again() == 0
+        assert killer.prepared_again() == 0
+        lines = killer.lines_per_clip()
+        assert (len(lines), set(lines.values())) == (CLIPS, {1})
+        assert any(0 < len(moment.captioned) < CLIPS for moment in killer.moments)
+        output = Output(out)
+        assert output.settled_run()["failed"] == 0
+        shas = {line["media"]["video_sha256"] for line in output.captions}
+        assert {record.video_sha256 for standin in (one, other) for record in standin.requests} == (
+            shas
+        )

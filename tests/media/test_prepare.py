@@ -1,0 +1,168 @@
+"""Every odd file is prepared right, to the eye of OpenCV and the ear of libsndfile."""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pipeline.errors import FailureCode, MediaError
+from pipeline.messages import Damage, Failure, ReadyClip
+from tests.support import oracle
+from tests.support.made import Made, make, number
+from tests.support.odd_films import HLG, LIMITED, PQ
+from tests.support.odd_media import ODD
+from tests.support.preparing import clip_of, job_of, prepared
+
+REFUSED = {
+    "audio_only": FailureCode.NO_VIDEO_STREAM,
+    "moov_missing": FailureCode.CUT_OFF,
+    "text_renamed": FailureCode.NOT_VIDEO,
+    "ffconcat_renamed": FailureCode.NOT_VIDEO,
+    "hls_renamed": FailureCode.NOT_VIDEO,
+    "empty_file": FailureCode.EMPTY_FILE,
+    "zero_streams": FailureCode.NO_VIDEO_STREAM,
+    "zero_tracks_matroska": FailureCode.NO_VIDEO_STREAM,
+    "bomb_gif": FailureCode.LIMIT_EXCEEDED,
+    "bomb_30000": FailureCode.UNDECODABLE,
+}
+SHOWN = sorted(ODD.keys() - REFUSED.keys())
+MUTE = {
+    "no_audio", "audio_empty_track", "audio_empty_track_fragmented", "one_frame", "gif",
+    "odd_scaled_width", "odd_scaled_portrait", "vfr_long_gap", "three_hour_gap",
+    "h264_elementary_stream", "resolution_change", "two_video_tracks",
+}  # fmt: skip
+# How many packets are known to be lost, at the least: at the seam of a joined file, too, but not
+# where a file was cut off that never said how long it was.
+LOST = {
+    "bytes_damaged": 18, "bytes_damaged_ts": 1, "bytes_damaged_matroska": 15,
+    "truncated_fast_start": 60, "truncated_fragmented": 1, "resolution_change": 1,
+}  # fmt: skip
+COVERAGE = {"bytes_damaged_ts": 0.8, "truncated_fast_start": 0.6}
+# The picture is meant to differ from what the guide's command shows.
+REGRADED = {"hdr_pq", "hdr_hlg"}
+TOO_SHORT = {"one_frame", "lasts_0_2_s", "lasts_0_4_s"}
+TAKEN_PX = (320, 192)
+UNSPECIFIED = 0
+
+Odd = Callable[[str], tuple[Path, Made]]
+Taken = Callable[[str], tuple[list[oracle.GrayFrame], NDArray[np.float32]]]
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Odd:
+    """Each odd file is written and prepared once."""
+
+    @cache
+    def write_and_make(name: str) -> tuple[Path, Made]:
+        folder = tmp_path_factory.mktemp("odd")
+        path = ODD[name](folder)
+        return path, make(path, folder)
+
+    return write_and_make
+
+
+@pytest.fixture(scope="module")
+def taken(odd: Odd) -> Taken:
+    """What ffmpeg takes of each odd file by the guide's commands."""
+
+    @cache
+    def take(name: str) -> tuple[list[oracle.GrayFrame], NDArray[np.float32]]:
+        path, made = odd(name)
+        return oracle.guide_takes(path, path.parent, *TAKEN_PX, sound=made.facts.has_audio)
+
+    return take
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_server_sees_what_the_facts_say(odd: Odd, name: str) -> None:
+    """OpenCV reads as many frames, of that size and rate, as the facts claim: even, two or more."""
+    made = odd(name)[1]
+    view, facts = oracle.server_view(made.video), made.facts
+    assert view.frame_count == len(view.frames) == facts.frames == len(facts.frame_times_s)
+    assert (view.fps, facts.frames % 2, facts.frames >= 2) == (1.0, 0, True)
+    assert {frame.shape for frame in view.frames} == {(facts.height, facts.width, 3)}
+    assert (facts.height, facts.width % 2) == (360, 0)
+    assert min(frame.std() for frame in view.frames) > 10
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_the_picture_needs_no_explanation(odd: Odd, name: str) -> None:
+    """What is sent is 8-bit limited-range 4:2:0, square, progressive, and upright by itself."""
+    with av.open(odd(name)[1].video) as container:
+        stream = container.streams.video[0]
+        context = stream.codec_context
+        assert context.pix_fmt == "yuv420p"
+        assert context.color_range in {UNSPECIFIED, LIMITED}  # the first means the second
+        assert context.color_trc not in {PQ, HLG}
+        assert (stream.sample_aspect_ratio or 1) == 1
+        for frame in container.decode(stream):
+            assert not frame.interlaced_frame
+            assert {data.type.name for data in frame.side_data} <= {"SEI_UNREGISTERED"}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_damage_is_what_was_lost(odd: Odd, name: str) -> None:
+    """A sound file shows no damage whatever its frame rate; of a damaged one the line tells."""
+    facts = odd(name)[1].facts
+    expected = LOST.get(name, 0)
+    assert facts.damage.packets_lost >= expected
+    if not expected:
+        assert facts.damage == Damage(padded_frames=facts.padded_frames)
+    assert facts.damage.coverage == COVERAGE.get(name, 1.0)
+
+
+@pytest.mark.parametrize("name", [name for name in SHOWN if name != "resolution_change"])
+def test_frames_are_those_of_the_guide(odd: Odd, taken: Taken, name: str) -> None:
+    """Frames are those that ffmpeg's fps=1 takes, upright and as bright; then the last again."""
+    made, grays = odd(name)[1], taken(name)[0]
+    expected, sent = [number(gray) for gray in grays], made.numbers()
+    assert None not in sent
+    if name in TOO_SHORT:
+        assert len(set(sent)) == 1
+        return
+    padding = made.facts.frames - len(expected)
+    assert sent == expected + expected[-1:] * padding
+    assert made.facts.padded_frames == padding + (name == "video_starts_late")
+    if name not in REGRADED:
+        for gray, seen in zip(grays, made.grays(), strict=False):
+            assert seen.mean() == pytest.approx(gray.mean(), abs=4)
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_sound_is_that_of_the_guide(odd: Odd, taken: Taken, name: str) -> None:
+    """Another ear hears 16 kHz mono as long as the facts say, and as loud as ffmpeg hears it."""
+    made = odd(name)[1]
+    assert made.facts.has_audio == (made.audio is not None) == (name not in MUTE)
+    if made.facts.has_audio:
+        sound = made.sound()
+        assert len(sound) / 16_000 == pytest.approx(made.facts.audio_s, abs=1e-3)
+        loudness = float(np.square(taken(name)[1]).sum())
+        assert float(np.square(sound).sum()) == pytest.approx(loudness, rel=0.1, abs=1e-2)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_shown_has_its_code(tmp_path: Path, name: str) -> None:
+    """A file without a picture that may be decoded is refused with the code that says why."""
+    with pytest.raises(MediaError) as refused:
+        make(ODD[name](tmp_path), tmp_path)
+    assert refused.value.code == REFUSED[name]
+
+
+@pytest.mark.anyio
+async def test_a_worker_process_makes_the_same(odd: Odd, tmp_path: Path) -> None:
+    """Facts, damage and refusals come out of a real worker as they do in process."""
+    names = ("hdr_pq", "bytes_damaged", "audio_5_1", "interlaced_mpeg2")
+    clips = [clip_of(odd(name)[0], clip_id=name) for name in names]
+    refused = ODD["moov_missing"](tmp_path)
+    results = await prepared(job_of(tmp_path / "store"), [*clips, clip_of(refused)])
+    for name in names:
+        result = results[name]
+        assert isinstance(result, ReadyClip)
+        assert result.facts == odd(name)[1].facts
+    failure = results[refused.name]
+    assert isinstance(failure, Failure)
+    assert failure.code == FailureCode.CUT_OFF

@@ -1,0 +1,49 @@
+"""File descriptors for the requests in flight."""
+
+import resource
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from pipeline.config import JobConfig
+from pipeline.descriptors import descriptors_needed, ensure_descriptors
+
+FILES = resource.RLIMIT_NOFILE
+
+
+@pytest.fixture(autouse=True)
+def limits() -> Iterator[tuple[int, int]]:
+    soft_and_hard = resource.getrlimit(FILES)
+    yield soft_and_hard
+    resource.setrlimit(FILES, soft_and_hard)
+
+
+def job(max_in_flight: int) -> JobConfig:
+    """A job with one deployment."""
+    deployment = {"base_url": "http://h/v1", "model": "m", "max_in_flight": max_in_flight}
+    return JobConfig.model_validate({"deployments": [deployment], "workers": {"processes": 1}})
+
+
+def test_soft_limit_is_raised_as_needed(limits: tuple[int, int]) -> None:
+    """A low soft limit is no obstacle, and one that is high enough stays."""
+    _, hard = limits
+    resource.setrlimit(FILES, (256, hard))
+    ensure_descriptors(job(1))
+    assert resource.getrlimit(FILES)[0] == 256
+    ensure_descriptors(job(200))
+    assert resource.getrlimit(FILES)[0] == descriptors_needed(job(200)) > 600
+
+
+def test_hard_limit_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system allows too little, one line says what to do."""
+    changed: list[Any] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (100, 300))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limit: changed.append(limit))
+    with structlog.testing.capture_logs() as logs:
+        ensure_descriptors(job(200))
+    monkeypatch.undo()
+    assert changed == [(300, 300)]
+    (line,) = logs
+    assert "ulimit -Hn" in line["event"]
