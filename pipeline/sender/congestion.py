@@ -6,6 +6,7 @@ __all__ = ["CongestionWindow"]
 
 _QUIET = 4  # captions in a row before a place that was taken comes back
 _CERTAIN = 64  # so many were waited for in vain: the server's end is where it refuses
+_SMALL = 8
 _STORM = 0.85  # what is left of a window that is refused before it was quiet
 _REQUEST_WEIGHT = 0.1  # of the newest request time in their mean
 
@@ -68,7 +69,8 @@ class CongestionWindow:
         """Wait longer if the request took the place that had just come back, else start over."""
         latest_s = self._grown_s + self._request_s / 16 + (now_s - started_s)
         if self._end is not None and in_flight >= self._end and started_s <= latest_s:
-            self._quiet = min(4 * self._quiet, max(_CERTAIN, 16 * self.size))
+            longer = 4 if self.size >= _SMALL else 2  # few captions come of a small window
+            self._quiet = min(longer * self._quiet, max(_CERTAIN, 16 * self.size))
         else:
             self._quiet = _QUIET
         self._end, self._grown_s = in_flight, -math.inf

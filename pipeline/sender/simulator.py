@@ -64,7 +64,7 @@ class Simulated:
         captions_s: When each caption came, in order.
         refusals_s: When each 429 or 503 came, in order.
         waits_s: From ready to the attempt that answered, in the order of `captions_s`.
-        supply_busy: Share of the time in which the workers were not held up; nan without a rate.
+        supply_busy: Share of the time in which the workers had to work; nan without a rate.
     """
 
     seconds: float
@@ -242,21 +242,20 @@ class _Supply:
     def __init__(self, clips: int, per_s: float | None) -> None:
         self._every_s = 0.0 if per_s is None else 1 / per_s
         self._left = clips
+        self._busy_s = 0.0
         self._ready: deque[float] = deque()
         self._next_s = self._every_s
-        self._held_s = 0.0
 
     def take(self, now_s: float) -> float | None:
         """When the clip that is now taken became ready; None where none is."""
         if not self._every_s:
             self._left -= 1
             return 0.0 if self._left >= 0 else None
-        self._prepare(now_s)
+        while self._left and self._next_s <= now_s and len(self._ready) < _READY_AHEAD:
+            self._prepare(self._next_s)
         if not self._ready:
             return None
-        if self._next_s < now_s:  # the workers waited for this place with their next clip in hand
-            self._held_s += now_s - self._next_s
-            self._next_s = now_s
+        self._next_s = max(self._next_s, now_s)  # held up until now with a clip in hand
         return self._ready.popleft()
 
     def next_s(self) -> float | None:
@@ -264,14 +263,14 @@ class _Supply:
         return self._next_s if self._every_s and self._left else None
 
     def busy_share(self, now_s: float) -> float:
-        """Share of the time in which nothing held the workers up; nan without a rate."""
-        return 1 - self._held_s / now_s if self._every_s and now_s else math.nan
+        """Share of the time in which the workers had to work; nan without a rate."""
+        return min(self._busy_s / now_s, 1.0) if self._every_s and now_s else math.nan
 
-    def _prepare(self, now_s: float) -> None:
-        while self._left and self._next_s <= now_s and len(self._ready) < _READY_AHEAD:
-            self._ready.append(self._next_s)
-            self._left -= 1
-            self._next_s += self._every_s
+    def _prepare(self, ready_s: float) -> None:
+        self._ready.append(ready_s)
+        self._left -= 1
+        self._busy_s += self._every_s
+        self._next_s += self._every_s
 
 
 def _replica(model: DeploymentModel) -> Replica:

@@ -54,13 +54,10 @@ def _make(clip: Clip, spec: MediaSpec, video: Path, audio: Path) -> MediaFacts:
 
 
 def _require_coverage(take: Take) -> None:
-    damage = take.damage
-    if damage.coverage >= LEAST_COVERAGE:
-        return
-    there = len(take.reel.times_s)
-    detail = f"{damage.coverage:.0%} of the pictures are there"
-    is_cut_off = there - damage.frozen_frames > there * LEAST_COVERAGE
-    raise MediaError(FailureCode.CUT_OFF if is_cut_off else FailureCode.UNDECODABLE, detail)
+    coverage = take.damage.coverage
+    if coverage < LEAST_COVERAGE:
+        code = FailureCode.CUT_OFF if take.is_cut_off else FailureCode.UNDECODABLE
+        raise MediaError(code, f"{coverage:.0%} of the pictures are there")
 
 
 def _encode(

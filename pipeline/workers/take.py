@@ -53,6 +53,7 @@ class Take:
     audio_s: float
     decode_errors: int
     damage: Damage
+    is_cut_off: bool
     source_codec: str
     source_width: int
     source_height: int
@@ -94,6 +95,7 @@ def _take(clip: Clip, spec: MediaSpec, audio_path: Path, *, planned: bool) -> Ta
             track.seconds if track else 0.0,
             errand.errors + sampler.decode_errors + (track.decode_errors if track else 0),
             errand.watch.sum_up(Sent(reel.times_s, reel.corrupt, spec.fps, expected)),
+            errand.is_cut_off,
             stream.codec_context.name,
             stream.codec_context.width,
             stream.codec_context.height,
@@ -183,11 +185,15 @@ class _Pass:
         if sampler.decode_errors > _MOST_DECODE_ERRORS:
             raise MediaError(FailureCode.UNDECODABLE, "hardly a packet can be decoded")
 
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the file ended before the time that it promises."""
+        promised_s = promised_end_s(self._container, self._stream)
+        return self._met_end and self.watch.reached_s < promised_s - _SLACK_S
+
     def expected_slots(self, fps: int, most: int) -> int:
         """How many slots of the window would have a frame if nothing were lost; 0 if nothing is."""
-        end_s = promised_end_s(self._container, self._stream) if self._met_end else 0.0
-        if self.watch.reached_s > end_s - _SLACK_S:
-            end_s = 0.0
+        end_s = promised_end_s(self._container, self._stream) if self.is_cut_off else 0.0
         if self.watch.packets_lost:
             end_s = max(end_s, self.watch.video_end_s)
         return min(int(end_s * fps + 0.5), most)

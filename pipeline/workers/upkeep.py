@@ -62,14 +62,14 @@ def _entries_of(shard: str) -> Iterator[Entry]:
     with suppress(FileNotFoundError, NotADirectoryError), os.scandir(shard) as found:
         for file in found:
             with suppress(FileNotFoundError):
-                base, _, _ = file.path.rpartition(".")
-                files.setdefault(base, []).append(file.stat(follow_symlinks=False))
-    for base, facts in files.items():
+                facts = file.stat(follow_symlinks=False)
+                files.setdefault(file.path.rpartition(".")[0], []).append(facts)
+    for base, found_facts in files.items():
         yield Entry(
             base,
-            sum(one.st_size for one in facts),
-            max(one.st_mtime_ns for one in facts),
-            any(one.st_nlink > 1 for one in facts),
+            sum(one.st_size for one in found_facts),
+            max(one.st_mtime_ns for one in found_facts),
+            any(one.st_nlink > 1 for one in found_facts),
         )
 
 

@@ -180,10 +180,10 @@ async def test_job_file_holds_it_all(own_films: Films, command: Command) -> None
 
 
 async def test_nothing_is_left_open_or_behind(own_films: Films, command: Command) -> None:
-    """In development mode a run warns of nothing, and it leaves no process and no scrap file."""
+    """With warnings as errors a run says nothing, and it leaves no process and no scrap file."""
     own_films(2)
     async with serving(StandinOptions(service_time_s=0.3)) as standin:
-        variables = {"PYTHONDEVMODE": "1", "PYTHONWARNINGS": "error::ResourceWarning"}
+        variables = {"PYTHONWARNINGS": "error"}
         async with command.started(*arguments(standin), variables=variables) as running:
             with anyio.fail_after(20):
                 await standin.ledger.until(lambda ledger: ledger.serving > 0)

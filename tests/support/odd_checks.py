@@ -103,10 +103,10 @@ def combed(path: Path) -> None:
     """The frames say that they are interlaced, and their lines zigzag where something moves."""
     decoded = frames(path)
     assert all(frame.interlaced_frame for frame in decoded)
-    assert any(_zigzags(frame.to_ndarray()[24:96].astype(int)) for frame in decoded)
+    assert any(zigzags(frame.to_ndarray()[24:96].astype(int)) for frame in decoded)
 
 
-def _zigzags(luma: NDArray[np.int_], steps: int = 4, contrast: int = 60) -> bool:
+def zigzags(luma: NDArray[np.int_], steps: int = 4, contrast: int = 60) -> bool:
     """Whether somewhere, from line to line, it is lighter, darker, lighter, darker."""
     rise = np.diff(luma, axis=0)
     rise[1::2] *= -1

@@ -106,14 +106,19 @@ def test_failed_block_leaves_nothing(folder: Path) -> None:
     assert not list((folder / "runs").iterdir())
 
 
+def remove(folder: Path) -> Path:
+    """Take a folder away; return what was in it."""
+    folder.rmdir()
+    return folder / "film.mp4"
+
+
 def test_only_a_broken_store_is_the_stores_trouble(folder: Path) -> None:
     """An error that libav makes of a film is the film's; one of a store that is gone, the run's."""
     store = MediaStore(folder, folder / "runs" / "writer")
     with pytest.raises(PermissionError), store.drafts():
         raise PermissionError(errno.EPERM, "so says a demuxer of damaged data")
-    with pytest.raises(StoreError), store.drafts():
-        (folder / "runs").rmdir()
-        raise FileNotFoundError(errno.ENOENT, "no such folder")
+    with pytest.raises(StoreError), store.drafts() as (video, _):
+        remove(video.parent).touch()
     with pytest.raises(StoreError), store.drafts():
         raise OSError(errno.ENOSPC, "no space")
 

@@ -1,6 +1,7 @@
 """The media store stays within its bound: who goes, and what never goes."""
 
 import os
+import threading
 from pathlib import Path
 
 from hypothesis import given, settings
@@ -95,3 +96,17 @@ def test_leftovers_of_a_killed_writer_are_evicted(tmp_path: Path) -> None:
     put(tmp_path, "aa" + "0" * 38, 1000, ".mp4")
     assert evict(tmp_path, 1) == 100
     assert not list(tmp_path.glob("??/*"))
+
+
+def test_walk_goes_on_while_entries_vanish(tmp_path: Path) -> None:
+    """Files that another run evicts in the middle of a walk are left out."""
+    for number in range(300):
+        put(tmp_path, f"aa{number:038x}", 1000)
+    walk = [threading.Thread(target=evict, args=(tmp_path, 10**9)) for _ in range(3)]
+    for thread in walk:
+        thread.start()
+    while any(thread.is_alive() for thread in walk):
+        assert all(entry.size_bytes for entry in entries(tmp_path))
+    for thread in walk:
+        thread.join()
+    assert stored_bytes(tmp_path) == 0
