@@ -100,6 +100,7 @@ class _Run:
         job, tally, kept = self.job, self.tally, self.stopping.weigh(media.release)
         with clips_in.clone() as unprepared, ready_in.clone() as unsent:
             self.stopping.queues = (unprepared, unsent)
+            self.stopping.halted = self.fleet.halted
             async with create_task_group() as stages:
                 stages.start_soon(self._produce, clips_out, outcomes_out.clone())
                 stages.start_soon(

@@ -28,7 +28,7 @@ class Stopping:
 
     `checking` is the scope of what comes before the stages, `producing` that of the first stage,
     `everything` that of all of it; whoever runs them enters them. `queues` hold the clips that no
-    stage has in hand.
+    stage has in hand; `halted` keeps the sender from new requests.
     """
 
     def __init__(self, limits: LimitsConfig, tally: Tally) -> None:
@@ -36,6 +36,7 @@ class Stopping:
         self.producing = CancelScope()
         self.everything = CancelScope()
         self.queues: tuple[MemoryObjectReceiveStream[Any], ...] = ()
+        self.halted: anyio.Event | None = None
         self.signal_number = 0
         self.limit: Limit | None = None
         self._limits = limits
@@ -114,6 +115,8 @@ class Stopping:
         self.checking.cancel()
         self.producing.cancel()
         self._drop_queued()
+        if self.halted is not None:
+            self.halted.set()
         # A signal during the drain after a limit does not make it longer.
         drained_s = anyio.current_time() + self._limits.drain_s
         self.everything.deadline = min(self.everything.deadline, drained_s)

@@ -58,7 +58,7 @@ class CongestionWindow:
         accepted = min(max(in_flight - 1, 1), self.size)
         if started_s <= self._shrunk_s:
             self._calm, self._end = 0, min(self._end or in_flight, in_flight)
-            self._resize(max(accepted, self._shrunk_from // 2), now_s)
+            self._resize(min(max(accepted, self._shrunk_from // 2), self.size), now_s)
             return
         self._note_end(now_s, started_s, in_flight)
         bound = self.size - 1 if self._calm >= _QUIET else int(_STORM * self.size)

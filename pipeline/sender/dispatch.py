@@ -4,7 +4,7 @@ import math
 import random
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 import anyio
@@ -12,7 +12,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from pipeline.config import JobConfig
 from pipeline.errors import DeploymentError, Stage
-from pipeline.messages import Attempt, Caption, Failure, Latency, Outcome, ReadyClip
+from pipeline.messages import Attempt, Caption, Failure, Latency, MediaFacts, Outcome, ReadyClip
 from pipeline.sender.answers import Answer
 from pipeline.sender.client import Reply
 from pipeline.sender.fleet import Fleet
@@ -36,6 +36,8 @@ async def send(
 ) -> None:
     """Send every clip that comes in until the stream ends; both stream ends are closed.
 
+    Once the fleet is halted no request begins any more, and clips without an answer are dropped.
+
     Raises:
         DeploymentError: no deployment can be used, or none was up for patience_s.
     """
@@ -44,12 +46,17 @@ async def send(
     places = sum(deployment.max_in_flight for deployment in job.deployments)
     async with ready_in, outcomes_out, anyio.create_task_group() as tasks:
         tasks.start_soon(slots.watch, tasks.cancel_scope)
+        tasks.start_soon(slots.heed_halt)
         async with anyio.create_task_group() as lane_tasks:
             for _ in range(lanes(places)):
                 lane_tasks.start_soon(sender.run_lane, ready_in, outcomes_out)
         tasks.cancel_scope.cancel()
     if slots.end is not None:
         raise slots.end
+
+
+class _HaltedError(Exception):
+    """Raised to whoever wants to begin a request after the fleet was halted."""
 
 
 @dataclass(slots=True, eq=False)
@@ -75,7 +82,13 @@ class Slots:
         self.end: DeploymentError | None = None
 
     async def lease(self, avoid: str | None = None) -> Lease:
-        """Wait for the right to one request; give it back with `settle` or `abandon`."""
+        """Wait for the right to one request; give it back with `settle` or `abandon`.
+
+        Raises:
+            _HaltedError: no request begins any more.
+        """
+        if self._fleet.halted.is_set():
+            raise _HaltedError
         waiter = _Waiter(avoid)
         self._waiters.append(waiter)
         self._hand_out()
@@ -84,11 +97,18 @@ class Slots:
         except BaseException:
             if waiter.lease is not None:
                 self.abandon(waiter.lease)
-            else:
+            elif waiter in self._waiters:
                 self._waiters.remove(waiter)
             raise
-        assert waiter.lease is not None  # noqa: S101 - what granted means
+        if waiter.lease is None:
+            raise _HaltedError
         return waiter.lease
+
+    async def heed_halt(self) -> None:
+        """Send everybody home who waits when the fleet is halted."""
+        await self._fleet.halted.wait()
+        while self._waiters:
+            self._waiters.popleft().granted.set()
 
     def settle(self, lease: Lease, outcome: Answer | Verdict) -> None:
         """Give a lease back with what the request came to."""
@@ -170,7 +190,8 @@ class _Sender:
     ) -> None:
         """One clip after the other, from ready to outcome."""
         async for ready in ready_in:
-            await outcomes_out.send(await self._outcome(ready))
+            with suppress(_HaltedError):
+                await outcomes_out.send(await self._outcome(ready))
 
     async def _outcome(self, ready: ReadyClip) -> Outcome:
         attempts: list[Attempt] = []
@@ -178,7 +199,12 @@ class _Sender:
         avoid = None
         spare: Caption | None = None  # degenerate: better than nothing
         while True:
-            lease = await self._slots.lease(avoid)
+            try:
+                lease = await self._slots.lease(avoid)
+            except _HaltedError:
+                if spare is None:
+                    raise
+                return spare
             reply = await self._ask(lease, ready, f"{ready.clip.clip_id}-{len(attempts) + 1}")
             attempts.append(_attempt(lease, reply))
             verdict = reply.outcome
@@ -228,10 +254,24 @@ class _Sender:
                 ttft_s=answer.ttft_s,
                 total_s=ready.prepare_s + queue_s + request_s,
             ),
-            facts=ready.facts,
+            facts=self._sent_facts(ready, last.deployment),
             attempts=tuple(attempts),
             server=answer.server,
             flags=flags_of(answer.text, answer.finish_reason),
+        )
+
+    def _sent_facts(self, ready: ReadyClip, deployment: str) -> MediaFacts:
+        """The facts of what was sent: a deployment that does not hear got no sound."""
+        facts = ready.facts
+        if not facts.has_audio or "audio" in self._fleet.deployments[deployment].modalities:
+            return facts
+        return replace(
+            facts,
+            has_audio=False,
+            audio_s=0.0,
+            audio_bytes=0,
+            audio_sha256=None,
+            payload_bytes=4 * -(-facts.video_bytes // 3),
         )
 
 

@@ -21,7 +21,10 @@ _CHECK_S = 10.0
 
 
 class Fleet:
-    """The clients of all deployments, and the router that chooses among them."""
+    """The clients of all deployments, and the router that chooses among them.
+
+    Once `halted` is set no request begins any more; those in flight go on.
+    """
 
     def __init__(
         self,
@@ -31,6 +34,7 @@ class Fleet:
     ) -> None:
         self.deployments = {deployment.name: deployment for deployment in deployments}
         self.clients = clients
+        self.halted = anyio.Event()
         self._tally = tally
         now_s = monotonic_s()
         self.router = Router([Replica(d.name, _window(d, now_s)) for d in deployments])

@@ -75,6 +75,10 @@ async def test_deployment_that_does_not_hear_gets_no_audio(
     captions = output.captions
     assert {line["media"]["video_sha256"] for line in captions} == received
     assert len(received) == 4
+    for line in captions:
+        media = line["media"]
+        assert (media["has_audio"], media["audio_sha256"], media["audio_bytes"]) == (False, None, 0)
+        assert media["payload_bytes"] == 4 * -(-media["video_bytes"] // 3)
 
 
 async def test_two_deployments_share_the_load_within_their_limits(

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from pipeline.messages import Damage
 from pipeline.standin.films import Film, Look, Sound, write_film
 from pipeline.standin.library import damaged_middle
 from pipeline.workers.damage import LEAST_COVERAGE
-from tests.support.made import make
+from tests.support.made import Made, make
 from tests.support.odd_films import SMALL
 
 FPS = 15
@@ -37,16 +38,20 @@ CLOCKS_LOST = ("mpeg4.avi", "mpeg2.mpg")
 FAST_START = replace(TEN_S, container_options={"movflags": "+faststart"})
 
 
+Whole = Callable[[str], tuple[Path, Made]]
+
+
 @pytest.fixture(scope="module")
-def films(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Each film is written once."""
-    folder = tmp_path_factory.mktemp("films")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """Each film is written and prepared once, before anything happens to it."""
+    folder = tmp_path_factory.mktemp("whole")
 
-    def write(name: str) -> Path:
-        path = folder / name
-        return path if path.exists() else write_film(path, FILMS[name])
+    @cache
+    def write_and_make(name: str) -> tuple[Path, Made]:
+        path = write_film(folder / name, FILMS[name])
+        return path, make(path, folder)
 
-    return write
+    return write_and_make
 
 
 def cut(path: Path, folder: Path, share: float) -> Path:
@@ -58,46 +63,42 @@ def cut(path: Path, folder: Path, share: float) -> Path:
 
 
 @pytest.mark.parametrize("name", FILMS)
-def test_a_sound_film_shows_no_damage(
-    films: Callable[[str], Path], tmp_path: Path, name: str
-) -> None:
+def test_a_sound_film_shows_no_damage(whole: Whole, name: str) -> None:
     """Ten seconds in any container: nothing lost, all covered."""
-    made = make(films(name), tmp_path)
+    made = whole(name)[1]
     assert made.facts.damage == Damage()
     assert made.facts.frames == 10
 
 
 @pytest.mark.parametrize("name", FILMS)
-def test_a_lost_second_is_told(films: Callable[[str], Path], tmp_path: Path, name: str) -> None:
+def test_a_lost_second_is_told(whole: Whole, tmp_path: Path, name: str) -> None:
     """With a tenth of its bytes overwritten, about as many packets are told lost as were."""
-    whole = make(films(name), tmp_path).numbers()
-    made = make(damaged_middle(cut(films(name), tmp_path, 1.0)), tmp_path)
+    path, before = whole(name)
+    made = make(damaged_middle(cut(path, tmp_path, 1.0)), tmp_path)
     assert 10 <= made.facts.damage.packets_lost <= 100
     assert 0.8 <= made.facts.damage.coverage <= 1.0
-    assert made.numbers()[:4] == whole[:4]
+    assert made.numbers()[:4] == before.numbers()[:4]
     if name not in CLOCKS_LOST:
-        assert made.numbers()[8:] == whole[8:]
+        assert made.numbers()[8:] == before.numbers()[8:]
 
 
 @pytest.mark.parametrize("name", DATED)
 def test_a_film_cut_off_is_captioned_for_what_is_there(
-    films: Callable[[str], Path], tmp_path: Path, name: str
+    whole: Whole, tmp_path: Path, name: str
 ) -> None:
     """Of six seconds out of ten, six frames are sent, and coverage is 0.6."""
-    whole = make(films(name), tmp_path).numbers()
-    made = make(cut(films(name), tmp_path, 0.6), tmp_path)
-    assert made.numbers() == whole[:6]
+    path, before = whole(name)
+    made = make(cut(path, tmp_path, 0.6), tmp_path)
+    assert made.numbers() == before.numbers()[:6]
     assert made.facts.damage.coverage == 0.6
     assert made.facts.damage.packets_lost == pytest.approx(4 * FPS, abs=4)
 
 
 @pytest.mark.parametrize("name", DATED)
-def test_too_little_of_a_film_is_refused(
-    films: Callable[[str], Path], tmp_path: Path, name: str
-) -> None:
+def test_too_little_of_a_film_is_refused(whole: Whole, tmp_path: Path, name: str) -> None:
     """Below the least coverage the clip fails as cut off, for good."""
     with pytest.raises(MediaError) as refused:
-        make(cut(films(name), tmp_path, LEAST_COVERAGE - 0.1), tmp_path)
+        make(cut(whole(name)[0], tmp_path, LEAST_COVERAGE - 0.1), tmp_path)
     assert refused.value.code == FailureCode.CUT_OFF
     assert refused.value.code.permanent
 
@@ -112,9 +113,9 @@ def test_an_index_that_promises_more_than_there_is(tmp_path: Path) -> None:
     assert made.numbers() == [7, 22, 37, 52, 67, 82]
 
 
-def test_only_the_window_counts(films: Callable[[str], Path], tmp_path: Path) -> None:
+def test_only_the_window_counts(whole: Whole, tmp_path: Path) -> None:
     """What is missing after the clip's end is no damage to the clip."""
-    path = cut(films("h264.mkv"), tmp_path, 0.6)
+    path = cut(whole("h264.mkv")[0], tmp_path, 0.6)
     assert make(path, tmp_path, seconds=4.0).facts.damage == Damage()
 
 

@@ -51,6 +51,6 @@ def test_the_size_seen_tells_how_far_to_go(budget_bytes: int, expected: Rung) ->
 
 
 def test_nothing_is_tried_when_sound_alone_is_too_much() -> None:
-    """Without room for a video no encoding is begun."""
+    """Without room for a video there is no rung to try."""
     assert video_budget_bytes(1000, 900) == 0
     assert next_rung(FIRST, FIRST, 1_000_000, 0) is None

@@ -1,0 +1,100 @@
+"""What follows for a clip when a request failed, and who is served next."""
+
+from collections import deque
+from dataclasses import dataclass, replace
+
+import pytest
+
+from pipeline.errors import FailureCode as C
+from pipeline.sender.limits import FixedWindow
+from pipeline.sender.policy import Again, RetryPolicy, hand_out, lanes
+from pipeline.sender.replicas import Replica, Router
+from pipeline.sender.verdict import Verdict, classify, judge
+
+LOST = judge(C.DISCONNECTED, "gone")
+
+
+def failed(policy: RetryPolicy, verdict: Verdict, burnt: int = 0, *, is_out: bool = False) -> Again:
+    again = policy.failed(verdict, burnt=burnt, is_out=is_out, jitter=0.5)
+    assert again is not None
+    return again
+
+
+def test_attempts_of_a_clip_are_bounded() -> None:
+    """A clip whose request fails for the last time that it may is not asked again."""
+    policy = RetryPolicy(3)
+    assert [failed(policy, LOST, burnt).burnt for burnt in (0, 1)] == [1, 2]
+    assert policy.failed(LOST, burnt=2, is_out=False, jitter=0.5) is None
+    assert [policy.may_burn(burnt) for burnt in range(4)] == [True, True, False, False]
+
+
+def test_rejected_clip_is_not_asked_again() -> None:
+    """What cannot succeed is not tried."""
+    assert RetryPolicy(9).failed(classify(400, None, {}), burnt=0, is_out=False, jitter=0) is None
+
+
+@pytest.mark.parametrize(
+    "verdict", [classify(503, "DEPLOYMENT_SCALING_UP", {}), classify(401, None, {})]
+)
+def test_deployment_that_is_not_there_burns_no_attempt(verdict: Verdict) -> None:
+    """A cold start, or a refusal that puts a deployment out, costs a clip nothing."""
+    assert failed(RetryPolicy(1), verdict, is_out=True).burnt == 0
+
+
+def test_quick_retries_run_out() -> None:
+    """When the budget is spent, a failed clip waits 15 s at least; captions earn it back."""
+    policy = RetryPolicy(100)
+    waits_s = [failed(policy, LOST).wait_s for _ in range(60)]
+    assert [wait_s < 1 for wait_s in waits_s] == [True] * 50 + [False] * 10
+    assert min(waits_s[50:]) >= 15
+    for _ in range(2):
+        policy.captioned()
+    assert failed(policy, LOST).wait_s < 1
+
+
+def test_overload_costs_no_budget() -> None:
+    """429s while the window is being found leave the quick retries to real failures."""
+    policy = RetryPolicy(100)
+    for _ in range(200):
+        assert failed(policy, classify(429, None, {})).wait_s < 1
+    assert failed(policy, LOST).wait_s < 1
+
+
+def test_server_may_ask_for_a_wait() -> None:
+    """Retry-After is waited for, whatever the budget says."""
+    asked = replace(classify(429, None, {}), retry_after_s=7.0)
+    assert 7.0 <= failed(RetryPolicy(5), asked).wait_s < 8.0
+
+
+@dataclass
+class Clip:
+    """Someone in the line."""
+
+    name: str
+    avoid: str | None = None
+
+
+def test_first_come_first_served() -> None:
+    """Places go to the front of the line, and the rest stays in order."""
+    line = deque(Clip(name) for name in "abcd")
+    router = Router([Replica("one", FixedWindow(2)), Replica("two", FixedWindow(1))])
+    assert [clip.name for clip, _ in hand_out(line, router, 0.0)] == ["a", "b", "c"]
+    assert [clip.name for clip in line] == ["d"]
+    assert hand_out(line, router, 0.0) == []
+
+
+def test_who_waits_for_another_deployment_lets_others_pass() -> None:
+    """A clip that failed at the only deployment with room keeps its turn for another."""
+    line = deque([Clip("a", avoid="one"), Clip("b"), Clip("c", avoid="one"), Clip("d")])
+    router = Router([Replica("one", FixedWindow(2)), Replica("two", FixedWindow(1))])
+    (busy,) = hand_out(deque([Clip("x", avoid="one")]), router, 0.0)
+    assert [clip.name for clip, _ in hand_out(line, router, 0.0)] == ["b", "d"]
+    router.succeed(busy[1], now_s=1.0)
+    assert [clip.name for clip, _ in hand_out(line, router, 1.0)] == ["a"]
+    assert [clip.name for clip in line] == ["c"]
+
+
+@pytest.mark.parametrize(("places", "expected"), [(1, 5), (32, 40), (1000, 1250)])
+def test_spare_lanes_for_clips_that_back_off(places: int, expected: int) -> None:
+    """A quarter more clips than places are taken on, and four more at least."""
+    assert lanes(places) == expected
