@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.filter import Graph
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -118,20 +119,56 @@ def test_any_colour_label_can_be_lived_with(
     assert number(picture.to_ndarray()[:360]) == 7
 
 
-@pytest.mark.parametrize(("width_px", "height_px"), [(720, 576), (1280, 720)])
-def test_interlaced_films_lose_their_combs(tmp_path: Path, width_px: int, height_px: int) -> None:
+def test_interlaced_films_lose_their_combs(tmp_path: Path) -> None:
     """Where something moves, lines zigzag in the source and not in what is sent."""
-    film = Film(
-        seconds=1.0, width_px=width_px, height_px=height_px, fps=Fraction(25), interlaced=True,
-        look=Look(first_scene=2),
-    )  # fmt: skip
+    film = Film(seconds=1.0, fps=Fraction(25), interlaced=True, look=Look(first_scene=2))
     path = write_film(tmp_path / "film.mp4", film)
-    source = oracle.gray_fps1(path, width_px, height_px)[0]
+    source = oracle.gray_fps1(path, film.width_px, film.height_px)[0]
     sent = make(path, tmp_path).luma()[0]
-    ball = slice(sent.shape[0] // 4, sent.shape[0])
-    assert zigzags(source[height_px // 4 :].astype(int))
-    assert not zigzags(sent[ball].astype(int))
+    below_the_barcode = slice(film.height_px // 4, None)
+    assert zigzags(source[below_the_barcode].astype(int))
+    assert not zigzags(sent[below_the_barcode].astype(int))
     assert number(sent) == number(source)
+
+
+def as_interlaced(frame: av.VideoFrame) -> av.VideoFrame:
+    """The frame, labelled interlaced."""
+    graph = Graph()
+    nodes = (
+        graph.add_buffer(template=None, width=frame.width, height=frame.height,
+                         format=frame.format, time_base=Fraction(1)),
+        graph.add("setparams", "field_mode=tff"),
+        graph.add("buffersink"),
+    )  # fmt: skip
+    graph.link_nodes(*nodes).configure()
+    graph.vpush(frame)
+    return graph.vpull()
+
+
+@pytest.mark.parametrize("height_px", [2, 96])
+def test_nothing_is_said_of_fields_or_of_the_source(
+    plain_stream: VideoStream, height_px: int
+) -> None:
+    """A picture is progressive and carries no side data, even of a source too low to halve."""
+    frame = av.VideoFrame.from_ndarray(pack(draw(Look(), 7, 0.0, 160, 96)), format="yuv420p")
+    frame = as_interlaced(frame.reformat(height=height_px))
+    assert frame.interlaced_frame
+    picture = PictureMaker(plain_stream, 360).make(frame)
+    assert not picture.interlaced_frame
+    assert list(picture.side_data) == []
+
+
+@pytest.mark.parametrize("rotation_deg", [0, 90, 180, 270])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_pictures_are_set_upright(tmp_path: Path, rotation_deg: int, *, mirrored: bool) -> None:
+    """However a film is stored turned or mirrored, its barcode reads from left to right."""
+    film = replace(SHORT, rotation_deg=rotation_deg, mirrored=mirrored)
+    path = write_film(tmp_path / "film.mp4", film)
+    assert make(path, tmp_path).numbers() == [1, 1]
+    with av.open(path) as container:
+        stream = container.streams.video[0]
+        frame = next(container.decode(stream))
+        assert list(PictureMaker(stream, 360).make(frame).side_data) == []
 
 
 def middle(luma: NDArray[np.uint8], width_px: int, height_px: int) -> NDArray[np.uint8]:

@@ -16,8 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from pipeline.config import load_job
-from pipeline.run import _DRAIN_S
+from pipeline.config import LimitsConfig, load_job
 from tests.recipes.recipe import DOCKER, IMAGE, JOBS, PROJECT, ROOT, understood
 
 Service = dict[str, Any]
@@ -214,7 +213,9 @@ def test_run_may_write_its_output_and_no_clip() -> None:
 
 def test_run_has_time_to_drain() -> None:
     """Compose waits longer than the drain takes before it kills the run."""
-    assert float(SERVICES["captions"]["stop_grace_period"].removesuffix("s")) > _DRAIN_S
+    assert (
+        float(SERVICES["captions"]["stop_grace_period"].removesuffix("s")) > LimitsConfig().drain_s
+    )
 
 
 def test_clips_are_made_by_what_exists() -> None:

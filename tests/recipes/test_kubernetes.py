@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.config import load_job
+from pipeline.config import LimitsConfig, load_job
 from pipeline.errors import RunError
-from pipeline.run import _DRAIN_S
 from tests.recipes.recipe import DOCKER, IMAGE, JOBS, understood
 
 Manifest = dict[str, Any]
@@ -91,7 +90,7 @@ def test_pod_is_confined(name: str) -> None:
 @pytest.mark.parametrize("name", MANIFESTS)
 def test_pod_has_time_to_drain(name: str) -> None:
     """A pod that is told to stop may take longer than the drain does."""
-    assert pod_spec(name)["terminationGracePeriodSeconds"] > _DRAIN_S
+    assert pod_spec(name)["terminationGracePeriodSeconds"] > LimitsConfig().drain_s
 
 
 @pytest.mark.parametrize("name", MANIFESTS)

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import load_job
-from pipeline.run import _DRAIN_S
+from pipeline.config import LimitsConfig, load_job
 from tests.recipes.conftest import KEY
 from tests.recipes.recipe import JOBS, understood
 
@@ -138,7 +137,7 @@ def test_service_may_write_what_the_nightly_job_writes() -> None:
 def test_service_leaves_time_to_drain() -> None:
     """Stopping signals the main process alone and waits longer than the drain takes."""
     service = unit("captionfleet.service")["Service"]
-    assert float(service["TimeoutStopSec"]) > _DRAIN_S
+    assert float(service["TimeoutStopSec"]) > LimitsConfig().drain_s
     assert (service["KillSignal"], service["KillMode"]) == ("SIGTERM", "mixed")
 
 

@@ -142,9 +142,13 @@ def test_timestamps_that_cannot_be_trusted_break_the_plan(
 ) -> None:
     """A plan is given up as soon as a timestamp contradicts another."""
     planner = PacketPlanner(new_filter(60))
-    with pytest.raises(PlanBroken):
+
+    def plan() -> None:
         for pts, dts in packets:
             planner.add(pts, dts, is_key=True)
+
+    with pytest.raises(PlanBroken):
+        plan()
 
 
 def test_missing_dts_in_front_only_delays_the_plan() -> None:
@@ -177,18 +181,21 @@ def test_the_kind_of_timestamp_that_runs_backwards_less_is_believed(
 
 
 @pytest.mark.parametrize(
-    ("duration", "since_last", "by_rate", "unreliable", "expected"),
+    ("said", "since_last", "by_rate", "expected"),
     [
-        (40, 33, 33, False, 40),
-        (1, 33, 0, False, 33),
-        (40, 33, 33, True, 33),
-        (0, 50, 33, False, 50),
-        (0, None, 33, False, 33),
-        (0, None, 0, False, 1),
+        ({"duration": 40}, 33, 33, 40),
+        ({"duration": 1}, 33, 0, 33),
+        ({"duration": 40, "unreliable": True}, 33, 33, 33),
+        ({"duration": 0}, 50, 33, 50),
+        ({"duration": 0}, None, 33, 33),
+        ({"duration": 0}, None, 0, 1),
     ],
 )
 def test_frame_duration_is_estimated_as_ffmpeg_does(
-    duration: int, since_last: int | None, by_rate: int, unreliable: bool, expected: int
+    said: dict[str, int], since_last: int | None, by_rate: int, expected: int
 ) -> None:
     """The container's word counts, then the last step, then the rate."""
-    assert frame_duration(duration, since_last, by_rate, unreliable=unreliable) == expected
+    duration = frame_duration(
+        said["duration"], since_last, by_rate, unreliable=bool(said.get("unreliable"))
+    )
+    assert duration == expected
