@@ -18,8 +18,6 @@ __all__ = ["PictureMaker", "smaller"]
 # is treated as unlabelled.
 _KNOWN_MATRICES = frozenset({1, 2, 4, 5, 6, 7, 9})
 _UNSPECIFIED, _BT2020 = 2, 9
-_BT709_LABELS = ":color_primaries=bt709:color_trc=bt709"
-_LEAST_FIELDS_PX = 4
 
 
 class PictureMaker:
@@ -32,7 +30,7 @@ class PictureMaker:
 
     def __init__(self, stream: VideoStream, height_px: int) -> None:
         self._stream = stream
-        self._coded_aspect = stream.codec_context.sample_aspect_ratio
+        self._first_aspect: Fraction | None = None
         self._height_px = height_px
         self._size_px: tuple[int, int] | None = None
         self._graph: Graph | None = None
@@ -71,9 +69,12 @@ class PictureMaker:
 
     def _sample_aspect(self) -> Fraction:
         """The container's, until the stream's own changes midway (4:3 to 16:9 in broadcasts)."""
-        coded = self._stream.codec_context.sample_aspect_ratio
-        aspect = coded if coded != self._coded_aspect else self._stream.sample_aspect_ratio
-        return Fraction(aspect) if aspect else Fraction(1)
+        coded = Fraction(self._stream.codec_context.sample_aspect_ratio or 1)
+        if self._first_aspect is None:
+            self._first_aspect = coded
+        if coded != self._first_aspect:
+            return coded
+        return Fraction(self._stream.sample_aspect_ratio or 1)
 
     def _build(self, frame: VideoFrame, turn: Turn, aspect: Fraction) -> Graph:
         shape = (frame.width, frame.height, aspect, turn.turn_deg)
@@ -92,7 +93,6 @@ class PictureMaker:
             *turn.filters,
             *_bars(fitted, self._size_px),
             "setsar=1",
-            f"setparams=field_mode=prog{_BT709_LABELS if tone else ''}",
             "sidedata=mode=delete",
         )
 
@@ -112,13 +112,12 @@ def _mend_labels(frame: VideoFrame) -> None:
 
 
 def _one_field(frame: VideoFrame) -> tuple[str, ...]:
-    """The upper field alone: one moment in time, and lines enough for most sources.
+    """The upper field alone: one moment in time, lines enough, and no label of fields any more.
 
     Nothing temporal may be used, as the frames at hand are a second apart. An edge-directed
     interpolation (estdif) looks no better once scaled and costs 25 to 120 ms a frame.
     """
-    is_combed = frame.interlaced_frame and frame.height >= _LEAST_FIELDS_PX
-    return ("field=type=top",) if is_combed else ()
+    return ("field=type=top",) if frame.interlaced_frame else ()
 
 
 def _bars(size_px: tuple[int, int], frame_px: tuple[int, int]) -> tuple[str, ...]:

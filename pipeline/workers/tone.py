@@ -61,6 +61,7 @@ def hdr_filters(transfer: int, primaries: int) -> tuple[str, ...]:
         *mixer,
         _curve(f"maxval*pow(val/maxval,{1 / _SDR_GAMMA})"),
         "scale=out_color_matrix=bt709:out_range=tv",
+        "setparams=color_primaries=bt709:color_trc=bt709",
     )
 
 

@@ -55,7 +55,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
 
 
 def cut(path: Path, folder: Path, share: float) -> Path:
-    """A copy of the first part of a file."""
+    """A copy, elsewhere or in place, of the first part of a file."""
     data = path.read_bytes()
     copy = folder / path.name
     copy.write_bytes(data[: int(len(data) * share)])
@@ -105,10 +105,7 @@ def test_too_little_of_a_film_is_refused(whole: Whole, tmp_path: Path, name: str
 
 def test_an_index_that_promises_more_than_there_is(tmp_path: Path) -> None:
     """An MP4 with its index in front, cut at 60 %, is captioned for the rest."""
-    path = cut(write_film(tmp_path / "whole.mp4", FAST_START), tmp_path, 1.0)
-    data = path.read_bytes()
-    path.write_bytes(data[: int(len(data) * 0.6)])
-    made = make(path, tmp_path)
+    made = make(cut(write_film(tmp_path / "film.mp4", FAST_START), tmp_path, 0.6), tmp_path)
     assert made.facts.damage.coverage == 0.6
     assert made.numbers() == [7, 22, 37, 52, 67, 82]
 
@@ -117,6 +114,15 @@ def test_only_the_window_counts(whole: Whole, tmp_path: Path) -> None:
     """What is missing after the clip's end is no damage to the clip."""
     path = cut(whole("h264.mkv")[0], tmp_path, 0.6)
     assert make(path, tmp_path, seconds=4.0).facts.damage == Damage()
+
+
+def test_nothing_is_read_that_cannot_matter(tmp_path: Path) -> None:
+    """Sound that ends early does not have the rest of a long file read, nor its damage told."""
+    film = replace(FAST_START, seconds=60.0, fps=Fraction(4), sounds=(Sound(seconds=2.0),))
+    path = cut(write_film(tmp_path / "whole.mp4", film), tmp_path, 0.8)
+    made = make(path, tmp_path, seconds=4.0)
+    assert (made.facts.decode_errors, made.facts.damage) == (0, Damage())
+    assert made.facts.audio_s == pytest.approx(2.0, abs=0.05)
 
 
 @pytest.mark.parametrize("durations_s", [(0.02, 0.1, 0.4), (0.04,) * 20 + (2.5,)])

@@ -145,7 +145,7 @@ def as_interlaced(frame: av.VideoFrame) -> av.VideoFrame:
     return graph.vpull()
 
 
-@pytest.mark.parametrize("height_px", [2, 96])
+@pytest.mark.parametrize("height_px", [1, 2, 96])
 def test_nothing_is_said_of_fields_or_of_the_source(
     plain_stream: VideoStream, height_px: int
 ) -> None:
@@ -189,6 +189,15 @@ def test_a_new_resolution_is_fitted_in(tmp_path: Path) -> None:
     lumas = made.luma()
     assert [number(luma) for luma in lumas[:2]] == [14, 44]
     assert [number(middle(luma, 216, 360)) for luma in lumas[2:]] == [14, 44]
+
+
+@pytest.mark.parametrize("coded", [None, Fraction(1)])
+def test_the_container_knows_the_shape_best(tmp_path: Path, coded: Fraction | None) -> None:
+    """Where the container corrects the pixels' shape, as ffmpeg's -aspect does, that is taken."""
+    film = write_film(tmp_path / "film.mp4", replace(SHORT, height_px=120, sample_aspect=coded))
+    oracle.ffmpeg("-i", film, "-c", "copy", "-aspect", "16:9", tmp_path / "wide.mp4")
+    facts = make(tmp_path / "wide.mp4", tmp_path).facts
+    assert (facts.width, facts.height) == (640, 360)
 
 
 def test_a_new_pixel_shape_is_fitted_in(tmp_path: Path) -> None:
