@@ -159,9 +159,13 @@ class DamageWatch:
             self._clean(max(gap.end_s, self._newest_key_s))
 
     def _lose(self, begin_s: float, end_s: float) -> None:
-        self._losses.append((begin_s, end_s))
         if self._dirty_from_s is None:
             self._dirty_from_s = begin_s
+        last = self._losses[-1] if self._losses else (inf, inf)
+        if last[0] <= begin_s <= last[1] + self._interval_s:
+            self._losses[-1] = (last[0], max(last[1], end_s))
+        else:
+            self._losses.append((begin_s, end_s))
 
     def _clean(self, from_s: float) -> None:
         """A key frame: what comes now depends on nothing that was lost."""

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import anyio
 import pytest
 
 from pipeline.messages import printable
@@ -185,9 +184,8 @@ async def test_nothing_is_left_open_or_behind(own_films: Films, command: Command
     async with serving(StandinOptions(service_time_s=0.3)) as standin:
         variables = {"PYTHONWARNINGS": "error"}
         async with command.started(*arguments(standin), variables=variables) as running:
-            with anyio.fail_after(20):
-                await standin.ledger.until(lambda ledger: ledger.serving > 0)
-            workers = running.workers()
+            workers: list[int] = []
+            await running.until(lambda: bool(workers.extend(running.workers()) or workers))
             ended = await running.ended()
     assert workers
     assert not any(map(is_alive, workers))
