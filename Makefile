@@ -9,7 +9,7 @@ demo: .venv/.installed
 	$(BIN)/captionfleet demo
 
 test: check
-	$(BIN)/python -m pytest -q -n 3 --dist worksteal
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 check: .venv/.tested
 	$(BIN)/ruff format --check $(SOURCES)

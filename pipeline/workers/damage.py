@@ -141,6 +141,8 @@ class DamageWatch:
         """A video packet gave an error instead of a frame."""
         self.packets_lost += 1
         self._lose(at_s, at_s + self._interval_s)
+        if self._newest_key_s > at_s:  # decoders may lag behind the packets seen
+            self._clean(self._newest_key_s)
 
     def unheard(self, packets: int) -> None:
         """So many audio packets gave an error instead of sound."""

@@ -47,6 +47,5 @@ async def test_killed_again_and_again(tmp_path: Path, command: Command) -> None:
         output = Output(out)
         assert output.settled_run()["failed"] == 0
         shas = {line["media"]["video_sha256"] for line in output.captions}
-        assert {record.video_sha256 for standin in (one, other) for record in standin.requests} == (
-            shas
-        )
+        received = {record.video_sha256 for standin in (one, other) for record in standin.requests}
+        assert received - {None} == shas  # None: killed before the request was whole

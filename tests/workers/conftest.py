@@ -18,8 +18,8 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def slow_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A film that keeps a worker busy for about a second."""
-    film = Film(seconds=12.0, width_px=1280, height_px=720, fps=Fraction(25), codec="mpeg4")
+    """A film that keeps a worker busy for some seconds."""
+    film = Film(seconds=30.0, width_px=1280, height_px=720, fps=Fraction(25), codec="mpeg4")
     return write_film(tmp_path_factory.mktemp("slow") / "slow.mp4", replace(film, gop_s=60.0))
 
 
