@@ -18,9 +18,9 @@ def film(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def untouched_slow_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A film that keeps a worker busy for about a second."""
+    """A film that keeps a worker busy for some seconds."""
     film = Film(
-        seconds=12.0, width_px=1280, height_px=720, fps=Fraction(25), codec="mpeg4", gop_s=60.0
+        seconds=30.0, width_px=1280, height_px=720, fps=Fraction(25), codec="mpeg4", gop_s=60.0
     )
     return write_film(tmp_path_factory.mktemp("slow") / "slow.mp4", film)
 
