@@ -5,6 +5,7 @@ import pty
 import termios
 from collections.abc import Iterator
 from dataclasses import dataclass
+from select import select
 from typing import TextIO
 
 import anyio
@@ -13,6 +14,8 @@ import pytest
 from pipeline.telemetry import Tally, show_progress
 
 pytestmark = pytest.mark.anyio
+
+_END = "<end>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +26,13 @@ class Terminal:
     screen: int
 
     def shown(self) -> str:
-        """Everything written by now."""
-        os.set_blocking(self.screen, False)
-        return os.read(self.screen, 2**16).decode()
+        """Everything written by now; a terminal may hand it over in pieces."""
+        print(_END, end="", file=self.stream, flush=True)
+        read = ""
+        while _END not in read:
+            assert select([self.screen], [], [], 10)[0], f"the terminal stops after {read!r}"
+            read += os.read(self.screen, 2**16).decode()
+        return read
 
 
 @pytest.fixture
