@@ -1,0 +1,26 @@
+"""The job file: typed, frozen, unknown keys refused, errors that name the key (main process)."""
+
+from pipeline.config.asking import LimitsConfig, OutputConfig, RequestConfig
+from pipeline.config.deployment import DeploymentConfig
+from pipeline.config.job import JobConfig, load_job
+from pipeline.config.media import (
+    VIDEO_ENDINGS,
+    InputConfig,
+    MediaConfig,
+    StoreConfig,
+    WorkersConfig,
+)
+
+__all__ = [
+    "VIDEO_ENDINGS",
+    "DeploymentConfig",
+    "InputConfig",
+    "JobConfig",
+    "LimitsConfig",
+    "MediaConfig",
+    "OutputConfig",
+    "RequestConfig",
+    "StoreConfig",
+    "WorkersConfig",
+    "load_job",
+]

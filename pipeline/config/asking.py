@@ -1,0 +1,80 @@
+"""What is asked, when a run stops, and where lines go: [request], [limits], [output].
+
+Main process.
+"""
+
+from datetime import time
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from pipeline.config.section import AnyPath, Section
+from pipeline.stop_rules import StopRules, parse_max_failures, parse_time
+
+__all__ = ["LimitsConfig", "OutputConfig", "RequestConfig"]
+
+
+def _as_text(value: object) -> object:
+    # A number in the job file needs no quotes.
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+class RequestConfig(Section):
+    """What is asked of the model."""
+
+    prompt: str = Field(default="Describe what happens in this video.", min_length=1)
+    system: str | None = Field(default=None, description="system message, the same for all clips")
+    max_tokens: int = Field(default=1000, ge=1)
+    temperature: float = Field(default=0.3, ge=0, le=2)
+    stream: bool = Field(default=False, description="stream answers, which measures ttft_s")
+    timeout_s: float = Field(default=300, gt=0, description="one attempt, upload to last byte")
+    connect_timeout_s: float = Field(default=10, gt=0)
+    max_attempts: int = Field(default=5, ge=1, description="attempts per clip")
+    patience_s: float = Field(
+        default=1800, ge=0, description="how long to wait while no deployment is up"
+    )
+
+
+class OutputConfig(Section):
+    """Where the lines go."""
+
+    dir: AnyPath = Path("captions")
+    fsync_s: float = Field(
+        default=1.0, ge=0, description="longest time that a written line may wait for fsync"
+    )
+    recaption: bool = Field(default=False, description="replace captions that another request made")
+
+
+class LimitsConfig(Section):
+    """When a run stops although clips are left; the next run goes on."""
+
+    deadline: str | None = Field(default=None, description="local time of day, such as 06:00")
+    max_hours: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="hours from the start of the run"
+    )
+    max_failures: Annotated[str, BeforeValidator(_as_text)] | None = Field(
+        default=None, description='failed clips, as in 50, or their share, as in "5%"'
+    )
+    max_tokens_total: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="tokens in and out; what is in flight comes on top"
+    )
+    drain_s: float = Field(
+        default=60.0, ge=0, description="how long an end waits for what is in flight"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        self.stop_rules()
+        if self.deadline is not None:
+            parse_time(self.deadline)
+        return self
+
+    def time_of_day(self) -> time:
+        """The deadline, which must be set."""
+        return parse_time(self.deadline or "")
+
+    def stop_rules(self) -> StopRules:
+        """The limits on what the run has done."""
+        failures = None if self.max_failures is None else parse_max_failures(self.max_failures)
+        return StopRules(failures, self.max_tokens_total)

@@ -1,0 +1,75 @@
+"""Where requests go: [[deployments]] (main process)."""
+
+import os
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, model_validator
+
+from pipeline.config.section import Section
+from pipeline.errors import ConfigError
+
+__all__ = ["DeploymentConfig"]
+
+
+class DeploymentConfig(Section):
+    """One deployment that takes requests."""
+
+    name: str = Field(default="", max_length=100, description="default: d1, d2, …")
+    base_url: str
+    model: str = Field(min_length=1)
+    api_key_env: str = Field(
+        default="FIREWORKS_API_KEY",
+        description="name of the environment variable that holds the key; empty: no key",
+    )
+    modalities: tuple[Literal["video", "audio"], ...] = ("video", "audio")
+    max_in_flight: int = Field(default=32, ge=1, le=4096, description="ceiling of requests")
+    adaptive: bool = Field(
+        default=True, description="find the number in flight below the ceiling; false: keep to it"
+    )
+    provider: Literal["auto", "fireworks", "openai"] = Field(
+        default="auto", description="which fields the server takes; auto goes by the host's name"
+    )
+    extra_body: dict[str, Any] = Field(
+        default={}, description="further request fields, sent as they are"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        url = urlsplit(self.base_url)
+        if url.scheme not in {"http", "https"} or not url.hostname:
+            raise ValueError("base_url must look like https://host/v1")
+        if url.username or url.password or url.query or url.fragment:
+            raise ValueError("base_url must not hold a user, a password, a query or a fragment")
+        if url.path.rstrip("/").endswith("/chat/completions"):
+            raise ValueError("base_url ends before /chat/completions, as in https://host/v1")
+        if "video" not in self.modalities:
+            raise ValueError('modalities must hold "video"')
+        return self
+
+    @property
+    def speaks_fireworks(self) -> bool:
+        """Whether requests may hold only the fields that Fireworks documents."""
+        host = urlsplit(self.base_url).hostname or ""
+        is_fireworks = host == "fireworks.ai" or host.endswith(".fireworks.ai")
+        return self.provider == "fireworks" or (self.provider == "auto" and is_fireworks)
+
+    def api_key(self) -> SecretStr | None:
+        """The key from the environment.
+
+        An own server without a key is common, so the default variable may be unset there.
+
+        Raises:
+            ConfigError: the variable is named or needed, and is not set.
+        """
+        value = os.environ.get(self.api_key_env, "") if self.api_key_env else ""
+        value = value.strip()
+        if value:
+            return SecretStr(value)
+        named = "api_key_env" in self.model_fields_set and self.api_key_env
+        if named or (self.api_key_env and self.speaks_fireworks):
+            raise ConfigError(
+                f"environment variable {self.api_key_env} is not set: "
+                f"export it, or name another one with api_key_env (deployment {self.name})"
+            )
+        return None

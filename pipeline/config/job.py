@@ -1,0 +1,124 @@
+"""The job file as a whole, and how it is read (main process)."""
+
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import ValidationError, model_validator
+
+from pipeline.config.asking import LimitsConfig, OutputConfig, RequestConfig
+from pipeline.config.deployment import DeploymentConfig
+from pipeline.config.media import InputConfig, MediaConfig, StoreConfig, WorkersConfig
+from pipeline.config.section import Section
+from pipeline.errors import ConfigError
+
+__all__ = ["JobConfig", "load_job"]
+
+
+class JobConfig(Section):
+    """A whole job, as a job file holds it."""
+
+    input: InputConfig = InputConfig()
+    media: MediaConfig = MediaConfig()
+    workers: WorkersConfig = WorkersConfig()
+    store: StoreConfig = StoreConfig()
+    request: RequestConfig = RequestConfig()
+    deployments: tuple[DeploymentConfig, ...] = ()
+    output: OutputConfig = OutputConfig()
+    limits: LimitsConfig = LimitsConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_deployments(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping) or not isinstance(data.get("deployments"), list | tuple):
+            return data
+        named = [
+            {**item, "name": item.get("name") or f"d{ordinal}"}
+            if isinstance(item, Mapping)
+            else item
+            for ordinal, item in enumerate(data["deployments"], 1)
+        ]
+        return {**data, "deployments": named}
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        names = [deployment.name for deployment in self.deployments]
+        if len(set(names)) != len(names):
+            raise ValueError("deployments must have different names")
+        return self
+
+
+def load_job(path: Path | None, overrides: Mapping[str, Any]) -> JobConfig:
+    """Read a job file and lay the overrides over it.
+
+    Relative paths in the file are taken from the file's own folder, those in the overrides
+    from the working directory. `overrides` has the file's structure; its lists replace.
+
+    Raises:
+        ConfigError: the file cannot be read, is no TOML, or a key is unknown or wrong.
+    """
+    where = str(path) if path else "arguments"
+    data = _anchored(_read_toml(path), path.absolute().parent) if path else {}
+    try:
+        return JobConfig.model_validate(_merged(data, overrides))
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {_first_problem(error)}") from None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read the job file: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not a TOML file: {error}") from None
+
+
+def _anchored(data: dict[str, Any], folder: Path) -> dict[str, Any]:
+    for section, key in (("input", "sources"), ("output", "dir"), ("store", "dir")):
+        table = data.get(section)
+        if isinstance(table, dict) and key in table:
+            table[key] = _under(folder, table[key])
+    return data
+
+
+def _under(folder: Path, value: Any) -> Any:
+    if isinstance(value, list):
+        return [_under(folder, item) for item in value]
+    return folder / Path(value).expanduser() if isinstance(value, str) else value
+
+
+def _merged(data: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(data)
+    for key, value in overrides.items():
+        below = merged.get(key)
+        both = isinstance(value, Mapping) and isinstance(below, Mapping)
+        merged[key] = _merged(below, value) if both else value  # type: ignore[arg-type] # both
+    return merged
+
+
+def _first_problem(error: ValidationError) -> str:
+    first, *others = error.errors(include_url=False, include_context=False, include_input=False)
+    key = ".".join(str(part) for part in first["loc"])
+    match first["type"]:
+        case "extra_forbidden":
+            text = f"unknown key{_meant(first['loc'])}"
+        case "missing":
+            text = "this key is needed"
+        case _:
+            text = first["msg"].removeprefix("Value error, ")
+    more = f" (and {len(others)} more)" if others else ""
+    return f"{key}: {text}{more}" if key else f"{text}{more}"
+
+
+def _meant(location: tuple[int | str, ...]) -> str:
+    """The known key that an unknown one resembles, as a hint."""
+    section, *below = location
+    table: Any = JobConfig
+    if below:
+        known = JobConfig.model_fields[str(section)].annotation
+        table = DeploymentConfig if section == "deployments" else known
+    alike = get_close_matches(str(location[-1]), table.model_fields, n=1)
+    return f", did you mean {alike[0]}?" if alike else ""
