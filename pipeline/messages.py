@@ -125,7 +125,9 @@ class ReadyClip:
     """A clip whose media lie on disk; no media bytes travel between the stages.
 
     `ready_s` is the monotonic time at which the sender could have it; `prepare_s` is what the
-    worker needed, 0.0 or nearly so when the media came from the store.
+    worker needed, 0.0 or nearly so when the media came from the store. Of that, `decode_s` is the
+    pass over the file, its sound included, and `encode_s` the H.264; None if nothing was made.
+    `media_key` names the media in the store.
     """
 
     clip: Clip
@@ -134,6 +136,9 @@ class ReadyClip:
     facts: MediaFacts
     prepare_s: float
     ready_s: float
+    media_key: str = ""
+    decode_s: float | None = None
+    encode_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +167,9 @@ class Latency:
     """Durations in seconds; `None` where nothing is known rather than a guess.
 
     `queue_s` runs from prepared media to the start of the attempt that answered, so it holds
-    earlier attempts and back-off; `request_s` is that last attempt alone.
+    earlier attempts and back-off; `request_s` is that last attempt alone. `decode_s` and
+    `encode_s` are parts of `prepare_s`; `upload_s` is the part of `request_s`, connecting
+    included, until the last byte of the body was handed to the system.
     """
 
     prepare_s: float
@@ -170,13 +177,17 @@ class Latency:
     request_s: float
     ttft_s: float | None
     total_s: float
+    decode_s: float | None = None
+    encode_s: float | None = None
+    upload_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Caption:
     """A captioned clip; `server` holds the deployment's own timings by their documented names.
 
-    `flags` say what is odd about the text: "truncated", "degenerate".
+    `flags` say what is odd about the text: "truncated", "degenerate". `media_key` names what was
+    sent in the media store, for as long as it is there.
     """
 
     clip: Clip
@@ -190,6 +201,7 @@ class Caption:
     attempts: tuple[Attempt, ...]
     server: dict[str, float | str] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
+    media_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

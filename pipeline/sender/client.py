@@ -69,12 +69,16 @@ _BORDER = (aiohttp.ClientError, HttpProcessingError, OSError)
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """How one request ended, with the monotonic times at which it began and ended."""
+    """How one request ended, with the monotonic times at which it began and ended.
+
+    `upload_s` is how long it took until the body was out; None if it never was.
+    """
 
     started_s: float
     ended_s: float
     status: int | None
     outcome: Answer | Verdict
+    upload_s: float | None = None
 
 
 @asynccontextmanager
@@ -135,7 +139,8 @@ class DeploymentClient:
                     outcome = await exchange.receive(response, started_s)
         except _BORDER as error:
             outcome = body.problem or _verdict_on(error)
-        return Reply(started_s, monotonic_s(), exchange.status, outcome)
+        upload_s = None if body.written_s is None else body.written_s - started_s
+        return Reply(started_s, monotonic_s(), exchange.status, outcome, upload_s)
 
     async def check(self, timeout_s: float) -> Verdict | None:
         """Why the deployment cannot be used, as far as listing its models tells; else None."""
@@ -251,6 +256,7 @@ class _Body(aiohttp.Payload):
         self._upload = upload
         self._size = upload.size_bytes
         self.problem: Verdict | None = None
+        self.written_s: float | None = None
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:  # noqa: ARG002 - theirs
         """Refused: the body is never in memory."""
@@ -266,6 +272,7 @@ class _Body(aiohttp.Payload):
         except MediaChangedError as error:
             self.problem = judge(FailureCode.SOURCE_CHANGED, str(error))
             raise
+        self.written_s = monotonic_s()
 
 
 def _verdict_on(error: Exception) -> Verdict:

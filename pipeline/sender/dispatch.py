@@ -210,7 +210,7 @@ class _Sender:
             verdict = reply.outcome
             if isinstance(verdict, Answer):
                 self._policy.captioned()
-                caption = self._caption(ready, verdict, attempts)
+                caption = self._caption(ready, verdict, attempts, reply.upload_s)
                 may_ask_again = not spare and self._policy.may_burn(burnt)
                 if DEGENERATE not in caption.flags or not may_ask_again:
                     return caption
@@ -236,7 +236,9 @@ class _Sender:
         self._slots.settle(lease, reply.outcome)
         return reply
 
-    def _caption(self, ready: ReadyClip, answer: Answer, attempts: list[Attempt]) -> Caption:
+    def _caption(
+        self, ready: ReadyClip, answer: Answer, attempts: list[Attempt], upload_s: float | None
+    ) -> Caption:
         last = attempts[-1]
         queue_s = last.started_s - ready.ready_s
         request_s = last.ended_s - last.started_s
@@ -253,11 +255,15 @@ class _Sender:
                 request_s=request_s,
                 ttft_s=answer.ttft_s,
                 total_s=ready.prepare_s + queue_s + request_s,
+                decode_s=ready.decode_s,
+                encode_s=ready.encode_s,
+                upload_s=upload_s,
             ),
             facts=self._sent_facts(ready, last.deployment),
             attempts=tuple(attempts),
             server=answer.server,
             flags=flags_of(answer.text, answer.finish_reason),
+            media_key=ready.media_key,
         )
 
     def _sent_facts(self, ready: ReadyClip, deployment: str) -> MediaFacts:

@@ -33,6 +33,7 @@ def caption_line(caption: Caption, completed_at_utc: str, fingerprint: str = "")
         "media": caption.facts,
         "server": caption.server,
         "flags": caption.flags,
+        **({"media_key": caption.media_key} if caption.media_key else {}),
         "completed_at_utc": completed_at_utc,
     }
     return _dumps(record, orjson.OPT_APPEND_NEWLINE)

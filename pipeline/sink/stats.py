@@ -16,7 +16,9 @@ __all__ = ["Ended", "Percentiles", "RunStatistics", "RunSummary", "summarise"]
 
 Ended = Literal["complete", "signal", "limit", "error"]
 
-_LATENCIES = ("prepare_s", "queue_s", "request_s", "ttft_s", "total_s")
+_LATENCIES = (
+    "decode_s", "encode_s", "prepare_s", "queue_s", "upload_s", "ttft_s", "request_s", "total_s",
+)  # fmt: skip
 _MAX_FINISH_REASONS = 20
 _HOUR_S = 3600.0
 
@@ -44,7 +46,7 @@ class Percentiles:
 
 
 class RunStatistics:
-    """What the outcomes say; five doubles for each captioned clip are kept."""
+    """What the outcomes say; eight doubles for each captioned clip are kept."""
 
     def __init__(self) -> None:
         self.captioned = 0

@@ -88,4 +88,6 @@ def _prepare(order: Order) -> Prepared:
     av.logging.set_level(None)  # a callback into Python from libav can deadlock
     store = MediaStore(Path(order.store), Path(order.hold))
     media = prepare_clip(order.clip, order.spec, store)
-    return Prepared(media.facts, media.from_store)
+    return Prepared(
+        media.facts, media.from_store, media.key, decode_s=media.decode_s, encode_s=media.encode_s
+    )

@@ -99,7 +99,17 @@ class _Lane:
             self._workspace.grow(facts.video_bytes + facts.audio_bytes)
         video = hold.with_suffix(".mp4")
         audio = hold.with_suffix(".ogg") if facts.has_audio else None
-        return ReadyClip(order.clip, video, audio, facts, prepare_s, monotonic_s())
+        return ReadyClip(
+            order.clip,
+            video,
+            audio,
+            facts,
+            prepare_s,
+            monotonic_s(),
+            media_key=prepared.key,
+            decode_s=prepared.decode_s,
+            encode_s=prepared.encode_s,
+        )
 
     @asynccontextmanager
     async def _counted(self) -> AsyncIterator[None]:

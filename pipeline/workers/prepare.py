@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -37,20 +38,26 @@ def prepare_clip(clip: Clip, spec: MediaSpec, store: MediaStore) -> StoredMedia:
         return found
     with store.drafts() as (video, audio):
         try:
-            facts = _make(clip, spec, video, audio)
+            facts, decode_s, encode_s = _make(clip, spec, video, audio)
         finally:  # of a file that changed, neither what it gave nor what it lacked is true
             require_unchanged(clip.source)
-        return store.keep(key, video, audio if facts.has_audio else None, facts)
+        media = store.keep(key, video, audio if facts.has_audio else None, facts)
+        return replace(media, decode_s=decode_s, encode_s=encode_s)
 
 
-def _make(clip: Clip, spec: MediaSpec, video: Path, audio: Path) -> MediaFacts:
+def _make(clip: Clip, spec: MediaSpec, video: Path, audio: Path) -> tuple[MediaFacts, float, float]:
+    """Write both files; return the facts, and the seconds for taking and for encoding pictures."""
+    started_s = time.perf_counter()
     take = take_clip(clip, spec, audio)
+    taken_s = time.perf_counter()
     _require_coverage(take)
     take.reel.pad()
     audio_bytes = audio.stat().st_size if take.audio_s else 0
     rung, pictures = _encode(take.reel.pictures, spec, video, audio_bytes)
+    encoded_s = time.perf_counter()
     facts = _facts(take, spec, video, audio if audio_bytes else None)
-    return replace(facts, crf=rung.crf, width=pictures[0].width, height=pictures[0].height)
+    facts = replace(facts, crf=rung.crf, width=pictures[0].width, height=pictures[0].height)
+    return facts, taken_s - started_s, encoded_s - taken_s
 
 
 def _require_coverage(take: Take) -> None:

@@ -30,12 +30,18 @@ _NO_LINKS = {errno.EPERM, errno.EXDEV, errno.EMLINK, errno.EOPNOTSUPP, errno.ENO
 
 @dataclass(frozen=True, slots=True)
 class StoredMedia:
-    """One clip's own names of its media, and what is known of them."""
+    """One clip's own names of its media, and what is known of them.
 
+    `key` names their entry. The two times are what making them took, None where they were found.
+    """
+
+    key: str
     video: Path
     audio: Path | None
     facts: MediaFacts
     from_store: bool
+    decode_s: float | None = None
+    encode_s: float | None = None
 
 
 def media_key(clip: Clip, spec: MediaSpec) -> str:
@@ -78,7 +84,7 @@ class MediaStore:
             return None
         with suppress(OSError):
             os.utime(base.with_suffix(".json"))  # used last, evicted last
-        return self._media(facts, from_store=True)
+        return self._media(key, facts, from_store=True)
 
     @contextmanager
     def drafts(self) -> Iterator[tuple[Path, Path]]:
@@ -112,14 +118,15 @@ class MediaStore:
                 self._publish(audio, base.with_suffix(".ogg"))
             self._draft.write_bytes(orjson.dumps(asdict(facts)))
             self._draft.replace(base.with_suffix(".json"))
-        return self._media(facts, from_store=False)
+        return self._media(key, facts, from_store=False)
 
     def _publish(self, own: Path, target: Path) -> None:
         _link(own, self._draft)
         self._draft.replace(target)
 
-    def _media(self, facts: MediaFacts, *, from_store: bool) -> StoredMedia:
-        return StoredMedia(self._video, self._audio if facts.has_audio else None, facts, from_store)
+    def _media(self, key: str, facts: MediaFacts, *, from_store: bool) -> StoredMedia:
+        audio = self._audio if facts.has_audio else None
+        return StoredMedia(key, self._video, audio, facts, from_store)
 
     def _is_writable(self) -> bool:
         try:

@@ -30,10 +30,17 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Media lie at the order's `hold`; `from_store` says that they were made before."""
+    """Media lie at the order's `hold`; `from_store` says that they were made before.
+
+    `key` names their entry in the store. `decode_s` is one pass over the file, its sound
+    included, `encode_s` the H.264; None where the media came from the store.
+    """
 
     facts: MediaFacts
     from_store: bool
+    key: str = ""
+    decode_s: float | None = None
+    encode_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,9 @@ class _Latency(_Documented):
     request_s: float = Field(gt=0)
     ttft_s: float | None
     total_s: float = Field(gt=0)
+    decode_s: float | None
+    encode_s: float | None
+    upload_s: float | None
 
 
 class _Media(_Documented):
