@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 
+import anyio
 import anyio.to_thread
 from anyio import create_memory_object_stream, create_task_group
 from anyio.streams.memory import MemoryObjectSendStream
@@ -19,6 +20,7 @@ from pipeline.sink import Ledger, RunStatistics, RunSummary, drain, open_ledger,
 from pipeline.sink.stats import Ended
 from pipeline.stopping import Stopping
 from pipeline.telemetry import Progress, Tally, show_progress, utc_now
+from pipeline.timeline import LOOK_EVERY_S, Reading, Timeline
 from pipeline.workers.pool import work
 from pipeline.workers.workspace import Workspace, open_workspace
 
@@ -74,6 +76,10 @@ class _Run:
     stopping: Stopping
     statistics: RunStatistics = field(default_factory=RunStatistics)
     started_at_utc: str = field(default_factory=utc_now)
+    timeline: Timeline = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.timeline = Timeline(len(self.job.deployments))
 
     async def flow(self, *, handle_signals: bool) -> RunError | None:
         """Run the stages to their end; return the error that ended them early, if one did."""
@@ -83,6 +89,7 @@ class _Run:
             with self.stopping.everything:
                 async with create_task_group() as watch:
                     await watch.start(watched)
+                    watch.start_soon(self._keep_looking)
                     with self.stopping.checking:
                         await self.fleet.check()
                     if not self.stopping.is_stopping:
@@ -108,6 +115,16 @@ class _Run:
                 )
                 stages.start_soon(send, job, self.fleet, ready_in, outcomes_out, tally)
                 stages.start_soon(drain, self.ledger, outcomes_in, tally, self.statistics, kept)
+
+    async def _keep_looking(self) -> None:
+        while True:
+            self._look()
+            await anyio.sleep(LOOK_EVERY_S)
+
+    def _look(self) -> None:
+        replicas = self.fleet.router.replicas
+        readings = {name: Reading.of(replica) for name, replica in replicas.items()}
+        self.timeline.add(self.tally.elapsed_s(), readings)
 
     async def _produce(
         self,
@@ -154,6 +171,10 @@ class _Run:
 
     async def _record(self, summary: RunSummary, problem: RunError | None) -> None:
         problem_line = {"error": str(problem)} if problem else {}
+        self._look()
+        await self.ledger.write_timeline(
+            {"started_at_utc": self.started_at_utc} | self.timeline.as_dict()
+        )
         await self.ledger.write_run(
             summary.as_dict() | {"fleet": self.fleet.report()} | problem_line
         )

@@ -137,6 +137,12 @@ class Ledger:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(self._write_run, document(record))
 
+    async def write_timeline(self, record: Mapping[str, Any]) -> None:
+        """Replace timeline.json, which is long and read by programs alone."""
+        path, text = self.folder / "timeline.json", orjson.dumps(record)
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(replace_atomically, path, iter([text]))
+
     def close(self) -> None:
         """Settle, which syncs, and unlock. Blocks."""
         with self._closing:

@@ -13,7 +13,15 @@ import orjson
 
 from pipeline.errors import FailureCode, MediaError, StoreError
 from pipeline.workers import confine
-from pipeline.workers.wire import Order, Prepared, Refused, Report, StoreTrouble
+from pipeline.workers.wire import (
+    Order,
+    Prepared,
+    Refused,
+    Report,
+    Sheet,
+    SheetOrder,
+    StoreTrouble,
+)
 
 __all__ = ["serve", "work_on"]
 
@@ -45,19 +53,19 @@ def _claim_pipes() -> tuple[BinaryIO, BinaryIO]:
     return orders, reports
 
 
-def _next(orders: BinaryIO) -> Order | None:
+def _next(orders: BinaryIO) -> Order | SheetOrder | None:
     try:
         order = pickle.load(orders)  # noqa: S301 - the main process wrote it
     except EOFError:
         return None
-    assert isinstance(order, Order)  # noqa: S101 - nothing else is sent
+    assert isinstance(order, Order | SheetOrder)  # noqa: S101 - nothing else is sent
     return order
 
 
-def work_on(order: Order) -> Prepared | Refused | StoreTrouble:
-    """Prepare one clip; whatever a file provokes costs that file alone."""
+def work_on(order: Order | SheetOrder) -> Prepared | Refused | Sheet | StoreTrouble:
+    """Prepare or show one clip; whatever a file provokes costs that file alone."""
     try:
-        return _prepare(order)
+        return _prepare(order) if isinstance(order, Order) else _show(order)
     except StoreError as error:
         return StoreTrouble(error.errno, error.reason)
     except MediaError as error:
@@ -91,3 +99,12 @@ def _prepare(order: Order) -> Prepared:
     return Prepared(
         media.facts, media.from_store, media.key, decode_s=media.decode_s, encode_s=media.encode_s
     )
+
+
+def _show(order: SheetOrder) -> Sheet:
+    import av  # noqa: PLC0415 - after the limits are set
+
+    from pipeline.workers.contact_sheet import make_sheet  # noqa: PLC0415 - imports av
+
+    av.logging.set_level(None)  # as above
+    return make_sheet(order)

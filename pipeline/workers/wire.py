@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pipeline.errors import FailureCode
 from pipeline.messages import Clip, MediaFacts, MediaSpec
 
-__all__ = ["Order", "Prepared", "Refused", "Report", "StoreTrouble"]
+__all__ = ["Order", "Prepared", "Refused", "Report", "Sheet", "SheetOrder", "StoreTrouble"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,19 @@ class Order:
     spec: MediaSpec
     store: str
     hold: str
+    cpu_s: int
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SheetOrder:
+    """Prepared media to be shown to a person; `with_sound` asks for the Ogg itself, too."""
+
+    video: str
+    video_sha256: str
+    audio: str | None
+    audio_sha256: str | None
+    with_sound: bool
     cpu_s: int
     memory_bytes: int
 
@@ -60,10 +73,23 @@ class StoreTrouble:
 
 
 @dataclass(frozen=True, slots=True)
+class Sheet:
+    """The frames of a clip on one picture, and its sound; `peaks` in percent of full scale."""
+
+    webp_base64: str
+    columns: int
+    rows: int
+    width_px: int
+    height_px: int
+    ogg_base64: str
+    peaks: list[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What became of an order, and the state of the process that worked on it."""
 
-    result: Prepared | Refused | StoreTrouble
+    result: Prepared | Refused | Sheet | StoreTrouble
     prepare_s: float
     clips_done: int
     rss_bytes: int
