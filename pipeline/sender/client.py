@@ -27,7 +27,7 @@ from pipeline.sender.upload import MediaChangedError, Upload
 from pipeline.sender.verdict import Verdict, classify, judge
 from pipeline.telemetry import monotonic_s
 
-__all__ = ["DeploymentClient", "Reply", "open_session"]
+__all__ = ["BORDER", "DeploymentClient", "Reply", "open_session", "proxy_for", "verdict_on"]
 
 MAX_ANSWER_BYTES = 16 * 2**20
 _MAX_ERROR_BYTES = 64 * 2**10
@@ -64,7 +64,7 @@ _CODES: tuple[tuple[type[Exception], FailureCode, str], ...] = (
     (aiohttp.ClientError, FailureCode.DISCONNECTED, "the request failed"),
     (OSError, FailureCode.DISCONNECTED, "the connection broke"),
 )
-_BORDER = (aiohttp.ClientError, HttpProcessingError, OSError)
+BORDER = (aiohttp.ClientError, HttpProcessingError, OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class DeploymentClient:
         self._base_url = config.base_url.rstrip("/")
         self._hears = "audio" in config.modalities
         self._key = _usable_key(config)
-        self._proxy = _proxy_for(self._base_url)
+        self._proxy = proxy_for(self._base_url)
         self._timeout = aiohttp.ClientTimeout(total=None, connect=request.connect_timeout_s)
         self._templates = {
             has_audio: body_template(request, config, with_audio=has_audio)
@@ -137,8 +137,8 @@ class DeploymentClient:
                     timeout=self._timeout,
                 ) as response:
                     outcome = await exchange.receive(response, started_s)
-        except _BORDER as error:
-            outcome = body.problem or _verdict_on(error)
+        except BORDER as error:
+            outcome = body.problem or verdict_on(error)
         upload_s = None if body.written_s is None else body.written_s - started_s
         return Reply(started_s, monotonic_s(), exchange.status, outcome, upload_s)
 
@@ -154,8 +154,8 @@ class DeploymentClient:
                     timeout=self._timeout,
                 ) as response:
                     status = response.status
-        except _BORDER as error:
-            return _verdict_on(error)
+        except BORDER as error:
+            return verdict_on(error)
         # Only these say something about requests: many servers have no list of models.
         return classify(status, None, {}) if status in {401, 403} else None
 
@@ -199,7 +199,7 @@ class _Exchange:
                     body += portion
                     if len(body) > _MAX_ERROR_BYTES:
                         break
-        except _BORDER:
+        except BORDER:
             pass
         code, message = error_of(bytes(body))
         return classify(response.status, self._scrubbed(code), headers, self._scrubbed(message))
@@ -244,7 +244,7 @@ async def _read_end(response: aiohttp.ClientResponse, reader: AnswerReader) -> N
                 left_bytes -= len(portion)
                 if left_bytes < 0:
                     return
-    except _BORDER:
+    except BORDER:
         pass
 
 
@@ -275,7 +275,7 @@ class _Body(aiohttp.Payload):
         self.written_s = monotonic_s()
 
 
-def _verdict_on(error: Exception) -> Verdict:
+def verdict_on(error: Exception) -> Verdict:
     """What an exception of the HTTP library, or of the sockets below it, means."""
     code, words = next((code, words) for kind, code, words in _CODES if isinstance(error, kind))
     number = error.errno if isinstance(error, OSError) else None
@@ -292,7 +292,7 @@ def _usable_key(config: DeploymentConfig) -> SecretStr | None:
     return key
 
 
-def _proxy_for(base_url: str) -> str | None:
+def proxy_for(base_url: str) -> str | None:
     """The proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name for this deployment."""
     url = urlsplit(base_url)
     proxy = urllib.request.getproxies().get(url.scheme)

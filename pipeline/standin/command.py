@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -41,6 +41,12 @@ def serve_command(  # noqa: PLR0913 -- each argument is one flag of the command
     watch_media: bool = True,
     max_payload_bytes: int = 10_000_000,
     max_seconds: float = 60.0,
+    control_plane: _Switch = False,
+    account: str = "stand-in",
+    time_scale: float = 1.0,
+    gpu_quota: int = 8,
+    autoscale: str = "",
+    preempt_after: int | None = None,
 ) -> int:
     """Serve a stand-in deployment until SIGINT or SIGTERM.
 
@@ -71,6 +77,14 @@ def serve_command(  # noqa: PLR0913 -- each argument is one flag of the command
         watch_media: Decode the media; else only hash them.
         max_payload_bytes: Base64 of video and audio together must stay under it.
         max_seconds: Longest video and audio.
+        control_plane: Serve a control plane instead, whose deployments have such replicas; the
+            first line on stdout is then what --api-base and FIREWORKS_BASE_URL want.
+        account: The control plane's account.
+        time_scale: Factor on all its durations: 0.01 makes a cold start of 75 s one of 0.75 s.
+        gpu_quota: GPUs that its deployments may hold.
+        autoscale: Replicas by requests instead of by load, as in 1:2,12:1: two from the first
+            request of a deployment on, one from the 12th.
+        preempt_after: The request of a deployment at which it loses a replica.
 
     Returns:
         The exit code.
@@ -97,7 +111,19 @@ def serve_command(  # noqa: PLR0913 -- each argument is one flag of the command
             max_payload_bytes=max_payload_bytes,
             max_seconds=max_seconds,
         )
-        _run(options)
+        if control_plane:
+            plane = {
+                "host": host,
+                "port": port,
+                "replica": options,
+                "account": account,
+                "time_scale": time_scale,
+                "gpu_quota": gpu_quota,
+                "preempt_after": preempt_after,
+            }
+            _run_plane(plane, autoscale)
+        else:
+            _run(options)
     except (ValueError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return _BAD_ARGUMENTS
@@ -119,6 +145,16 @@ def _run(options: StandinOptions) -> None:
     from pipeline.standin.server import serve  # noqa: PLC0415
 
     anyio.run(serve, options, _announce)
+
+
+def _run_plane(given: dict[str, Any], autoscale: str) -> None:
+    import anyio  # noqa: PLC0415 -- as above
+
+    from pipeline.standin.plane.options import PlaneOptions, parse_autoscale  # noqa: PLC0415
+    from pipeline.standin.plane.server import serve_plane  # noqa: PLC0415
+
+    options = PlaneOptions(**given, autoscale=parse_autoscale(autoscale))
+    anyio.run(serve_plane, options, lambda plane: print(plane.api_base, flush=True))  # noqa: T201 -- the first line
 
 
 def _announce(standin: "Standin") -> None:

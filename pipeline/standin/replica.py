@@ -30,7 +30,7 @@ from pipeline.standin.refusals import (
 from pipeline.standin.spec import audio_violations, video_violations
 from pipeline.standin.tokens import Usage, prompt_tokens, text_tokens
 
-__all__ = ["Replica"]
+__all__ = ["Replica", "read_body"]
 
 _BODY_BYTES_SPARE = 6_000_000
 _DEADLINE_S = 600.0
@@ -48,9 +48,9 @@ class Replica:
     requests as there are slots, places in the queue and readers.
     """
 
-    def __init__(self, options: StandinOptions) -> None:
+    def __init__(self, options: StandinOptions, ledger: Ledger | None = None) -> None:
         self.options = options
-        self.ledger = Ledger()
+        self.ledger = ledger or Ledger()
         self._faults = FaultPlan(options.faults, options.seed)
         self._slots = anyio.CapacityLimiter(options.slots)
         self._readers = anyio.CapacityLimiter(_BODIES_READ_AT_ONCE)
@@ -58,13 +58,13 @@ class Replica:
         self._admitted_count = 0
         self._first_request_s: float | None = None
 
-    async def chat(self, request: web.Request) -> web.StreamResponse:
-        """Answer one chat-completions request."""
+    async def chat(self, request: web.Request, body: bytearray | None = None) -> web.StreamResponse:
+        """Answer one chat-completions request, whose body somebody may have read already."""
         with self.ledger.opened() as entry:
             request_id = _request_id(request, entry)
             try:
                 with anyio.fail_after(_DEADLINE_S):
-                    return await self._answer(request, entry, request_id)
+                    return await self._answer(request, entry, request_id, body)
             except RefusedError as error:
                 self.ledger.close(entry, error.refusal.status)
                 return self.refused(error.refusal, request_id)
@@ -95,10 +95,12 @@ class Replica:
         )
 
     async def _answer(
-        self, request: web.Request, entry: Entry, request_id: str
+        self, request: web.Request, entry: Entry, request_id: str, body: bytearray | None
     ) -> web.StreamResponse:
-        self.check_key(request)
-        chat = await self._read(request)
+        if body is None:
+            self.check_key(request)
+        chat = await self._read(request, body)
+        del body
         fault = self._faults.draw(entry.record.ordinal)
         entry.identify(chat, fault)
         self._check_awake()
@@ -113,15 +115,10 @@ class Replica:
             return await wire.end_stream(request, stream, answers.last_events(reply), fault)
         return await wire.send_whole(request, answers.completion(reply), _told(reply), fault)
 
-    async def _read(self, request: web.Request) -> Chat:
-        limit_bytes = self.options.max_payload_bytes + _BODY_BYTES_SPARE
+    async def _read(self, request: web.Request, body: bytearray | None) -> Chat:
         async with self._readers:
-            body = bytearray()
-            async for chunk in request.content.iter_any():
-                body += chunk
-                if len(body) > limit_bytes:
-                    message = f"the body exceeds {limit_bytes} bytes"
-                    raise RefusedError(too_large(message))
+            if body is None:
+                body = await read_body(request, self.options)
             return await anyio.to_thread.run_sync(read_chat, body, self.options)
 
     def _check_awake(self) -> None:
@@ -233,6 +230,21 @@ class Replica:
         if fault is None or fault.kind is not FaultKind.SLOW:
             return service_s
         return service_s + (_SLOW_S if fault.seconds is None else fault.seconds)
+
+
+async def read_body(request: web.Request, options: StandinOptions) -> bytearray:
+    """Read a whole body.
+
+    Raises:
+        RefusedError: 413, it is larger than any valid one.
+    """
+    limit_bytes = options.max_payload_bytes + _BODY_BYTES_SPARE
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > limit_bytes:
+            raise RefusedError(too_large(f"the body exceeds {limit_bytes} bytes"))
+    return body
 
 
 def _perceive(chat: Chat, options: StandinOptions) -> tuple[VideoFacts | None, AudioFacts | None]:

@@ -15,7 +15,7 @@ from pipeline.standin.options import StandinOptions
 from pipeline.standin.refusals import RefusedError
 from pipeline.standin.replica import Replica
 
-__all__ = ["Standin", "serve", "serving"]
+__all__ = ["Standin", "reachable", "serve", "serving"]
 
 _PREFIXES = ("/v1", "/inference/v1")
 _BACKLOG = 1024
@@ -59,7 +59,7 @@ async def serving(options: StandinOptions) -> AsyncIterator[Standin]:
     await runner.setup()
     try:
         await web.TCPSite(runner, options.host, options.port, backlog=_BACKLOG).start()
-        yield Standin(*_reachable(runner.addresses[0]), replica.ledger)
+        yield Standin(*reachable(runner.addresses[0]), replica.ledger)
     finally:
         with anyio.move_on_after(_CLEANUP_S, shield=True):
             await runner.cleanup()
@@ -79,7 +79,7 @@ async def serve(options: StandinOptions, announce: Callable[[Standin], None]) ->
                 return
 
 
-def _reachable(address: tuple[str, int]) -> tuple[str, int]:
+def reachable(address: tuple[str, int]) -> tuple[str, int]:
     """Return host and port as a URL on this machine has them."""
     host, port, *_ = address
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 -- compared, not bound

@@ -1,0 +1,1 @@
+"""A stand-in control plane: deployments that are made, come up, scale, serve and go."""
