@@ -1,4 +1,4 @@
-"""Decodes the frames to sample: all packets, or only those that the plan needs (worker process)."""
+"""Decodes everything and samples what comes out: what every plan has to equal (worker process)."""
 
 from __future__ import annotations
 
@@ -13,27 +13,22 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from pipeline.workers.sampling import (
-    BestEffortPts,
-    FpsFilter,
-    PacketPlanner,
-    PlanBroken,
-    Wanted,
-    frame_duration,
-)
+from pipeline.workers.sampling import BestEffortPts, FpsFilter, frame_duration
 
-__all__ = ["Emit", "FullSampler", "PlannedSampler", "Sampler", "Timing", "can_plan"]
+__all__ = ["FullSampler", "Outputs", "Sampler", "Timing"]
 
-Emit = Callable[[VideoFrame, float, int], None]
-"""Takes a sampled frame, its true time in seconds, and how many slots show it."""
 
-# Skipping is earned by a test that compares every frame with full decoding. The value says
-# whether unwanted frames that no other frame refers to may be skipped inside the decoder.
-_PLANNED = {"h264": True, "hevc": True, "vp8": True, "vp9": True}
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Where a sampler's results go.
 
-# Muxers that lose B-frames' timestamps write PTS = DTS; it shows in the order of what comes out,
-# so the first packets are decoded in full.
-_PROBATION = 16
+    Attributes:
+        emit: takes a sampled frame, its true time in seconds, and how many slots show it.
+        undecodable: takes a packet that gave an error instead of a frame, None for the drain.
+    """
+
+    emit: Callable[[VideoFrame, float, int], None]
+    undecodable: Callable[[Packet[VideoStream] | None], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +44,20 @@ class Timing:
     unreliable: bool
 
 
-def can_plan(stream: VideoStream) -> bool:
-    """Whether frames of this codec may be chosen before they are decoded."""
-    return stream.codec_context.name in _PLANNED
-
-
 class Sampler(Protocol):
     """Takes the packets of one video stream and emits the frames to sample, in order."""
-
-    decode_errors: int
 
     @property
     def is_complete(self) -> bool:
         """Whether no further packet can matter."""
+
+    @property
+    def first_slot(self) -> int | None:
+        """The slot of the first frame, None before there is one."""
+
+    @property
+    def last_frame(self) -> tuple[VideoFrame, float] | None:
+        """The newest frame and its time, for clips too short to fill a slot."""
 
     def push(self, packet: Packet[VideoStream]) -> None:
         """Take the next packet in file order."""
@@ -73,17 +69,16 @@ class Sampler(Protocol):
 class FullSampler:
     """Decodes everything, and applies the fps filter to what comes out.
 
-    Errors of single packets are counted; what still decodes is used.
+    Errors of single packets are reported; what still decodes is used.
     """
 
     def __init__(
-        self, stream: VideoStream, fps_filter: FpsFilter, emit: Emit, timing: Timing
+        self, stream: VideoStream, fps_filter: FpsFilter, outputs: Outputs, timing: Timing
     ) -> None:
-        self.decode_errors = 0
         self._context: VideoCodecContext = stream.codec_context
         self._time_base = Fraction(stream.time_base or 1)
         self._filter = fps_filter
-        self._emit = emit
+        self._outputs = outputs
         self._timing = timing
         self._guess = BestEffortPts()
         self._last: VideoFrame | None = None
@@ -95,9 +90,15 @@ class FullSampler:
         """Whether every slot has its frame."""
         return self._filter.is_complete
 
+    @property
+    def first_slot(self) -> int | None:
+        """The slot of the first frame, None before there is one."""
+        return self._filter.first_slot
+
     def push(self, packet: Packet[VideoStream]) -> None:
-        """Decode a packet."""
-        self._take(self._decode(packet))
+        """Decode a packet; an empty one, which would end the decoder's work, is none."""
+        if packet.size:
+            self._take(self._decode(packet))
 
     def finish(self) -> None:
         """Drain the decoder and give the last frame its slots."""
@@ -114,7 +115,7 @@ class FullSampler:
         except MemoryError:  # says something of the worker, not of the file
             raise
         except av.FFmpegError:
-            self.decode_errors += 1
+            self._outputs.undecodable(packet)
             return []
 
     def _take(self, frames: Iterable[VideoFrame]) -> None:
@@ -138,7 +139,7 @@ class FullSampler:
 
     def _show(self, slots: int) -> None:
         if slots and self._last is not None:
-            self._emit(self._last, float(self._last_pts * self._time_base), slots)
+            self._outputs.emit(self._last, float(self._last_pts * self._time_base), slots)
 
     @property
     def last_frame(self) -> tuple[VideoFrame, float] | None:
@@ -146,119 +147,3 @@ class FullSampler:
         if self._last is None:
             return None
         return self._last, float(self._last_pts * self._time_base)
-
-
-class PlannedSampler:
-    """Decodes only what the planner needs; raises PlanBroken whenever that is not certain."""
-
-    def __init__(
-        self, stream: VideoStream, planner: PacketPlanner, emit: Emit, timing: Timing
-    ) -> None:
-        self.decode_errors = 0
-        self._context: VideoCodecContext = stream.codec_context
-        self._time_base = Fraction(stream.time_base or 1)
-        self._planner = planner
-        self._emit = emit
-        self._zero = timing.zero
-        self._by_rate = timing.by_rate
-        self._may_skip = _PLANNED[stream.codec_context.name]
-        self._packets: list[Packet[VideoStream]] = []
-        self._expected: list[Wanted] = []
-        self._decoded: dict[int, VideoFrame] = {}
-        self._last_duration = 0
-        self._newest_pts: int | None = None
-        self._newest_out: int | None = None
-        self._fed = 0
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether every slot has its frame."""
-        return self._planner.is_complete
-
-    def push(self, packet: Packet[VideoStream]) -> None:
-        """Hold a packet, and decode what has become certain.
-
-        Raises:
-            PlanBroken: the plan cannot be certain; decode everything instead.
-        """
-        if packet.is_corrupt or packet.pts is None:
-            raise PlanBroken
-        self._packets.append(packet)
-        pts = packet.pts - self._zero
-        if self._newest_pts is None or pts > self._newest_pts:
-            self._newest_pts, self._last_duration = pts, packet.duration or 0
-        self._pursue(
-            self._planner.add(
-                pts,
-                None if packet.dts is None else packet.dts - self._zero,
-                is_key=packet.is_keyframe,
-                is_shown=not packet.is_discard,
-            )
-        )
-
-    def finish(self) -> None:
-        """Decode what is left; every wanted frame must have come out.
-
-        Raises:
-            PlanBroken: one did not.
-        """
-        if not self.is_complete:
-            self._pursue(self._planner.finish(self._last_duration, self._by_rate))
-        self._drain()
-        if self._expected:
-            raise PlanBroken
-
-    def _pursue(self, wanted: list[Wanted]) -> None:
-        self._expected += wanted
-        for one in wanted:
-            step = self._planner.next_step(one)
-            if step is None:
-                continue
-            if step.restart:
-                self._drain()
-                self._context.flush_buffers()
-            self._feed(self._packets[step.drop : step.drop + len(step.skippable)], step.skippable)
-            del self._packets[: step.drop + len(step.skippable)]
-        self._match()
-
-    def _feed(self, packets: list[Packet[VideoStream]], skippable: tuple[bool, ...]) -> None:
-        for packet, may_skip in zip(packets, skippable, strict=True):
-            is_trusted = self._may_skip and self._fed >= _PROBATION
-            self._context.skip_frame = "NONREF" if may_skip and is_trusted else "DEFAULT"
-            self._fed += 1
-            self._decode(packet)
-
-    def _drain(self) -> None:
-        self._decode(None)
-        self._match()
-
-    def _decode(self, packet: Packet[VideoStream] | None) -> None:
-        try:
-            frames = self._context.decode(packet)
-        except EOFError:
-            return
-        except MemoryError:  # says something of the worker, not of the file
-            raise
-        except av.FFmpegError:
-            raise PlanBroken from None
-        for frame in frames:
-            if frame.pts is None or frame.is_corrupt:
-                raise PlanBroken
-            pts = frame.pts - self._zero
-            if self._newest_out is not None and pts <= self._newest_out:
-                raise PlanBroken
-            self._newest_out = pts
-            if not self._is_unwanted(pts):
-                self._decoded[pts] = frame
-
-    def _is_unwanted(self, pts: int) -> bool:
-        return pts < self._planner.settled_pts and all(w.pts != pts for w in self._expected)
-
-    def _match(self) -> None:
-        """Emit in order what has arrived; let go of what is now known to be unwanted."""
-        while self._expected and self._expected[0].pts in self._decoded:
-            wanted = self._expected.pop(0)
-            frame = self._decoded.pop(wanted.pts)
-            self._emit(frame, float(wanted.pts * self._time_base), wanted.slots)
-        for pts in [known for known in self._decoded if self._is_unwanted(known)]:
-            del self._decoded[pts]

@@ -37,6 +37,10 @@ class PictureMaker:
         self._graph_is_for: tuple[object, ...] = ()
         self.rotation_deg = 0
 
+    def follow(self, stream: VideoStream) -> None:
+        """Take the frames to come for those of another opening of the same stream."""
+        self._stream = stream
+
     def make(self, frame: VideoFrame) -> VideoFrame:
         """Scale, turn and convert one frame; the result has no timestamp and no side data.
 

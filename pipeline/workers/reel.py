@@ -1,6 +1,7 @@
 """The pictures of one clip, in the order in which they are sent (worker process)."""
 
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from pipeline.workers.encode import even_number
 from pipeline.workers.picture import PictureMaker
@@ -33,6 +34,10 @@ class Reel:
         self.pictures += [picture] * slots
         self.times_s += [time_s] * slots
         self.corrupt += [frame.is_corrupt] * slots
+
+    def follow(self, stream: VideoStream) -> None:
+        """Take the frames to come for those of another opening of the same stream."""
+        self._maker.follow(stream)
 
     def hold_first(self, slots: int) -> None:
         """Show the first picture from the zero on, where the video starts late."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.errors import FailureCode, MediaError
 from pipeline.workers.audio import AudioTrack
 from pipeline.workers.damage import Sent
-from pipeline.workers.decode import FullSampler, PlannedSampler, Sampler, Timing, can_plan
+from pipeline.workers.decode import Outputs, Sampler, Timing
 from pipeline.workers.media import (
     choose_audio,
     choose_video,
@@ -22,11 +22,13 @@ from pipeline.workers.media import (
 )
 from pipeline.workers.packets import PacketReader
 from pipeline.workers.picture import PictureMaker
+from pipeline.workers.planned import Replay, make_sampler
 from pipeline.workers.reel import Reel
-from pipeline.workers.sampling import FpsFilter, PacketPlanner, PlanBroken
+from pipeline.workers.sampling import FpsFilter
 from pipeline.workers.witness import Witness, promised_end_s
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from av.container import InputContainer
@@ -66,26 +68,26 @@ def take_clip(clip: Clip, spec: MediaSpec, audio_path: Path) -> Take:
     Raises:
         MediaError: the file cannot be read, or gives no picture.
     """
-    try:
-        return _take(clip, spec, audio_path, planned=True)
-    except PlanBroken:
-        return _take(clip, spec, audio_path, planned=False)
-
-
-def _take(clip: Clip, spec: MediaSpec, audio_path: Path, *, planned: bool) -> Take:
     with open_media(clip.source, spec.max_pixels) as container, ExitStack() as cleanup:
         stream = choose_video(container, spec.max_pixels)
         reel = Reel(PictureMaker(stream, spec.height_px))
         slots = round(clip.end_s * spec.fps)
         fps_filter = FpsFilter(Fraction(stream.time_base or 1) * spec.fps, slots)
-        sampler = _sampler(container, stream, fps_filter, reel, planned=planned)
         track = _track(container, clip, spec, audio_path)
         if track:
             cleanup.enter_context(track)
-        errand = _Pass(container, stream, sampler, track, clip.end_s)
-        errand.run()
+        errand = _Pass(container, stream, track, clip.end_s)
+        sampler = make_sampler(
+            stream,
+            fps_filter,
+            Outputs(reel.add, errand.undecodable),
+            _timing(container, stream),
+            replay=_replay(clip, spec, reel, cleanup),
+            fast=spec.sampling == "fast",
+        )
+        errand.run(sampler)
         sampler.finish()
-        _complete(reel, sampler, fps_filter, stream)
+        _complete(reel, sampler, errand, stream)
         if track:
             track.finish()
             errand.watch.unheard(track.decode_errors)
@@ -93,7 +95,7 @@ def _take(clip: Clip, spec: MediaSpec, audio_path: Path, *, planned: bool) -> Ta
         return Take(
             reel,
             track.seconds if track else 0.0,
-            errand.errors + sampler.decode_errors + (track.decode_errors if track else 0),
+            errand.errors + (track.decode_errors if track else 0),
             errand.watch.sum_up(Sent(reel.times_s, reel.corrupt, spec.fps, expected)),
             errand.is_cut_off,
             stream.codec_context.name,
@@ -103,24 +105,28 @@ def _take(clip: Clip, spec: MediaSpec, audio_path: Path, *, planned: bool) -> Ta
         )
 
 
-def _sampler(
-    container: InputContainer,
-    stream: VideoStream,
-    fps_filter: FpsFilter,
-    reel: Reel,
-    *,
-    planned: bool,
-) -> Sampler:
+def _timing(container: InputContainer, stream: VideoStream) -> Timing:
     time_base = Fraction(stream.time_base or 1)
     rate = nominal_rate(stream)
-    timing = Timing(
+    return Timing(
         zero=start_ticks(container, time_base),
         by_rate=round(1 / (rate * time_base)) if rate else 0,
         unreliable=has_no_timestamps(container),
     )
-    if planned and can_plan(stream):
-        return PlannedSampler(stream, PacketPlanner(fps_filter), reel.add, timing)
-    return FullSampler(stream, fps_filter, reel.add, timing)
+
+
+def _replay(clip: Clip, spec: MediaSpec, reel: Reel, cleanup: ExitStack) -> Replay:
+    """How to read the file once more, should the plan for it break."""
+
+    def reopen() -> tuple[VideoStream, Iterator[Packet[VideoStream]]]:
+        container = cleanup.enter_context(open_media(clip.source, spec.max_pixels))
+        stream = choose_video(container, spec.max_pixels)
+        reel.follow(stream)
+        audio = choose_audio(container)  # on whose times the common clock depends, too
+        reader = PacketReader(container, [stream, *([audio] if audio else [])])
+        return stream, (packet for packet in reader if packet.stream_index == stream.index)
+
+    return reopen
 
 
 def _track(container: InputContainer, clip: Clip, spec: MediaSpec, path: Path) -> AudioTrack | None:
@@ -138,34 +144,30 @@ class _Pass:
         self,
         container: InputContainer,
         stream: VideoStream,
-        sampler: Sampler,
         track: AudioTrack | None,
         end_s: float,
     ) -> None:
-        self._container, self._stream = container, stream
-        self._sampler, self._track = sampler, track
+        self._container, self._stream, self._track = container, stream, track
         self._end_s = end_s
         self._met_end = False
         self._reader = PacketReader(container, [stream, *([track.stream] if track else [])])
         self._witness = Witness(container, stream, track.stream if track else None)
         self.watch = self._witness.watch
+        self.decode_errors = 0
 
     @property
     def errors(self) -> int:
-        """How often the container gave an error."""
-        return self._reader.errors
+        """How often the container or the video decoder gave an error."""
+        return self._reader.errors + self.decode_errors
 
-    def run(self) -> None:
-        """Read the file as far as anything is wanted.
-
-        Raises:
-            PlanBroken: the sampler cannot go on by its plan.
-        """
-        video, sampler, track = self._stream.index, self._sampler, self._track
+    def run(self, sampler: Sampler) -> None:
+        """Read the file as far as anything is wanted."""
+        video, track = self._stream.index, self._track
         for packet in self._reader:
             if packet.stream_index == video:
                 if not sampler.is_complete:
-                    self._show(packet)
+                    self._witness.video(packet)
+                    sampler.push(packet)
                 elif self._witness.time_s(packet) > self._end_s + _INTERLEAVING_S:
                     return
             elif track and not track.is_complete:
@@ -175,14 +177,12 @@ class _Pass:
                 return
         self._met_end = True
 
-    def _show(self, packet: Packet[Any]) -> None:
-        sampler = self._sampler
-        self._witness.video(packet)
-        errors = sampler.decode_errors
-        sampler.push(packet)
-        if sampler.decode_errors > errors:
+    def undecodable(self, packet: Packet[VideoStream] | None) -> None:
+        """Take note of a video packet that gave an error."""
+        self.decode_errors += 1
+        if packet is not None:
             self._witness.undecodable(packet)
-        if sampler.decode_errors > _MOST_DECODE_ERRORS:
+        if self.decode_errors > _MOST_DECODE_ERRORS:
             raise MediaError(FailureCode.UNDECODABLE, "hardly a packet can be decoded")
 
     @property
@@ -199,25 +199,22 @@ class _Pass:
         return min(int(end_s * fps + 0.5), most)
 
 
-def _complete(reel: Reel, sampler: Sampler, fps_filter: FpsFilter, stream: VideoStream) -> None:
+def _complete(reel: Reel, sampler: Sampler, errand: _Pass, stream: VideoStream) -> None:
     """Fill the reel of a clip that starts late or is too short to fill a slot.
 
     Raises:
-        PlanBroken: the plan gave no frame.
         MediaError: not one frame could be decoded.
     """
     if not reel.pictures:
-        if not isinstance(sampler, FullSampler):
-            raise PlanBroken
         if sampler.last_frame is None:
-            raise _nothing(sampler, stream)
+            raise _nothing(errand, stream)
         reel.add_padding(*sampler.last_frame)
-    elif fps_filter.first_slot:
-        reel.hold_first(max(0, fps_filter.first_slot))
+    elif sampler.first_slot:
+        reel.hold_first(max(0, sampler.first_slot))
 
 
-def _nothing(sampler: Sampler, stream: VideoStream) -> MediaError:
-    if sampler.decode_errors:
+def _nothing(errand: _Pass, stream: VideoStream) -> MediaError:
+    if errand.decode_errors:
         return MediaError(FailureCode.UNDECODABLE, "no frame could be decoded")
     if stream.frames or (stream.duration or 0) > 0:
         return MediaError(FailureCode.CUT_OFF, "the file ends before the frames that it announces")

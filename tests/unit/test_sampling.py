@@ -1,4 +1,4 @@
-"""The planner against a plain model of FFmpeg's fps filter."""
+"""The fps filter against a plain model, and the guesses that FFmpeg makes of times."""
 
 from fractions import Fraction
 
@@ -6,13 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.workers.sampling import (
-    BestEffortPts,
-    FpsFilter,
-    PacketPlanner,
-    PlanBroken,
-    frame_duration,
-)
+from pipeline.workers.sampling import BestEffortPts, FpsFilter, frame_duration
 
 TICKS_PER_S = 90
 
@@ -40,25 +34,6 @@ def presentation_times(draw: st.DrawFn) -> list[int]:
     return times
 
 
-@st.composite
-def coded_order(draw: st.DrawFn, times: list[int]) -> list[tuple[int, int, bool]]:
-    """The same frames in a decoding order with B-frames and key frames: (pts, dts, is_key)."""
-    order: list[tuple[int, bool]] = [(times[0], True)]
-    position = 1
-    while position < len(times):
-        size = draw(st.integers(1, 5))
-        group = times[position : position + size]
-        order.append((group[-1], draw(st.booleans())))
-        order += [(pts, False) for pts in draw(st.permutations(group[:-1]))]
-        position += size
-    earliest = min(times) - 2 * len(times) - 10
-    dts: list[int] = []
-    for index in range(len(order)):
-        bound = min(pts for pts, _ in order[index:])
-        dts.append(max(min(bound, earliest + index), (dts[-1] + 1) if dts else earliest))
-    return [(pts, when, is_key) for (pts, is_key), when in zip(order, dts, strict=True)]
-
-
 def new_filter(seconds: int) -> FpsFilter:
     return FpsFilter(Fraction(1, TICKS_PER_S), seconds)
 
@@ -76,89 +51,17 @@ def test_fps_filter_shows_what_the_plain_model_shows(
     assert shown == shown_frames(times, times[-1] + duration, seconds)
 
 
-@given(st.data(), presentation_times(), st.integers(2, 90), st.integers(1, 20))
-def test_planner_wants_the_same_frames_from_packets_in_decoding_order(
-    data: st.DataObject, times: list[int], duration: int, seconds: int
+@given(presentation_times(), st.integers(1, 20), st.data())
+def test_fps_filter_goes_on_from_any_slot(
+    times: list[int], seconds: int, data: st.DataObject
 ) -> None:
-    """What the planner wants from reordered packets is what the plain model shows."""
-    planner = PacketPlanner(new_filter(seconds))
-    wanted = []
-    for pts, dts, is_key in data.draw(coded_order(times)):
-        wanted += planner.add(pts, dts, is_key=is_key)
-    wanted += planner.finish(duration, by_rate=0)
-    shown = [one.pts for one in wanted for _ in range(one.slots)]
-    assert shown == shown_frames(times, times[-1] + duration, seconds)
-
-
-@given(st.data(), presentation_times(), st.integers(1, 20))
-def test_every_wanted_packet_is_fed_after_a_key_frame_it_can_start_from(
-    data: st.DataObject, times: list[int], seconds: int
-) -> None:
-    """Each wanted packet is fed exactly once, never as skippable, and a restart begins at a key."""
-    packets = data.draw(coded_order(times))
-    planner = PacketPlanner(new_filter(seconds))
-    held, fed = [], []
-    steps = []
-    for pts, dts, is_key in packets:
-        held.append((pts, is_key))
-        for one in planner.add(pts, dts, is_key=is_key):
-            steps.append(one.pts)
-            step = planner.next_step(one)
-            if step is None:
-                continue
-            count = step.drop + len(step.skippable)
-            feed = held[step.drop : count]
-            held = held[count:]
-            assert not step.restart or (feed[0][1] and feed[0][0] <= one.pts)
-            fed += [pts for (pts, _), skip in zip(feed, step.skippable, strict=True) if not skip]
-    assert set(steps) <= set(fed)
-    assert len(fed) == len(set(fed))
-
-
-def test_packets_are_held_for_little_more_than_a_slot() -> None:
-    """With a frame wanted in every second, no more than the packets of a second are held."""
-    planner = PacketPlanner(new_filter(600))
-    most = 0
-    for number in range(3000):
-        for one in planner.add(3 * number, 3 * number, is_key=number == 0):
-            planner.next_step(one)
-        most = max(most, len(planner._held))
-    assert most <= 32
-
-
-@pytest.mark.parametrize(
-    "packets",
-    [
-        [(0, 0), (3, 0)],
-        [(0, 0), (3, 3), (6, 2)],
-        [(0, 5)],
-        [(0, 0), (3, None)],
-        [(0, -2), (0, -1), (9, 3)],
-    ],
-    ids=["equal-dts", "dts-backwards", "pts-before-dts", "dts-lost", "equal-pts"],
-)
-def test_timestamps_that_cannot_be_trusted_break_the_plan(
-    packets: list[tuple[int, int | None]],
-) -> None:
-    """A plan is given up as soon as a timestamp contradicts another."""
-    planner = PacketPlanner(new_filter(60))
-
-    def plan() -> None:
-        for pts, dts in packets:
-            planner.add(pts, dts, is_key=True)
-
-    with pytest.raises(PlanBroken):
-        plan()
-
-
-def test_missing_dts_in_front_only_delays_the_plan() -> None:
-    """Matroska leaves out the first DTS of some streams; nothing is lost by that."""
-    planner = PacketPlanner(new_filter(2))
-    wanted = []
-    for number in range(200):
-        dts = None if number < 6 else number
-        wanted += planner.add(number, dts, is_key=number == 0)
-    assert [(one.pts, one.slots) for one in wanted] == [(44, 1), (134, 1)]
+    """A filter resumed after some slots, shown every frame again, gives the rest of them."""
+    whole = new_filter(seconds)
+    counts = [whole.push(time) for time in times]
+    done = data.draw(st.integers(0, sum(counts)))
+    resumed = whole.resumed(done)
+    assert sum(resumed.push(time) for time in times) == sum(counts) - done
+    assert resumed.first_slot == whole.first_slot
 
 
 @pytest.mark.parametrize(
