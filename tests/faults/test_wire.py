@@ -12,7 +12,7 @@ from aiohttp import web
 from pipeline.errors import FailureCode
 from pipeline.messages import ReadyClip
 from pipeline.sender import client
-from pipeline.sender.client import _CODES, _verdict_on
+from pipeline.sender.client import _CODES, verdict_on
 from tests.support.ready import job, ready_clip
 from tests.support.replica import (
     answer,
@@ -232,5 +232,5 @@ def test_subclasses_are_mapped_before_their_bases() -> None:
 
 def test_foreign_text_of_exceptions_is_not_told() -> None:
     """What an exception says is not repeated, for it may hold a header."""
-    assert "secret" not in _verdict_on(aiohttp.ClientPayloadError("secret")).detail
-    assert "secret" not in _verdict_on(OSError(104, "secret")).detail
+    assert "secret" not in verdict_on(aiohttp.ClientPayloadError("secret")).detail
+    assert "secret" not in verdict_on(OSError(104, "secret")).detail
