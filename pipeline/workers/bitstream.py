@@ -1,9 +1,8 @@
 """Tells from a coded packet's bytes what may be left out around it; pure (worker process).
 
 Being read here is earned: for each codec a test compares every frame with full decoding. Packets
-are left out before the decoder, because its skip_frame is not the same everywhere: libdav1d does
-not heed it, HEVC's heeds it for frames that higher temporal layers refer to, and decoders that
-hold a frame back apply it to another one than was meant.
+are left out before the decoder, which is the same for all of them; its own skip_frame is not
+(libdav1d does not heed it).
 
 - H.264 and HEVC say of each picture whether others refer to it, and where decoding may start.
 - VP8, VP9 and AV1 start at shown key frames; what refers to what is too deep in their headers, so
