@@ -14,6 +14,8 @@ import orjson
 from pipeline.errors import FailureCode, MediaError, StoreError
 from pipeline.workers import confine
 from pipeline.workers.wire import (
+    Header,
+    HeaderOrder,
     Order,
     Prepared,
     Refused,
@@ -53,18 +55,22 @@ def _claim_pipes() -> tuple[BinaryIO, BinaryIO]:
     return orders, reports
 
 
-def _next(orders: BinaryIO) -> Order | SheetOrder | None:
+def _next(orders: BinaryIO) -> Order | SheetOrder | HeaderOrder | None:
     try:
         order = pickle.load(orders)  # noqa: S301 - the main process wrote it
     except EOFError:
         return None
-    assert isinstance(order, Order | SheetOrder)  # noqa: S101 - nothing else is sent
+    assert isinstance(order, Order | SheetOrder | HeaderOrder)  # noqa: S101 - nothing else is sent
     return order
 
 
-def work_on(order: Order | SheetOrder) -> Prepared | Refused | Sheet | StoreTrouble:
+def work_on(
+    order: Order | SheetOrder | HeaderOrder,
+) -> Prepared | Refused | Sheet | Header | StoreTrouble:
     """Prepare or show one clip; whatever a file provokes costs that file alone."""
     try:
+        if isinstance(order, HeaderOrder):
+            return _look(order)
         return _prepare(order) if isinstance(order, Order) else _show(order)
     except StoreError as error:
         return StoreTrouble(error.errno, error.reason)
@@ -108,3 +114,12 @@ def _show(order: SheetOrder) -> Sheet:
 
     av.logging.set_level(None)  # as above
     return make_sheet(order)
+
+
+def _look(order: HeaderOrder) -> Header:
+    import av  # noqa: PLC0415 - after the limits are set
+
+    from pipeline.workers.header import read_header  # noqa: PLC0415 - imports av
+
+    av.logging.set_level(None)  # as above
+    return read_header(order)

@@ -7,9 +7,19 @@ decoded bytes that nobody vouches for, so what it says is data and never code.
 from dataclasses import dataclass
 
 from pipeline.errors import FailureCode
-from pipeline.messages import Clip, MediaFacts, MediaSpec
+from pipeline.messages import Clip, MediaFacts, MediaSpec, Source
 
-__all__ = ["Order", "Prepared", "Refused", "Report", "Sheet", "SheetOrder", "StoreTrouble"]
+__all__ = [
+    "Header",
+    "HeaderOrder",
+    "Order",
+    "Prepared",
+    "Refused",
+    "Report",
+    "Sheet",
+    "SheetOrder",
+    "StoreTrouble",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +47,16 @@ class SheetOrder:
     audio: str | None
     audio_sha256: str | None
     with_sound: bool
+    cpu_s: int
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderOrder:
+    """A source of which only the header is to be read."""
+
+    source: Source
+    max_pixels: int
     cpu_s: int
     memory_bytes: int
 
@@ -86,10 +106,20 @@ class Sheet:
 
 
 @dataclass(frozen=True, slots=True)
+class Header:
+    """What a file says of itself; `seconds` is 0.0 where it says nothing of its length."""
+
+    codec: str
+    width: int
+    height: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What became of an order, and the state of the process that worked on it."""
 
-    result: Prepared | Refused | Sheet | StoreTrouble
+    result: Prepared | Refused | Sheet | Header | StoreTrouble
     prepare_s: float
     clips_done: int
     rss_bytes: int

@@ -1,0 +1,21 @@
+"""Reads what a file says of itself, and decodes nothing (worker process)."""
+
+from __future__ import annotations
+
+from pipeline.workers.media import choose_video, open_media, source_seconds
+from pipeline.workers.wire import Header, HeaderOrder
+
+__all__ = ["read_header"]
+
+
+def read_header(order: HeaderOrder) -> Header:
+    """Read the header of a source.
+
+    Raises:
+        MediaError: it cannot be opened, or has no video that can be decoded.
+    """
+    with open_media(order.source, order.max_pixels) as container:
+        stream = choose_video(container, order.max_pixels)
+        context = stream.codec_context
+        seconds = source_seconds(container, stream)
+        return Header(context.name, context.width, context.height, seconds)
