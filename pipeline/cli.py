@@ -4,12 +4,12 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import anyio
 from cyclopts import App, CycloptsError, Parameter
 
-from pipeline.config import JobConfig, load_job
+from pipeline.config import JobConfig, job_from_flags
 from pipeline.errors import ConfigError, FailureCode, RunError
 from pipeline.telemetry import Progress, configure_logging, get_log
 
@@ -67,7 +67,7 @@ def run(
     stream: bool | None = None,
     max_in_flight: int | None = None,
     workers: int | None = None,
-    sampling: Literal["exact"] | None = None,
+    sampling: Literal["exact", "fast"] | None = None,
     identity: Literal["stat", "content"] | None = None,
     retry_failed: Annotated[list[str] | None, Parameter(negative="")] = None,
     recaption: Annotated[bool, Parameter(negative="")] = False,
@@ -101,7 +101,7 @@ def run(
         stream: Stream answers, which measures the time to the first token.
         max_in_flight: Ceiling of requests in flight, for each deployment.
         workers: Worker processes that prepare clips.
-        sampling: Which frames to take.
+        sampling: Which frames to take: those of ffmpeg's fps=1, or the cheapest of each second.
         identity: What makes a file the same: stat, its name, size and change time; or content,
             its bytes, so that a renamed file is not captioned again.
         retry_failed: Try permanent failures again: alone all of them, =CODE those with this code.
@@ -118,36 +118,36 @@ def run(
         log_json: Log JSON lines to stderr, progress included.
         quiet: No progress and no summary: errors, and one line at the end.
     """
-    flags = _Flags(
-        input={
+    flags: dict[str, dict[str, object]] = {
+        "input": {
             "sources": list(sources) or None,
             "limit": limit,
             "identity": identity,
             "retry_failed": retry_failed,
         },
-        limits={
+        "limits": {
             "deadline": deadline,
             "max_hours": max_hours,
             "max_failures": max_failures,
             "max_tokens_total": max_tokens_total,
             "drain_s": drain_s,
         },
-        media={"sampling": sampling},
-        workers={"processes": workers},
-        store={"dir": store},
-        request={
+        "media": {"sampling": sampling},
+        "workers": {"processes": workers},
+        "store": {"dir": store},
+        "request": {
             "prompt": prompt,
             "max_tokens": max_tokens,
             "temperature": temperature,
             "stream": stream,
             "timeout_s": timeout,
         },
-        output={"dir": out, "recaption": recaption or None},
-    )
-    deployments = _deployments(base_url or [], model or [])
-    overrides = flags.given() | ({"deployments": deployments} if deployments else {})
+        "output": {"dir": out, "recaption": recaption or None},
+    }
     each = {"api_key_env": api_key_env, "max_in_flight": max_in_flight}
-    settled = _for_each_deployment(load_job(job, overrides), each)
+    settled = job_from_flags(
+        job, flags, base_urls=base_url or (), models=model or (), each_deployment=each
+    )
     if job is None and out is None:
         raise ConfigError("--out DIR: where should the captions go?")
     return _caption(settled, quiet=quiet, log_json=log_json)
@@ -159,7 +159,7 @@ def prepare(
     out: Path,
     job: Path | None = None,
     workers: int | None = None,
-    sampling: Literal["exact"] | None = None,
+    sampling: Literal["exact", "fast"] | None = None,
     limit: int | None = None,
     store: Path | None = None,
     quiet: Annotated[bool, Parameter(negative="")] = False,
@@ -174,20 +174,20 @@ def prepare(
         out: Output folder, made if missing.
         job: Job file (TOML), for its [input], [media], [workers] and [store].
         workers: Worker processes.
-        sampling: Which frames to take.
+        sampling: Which frames to take: those of ffmpeg's fps=1, or the cheapest of each second.
         limit: Stop after so many clips.
         store: Folder for prepared media, reused by later runs.
         quiet: No progress.
     """
     from pipeline.prepare_job import prepare_job  # noqa: PLC0415 - --help need not wait for it
 
-    flags = _Flags(
-        input={"sources": list(sources) or None, "limit": limit},
-        media={"sampling": sampling},
-        workers={"processes": workers},
-        store={"dir": store},
-    )
-    settled = load_job(job, flags.given())
+    flags: dict[str, dict[str, object]] = {
+        "input": {"sources": list(sources) or None, "limit": limit},
+        "media": {"sampling": sampling},
+        "workers": {"processes": workers},
+        "store": {"dir": store},
+    }
+    settled = job_from_flags(job, flags)
     configure_logging()
 
     async def main() -> int:
@@ -246,6 +246,8 @@ app.command(
     help="Serve a stand-in deployment, for tests of this program or of yours.",
 )
 
+app.command("pipeline.bench.command:bench_command", name="bench")
+
 
 def _caption(job: JobConfig, *, quiet: bool, log_json: bool) -> int:
     from pipeline.run import run_job  # noqa: PLC0415 - --help need not wait for it
@@ -262,35 +264,3 @@ def _caption(job: JobConfig, *, quiet: bool, log_json: bool) -> int:
         return summary.exit_code
 
     return anyio.run(main)
-
-
-class _Flags:
-    """The flags by section of the job file; what was not given overrides nothing."""
-
-    def __init__(self, **sections: dict[str, Any]) -> None:
-        self._sections = sections
-
-    def given(self) -> dict[str, Any]:
-        kept = {
-            section: {key: value for key, value in flags.items() if value is not None}
-            for section, flags in self._sections.items()
-        }
-        return {section: flags for section, flags in kept.items() if flags}
-
-
-def _deployments(base_urls: list[str], models: list[str]) -> list[dict[str, str]]:
-    if len(base_urls) != len(models):
-        raise ConfigError(
-            f"{len(base_urls)} --base-url and {len(models)} --model: give the two in pairs"
-        )
-    return [{"base_url": url, "model": model} for url, model in zip(base_urls, models, strict=True)]
-
-
-def _for_each_deployment(job: JobConfig, flags: dict[str, Any]) -> JobConfig:
-    given = {key: value for key, value in flags.items() if value is not None}
-    if not given:
-        return job
-    dumped = job.model_dump(exclude_unset=True)
-    return load_job(
-        None, {**dumped, "deployments": [{**d, **given} for d in dumped.get("deployments", [])]}
-    )

@@ -2,6 +2,7 @@
 
 from pipeline.config.asking import LimitsConfig, OutputConfig, RequestConfig
 from pipeline.config.deployment import DeploymentConfig
+from pipeline.config.flags import job_from_flags
 from pipeline.config.job import JobConfig, load_job
 from pipeline.config.media import (
     VIDEO_ENDINGS,
@@ -22,5 +23,6 @@ __all__ = [
     "RequestConfig",
     "StoreConfig",
     "WorkersConfig",
+    "job_from_flags",
     "load_job",
 ]

@@ -1,0 +1,1 @@
+"""Measure deployments: how much they take, and from where on more in flight brings no more."""

@@ -1,0 +1,173 @@
+"""A whole bench: each deployment by itself, one load after the other (main process)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import anyio.to_thread
+import orjson
+
+from pipeline.bench.drive import Load, Rules, put_under_load, ramp_after
+from pipeline.bench.knee import Search
+from pipeline.bench.machine import machine_facts
+from pipeline.bench.media import Generated, Media, open_media
+from pipeline.bench.point import Point
+from pipeline.bench.result import BenchResult, DeploymentResult, brief
+from pipeline.config import JobConfig
+from pipeline.errors import OutputError
+from pipeline.messages import ReadyClip, printable
+from pipeline.sender import open_fleet
+from pipeline.sender.client import DeploymentClient
+from pipeline.telemetry import Tally, utc_now
+
+__all__ = ["Bench", "run_bench"]
+
+_RATE_SHARES = (0.5, 0.7, 0.8, 0.9, 1.0)
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """What to measure.
+
+    Attributes:
+        in_flight: Fixed loads; none seeks the knee.
+        arrivals_per_s: Open-loop loads after that, in requests per second.
+        arrivals_around_knee: Open-loop loads at 50 to 100 % of the knee's rate, too.
+        ceiling: Most requests in flight.
+    """
+
+    job: JobConfig
+    out: Path
+    in_flight: tuple[int, ...] = ()
+    arrivals_per_s: tuple[float, ...] = ()
+    arrivals_around_knee: bool = False
+    ceiling: int = 256
+    rules: Rules = field(default_factory=Rules)
+    generated: Generated
+    sample: int = 32
+
+
+async def run_bench(bench: Bench, tell: Tell) -> BenchResult:
+    """Measure every deployment, and write the result after each load.
+
+    Raises:
+        RunError: the job cannot be used, no deployment answers, or nothing can be written.
+    """
+    job = bench.job.model_copy(
+        update={
+            "deployments": tuple(
+                one.model_copy(update={"max_in_flight": bench.ceiling})
+                for one in bench.job.deployments
+            )
+        }
+    )
+    async with open_fleet(job, Tally()) as fleet:
+        await fleet.check()
+        tell("preparing the clips to send")
+        media = open_media(job, bench.generated, sample=bench.sample, seed=bench.rules.seed)
+        async with media as prepared:
+            result = _begun(bench, prepared)
+            for name, client in fleet.clients.items():
+                result.deployments.append(DeploymentResult(name, fleet.deployments[name].model))
+                await _Measuring(bench, client, prepared.ready, result, tell).run()
+            result.is_complete = True
+            await _save(result, bench.out)
+    return result
+
+
+class _Measuring:
+    """One deployment."""
+
+    def __init__(
+        self,
+        bench: Bench,
+        client: DeploymentClient,
+        clips: Sequence[ReadyClip],
+        result: BenchResult,
+        tell: Tell,
+    ) -> None:
+        self._bench = bench
+        self._client = client
+        self._clips = clips
+        self._result = result
+        self._own = result.deployments[-1]
+        self._tell = tell
+
+    async def run(self) -> None:
+        bench = self._bench
+        for in_flight in bench.in_flight:
+            await self._point(Load(in_flight=min(in_flight, bench.ceiling)))
+        if not bench.in_flight:
+            await self._seek_knee()
+        for arrivals_per_s in (*bench.arrivals_per_s, *self._around_knee()):
+            await self._point(Load(arrivals_per_s=arrivals_per_s))
+
+    async def _seek_knee(self) -> None:
+        search = Search(self._bench.ceiling)
+        while (wanted := search.wanted) is not None:
+            point = await self._point(Load(in_flight=wanted))
+            search.add(point.clips_per_s, error_share=point.error_share)
+            self._own.knee = search.knee()
+        await _save(self._result, self._bench.out)
+
+    def _around_knee(self) -> list[float]:
+        knee = self._own.knee
+        if knee is None or not self._bench.arrivals_around_knee:
+            return []
+        return [share * knee.clips_per_s for share in _RATE_SHARES if knee.clips_per_s]
+
+    async def _point(self, load: Load) -> Point:
+        before = self._own.points[-1] if self._own.points else None
+        load = replace(load, ramp_s=ramp_after(before))
+        point = await put_under_load(self._client, self._clips, load, self._bench.rules)
+        self._own.points.append(point)
+        self._tell(f"{self._own.name}: {brief(point)}")
+        await _save(self._result, self._bench.out)
+        return point
+
+
+def _begun(bench: Bench, media: Media) -> BenchResult:
+    request = bench.job.request
+    return BenchResult(
+        seed=bench.rules.seed,
+        started_at_utc=utc_now(),
+        machine=machine_facts(),
+        media={
+            "clips": len(media.ready),
+            "failed": media.failed,
+            "of_files": media.of_files,
+            "generated": None if media.of_files is not None else asdict(bench.generated),
+            "clip_s": media.clip_s,
+            "payload_bytes": sum(one.facts.payload_bytes for one in media.ready) / len(media.ready),
+        },
+        settings={
+            "rules": asdict(bench.rules),
+            "stream": request.stream,
+            "max_tokens": request.max_tokens,
+            "prompt": request.prompt,
+        },
+        prepare=None
+        if media.prepare_s is None
+        else {
+            "seconds_per_clip": media.prepare_s,
+            "clips": len(media.ready),
+            "clip_s": media.clip_s,
+        },
+    )
+
+
+async def _save(result: BenchResult, path: Path) -> None:
+    await anyio.to_thread.run_sync(_write, orjson.dumps(result.as_dict(), option=_OPTIONS), path)
+
+
+_OPTIONS = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+
+
+def _write(content: bytes, path: Path) -> None:
+    half = path.with_name(f"{path.name}.part")
+    try:
+        half.write_bytes(content)
+        half.replace(path)
+    except OSError as error:
+        raise OutputError(f"{printable(str(path))}: {error.strerror}") from None

@@ -1,0 +1,100 @@
+"""The bench as its users run it: against stand-ins, from flags, with a result file."""
+
+import signal
+from pathlib import Path
+
+import orjson
+import pytest
+
+from pipeline.standin.faults import parse_fault
+from pipeline.standin.options import StandinOptions
+from pipeline.standin.server import serving
+from tests.support.command import Command, CommandHere
+from tests.support.tiny_films import Library
+
+pytestmark = pytest.mark.anyio
+
+SHORT = ("--seconds", "0.5", "--requests", "10", "--generate", "2", "--clip-seconds", "2")
+
+
+def fast(**settings: object) -> StandinOptions:
+    """A stand-in that looks at nothing and answers in 100 ms."""
+    return StandinOptions(**{"service_time_s": 0.1, "watch_media": False} | settings)
+
+
+async def test_knee_of_a_deployment(tmp_path: Path, command: Command) -> None:
+    """The knee of a deployment of four slots is found, and told on stdout and in the file."""
+    async with serving(fast(slots=4)) as standin:
+        ended = await command(
+            "bench", *SHORT, "--base-url", standin.base_url, "--model", "m", within_s=110
+        )
+    assert ended.exit_code == 0, ended.stderr
+    result = orjson.loads((tmp_path / "bench.json").read_bytes())
+    (deployment,) = result["deployments"]
+    assert deployment["knee"]["in_flight"] in {3, 4, 5}, ended.stdout
+    assert f"Knee: {deployment['knee']['in_flight']} in flight" in ended.stdout
+    assert result["is_complete"]
+    assert all(point["errors"] == 0 for point in deployment["points"])
+
+
+async def test_fixed_loads_of_own_clips(tmp_path: Path, command: Command, library: Library) -> None:
+    """Given loads are measured as given, with clips of the user's own, TTFT and upload known."""
+    async with serving(fast(slots=2, time_per_token_s=0.001)) as standin:
+        ended = await command(
+            "bench", *library.films[:3], *SHORT, "--base-url", standin.base_url, "--model", "m",
+            "--in-flight", "1", "--in-flight", "4", "--rate", "20", "--out", "here.json",
+        )  # fmt: skip
+    assert ended.exit_code == 0, ended.stderr
+    result = orjson.loads((tmp_path / "here.json").read_bytes())
+    one, four, arriving = result["deployments"][0]["points"]
+    assert (one["in_flight"], four["in_flight"], arriving["arrivals_per_s"]) == (1, 4, 20.0)
+    assert four["request_s"]["p50"] > 1.5 * one["request_s"]["p50"]
+    assert 0 < one["ttft_s"]["p50"] < one["request_s"]["p50"]
+    assert 0 < one["upload_share"] < 0.9
+    assert result["media"]["of_files"] == 3
+    assert result["prepare"]["seconds_per_clip"] > 0
+
+
+async def test_errors_are_no_throughput(tmp_path: Path, command: Command) -> None:
+    """Refusals are counted by their code, and bring no captions."""
+    options = fast(faults=(parse_fault("429:0.5"),), seed=3)
+    async with serving(options) as standin:
+        ended = await command(
+            "bench", *SHORT, "--base-url", standin.base_url, "--model", "m", "--in-flight", "4"
+        )
+    assert ended.exit_code == 0, ended.stderr
+    (point,) = orjson.loads((tmp_path / "bench.json").read_bytes())["deployments"][0]["points"]
+    assert point["errors_by_code"]["overloaded"] == point["errors"] > 0
+    assert point["captions"] + point["errors"] == point["requests"]
+
+
+async def test_broken_off(tmp_path: Path, command: Command) -> None:
+    """What was measured before Ctrl-C is kept, and is said to be incomplete."""
+    out = tmp_path / "bench.json"
+    async with serving(fast(slots=64)) as standin:
+        arguments = ("bench", *SHORT, "--base-url", standin.base_url, "--model", "m")
+        async with command.started(*arguments) as running:
+            await running.until(out.exists)
+            running.signal_group(signal.SIGINT)
+            ended = await running.ended()
+    assert ended.exit_code == 130
+    result = orjson.loads(out.read_bytes())
+    assert result["deployments"][0]["points"]
+    assert not result["is_complete"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ("", "no deployment: give --base-url and --model"),
+        ("--base-url http://127.0.0.1:9/v1", "1 --base-url and 0 --model"),
+        ("--base-url http://127.0.0.1:9/v1 --model m --rate 0", "--rate: more than 0"),
+        ("--base-url http://127.0.0.1:9/v1 --model m --in-flight 999", "--in-flight: 1 to 256"),
+        ("nothing.mp4 --base-url http://127.0.0.1:9/v1 --model m", "no connection"),
+    ],
+)
+def test_bad_arguments(arguments: str, complaint: str, here: CommandHere) -> None:
+    """A wrong flag, or a deployment that is not there, is one line that says so."""
+    ended = here("bench", *arguments.split())
+    assert ended.exit_code in {2, 4}
+    assert complaint in ended.complaint
