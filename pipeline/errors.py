@@ -58,6 +58,8 @@ class FailureCode(StrEnum):
     TRUNCATED_ANSWER = "truncated_answer"
     EMPTY_CAPTION = "empty_caption"
     UNFINISHED_ANSWER = "unfinished_answer"
+    INVALID_STRUCTURE = "invalid_structure"
+    STRUCTURE_CUT_OFF = "structure_cut_off"
     REJECTED = "rejected"
     PAYLOAD_REFUSED = "payload_refused"
     MODEL_NOT_FOUND = "model_not_found"
@@ -114,6 +116,8 @@ _MEANINGS = {
     FailureCode.TRUNCATED_ANSWER: "the answer ended early",
     FailureCode.EMPTY_CAPTION: "the caption is empty",
     FailureCode.UNFINISHED_ANSWER: "the model stopped for a reason other than stop or length",
+    FailureCode.INVALID_STRUCTURE: "the answer is no JSON that fits response_schema, twice",
+    FailureCode.STRUCTURE_CUT_OFF: "max_tokens ended the answer before its JSON was complete",
     FailureCode.REJECTED: "the deployment refused the request (4xx)",
     FailureCode.PAYLOAD_REFUSED: "the deployment refused the request's size (413)",
     FailureCode.MODEL_NOT_FOUND: "the deployment does not know the model string (404)",

@@ -39,6 +39,7 @@ def request_facts(job: JobConfig, deployment: DeploymentConfig) -> Facts:
 
     The limits of the media are left out: within them they change nothing.
     """
+    schema = job.request.response_schema
     extra_body = {k: v for k, v in deployment.extra_body.items() if k not in _NOT_RELEVANT}
     return {
         "prompt": job.request.prompt,
@@ -48,6 +49,7 @@ def request_facts(job: JobConfig, deployment: DeploymentConfig) -> Facts:
         "model": _model(deployment.model),
         "modalities": sorted(deployment.modalities),
         "extra_body": extra_body,
+        **({"response_schema": schema} if schema is not None else {}),
         **{f"media.{name}": getattr(job.media, name) for name in _MEDIA},
     }
 

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pipeline.errors import FailureCode, Stage
 
@@ -187,7 +188,8 @@ class Caption:
     """A captioned clip; `server` holds the deployment's own timings by their documented names.
 
     `flags` say what is odd about the text: "truncated", "degenerate". `media_key` names what was
-    sent in the media store, for as long as it is there.
+    sent in the media store, for as long as it is there. `data` is the text as JSON, where the job
+    asked for it.
     """
 
     clip: Clip
@@ -202,6 +204,7 @@ class Caption:
     server: dict[str, float | str] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
     media_key: str = ""
+    data: Any = None
 
 
 @dataclass(frozen=True, slots=True)

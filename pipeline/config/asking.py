@@ -3,21 +3,42 @@
 Main process.
 """
 
+import json
 from datetime import time
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from pipeline.config.section import AnyPath, Section
+from pipeline.response_schema import check_schema
 from pipeline.stop_rules import StopRules, parse_max_failures, parse_time
 
 __all__ = ["LimitsConfig", "OutputConfig", "RequestConfig"]
+
+_MOST_SCHEMA_BYTES = 2**20
 
 
 def _as_text(value: object) -> object:
     # A number in the job file needs no quotes.
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _as_schema(value: object) -> object:
+    """The schema itself, or what stands in the file that is named, once it is known to be usable.
+
+    Raises:
+        ValueError: it cannot be read, or used.
+    """
+    if isinstance(value, str | Path):
+        try:
+            with Path(value).open("rb") as file:
+                value = json.loads(file.read(_MOST_SCHEMA_BYTES))
+        except OSError as error:
+            raise ValueError(f"{value}: {error.strerror}") from None
+        except (ValueError, RecursionError):
+            raise ValueError(f"{value}: not a JSON file") from None
+    return None if value is None else check_schema(value)
 
 
 class RequestConfig(Section):
@@ -27,6 +48,9 @@ class RequestConfig(Section):
     system: str | None = Field(default=None, description="system message, the same for all clips")
     max_tokens: int = Field(default=1000, ge=1)
     temperature: float = Field(default=0.3, ge=0, le=2)
+    response_schema: Annotated[dict[str, Any] | None, BeforeValidator(_as_schema)] = Field(
+        default=None, description="JSON Schema of the answer, a table or the path of a JSON file"
+    )
     stream: bool = Field(default=False, description="stream answers, which measures ttft_s")
     timeout_s: float = Field(default=300, gt=0, description="one attempt, upload to last byte")
     connect_timeout_s: float = Field(default=10, gt=0)

@@ -1,6 +1,7 @@
 """Where requests go: [[deployments]] (main process)."""
 
 import os
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -8,6 +9,8 @@ from pydantic import Field, SecretStr, model_validator
 
 from pipeline.config.section import Section
 from pipeline.errors import ConfigError
+from pipeline.profiles import Profile, profile_of
+from pipeline.profiles.models import ProfileName
 
 __all__ = ["DeploymentConfig"]
 
@@ -22,7 +25,12 @@ class DeploymentConfig(Section):
         default="FIREWORKS_API_KEY",
         description="name of the environment variable that holds the key; empty: no key",
     )
-    modalities: tuple[Literal["video", "audio"], ...] = ("video", "audio")
+    profile: Literal["auto", ProfileName] = Field(
+        default="auto", description="what is known of the model; auto goes by the model string"
+    )
+    modalities: tuple[Literal["video", "audio"], ...] = Field(
+        default=("video", "audio"), description="default: what the profile says the model takes"
+    )
     max_in_flight: int = Field(default=32, ge=1, le=4096, description="ceiling of requests")
     adaptive: bool = Field(
         default=True, description="find the number in flight below the ceiling; false: keep to it"
@@ -33,6 +41,14 @@ class DeploymentConfig(Section):
     extra_body: dict[str, Any] = Field(
         default={}, description="further request fields, sent as they are"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _go_by_profile(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping) or "modalities" in data:
+            return data
+        known = profile_of(str(data.get("model")), str(data.get("profile", "auto")))
+        return {**data, "modalities": known.modalities}
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -53,6 +69,11 @@ class DeploymentConfig(Section):
         host = urlsplit(self.base_url).hostname or ""
         is_fireworks = host == "fireworks.ai" or host.endswith(".fireworks.ai")
         return self.provider == "fireworks" or (self.provider == "auto" and is_fireworks)
+
+    @property
+    def known_as(self) -> Profile:
+        """What is known of the model."""
+        return profile_of(self.model, self.profile)
 
     def api_key(self) -> SecretStr | None:
         """The key from the environment.

@@ -13,8 +13,12 @@ from pipeline.config.deployment import DeploymentConfig
 from pipeline.config.media import InputConfig, MediaConfig, StoreConfig, WorkersConfig
 from pipeline.config.section import Section
 from pipeline.errors import ConfigError
+from pipeline.response_schema import refused_by_fireworks
 
 __all__ = ["JobConfig", "load_job"]
+
+
+_PATHS = (("input", "sources"), ("output", "dir"), ("store", "dir"), ("request", "response_schema"))
 
 
 class JobConfig(Section):
@@ -47,7 +51,19 @@ class JobConfig(Section):
         names = [deployment.name for deployment in self.deployments]
         if len(set(names)) != len(names):
             raise ValueError("deployments must have different names")
+        self._check_schema()
         return self
+
+    def _check_schema(self) -> None:
+        """Before anything is paid: a schema that a deployment refuses fails every clip."""
+        schema = self.request.response_schema
+        keyword = refused_by_fireworks(schema) if schema else None
+        for deployment in self.deployments:
+            if keyword and deployment.speaks_fireworks:
+                raise ValueError(
+                    f"request.response_schema: {keyword}: Fireworks does not support it "
+                    f"(deployment {deployment.name})"
+                )
 
 
 def load_job(path: Path | None, overrides: Mapping[str, Any]) -> JobConfig:
@@ -77,7 +93,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _anchored(data: dict[str, Any], folder: Path) -> dict[str, Any]:
-    for section, key in (("input", "sources"), ("output", "dir"), ("store", "dir")):
+    for section, key in _PATHS:
         table = data.get(section)
         if isinstance(table, dict) and key in table:
             table[key] = _under(folder, table[key])

@@ -39,13 +39,17 @@ _NOT_JSON = object()
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A caption as the server gave it; `server` holds its own timings and its request id."""
+    """A caption as the server gave it; `server` holds its own timings and its request id.
+
+    `data` is the caption as JSON, where a schema was asked for and the caption fits it.
+    """
 
     text: str
     finish_reason: str
     usage: Usage
     server: dict[str, float | str]
     ttft_s: float | None = None
+    data: Any = None
 
 
 class AnswerReader:

@@ -19,6 +19,7 @@ from pipeline.sender.fleet import Fleet
 from pipeline.sender.policy import RetryPolicy, hand_out, lanes
 from pipeline.sender.quality import DEGENERATE, flags_of
 from pipeline.sender.replicas import Change, Lease, Router
+from pipeline.sender.structure import structure_of
 from pipeline.sender.verdict import Verdict
 from pipeline.telemetry import Tally, get_log, monotonic_s
 
@@ -182,6 +183,7 @@ class _Sender:
         self._slots = slots
         self._tally = tally
         self._policy = RetryPolicy(job.request.max_attempts)
+        self._structure = structure_of(job.request)
 
     async def run_lane(
         self,
@@ -206,6 +208,7 @@ class _Sender:
                     raise
                 return spare
             reply = await self._ask(lease, ready, f"{ready.clip.clip_id}-{len(attempts) + 1}")
+            reply = self._structured(reply, attempts)
             attempts.append(_attempt(lease, reply))
             verdict = reply.outcome
             if isinstance(verdict, Answer):
@@ -236,6 +239,19 @@ class _Sender:
         self._slots.settle(lease, reply.outcome)
         return reply
 
+    def _structured(self, reply: Reply, attempts: list[Attempt]) -> Reply:
+        """The reply with its data where JSON was asked for; a misfit is asked for once more.
+
+        The deployment has done its work either way, so its window does not hear of it.
+        """
+        if self._structure is None or not isinstance(reply.outcome, Answer):
+            return reply
+        outcome = self._structure.read(reply.outcome)
+        if isinstance(outcome, Verdict):
+            is_first = all(attempt.code is not outcome.code for attempt in attempts)
+            outcome = replace(outcome, retry=outcome.retry and is_first)
+        return replace(reply, outcome=outcome)
+
     def _caption(
         self, ready: ReadyClip, answer: Answer, attempts: list[Attempt], upload_s: float | None
     ) -> Caption:
@@ -263,6 +279,7 @@ class _Sender:
             attempts=tuple(attempts),
             server=answer.server,
             flags=flags_of(answer.text, answer.finish_reason),
+            data=answer.data,
             media_key=ready.media_key,
         )
 

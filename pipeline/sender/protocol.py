@@ -16,6 +16,7 @@ from pipeline.errors import ConfigError
 
 __all__ = ["BodyTemplate", "base64_bytes", "body_template", "model_forms", "request_body"]
 
+_SCHEMA_NAME = "caption"
 _RESERVED = frozenset({"messages", "model", "stream"})
 
 
@@ -72,6 +73,9 @@ def request_body(
         "max_tokens": request.max_tokens,
         "temperature": request.temperature,
     }
+    if request.response_schema is not None:
+        schema = {"name": _SCHEMA_NAME, "schema": request.response_schema}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
     if request.stream:
         body["stream"] = True
         if not deployment.speaks_fireworks:
@@ -84,7 +88,8 @@ def _data_part(kind: str, media_type: str, base64: str) -> dict[str, Any]:
 
 
 def _with_extra(body: dict[str, Any], deployment: DeploymentConfig) -> dict[str, Any]:
-    if taken := _RESERVED & deployment.extra_body.keys():
+    decided = _RESERVED | ({"response_format"} & body.keys())
+    if taken := decided & deployment.extra_body.keys():
         raise ConfigError(
             f"deployment {deployment.name}: extra_body must not hold {', '.join(sorted(taken))}"
         )

@@ -52,6 +52,8 @@ _KINDS = {
         Verdict(FailureCode.TRUNCATED_ANSWER, "", retry=True, blames=True),
         Verdict(FailureCode.EMPTY_CAPTION, "", retry=True),
         Verdict(FailureCode.UNFINISHED_ANSWER, "", retry=True),
+        Verdict(FailureCode.INVALID_STRUCTURE, "", retry=True),
+        Verdict(FailureCode.STRUCTURE_CUT_OFF, ""),
         Verdict(FailureCode.REJECTED, ""),
         Verdict(FailureCode.PAYLOAD_REFUSED, ""),
         Verdict(FailureCode.MODEL_NOT_FOUND, "", retry=True, fatal=True),

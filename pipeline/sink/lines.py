@@ -24,6 +24,7 @@ def caption_line(caption: Caption, completed_at_utc: str, fingerprint: str = "")
     """
     record = _identity(caption.clip, fingerprint) | {
         "caption": caption.text,
+        **({} if caption.data is None else {"data": caption.data}),
         "finish_reason": caption.finish_reason,
         "model": caption.model,
         "deployment": caption.deployment,

@@ -72,7 +72,7 @@ def serve_command(  # noqa: PLR0913 -- each argument is one flag of the command
         cold_start_s: Answer 503 DEPLOYMENT_SCALING_UP that long from the first request on.
         fault: What goes wrong, repeatable: KIND[+MODIFIER=VALUE][:RATE]. Kinds: a status (429,
             500, 502-html), scaling-up, reset-before, reset-during, hang, truncate, garbage, empty,
-            stream-error, slow. Modifiers: retry-after, seconds, after, first.
+            not-json, misfit, stream-error, slow. Modifiers: retry-after, seconds, after, first.
         seed: Draws the faults and the jitter.
         watch_media: Decode the media; else only hash them.
         max_payload_bytes: Base64 of video and audio together must stay under it.

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, Field, StrictBool, ValidationEr
 
 from pipeline.standin.options import StandinOptions
 from pipeline.standin.refusals import Refusal, RefusedError, invalid, joined, too_large
+from pipeline.standin.structured import unsupported
 
 __all__ = ["Chat", "Media", "read_chat"]
 
@@ -27,7 +28,7 @@ _PASSED_OVER = frozenset(
     guided_regex ignore_eos include_reasoning include_stop_str_in_output logit_bias logprobs
     metadata min_p min_tokens mirostat_lr mirostat_target nvext parallel_tool_calls prediction
     presence_penalty prompt_cache_isolation_key prompt_cache_key prompt_truncate_len raw_output
-    reasoning_effort reasoning_history repetition_penalty response_format return_token_ids
+    reasoning_effort reasoning_history repetition_penalty return_token_ids
     safe_tokenization seed service_tier skip_special_tokens spaces_between_special_tokens
     speculation stop stop_token_ids thinking tool_choice tools top_k top_logprobs
     truncate_prompt_tokens typical_p use_beam_search user
@@ -45,7 +46,7 @@ class Media:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chat:
-    """One valid request."""
+    """One valid request; `schema` is what the answer must be JSON of, {} for any object."""
 
     model: str
     text: str
@@ -55,6 +56,7 @@ class Chat:
     stream: bool
     include_usage: bool
     perf_in_body: bool
+    schema: dict[str, Any] | None = None
 
 
 class _Url(BaseModel):
@@ -101,6 +103,16 @@ class _StreamOptions(BaseModel):
     include_usage: StrictBool = False
 
 
+class _JsonSchema(BaseModel):
+    name: str = ""
+    schema_: dict[str, Any] = Field(alias="schema")
+
+
+class _ResponseFormat(BaseModel):
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: _JsonSchema | None = None
+
+
 class _Body(BaseModel):
     model: str
     messages: list[_Message] = Field(min_length=1, max_length=100)
@@ -112,6 +124,7 @@ class _Body(BaseModel):
     stream: StrictBool | None = None
     stream_options: _StreamOptions | None = None
     perf_metrics_in_response: StrictBool | None = None
+    response_format: _ResponseFormat | None = None
 
 
 def read_chat(raw: bytes | bytearray, options: StandinOptions) -> Chat:
@@ -137,6 +150,7 @@ def read_chat(raw: bytes | bytearray, options: StandinOptions) -> Chat:
         stream=bool(body.stream),
         include_usage=bool(body.stream_options and body.stream_options.include_usage),
         perf_in_body=bool(body.perf_metrics_in_response),
+        schema=_schema(body.response_format, strict=options.strict),
     )
 
 
@@ -158,6 +172,19 @@ def _validated(raw: bytes | bytearray, *, strict: bool) -> _Body:
     if body.stream_options is not None and not body.stream:
         raise RefusedError(invalid("stream_options needs stream: true", "stream_options"))
     return body
+
+
+def _schema(wanted: _ResponseFormat | None, *, strict: bool) -> dict[str, Any] | None:
+    if wanted is None or wanted.type == "text":
+        return None
+    if wanted.type == "json_object":
+        return {}
+    if wanted.json_schema is None:
+        raise RefusedError(invalid("json_schema is missing", "response_format"))
+    schema = wanted.json_schema.schema_
+    if strict and (keyword := unsupported(schema)):
+        raise RefusedError(invalid(f"the schema keyword {keyword} is not supported"))
+    return schema
 
 
 def _as_refusal(detail: Any) -> Refusal:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import anyio
 from aiohttp import web
 
-from pipeline.standin import answers, captions, wire
+from pipeline.standin import answers, captions, structured, wire
 from pipeline.standin.facts import AudioFacts, VideoFacts
 from pipeline.standin.faults import Fault, FaultKind, FaultPlan
 from pipeline.standin.ledger import Entry, Ledger
@@ -168,7 +168,11 @@ class Replica:
             )
             prose = captions.describe(video, audio)
         caption = captions.fitted(prose, captions.proof(chat), options.completion_tokens)
-        if fault is not None and fault.kind is FaultKind.EMPTY:
+        kind = fault.kind if fault else None
+        if chat.schema is not None and kind is not FaultKind.NOT_JSON:
+            fits = kind is not FaultKind.MISFIT
+            caption = structured.filled(chat.schema, caption) if fits else structured.misfit()
+        if kind is FaultKind.EMPTY:
             caption = ""
         text, finish_reason = captions.shortened(caption, chat.max_tokens)
         prompt = prompt_tokens(options.profile, chat.text, video, audio)

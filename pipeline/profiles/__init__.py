@@ -1,0 +1,6 @@
+"""What models see, what it costs them in tokens, and what servers take; pure (main process)."""
+
+from pipeline.profiles.fields import unknown_fields
+from pipeline.profiles.models import PROFILES, Profile, profile_of
+
+__all__ = ["PROFILES", "Profile", "profile_of", "unknown_fields"]

@@ -1,0 +1,97 @@
+"""Whether an answer is the JSON that was asked for (main process; pure).
+
+The answer is hostile until it is read: what it costs to check is bounded in size, parts and depth.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from pipeline.config import RequestConfig
+from pipeline.errors import FailureCode
+from pipeline.response_schema import closed
+from pipeline.sender.answers import Answer
+from pipeline.sender.verdict import Verdict, judge
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
+
+__all__ = ["Structure", "structure_of"]
+
+_MOST_BYTES = 2**18
+_MOST_PARTS = 10_000
+_MOST_DEPTH = 64
+_PLACE_CHARS = 60
+
+
+class Structure:
+    """Reads answers by one schema, which `check_schema` has let pass."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        # Imported here: only jobs with a schema wait for it.
+        from jsonschema import Draft202012Validator  # noqa: PLC0415
+        from referencing import Registry  # noqa: PLC0415
+
+        # The empty registry knows no other document and fetches none.
+        self._validator = Draft202012Validator(closed(schema), registry=Registry())
+
+    def read(self, answer: Answer) -> Answer | Verdict:
+        """The answer with its data, or why it has none.
+
+        What max_tokens cut off is not asked for again: it would be cut off again.
+        """
+        try:
+            data = orjson.loads(answer.text) if len(answer.text) <= _MOST_BYTES else None
+        except orjson.JSONDecodeError as error:
+            if answer.finish_reason == "length":
+                return judge(FailureCode.STRUCTURE_CUT_OFF, _cut_off(answer))
+            return judge(FailureCode.INVALID_STRUCTURE, f"no JSON: {error.msg}")
+        problem = self._problem(answer, data)
+        if problem is not None:
+            return judge(FailureCode.INVALID_STRUCTURE, problem)
+        return replace(answer, data=data)
+
+    def _problem(self, answer: Answer, data: Any) -> str | None:
+        if len(answer.text) > _MOST_BYTES or not _is_bounded(data):
+            return "larger or deeper than any caption is"
+        try:
+            error = next(self._validator.iter_errors(data), None)
+        except RecursionError:
+            return "larger or deeper than any caption is"
+        return None if error is None else _told(error)
+
+
+def structure_of(request: RequestConfig) -> Structure | None:
+    """What the answers to these requests are read by; None where any text will do."""
+    return None if request.response_schema is None else Structure(request.response_schema)
+
+
+def _cut_off(answer: Answer) -> str:
+    tokens = answer.usage.completion_tokens
+    after = f" after {tokens} tokens" if tokens is not None else ""
+    return f"max_tokens ended the JSON{after}: raise max_tokens, or ask for less in the prompt"
+
+
+def _told(error: "ValidationError") -> str:
+    """Where the answer does not fit, and which keyword says so; its own words may be a book."""
+    place = ".".join(map(str, error.absolute_path))[:_PLACE_CHARS] or "the answer"
+    return f"{place} does not fit {error.validator} of the schema"
+
+
+def _is_bounded(data: Any) -> bool:
+    parts, level = 1, [data]
+    for _ in range(_MOST_DEPTH):
+        level = [below for value in level for below in _below(value)]
+        parts += len(level)
+        if not level or parts > _MOST_PARTS:
+            return parts <= _MOST_PARTS
+    return False
+
+
+def _below(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        yield from value.values()
+    elif isinstance(value, list):
+        yield from value
