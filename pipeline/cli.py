@@ -21,7 +21,7 @@ app = App(
     name="captionfleet",
     version=lambda: version("captionfleet"),
     help="Caption video libraries in bulk with omni-modal models.",
-    help_format="plaintext",
+    help_format="markdown",
 )
 
 
@@ -243,10 +243,26 @@ def failures(
 app.command(
     "pipeline.standin.command:serve_command",
     name="serve",
-    help="Serve a stand-in deployment, for tests of this program or of yours.",
+    help="""Serve a stand-in deployment, for tests of this program or of yours.
+
+    It speaks the chat-completions protocol of a dedicated deployment under /v1 and /inference/v1,
+    decodes the video and audio it is sent, refuses what the real service refuses, and answers
+    with a caption made from what it saw and heard. The first line on stdout is its base URL.
+    GET /stats tells what it was asked.
+    """,
 )
 
-app.command("pipeline.bench.command:bench_command", name="bench")
+app.command(
+    "pipeline.bench.command:bench_command",
+    name="bench",
+    help="""Measure what deployments take: throughput, latency, and the knee between them.
+
+    Sends real media, a sample of the sources or else generated clips, to one deployment after
+    the other. Without --in-flight it seeks the knee: the fewest requests in flight that bring
+    95 % of the best rate. A load's warm-up is left out; it goes on until its rate is steady.
+    Requests cost what they cost: nothing is retried, and every request is a real one.
+    """,
+)
 
 
 def _caption(job: JobConfig, *, quiet: bool, log_json: bool) -> int:

@@ -48,12 +48,7 @@ def bench_command(  # noqa: PLR0913 - each argument is one flag of the command
     out: Path = Path("bench.json"),
     quiet: _Switch = False,
 ) -> int:
-    """Measure what deployments take: throughput, latency, and the knee between them.
-
-    Sends real media, a sample of the sources or else generated clips, to one deployment after
-    the other. Without --in-flight it seeks the knee: the fewest requests in flight that bring
-    95 % of the best rate. A load's warm-up is left out; it goes on until its rate is steady.
-    Requests cost what they cost: nothing is retried, and every request is a real one.
+    """Measure deployments, one after the other.
 
     Args:
         sources: Files, folders and lists to draw the clips from; none generates clips.
