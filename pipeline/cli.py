@@ -264,6 +264,12 @@ app.command(
     """,
 )
 
+app.command(
+    "pipeline.control.command:deployment",
+    name="deployment",
+    help="Create, watch, scale and delete dedicated deployments through the control plane.",
+)
+
 
 def _caption(job: JobConfig, *, quiet: bool, log_json: bool) -> int:
     from pipeline.run import run_job  # noqa: PLC0415 - --help need not wait for it

@@ -1,0 +1,1 @@
+"""Dedicated deployments through the control plane: made, watched, scaled, turned off."""

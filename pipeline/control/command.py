@@ -1,0 +1,376 @@
+"""The `captionfleet deployment` commands: arguments in, words and an exit code out (main)."""
+
+import os
+import re
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+import anyio
+import orjson
+from cyclopts import App, Parameter
+
+from pipeline.control import calls, show
+from pipeline.control.access import DEFAULT_API_BASE, Access, account_name
+from pipeline.control.calls import Call, Target, Wanted
+from pipeline.control.catalogue import known_model, known_names, model_id
+from pipeline.control.client import open_client
+from pipeline.control.plane import Plane
+from pipeline.control.waiting import Patience, show_replicas, until_serving
+from pipeline.errors import ConfigError
+from pipeline.telemetry import configure_logging
+
+__all__ = ["deployment"]
+
+_Switch = Annotated[bool, Parameter(negative="")]
+_UNITS_S = {"s": 1, "m": 60, "h": 3600}
+_DEFAULT_MODEL = "qwen3-omni-30b-a3b-instruct"
+
+deployment = App(
+    name="deployment",
+    help="Create, watch, scale and delete dedicated deployments through the control plane.",
+    help_format="plaintext",
+)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """Whose deployments, and by which key.
+
+    Attributes:
+        account: Account id (FIREWORKS_ACCOUNT_ID).
+        api_key_env: Name of the environment variable with the key.
+        api_base: The control plane's URL (FIREWORKS_BASE_URL).
+    """
+
+    account: str | None = None
+    """Account id (FIREWORKS_ACCOUNT_ID)."""
+    api_key_env: str = "FIREWORKS_API_KEY"
+    """Name of the environment variable with the key."""
+    api_base: str | None = None
+    """The control plane's URL (FIREWORKS_BASE_URL)."""
+
+    def access(self) -> Access:
+        """The same, with what the environment says."""
+        api_base = self.api_base or os.environ.get("FIREWORKS_BASE_URL") or DEFAULT_API_BASE
+        return Access(account_name(self.account), self.api_key_env, api_base)
+
+
+_ANY = Account()
+
+
+@deployment.command
+def create(
+    model: str = _DEFAULT_MODEL,
+    *,
+    deployment_id: str | None = None,
+    min_replicas: int = 1,
+    max_replicas: int | None = None,
+    scale_to_zero_window: str | None = None,
+    region: str = "GLOBAL",
+    preemptible: _Switch = False,
+    shape: str | None = None,
+    dry_run: _Switch = False,
+    account: Account = _ANY,
+) -> int:
+    """Create a deployment; one that exists is reported as it is.
+
+    Args:
+        model: qwen3-omni, molmo2-4b, molmo2-8b, or a model's full name.
+        deployment_id: Its name; by default captionfleet- and the model's.
+        min_replicas: Replicas that are always up; 0 lets it sleep when idle.
+        max_replicas: Most replicas; by default as few as allowed.
+        scale_to_zero_window: Idle time after which it sleeps, 5m or more, as in 300s, 5m, 1h.
+        region: GLOBAL, US, EUROPE, APAC, or a single region; it cannot be changed later.
+        preemptible: Replicas that cost less and may be taken away at any time.
+        shape: The deployment shape; by default the predefined one, or the smallest there is.
+        dry_run: Print the calls instead of making them.
+        account: Whose deployments.
+    """
+    access = account.access()
+    target = Target(access.account, deployment_id or default_id(model))
+    wanted = wanted_deployment(
+        model,
+        shape=shape,
+        min_replicas=min_replicas,
+        max_replicas=max_replicas,
+        window=scale_to_zero_window,
+        region=region,
+        preemptible=preemptible,
+    )
+    if dry_run:
+        return _print_calls(*_creation(target, wanted))
+
+    async def main(plane: Plane) -> int:
+        there = await plane.find(target)
+        full = wanted if there else await plane.with_shape(access.account, wanted)
+        made = await plane.create(target, full)
+        state = made.deployment
+        print(f"{target.deployment_id} {'exists already' if made.existed else 'is created'}")
+        print(show.status_text(state))
+        if made.existed and (differing := show.differences(wanted, state)):
+            print(f"it is not what was asked for: {'; '.join(differing)}")
+        print(f"next: captionfleet deployment wait {target.deployment_id}")
+        return 0
+
+    return _with_plane(access, main)
+
+
+@deployment.command(name="list")
+def list_(*, json: _Switch = False, account: Account = _ANY) -> int:
+    """List the account's deployments, their replicas and what they cost now.
+
+    Args:
+        json: Print JSON.
+        account: Whose deployments.
+    """
+    access = account.access()
+
+    async def main(plane: Plane) -> int:
+        states = await plane.list_all(access.account)
+        if json:
+            _print_json([state.model_dump(by_alias=True) for state in states])
+        else:
+            print(show.list_text(states, access.account))
+        return 0
+
+    return _with_plane(access, main)
+
+
+@deployment.command
+def status(deployment_id: str, *, json: _Switch = False, account: Account = _ANY) -> int:
+    """Show one deployment: state, replicas on their way, cost.
+
+    Args:
+        deployment_id: Which one.
+        json: Print JSON.
+        account: Whose deployments.
+    """
+    access = account.access()
+    target = Target(access.account, deployment_id)
+
+    async def main(plane: Plane) -> int:
+        state = await plane.get(target)
+        if json:
+            _print_json(state.model_dump(by_alias=True))
+        else:
+            print(show.status_text(state))
+        return 0
+
+    return _with_plane(access, main)
+
+
+@deployment.command
+def wait(
+    deployment_id: str,
+    *,
+    timeout: float = 3600.0,
+    poll: float = 10.0,
+    quiet: _Switch = False,
+    account: Account = _ANY,
+) -> int:
+    """Wait until a deployment serves, and prove it by a tiny request.
+
+    Args:
+        deployment_id: Which one; one that sleeps is woken.
+        timeout: Seconds to wait at most.
+        poll: Seconds between two looks.
+        quiet: No progress.
+        account: Whose deployments.
+    """
+    access = account.access()
+    target = Target(access.account, deployment_id)
+
+    async def main(plane: Plane) -> int:
+        patience = Patience(timeout, max(poll, 0.01))
+        with show_replicas(None if quiet else sys.stderr) as shown:
+            served = await until_serving(plane, target, patience, shown=shown)
+        print(f"{deployment_id} serves: a request was answered")
+        print(show.status_text(served.deployment))
+        print(f"next: {show.run_line(plane.client.base_url, served.model)}")
+        return 0
+
+    return _with_plane(access, main)
+
+
+@deployment.command
+def scale(
+    deployment_id: str,
+    replicas: int | None = None,
+    *,
+    min_replicas: int | None = None,
+    max_replicas: int | None = None,
+    yes: _Switch = False,
+    dry_run: _Switch = False,
+    account: Account = _ANY,
+) -> int:
+    """Set how many replicas a deployment has; 0 turns it off, and its cost.
+
+    Args:
+        deployment_id: Which one.
+        replicas: This many, neither more nor less.
+        min_replicas: Or at least so many.
+        max_replicas: And at most so many.
+        yes: Do not ask.
+        dry_run: Print the call instead of making it.
+        account: Whose deployments.
+    """
+    access = account.access()
+    target = Target(access.account, deployment_id)
+    low, high = _bounds(replicas, min_replicas, max_replicas)
+    if dry_run:
+        return _print_calls(calls.rescale(target, low, high))
+
+    async def main(plane: Plane) -> int:
+        state = await plane.get(target)
+        told = show.scale_text(state, low, high)
+        print(told)
+        stops = state.desired_replica_count > high
+        if stops and not await _is_agreed("scale down?", yes=yes):
+            return 1
+        after = await plane.rescale(target, low, high)
+        print(show.status_text(after))
+        return 0
+
+    return _with_plane(access, main)
+
+
+@deployment.command
+def delete(
+    deployment_id: str,
+    *,
+    ignore_checks: _Switch = False,
+    hard: _Switch = False,
+    yes: _Switch = False,
+    dry_run: _Switch = False,
+    account: Account = _ANY,
+) -> int:
+    """Delete a deployment.
+
+    Args:
+        deployment_id: Which one.
+        ignore_checks: Also one that served within the last hour.
+        hard: For good: without this it can be brought back for a while.
+        yes: Do not ask.
+        dry_run: Print the call instead of making it.
+        account: Whose deployments.
+    """
+    access = account.access()
+    target = Target(access.account, deployment_id)
+    if dry_run:
+        return _print_calls(calls.delete(target, ignore_checks=ignore_checks, hard=hard))
+
+    async def main(plane: Plane) -> int:
+        state = await plane.find(target)
+        if state is None:
+            print(f"there is no deployment {deployment_id}")
+            return 0
+        print(show.stop_text(state))
+        if not await _is_agreed("delete it?", yes=yes):
+            return 1
+        await plane.delete(target, ignore_checks=ignore_checks, hard=hard)
+        print(f"{deployment_id} is deleted")
+        return 0
+
+    return _with_plane(access, main)
+
+
+def default_id(model: str) -> str:
+    """The name that a model's deployment gets where none is given."""
+    return f"captionfleet-{model_id(model).lower()}"[:63].rstrip("-")
+
+
+def wanted_deployment(
+    model: str,
+    *,
+    shape: str | None,
+    min_replicas: int,
+    max_replicas: int | None,
+    window: str | None,
+    region: str,
+    preemptible: bool,
+) -> Wanted:
+    """What the arguments ask for.
+
+    Raises:
+        ConfigError: the model is none that is known, or a number makes no sense.
+    """
+    known = known_model(model)
+    if known is None and not (model.startswith("accounts/") and "/models/" in model):
+        raise ConfigError(
+            f"{model!r} is none of {', '.join(known_names())}; others go by their full name, "
+            "accounts/…/models/…"
+        )
+    low, high = _bounds(None, min_replicas, max_replicas)
+    return Wanted(
+        base_model=known.base_model if known else model,
+        shape=shape or (known.shape if known else None),
+        min_replicas=low,
+        max_replicas=max(high, 1),
+        scale_to_zero_window_s=None if window is None else _window_s(window),
+        region=region,
+        preemptible=preemptible,
+    )
+
+
+def _bounds(replicas: int | None, low: int | None, high: int | None) -> tuple[int, int]:
+    if replicas is not None:
+        if low is not None or high is not None:
+            raise ConfigError("give the number of replicas, or --min-replicas and --max-replicas")
+        low = high = replicas
+    if low is None and high is None:
+        raise ConfigError("how many replicas? as in: captionfleet deployment scale ID 2")
+    low = low if low is not None else 0
+    high = high if high is not None else low
+    if not 0 <= low <= high:
+        raise ConfigError(f"{low} to {high} replicas: the numbers are 0 or more, the first no more")
+    return low, high
+
+
+def _window_s(text: str) -> int:
+    found = re.fullmatch(r"(\d{1,6})([smh])", text, re.ASCII)
+    if found is None:
+        raise ConfigError(f"--scale-to-zero-window {text!r}: give a time such as 300s, 5m or 1h")
+    return int(found[1]) * _UNITS_S[found[2]]
+
+
+def _creation(target: Target, wanted: Wanted) -> list[Call]:
+    if wanted.shape is not None:
+        return [calls.create(target, wanted)]
+    look_up = calls.match_shape(target.account, wanted.base_model)
+    return [look_up, calls.create(target, replace(wanted, shape="SHAPE"))]
+
+
+def _print_calls(*made: Call) -> int:
+    print("\n\n".join(call.shown() for call in made))
+    return 0
+
+
+def _print_json(told: object) -> None:
+    print(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode())
+
+
+def _with_plane(access: Access, main: Callable[[Plane], Awaitable[int]]) -> int:
+    configure_logging()
+
+    async def run() -> int:
+        async with open_client(access.api_base, access.key()) as client:
+            return await main(Plane(client))
+
+    return anyio.run(run)
+
+
+async def _is_agreed(question: str, *, yes: bool) -> bool:
+    """Ask, but only where somebody sits in front of it: a script is not kept waiting."""
+    if yes or not sys.stdin.isatty():
+        return True
+    return await anyio.to_thread.run_sync(_asked, question)
+
+
+def _asked(question: str) -> bool:
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
+    except EOFError:
+        return False

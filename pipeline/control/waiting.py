@@ -1,0 +1,178 @@
+"""Waits until a deployment serves, and proves it by a request (main process)."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from threading import RLock
+from typing import TextIO
+
+import anyio
+from tqdm import tqdm
+
+from pipeline.control.calls import Target
+from pipeline.control.plane import Plane
+from pipeline.control.refusals import ControlError, DeniedError, UnansweredError
+from pipeline.control.states import DeploymentState
+from pipeline.sender.protocol import model_forms
+from pipeline.telemetry import utc_now
+
+__all__ = ["Patience", "Served", "Shown", "forms_of", "show_replicas", "until_serving"]
+
+Shown = Callable[[DeploymentState], None]
+"""What is called with every state that is seen on the way."""
+
+_REFUSED = frozenset({401, 402, 403, 412})
+_WRONG = frozenset({400, 405, 413, 422})
+_FINE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait, and how often to look."""
+
+    timeout_s: float = 3600.0
+    poll_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A deployment that answered, and the model string it answered to."""
+
+    deployment: DeploymentState
+    model: str
+
+
+def forms_of(state: DeploymentState, target: Target) -> tuple[str, ...]:
+    """The ways to name a deployment in a request; the vendor's pages use all three.
+
+    The one that also names the model comes first: captions then tell which model made them,
+    and stay comparable when the deployment is made anew.
+    """
+    plain, vendor, own = model_forms(f"{state.base_model}#{target.name}")
+    full = (f"{state.base_model}#{target.name}",) if state.base_model else ()
+    return tuple(dict.fromkeys((*full, vendor, plain, own)))
+
+
+async def until_serving(
+    plane: Plane,
+    target: Target,
+    patience: Patience,
+    *,
+    models: tuple[str, ...] = (),
+    shown: Shown = lambda _: None,
+) -> Served:
+    """Wait until a replica is ready, then until a tiny request is answered.
+
+    READY is no proof of serving, and a deployment scaled to zero comes up on a request only.
+
+    Args:
+        plane: The control plane.
+        target: Which deployment.
+        patience: How long to wait.
+        models: The model strings to try; by default all that name the deployment.
+        shown: Called with every state seen.
+
+    Raises:
+        ControlError: it failed, is off, refuses the request, or did not come up in time.
+    """
+    seen: list[DeploymentState] = []
+    with anyio.move_on_after(patience.timeout_s):
+        return await _Waiting(plane, target, patience, shown, seen).served(models)
+    replicas = f" ({seen[-1].label}; {seen[-1].replica_stats})" if seen else ""
+    raise ControlError(
+        f"deployment {target.deployment_id} did not serve within {patience.timeout_s:g} s{replicas}"
+    )
+
+
+@dataclass(slots=True)
+class _Waiting:
+    plane: Plane
+    target: Target
+    patience: Patience
+    shown: Shown
+    seen: list[DeploymentState]
+
+    async def served(self, models: tuple[str, ...]) -> Served:
+        while True:
+            state = await self._look()
+            if state is not None and (state.ready or state.sleeps):
+                for model in models or forms_of(state, self.target):
+                    if await self._answers(model):
+                        return Served(await self.plane.get(self.target), model)
+            await anyio.sleep(self.patience.poll_s)
+
+    async def _look(self) -> DeploymentState | None:
+        """The state, unless the control plane is away for a while."""
+        with suppress(UnansweredError):
+            state = await self.plane.get(self.target)
+            self.seen[:] = [state]
+            self.shown(state)
+            self._check(state)
+            return state
+        return None
+
+    def _check(self, state: DeploymentState) -> None:
+        name = self.target.deployment_id
+        if state.state == "FAILED" or state.is_gone:
+            why = state.status.message or state.status.code or "no reason is given"
+            raise ControlError(f"deployment {name} is {state.state}: {why}")
+        if state.is_off and state.state == "READY":
+            raise ControlError(
+                f"deployment {name} is off (0 replicas allowed): "
+                f"captionfleet deployment scale {name} 1"
+            )
+
+    async def _answers(self, model: str) -> bool:
+        proof = await self.plane.client.prove(model)
+        if proof.status == _FINE:
+            return True
+        name, told = self.target.deployment_id, f"{proof.status} {proof.detail}".strip()
+        if proof.status in _REFUSED:
+            raise DeniedError(f"deployment {name} refuses the key: {told}")
+        if proof.status in _WRONG:
+            raise ControlError(f"deployment {name} refuses a request of one line: {told}")
+        return False
+
+
+@contextmanager
+def show_replicas(stream: TextIO | None) -> Iterator[Shown]:
+    """Show replicas on their way: a bar on a terminal, elsewhere a line at every change."""
+    if stream is None:
+        yield lambda _: None
+    elif stream.isatty() and os.get_terminal_size(stream.fileno()).columns > 0:
+        bar = _Bar(stream)
+        try:
+            yield bar
+        finally:
+            bar.close()
+    else:
+        yield _Lines(stream)
+
+
+class _Bar:
+    def __init__(self, stream: TextIO) -> None:
+        tqdm.set_lock(RLock())  # its own is one for processes, a system-wide semaphore
+        self._bar = tqdm(unit="replica", file=stream, dynamic_ncols=True)
+
+    def __call__(self, state: DeploymentState) -> None:
+        self._bar.total = max(state.desired_replica_count, state.min_replica_count, 1)
+        self._bar.n = min(state.ready, self._bar.total)
+        self._bar.set_description(f"{state.deployment_id} {state.label}", refresh=False)
+        self._bar.set_postfix_str(str(state.replica_stats), refresh=False)
+        self._bar.refresh()
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+@dataclass(slots=True)
+class _Lines:
+    stream: TextIO
+    last: str = ""
+
+    def __call__(self, state: DeploymentState) -> None:
+        line = f"{state.deployment_id} {state.label}: {state.replica_stats}"
+        if line != self.last:
+            print(f"{utc_now()} {line}", file=self.stream, flush=True)
+            self.last = line
