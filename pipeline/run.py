@@ -17,6 +17,7 @@ from pipeline.messages import Clip, Outcome, ReadyClip
 from pipeline.producer import Settled, check_sources, produce
 from pipeline.sender import Fleet, open_fleet, send
 from pipeline.sink import Ledger, RunStatistics, RunSummary, drain, open_ledger, summarise
+from pipeline.sink.media_tokens import media_tokens_of
 from pipeline.sink.stats import Ended
 from pipeline.stopping import Stopping
 from pipeline.telemetry import Progress, Tally, show_progress, utc_now
@@ -74,11 +75,12 @@ class _Run:
     ledger: Ledger
     settled: Settled
     stopping: Stopping
-    statistics: RunStatistics = field(default_factory=RunStatistics)
+    statistics: RunStatistics = field(init=False)
     started_at_utc: str = field(default_factory=utc_now)
     timeline: Timeline = field(init=False)
 
     def __post_init__(self) -> None:
+        self.statistics = RunStatistics(media_tokens_of(self.job))
         self.timeline = Timeline(len(self.job.deployments))
 
     async def flow(self, *, handle_signals: bool) -> RunError | None:

@@ -1,6 +1,6 @@
 """What models see, what it costs them in tokens, and what servers take; pure (main process)."""
 
 from pipeline.profiles.fields import unknown_fields
-from pipeline.profiles.models import PROFILES, Profile, profile_of
+from pipeline.profiles.models import PROFILES, Profile, profile_of, text_tokens_between
 
-__all__ = ["PROFILES", "Profile", "profile_of", "unknown_fields"]
+__all__ = ["PROFILES", "Profile", "profile_of", "text_tokens_between", "unknown_fields"]

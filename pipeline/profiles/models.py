@@ -6,7 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["PROFILES", "Profile", "ProfileName", "profile_of", "qwen_frame_px"]
+__all__ = [
+    "PROFILES",
+    "Profile",
+    "ProfileName",
+    "profile_of",
+    "qwen_frame_px",
+    "text_tokens_between",
+]
 
 ProfileName = Literal["qwen3-omni", "molmo2-4b", "molmo2-8b", "generic"]
 Modality = Literal["video", "audio"]
@@ -15,6 +22,8 @@ _QWEN_SIDE_PX = 32
 _QWEN_LEAST_PX = 131_072
 _QWEN_MOST_PX = 786_432
 _QWEN_AUDIO_TOKENS_PER_S = 13
+_MOST_BYTES_PER_TOKEN = 8
+_TEMPLATE_TOKENS = 64
 _MOLMO_PATCH_TOKENS = 9 * 9
 _MOLMO_FRAME_MARKS = 2
 
@@ -117,3 +126,12 @@ def profile_of(model: str, name: str = "auto") -> Profile:
     plain = re.sub(r"[\s_]+", "-", model.partition("#")[0].lower())
     found = (known for pattern, known in _NAMES if re.search(pattern, plain))
     return PROFILES[next(found, "generic")]
+
+
+def text_tokens_between(size_bytes: int) -> tuple[int, int]:
+    """Bounds for the tokens of a request's text, the chat template and media marks included.
+
+    No tokenizer is at hand: a token is at least a byte, and prose in any script comes to four or
+    five bytes a token, so eight on average are out of reach.
+    """
+    return size_bytes // _MOST_BYTES_PER_TOKEN, size_bytes + _TEMPLATE_TOKENS

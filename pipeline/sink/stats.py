@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 
 from pipeline.config import JobConfig
 from pipeline.messages import Caption, Outcome
+from pipeline.sink.media_tokens import MediaTokens
 from pipeline.sink.wording import mail_line, report_text
 from pipeline.telemetry import Tally, utc_now
 
@@ -46,9 +47,14 @@ class Percentiles:
 
 
 class RunStatistics:
-    """What the outcomes say; eight doubles for each captioned clip are kept."""
+    """What the outcomes say; eight doubles for each captioned clip are kept.
 
-    def __init__(self) -> None:
+    Args:
+        media_tokens: What each deployment should report, by its name.
+    """
+
+    def __init__(self, media_tokens: Mapping[str, MediaTokens] | None = None) -> None:
+        self._media_tokens = media_tokens or {}
         self.captioned = 0
         self.failed = 0
         self.prompt_tokens = 0
@@ -75,6 +81,11 @@ class RunStatistics:
         """By the names they have in a captions line. Sorts, so about a second for a million."""
         return {name: Percentiles.of(values) for name, values in self._latencies.items()}
 
+    def media_tokens(self) -> dict[str, dict[str, Any]]:
+        """Tokens of media, told against expected, by deployment; those that can be compared."""
+        reports = {name: one.report() for name, one in self._media_tokens.items()}
+        return {name: report for name, report in reports.items() if report is not None}
+
     def _add_caption(self, caption: Caption) -> None:
         self.captioned += 1
         usage, facts, clip = caption.usage, caption.facts, caption.clip
@@ -84,6 +95,8 @@ class RunStatistics:
         self.source_s += max(0.0, min(clip.end_s, facts.source_s) - clip.start_s)
         self.payload_bytes += facts.payload_bytes
         self.deployments[caption.deployment] += 1
+        if caption.deployment in self._media_tokens:
+            self._media_tokens[caption.deployment].add(caption)
         self.finish_reasons[self._bounded_reason(caption.finish_reason)] += 1
         for name, values in self._latencies.items():
             seconds = getattr(caption.latency, name)
@@ -106,7 +119,9 @@ class RunSummary:
     wall clock gives their mean number; and the sums of the clips' own latencies.
     `bottleneck`: which of the two was busier for the time it had, "cores" or "deployments", and
     the utilisation of each; of deployments that is requests in flight of those their windows
-    allowed. `deployments` counts captions. `limit` names the limit that ended the run, if one did.
+    allowed. `deployments` counts captions. `media_tokens` sets what deployments report against
+    what the media sent should come to, for models that are known. `limit` names the limit that
+    ended the run, if one did.
     """
 
     exit_code: int
@@ -139,6 +154,7 @@ class RunSummary:
     bottleneck: Mapping[str, str | float]
     finish_reasons: Mapping[str, int]
     deployments: Mapping[str, int]
+    media_tokens: Mapping[str, Mapping[str, Any]]
     torn_lines_repaired: int
     settings: Mapping[str, Any] = field(repr=False)
 
@@ -207,6 +223,7 @@ def summarise(  # noqa: PLR0913 - what else is known of a run, by keyword
         bottleneck=_bottleneck(tally, seconds * job.workers.processes, place_seconds),
         finish_reasons=dict(statistics.finish_reasons.most_common()),
         deployments=dict(statistics.deployments.most_common()),
+        media_tokens=statistics.media_tokens(),
         torn_lines_repaired=torn_lines_repaired,
         settings=job.model_dump(),
     )

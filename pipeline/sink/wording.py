@@ -62,6 +62,9 @@ def _rows(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "bottleneck", _bottleneck(run["bottleneck"])
     if run["deployments"]:
         yield "captions by", _counts(run["deployments"])
+    for name, tokens in run["media_tokens"].items():
+        if tokens["remark"]:
+            yield "warning", f"{name}: {_media_warning(tokens)}"
     if run["finish_reasons"]:
         yield "ended with", _counts(run["finish_reasons"])
     if run["torn_lines_repaired"]:
@@ -104,6 +107,14 @@ def _bottleneck(bottleneck: Mapping[str, Any]) -> str:
     limit = bottleneck["limit"]
     other = "deployments" if limit == "cores" else "cores"
     return f"{limit} ({bottleneck[limit]:.0%} busy; {other} {bottleneck[other]:.0%})"
+
+
+def _media_warning(tokens: Mapping[str, Any]) -> str:
+    share = tokens["told"] / tokens["expected"]
+    return (
+        f"{share:.0%} of the media tokens that {tokens['profile']} takes, {tokens['remark']}: "
+        "see captionfleet check"
+    )
 
 
 def _duration(seconds: float) -> str:
