@@ -2,5 +2,15 @@
 
 from pipeline.profiles.fields import unknown_fields
 from pipeline.profiles.models import PROFILES, Profile, profile_of, text_tokens_between
+from pipeline.profiles.prices import GPU_PRICES, PRICES_OF, GpuPrice
 
-__all__ = ["PROFILES", "Profile", "profile_of", "text_tokens_between", "unknown_fields"]
+__all__ = [
+    "GPU_PRICES",
+    "PRICES_OF",
+    "PROFILES",
+    "GpuPrice",
+    "Profile",
+    "profile_of",
+    "text_tokens_between",
+    "unknown_fields",
+]

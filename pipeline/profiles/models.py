@@ -37,6 +37,7 @@ class Profile:
             frames per second; None where nobody knows.
         audio_tokens_per_s: None for a model that does not hear, or where nobody knows.
         frames_in_pairs: Whether an odd last frame is lost.
+        gpu: What the predefined deployment shape runs on, by the names of the price table.
     """
 
     name: ProfileName
@@ -44,6 +45,7 @@ class Profile:
     video_tokens: Callable[[int, int, int, float], int] | None = None
     audio_tokens_per_s: float | None = None
     frames_in_pairs: bool = False
+    gpu: str | None = None
 
     def audio_tokens(self, seconds: float) -> int:
         """Prompt tokens of a sound track; 0 for a model that does not hear."""
@@ -101,6 +103,7 @@ PROFILES: dict[ProfileName, Profile] = {
             _qwen_video_tokens,
             _QWEN_AUDIO_TOKENS_PER_S,
             frames_in_pairs=True,
+            gpu="H200 141GB",
         ),
         _molmo("molmo2-4b"),
         _molmo("molmo2-8b"),
