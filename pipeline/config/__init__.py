@@ -4,6 +4,7 @@ from pipeline.config.asking import LimitsConfig, OutputConfig, RequestConfig
 from pipeline.config.deployment import DeploymentConfig
 from pipeline.config.flags import job_from_flags
 from pipeline.config.job import JobConfig, load_job
+from pipeline.config.lifecycle import ControlRef, LifecycleConfig
 from pipeline.config.media import (
     VIDEO_ENDINGS,
     InputConfig,
@@ -14,9 +15,11 @@ from pipeline.config.media import (
 
 __all__ = [
     "VIDEO_ENDINGS",
+    "ControlRef",
     "DeploymentConfig",
     "InputConfig",
     "JobConfig",
+    "LifecycleConfig",
     "LimitsConfig",
     "MediaConfig",
     "OutputConfig",

@@ -7,12 +7,15 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 
+from pipeline.config.lifecycle import ControlRef, LifecycleConfig, control_ref, filled_in
 from pipeline.config.section import Section
 from pipeline.errors import ConfigError
 from pipeline.profiles import Profile, profile_of
 from pipeline.profiles.models import ProfileName
 
 __all__ = ["DeploymentConfig"]
+
+_MOST_REPLICAS = 8  # the vendor's usual quota of GPUs
 
 
 class DeploymentConfig(Section):
@@ -31,7 +34,9 @@ class DeploymentConfig(Section):
     modalities: tuple[Literal["video", "audio"], ...] = Field(
         default=("video", "audio"), description="default: what the profile says the model takes"
     )
-    max_in_flight: int = Field(default=32, ge=1, le=4096, description="ceiling of requests")
+    max_in_flight: int = Field(
+        default=32, ge=1, le=4096, description="ceiling of requests; of each replica, if counted"
+    )
     adaptive: bool = Field(
         default=True, description="find the number in flight below the ceiling; false: keep to it"
     )
@@ -41,11 +46,20 @@ class DeploymentConfig(Section):
     extra_body: dict[str, Any] = Field(
         default={}, description="further request fields, sent as they are"
     )
+    count_replicas: bool = Field(
+        default=True, description="let the ceiling follow the replicas, where they can be counted"
+    )
+    lifecycle: LifecycleConfig | None = Field(
+        default=None, description="bring it up for the job, and turn it off at the end"
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _go_by_profile(cls, data: Any) -> Any:
-        if not isinstance(data, Mapping) or "modalities" in data:
+        if not isinstance(data, Mapping):
+            return data
+        data = filled_in(data)
+        if "modalities" in data:
             return data
         known = profile_of(str(data.get("model")), str(data.get("profile", "auto")))
         return {**data, "modalities": known.modalities}
@@ -69,6 +83,23 @@ class DeploymentConfig(Section):
         host = urlsplit(self.base_url).hostname or ""
         is_fireworks = host == "fireworks.ai" or host.endswith(".fireworks.ai")
         return self.provider == "fireworks" or (self.provider == "auto" and is_fireworks)
+
+    @property
+    def counted_at(self) -> ControlRef | None:
+        """Where its replicas can be counted, if they are to be."""
+        if not self.count_replicas:
+            return None
+        return control_ref(
+            self.lifecycle, self.base_url, self.model, speaks_fireworks=self.speaks_fireworks
+        )
+
+    @property
+    def most_in_flight(self) -> int:
+        """Requests that may ever be in flight, with all the replicas it may come to have."""
+        if self.counted_at is None:
+            return self.max_in_flight
+        most = self.lifecycle.max_replicas if self.lifecycle else _MOST_REPLICAS
+        return self.max_in_flight * most
 
     @property
     def known_as(self) -> Profile:

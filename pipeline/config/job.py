@@ -10,6 +10,7 @@ from pydantic import ValidationError, model_validator
 
 from pipeline.config.asking import LimitsConfig, OutputConfig, RequestConfig
 from pipeline.config.deployment import DeploymentConfig
+from pipeline.config.lifecycle import LifecycleConfig
 from pipeline.config.media import InputConfig, MediaConfig, StoreConfig, WorkersConfig
 from pipeline.config.section import Section
 from pipeline.errors import ConfigError
@@ -136,5 +137,6 @@ def _meant(location: tuple[int | str, ...]) -> str:
     if below:
         known = JobConfig.model_fields[str(section)].annotation
         table = DeploymentConfig if section == "deployments" else known
+        table = LifecycleConfig if "lifecycle" in below[:-1] else table
     alike = get_close_matches(str(location[-1]), table.model_fields, n=1)
     return f", did you mean {alike[0]}?" if alike else ""

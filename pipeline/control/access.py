@@ -9,9 +9,7 @@ from pipeline.control.calls import check_name
 from pipeline.control.client import key_from
 from pipeline.errors import ConfigError
 
-__all__ = ["DEFAULT_API_BASE", "Access", "account_name"]
-
-DEFAULT_API_BASE = "https://api.fireworks.ai"
+__all__ = ["Access", "account_name"]
 
 
 @dataclass(frozen=True, slots=True)

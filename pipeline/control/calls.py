@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 
 import orjson
 
-from pipeline.control.catalogue import model_id
 from pipeline.errors import ConfigError
+from pipeline.profiles.deployable import model_id
 
 __all__ = [
     "Call",

@@ -18,6 +18,7 @@ import anyio
 import orjson
 from pydantic import SecretStr
 
+from pipeline.config.lifecycle import INFERENCE_PATH
 from pipeline.control.calls import Call
 from pipeline.control.refusals import (
     ControlError,
@@ -30,9 +31,7 @@ from pipeline.errors import ConfigError
 from pipeline.sender.client import BORDER, open_session, proxy_for, verdict_on
 from pipeline.telemetry import get_log
 
-__all__ = ["INFERENCE_PATH", "ControlClient", "Proof", "key_from", "open_client"]
-
-INFERENCE_PATH = "/inference/v1"
+__all__ = ["ControlClient", "Proof", "key_from", "open_client"]
 
 _MAX_ANSWER_BYTES = 8 * 2**20
 _MAX_ERROR_BYTES = 64 * 2**10
@@ -43,6 +42,7 @@ _FIRST_WAIT_S, _GROWTH, _LONGEST_WAIT_S = 0.5, 3.0, 20.0
 _AGAIN = frozenset({408, 429, 500, 502, 503, 504, 520})
 _REDIRECTS = range(300, 400)
 _MOST_CONNECTIONS = 8
+_LEAST_SECRET_CHARS = 8
 _KEY = re.compile(r"[!-~]+")
 
 
@@ -176,7 +176,9 @@ class ControlClient:
 
     def _scrubbed(self, body: bytes) -> bytes:
         """A server may quote the key, above all one that it refuses."""
-        return body.replace(self._key.get_secret_value().encode(), b"[key]")
+        key = self._key.get_secret_value().encode()
+        # A word as short as this is no secret, and may be part of any other.
+        return body.replace(key, b"[key]") if len(key) >= _LEAST_SECRET_CHARS else body
 
 
 def _is_worth_repeating(call: Call, raw: _Raw) -> bool:

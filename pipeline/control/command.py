@@ -11,14 +11,16 @@ import anyio
 import orjson
 from cyclopts import App, Parameter
 
+from pipeline.config.lifecycle import DEFAULT_API_BASE, default_deployment_id
 from pipeline.control import calls, show
-from pipeline.control.access import DEFAULT_API_BASE, Access, account_name
+from pipeline.control.access import Access, account_name
 from pipeline.control.calls import Call, Target, Wanted
-from pipeline.control.catalogue import known_model, known_names, model_id
 from pipeline.control.client import open_client
 from pipeline.control.plane import Plane
+from pipeline.control.refusals import BlockedError
 from pipeline.control.waiting import Patience, show_replicas, until_serving
 from pipeline.errors import ConfigError
+from pipeline.profiles.deployable import deployable, deployable_names
 from pipeline.telemetry import configure_logging
 
 __all__ = ["deployment"]
@@ -90,7 +92,7 @@ def create(
         account: Whose deployments.
     """
     access = account.access()
-    target = Target(access.account, deployment_id or default_id(model))
+    target = Target(access.account, deployment_id or default_deployment_id(model))
     wanted = wanted_deployment(
         model,
         shape=shape,
@@ -270,16 +272,14 @@ def delete(
         print(show.stop_text(state))
         if not await _is_agreed("delete it?", yes=yes):
             return 1
-        await plane.delete(target, ignore_checks=ignore_checks, hard=hard)
+        try:
+            await plane.delete(target, ignore_checks=ignore_checks, hard=hard)
+        except BlockedError as error:
+            raise BlockedError(f"{error}; --ignore-checks deletes it all the same") from None
         print(f"{deployment_id} is deleted")
         return 0
 
     return _with_plane(access, main)
-
-
-def default_id(model: str) -> str:
-    """The name that a model's deployment gets where none is given."""
-    return f"captionfleet-{model_id(model).lower()}"[:63].rstrip("-")
 
 
 def wanted_deployment(
@@ -297,16 +297,16 @@ def wanted_deployment(
     Raises:
         ConfigError: the model is none that is known, or a number makes no sense.
     """
-    known = known_model(model)
-    if known is None and not (model.startswith("accounts/") and "/models/" in model):
+    known = deployable(model)
+    if known is None:
         raise ConfigError(
-            f"{model!r} is none of {', '.join(known_names())}; others go by their full name, "
+            f"{model!r} is none of {', '.join(deployable_names())}; others go by their full name, "
             "accounts/…/models/…"
         )
     low, high = _bounds(None, min_replicas, max_replicas)
     return Wanted(
-        base_model=known.base_model if known else model,
-        shape=shape or (known.shape if known else None),
+        base_model=known.base_model,
+        shape=shape or known.shape,
         min_replicas=low,
         max_replicas=max(high, 1),
         scale_to_zero_window_s=None if window is None else _window_s(window),

@@ -4,8 +4,8 @@ import shlex
 from collections.abc import Sequence
 
 from pipeline.control.calls import Wanted
-from pipeline.control.catalogue import PRICES_AS_OF
 from pipeline.control.states import DeploymentState
+from pipeline.profiles import PRICES_OF
 
 __all__ = [
     "cost_text",
@@ -51,7 +51,7 @@ def status_text(state: DeploymentState) -> str:
 def _now_text(state: DeploymentState) -> str:
     now = cost_text(state, state.ready)
     most = cost_text(state, state.max_replica_count)
-    return f"{now} now, {most} with all replicas (prices of {PRICES_AS_OF})"
+    return f"{now} now, {most} with all replicas (prices of {PRICES_OF})"
 
 
 def _window(state: DeploymentState) -> str:

@@ -6,8 +6,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
-from pipeline.control.catalogue import known_model, model_id, price_per_hour
 from pipeline.control.refusals import ControlError
+from pipeline.profiles.deployable import deployable, model_id, price_per_hour
 
 __all__ = ["DeploymentPage", "DeploymentState", "ReplicaStats", "Shape", "Shapes", "read"]
 
@@ -128,7 +128,7 @@ class DeploymentState(_Told):
     @property
     def replica_price(self) -> float | None:
         """Dollars that a replica costs by the hour, where known."""
-        known = known_model(self.base_model)
+        known = deployable(self.base_model)
         accelerator = self.accelerator_type or (known.accelerator if known else "")
         return price_per_hour(accelerator, self.accelerator_count)
 
