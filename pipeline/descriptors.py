@@ -14,7 +14,7 @@ _PER_WORKER = 4
 
 def descriptors_needed(job: JobConfig) -> int:
     """How many descriptors the main process may hold at once."""
-    requests = sum(deployment.max_in_flight for deployment in job.deployments)
+    requests = sum(deployment.most_in_flight for deployment in job.deployments)
     return _OWN + _PER_REQUEST * requests + _PER_WORKER * job.workers.processes
 
 

@@ -44,10 +44,11 @@ async def send(
     """
     slots = Slots(fleet, tally, patience_s=job.request.patience_s)
     sender = _Sender(job, fleet, slots, tally)
-    places = sum(deployment.max_in_flight for deployment in job.deployments)
+    places = sum(deployment.most_in_flight for deployment in job.deployments)
     async with ready_in, outcomes_out, anyio.create_task_group() as tasks:
         tasks.start_soon(slots.watch, tasks.cancel_scope)
         tasks.start_soon(slots.heed_halt)
+        tasks.start_soon(slots.heed_growth)
         async with anyio.create_task_group() as lane_tasks:
             for _ in range(lanes(places)):
                 lane_tasks.start_soon(sender.run_lane, ready_in, outcomes_out)
@@ -110,6 +111,12 @@ class Slots:
         await self._fleet.halted.wait()
         while self._waiters:
             self._waiters.popleft().granted.set()
+
+    async def heed_growth(self) -> None:
+        """Hand out the places that new replicas bring, without waiting for a request to end."""
+        while True:
+            await self._fleet.grown.wait()
+            self._stir()
 
     def settle(self, lease: Lease, outcome: Answer | Verdict) -> None:
         """Give a lease back with what the request came to."""

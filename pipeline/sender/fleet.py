@@ -23,7 +23,8 @@ _CHECK_S = 10.0
 class Fleet:
     """The clients of all deployments, and the router that chooses among them.
 
-    Once `halted` is set no request begins any more; those in flight go on.
+    Once `halted` is set no request begins any more; those in flight go on. `grown` is set, and
+    then another event, whenever a ceiling moved.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Fleet:
         self.deployments = {deployment.name: deployment for deployment in deployments}
         self.clients = clients
         self.halted = anyio.Event()
+        self.grown = anyio.Event()
         self._tally = tally
         now_s = monotonic_s()
         self.router = Router([Replica(d.name, _window(d, now_s)) for d in deployments])
@@ -93,6 +95,13 @@ class Fleet:
             case _:
                 return f"{verdict.detail} ({deployment.base_url})"
 
+    def follow(self, name: str, replicas: int) -> None:
+        """Let a deployment's ceiling follow its replicas; it stays that of one while none is up."""
+        ceiling = self.deployments[name].max_in_flight * max(replicas, 1)
+        self.router.follow(name, ceiling, now_s=monotonic_s())
+        self.grown.set()
+        self.grown = anyio.Event()
+
     def place_seconds(self, seconds: float) -> float:
         """How long requests could have been in flight, summed over all windows."""
         windows = (replica.window for replica in self.router.replicas.values())
@@ -117,7 +126,7 @@ class Fleet:
 def _window(deployment: DeploymentConfig, now_s: float) -> AdaptiveWindow | FixedWindow:
     if deployment.adaptive:
         return AdaptiveWindow(deployment.max_in_flight, now_s=now_s)
-    return FixedWindow(deployment.max_in_flight)
+    return FixedWindow(deployment.max_in_flight, now_s)
 
 
 @asynccontextmanager
@@ -129,7 +138,7 @@ async def open_fleet(job: JobConfig, tally: Tally) -> AsyncIterator[Fleet]:
     """
     if not job.deployments:
         raise ConfigError("no deployment: give --base-url and --model, or [[deployments]]")
-    places = sum(deployment.max_in_flight for deployment in job.deployments)
+    places = sum(deployment.most_in_flight for deployment in job.deployments)
     async with open_session(places + len(job.deployments)) as session:
         clients = {
             deployment.name: DeploymentClient(session, deployment, job.request)

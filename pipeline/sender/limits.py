@@ -8,7 +8,7 @@ no longer rises, or by the queue time that it reports.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipeline.sender.congestion import CongestionWindow
 
@@ -31,11 +31,22 @@ class FixedWindow:
     """The number that the job file says, whatever happens."""
 
     size: int
+    started_s: float = 0.0
+    _history: list[tuple[float, int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._history.append((0.0, self.size))
 
     @property
     def history(self) -> tuple[tuple[float, int], ...]:
-        """One entry: (0.0, size)."""
-        return ((0.0, self.size),)
+        """(seconds since the start, size) at the start and wherever the ceiling moved."""
+        return tuple(self._history)
+
+    def follow(self, ceiling: int, now_s: float, *, in_flight: int) -> None:  # noqa: ARG002 - as below
+        """Keep to another number from now on."""
+        if ceiling != self.size:
+            self.size = ceiling
+            _note(self._history, (round(now_s - self.started_s, 3), ceiling))
 
     def succeeded(
         self, now_s: float, *, started_s: float, in_flight: int, queue_s: float | None = None
@@ -108,6 +119,23 @@ class AdaptiveWindow:
     def history(self) -> tuple[tuple[float, int], ...]:
         """(seconds since the start, window) at every change, thinned out when it gets long."""
         return tuple(self._history)
+
+    def follow(self, ceiling: int, now_s: float, *, in_flight: int) -> None:
+        """Take another ceiling: replicas came or went, and what each bears stays the same.
+
+        The window moves in proportion. What was measured says nothing of the new fleet: after
+        growth the climb begins anew from there, after a loss the window is held.
+        """
+        if ceiling == self._ceiling:
+            return
+        share, has_grown = ceiling / self._ceiling, ceiling > self._ceiling
+        self._ceiling = ceiling
+        self._want(round(self._wanted * share), now_s)
+        self._good, self._good_rate = self._wanted, 0.0
+        self._trial, self._step = "climb" if has_grown else "", 1
+        self._pause, self._held, self._next_trial = _PAUSE, 0, "up"
+        self._measure(now_s, skip=in_flight)
+        self._note(now_s)
 
     def succeeded(
         self, now_s: float, *, started_s: float, in_flight: int, queue_s: float | None = None
@@ -214,9 +242,13 @@ class AdaptiveWindow:
     def _note(self, now_s: float) -> None:
         if self.size == self._history[-1][1]:
             return
-        self._history.append((round(now_s - self._started_s, 3), self.size))
-        if len(self._history) > _MAX_HISTORY:
-            self._history = list(_thinned(self._history))
+        _note(self._history, (round(now_s - self._started_s, 3), self.size))
+
+
+def _note(history: list[tuple[float, int]], change: tuple[float, int]) -> None:
+    history.append(change)
+    if len(history) > _MAX_HISTORY:
+        history[:] = list(_thinned(history))
 
 
 def _thinned(history: list[tuple[float, int]]) -> Iterator[tuple[float, int]]:

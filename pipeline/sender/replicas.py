@@ -243,6 +243,12 @@ class Router:
         change = replica.take_down(Change.EJECTED, verdict, now_s=now_s, jitter=0.5)
         self._watched(replica, change, now_s)
 
+    def follow(self, name: str, ceiling: int, *, now_s: float) -> None:
+        """Let a deployment's window follow its replicas; what is in flight stays so."""
+        replica = self.replicas[name]
+        replica.window.follow(ceiling, now_s, in_flight=replica.in_flight)
+        self._rank(replica)
+
     def next_due_s(self) -> float | None:
         """When the next probe may go out; None while none waits for its time."""
         name = self._due.first()
