@@ -35,6 +35,7 @@ def serve_command(  # noqa: PLR0913 -- each argument is one flag of the command
     service_time_jitter: float = 0.0,
     time_per_token_s: float = 0.0,
     completion_tokens: int | None = None,
+    halves_after_s: float | None = None,
     cold_start_s: float = 0.0,
     fault: _Repeated = (),
     seed: int = 0,
@@ -69,6 +70,7 @@ def serve_command(  # noqa: PLR0913 -- each argument is one flag of the command
         service_time_jitter: Fraction by which the service time varies.
         time_per_token_s: Time for each further token.
         completion_tokens: Length of every caption; without it, as what was seen needs.
+        halves_after_s: Lose half of the slots that long after the first request.
         cold_start_s: Answer 503 DEPLOYMENT_SCALING_UP that long from the first request on.
         fault: What goes wrong, repeatable: KIND[+MODIFIER=VALUE][:RATE]. Kinds: a status (429,
             500, 502-html), scaling-up, reset-before, reset-during, hang, truncate, garbage, empty,
@@ -104,6 +106,7 @@ def serve_command(  # noqa: PLR0913 -- each argument is one flag of the command
             service_time_jitter=service_time_jitter,
             time_per_token_s=time_per_token_s,
             completion_tokens=completion_tokens,
+            halves_after_s=halves_after_s,
             cold_start_s=cold_start_s,
             faults=tuple(map(parse_fault, fault)),
             seed=seed,

@@ -30,6 +30,7 @@ class StandinOptions:
         service_time_jitter: the service time varies by up to this fraction, either way.
         time_per_token_s: for each token after the first.
         completion_tokens: the length of every caption; None leaves it to what was seen.
+        halves_after_s: half of the slots are gone that long after the first request; None: never.
         cold_start_s: 503 DEPLOYMENT_SCALING_UP until that long after the first request.
         faults: what goes wrong, earlier ones first.
         seed: draws faults and jitter.
@@ -52,6 +53,7 @@ class StandinOptions:
     service_time_jitter: float = 0.0
     time_per_token_s: float = 0.0
     completion_tokens: int | None = None
+    halves_after_s: float | None = None
     cold_start_s: float = 0.0
     faults: tuple[Fault, ...] = ()
     seed: int = 0
@@ -62,9 +64,8 @@ class StandinOptions:
     def __post_init__(self) -> None:
         self._check_words()
         self._check_at_least(1, "slots", "max_payload_bytes", "completion_tokens")
-        self._check_at_least(
-            0, "max_queue", "service_time_s", "time_per_token_s", "cold_start_s", "max_seconds"
-        )
+        self._check_at_least(0, "max_queue", "service_time_s", "time_per_token_s", "max_seconds")
+        self._check_at_least(0, "halves_after_s", "cold_start_s")
         if not 0 <= self.service_time_jitter <= 1:
             raise ValueError("service_time_jitter is 0 to 1")
 

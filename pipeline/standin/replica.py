@@ -104,6 +104,7 @@ class Replica:
         fault = self._faults.draw(entry.record.ordinal)
         entry.identify(chat, fault)
         self._check_awake()
+        self._slots.total_tokens = self._slots_now()
         if fault is not None and fault.before_service:
             return await self._struck(request, entry, request_id, fault)
         with self._admission():
@@ -122,11 +123,20 @@ class Replica:
             return await anyio.to_thread.run_sync(read_chat, body, self.options)
 
     def _check_awake(self) -> None:
+        if self._awake_s() < self.options.cold_start_s:
+            raise RefusedError(SCALING_UP)
+
+    def _slots_now(self) -> int:
+        options, after_s = self.options, self.options.halves_after_s
+        is_halved = after_s is not None and self._awake_s() >= after_s
+        return max(options.slots // 2, 1) if is_halved else options.slots
+
+    def _awake_s(self) -> float:
+        """Seconds since the first request."""
         now_s = anyio.current_time()
         if self._first_request_s is None:
             self._first_request_s = now_s
-        if now_s - self._first_request_s < self.options.cold_start_s:
-            raise RefusedError(SCALING_UP)
+        return now_s - self._first_request_s
 
     async def _struck(
         self, request: web.Request, entry: Entry, request_id: str, fault: Fault
@@ -150,7 +160,7 @@ class Replica:
         Raises:
             RefusedError: 429, all slots and places in the queue are taken.
         """
-        if self._admitted_count >= self.options.slots + self.options.max_queue:
+        if self._admitted_count >= self._slots_now() + self.options.max_queue:
             raise RefusedError(SATURATED)
         self._admitted_count += 1
         try:

@@ -291,6 +291,23 @@ async def test_slots_and_queue_are_obeyed() -> None:
     assert ledger.by_status == {200: 5, 429: 3}
 
 
+async def test_slots_halve() -> None:
+    """After the given time half of the slots serve, and no more requests are let in than fit."""
+    options = {"slots": 4, "max_queue": 1, "service_time_s": 0.2, "watch_media": False}
+    async with asker(halves_after_s=0.1, **options) as to:
+        await to.ask(media.body(b"x"))  # from here on the time counts
+        statuses = []
+
+        async def ask() -> None:
+            statuses.append((await to.ask(media.body(b"x")))[0])
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(5):
+                tasks.start_soon(ask)
+    assert sorted(statuses) == [200] * 3 + [429] * 2
+    assert to.standin.ledger.max_serving == 2
+
+
 async def test_next_request_finds_the_slot_free() -> None:
     """A client that waits for each answer never meets its own last request in the way."""
     async with asker(slots=1, max_queue=0, watch_media=False) as to:
