@@ -128,7 +128,8 @@ class ReadyClip:
     `ready_s` is the monotonic time at which the sender could have it; `prepare_s` is what the
     worker needed, 0.0 or nearly so when the media came from the store. Of that, `decode_s` is the
     pass over the file, its sound included, and `encode_s` the H.264; None if nothing was made.
-    `media_key` names the media in the store.
+    `media_key` names the media in the store. The mtimes are those of the files as they were
+    hashed for the facts; None where nobody looked.
     """
 
     clip: Clip
@@ -140,6 +141,8 @@ class ReadyClip:
     media_key: str = ""
     decode_s: float | None = None
     encode_s: float | None = None
+    video_mtime_ns: int | None = None
+    audio_mtime_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -265,10 +265,11 @@ class _Body(aiohttp.Payload):
     async def write(self, writer: AbstractStreamWriter) -> None:
         """Write the body, or enough of it to know that it must not be sent."""
         try:
-            async with aclosing(self._upload.pieces()) as pieces:
-                async for piece in pieces:
-                    with anyio.fail_after(_UPLOAD_STALL_S):
+            with anyio.fail_after(_UPLOAD_STALL_S) as stall:
+                async with aclosing(self._upload.pieces()) as pieces:
+                    async for piece in pieces:
                         await writer.write(piece)
+                        stall.deadline = anyio.current_time() + _UPLOAD_STALL_S
         except MediaChangedError as error:
             self.problem = judge(FailureCode.SOURCE_CHANGED, str(error))
             raise

@@ -1,9 +1,15 @@
-"""A request body that is read from the media files while it is sent (main process)."""
+"""A request body that is read from the media files while it is sent (main process).
+
+A block that the system has in memory, which it mostly has of files just written, is read on the
+event loop: handing it to a thread costs several times as much as reading it. What would block is
+left to a thread, as is all hashing.
+"""
 
 import hashlib
 import os
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pybase64
@@ -15,6 +21,7 @@ from pipeline.sender.protocol import BodyTemplate
 __all__ = ["MediaChangedError", "Upload"]
 
 _BLOCK_BYTES = 3 * 2**16  # of three: the base64 of one block then needs nothing of the next
+_NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)  # Linux alone has it
 
 
 class MediaChangedError(Exception):
@@ -23,41 +30,82 @@ class MediaChangedError(Exception):
 
 @dataclass(slots=True)
 class _Medium:
+    """One media file; none stays open from one block to the next, so none can be left open.
+
+    `mtime_ns` is that of the file that has the hash. A file of that age, to the nanosecond, is
+    that file; any other is hashed before it is sent.
+    """
+
     path: Path
     size_bytes: int
     sha256: str | None
-    digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+    mtime_ns: int | None
+    is_near: bool = False  # whether its file system reads from memory or not at all, if asked to
 
-    def base64_at(self, offset: int) -> bytes:
-        """Read one block; no file stays open from one to the next."""
-        with self.path.open("rb") as file:
-            file.seek(offset)
-            block = file.read(min(_BLOCK_BYTES, self.size_bytes - offset))
-        self.digest.update(block)
-        is_last = offset + _BLOCK_BYTES >= self.size_bytes
-        if is_last and self.digest.hexdigest() != self.sha256:
-            raise MediaChangedError("prepared media changed on disk")
+    def verify(self) -> None:
+        """See to it that the file is what the facts say; blocks.
+
+        Raises:
+            MediaChangedError: it is another one.
+        """
+        with self.path.open("rb", buffering=0) as file:
+            mtime_ns = os.fstat(file.fileno()).st_mtime_ns
+            if mtime_ns != self.mtime_ns:
+                digest = hashlib.file_digest(file, "sha256")
+                _require(is_same=digest.hexdigest() == self.sha256)
+                self.mtime_ns = mtime_ns
+            self._require_unchanged(file.fileno())
+            if _NOWAIT is not None:
+                with suppress(OSError):
+                    self.is_near = os.preadv(file.fileno(), [bytearray(1)], 0, _NOWAIT) == 1
+
+    async def base64_at(self, offset: int) -> bytes:
+        """The base64 of one block."""
+        if self.is_near and _NOWAIT is not None:
+            with suppress(BlockingIOError):
+                return self._read(offset, _NOWAIT)
+        return await to_thread.run_sync(self._read, offset)
+
+    def _read(self, offset: int, flags: int = 0) -> bytes:
+        block = bytearray(min(_BLOCK_BYTES, self.size_bytes - offset))
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            read_bytes = os.preadv(descriptor, [block], offset, flags)
+            self._require_unchanged(descriptor)
+        finally:
+            os.close(descriptor)
+        if read_bytes < len(block):  # which is in memory in part
+            raise BlockingIOError
         return pybase64.b64encode(block)
+
+    def _require_unchanged(self, descriptor: int) -> None:
+        status = os.fstat(descriptor)
+        _require(is_same=(status.st_size, status.st_mtime_ns) == (self.size_bytes, self.mtime_ns))
+
+
+def _require(*, is_same: bool) -> None:
+    if not is_same:
+        raise MediaChangedError("prepared media changed on disk")
 
 
 class Upload:
     """The bytes of one request, of a length that is known before.
 
-    The last block comes only when all that was read is what the facts name: a server never
-    sees the whole of a body whose media changed on disk.
+    Each block comes of a file that still is the one that was verified: a server never sees the
+    whole of a body whose media changed on disk.
     """
 
     def __init__(self, template: BodyTemplate, ready: ReadyClip) -> None:
         facts = ready.facts
         self.size_bytes = template.size_bytes(facts.video_bytes, facts.audio_bytes)
-        self._parts: list[bytes | _Medium] = [
-            template.head,
-            _Medium(ready.video, facts.video_bytes, facts.video_sha256),
-        ]
+        self._tail = template.tail
+        video = _Medium(ready.video, facts.video_bytes, facts.video_sha256, ready.video_mtime_ns)
+        self._parts = [(template.head, video)]
         if template.audio_head is not None and ready.audio is not None:
-            audio = _Medium(ready.audio, facts.audio_bytes, facts.audio_sha256)
-            self._parts += [template.audio_head, audio]
-        self._parts.append(template.tail)
+            audio = _Medium(
+                ready.audio, facts.audio_bytes, facts.audio_sha256, ready.audio_mtime_ns
+            )
+            self._parts.append((template.audio_head, audio))
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """The body in order.
@@ -65,15 +113,18 @@ class Upload:
         Raises:
             MediaChangedError: a file is gone, unreadable or another one than was prepared.
         """
-        for part in self._parts:
-            if isinstance(part, bytes):
-                yield part
-                continue
-            for offset in range(0, part.size_bytes, _BLOCK_BYTES):
-                yield await self._read(part, offset)
-
-    async def _read(self, medium: _Medium, offset: int) -> bytes:
+        lead = b""  # goes out with the block that follows it
         try:
-            return await to_thread.run_sync(medium.base64_at, offset)
+            await to_thread.run_sync(self._verify)
+            for head, medium in self._parts:
+                lead += head
+                for offset in range(0, medium.size_bytes, _BLOCK_BYTES):
+                    yield lead + await medium.base64_at(offset)
+                    lead = b""
         except OSError as error:
             raise MediaChangedError(f"prepared media: {os.strerror(error.errno or 0)}") from None
+        yield lead + self._tail
+
+    def _verify(self) -> None:
+        for _, medium in self._parts:
+            medium.verify()

@@ -103,7 +103,13 @@ def _prepare(order: Order) -> Prepared:
     store = MediaStore(Path(order.store), Path(order.hold))
     media = prepare_clip(order.clip, order.spec, store)
     return Prepared(
-        media.facts, media.from_store, media.key, decode_s=media.decode_s, encode_s=media.encode_s
+        media.facts,
+        media.from_store,
+        media.key,
+        decode_s=media.decode_s,
+        encode_s=media.encode_s,
+        video_mtime_ns=media.video.stat().st_mtime_ns,
+        audio_mtime_ns=media.audio.stat().st_mtime_ns if media.audio else None,
     )
 
 

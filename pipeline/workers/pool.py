@@ -109,6 +109,8 @@ class _Lane:
             media_key=prepared.key,
             decode_s=prepared.decode_s,
             encode_s=prepared.encode_s,
+            video_mtime_ns=prepared.video_mtime_ns,
+            audio_mtime_ns=prepared.audio_mtime_ns,
         )
 
     @asynccontextmanager

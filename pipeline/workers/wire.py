@@ -66,7 +66,8 @@ class Prepared:
     """Media lie at the order's `hold`; `from_store` says that they were made before.
 
     `key` names their entry in the store. `decode_s` is one pass over the file, its sound
-    included, `encode_s` the H.264; None where the media came from the store.
+    included, `encode_s` the H.264; None where the media came from the store. The mtimes are
+    the files', read when they had just been hashed.
     """
 
     facts: MediaFacts
@@ -74,6 +75,8 @@ class Prepared:
     key: str = ""
     decode_s: float | None = None
     encode_s: float | None = None
+    video_mtime_ns: int | None = None
+    audio_mtime_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

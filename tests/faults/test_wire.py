@@ -1,6 +1,7 @@
 """What goes over the wire, to whom, and what a broken or hostile peer can do to it."""
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from aiohttp import web
 
 from pipeline.errors import FailureCode
 from pipeline.messages import ReadyClip
-from pipeline.sender import client
+from pipeline.sender import client, upload
 from pipeline.sender.client import _CODES, verdict_on
 from tests.support.ready import job, ready_clip
 from tests.support.replica import (
@@ -51,6 +52,26 @@ async def test_server_receives_what_the_facts_name(
     assert seen.headers["content-type"] == "application/json"
 
 
+async def test_files_that_cannot_be_read_at_once_are_read_in_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the system cannot say what is in memory, the media arrive all the same."""
+    monkeypatch.setattr(upload, "_NOWAIT", None)
+    clip = _hashed_before(ready_clip(tmp_path, video_bytes=2 * BLOCK + 1))
+    async with scripted() as replica:
+        await sent(job(replica.base_url), [clip])
+    assert replica.seen[0].sha256("video_url") == clip.facts.video_sha256
+
+
+async def test_files_with_another_time_are_hashed(tmp_path: Path) -> None:
+    """Media whose modification time alone differs from what is known are sent."""
+    clip = _hashed_before(ready_clip(tmp_path))
+    clip.video.touch()
+    async with scripted() as replica:
+        run = await sent(job(replica.base_url), [clip])
+    assert replica.seen[0].sha256("video_url") == run.caption.facts.video_sha256
+
+
 async def test_deaf_model_gets_no_audio(tmp_path: Path) -> None:
     """A deployment without the audio modality gets video and text only."""
     async with scripted() as replica:
@@ -76,11 +97,24 @@ def _gone(clip: ReadyClip) -> None:
     clip.video.unlink()
 
 
+def _hashed_before(clip: ReadyClip) -> ReadyClip:
+    """The clip with files of a time that is known, well before now."""
+    assert clip.audio is not None
+    for path in (clip.video, clip.audio):
+        os.utime(path, ns=(10**18, 10**18))
+    return replace(clip, video_mtime_ns=10**18, audio_mtime_ns=10**18)
+
+
+@pytest.mark.parametrize("is_time_known", [False, True])
 @pytest.mark.parametrize("change", [_grown, _cut, _swapped, _gone])
-async def test_changed_media_are_never_sent_in_full(change: object, tmp_path: Path) -> None:
+async def test_changed_media_are_never_sent_in_full(
+    change: Callable[[ReadyClip], None],
+    is_time_known: bool,  # noqa: FBT001 - a parameter
+    tmp_path: Path,
+) -> None:
     """A clip whose prepared files changed fails once, and no server gets a whole request."""
     clip = ready_clip(tmp_path, video_bytes=2 * BLOCK)
-    assert callable(change)
+    clip = _hashed_before(clip) if is_time_known else clip
     change(clip)
     async with scripted() as replica:
         run = await sent(job(replica.base_url), [clip, ready_clip(tmp_path, "other")])
@@ -88,6 +122,22 @@ async def test_changed_media_are_never_sent_in_full(change: object, tmp_path: Pa
     assert codes == {"clip": FailureCode.SOURCE_CHANGED, "other": None}
     assert [seen.headers["x-request-id"] for seen in replica.seen] == ["other-1"]
     assert run.report[0]["ejections"] == 0
+
+
+async def test_media_that_change_while_they_are_sent_are_not_sent_in_full(tmp_path: Path) -> None:
+    """A file that is written to during the upload ends it before its last byte."""
+    clip = _hashed_before(ready_clip(tmp_path, video_bytes=30_000_000))  # no socket holds it
+    bodies = []
+
+    async def step(request: web.Request) -> web.StreamResponse:
+        clip.video.touch()
+        bodies.append(await request.read())
+        return await caption()(request)
+
+    async with scripted(unread(step)) as replica:
+        run = await sent(job(replica.base_url), [clip])
+    assert run.failure.code is FailureCode.SOURCE_CHANGED
+    assert bodies == []
 
 
 async def test_request_ids_name_clip_and_attempt(tmp_path: Path) -> None:
