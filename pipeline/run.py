@@ -7,10 +7,12 @@ from functools import partial
 import anyio
 import anyio.to_thread
 from anyio import create_memory_object_stream, create_task_group
-from anyio.streams.memory import MemoryObjectSendStream
+from anyio.abc import TaskGroup
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from pipeline.admission import admit, fingerprints
 from pipeline.config import JobConfig
+from pipeline.control.lifecycle import Lifecycle, open_lifecycle
 from pipeline.descriptors import ensure_descriptors
 from pipeline.errors import ConfigError, RunError, first_run_error
 from pipeline.messages import Clip, Outcome, ReadyClip
@@ -57,10 +59,12 @@ async def run_job(
         open_ledger(job.output, fingerprints(job)) as ledger,
     ):
         settled = await admit(job, ledger)
-        run = _Run(job, tally, fleet, ledger, settled, Stopping(job.limits, tally))
-        async with show_progress(tally, progress):
-            problem = await run.flow(handle_signals=handle_signals)
-        summary, problem = await run.conclude(problem)
+        async with open_lifecycle(job, tally, handle_signals=handle_signals) as lifecycle:
+            stopping = Stopping(job.limits, tally)
+            run = _Run(job, tally, fleet, ledger, settled, stopping, lifecycle)
+            async with show_progress(tally, progress):
+                problem = await run.flow(handle_signals=handle_signals)
+        summary, problem = await run.conclude(problem or lifecycle.problem)
         if problem is not None:
             problem.add_note(summary.mail_line())
             raise problem
@@ -75,6 +79,7 @@ class _Run:
     ledger: Ledger
     settled: Settled
     stopping: Stopping
+    lifecycle: Lifecycle
     statistics: RunStatistics = field(init=False)
     started_at_utc: str = field(default_factory=utc_now)
     timeline: Timeline = field(init=False)
@@ -92,6 +97,7 @@ class _Run:
                 async with create_task_group() as watch:
                     await watch.start(watched)
                     watch.start_soon(self._keep_looking)
+                    watch.start_soon(self.lifecycle.attend, self.fleet.follow)
                     with self.stopping.checking:
                         await self.fleet.check()
                     if not self.stopping.is_stopping:
@@ -115,8 +121,18 @@ class _Run:
                 stages.start_soon(
                     work, job, media, tally, clips_in, ready_out, outcomes_out.clone()
                 )
+                if self.lifecycle.holds_back:
+                    ready_in = self._gated(stages, ready_in)
                 stages.start_soon(send, job, self.fleet, ready_in, outcomes_out, tally)
                 stages.start_soon(drain, self.ledger, outcomes_in, tally, self.statistics, kept)
+
+    def _gated(
+        self, stages: TaskGroup, ready_in: MemoryObjectReceiveStream[ReadyClip]
+    ) -> MemoryObjectReceiveStream[ReadyClip]:
+        """The same clips, from when a deployment is up; the first of them asks for one."""
+        gated_out, gated_in = create_memory_object_stream[ReadyClip](0)
+        stages.start_soon(self.lifecycle.hold_back, ready_in, gated_out, self.fleet.halted)
+        return gated_in
 
     async def _keep_looking(self) -> None:
         while True:
@@ -178,7 +194,9 @@ class _Run:
             {"started_at_utc": self.started_at_utc} | self.timeline.as_dict()
         )
         await self.ledger.write_run(
-            summary.as_dict() | {"fleet": self.fleet.report()} | problem_line
+            summary.as_dict()
+            | {"fleet": self.fleet.report(), "lifecycle": self.lifecycle.report()}
+            | problem_line
         )
 
     def _ended(self, problem: RunError | None) -> Ended:

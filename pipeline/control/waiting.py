@@ -97,9 +97,10 @@ class _Waiting:
         while True:
             state = await self._look()
             if state is not None and (state.ready or state.sleeps):
-                for model in models or forms_of(state, self.target):
-                    if await self._answers(model):
-                        return Served(await self.plane.get(self.target), model)
+                model = await self._first_to_answer(models or forms_of(state, self.target))
+                if model is not None:
+                    return Served(await self.plane.get(self.target), model)
+                await self._check_name(state, models)
             await anyio.sleep(self.patience.poll_s)
 
     async def _look(self) -> DeploymentState | None:
@@ -121,6 +122,21 @@ class _Waiting:
             raise ControlError(
                 f"deployment {name} is off (0 replicas allowed): "
                 f"captionfleet deployment scale {name} 1"
+            )
+
+    async def _first_to_answer(self, models: tuple[str, ...]) -> str | None:
+        for model in models:
+            if await self._answers(model):
+                return model
+        return None
+
+    async def _check_name(self, state: DeploymentState, models: tuple[str, ...]) -> None:
+        """See whether it is only the given model string that nobody answers to."""
+        others = tuple(form for form in forms_of(state, self.target) if form not in models)
+        if models and state.ready and (other := await self._first_to_answer(others)):
+            raise ControlError(
+                f"deployment {self.target.deployment_id} answers to {other}, not to {models[0]}: "
+                f'give model = "{other}"'
             )
 
     async def _answers(self, model: str) -> bool:

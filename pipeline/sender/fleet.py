@@ -73,10 +73,11 @@ class Fleet:
             for name, replica in self.router.replicas.items()
             if replica.reason is not None
         }
-        told = "; ".join(f"{name}: {self._advice(name, why)}" for name, why in reasons.items())
+        told = "; ".join(f"{name}: {self.advice(name, why)}" for name, why in reasons.items())
         return DeploymentError(f"no deployment can be used: {told}")
 
-    def _advice(self, name: str, verdict: Verdict) -> str:
+    def advice(self, name: str, verdict: Verdict) -> str:
+        """What is wrong with a deployment and what to look at, in words that follow its name."""
         deployment = self.deployments[name]
         match verdict.code:
             case FailureCode.UNAUTHORIZED:
@@ -96,7 +97,9 @@ class Fleet:
                 return f"{verdict.detail} ({deployment.base_url})"
 
     def follow(self, name: str, replicas: int) -> None:
-        """Let a deployment's ceiling follow its replicas; it stays that of one while none is up."""
+        """Let a deployment's ceiling follow its replicas; with none up it is that of one."""
+        if self.deployments[name].counted_at is None:
+            return
         ceiling = self.deployments[name].max_in_flight * max(replicas, 1)
         self.router.follow(name, ceiling, now_s=monotonic_s())
         self.grown.set()

@@ -1,0 +1,181 @@
+"""What runs have switched on and must switch off again, durable on disk (main, in threads).
+
+A record is on disk before the call that it speaks of is made, so whatever kills a run, it is
+known what may still be up, and cost money.
+"""
+
+import errno
+import os
+import uuid
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import anyio.to_thread
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline.config import ControlRef
+from pipeline.control.calls import Target
+from pipeline.control.owner import Fate, Owner
+from pipeline.errors import ConfigError, OutputError
+from pipeline.sink.disk import create_folder, replace_atomically
+from pipeline.telemetry import get_log, utc_now
+
+__all__ = ["AtEnd", "Kept", "Record", "Records", "state_folder"]
+
+AtEnd = Literal["scale-to-zero", "delete", "keep"]
+
+_IN_OUTPUT = ".left-on"
+_MAX_BYTES = 64 * 2**10
+_MAX_RECORDS = 1000
+_LOCK_S = 60.0
+
+
+class Record(BaseModel):
+    """A deployment that a run brought up, and what is to become of it at the end.
+
+    `created` is whether the run made it: nothing else is ever deleted. The key goes by the name
+    of its variable.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    record_id: str = Field(default_factory=lambda: uuid.uuid4().hex, pattern=r"^[0-9a-f]{32}$")
+    owner: Owner = Field(default_factory=Owner.this)
+    api_base: str = Field(max_length=500)
+    account: str = Field(max_length=63)
+    deployment_id: str = Field(max_length=63)
+    api_key_env: str = Field(max_length=200)
+    created: bool = False
+    at_end: AtEnd = "scale-to-zero"
+    ignore_checks: bool = False
+    written_at_utc: str = Field(default_factory=utc_now, max_length=40)
+
+    @property
+    def ref(self) -> ControlRef:
+        """Which deployment."""
+        return ControlRef(self.api_base, self.account, self.deployment_id)
+
+    @property
+    def target(self) -> Target:
+        """Which deployment, as calls name it."""
+        return Target(self.account, self.deployment_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A record as it was found; `fate` is that of the run that wrote it."""
+
+    record: Record
+    fate: Fate
+
+
+class Records:
+    """Records in the user's state folder, and in the output folder of the run, if there is one.
+
+    The output folder outlives a container whose home does not; and as one run at a time holds it,
+    a record that another left there is a dead run's, on whatever machine it ran.
+    """
+
+    def __init__(self, output: Path | None = None) -> None:
+        self._state = state_folder() / "left-on"
+        self._output = output / _IN_OUTPUT if output else None
+
+    def write(self, record: Record) -> None:
+        """Put a record on disk, or replace it.
+
+        Raises:
+            OutputError: there is no folder that takes it.
+        """
+        problem: OutputError | None = None
+        written = 0
+        for folder in self._folders():
+            try:
+                create_folder(folder)
+                path = folder / f"{record.record_id}.json"
+                replace_atomically(path, iter([record.model_dump_json().encode()]))
+                written += 1
+            except OutputError as error:
+                problem = error
+        if problem is not None and not written:
+            raise problem
+
+    def remove(self, record: Record) -> None:
+        """Take a record away: nothing of it is on any more."""
+        for folder in self._folders():
+            try:
+                (folder / f"{record.record_id}.json").unlink(missing_ok=True)
+            except OSError as error:
+                get_log().warning("a record cannot be removed", reason=error.strerror or "")
+
+    def all(self) -> list[Kept]:
+        """The records of all runs, once each."""
+        own = Owner.this()
+        found: dict[str, Kept] = {}
+        for folder in self._folders():
+            for record in _read_folder(folder):
+                is_others = folder == self._output and record.owner != own
+                fate = "dead" if is_others else record.owner.fate()
+                kept = found.get(record.record_id)
+                if kept is None or fate == "dead":
+                    found[record.record_id] = Kept(record, fate)
+        return list(found.values())
+
+    @asynccontextmanager
+    async def exclusively(self) -> AsyncIterator[None]:
+        """Keep other runs on this machine from switching on or off meanwhile.
+
+        Where the state folder cannot be written, or another run is stuck, nothing is kept.
+        """
+        lock = FileLock(self._state.with_suffix(".lock"), thread_local=False)
+        try:
+            await anyio.to_thread.run_sync(self._acquire, lock)
+            yield
+        finally:
+            lock.release()
+
+    def _acquire(self, lock: FileLock) -> None:
+        try:
+            create_folder(self._state.parent)
+            lock.acquire(timeout=_LOCK_S)
+        except (OSError, OutputError, Timeout):
+            get_log().warning("the state folder cannot be locked", path=str(self._state.parent))
+
+    def _folders(self) -> list[Path]:
+        return [folder for folder in (self._state, self._output) if folder is not None]
+
+
+def state_folder() -> Path:
+    """Where this program keeps what must outlive it: in XDG_STATE_HOME."""
+    given = os.environ.get("XDG_STATE_HOME", "")
+    try:
+        base = Path(given) if given.startswith("/") else Path.home() / ".local/state"
+    except RuntimeError:
+        raise ConfigError("no home folder: export HOME, or XDG_STATE_HOME") from None
+    return base / "captionfleet"
+
+
+def _read_folder(folder: Path) -> Iterable[Record]:
+    try:
+        paths = sorted(folder.glob("*.json"))[:_MAX_RECORDS]
+    except OSError:
+        return
+    for path in paths:
+        try:
+            yield _read(path)
+        except FileNotFoundError:
+            continue  # its run has just ended
+        except (OSError, ValidationError):
+            get_log().warning("a record of what was left on cannot be read", path=str(path))
+
+
+def _read(path: Path) -> Record:
+    """Read a record that this user wrote: it says where a key goes."""
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") as file:
+        if os.fstat(handle).st_uid != os.geteuid():
+            raise PermissionError(errno.EPERM, "it is another user's")
+        return Record.model_validate_json(file.read(_MAX_BYTES))

@@ -1,0 +1,40 @@
+"""Turns off what a run had switched on (main process)."""
+
+from pipeline.control import calls
+from pipeline.control.plane import Plane
+from pipeline.control.records import Record
+from pipeline.control.refusals import BlockedError
+from pipeline.control.show import cost_text
+
+__all__ = ["turn_off"]
+
+
+async def turn_off(plane: Plane, record: Record) -> str:
+    """Delete or scale to zero, as the record says; return what was done, for people.
+
+    What the run did not make is not deleted, and neither is, without `ignore_checks`, what has
+    just served: both are scaled to zero, which costs nothing either.
+
+    Raises:
+        ControlError: it may still be on.
+    """
+    target, name = record.target, record.deployment_id
+    state = await plane.find(target)
+    if state is None:
+        return f"{name} is gone already"
+    if record.at_end == "delete" and record.created:
+        try:
+            await plane.delete(target, ignore_checks=record.ignore_checks)
+        except BlockedError:
+            await plane.rescale(target, 0, 0)
+            later = calls.delete(target, ignore_checks=True).firectl
+            return (
+                f"{name} is off; it is not deleted, having served within the last hour "
+                f"(ignore_checks = true, or later: {later})"
+            )
+        return f"{name} is deleted"
+    if state.is_off and not state.replica_count:
+        return f"{name} is off already"
+    was = cost_text(state, state.ready)
+    await plane.rescale(target, 0, 0)
+    return f"{name} is off ({was} saved)"
