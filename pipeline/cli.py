@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import anyio
 from cyclopts import App, CycloptsError, Parameter
@@ -150,7 +150,7 @@ def run(
     )
     if job is None and out is None:
         raise ConfigError("--out DIR: where should the captions go?")
-    return _caption(settled, quiet=quiet, log_json=log_json)
+    return _caption(settled, each, quiet=quiet, log_json=log_json)
 
 
 @app.command
@@ -241,6 +241,12 @@ def failures(
 
 
 app.command(
+    "pipeline.forecast.command:plan_command",
+    name="plan",
+    help="Say what a library will take: replicas, cores, hours, tokens and dollars.",
+)
+app.command("pipeline.preflight.command:check_command", name="check")
+app.command(
     "pipeline.standin.command:serve_command",
     name="serve",
     help="""Serve a stand-in deployment, for tests of this program or of yours.
@@ -264,6 +270,8 @@ app.command(
     """,
 )
 
+app.command("pipeline.report.command:report_command", name="report")
+
 app.command(
     "pipeline.control.command:deployment",
     name="deployment",
@@ -271,17 +279,24 @@ app.command(
 )
 
 
-def _caption(job: JobConfig, *, quiet: bool, log_json: bool) -> int:
-    from pipeline.run import run_job  # noqa: PLC0415 - --help need not wait for it
+def _caption(job: JobConfig, each: dict[str, Any], *, quiet: bool, log_json: bool) -> int:
+    from pipeline.control.discovery import with_deployments  # noqa: PLC0415 - as below
+    from pipeline.report.command import report_of_run  # noqa: PLC0415 - --help need not wait
+    from pipeline.run import run_job  # noqa: PLC0415 - same
 
     configure_logging(as_json=log_json)
 
     async def main() -> int:
         progress: Progress = None if quiet else "log" if log_json else sys.stderr
-        summary = await run_job(job, progress=progress, handle_signals=True)
+        named = await with_deployments(job, each)
+        summary = await run_job(named, progress=progress, handle_signals=True)
         get_log().info("run ended", ended=summary.ended, exit_code=summary.exit_code)
         if not quiet:
             print(summary.text())
+        if job.output.report and summary.ended != "signal":
+            report = await report_of_run(job.output.dir)
+            if not quiet:
+                print(f"report        {report}")
         print(summary.mail_line())
         return summary.exit_code
 

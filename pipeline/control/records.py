@@ -8,7 +8,7 @@ import errno
 import os
 import uuid
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -108,6 +108,8 @@ class Records:
         for folder in self._folders():
             try:
                 (folder / f"{record.record_id}.json").unlink(missing_ok=True)
+                with suppress(OSError):  # others' records are in it, or there is none
+                    folder.rmdir()
             except OSError as error:
                 get_log().warning("a record cannot be removed", reason=error.strerror or "")
 
