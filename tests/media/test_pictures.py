@@ -1,5 +1,6 @@
 """Pictures of any kind become upright, square, progressive 8-bit ones that show the same."""
 
+import gc
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -156,6 +157,20 @@ def test_nothing_is_said_of_fields_or_of_the_source(
     picture = PictureMaker(plain_stream, 360).make(frame)
     assert not picture.interlaced_frame
     assert list(picture.side_data) == []
+
+
+def test_source_frames_are_let_go_of(plain_stream: VideoStream) -> None:
+    """A picture keeps nothing of its frame, which at 4K is 12 MB, without waiting for the gc."""
+    maker = PictureMaker(plain_stream, 360)
+    gc.collect()
+    gc.disable()
+    try:
+        pictures = [maker.make(av.VideoFrame(176, 96, "yuv420p")) for _ in range(10)]
+        held = [f for f in gc.get_objects() if isinstance(f, av.VideoFrame) and f.width == 176]
+    finally:
+        gc.enable()
+    assert len(pictures) == 10
+    assert len(held) <= 1
 
 
 @pytest.mark.parametrize("rotation_deg", [0, 90, 180, 270])
