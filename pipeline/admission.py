@@ -1,6 +1,7 @@
 """Whether a run may go on in its output folder, and what is settled there (main process)."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import anyio.to_thread
@@ -11,7 +12,7 @@ from pipeline.producer import Settled, load_settled
 from pipeline.sink import Ledger
 from pipeline.sink.requests import Requests, load_requests, save_requests
 
-__all__ = ["admit", "fingerprints"]
+__all__ = ["admit", "examine", "fingerprints"]
 
 
 def fingerprints(job: JobConfig) -> dict[str, str]:
@@ -29,6 +30,34 @@ async def admit(job: JobConfig, ledger: Ledger) -> Settled:
         ConfigError: the captions there were made with another request.
         OutputError: the folder cannot be read or written.
     """
+    standing = await _standing(job)
+    await anyio.to_thread.run_sync(_note, job.output.dir, standing)
+    if standing.settled.repeated_lines:
+        await ledger.drop_superseded()
+    return standing.settled
+
+
+async def examine(job: JobConfig) -> Settled:
+    """What `admit` would find settled; nothing is written.
+
+    Raises:
+        ConfigError: the captions there were made with another request.
+        OutputError: the folder cannot be read.
+    """
+    return (await _standing(job)).settled
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What there is in an output folder, and which requests' captions stand after this run."""
+
+    settled: Settled
+    noted: Requests
+    own: Mapping[str, Facts]
+    current: frozenset[str]
+
+
+async def _standing(job: JobConfig) -> _Standing:
     settled = await load_settled(job.output.dir)
     noted = await anyio.to_thread.run_sync(load_requests, job.output.dir)
     own = {fingerprint(facts): facts for facts in _facts(job)}
@@ -36,17 +65,15 @@ async def admit(job: JobConfig, ledger: Ledger) -> Settled:
     known = {one: noted.facts.get(one) for one in there}
     current = admitted(known if settled.is_known else {}, own, recaption=job.output.recaption)
     settled.accept(current)
-    await anyio.to_thread.run_sync(_note, job.output.dir, noted, own, current)
-    if settled.repeated_lines:
-        await ledger.drop_superseded()
-    return settled
+    return _Standing(settled, noted, own, current)
 
 
 def _facts(job: JobConfig) -> list[Facts]:
     return [request_facts(job, deployment) for deployment in job.deployments]
 
 
-def _note(folder: Path, noted: Requests, own: Mapping[str, Facts], current: frozenset[str]) -> None:
+def _note(folder: Path, standing: _Standing) -> None:
+    noted, own, current = standing.noted, standing.own, standing.current
     if noted.current == current and own.keys() <= noted.facts.keys():
         return
     save_requests(folder, Requests({**noted.facts, **own}, current))

@@ -41,8 +41,8 @@ class Reply:
     """One caption and what is told with it.
 
     Attributes:
-        usage_in: where a stream tells usage: in the chunk that finishes (Fireworks), in one more
-            chunk without choices (vLLM, when asked), or in none.
+        usage_in: where usage is told: in the chunk that finishes a stream (Fireworks), in one more
+            chunk without choices (vLLM, when asked), or nowhere.
         perf: perf metrics; empty on a server that has none.
         perf_in_body: whether the body tells them too; the headers always do.
     """
@@ -89,8 +89,8 @@ def completion(reply: Reply) -> bytes:
         "finish_reason": reply.finish_reason,
         "logprobs": None,
     }
-    body = _envelope(reply, "chat.completion", [choice]) | {"usage": _usage(reply.usage)}
-    return orjson.dumps(body | _perf(reply))
+    usage = {} if reply.usage_in == "none" else {"usage": _usage(reply.usage)}
+    return orjson.dumps(_envelope(reply, "chat.completion", [choice]) | usage | _perf(reply))
 
 
 def content_events(reply: Reply, tokens_per_event: int) -> list[bytes]:

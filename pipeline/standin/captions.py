@@ -4,8 +4,10 @@ from pipeline.standin.facts import AudioFacts, VideoFacts
 from pipeline.standin.protocol import Chat
 from pipeline.standin.tokens import CHARACTERS_PER_TOKEN
 
-__all__ = ["describe", "fitted", "proof", "shortened"]
+__all__ = ["asks_for_report", "describe", "fitted", "proof", "report", "shortened"]
 
+_SILENT = 0.9
+_YES_NO = {True: "yes", False: "no"}
 _FILLER = " The scene goes on in the same way."
 
 
@@ -15,6 +17,18 @@ def describe(video: VideoFacts | None, audio: AudioFacts | None) -> str:
         return "No video and no sound came with this request."
     seen = _picture(video) if video else "There is nothing to see."
     return f"{seen} {_sound(audio)}"
+
+
+def report(video: VideoFacts | None, audio: AudioFacts | None) -> str:
+    """Return the line that a question for digits, a corner and sound asks for."""
+    digits, corner = (video.digits, video.corner) if video else ("", "")
+    is_heard = audio is not None and audio.silent_fraction < _SILENT
+    return f"DIGITS={digits or 'none'}; CORNER={corner or 'none'}; SOUND={_YES_NO[is_heard]}"
+
+
+def asks_for_report(question: str) -> bool:
+    """Whether a question wants such a line."""
+    return all(f"{name}=" in question for name in ("DIGITS", "CORNER", "SOUND"))
 
 
 def proof(chat: Chat) -> str:

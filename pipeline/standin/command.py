@@ -27,6 +27,10 @@ def serve_command(  # noqa: PLR0913 -- each argument is one flag of the command
     model: _Repeated = (),
     profile: Literal["qwen3-omni", "molmo2"] = "qwen3-omni",
     video_only: _Switch = False,
+    frames: Literal["all", "32", "2fps"] = "all",
+    turned_deg: Literal[0, 90, 180, 270] = 0,
+    deaf: _Switch = False,
+    usage: bool = True,
     api_key_env: str | None = None,
     strict: bool = True,
     slots: int = 16,
@@ -62,6 +66,10 @@ def serve_command(  # noqa: PLR0913 -- each argument is one flag of the command
         model: A model string to serve, repeatable; without it any is.
         profile: Whose token arithmetic and frame limits to use.
         video_only: Refuse audio, as Molmo2 does.
+        frames: Which frames the model gets to see: all; 32 at most; or resampled to 2fps.
+        turned_deg: Turn its pictures clockwise.
+        deaf: Take audio and drop it.
+        usage: Tell token counts.
         api_key_env: Environment variable that holds the key to ask for; without it none is.
         strict: Refuse unknown fields and other formats as Fireworks does; else be like vLLM.
         slots: Requests served at a time.
@@ -99,6 +107,10 @@ def serve_command(  # noqa: PLR0913 -- each argument is one flag of the command
             modalities=("video",) if video_only else ("video", "audio"),
             api_key=_key(api_key_env),
             strict=strict,
+            frames=frames,
+            turned_deg=turned_deg,
+            deaf=deaf,
+            tells_usage=usage,
             profile=profile,
             slots=slots,
             max_queue=max_queue,

@@ -17,6 +17,8 @@ class VideoFacts:
         brightness: mean luma, 0 (black) to 1 (white).
         motion: mean change between neighbouring frames that are no cut, 0 to 1.
         cuts: neighbouring frames that have next to nothing in common.
+        digits: those that were read, one after the other; empty unless they were looked for.
+        corner: where a bright mark stands, as in "top-left"; likewise.
     """
 
     container: str
@@ -31,6 +33,8 @@ class VideoFacts:
     colour: str
     motion: float
     cuts: int
+    digits: str = ""
+    corner: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from pipeline.standin.faults import Fault
 from pipeline.standin.tokens import Profile
+from pipeline.standin.viewing import FrameRule, Turn
 
 __all__ = ["StandinOptions"]
 
@@ -23,6 +24,10 @@ class StandinOptions:
         strict: answers as Fireworks does, and refuses unknown fields and media beside the guide's
             formats. Without it, answers as vLLM does: unknown fields ignored, integer error
             codes, no `fireworks-` headers, streamed usage only on `include_usage`.
+        frames: which frames of a video the model gets to see; see `Viewing`.
+        turned_deg: by how much its pictures are turned, clockwise.
+        deaf: takes audio and drops it.
+        tells_usage: whether answers tell how many tokens there were.
         profile: whose token arithmetic and fewest frames.
         slots: requests served at a time.
         max_queue: requests that may wait for a slot; past them a 429.
@@ -46,6 +51,10 @@ class StandinOptions:
     modalities: tuple[str, ...] = ("video", "audio")
     api_key: str | None = field(default=None, repr=False)
     strict: bool = True
+    frames: FrameRule = "all"
+    turned_deg: Turn = 0
+    deaf: bool = False
+    tells_usage: bool = True
     profile: Profile = "qwen3-omni"
     slots: int = 16
     max_queue: int = 64
@@ -74,6 +83,8 @@ class StandinOptions:
             raise ValueError(f'modalities are "video" and "audio", not {self.modalities}')
         if self.profile not in {"qwen3-omni", "molmo2"}:
             raise ValueError(f'profile is "qwen3-omni" or "molmo2", not {self.profile!r}')
+        if self.frames not in {"all", "32", "2fps"} or self.turned_deg not in {0, 90, 180, 270}:
+            raise ValueError("frames are all, 32 or 2fps, turned by 0, 90, 180 or 270 degrees")
         if self.api_key == "":
             raise ValueError("api_key is empty; None asks for no key")
 

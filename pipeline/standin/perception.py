@@ -19,6 +19,8 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from pipeline.standin.facts import AudioFacts, VideoFacts
+from pipeline.standin.reading import bright_corner, read_digit
+from pipeline.standin.viewing import Viewing, frames_kept
 
 __all__ = ["UnreadableMediaError", "hear", "look"]
 
@@ -29,6 +31,8 @@ _DECODED_AUDIO_S_MAX = 600
 _MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
 _OGG = "ogg"
 _THUMBNAIL_PX = (32, 18)
+_READING_PX = (256, 144)
+_AS_SENT = Viewing()
 _CUT = 0.2
 _SILENT_RMS = 10 ** (-50 / 20)
 _QUIETEST_DBFS = -120.0
@@ -45,8 +49,8 @@ class UnreadableMediaError(Exception):
     """Raised when bytes cannot be decoded as what they were sent as; the message says why."""
 
 
-def look(mp4: bytes) -> VideoFacts:
-    """Decode every frame of an MP4.
+def look(mp4: bytes, viewing: Viewing = _AS_SENT) -> VideoFacts:
+    """Decode every frame of an MP4, and look at those that this server keeps.
 
     Raises:
         UnreadableMediaError: no MP4, no picture in it, damaged, or too large to be decoded.
@@ -57,16 +61,20 @@ def look(mp4: bytes) -> VideoFacts:
             raise UnreadableMediaError(f"frames of {codec.width}x{codec.height} are too large")
         codec.options = {"max_pixels": str(_FRAME_PX_MAX)}
         codec.thread_count = 1
-        seen = _Seen()
-        for frame in container.decode(stream):
-            seen.add(frame)
+        seen = _Seen(viewing)
         rate = stream.average_rate or Fraction(0)
+        kept = frames_kept(viewing.frames, stream.frames, float(rate))
+        for number, frame in enumerate(container.decode(stream)):
+            # A server that takes all takes those, too, that the container does not know of.
+            for _ in range(1 if viewing.frames == "all" else kept.get(number, 0)):
+                seen.add(frame)
+        width, height = codec.width, codec.height
         return VideoFacts(
             container=container.format.name,
             codec=codec.codec.canonical_name,
             pix_fmt=codec.pix_fmt or "none",
-            width=codec.width,
-            height=codec.height,
+            width=height if viewing.turned_deg % 180 else width,
+            height=width if viewing.turned_deg % 180 else height,
             frames=seen.frames,
             fps=float(rate),
             duration_s=seen.duration_s(float(rate)),
@@ -74,6 +82,8 @@ def look(mp4: bytes) -> VideoFacts:
             colour=seen.colour,
             motion=seen.motion,
             cuts=seen.cuts,
+            digits="".join(seen.digits),
+            corner=seen.corner,
         )
 
 
@@ -138,6 +148,7 @@ def _rate_before_coding(extradata: bytes | None) -> int | None:
 class _Seen:
     """Sums over the frames so far, from thumbnails of them."""
 
+    viewing: Viewing
     frames: int = 0
     cuts: int = 0
     _decoded_px: int = 0
@@ -147,6 +158,9 @@ class _Seen:
     _change: float = 0.0
     _votes: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(_COLOURS), np.int64))
     _previous: NDArray[np.int32] | None = None
+    digits: list[str] = field(default_factory=list)
+    corner: str = ""
+    _digit: str = ""
 
     def add(self, frame: av.VideoFrame) -> None:
         self._decoded_px += frame.width * frame.height
@@ -162,7 +176,19 @@ class _Seen:
         distances = ((rgb.reshape(-1, 1, 3) - _PALETTE) ** 2).sum(axis=2)
         self._votes += np.bincount(distances.argmin(axis=1), minlength=len(_COLOURS))
         self._compare(rgb)
+        if self.viewing.reads:
+            self._read(frame)
         self.frames += 1
+
+    def _read(self, frame: av.VideoFrame) -> None:
+        width, height = _READING_PX
+        small = frame.reformat(width=width, height=height, format="gray", interpolation="AREA")
+        gray = np.rot90(small.to_ndarray().astype(np.uint8), -self.viewing.turned_deg // 90)
+        digit = read_digit(gray)
+        if digit and digit != self._digit:
+            self.digits.append(digit)
+        self._digit = digit
+        self.corner = bright_corner(gray) or self.corner
 
     def _note_time(self, time_s: float | None) -> None:
         self._last_s = self._last_s if time_s is None else time_s

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Literal
 
 import anyio
 from aiohttp import web
@@ -29,6 +30,7 @@ from pipeline.standin.refusals import (
 )
 from pipeline.standin.spec import audio_violations, video_violations
 from pipeline.standin.tokens import Usage, prompt_tokens, text_tokens
+from pipeline.standin.viewing import Viewing
 
 __all__ = ["Replica", "read_body"]
 
@@ -177,6 +179,8 @@ class Replica:
                 _perceive, chat, options, limiter=self._decoders
             )
             prose = captions.describe(video, audio)
+        if captions.asks_for_report(chat.text):
+            prose = captions.report(video, audio)
         caption = captions.fitted(prose, captions.proof(chat), options.completion_tokens)
         kind = fault.kind if fault else None
         if chat.schema is not None and kind is not FaultKind.NOT_JSON:
@@ -194,7 +198,7 @@ class Replica:
             finish_reason=finish_reason,
             usage=Usage(prompt, text_tokens(text)),
             stream=chat.stream,
-            usage_in="finish" if options.strict else "extra" if chat.include_usage else "none",
+            usage_in=_usage_in(chat, options),
             perf_in_body=chat.perf_in_body,
         )
 
@@ -234,7 +238,10 @@ class Replica:
     def _timed(self, reply: answers.Reply, timing: answers.Timing) -> answers.Reply:
         if not self.options.strict:
             return reply
-        return replace(reply, perf=answers.perf_metrics(reply.usage, timing))
+        perf = answers.perf_metrics(reply.usage, timing)
+        if not self.options.tells_usage:
+            del perf["prompt-tokens"]
+        return replace(reply, perf=perf)
 
     def _service_s(self, ordinal: int, fault: Fault | None) -> float:
         options = self.options
@@ -244,6 +251,14 @@ class Replica:
         if fault is None or fault.kind is not FaultKind.SLOW:
             return service_s
         return service_s + (_SLOW_S if fault.seconds is None else fault.seconds)
+
+
+def _usage_in(chat: Chat, options: StandinOptions) -> Literal["finish", "extra", "none"]:
+    if not options.tells_usage:
+        return "none"
+    if options.strict or not chat.stream:
+        return "finish"
+    return "extra" if chat.include_usage else "none"
 
 
 async def read_body(request: web.Request, options: StandinOptions) -> bytearray:
@@ -268,7 +283,9 @@ def _perceive(chat: Chat, options: StandinOptions) -> tuple[VideoFacts | None, A
         RefusedError: 400, they cannot be decoded or are not what the deployment takes.
     """
     try:
-        video = look(chat.video.data) if chat.video else None
+        reads = captions.asks_for_report(chat.text)
+        viewing = Viewing(options.frames, options.turned_deg, reads)
+        video = look(chat.video.data, viewing) if chat.video else None
         audio = hear(chat.audio.data) if chat.audio else None
     except UnreadableMediaError as error:
         raise RefusedError(invalid(str(error))) from error
@@ -276,7 +293,7 @@ def _perceive(chat: Chat, options: StandinOptions) -> tuple[VideoFacts | None, A
     wrong += audio_violations(audio, options) if audio else []
     if wrong:
         raise RefusedError(joined(wrong))
-    return video, audio
+    return video, None if options.deaf else audio
 
 
 def _request_id(request: web.Request, entry: Entry) -> str:

@@ -14,6 +14,8 @@ import orjson
 from pipeline.errors import FailureCode, MediaError, StoreError
 from pipeline.workers import confine
 from pipeline.workers.wire import (
+    AnyOrder,
+    CanaryOrder,
     Header,
     HeaderOrder,
     Order,
@@ -55,23 +57,19 @@ def _claim_pipes() -> tuple[BinaryIO, BinaryIO]:
     return orders, reports
 
 
-def _next(orders: BinaryIO) -> Order | SheetOrder | HeaderOrder | None:
+def _next(orders: BinaryIO) -> AnyOrder | None:
     try:
         order = pickle.load(orders)  # noqa: S301 - the main process wrote it
     except EOFError:
         return None
-    assert isinstance(order, Order | SheetOrder | HeaderOrder)  # noqa: S101 - nothing else is sent
+    assert isinstance(order, AnyOrder)  # noqa: S101 - nothing else is sent
     return order
 
 
-def work_on(
-    order: Order | SheetOrder | HeaderOrder,
-) -> Prepared | Refused | Sheet | Header | StoreTrouble:
+def work_on(order: AnyOrder) -> Prepared | Refused | Sheet | Header | StoreTrouble:
     """Prepare or show one clip; whatever a file provokes costs that file alone."""
     try:
-        if isinstance(order, HeaderOrder):
-            return _look(order)
-        return _prepare(order) if isinstance(order, Order) else _show(order)
+        return _done(order)
     except StoreError as error:
         return StoreTrouble(error.errno, error.reason)
     except MediaError as error:
@@ -81,6 +79,18 @@ def work_on(
         return Refused(FailureCode.OUT_OF_MEMORY, detail)
     except Exception as error:  # noqa: BLE001 - nobody foresaw it, and the run goes on
         return Refused(FailureCode.UNEXPECTED, f"{type(error).__name__} at {_origin(error)}")
+
+
+def _done(order: AnyOrder) -> Prepared | Sheet | Header:
+    match order:
+        case Order():
+            return _prepare(order)
+        case SheetOrder():
+            return _show(order)
+        case HeaderOrder():
+            return _look(order)
+        case CanaryOrder():
+            return _draw(order)
 
 
 def _origin(error: Exception) -> str:
@@ -129,3 +139,12 @@ def _look(order: HeaderOrder) -> Header:
 
     av.logging.set_level(None)  # as above
     return read_header(order)
+
+
+def _draw(order: CanaryOrder) -> Prepared:
+    import av  # noqa: PLC0415 - after the limits are set
+
+    from pipeline.workers.canary import make_canary  # noqa: PLC0415 - imports av
+
+    av.logging.set_level(None)  # as above
+    return Prepared(make_canary(order), from_store=False)

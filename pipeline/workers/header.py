@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.workers.media import choose_video, open_media, source_seconds
+from pipeline.workers.media import choose_audio, choose_video, open_media, source_seconds
 from pipeline.workers.wire import Header, HeaderOrder
 
 __all__ = ["read_header"]
@@ -18,4 +18,5 @@ def read_header(order: HeaderOrder) -> Header:
         stream = choose_video(container, order.max_pixels)
         context = stream.codec_context
         seconds = source_seconds(container, stream)
-        return Header(context.name, context.width, context.height, seconds)
+        has_audio = choose_audio(container) is not None
+        return Header(context.name, context.width, context.height, seconds, has_audio)

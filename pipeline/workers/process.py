@@ -16,7 +16,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import RunError
-from pipeline.workers.wire import HeaderOrder, Order, Report, SheetOrder
+from pipeline.workers.wire import AnyOrder, Report
 
 __all__ = ["WorkerDied", "WorkerProcess"]
 
@@ -78,7 +78,7 @@ class WorkerProcess:
         finally:
             await self.kill()
 
-    async def work_on(self, order: Order | SheetOrder | HeaderOrder) -> Report:
+    async def work_on(self, order: AnyOrder) -> Report:
         """Have one order done; when cancelled, the process is dead before this returns.
 
         Raises:
@@ -142,7 +142,7 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith(_ENVIRONMENT)}
 
 
-async def _ask(process: Process, order: Order | SheetOrder | HeaderOrder) -> Report:
+async def _ask(process: Process, order: AnyOrder) -> Report:
     assert process.stdin is not None  # noqa: S101 - pipes were asked for
     assert process.stdout is not None  # noqa: S101 - same
     await process.stdin.send(pickle.dumps(order, pickle.HIGHEST_PROTOCOL))

@@ -5,11 +5,14 @@ decoded bytes that nobody vouches for, so what it says is data and never code.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from pipeline.errors import FailureCode
 from pipeline.messages import Clip, MediaFacts, MediaSpec, Source
 
 __all__ = [
+    "AnyOrder",
+    "CanaryOrder",
     "Header",
     "HeaderOrder",
     "Order",
@@ -59,6 +62,26 @@ class HeaderOrder:
     max_pixels: int
     cpu_s: int
     memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryOrder:
+    """A clip to be made of nothing, to see what a server makes of it.
+
+    `shown` are digits with the first frame that shows them and the first that does not any more;
+    `hold` is where the media go, without their endings.
+    """
+
+    shown: tuple[tuple[str, int, int], ...]
+    frames: int
+    sound: Literal["none", "speech", "silence"]
+    spec: MediaSpec
+    hold: str
+    cpu_s: int
+    memory_bytes: int
+
+
+AnyOrder = Order | SheetOrder | HeaderOrder | CanaryOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +139,7 @@ class Header:
     width: int
     height: int
     seconds: float
+    has_audio: bool = False
 
 
 @dataclass(frozen=True, slots=True)

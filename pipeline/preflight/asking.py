@@ -1,0 +1,186 @@
+"""Asks deployments about the canary's clips, as they will be asked for captions (main process)."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import anyio
+
+from pipeline.config import DeploymentConfig, JobConfig, RequestConfig
+from pipeline.errors import ConfigError, FailureCode, RunError
+from pipeline.messages import Clip, ReadyClip, Source
+from pipeline.preflight.canary import QUESTION, CanaryClip, Seen, canary_clips, read_answer
+from pipeline.preflight.findings import Finding, fail, ok, warn
+from pipeline.preflight.judging import judged, without_flags
+from pipeline.sender import Fleet, open_fleet
+from pipeline.sender.answers import Answer
+from pipeline.sender.client import Reply
+from pipeline.sender.retry import backoff_s
+from pipeline.sender.verdict import Verdict
+from pipeline.telemetry import Tally, monotonic_s
+from pipeline.workers.process import WorkerDied, WorkerProcess
+from pipeline.workers.wire import CanaryOrder, Prepared
+
+__all__ = ["Asked", "ask_deployment", "canary_job", "draw_canary"]
+
+_CHECK_S = 10.0
+_DRAW_S = 120.0
+_DRAW_CPU_S = 60
+_TRIES = 3
+_MAX_TOKENS = 200
+_UNUSABLE = 4
+_BAD_JOB = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What came of one deployment: findings, and the seconds and tokens that requests took.
+
+    `long_s` is how long the answer to the long clip took, None where there is none.
+    """
+
+    findings: list[Finding] = field(default_factory=list)
+    long_s: float | None = None
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnClip:
+    """A canary's clip with its media."""
+
+    clip: CanaryClip
+    ready: ReadyClip
+
+
+def canary_job(job: JobConfig, deployment: DeploymentConfig) -> JobConfig:
+    """The job with one deployment and the canary's question; all else is as for captions."""
+    request = RequestConfig(
+        prompt=QUESTION,
+        max_tokens=_MAX_TOKENS,
+        temperature=0,
+        timeout_s=job.request.timeout_s,
+        connect_timeout_s=job.request.connect_timeout_s,
+    )
+    return job.model_copy(update={"deployments": (deployment,), "request": request})
+
+
+async def draw_canary(job: JobConfig, folder: Path, seed: int | None = None) -> list[DrawnClip]:
+    """Have a worker process make the clips in `folder`.
+
+    Raises:
+        RunError: no worker process can be started, or it cannot make them.
+    """
+    dice = random.Random(seed)  # noqa: S311 - nobody gains by guessing
+    clips = canary_clips(job.media.max_seconds * job.media.fps, dice)
+    async with WorkerProcess() as worker:
+        return [await _drawn(worker, clip, job, folder / clip.name) for clip in clips]
+
+
+async def _drawn(worker: WorkerProcess, clip: CanaryClip, job: JobConfig, hold: Path) -> DrawnClip:
+    order = CanaryOrder(
+        clip.shown, clip.frames, clip.sound, job.media.spec(), str(hold),
+        _DRAW_CPU_S, job.workers.memory_bytes,
+    )  # fmt: skip
+    try:
+        with anyio.fail_after(_DRAW_S):
+            report = await worker.work_on(order)
+    except (TimeoutError, WorkerDied) as error:
+        raise RunError(f"the canary's clips cannot be made: {error}") from None
+    if not isinstance(report.result, Prepared):
+        raise RunError(f"the canary's clips cannot be made: {report.result}")
+    facts = report.result.facts
+    audio = hold.with_suffix(".ogg") if facts.has_audio else None
+    name = f"canary-{clip.name}"
+    whole = Clip(name, Source(str(hold), name, 0, 0), 0.0, facts.source_s)
+    ready = ReadyClip(
+        whole, hold.with_suffix(".mp4"), audio, facts, report.prepare_s, monotonic_s()
+    )
+    return DrawnClip(clip, ready)
+
+
+async def ask_deployment(
+    job: JobConfig, deployment: DeploymentConfig, clips: Sequence[DrawnClip]
+) -> Asked:
+    """Contact a deployment, and ask it about the clips; without clips nothing is paid."""
+    name, asked = deployment.name, Asked()
+    try:
+        async with open_fleet(canary_job(job, deployment), Tally()) as fleet:
+            asked.findings.append(ok("key", _key_of(deployment), deployment=name))
+            problem = await fleet.clients[name].check(_CHECK_S)
+            if problem is not None:
+                asked.findings.append(_unusable(fleet, name, problem))
+                return asked
+            asked.findings.append(ok("reachable", deployment.base_url, deployment=name))
+            return await _asked(fleet, deployment, clips, asked) if clips else asked
+    except ConfigError as error:
+        finding = fail("key", str(error), deployment=name, exit_code=_BAD_JOB)
+        return Asked([*asked.findings, finding])
+
+
+def _key_of(deployment: DeploymentConfig) -> str:
+    there = deployment.api_key() is not None
+    return f"from {deployment.api_key_env}" if there else "none is sent"
+
+
+async def _asked(
+    fleet: Fleet, deployment: DeploymentConfig, clips: Sequence[DrawnClip], asked: Asked
+) -> Asked:
+    name, seen, tokens, long_s = deployment.name, dict[str, Seen](), 0, None
+    hears = "audio" in deployment.modalities
+    findings = list(asked.findings)
+    for drawn in clips:
+        if drawn.clip.sound == "speech" and not hears:
+            continue
+        reply = await _ask(fleet, name, drawn.ready)
+        if isinstance(reply.outcome, Verdict):
+            findings.append(_refused(fleet, name, drawn.clip, reply.outcome))
+            if not seen:
+                return Asked(findings, None, tokens)
+            continue
+        usage = reply.outcome.usage
+        tokens += (usage.prompt_tokens or 0) + (usage.completion_tokens or 0)
+        long_s = reply.ended_s - reply.started_s if drawn.clip.name == "long" else long_s
+        seen[drawn.clip.name] = read_answer(reply.outcome.text, usage.prompt_tokens)
+    facts = clips[0].ready.facts
+    said = judged(
+        [one.clip for one in clips], seen, deployment.known_as, (facts.width, facts.height),
+        hears=hears,
+    )  # fmt: skip
+    if deployment.speaks_fireworks:
+        said = [without_flags(finding) for finding in said]
+    findings.append(ok("model", f"{deployment.model} answers", deployment=name))
+    findings += [replace(finding, deployment=name) for finding in said]
+    return Asked(findings, long_s, tokens)
+
+
+async def _ask(fleet: Fleet, name: str, ready: ReadyClip) -> Reply:
+    """Ask once, and again where the failure may pass."""
+    for failures in range(1, _TRIES):
+        reply = await fleet.clients[name].ask(ready, f"{ready.clip.clip_id}-{failures}")
+        outcome = reply.outcome
+        if isinstance(outcome, Answer) or outcome.fatal or not outcome.retry:
+            return reply
+        if outcome.code is FailureCode.SCALING_UP:
+            return reply
+        jitter = random.random()  # noqa: S311 - spreads load
+        await anyio.sleep(backoff_s(failures, jitter=jitter, floor_s=outcome.retry_after_s))
+    return await fleet.clients[name].ask(ready, f"{ready.clip.clip_id}-{_TRIES}")
+
+
+def _refused(fleet: Fleet, name: str, clip: CanaryClip, verdict: Verdict) -> Finding:
+    if verdict.code is FailureCode.SCALING_UP:
+        text = "sleeps, and is waking up now"
+        return warn("model", text, "check again in a few minutes; a run waits", deployment=name)
+    if verdict.fatal or verdict.code is not FailureCode.REJECTED:
+        return _unusable(fleet, name, verdict)
+    if clip.sound == "speech":
+        text = f"sound is refused ({verdict.detail})"
+        return fail("sound", text, 'set modalities = ["video"]', deployment=name)
+    return fail("request", f"the {clip.name} clip is refused ({verdict.detail})", deployment=name)
+
+
+def _unusable(fleet: Fleet, name: str, verdict: Verdict) -> Finding:
+    by_code = {FailureCode.UNAUTHORIZED: "key", FailureCode.MODEL_NOT_FOUND: "model"}
+    check = by_code.get(verdict.code, "reachable")
+    return fail(check, fleet.advice(name, verdict), deployment=name, exit_code=_UNUSABLE)

@@ -1,0 +1,96 @@
+"""Clips whose content is known, and what to ask about them; pure (main process)."""
+
+import random
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["QUESTION", "SHORT_FRAMES", "CanaryClip", "Seen", "Sound", "canary_clips", "read_answer"]
+
+QUESTION = (
+    "Look at all of this video. A white square stands in one corner, and large digits appear in "
+    "the middle, one after the other. Reply with exactly one line and nothing else, in this "
+    "form: DIGITS=the digits in the order in which they appear; CORNER=top-left or top-right or "
+    "bottom-left or bottom-right; SOUND=yes if anything can be heard, no if there is no sound or "
+    "only silence"
+)
+
+Sound = Literal["none", "speech", "silence"]
+
+_DIGITS = "2345679"  # upright or not, these are told apart; 0, 1 and 8 are not
+SHORT_FRAMES = 8
+_MOST_FRAMES = 120
+_MOST_CHARS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryClip:
+    """A clip to draw: `shown` holds digits, their first frame and the first without them."""
+
+    name: str
+    frames: int
+    sound: Sound
+    shown: tuple[tuple[str, int, int], ...]
+
+    @property
+    def digits(self) -> str:
+        """What can be read."""
+        return "".join(digit for digit, _, _ in self.shown)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a server made of one clip; None for what it did not say."""
+
+    prompt_tokens: int | None
+    digits: str = ""
+    corner: str = ""
+    hears: bool | None = None
+
+
+def canary_clips(most_frames: int, dice: random.Random) -> tuple[CanaryClip, ...]:
+    """A short clip without sound, the same with babble, and a long one with silence.
+
+    Between two of them only the one thing differs, so the tokens of text, frames and sound come
+    apart. The digits are drawn by chance: nobody can know them who has not seen them.
+
+    Args:
+        most_frames: As many as the job's longest clip has.
+        dice: Draws the digits.
+    """
+    frames = max(2 * SHORT_FRAMES, min(most_frames, _MOST_FRAMES) // 2 * 2)
+    short = _placed("".join(dice.sample(_DIGITS, 3)), SHORT_FRAMES)
+    long = _placed("".join(dice.sample(_DIGITS, 5)), frames)
+    return (
+        CanaryClip("short", SHORT_FRAMES, "none", short),
+        CanaryClip("voice", SHORT_FRAMES, "speech", short),
+        CanaryClip("long", frames, "silence", long),
+    )
+
+
+def _placed(digits: str, frames: int) -> tuple[tuple[str, int, int], ...]:
+    """Digits evenly spread, each for two pairs of frames if there is room, else for one."""
+    pairs = frames // 2
+    step = pairs / len(digits)
+    hold = 4 if step >= 3 else 2  # noqa: PLR2004 - two pairs, and one without a digit
+    firsts = [2 * int((place + 0.5) * step) for place in range(len(digits))]
+    return tuple((digit, at, at + hold) for digit, at in zip(digits, firsts, strict=True))
+
+
+def read_answer(text: str, prompt_tokens: int | None) -> Seen:
+    """Read a model's line, however it spells it."""
+    digits = _last(r"DIGITS\W*((?:\d[\s,.-]*)+)", text)
+    corner = _last(r"CORNER\W*((?:top|bottom)[\s_-]*(?:left|right))", text)
+    sound = _last(r"SOUND\W*(yes|no)\b", text)
+    return Seen(
+        prompt_tokens,
+        re.sub(r"\D", "", digits),
+        re.sub(r"[\s_-]+", "-", corner.lower()),
+        sound.lower() == "yes" if sound else None,
+    )
+
+
+def _last(pattern: str, text: str) -> str:
+    """The last match, for a model may repeat the question; of the text no more than its end."""
+    found = re.findall(pattern, text[-_MOST_CHARS:], re.IGNORECASE)
+    return str(found[-1]) if found else ""

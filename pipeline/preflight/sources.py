@@ -1,0 +1,174 @@
+"""What there is to caption: every file counted, the headers of a sample read (main process)."""
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import anyio
+import anyio.to_thread
+
+from pipeline.config import JobConfig
+from pipeline.errors import FailureCode
+from pipeline.messages import Source, printable
+from pipeline.preflight.findings import Finding, fail, ok, warn
+from pipeline.producer import Settled, check_sources
+from pipeline.producer.plan import plan
+from pipeline.producer.walk import Unusable, Walk
+from pipeline.workers.geometry import output_size_px
+from pipeline.workers.process import WorkerDied, WorkerProcess
+from pipeline.workers.wire import Header, HeaderOrder, Refused
+
+__all__ = ["ClipShape", "Library", "source_findings", "survey"]
+
+_CPU_S = 10
+_DEADLINE_S = 20.0
+_CODES_SHOWN = 4
+_HOUR_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class ClipShape:
+    """What a clip will be once it is prepared."""
+
+    frames: int
+    width: int
+    height: int
+    audio_s: float
+
+
+@dataclass(slots=True)
+class Library:
+    """What the sources hold; `shapes`, `source_s` and `failing` are of the sample alone.
+
+    `to_do` counts the clips that a run would still have to caption.
+    """
+
+    files: int = 0
+    to_do: int = 0
+    size_bytes: int = 0
+    unusable: Counter[FailureCode] = field(default_factory=Counter)
+    sample: list[Source] = field(default_factory=list)
+    shapes: list[ClipShape] = field(default_factory=list)
+    source_s: float = 0.0
+    failing: dict[FailureCode, list[Source]] = field(default_factory=dict)
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether the sample leaves files out."""
+        return len(self.sample) < self.to_do
+
+
+async def survey(job: JobConfig, settled: Settled, *, most: int) -> Library:
+    """Walk the sources, and read the headers of up to `most` files drawn by chance.
+
+    Raises:
+        ConfigError: a source is missing or a list cannot be read.
+    """
+    await anyio.to_thread.run_sync(check_sources, job.input)
+    library = await anyio.to_thread.run_sync(_walked, job, settled, most)
+    left = iter(library.sample)
+    async with anyio.create_task_group() as lanes:
+        for _ in range(min(job.workers.processes, len(library.sample))):
+            lanes.start_soon(_probe, job, left, library)
+    return library
+
+
+def _walked(job: JobConfig, settled: Settled, most: int) -> Library:
+    """Each file that is to be captioned is as likely as any other to be in the sample."""
+    library, dice = Library(), random.Random(0)  # noqa: S311 - the same sample the next time
+    for found in Walk(job.input):
+        library.files += 1
+        if isinstance(found, Unusable):
+            library.unusable[found.code] += 1
+            continue
+        library.size_bytes += found.size_bytes
+        if all(settled.captioned(clip.clip_id) for clip in plan(found, job.media)):
+            continue
+        library.to_do += 1
+        if len(library.sample) < most:
+            library.sample.append(found)
+        elif (place := dice.randrange(library.to_do)) < most:
+            library.sample[place] = found
+    return library
+
+
+async def _probe(job: JobConfig, left: Iterator[Source], library: Library) -> None:
+    async with WorkerProcess() as worker:
+        for source in left:
+            header = await _header(worker, source, job)
+            if isinstance(header, FailureCode):
+                library.failing.setdefault(header, []).append(source)
+            else:
+                library.shapes.append(_shape(header, job))
+                library.source_s += header.seconds
+
+
+async def _header(worker: WorkerProcess, source: Source, job: JobConfig) -> Header | FailureCode:
+    order = HeaderOrder(source, job.media.max_pixels, _CPU_S, job.workers.memory_bytes)
+    try:
+        with anyio.fail_after(_DEADLINE_S):
+            result = (await worker.work_on(order)).result
+    except TimeoutError:
+        return FailureCode.PREPARE_TIMEOUT
+    except WorkerDied:
+        return FailureCode.WORKER_CRASHED
+    if isinstance(result, Header):
+        return result
+    return result.code if isinstance(result, Refused) else FailureCode.UNEXPECTED
+
+
+def _shape(header: Header, job: JobConfig) -> ClipShape:
+    """As the workers will make it, but for what a header does not tell: turns, odd pixels.
+
+    A file that does not say how long it is counts as long enough.
+    """
+    media = job.media
+    seconds = min(header.seconds or float(media.max_seconds), float(media.max_seconds))
+    frames = max(2, round(seconds * media.fps))
+    size = max(header.width, 1), max(header.height, 1)
+    width, height = output_size_px(*size, Fraction(1), 0, media.height)
+    return ClipShape(frames + frames % 2, width, height, seconds if header.has_audio else 0.0)
+
+
+def source_findings(library: Library) -> Iterator[Finding]:
+    """What is to be said of the sources."""
+    if not library.files:
+        yield warn("sources", "no video in them", "see [input] include and exclude")
+        return
+    gigabytes = library.size_bytes / 1e9
+    text = f"{library.files:,} files, {gigabytes:,.1f} GB, {library.to_do:,} to caption"
+    yield ok("sources", text + _hours(library))
+    if library.unusable:
+        yield warn("sources", f"not readable: {_counts(library.unusable)}", "see their permissions")
+    if library.failing:
+        yield _failing(library)
+    elif library.sample:
+        yield ok("formats", f"the headers of {len(library.sample):,} files are sound")
+
+
+def _hours(library: Library) -> str:
+    if not library.shapes:
+        return ""
+    share = library.to_do / len(library.sample)
+    whole, used = (
+        share * seconds / _HOUR_S
+        for seconds in (library.source_s, sum(shape.frames for shape in library.shapes))
+    )
+    about = "about " if library.is_sampled else ""
+    return f": {about}{whole:,.1f} h of video, of which {used:,.1f} h are sent"
+
+
+def _failing(library: Library) -> Finding:
+    probed, failing = len(library.sample), sum(map(len, library.failing.values()))
+    counts = Counter({code: len(sources) for code, sources in library.failing.items()})
+    example = printable(next(iter(library.failing.values()))[0].name)
+    about = f", about {failing * library.to_do / probed:,.0f} of all" if library.is_sampled else ""
+    text = f"{failing:,} of {probed:,} probed will fail{about}: {_counts(counts)}"
+    advice = f"such as {example}; they become failures lines, the others are captioned"
+    return (fail if failing == probed else warn)("formats", text, advice)
+
+
+def _counts(counts: Counter[FailureCode]) -> str:
+    return ", ".join(f"{count:,} {code}" for code, count in counts.most_common(_CODES_SHOWN))
