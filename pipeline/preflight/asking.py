@@ -17,6 +17,7 @@ from pipeline.sender import Fleet, open_fleet
 from pipeline.sender.answers import Answer
 from pipeline.sender.client import Reply
 from pipeline.sender.retry import backoff_s
+from pipeline.sender.structure import structure_of
 from pipeline.sender.verdict import Verdict
 from pipeline.telemetry import Tally, monotonic_s
 from pipeline.workers.process import WorkerDied, WorkerProcess
@@ -28,7 +29,7 @@ _CHECK_S = 10.0
 _DRAW_S = 120.0
 _DRAW_CPU_S = 60
 _TRIES = 3
-_MAX_TOKENS = 200
+_MAX_TOKENS = 300
 _UNUSABLE = 4
 _BAD_JOB = 2
 
@@ -59,6 +60,7 @@ def canary_job(job: JobConfig, deployment: DeploymentConfig) -> JobConfig:
         prompt=QUESTION,
         max_tokens=_MAX_TOKENS,
         temperature=0,
+        stream=job.request.stream,
         timeout_s=job.request.timeout_s,
         connect_timeout_s=job.request.connect_timeout_s,
     )
@@ -112,10 +114,36 @@ async def ask_deployment(
                 asked.findings.append(_unusable(fleet, name, problem))
                 return asked
             asked.findings.append(ok("reachable", deployment.base_url, deployment=name))
-            return await _asked(fleet, deployment, clips, asked) if clips else asked
+            if clips:
+                asked = await _asked(fleet, deployment, clips, asked)
     except ConfigError as error:
         finding = fail("key", str(error), deployment=name, exit_code=_BAD_JOB)
         return Asked([*asked.findings, finding])
+    if asked.long_s is not None and job.request.response_schema is not None:
+        return await _asked_for_json(job, deployment, clips[0], asked)
+    return asked
+
+
+async def _asked_for_json(
+    job: JobConfig, deployment: DeploymentConfig, drawn: DrawnClip, asked: Asked
+) -> Asked:
+    """Ask for one caption by the job's own prompt and schema."""
+    alone = job.model_copy(update={"deployments": (deployment,)})
+    structure = structure_of(job.request)
+    assert structure is not None  # noqa: S101 - there is a schema
+    async with open_fleet(alone, Tally()) as fleet:
+        outcome = (await _ask(fleet, deployment.name, drawn.ready)).outcome
+    tokens = asked.tokens
+    if isinstance(outcome, Answer):
+        tokens += _tokens(outcome)
+        outcome = structure.read(outcome)
+    if isinstance(outcome, Answer):
+        found = ok("structure", "an answer fits response_schema", deployment=deployment.name)
+    else:
+        advice = "does the prompt say what to write, and does the server take response_format?"
+        text = f"{outcome.code}: {outcome.detail}"
+        found = fail("structure", text, advice, deployment=deployment.name)
+    return Asked([*asked.findings, found], asked.long_s, tokens)
 
 
 def _key_of(deployment: DeploymentConfig) -> str:
@@ -138,10 +166,11 @@ async def _asked(
             if not seen:
                 return Asked(findings, None, tokens)
             continue
-        usage = reply.outcome.usage
-        tokens += (usage.prompt_tokens or 0) + (usage.completion_tokens or 0)
+        answer, usage = reply.outcome, reply.outcome.usage
+        tokens += _tokens(answer)
         long_s = reply.ended_s - reply.started_s if drawn.clip.name == "long" else long_s
-        seen[drawn.clip.name] = read_answer(reply.outcome.text, usage.prompt_tokens)
+        is_cut = answer.finish_reason == "length"
+        seen[drawn.clip.name] = read_answer(answer.text, usage.prompt_tokens, is_cut=is_cut)
     facts = clips[0].ready.facts
     said = judged(
         [one.clip for one in clips], seen, deployment.known_as, (facts.width, facts.height),
@@ -152,6 +181,10 @@ async def _asked(
     findings.append(ok("model", f"{deployment.model} answers", deployment=name))
     findings += [replace(finding, deployment=name) for finding in said]
     return Asked(findings, long_s, tokens)
+
+
+def _tokens(answer: Answer) -> int:
+    return (answer.usage.prompt_tokens or 0) + (answer.usage.completion_tokens or 0)
 
 
 async def _ask(fleet: Fleet, name: str, ready: ReadyClip) -> Reply:
@@ -172,6 +205,10 @@ def _refused(fleet: Fleet, name: str, clip: CanaryClip, verdict: Verdict) -> Fin
     if verdict.code is FailureCode.SCALING_UP:
         text = "sleeps, and is waking up now"
         return warn("model", text, "check again in a few minutes; a run waits", deployment=name)
+    if verdict.code is FailureCode.MODEL_NOT_FOUND and fleet.deployments[name].lifecycle:
+        text = "is not up: the job brings it up, and this check does not"
+        advice = "check again while it is, after captionfleet deployment create"
+        return warn("model", text, advice, deployment=name)
     if verdict.fatal or verdict.code is not FailureCode.REJECTED:
         return _unusable(fleet, name, verdict)
     if clip.sound == "speech":

@@ -20,7 +20,7 @@ Sound = Literal["none", "speech", "silence"]
 _DIGITS = "2345679"  # upright or not, these are told apart; 0, 1 and 8 are not
 SHORT_FRAMES = 8
 _MOST_FRAMES = 120
-_MOST_CHARS = 2000
+_MOST_CHARS, _FEW_CHARS = 2000, 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,16 @@ class CanaryClip:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a server made of one clip; None for what it did not say."""
+    """What a server made of one clip; None for what it did not say.
+
+    `is_cut` where the answer ended at the limit of tokens before it told anything.
+    """
 
     prompt_tokens: int | None
     digits: str = ""
     corner: str = ""
     hears: bool | None = None
+    is_cut: bool = False
 
 
 def canary_clips(most_frames: int, dice: random.Random) -> tuple[CanaryClip, ...]:
@@ -77,9 +81,11 @@ def _placed(digits: str, frames: int) -> tuple[tuple[str, int, int], ...]:
     return tuple((digit, at, at + hold) for digit, at in zip(digits, firsts, strict=True))
 
 
-def read_answer(text: str, prompt_tokens: int | None) -> Seen:
-    """Read a model's line, however it spells it."""
+def read_answer(text: str, prompt_tokens: int | None, *, is_cut: bool = False) -> Seen:
+    """Read a model's line, however it spells it; `is_cut` if it ended at the limit of tokens."""
     digits = _last(r"DIGITS\W*((?:\d[\s,.-]*)+)", text)
+    if not digits and len(text) < _FEW_CHARS:
+        digits = "".join(re.findall(r"\d", text))  # a terse model may leave the words out
     corner = _last(r"CORNER\W*((?:top|bottom)[\s_-]*(?:left|right))", text)
     sound = _last(r"SOUND\W*(yes|no)\b", text)
     return Seen(
@@ -87,6 +93,7 @@ def read_answer(text: str, prompt_tokens: int | None) -> Seen:
         re.sub(r"\D", "", digits),
         re.sub(r"[\s_-]+", "-", corner.lower()),
         sound.lower() == "yes" if sound else None,
+        is_cut=is_cut and not (digits or corner or sound),
     )
 
 

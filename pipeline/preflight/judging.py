@@ -22,6 +22,7 @@ _TURNS = {
     "bottom-right": "turned by 180 degrees",
     "bottom-left": "turned counter-clockwise by 90 degrees, or upside down",
 }
+_THINKS = "does the model think first? turn that off with extra_body, or look at its captions"
 _HOSTED = "no setting of yours does that: show it to the support, or shorten max_seconds"
 _ALL_FRAMES_VLLM = """--media-io-kwargs '{"video":{"num_frames":-1}}'"""
 _ONE_FPS_VLLM = """--media-io-kwargs '{"video":{"num_frames":-1,"fps":1}}'"""
@@ -162,6 +163,8 @@ def _sight(clips: Mapping[str, CanaryClip], seen: Mapping[str, Seen]) -> Iterato
             f"pictures arrive {_TURNS[corner]}",
             "what is sent is upright and has no rotation: the server turns it",
         )
+    elif any(seen[name].is_cut for name in clips):
+        yield warn("picture", "answers were cut off before they told anything", _THINKS)
     elif len(wrong) == len(clips) and not any(_common(clips[n], seen[n]) for n in wrong):
         yield fail(
             "picture",

@@ -42,11 +42,13 @@ class ClipShape:
 class Library:
     """What the sources hold; `shapes`, `source_s` and `failing` are of the sample alone.
 
-    `to_do` counts the clips that a run would still have to caption.
+    `to_do` counts the files that a run would still work on, `settled` those that it would pass
+    over: captioned, or failed for good.
     """
 
     files: int = 0
     to_do: int = 0
+    settled: int = 0
     size_bytes: int = 0
     unusable: Counter[FailureCode] = field(default_factory=Counter)
     sample: list[Source] = field(default_factory=list)
@@ -67,7 +69,7 @@ async def survey(job: JobConfig, settled: Settled, *, most: int) -> Library:
         ConfigError: a source is missing or a list cannot be read.
     """
     await anyio.to_thread.run_sync(check_sources, job.input)
-    library = await anyio.to_thread.run_sync(_walked, job, settled, most)
+    library = await anyio.to_thread.run_sync(_walked, job, settled, most, abandon_on_cancel=True)
     left = iter(library.sample)
     async with anyio.create_task_group() as lanes:
         for _ in range(min(job.workers.processes, len(library.sample))):
@@ -84,7 +86,8 @@ def _walked(job: JobConfig, settled: Settled, most: int) -> Library:
             library.unusable[found.code] += 1
             continue
         library.size_bytes += found.size_bytes
-        if all(settled.captioned(clip.clip_id) for clip in plan(found, job.media)):
+        if all(_is_settled(clip.clip_id, job, settled) for clip in plan(found, job.media)):
+            library.settled += 1
             continue
         library.to_do += 1
         if len(library.sample) < most:
@@ -92,6 +95,13 @@ def _walked(job: JobConfig, settled: Settled, most: int) -> Library:
         elif (place := dice.randrange(library.to_do)) < most:
             library.sample[place] = found
     return library
+
+
+def _is_settled(clip_id: str, job: JobConfig, settled: Settled) -> bool:
+    if settled.captioned(clip_id):
+        return True
+    code, again = settled.standing(clip_id), job.input.retry_failed
+    return code is not None and code not in again and "all" not in again
 
 
 async def _probe(job: JobConfig, left: Iterator[Source], library: Library) -> None:
@@ -138,7 +148,8 @@ def source_findings(library: Library) -> Iterator[Finding]:
         yield warn("sources", "no video in them", "see [input] include and exclude")
         return
     gigabytes = library.size_bytes / 1e9
-    text = f"{library.files:,} files, {gigabytes:,.1f} GB, {library.to_do:,} to caption"
+    before = f"{library.settled:,} settled before, " if library.settled else ""
+    text = f"{library.files:,} files, {gigabytes:,.1f} GB, {before}{library.to_do:,} to caption"
     yield ok("sources", text + _hours(library))
     if library.unusable:
         yield warn("sources", f"not readable: {_counts(library.unusable)}", "see their permissions")

@@ -44,6 +44,7 @@ def test_clips_show_what_they_say(most_frames: int, seed: int) -> None:
         ("digits = 7-3-9, corner = bottom_right, sound = YES", "739", "bottom-right", True),
         (f"{QUESTION}\nDIGITS=42; CORNER=top-right; SOUND=no", "42", "top-right", False),
         ("DIGITS=none; CORNER=none; SOUND=no", "", "", False),
+        ("739, top-left, yes", "739", "", None),
         ("I see a dog.", "", "", None),
         ("", "", "", None),
     ],
@@ -55,7 +56,22 @@ def test_answers_are_read_however_they_are_spelt(
     hears: bool | None,  # noqa: FBT001 - a row of the table
 ) -> None:
     """A model's line is found in what it writes around it; a book is not read to its end."""
-    assert read_answer("word " * 1000 + text, 7) == Seen(7, digits, corner, hears)
+    assert read_answer(text, 7) == Seen(7, digits, corner, hears)
+
+
+def test_a_book_is_not_read_to_its_end() -> None:
+    """What a model writes may be long and hostile; its end holds the line, or none does."""
+    assert read_answer("DIGITS=1 " * 10**6 + "DIGITS=42; SOUND=no", 7).digits == "42"
+    assert read_answer("DIGITS=" + "1 " * 10**6, 7).digits == ""
+
+
+def test_an_answer_that_is_cut_off_proves_nothing() -> None:
+    """A model that thinks until its tokens are gone is not called blind."""
+    nothing = Seen(TEXT + 880, is_cut=True)
+    found = levels(short=nothing, voice=nothing, long=nothing)["picture"]
+    assert (found.level, "cut off" in found.text) == ("warn", True)
+    assert read_answer("Let me think", 7, is_cut=True).is_cut
+    assert not read_answer("DIGITS=739", 7, is_cut=True).is_cut
 
 
 def levels(

@@ -124,6 +124,43 @@ async def test_a_sleeping_deployment_is_no_failure(clips: list[DrawnClip]) -> No
     assert (last.check, last.level) == ("model", "warn")
 
 
+@pytest.mark.parametrize(
+    ("fault", "level", "words"),
+    [(None, "ok", "fits response_schema"), ("not-json+after=3", "fail", "invalid_structure")],
+)
+async def test_json_is_asked_for_once_by_the_job_itself(
+    clips: list[DrawnClip], fault: str | None, level: str, words: str
+) -> None:
+    """A job with a schema is told whether the deployment keeps to it."""
+    schema = {"type": "object", "properties": {"caption": {"type": "string"}}}
+    options = StandinOptions(faults=(parse_fault(fault),) if fault else ())
+    async with serving(options) as standin:
+        job = JobConfig.model_validate(
+            {
+                "request": {"response_schema": schema},
+                "deployments": [
+                    {"base_url": standin.base_url, "model": "qwen3-omni", "api_key_env": ""}
+                ],
+            }
+        )
+        found = await ask_deployment(job, job.deployments[0], clips)
+    last = found.findings[-1]
+    assert (last.check, last.level) == ("structure", level)
+    assert words in last.text
+
+
+async def test_a_deployment_that_the_job_brings_up_may_be_down(
+    clips: list[DrawnClip], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the job has a life cycle for it, a 404 is what to expect beforehand."""
+    monkeypatch.setenv("THE_KEY", "hush")
+    async with scripted(answer(404, error_body("NOT_FOUND"))) as replica:
+        found = await asked(
+            replica.base_url, clips, lifecycle={"account": "A"}, api_key_env="THE_KEY"
+        )
+    assert (found.findings[-1].check, found.findings[-1].level) == ("model", "warn")
+
+
 async def test_nobody_there_and_no_key(clips: list[DrawnClip]) -> None:
     """No connection is exit code 4, and a key that is not set is 2, as in a run."""
     nobody = await asked("http://127.0.0.1:9/v1", clips)
