@@ -11,6 +11,7 @@ import orjson
 
 from pipeline.config import JobConfig
 from pipeline.errors import OutputError
+from pipeline.report.command import report_of_run
 from pipeline.run import run_job
 from pipeline.sink import RunSummary
 from pipeline.standin.library import demo_films
@@ -41,7 +42,9 @@ async def run_demo(folder: Path) -> int:
         replicas = [await running.enter_async_context(serving(options)) for options in _REPLICAS]
         print("stand-in deployments at " + " and ".join(replica.base_url for replica in replicas))
         summary = await run_job(_job(folder, replicas), progress=sys.stderr)
+    report = await report_of_run(folder / "captions")
     await anyio.to_thread.run_sync(_show, folder, summary)
+    print(f"report: {report}")
     return 0 if summary.captioned == len(films) - 1 and summary.failed == 1 else 1
 
 

@@ -68,6 +68,9 @@ class OutputConfig(Section):
         default=1.0, ge=0, description="longest time that a written line may wait for fsync"
     )
     recaption: bool = Field(default=False, description="replace captions that another request made")
+    report: bool = Field(
+        default=True, description="write report.html at the end, if that takes no long time"
+    )
 
 
 class LimitsConfig(Section):

@@ -26,9 +26,9 @@ from pipeline.workers.wire import Sheet, SheetOrder
 
 __all__ = ["Grid", "grid_of", "make_sheet"]
 
-_FRAME_AREA_PX = 160 * 90
-_MANY, _SMALL_AREA_PX = 24, 128 * 72
-_SHEET_WIDTH_PX = 1300
+_FRAME_AREA_PX = 240 * 135
+_SHEET_WIDTH_PX, _SHEET_HEIGHT_PX = 1300, 450
+_LEAST_SIDE_PX = 16
 _GAP_PX = 2
 _MAX_FRAMES = 600
 _QUALITY = "55"
@@ -57,14 +57,21 @@ class Grid:
 
 
 def grid_of(frames: int, width_px: int, height_px: int) -> Grid:
-    """Pictures of about the same area whatever their shape, never larger than they were sent."""
-    area_px = _SMALL_AREA_PX if frames > _MANY else _FRAME_AREA_PX
-    scale = min(1.0, math.sqrt(area_px / (width_px * height_px)))
-    width, height = (max(2, round(side * scale / 2) * 2) for side in (width_px, height_px))
-    width, height = min(width, _SHEET_WIDTH_PX), min(height, _SHEET_WIDTH_PX)
-    most = max(1, (_SHEET_WIDTH_PX + _GAP_PX) // (width + _GAP_PX))
-    rows = math.ceil(frames / most)
-    return Grid(math.ceil(frames / rows), rows, width, height)
+    """The grid that shows the frames largest, within bounds and never larger than they were."""
+    cap = math.sqrt(_FRAME_AREA_PX / (width_px * height_px))
+    grids = [_grid(frames, columns, width_px, height_px, cap) for columns in range(1, frames + 1)]
+    return max(grids, key=lambda grid: (grid.width, -grid.rows * grid.columns, grid.columns))
+
+
+def _grid(frames: int, columns: int, width_px: int, height_px: int, cap: float) -> Grid:
+    rows = math.ceil(frames / columns)
+    across = (_SHEET_WIDTH_PX - (columns - 1) * _GAP_PX) / columns / width_px
+    down = (_SHEET_HEIGHT_PX - (rows - 1) * _GAP_PX) / rows / height_px
+    scale = max(0.0, min(1.0, cap, across, down))
+    width, height = (
+        max(_LEAST_SIDE_PX, int(side * scale) // 2 * 2) for side in (width_px, height_px)
+    )
+    return Grid(columns, rows, width, height)
 
 
 def make_sheet(order: SheetOrder) -> Sheet:

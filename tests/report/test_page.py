@@ -1,0 +1,231 @@
+"""The page as bytes: one file, closed to the network and to whatever a clip may say."""
+
+import base64
+import hashlib
+import re
+import tracemalloc
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import anyio
+import orjson
+import pytest
+
+from pipeline.errors import ConfigError, OutputError
+from pipeline.report.sheets import SheetLimits
+from pipeline.report.write import Made, write_report
+from tests.support.run_folder import (
+    HOSTILE,
+    STARTED,
+    caption_record,
+    failure_record,
+    write_run_folder,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+class Elements(HTMLParser):
+    """Every element of a page, with what stands in scripts and styles."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.inside: dict[str, str] = {}
+        self.text = ""
+        self._open = ""
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note it."""
+        self.found.append((tag, dict(attrs)))
+        self._open = f"{tag}{dict(attrs).get('id') or ''}" if tag in {"script", "style"} else ""
+
+    def handle_data(self, data: str) -> None:
+        """Keep it with the script or style around it."""
+        if self._open:
+            self.inside[self._open] = self.inside.get(self._open, "") + data
+        else:
+            self.text += data
+
+    def handle_endtag(self, tag: str) -> None:  # noqa: ARG002 - theirs
+        """Leave it."""
+        self._open = ""
+
+
+async def report(folder: Path, **choice: Any) -> tuple[str, Made]:
+    """The page of an output folder whose media are nowhere."""
+    with anyio.fail_after(60):
+        made = await write_report(folder, store=folder / "no store", **choice)
+    return await anyio.Path(made.path).read_text(), made
+
+
+async def hostile_page(tmp_path: Path) -> Elements:
+    """The page of clips that are called, and say, all that is hostile."""
+    captions = [
+        caption_record(
+            number,
+            caption=text,
+            source=text[:3000],
+            deployment=text[:50],
+            model=text[:50],
+            finish_reason=text[:50],
+            flags=[text[:30]],
+            clip_id=text[:32],
+        )
+        for number, text in enumerate(HOSTILE.values())
+    ]
+    failures = [
+        failure_record(number) | dict.fromkeys(("source", "detail", "code", "stage", "path"), text)
+        for number, text in enumerate(HOSTILE.values(), 100)
+    ]
+    fleet = [{"name": text, "model": text, "errors": {text: 1}} for text in HOSTILE.values()]
+    series = {text: {"captions": [1]} for text in HOSTILE.values()}
+    prompt = {"media": {"sampling": "x"}, "request": {"prompt": HOSTILE["script"]}}
+    run = {"started_at_utc": STARTED, "fleet": fleet, "error": HOSTILE["handler"]}
+    timeline = {"started_at_utc": STARTED, "bucket_s": 1, "deployments": series}
+    folder = tmp_path / "<b>run & "
+    write_run_folder(folder, captions, failures, run=run | {"settings": prompt}, timeline=timeline)
+    page, _ = await report(folder)
+    return Elements(page)
+
+
+async def test_nothing_hostile_is_markup(tmp_path: Path) -> None:
+    """Names, captions, codes, details and settings add no element and no attribute to the page."""
+    page = await hostile_page(tmp_path)
+
+    assert [tag for tag, _ in page.found if tag in {"b", "img"} and tag == "img"] == []
+    scripts = [attributes for tag, attributes in page.found if tag == "script"]
+    assert [one for one in scripts if one.get("type") != "application/json"] == [{}]
+    names = {name for _, attributes in page.found for name in attributes}
+    assert not [name for name in names if name.startswith("on")]
+    links = [attributes["href"] for _, attributes in page.found if attributes.get("href")]
+    assert [link for link in links if link and not re.fullmatch(r"#[a-z0-9-]+|data:,", link)] == []
+    assert HOSTILE["script"] in page.text
+
+
+async def test_the_data_come_back_as_they_were(tmp_path: Path) -> None:
+    """In the page's data every hostile caption is the very text that stands in the line."""
+    page = await hostile_page(tmp_path)
+
+    assert "<" not in page.inside["scriptdata"]
+    cards = orjson.loads(page.inside["scriptdata"])["cards"]
+    assert [card["caption"] for card in cards if "caption" in card] == list(HOSTILE.values())
+    assert [card["detail"] for card in cards if "code" in card] == [
+        text[:4096] for text in HOSTILE.values()
+    ]
+
+
+async def test_only_the_pages_own_script_and_style_may_run(tmp_path: Path) -> None:
+    """The policy names the hashes of the one script and the one style, and no server at all."""
+    page = await hostile_page(tmp_path)
+
+    policies = [a["content"] or "" for t, a in page.found if t == "meta" and "http-equiv" in a]
+    (policy,) = policies
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == "'none'"
+    for kind in ("script", "style"):
+        digest = hashlib.sha256(page.inside[kind].encode()).digest()
+        assert rules[f"{kind}-src"] == f"'sha256-{base64.b64encode(digest).decode()}'"
+    assert {rules["img-src"], rules["media-src"]} == {"data:", "data: blob:"}
+    assert not [a for _, a in page.found if "style" in a or "src" in a]
+    assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", page.inside["script"])
+
+
+async def test_a_large_run_makes_a_bounded_page(tmp_path: Path) -> None:
+    """Of 10,000 clips some are shown; those left out, and the flagged ones among all, are told."""
+    captions = (
+        caption_record(number, flags=["truncated"] if number % 100 == 0 else [])
+        for number in range(10_000)
+    )
+    write_run_folder(tmp_path, captions, [failure_record(20_000)])
+
+    page, made = await report(tmp_path)
+
+    data = orjson.loads(Elements(page).inside["scriptdata"])
+    flagged = [card for card in data["cards"] if card["flags"]]
+    assert len(flagged) == 100
+    assert 300 <= made.shown - 101 <= 410
+    assert made.clips == 10_001
+    assert f"{made.shown:,} of 10,001 clips" in page
+    assert f"{10_001 - made.shown:,} are not shown" in page
+    assert made.size_bytes < 2_000_000
+
+
+async def test_memory_depends_on_what_is_shown(tmp_path: Path) -> None:
+    """Megabytes of captions that are not shown are never in memory together."""
+    captions = (caption_record(number, caption="a" * 1_000_000) for number in range(100))
+    write_run_folder(tmp_path, captions)
+
+    tracemalloc.start()
+    try:
+        await report(tmp_path, sample=0)
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert peak_bytes < 100_000_000 / 2
+
+
+async def test_a_folder_without_a_finished_run_has_a_report(tmp_path: Path) -> None:
+    """A run that goes on, or was killed, has captions and perhaps half a line, and no run.json."""
+    write_run_folder(tmp_path, [caption_record()])
+    with (tmp_path / "captions.jsonl").open("ab") as file:
+        file.write(b'{"clip_id": "torn')
+
+    page, made = await report(tmp_path)
+
+    assert (made.shown, made.with_pictures) == (1, 0)
+    assert "no run.json" in page
+
+
+async def test_junk_in_the_folder_is_no_reason_to_fail(tmp_path: Path) -> None:
+    """Files that hold something else give a report that says less."""
+    write_run_folder(tmp_path, [caption_record(), {"a": 1}], [{"code": 5}, {"code": "new_code"}])
+    (tmp_path / "run.json").write_bytes(
+        b'{"fleet": [1, {"errors": 3, "window": [[]]}], "ended": 4}'
+    )
+    (tmp_path / "timeline.json").write_bytes(
+        b'{"bucket_s": -1, "deployments": {"a": {"captions": [1]}}}'
+    )
+
+    page, made = await report(tmp_path)
+
+    assert made.clips == 4
+    assert "a code that this version does not know" in page
+
+
+async def test_media_keys_are_no_paths(tmp_path: Path) -> None:
+    """A line cannot have the report read a file outside the store."""
+    keys = ["../../../etc/passwd", "/etc/passwd", "..", "ab/../../x", "\x00" * 8, 7, None]
+    captions = [caption_record(n, media_key=key) for n, key in enumerate(keys)]
+    write_run_folder(tmp_path, captions)
+
+    page, made = await report(tmp_path)
+
+    assert (made.shown, made.with_pictures) == (len(keys), 0)
+    blocks = [text for name, text in Elements(page).inside.items() if "media-" in name]
+    assert {orjson.loads(block)["missing"] for block in blocks} == {
+        "the media are no longer in the store"
+    }
+
+
+async def test_what_is_no_output_folder_is_refused(tmp_path: Path) -> None:
+    """The error names the folder; an unwritable place is an error of its own."""
+    with pytest.raises(ConfigError, match=r"no captions\.jsonl"):
+        await report(tmp_path)
+    write_run_folder(tmp_path, [caption_record()])
+    with pytest.raises(OutputError):
+        await report(tmp_path, out=tmp_path / "missing" / "report.html")
+
+
+async def test_no_time_for_pictures_is_told(tmp_path: Path) -> None:
+    """A report that may take no time has no pictures, and each clip says why."""
+    write_run_folder(tmp_path, [caption_record(media_key="ab" * 20)])
+
+    page, made = await report(tmp_path, limits=SheetLimits(deadline_s=0))
+
+    assert made.with_pictures == 0
+    assert "took too long" in page
