@@ -157,7 +157,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One request that was sent: where, when (monotonic) and how it ended."""
+    """One request that was sent: where, when (monotonic) and how it ended.
+
+    Neither code nor status: it was cancelled, as another one for the same clip was answered.
+    """
 
     deployment: str
     started_s: float
@@ -192,7 +195,7 @@ class Caption:
 
     `flags` say what is odd about the text: "truncated", "degenerate". `media_key` names what was
     sent in the media store, for as long as it is there. `data` is the text as JSON, where the job
-    asked for it.
+    asked for it. `hedged` says that a second deployment was asked as well, as the first took long.
     """
 
     clip: Clip
@@ -208,6 +211,7 @@ class Caption:
     flags: tuple[str, ...] = ()
     media_key: str = ""
     data: Any = None
+    hedged: bool = False
 
 
 @dataclass(frozen=True, slots=True)

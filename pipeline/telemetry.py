@@ -104,6 +104,8 @@ class Tally:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     retries: int = 0
+    hedges: int = 0
+    hedges_won: int = 0
     workers_busy_s: float = 0.0
     in_flight_s: float = 0.0
     waiting_for: str = ""

@@ -58,6 +58,11 @@ class RequestConfig(Section):
     patience_s: float = Field(
         default=1800, ge=0, description="how long to wait while no deployment is up"
     )
+    hedge_percentile: Annotated[float, Field(ge=50, lt=100)] | None = Field(
+        default=None,
+        description="ask a second deployment, too, when a request takes longer than this "
+        "percentile of the run's requests; default: never",
+    )
 
 
 class OutputConfig(Section):

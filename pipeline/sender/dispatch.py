@@ -1,31 +1,27 @@
 """Sends ready clips to the fleet and hands on what became of them (main process)."""
 
-import math
-import random
-from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import replace
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from pipeline.config import JobConfig
-from pipeline.errors import DeploymentError, Stage
+from pipeline.errors import Stage
 from pipeline.messages import Attempt, Caption, Failure, Latency, MediaFacts, Outcome, ReadyClip
 from pipeline.sender.answers import Answer
 from pipeline.sender.client import Reply
 from pipeline.sender.fleet import Fleet
-from pipeline.sender.policy import RetryPolicy, hand_out, lanes
+from pipeline.sender.hedging import HedgePolicy
+from pipeline.sender.policy import RetryPolicy, lanes
 from pipeline.sender.quality import DEGENERATE, flags_of
-from pipeline.sender.replicas import Change, Lease, Router
+from pipeline.sender.race import Asker, attempt_of
+from pipeline.sender.slots import HaltedError, Slots, jitter
 from pipeline.sender.structure import structure_of
 from pipeline.sender.verdict import Verdict
-from pipeline.telemetry import Tally, get_log, monotonic_s
+from pipeline.telemetry import Tally
 
-__all__ = ["Slots", "send"]
-
-_QUEUE_METRIC = "prefill-queue-duration"
+__all__ = ["send"]
 
 
 async def send(
@@ -57,131 +53,6 @@ async def send(
         raise slots.end
 
 
-class _HaltedError(Exception):
-    """Raised to whoever wants to begin a request after the fleet was halted."""
-
-
-@dataclass(slots=True, eq=False)
-class _Waiter:
-    avoid: str | None
-    granted: anyio.Event = field(default_factory=anyio.Event)
-    lease: Lease | None = None
-
-
-class Slots:
-    """The router for many tasks: whoever finds no place waits, first come, first served.
-
-    Only a clip that waits for another deployment than the last one lets others pass.
-    """
-
-    def __init__(self, fleet: Fleet, tally: Tally, *, patience_s: float) -> None:
-        self._fleet = fleet
-        self._router: Router = fleet.router
-        self._tally = tally
-        self._patience_s = patience_s
-        self._waiters: deque[_Waiter] = deque()
-        self._stirred = anyio.Event()
-        self.end: DeploymentError | None = None
-
-    async def lease(self, avoid: str | None = None) -> Lease:
-        """Wait for the right to one request; give it back with `settle` or `abandon`.
-
-        Raises:
-            _HaltedError: no request begins any more.
-        """
-        if self._fleet.halted.is_set():
-            raise _HaltedError
-        waiter = _Waiter(avoid)
-        self._waiters.append(waiter)
-        self._hand_out()
-        try:
-            await waiter.granted.wait()
-        except BaseException:
-            if waiter.lease is not None:
-                self.abandon(waiter.lease)
-            elif waiter in self._waiters:
-                self._waiters.remove(waiter)
-            raise
-        if waiter.lease is None:
-            raise _HaltedError
-        return waiter.lease
-
-    async def heed_halt(self) -> None:
-        """Send everybody home who waits when the fleet is halted."""
-        await self._fleet.halted.wait()
-        while self._waiters:
-            self._waiters.popleft().granted.set()
-
-    async def heed_growth(self) -> None:
-        """Hand out the places that new replicas bring, without waiting for a request to end."""
-        while True:
-            await self._fleet.grown.wait()
-            self._stir()
-
-    def settle(self, lease: Lease, outcome: Answer | Verdict) -> None:
-        """Give a lease back with what the request came to."""
-        now_s = monotonic_s()
-        if isinstance(outcome, Answer):
-            queue_s = outcome.server.get(_QUEUE_METRIC)
-            known = queue_s if isinstance(queue_s, float) else None
-            change = self._router.succeed(lease, now_s=now_s, queue_s=known)
-        else:
-            change = self._router.fail(lease, outcome, now_s=now_s, jitter=_jitter())
-        if change is not None:
-            self._tell(lease.deployment, change)
-        self._stir()
-
-    def abandon(self, lease: Lease) -> None:
-        """Give a lease back whose request was cancelled."""
-        self._router.abandon(lease)
-        self._stir()
-
-    async def watch(self, scope: anyio.CancelScope) -> None:
-        """Hand out leases that time brings; when none can come any more, end the scope."""
-        while self.end is None:
-            self._hand_out()
-            self._tally.waiting_for = self._router.why_waiting(monotonic_s())
-            self._stirred = anyio.Event()
-            with anyio.move_on_after(self._next_s()):
-                await self._stirred.wait()
-            self.end = self._hopeless()
-        scope.cancel()
-
-    def _stir(self) -> None:
-        self._hand_out()
-        self._stirred.set()
-
-    def _hand_out(self) -> None:
-        for waiter, lease in hand_out(self._waiters, self._router, monotonic_s()):
-            waiter.lease = lease
-            waiter.granted.set()
-
-    def _next_s(self) -> float:
-        """Seconds until time alone changes something; at most one while a wait is shown."""
-        router, now_s = self._router, monotonic_s()
-        times_s = [] if (due_s := router.next_due_s()) is None else [due_s]
-        if router.down_since_s is not None:
-            times_s += [router.down_since_s + self._patience_s, now_s + 1]
-        return min((time_s - now_s for time_s in times_s if time_s > now_s), default=math.inf)
-
-    def _hopeless(self) -> DeploymentError | None:
-        router, now_s = self._router, monotonic_s()
-        if not router.is_hopeless(now_s, patience_s=self._patience_s):
-            return None
-        if router.all_out:
-            return self._fleet.unusable()
-        why = router.why_waiting(now_s)
-        return DeploymentError(
-            f"no deployment was up for {self._patience_s:g} s (patience_s): {why}"
-        )
-
-    def _tell(self, name: str, change: Change) -> None:
-        reason = self._router.replicas[name].reason
-        detail = {"reason": reason.detail} if reason else {}
-        tell = get_log().info if change is Change.READMITTED else get_log().warning
-        tell("deployment_changed", deployment=name, now=change.value, **detail)
-
-
 class _Sender:
     """What the lanes share: the job, the slots and the retry budget."""
 
@@ -191,6 +62,7 @@ class _Sender:
         self._tally = tally
         self._policy = RetryPolicy(job.request.max_attempts)
         self._structure = structure_of(job.request)
+        self._asker = Asker(fleet, slots, tally, HedgePolicy(job.request.hedge_percentile))
 
     async def run_lane(
         self,
@@ -199,28 +71,30 @@ class _Sender:
     ) -> None:
         """One clip after the other, from ready to outcome."""
         async for ready in ready_in:
-            with suppress(_HaltedError):
+            with suppress(HaltedError):
                 await outcomes_out.send(await self._outcome(ready))
+        self._asker.tail.set()
 
     async def _outcome(self, ready: ReadyClip) -> Outcome:
         attempts: list[Attempt] = []
-        burnt = 0
-        avoid = None
+        burnt, avoid, hedged = 0, None, False
         spare: Caption | None = None  # degenerate: better than nothing
         while True:
             try:
                 lease = await self._slots.lease(avoid)
-            except _HaltedError:
+            except HaltedError:
                 if spare is None:
                     raise
                 return spare
-            reply = await self._ask(lease, ready, f"{ready.clip.clip_id}-{len(attempts) + 1}")
-            reply = self._structured(reply, attempts)
-            attempts.append(_attempt(lease, reply))
+            asked = await self._asker.ask(lease, ready, len(attempts) + 1)
+            lease, reply = asked.lease, self._structured(asked.reply, attempts)
+            attempts += [*asked.others, attempt_of(lease, reply)]
+            hedged = hedged or bool(asked.others)
             verdict = reply.outcome
             if isinstance(verdict, Answer):
                 self._policy.captioned()
                 caption = self._caption(ready, verdict, attempts, reply.upload_s)
+                caption = replace(caption, hedged=hedged)
                 may_ask_again = not spare and self._policy.may_burn(burnt)
                 if DEGENERATE not in caption.flags or not may_ask_again:
                     return caption
@@ -228,23 +102,12 @@ class _Sender:
                 self._tally.retries += 1
                 continue
             is_out = self._fleet.router.replicas[lease.deployment].is_out
-            again = self._policy.failed(verdict, burnt=burnt, is_out=is_out, jitter=_jitter())
+            again = self._policy.failed(verdict, burnt=burnt, is_out=is_out, jitter=jitter())
             if again is None:
                 return _given_up(ready, verdict, attempts, spare)
             self._tally.retries += 1
             burnt, avoid = again.burnt, lease.deployment
             await anyio.sleep(again.wait_s)
-
-    async def _ask(self, lease: Lease, ready: ReadyClip, request_id: str) -> Reply:
-        """One request under a lease, which is given back however the request ends."""
-        try:
-            with _flight(self._tally):
-                reply = await self._fleet.clients[lease.deployment].ask(ready, request_id)
-        except BaseException:
-            self._slots.abandon(lease)
-            raise
-        self._slots.settle(lease, reply.outcome)
-        return reply
 
     def _structured(self, reply: Reply, attempts: list[Attempt]) -> Reply:
         """The reply with its data where JSON was asked for; a misfit is asked for once more.
@@ -305,24 +168,6 @@ class _Sender:
         )
 
 
-@contextmanager
-def _flight(tally: Tally) -> Iterator[None]:
-    """Count one request in flight, and its time."""
-    started_s = monotonic_s()
-    tally.in_flight += 1
-    tally.max_in_flight = max(tally.max_in_flight, tally.in_flight)
-    try:
-        yield
-    finally:
-        tally.in_flight -= 1
-        tally.in_flight_s += monotonic_s() - started_s
-
-
-def _attempt(lease: Lease, reply: Reply) -> Attempt:
-    code = None if isinstance(reply.outcome, Answer) else reply.outcome.code
-    return Attempt(lease.deployment, reply.started_s, reply.ended_s, code, reply.status)
-
-
 def _given_up(
     ready: ReadyClip, verdict: Verdict, attempts: list[Attempt], spare: Caption | None
 ) -> Outcome:
@@ -330,7 +175,3 @@ def _given_up(
     if spare is not None:
         return replace(spare, attempts=tuple(attempts))
     return Failure(ready.clip, Stage.SENDER, verdict.code, verdict.detail, tuple(attempts))
-
-
-def _jitter() -> float:
-    return random.random()  # noqa: S311 - spreads load, guards nothing

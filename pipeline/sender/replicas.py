@@ -4,8 +4,6 @@ A deployment is up; or down until a time at which one request probes it (ejected
 failures, saturated, scaling up); or out for the rest of the run. The clock is an argument.
 """
 
-import math
-from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,6 +11,7 @@ from enum import StrEnum
 
 from pipeline.errors import FailureCode
 from pipeline.sender.limits import AdaptiveWindow, FixedWindow
+from pipeline.sender.ranking import Ranking
 from pipeline.sender.verdict import Verdict
 
 __all__ = ["Change", "Lease", "Replica", "Router"]
@@ -148,29 +147,6 @@ def _kind_of(verdict: Verdict) -> Change:
     return Change.EJECTED if verdict.blames else Change.SATURATED
 
 
-class _Ranking:
-    """Names in the order of a rank that changes often; the first is found without a search."""
-
-    def __init__(self) -> None:
-        self._order: list[tuple[float, int, str]] = []
-        self._ranks: dict[str, tuple[float, int, str]] = {}
-
-    def place(self, name: str, rank: tuple[float, int] | None) -> None:
-        """Put a name where it belongs now, or take it out."""
-        if (old := self._ranks.pop(name, None)) is not None:
-            del self._order[bisect_left(self._order, old)]
-        if rank is not None:
-            self._ranks[name] = new = (*rank, name)
-            insort(self._order, new)
-
-    def first(self, *, but: str | None = None, most: float = math.inf) -> str | None:
-        """The first name but one, if its rank is at most so high."""
-        for rank, _, name in self._order[:2]:
-            if name != but:
-                return name if rank <= most else None
-        return None
-
-
 class Router:
     """Chooses among deployments; every method takes the time and none waits."""
 
@@ -178,8 +154,8 @@ class Router:
         self.replicas = {replica.name: replica for replica in replicas}
         self.down_since_s: float | None = None
         self._up: set[str] = set()
-        self._room = _Ranking()  # by load for the window
-        self._due = _Ranking()  # by the time of the next probe
+        self._room = Ranking()  # by load for the window
+        self._due = Ranking()  # by the time of the next probe
         for replica in replicas:
             self._rank(replica)
 
@@ -193,6 +169,13 @@ class Router:
         if self._up <= {avoid}:
             avoid = None
         name = self._due.first(but=avoid, most=now_s) or self._room.first(but=avoid)
+        return self._begin(name, now_s)
+
+    def lease_besides(self, deployment: str, now_s: float) -> Lease | None:
+        """The right to one request now to any other deployment that is up, or None."""
+        return self._begin(self._room.first(but=deployment), now_s)
+
+    def _begin(self, name: str | None, now_s: float) -> Lease | None:
         if name is None:
             return None
         lease = self.replicas[name].begin(now_s)

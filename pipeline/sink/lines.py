@@ -34,6 +34,7 @@ def caption_line(caption: Caption, completed_at_utc: str, fingerprint: str = "")
         "media": caption.facts,
         "server": caption.server,
         "flags": caption.flags,
+        **({"hedged": True} if caption.hedged else {}),
         **({"media_key": caption.media_key} if caption.media_key else {}),
         "completed_at_utc": completed_at_utc,
     }

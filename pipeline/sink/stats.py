@@ -149,6 +149,8 @@ class RunSummary:
     payload_bytes: int
     attempts: int
     retries: int
+    hedges: int
+    hedges_won: int
     latency: Mapping[str, Percentiles | None]
     time_share: Mapping[str, float]
     bottleneck: Mapping[str, str | float]
@@ -218,6 +220,8 @@ def summarise(  # noqa: PLR0913 - what else is known of a run, by keyword
         payload_bytes=statistics.payload_bytes,
         attempts=statistics.attempts,
         retries=tally.retries,
+        hedges=tally.hedges,
+        hedges_won=tally.hedges_won,
         latency=latency,
         time_share=_time_share(tally, latency, seconds, job.workers.processes),
         bottleneck=_bottleneck(tally, seconds * job.workers.processes, place_seconds),

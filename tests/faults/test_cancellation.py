@@ -9,8 +9,10 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from pipeline.messages import Outcome, ReadyClip
-from pipeline.sender.dispatch import Slots, send
+from pipeline.sender import hedging
+from pipeline.sender.dispatch import send
 from pipeline.sender.fleet import Fleet, open_fleet
+from pipeline.sender.slots import Slots
 from pipeline.telemetry import Tally
 from tests.support.ready import job, ready_clip
 from tests.support.replica import (
@@ -51,10 +53,15 @@ def assert_clean(fleet: Fleet, tally: Tally) -> None:
 
 @asynccontextmanager
 async def sending(
-    replica: ScriptedReplica, clips: list[ReadyClip], tally: Tally, **request: object
+    replica: ScriptedReplica,
+    clips: list[ReadyClip],
+    tally: Tally,
+    *others: ScriptedReplica,
+    **request: object,
 ) -> AsyncIterator[Fleet]:
     """The stage in the background, cancelled when the block ends."""
-    plan = job(replica.base_url, request=request, max_in_flight=2)
+    urls = [one.base_url for one in (replica, *others)]
+    plan = job(*urls, request=request, max_in_flight=2)
     ready_out, ready_in = anyio.create_memory_object_stream[ReadyClip](len(clips))
     outcomes_out, outcomes_in = anyio.create_memory_object_stream[Outcome](len(clips))
     with ready_out, ready_in, outcomes_out, outcomes_in:
@@ -91,6 +98,25 @@ async def test_cancelling_at_every_step_leaks_nothing(first: int, tmp_path: Path
             replica.script = [answer(500), caption()]
             with anyio.fail_after(10):
                 async with sending(replica, clips, Tally()):
+                    for _ in range(turns):
+                        await checkpoint()
+
+
+@pytest.mark.parametrize("first", range(0, 120, 40))
+async def test_cancelling_a_hedged_request_at_every_step_leaks_nothing(
+    first: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With two requests out for one clip, cancelled after any number of turns, neither stays."""
+    monkeypatch.setattr(hedging, "_LEAST_SEEN", 1)
+    clips = [ready_clip(tmp_path, f"c{n}", video_bytes=300_000) for n in range(5)]
+    async with scripted() as one, scripted() as other:
+        for turns in range(first, first + 40):
+            one.script, other.script = [caption(), PLACES["answer"]], [PLACES["answer"]]
+            with anyio.fail_after(10):
+                plan = {"hedge_percentile": 50}
+                async with sending(one, clips, Tally(), other, **plan) as fleet:
+                    while not any(replica.captions for replica in fleet.router.replicas.values()):
+                        await checkpoint()
                     for _ in range(turns):
                         await checkpoint()
 

@@ -67,6 +67,17 @@ class Routing(RuleBasedStateMachine):
         if chosen.is_up:
             assert chosen.in_flight <= chosen.window.size
 
+    @rule(other=st.sampled_from(["a", "b", "c"]))
+    def take_besides(self, other: str) -> None:
+        """A second request goes elsewhere, where there is room, and is never a probe."""
+        had_room = {r.name for r in self.replicas if r.has_room} - {other}
+        lease = self.router.lease_besides(other, self.now_s)
+        assert (lease is None) == (not had_room)
+        if lease is not None:
+            assert lease.deployment in had_room
+            assert not lease.is_probe
+            self.leases.append(lease)
+
     @precondition(lambda self: self.leases)
     @rule(data=st.data())
     def succeed(self, data: st.DataObject) -> None:
