@@ -105,7 +105,7 @@ def estimate_findings(estimates: Sequence[Estimate]) -> Iterator[Finding]:
 
 
 def _words(one: Estimate) -> str:
-    parts = [f"{one.clips:,} clips"]
+    parts = [f"all {one.clips:,} clips"]
     if one.prompt_tokens is None:
         parts.append("tokens not known for this model (profile)")
     else:
