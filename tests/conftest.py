@@ -2,6 +2,7 @@
 
 import inspect
 import ipaddress
+import os
 import socket
 import sys
 from collections.abc import Iterator
@@ -31,6 +32,12 @@ _MAY_BLOCK = [
 def anyio_backend() -> str:
     """Run async tests on asyncio, the backend that aiohttp needs."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_state_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Let no run of a test see, or turn off, what this user's own runs left on."""
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError, model_validator
 
 from pipeline.config.section import Section
-from pipeline.profiles.deployable import deployable, deployable_names, short_name
+from pipeline.profiles.deployable import deployable, deployable_names, is_known, short_name
 
 __all__ = [
     "DEFAULT_API_BASE",
@@ -119,7 +119,8 @@ def filled_in(data: Mapping[str, Any]) -> Mapping[str, Any]:
         "api_base": base.rstrip("/"),
     }
     model = f"{life.full_model}#accounts/{account}/deployments/{named['deployment_id']}"
-    known = {"base_url": named["api_base"] + INFERENCE_PATH, "model": model}
+    profile = short_name(life.base_model) if is_known(life.full_model) else "auto"
+    known = {"base_url": named["api_base"] + INFERENCE_PATH, "model": model, "profile": profile}
     return {"provider": "fireworks", **known, **data, "lifecycle": {**table, **named}}
 
 

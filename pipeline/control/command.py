@@ -35,7 +35,6 @@ _DEFAULT_MODEL = "qwen3-omni-30b-a3b-instruct"
 deployment = App(
     name="deployment",
     help="Create, watch, scale and delete dedicated deployments through the control plane.",
-    help_format="plaintext",
 )
 
 

@@ -14,7 +14,7 @@ from pipeline.control.show import list_text, run_line
 from pipeline.control.states import DeploymentState
 from pipeline.control.waiting import forms_of
 from pipeline.errors import ConfigError, DeploymentError
-from pipeline.profiles.deployable import deployable_names, is_known
+from pipeline.profiles.deployable import deployable_names, is_known, short_name
 from pipeline.telemetry import get_log
 
 __all__ = ["chosen", "with_deployments"]
@@ -59,6 +59,7 @@ async def _found(account: str, api_key_env: str) -> dict[str, Any]:
         "name": state.deployment_id,
         "base_url": client.base_url,
         "model": model,
+        "profile": short_name(state.base_model),
         "provider": "fireworks",
     }
 

@@ -15,6 +15,7 @@ from pipeline.control.calls import Target
 from pipeline.control.client import key_from, open_client
 from pipeline.control.following import Replicas, follow
 from pipeline.control.managed import Managed
+from pipeline.control.owner import Owner
 from pipeline.control.plane import Plane
 from pipeline.control.reaping import reap, users_of
 from pipeline.control.records import Records
@@ -47,6 +48,7 @@ class Lifecycle:
     job: JobConfig
     tally: Tally
     handle_signals: bool
+    owner: Owner
     wanted: anyio.Event = field(default_factory=anyio.Event)
     opened: anyio.Event = field(default_factory=anyio.Event)
     replicas: dict[str, Replicas] = field(default_factory=dict)
@@ -60,7 +62,9 @@ class Lifecycle:
         refs = {one.name: one.counted_at for one in self.job.deployments}
         self._known = {name: ref for name, ref in refs.items() if ref is not None}
         self._managed = [
-            Managed(one, one.lifecycle) for one in self.job.deployments if one.lifecycle is not None
+            Managed(one, one.lifecycle, self.owner)
+            for one in self.job.deployments
+            if one.lifecycle is not None
         ]
         if len(self._managed) < len(self.job.deployments):
             self.opened.set()
@@ -266,7 +270,8 @@ async def open_lifecycle(
     Raises:
         ConfigError: a key is missing.
     """
-    life = Lifecycle(job, tally, handle_signals)
+    owner = await anyio.to_thread.run_sync(Owner.this)
+    life = Lifecycle(job, tally, handle_signals, owner)
     try:
         await life.clear()
         yield life

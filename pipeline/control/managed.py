@@ -7,6 +7,7 @@ import anyio.to_thread
 
 from pipeline.config import DeploymentConfig, LifecycleConfig
 from pipeline.control.calls import Target, Wanted
+from pipeline.control.owner import Owner
 from pipeline.control.plane import Plane
 from pipeline.control.records import Record, Records
 from pipeline.control.refusals import ControlError, UnansweredError
@@ -30,12 +31,14 @@ class Managed:
 
     deployment: DeploymentConfig
     life: LifecycleConfig
+    owner: Owner
     record: Record = field(init=False)
     is_recorded: bool = False
     done: str = ""
 
     def __post_init__(self) -> None:
         self.record = Record(
+            owner=self.owner,
             api_base=self.life.api_base,
             account=self.life.account,
             deployment_id=self.life.deployment_id,

@@ -88,7 +88,7 @@ async def scripted(
 
     app = web.Application(client_max_size=2**26)
     app.router.add_get("/v1/models", models)
-    app.router.add_post("/{anything:.*}", replica.handle)
+    app.router.add_route("*", "/{anything:.*}", replica.handle)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", port)

@@ -1,0 +1,84 @@
+"""What tests of deployments share: films, an environment, a control plane in a thread."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import structlog
+from anyio.from_thread import start_blocking_portal
+
+from pipeline.cli import run_command_line
+from pipeline.standin.plane.record import StandinPlane
+from pipeline.standin.plane.server import serving_plane
+from tests.control.planes import ACCOUNT, KEY, plane_options
+from tests.support.command import Command, CommandHere, Ended
+from tests.support.output import Output
+from tests.support.tiny_films import Library, write_tiny_films
+
+FILMS = 20
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    """The films of this session."""
+    folder = tmp_path_factory.mktemp("library")
+    return Library(write_tiny_films(folder / "films", FILMS), folder / "store")
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    """The installed command, run in the test's own folder."""
+    return Command(tmp_path)
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Output:
+    """The folder `out` in the test's own folder."""
+    return Output(tmp_path / "out")
+
+
+@pytest.fixture
+def own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key, an account and a state folder of the test's own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FIREWORKS_API_KEY", KEY)
+    monkeypatch.setenv("FIREWORKS_ACCOUNT_ID", ACCOUNT)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+@pytest.fixture
+def served(
+    own_environment: None,  # noqa: ARG001 - for what it does
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Callable[..., StandinPlane]]:
+    """Serve control planes in a thread, so that a command may block this one."""
+    with ExitStack() as running:
+        portal = running.enter_context(start_blocking_portal())
+
+        def serve(**options: object) -> StandinPlane:
+            serving = serving_plane(plane_options(**options))
+            plane = running.enter_context(portal.wrap_async_context_manager(serving))
+            monkeypatch.setenv("FIREWORKS_BASE_URL", plane.api_base)
+            return plane
+
+        yield serve
+
+
+@pytest.fixture
+def here(capsys: pytest.CaptureFixture[str]) -> Iterator[CommandHere]:
+    """The command in this process."""
+
+    def run(*arguments: str) -> Ended:
+        try:
+            exit_code = run_command_line(arguments)
+        except SystemExit as ended:
+            exit_code = int(str(ended.code))
+        out, err = capsys.readouterr()
+        assert KEY not in out + err
+        assert not re.search(r"Traceback|Error\(", err)
+        return Ended(exit_code, out, err)
+
+    yield run
+    structlog.reset_defaults()

@@ -1,0 +1,263 @@
+"""The control plane's answers, right, broken and hostile, over real HTTP."""
+
+import io
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import pytest
+from pydantic import SecretStr
+
+from pipeline.control import calls
+from pipeline.control.calls import Target, Wanted
+from pipeline.control.client import open_client
+from pipeline.control.plane import Plane
+from pipeline.control.refusals import (
+    BadRequestError,
+    BlockedError,
+    ControlError,
+    DeniedError,
+    MissingError,
+    QuotaError,
+    UnansweredError,
+)
+from pipeline.control.waiting import Patience, show_replicas, until_serving
+from tests.control.planes import KEY
+from tests.support.replica import (
+    ScriptedReplica,
+    Step,
+    answer,
+    caption,
+    raw,
+    scripted,
+    stream,
+    times,
+)
+
+pytestmark = pytest.mark.anyio
+
+TARGET = Target("acme", "omni")
+WANTED = Wanted(base_model="accounts/fireworks/models/qwen3-omni-30b-a3b-instruct", shape="s")
+QUICK = Patience(20, 0.01)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.control.client._FIRST_WAIT_S", 0.01)
+
+
+@asynccontextmanager
+async def asked(*script: Step) -> AsyncIterator[tuple[Plane, ScriptedReplica]]:
+    """A control plane that answers by a script."""
+    async with scripted(*script) as server:
+        base = server.base_url.removesuffix("/v1")
+        async with open_client(base, SecretStr(KEY)) as client:
+            with anyio.fail_after(20):
+                yield Plane(client), server
+
+
+def state(**fields: Any) -> dict[str, Any]:
+    """A deployment as the control plane tells it."""
+    return {
+        "name": TARGET.name,
+        "state": "READY",
+        "minReplicaCount": 1,
+        "maxReplicaCount": 2,
+        "desiredReplicaCount": 2,
+        "baseModel": WANTED.base_model,
+    } | fields
+
+
+def grpc(code: int, message: str = "no", *details: str) -> dict[str, Any]:
+    """An error as a gRPC gateway words it."""
+    return {
+        "code": code,
+        "message": message,
+        "details": [{"@type": f"type.googleapis.com/google.rpc.{one}"} for one in details],
+    }
+
+
+NONSENSE: dict[str, Step] = {
+    "no JSON": answer(200, b"<html>sorry</html>"),
+    "a list": answer(200, [1]),
+    "a deployment without a name": answer(200, {"state": "READY"}),
+    "a count that is a word": answer(200, state(minReplicaCount="many")),
+    "a negative count": answer(200, state(replicaStats={"readyReplicaCount": -1})),
+    "stats that are a list": answer(200, state(replicaStats=[])),
+    "a name of a megabyte": answer(200, state(name="x" * 2**20)),
+    "a state of another type": answer(200, state(state={"a": KEY})),
+    "nesting without end": answer(200, b"[" * 100_000),
+    "endless": stream([b'{"name": "' + b"x" * 2**20] * 9, content_type="application/json"),
+    "not HTTP": raw(b"220 smtp ready\r\n\r\n"),
+    "broken off": stream([b"{"], end="reset", content_type="application/json"),
+    "a redirect": answer(307, b"", {"Location": "http://127.0.0.1:9/v1"}),
+}
+
+
+@pytest.mark.parametrize("name", NONSENSE)
+async def test_nonsense_is_one_clear_error(name: str) -> None:
+    """Whatever the control plane says, the command ends with one line that holds no key."""
+    async with asked(*times(4, NONSENSE[name])) as (plane, server):
+        with pytest.raises(ControlError) as caught:
+            await plane.get(TARGET)
+    line = str(caught.value)
+    assert line.startswith("look at deployment omni: ")
+    assert len(line) < 400
+    assert line.isprintable()
+    assert KEY not in line
+    assert all(seen.headers["authorization"] == f"Bearer {KEY}" for seen in server.seen)
+
+
+async def test_nulls_zeros_and_further_fields_are_fine() -> None:
+    """What proto JSON leaves out or sets to null is zero, and new fields are no error."""
+    told = state(minReplicaCount=None, replicaStats=None, autoscalingPolicy=None, novelty={"a": 1})
+    async with asked(answer(200, told)) as (plane, _):
+        found = await plane.get(TARGET)
+    assert (found.min_replica_count, found.ready, found.autoscaling_policy) == (0, 0, None)
+
+
+ERRORS: dict[str, tuple[int, Any, type[ControlError], int]] = {
+    "wrong key": (401, grpc(16), DeniedError, 4),
+    "no rights": (403, grpc(7), DeniedError, 4),
+    "not paid": (402, {"error": "no credits"}, DeniedError, 4),
+    "suspended": (412, b"", DeniedError, 4),
+    "missing": (404, {"error": grpc(5)}, MissingError, 4),
+    "quota": (429, grpc(8, "8 GPUs", "QuotaFailure"), QuotaError, 4),
+    "wrong argument": (400, grpc(3), BadRequestError, 2),
+    "in use": (400, grpc(9), BlockedError, 4),
+    "names for codes": (400, {"error": {"code": "FAILED_PRECONDITION"}}, BlockedError, 4),
+    "a page": (404, b"<html>", MissingError, 4),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+async def test_refusal_is_an_error_with_its_exit_code(name: str) -> None:
+    """A refusal is told by status and code, never by its words, and is asked for once only."""
+    status, body, kind, exit_code = ERRORS[name]
+    async with asked(answer(status, body)) as (plane, server):
+        with pytest.raises(ControlError) as caught:
+            await plane.get(TARGET)
+    assert type(caught.value) is kind
+    assert caught.value.exit_code == exit_code
+    assert len(server.seen) == 1
+
+
+async def test_key_that_is_quoted_is_not_repeated() -> None:
+    """The key is in no error, not even where the server quotes it."""
+    async with asked(answer(403, grpc(7, f"Bearer {KEY} may not"))) as (plane, _):
+        with pytest.raises(DeniedError) as caught:
+            await plane.get(TARGET)
+    assert "Bearer [key] may not" in str(caught.value)
+    assert KEY not in repr(caught.value)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [answer(503), answer(429, grpc(8)), raw(b"", end="reset")],
+    ids=["503", "429", "reset"],
+)
+async def test_a_look_is_repeated(trouble: Step) -> None:
+    """5xx, 429 and broken connections are asked again, a few times, where that changes nothing."""
+    async with asked(*times(3, trouble), answer(200, state())) as (plane, server):
+        assert (await plane.get(TARGET)).deployment_id == "omni"
+    assert len(server.seen) == 4
+    async with asked(*times(9, trouble)) as (plane, server):
+        with pytest.raises(ControlError):
+            await plane.get(TARGET)
+    assert len(server.seen) in {4, 8}  # aiohttp asks twice where a connection is reset
+
+
+async def test_a_create_is_not_repeated_but_looked_for() -> None:
+    """Where nobody knows whether a create was done, the deployment is looked for."""
+    gone = answer(404, grpc(5))
+    async with asked(gone, answer(503), answer(200, state())) as (plane, server):
+        made = await plane.create(TARGET, WANTED)
+    assert not made.existed
+    assert [seen.method for seen in server.seen] == ["GET", "POST", "GET"]
+    async with asked(gone, answer(503), gone) as (plane, server):
+        with pytest.raises(UnansweredError):
+            await plane.create(TARGET, WANTED)
+
+
+async def test_silence_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A control plane that says nothing is given up in time."""
+    monkeypatch.setattr("pipeline.control.client._ATTEMPT_S", 0.05)
+    async with asked(*times(4, raw(b"", end="hang"))) as (plane, _):
+        with pytest.raises(UnansweredError, match="does not answer"):
+            await plane.get(TARGET)
+
+
+def stats(**counts: int) -> Step:
+    """A deployment whose replicas are so far."""
+    told = {f"{phase}ReplicaCount": number for phase, number in counts.items()}
+    return answer(200, state(state="CREATING", replicaStats=told))
+
+
+async def test_progress_tells_every_phase() -> None:
+    """Waiting shows replicas pending, downloading, initializing and ready, and then proves it."""
+    shown = io.StringIO()
+    not_yet = answer(503, {"error": {"code": "DEPLOYMENT_SCALING_UP"}})
+    script = [
+        stats(pendingScheduling=2),
+        stats(downloadingModel=2),
+        stats(downloadingModel=1, initializing=1),
+        stats(initializing=1, ready=1),
+        *times(3, not_yet),  # one for each way to name it
+        stats(ready=2),
+        caption(),
+        stats(ready=2),
+    ]
+    async with asked(*script) as (plane, server):
+        with show_replicas(shown) as on_state:
+            served = await until_serving(plane, TARGET, QUICK, shown=on_state)
+    lines = [line.partition(": ")[2] for line in shown.getvalue().splitlines()]
+    assert lines == [
+        "2 pending, 0 downloading, 0 initializing, 0 ready",
+        "0 pending, 2 downloading, 0 initializing, 0 ready",
+        "0 pending, 1 downloading, 1 initializing, 0 ready",
+        "0 pending, 0 downloading, 1 initializing, 1 ready",
+        "0 pending, 0 downloading, 0 initializing, 2 ready",
+    ]
+    assert served.model == f"{WANTED.base_model}#{TARGET.name}"
+    proof = json.loads(next(seen.body for seen in reversed(server.seen) if seen.method == "POST"))
+    assert proof["max_tokens"] == 1
+
+
+async def test_a_name_that_nobody_answers_to_is_mended() -> None:
+    """Where the deployment answers to another model string than the given one, that is told."""
+    nobody = answer(404, {"error": {"code": "NOT_FOUND"}})
+    async with asked(stats(ready=1), nobody, nobody, caption()) as (plane, _):
+        with pytest.raises(ControlError, match=f'give model = "{TARGET.name}"'):
+            await until_serving(plane, TARGET, QUICK, models=("accounts/wrong",))
+
+
+async def test_refused_proof_is_no_reason_to_wait() -> None:
+    """A key that the deployment refuses ends the wait at once."""
+    async with asked(stats(ready=1), answer(401)) as (plane, _):
+        with pytest.raises(DeniedError, match="refuses the key"):
+            await until_serving(plane, TARGET, QUICK)
+
+
+async def test_scale_that_was_not_done_is_an_error() -> None:
+    """After a PATCH the deployment is looked at again; what was not done is not taken for done."""
+    async with asked(*times(3, answer(200, state()))) as (plane, server):
+        with pytest.raises(ControlError, match="still has 1 to 2 replicas"):
+            await plane.rescale(TARGET, 0, 0)
+    assert [seen.method for seen in server.seen] == ["GET", "PATCH", "GET"]
+
+
+async def test_list_without_end_has_one() -> None:
+    """A server that repeats its page token does not keep the command for ever."""
+    page = answer(200, {"deployments": [state()], "nextPageToken": "again"})
+    async with asked(*times(500, page)) as (plane, server):
+        assert len(await plane.list_all("acme")) == 2
+    assert len(server.seen) == 2
+
+
+def test_ignore_checks_only_when_asked() -> None:
+    """A delete overrides the service's checks, or is for good, only where it says so."""
+    assert calls.delete(TARGET).query == {}
+    assert calls.delete(TARGET, ignore_checks=True).query == {"ignoreChecks": "true"}
+    assert calls.delete(TARGET, hard=True).query == {"hard": "true"}
