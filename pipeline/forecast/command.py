@@ -40,7 +40,7 @@ _GPUS: dict[Gpu, str] = {
 _MOST_CLIPS = 10**9
 _MOST_REPLICAS, _MOST_CORES, _MOST_GPUS = 1024, 100_000, 1024
 _MOST_USD = 1e6
-_LONGEST_START_S, _LONGEST_CLIP_S = 86_400.0, 600.0
+_LONGEST_START_S = 86_400.0
 _LEAST = 1e-3
 _HOUR_S = 3600.0
 
@@ -151,8 +151,8 @@ def _forbid_both(first: str, one: object, second: str, other: object) -> None:
 
 def _require(name: str, number: float | None, least: float, most: float) -> None:
     if number is not None and not (least <= number <= most and number < math.inf):
-        above = f" to {most:g}" if most < math.inf else ""
-        raise ConfigError(f"--{name} {number}: is a number from {least:g}{above}")
+        bounds = f"from {least:g} to {most:g}" if most < math.inf else f"of {least:g} or more"
+        raise ConfigError(f"--{name} {number:g}: give a number {bounds}")
 
 
 def _pricing(price: float | None, gpu: Gpu, gpus: int, cold_start_s: float) -> tuple[Pricing, str]:
@@ -177,7 +177,6 @@ def _counted(
         raise ConfigError("what is to be captioned? give SOURCES, --clips N or --hours H")
     _require("clips", clips, 1, _MOST_CLIPS)
     _require("hours", hours, _LEAST, _MOST_CLIPS)
-    _require("clip-seconds", clip_seconds, _LEAST, _LONGEST_CLIP_S)
     if sources and clip_seconds is not None:
         raise ConfigError("--clip-seconds: the SOURCES say how long their clips are")
 
@@ -185,6 +184,7 @@ def _counted(
         if sources:
             probe = partial(probe_library, sources, max_seconds=reference.max_seconds)
             return anyio.run(probe)
+        _require("clip-seconds", clip_seconds, _LEAST, reference.max_seconds)
         number = clips
         if number is None:
             each_s = clip_seconds or reference.mean_seconds

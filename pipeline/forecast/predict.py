@@ -142,12 +142,12 @@ def look_ahead(  # noqa: PLR0913 - a run, and how it is simulated
             deployments=models,
             clips=clips,
             supply_per_s=_supply_per_s(reference, library, fleet.cores, tail),
-            timeout_s=reference.timeout_s * slower,
+            timeout_s=reference.timeout_s,
             patience_s=_PATIENCE_S + 2 * pricing.cold_start_s,
         )
     )
     rate = _middle_rate(simulated)
-    rest_s = (library.clips - clips) / rate
+    rest_s = (library.clips - clips) / rate if rate else math.inf
     edges_s = reference.startup_s + reference.ending_s
     return Outlook(
         seconds=edges_s + simulated.seconds + rest_s,

@@ -51,6 +51,9 @@ def fit_requests(table: Table, lines: Lines, run: RunRecord, *, apart: bool) -> 
         profiles.append(_profile(names, curve, residuals[own], lines, run))
     notes = [never_full(one, _ceiling(one, run), run.bottleneck) for one in profiles]
     notes += list(_unlike(profiles, table, lines, residuals))
+    if len(profiles) > 1 and not apart:
+        kinds = ", ".join(one.model for one in profiles)
+        notes.append(f"the reference has several models: planned replicas are, in turn, of {kinds}")
     return RequestFit(tuple(profiles), factor, drift(residuals), tuple(filter(None, notes)))
 
 

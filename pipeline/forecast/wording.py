@@ -92,7 +92,8 @@ class Answer:
         yield "library", self._library()
         yield "reference", f"{self.reference.label}, {self.reference.clips:,} clips"
         yield "replicas", self._replicas(chosen)
-        yield "cores", f"{chosen.fleet.cores:,}"
+        is_known = self.reference.worker_time is not None
+        yield "cores", f"{chosen.fleet.cores:,}" if is_known else "not known"
         yield "time", f"{_range(chosen.seconds, _duration)}, done {self._done(chosen)}"
         yield "GPU-hours", _range(chosen.gpu_hours, _hours)
         yield (
@@ -109,7 +110,8 @@ class Answer:
             yield "upload", f"{_short(chosen.payload_bytes)}B, {_short(rate)}B/s on average"
         if plan.verdict is not Verdict.KEPT:
             yield "", ""
-            yield "NOT KEPT", f"the {plan.verdict.value}: this is the nearest; it is {plan.binding}"
+            yield "NOT KEPT", f"the {_KEPT_BY[plan.verdict]}; what is above comes closest"
+            yield "in the way", plan.binding
 
     def _library(self) -> str:
         hours = self.library.clips * self.library.mean_seconds / _HOUR_S
@@ -166,6 +168,7 @@ def _record(one: Prediction) -> dict[str, Any]:
 
 
 _BUSY = ("cores", "deployments")
+_KEPT_BY = {Verdict.DEADLINE: "deadline", Verdict.MONEY: "limit of money"}
 
 
 def _bottleneck(one: Prediction) -> str:

@@ -177,3 +177,12 @@ def test_codec_that_was_not_seen_costs_what_the_others_do(reference: Reference) 
     known, strange = (ClipFacts(codec, 1280 * 720, 10.0) for codec in ("h264", "av1"))
     assert worker_time.of(strange) == pytest.approx(worker_time.of(known), rel=0.01)
     assert (worker_time.knows("h264"), worker_time.knows("av1")) == (True, False)
+
+
+def test_fleet_whose_answers_all_come_too_late_is_never_done(reference: Reference) -> None:
+    """Where no answer comes within the job's timeout, no plan is kept, and none takes long."""
+    hopeless = replace(reference, timeout_s=0.1)
+    limits = Limits(within_s=1000.0, max_replicas=4)
+    plan = make_plan(hopeless, Library.like(hopeless, 300), limits, PRICING)
+    assert plan.verdict is Verdict.DEADLINE
+    assert plan.chosen.seconds.expected == math.inf
