@@ -79,6 +79,7 @@ def run(
     drain_s: float | None = None,
     timeout: float | None = None,
     store: Path | None = None,
+    metrics_port: int | None = None,
     log_json: Annotated[bool, Parameter(negative="")] = False,
     quiet: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
@@ -115,6 +116,7 @@ def run(
         drain_s: Seconds that an early end waits for what is in flight.
         timeout: Seconds that one request may take.
         store: Folder for prepared media, reused by later runs.
+        metrics_port: Serve figures for Prometheus on this port of this machine while it lasts.
         log_json: Log JSON lines to stderr, progress included.
         quiet: No progress and no summary: errors, and one line at the end.
     """
@@ -135,6 +137,7 @@ def run(
         "media": {"sampling": sampling},
         "workers": {"processes": workers},
         "store": {"dir": store},
+        "metrics": {"port": metrics_port},
         "request": {
             "prompt": prompt,
             "max_tokens": max_tokens,

@@ -16,6 +16,7 @@ from pipeline.control.lifecycle import Lifecycle, open_lifecycle
 from pipeline.descriptors import ensure_descriptors
 from pipeline.errors import ConfigError, RunError, first_run_error
 from pipeline.messages import Clip, Outcome, ReadyClip
+from pipeline.metrics import Metrics, open_metrics
 from pipeline.producer import Settled, check_sources, produce
 from pipeline.sender import Fleet, open_fleet, send
 from pipeline.sink import Ledger, RunStatistics, RunSummary, drain, open_ledger, summarise
@@ -55,13 +56,14 @@ async def run_job(
     ensure_descriptors(job)
     tally = Tally()
     async with (
+        open_metrics(job.metrics, tally) as metrics,
         open_fleet(job, tally) as fleet,
         open_ledger(job.output, fingerprints(job)) as ledger,
     ):
         settled = await admit(job, ledger)
         async with open_lifecycle(job, tally, handle_signals=handle_signals) as lifecycle:
             stopping = Stopping(job.limits, tally)
-            run = _Run(job, tally, fleet, ledger, settled, stopping, lifecycle)
+            run = _Run(job, tally, fleet, ledger, settled, stopping, lifecycle, metrics)
             async with show_progress(tally, progress):
                 problem = await run.flow(handle_signals=handle_signals)
         summary, problem = await run.conclude(problem or lifecycle.problem)
@@ -80,12 +82,14 @@ class _Run:
     settled: Settled
     stopping: Stopping
     lifecycle: Lifecycle
+    metrics: Metrics | None
     statistics: RunStatistics = field(init=False)
     started_at_utc: str = field(default_factory=utc_now)
     timeline: Timeline = field(init=False)
 
     def __post_init__(self) -> None:
-        self.statistics = RunStatistics(media_tokens_of(self.job))
+        observe = self.metrics.watch(self.fleet.router) if self.metrics else None
+        self.statistics = RunStatistics(media_tokens_of(self.job), observe)
         self.timeline = Timeline(len(self.job.deployments))
 
     async def flow(self, *, handle_signals: bool) -> RunError | None:

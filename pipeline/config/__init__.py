@@ -1,6 +1,6 @@
 """The job file: typed, frozen, unknown keys refused, errors that name the key (main process)."""
 
-from pipeline.config.asking import LimitsConfig, OutputConfig, RequestConfig
+from pipeline.config.asking import LimitsConfig, MetricsConfig, OutputConfig, RequestConfig
 from pipeline.config.deployment import DeploymentConfig
 from pipeline.config.flags import job_from_flags
 from pipeline.config.job import JobConfig, load_job
@@ -22,6 +22,7 @@ __all__ = [
     "LifecycleConfig",
     "LimitsConfig",
     "MediaConfig",
+    "MetricsConfig",
     "OutputConfig",
     "RequestConfig",
     "StoreConfig",

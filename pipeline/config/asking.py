@@ -14,7 +14,7 @@ from pipeline.config.section import AnyPath, Section
 from pipeline.response_schema import check_schema
 from pipeline.stop_rules import StopRules, parse_max_failures, parse_time
 
-__all__ = ["LimitsConfig", "OutputConfig", "RequestConfig"]
+__all__ = ["LimitsConfig", "MetricsConfig", "OutputConfig", "RequestConfig"]
 
 _MOST_SCHEMA_BYTES = 2**20
 
@@ -76,6 +76,15 @@ class OutputConfig(Section):
     report: bool = Field(
         default=True, description="write report.html at the end, if that takes no long time"
     )
+
+
+class MetricsConfig(Section):
+    """Where a scraper finds the figures of a run that goes on; nowhere by default."""
+
+    port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
+        default=None, description="serve /metrics for Prometheus while the run lasts"
+    )
+    host: str = Field(default="127.0.0.1", min_length=1, description="address to listen on")
 
 
 class LimitsConfig(Section):

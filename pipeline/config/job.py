@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from pydantic import ValidationError, model_validator
 
-from pipeline.config.asking import LimitsConfig, OutputConfig, RequestConfig
+from pipeline.config.asking import LimitsConfig, MetricsConfig, OutputConfig, RequestConfig
 from pipeline.config.deployment import DeploymentConfig
 from pipeline.config.lifecycle import LifecycleConfig
 from pipeline.config.media import InputConfig, MediaConfig, StoreConfig, WorkersConfig
@@ -33,6 +33,7 @@ class JobConfig(Section):
     deployments: tuple[DeploymentConfig, ...] = ()
     output: OutputConfig = OutputConfig()
     limits: LimitsConfig = LimitsConfig()
+    metrics: MetricsConfig = MetricsConfig()
 
     @model_validator(mode="before")
     @classmethod

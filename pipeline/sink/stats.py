@@ -2,7 +2,7 @@
 
 from array import array
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from math import ceil
 from typing import Any, Literal, Self
@@ -51,9 +51,15 @@ class RunStatistics:
 
     Args:
         media_tokens: What each deployment should report, by its name.
+        observe: Is told every outcome, too.
     """
 
-    def __init__(self, media_tokens: Mapping[str, MediaTokens] | None = None) -> None:
+    def __init__(
+        self,
+        media_tokens: Mapping[str, MediaTokens] | None = None,
+        observe: Callable[[Outcome], None] | None = None,
+    ) -> None:
+        self._observe = observe
         self._media_tokens = media_tokens or {}
         self.captioned = 0
         self.failed = 0
@@ -70,6 +76,8 @@ class RunStatistics:
 
     def add(self, outcome: Outcome) -> None:
         """Count one outcome."""
+        if self._observe is not None:
+            self._observe(outcome)
         self.attempts += len(outcome.attempts)
         if isinstance(outcome, Caption):
             self._add_caption(outcome)

@@ -1,5 +1,6 @@
 """One real run that the tests of the report share, and one browser."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ ODD_NAMES = (
     "two\nlines, commas; and\ttabs.mp4",
     "\u202e\u05d0\u05d1 gpj.mp4",
 )
+NO_TEXT = b"/\xff\xfe.mp4"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     films = write_tiny_films(folder / "videos", FILMS)
     for film, name in zip(films, ODD_NAMES, strict=False):
         film.rename(film.with_name(name))
-    (folder / "videos" / "notes.mp4").write_bytes(b"no film")
+    films[3].rename(os.fsdecode(os.fsencode(folder / "videos") + NO_TEXT))
+    (folder / "videos" / "notes, or none.mp4").write_bytes(b"no film")
     options = StandinOptions(faults=(parse_fault("429:0.3"),), service_time_s=0.05)
 
     async def run() -> None:
