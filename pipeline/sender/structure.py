@@ -3,7 +3,7 @@
 The answer is hostile until it is read: what it costs to check is bounded in size, parts and depth.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +22,14 @@ __all__ = ["Structure", "structure_of"]
 
 _MOST_BYTES = 2**18
 _MOST_PARTS = 10_000
+_MOST_STEPS = 30_000  # keywords that are checked: less than a second
 _MOST_DEPTH = 64
 _PLACE_CHARS = 60
+_NO_CAPTION = "larger or deeper than any caption is"
+
+
+class _TooMuchError(Exception):
+    """Raised where checking an answer takes more steps than any caption needs."""
 
 
 class Structure:
@@ -31,11 +37,15 @@ class Structure:
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         # Imported here: only jobs with a schema wait for it.
-        from jsonschema import Draft202012Validator  # noqa: PLC0415
+        from jsonschema import Draft202012Validator, validators  # noqa: PLC0415
         from referencing import Registry  # noqa: PLC0415
 
+        checks = Draft202012Validator.VALIDATORS | {"uniqueItems": _unique_items}
+        counted = {keyword: self._counted(check) for keyword, check in checks.items()}
+        kind = validators.extend(Draft202012Validator, counted)  # type: ignore[no-untyped-call] # its stub
         # The empty registry knows no other document and fetches none.
-        self._validator = Draft202012Validator(closed(schema), registry=Registry())
+        self._validator = kind(closed(schema), registry=Registry())
+        self._steps_left = 0
 
     def read(self, answer: Answer) -> Answer | Verdict:
         """The answer with its data, or why it has none.
@@ -53,13 +63,25 @@ class Structure:
             return judge(FailureCode.INVALID_STRUCTURE, problem)
         return replace(answer, data=data)
 
+    def _counted(self, check: Callable[..., Any]) -> Callable[..., Iterator[Any]]:
+        """A keyword's check that gives up where all checks of one answer become too many."""
+
+        def run(validator: Any, wanted: Any, data: Any, schema: Any) -> Iterator[Any]:
+            self._steps_left -= 1
+            if self._steps_left < 0:
+                raise _TooMuchError
+            yield from check(validator, wanted, data, schema) or ()
+
+        return run
+
     def _problem(self, answer: Answer, data: Any) -> str | None:
         if len(answer.text) > _MOST_BYTES or not _is_bounded(data):
-            return "larger or deeper than any caption is"
+            return _NO_CAPTION
+        self._steps_left = _MOST_STEPS
         try:
             error = next(self._validator.iter_errors(data), None)
-        except RecursionError:
-            return "larger or deeper than any caption is"
+        except (RecursionError, _TooMuchError):
+            return _NO_CAPTION
         return None if error is None else _told(error)
 
 
@@ -88,6 +110,16 @@ def _is_bounded(data: Any) -> bool:
         if not level or parts > _MOST_PARTS:
             return parts <= _MOST_PARTS
     return False
+
+
+def _unique_items(_: object, wanted: object, data: object, __: object) -> Iterator[Any]:
+    """The keyword in linear time; the library compares each item with each."""
+    from jsonschema import ValidationError  # noqa: PLC0415 - as above
+
+    if wanted is True and isinstance(data, list):
+        different = {orjson.dumps(item, option=orjson.OPT_SORT_KEYS) for item in data}
+        if len(different) < len(data):
+            yield ValidationError("items repeat")
 
 
 def _below(value: Any) -> Iterator[Any]:
