@@ -152,7 +152,7 @@ def look_ahead(  # noqa: PLR0913 - a run, and how it is simulated
     return Outlook(
         seconds=edges_s + simulated.seconds + rest_s,
         clips_per_s=rate,
-        cores=simulated.supply_busy,
+        cores=_cores_busy(simulated, pricing.cold_start_s),
         deployments=_deployments_busy(simulated, models, pricing.cold_start_s),
         simulated_clips=clips,
     )
@@ -228,15 +228,25 @@ def _middle_rate(simulated: Simulated) -> float:
     return len(ended_s) / max(simulated.seconds, 1e-9)
 
 
+def _cores_busy(simulated: Simulated, cold_start_s: float) -> float:
+    """Share of the time in which deployments were up; nan where the cores are not known."""
+    up_s = simulated.seconds - cold_start_s
+    return min(1.0, simulated.supply_busy * simulated.seconds / up_s) if up_s > 0 else math.nan
+
+
 def _deployments_busy(
     simulated: Simulated, models: tuple[DeploymentModel, ...], cold_start_s: float
 ) -> float:
+    """Share of the places of their windows that were taken while they were up."""
     up_s = max(0.0, simulated.seconds - cold_start_s)
     in_flight_s = sum(
         use.utilisation * model.max_in_flight * up_s
         for use, model in zip(simulated.deployments, models, strict=True)
     )
-    places_s = sum(place_seconds(use.window, simulated.seconds) for use in simulated.deployments)
+    places_s = sum(
+        place_seconds(use.window, simulated.seconds) - place_seconds(use.window, cold_start_s)
+        for use in simulated.deployments
+    )
     return min(1.0, in_flight_s / places_s) if places_s else 0.0
 
 

@@ -68,16 +68,20 @@ def make_plan(reference: Reference, library: Library, limits: Limits, pricing: P
 
     With a deadline: the fewest replicas that meet it, for they are the cheapest, too. With money
     alone: the fastest fleet that it pays for. With neither: as many replicas as the reference had.
-    Cores: the fewest with which that is so.
+    Cores: the fewest with which the replicas are nearly as fast as with any number, for replicas
+    that wait cost more than cores; how few meet the deadline is among the others.
     """
     search = _Search(reference, library, limits, pricing)
     replicas, verdict = search.replicas()
-    chosen = search.predicted(replicas, may_take_s=limits.within_s or 0.0)
+    chosen = search.predicted(replicas)
     if verdict is Verdict.KEPT:
         verdict = search.judged(chosen)
-    others = tuple(search.predicted(n) for n in search.neighbours(replicas))
+    others = [search.predicted(n) for n in search.neighbours(replicas)]
+    thrifty = search.predicted(replicas, may_take_s=limits.within_s or 0.0)
+    if thrifty.fleet != chosen.fleet:
+        others.append(thrifty)
     binding = search.binding(chosen, verdict)
-    return Plan(chosen=chosen, others=others, verdict=verdict, binding=binding)
+    return Plan(chosen=chosen, others=tuple(others), verdict=verdict, binding=binding)
 
 
 @dataclass(slots=True)

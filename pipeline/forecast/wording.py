@@ -134,7 +134,10 @@ class Answer:
         return f"{done:%Y-%m-%d %H:%M} if started now"
 
     def _table(self) -> Iterator[str]:
-        every = sorted((self.plan.chosen, *self.plan.others), key=lambda one: one.fleet.replicas)
+        every = sorted(
+            (self.plan.chosen, *self.plan.others),
+            key=lambda one: (one.fleet.replicas, one.fleet.cores),
+        )
         rows = [_COLUMNS, *(_cells(one) for one in every)]
         widths = [max(len(row[at]) for row in rows) for at in range(len(_COLUMNS))]
         for row, one in zip(rows, (None, *every), strict=True):

@@ -122,8 +122,12 @@ def test_plan_for_a_deadline_is_the_smallest_that_meets_it(reference: Reference)
     fleet = plan.chosen.fleet
     assert plan.verdict is Verdict.KEPT
     assert plan.chosen.seconds.high <= within_s * 1.02
-    for smaller in (Fleet(fleet.replicas - 1, 1000), Fleet(fleet.replicas, fleet.cores - 1)):
+    for cores in (fleet.cores, 1000):
+        smaller = Fleet(fleet.replicas - 1, cores)
         assert predict(reference, library, smaller, PRICING).seconds.high > within_s * 0.98
+    fewer_cores = Fleet(fleet.replicas, fleet.cores - 1)
+    slower = predict(reference, library, fewer_cores, PRICING)
+    assert slower.seconds.high > plan.chosen.seconds.high
     assert {one.fleet.replicas for one in plan.others} >= {fleet.replicas - 1, fleet.replicas + 1}
 
 
