@@ -19,7 +19,9 @@ IMAGE = f"{PROJECT['name']}:{PROJECT['version']}"
 
 _COMMENT = re.compile(r"^\s*#+ ?", re.MULTILINE)
 _CONTINUED = re.compile(r"\\\n\s*")
-_OURS = re.compile(r"(?:^|[\s/])captionfleet(?::[\w.]+)? (?=run |prepare |serve |demo )(.*)")
+_OURS = re.compile(
+    r"(?:^|[\s/])captionfleet(?::[\w.]+)? (?=run |prepare |serve |demo |deployment |check )(.*)"
+)
 _SHELL_OPERATOR = re.compile(r"\s(?:\||>|2>|&&|;)\s.*|'$")
 
 
