@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import load_job
+from pipeline.preflight.settings import setting_findings
 from tests.recipes.recipe import DOCKER, JOBS, ROOT, commands_in, understood
 
 JOB_FILES = sorted(JOBS.glob("*.toml"))
@@ -34,6 +35,13 @@ def test_molmo_is_sent_no_audio() -> None:
     """The Molmo2 job sends no audio part to its deployment."""
     job = load_job(JOBS / "video-only-molmo2.toml", {})
     assert [deployment.modalities for deployment in job.deployments] == [("video",)]
+
+
+def test_nothing_is_to_be_said_against_a_recipe() -> None:
+    """What `captionfleet check` says of settings alone, it does not say of the recipes."""
+    for path in JOB_FILES:
+        found = setting_findings(load_job(path, {}))
+        assert [one.text for one in found if one.level != "ok"] == [], path.name
 
 
 def test_nightly_job_needs_no_working_directory() -> None:
