@@ -13,7 +13,7 @@ from pipeline.forecast.curve import is_saturated, rising
 from pipeline.forecast.fit import GUESSED_COMPLETION, GUESSED_PROMPT, GUESSED_WORKER_TIME
 from pipeline.forecast.reference import ClipFacts, Reference, ReplicaProfile, WorkerTime
 from pipeline.forecast.requests import base_model, never_full
-from pipeline.forecast.shape import Terms, fit_terms
+from pipeline.forecast.shape import fit_terms
 
 __all__ = ["BenchResult", "read_bench", "reference_of"]
 
@@ -45,6 +45,7 @@ class Point(_Part):
     prompt_tokens: Size | None = None
     completion_tokens: Size | None = None
     clip_s: Size | None = None
+    payload_bytes: Size | None = None
     errors: int = 0
     requests: int = 0
     is_client_limit: bool = False
@@ -120,7 +121,7 @@ def reference_of(label: str, result: BenchResult) -> Reference:
         completion_tokens=fit_terms(
             [each], [_mean([p.completion_tokens for p in points])], GUESSED_COMPLETION
         ),
-        payload_bytes=Terms((0.0, 0.0)),
+        payload_bytes=fit_terms([each], [_mean([p.payload_bytes for p in points])], GUESSED_PROMPT),
         request_drift=max(map(_error_of_mean, points)),
         worker_drift=0.0,
         token_drift=0.0,

@@ -231,7 +231,9 @@ def _middle_rate(simulated: Simulated) -> float:
 def _cores_busy(simulated: Simulated, cold_start_s: float) -> float:
     """Share of the time in which deployments were up; nan where the cores are not known."""
     up_s = simulated.seconds - cold_start_s
-    return min(1.0, simulated.supply_busy * simulated.seconds / up_s) if up_s > 0 else math.nan
+    if up_s <= 0 or math.isnan(simulated.supply_busy):
+        return math.nan
+    return min(1.0, simulated.supply_busy * simulated.seconds / up_s)
 
 
 def _deployments_busy(

@@ -10,7 +10,7 @@ import anyio
 import anyio.to_thread
 
 from pipeline.config import InputConfig, MediaConfig, WorkersConfig
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, RunError, first_run_error
 from pipeline.forecast.reference import ClipFacts, Library
 from pipeline.messages import Source, printable
 from pipeline.producer import check_sources
@@ -34,6 +34,7 @@ async def probe_library(
 
     Raises:
         ConfigError: a source is missing, or no file in them is a video.
+        RunError: no worker process can be started.
     """
     config = InputConfig(sources=tuple(sources))
     await anyio.to_thread.run_sync(check_sources, config)
@@ -88,9 +89,15 @@ async def _read_headers(sources: Sequence[Source]) -> list[Header]:
                 if header is not None:
                     headers.append(header)
 
-    async with anyio.create_task_group() as lanes:
-        for _ in range(min(limits.processes, len(sources))):
-            lanes.start_soon(lane)
+    problem: RunError | None = None
+    try:
+        async with anyio.create_task_group() as lanes:
+            for _ in range(min(limits.processes, len(sources))):
+                lanes.start_soon(lane)
+    except* RunError as group:
+        problem = first_run_error(group)
+    if problem is not None:
+        raise problem
     return headers
 
 

@@ -83,6 +83,17 @@ def test_plan_from_a_benchmark(plan: PlanHere) -> None:
     assert any(f"{simulated:,} clips were simulated" in note for note in told["notes"])
 
 
+def test_cores_that_were_not_measured_are_not_known(plan: PlanHere) -> None:
+    """A benchmark that prepared no clip says nothing of cores, and never names them the limit."""
+    result = bench(point(1, 0.5), point(8, 3.0)) | {"prepare": None}
+    Path("bench.json").write_text(json.dumps(result))
+    arguments = ("--from", "bench.json", "--clips", "200", "--replicas", "1")
+    told = json.loads(plan(*arguments, "--json").stdout)
+    assert told["plan"]["bottleneck"]["limit"] == "deployments"
+    assert told["plan"]["bottleneck"]["cores"] is None
+    assert "not known" in plan(*arguments).stdout
+
+
 def test_plan_that_cannot_be_kept_ends_with_1_and_shows_the_nearest(plan: PlanHere) -> None:
     """The exit code tells scripts that no plan keeps the limits; the text tells which one."""
     PastRun(clips=100).write(Path("out"))
