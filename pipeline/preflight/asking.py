@@ -9,7 +9,7 @@ import anyio
 
 from pipeline.config import DeploymentConfig, JobConfig, RequestConfig
 from pipeline.errors import ConfigError, FailureCode, RunError
-from pipeline.messages import Clip, ReadyClip, Source
+from pipeline.messages import Clip, ReadyClip, Source, Usage
 from pipeline.preflight.canary import QUESTION, CanaryClip, Seen, canary_clips, read_answer
 from pipeline.preflight.findings import Finding, fail, ok, warn
 from pipeline.preflight.judging import judged, without_flags
@@ -133,9 +133,8 @@ async def _asked_for_json(
     assert structure is not None  # noqa: S101 - there is a schema
     async with open_fleet(alone, Tally()) as fleet:
         outcome = (await _ask(fleet, deployment.name, drawn.ready)).outcome
-    tokens = asked.tokens
+    tokens = asked.tokens + _tokens(outcome)
     if isinstance(outcome, Answer):
-        tokens += _tokens(outcome)
         outcome = structure.read(outcome)
     if isinstance(outcome, Answer):
         found = ok("structure", "an answer fits response_schema", deployment=deployment.name)
@@ -154,37 +153,60 @@ def _key_of(deployment: DeploymentConfig) -> str:
 async def _asked(
     fleet: Fleet, deployment: DeploymentConfig, clips: Sequence[DrawnClip], asked: Asked
 ) -> Asked:
-    name, seen, tokens, long_s = deployment.name, dict[str, Seen](), 0, None
-    hears = "audio" in deployment.modalities
-    findings = list(asked.findings)
+    name, hears = deployment.name, "audio" in deployment.modalities
+    replies: dict[str, Reply] = {}
     for drawn in clips:
-        if drawn.clip.sound == "speech" and not hears:
-            continue
-        reply = await _ask(fleet, name, drawn.ready)
-        if isinstance(reply.outcome, Verdict):
-            findings.append(_refused(fleet, name, drawn.clip, reply.outcome))
-            if not seen:
-                return Asked(findings, None, tokens)
-            continue
-        answer, usage = reply.outcome, reply.outcome.usage
-        tokens += _tokens(answer)
-        long_s = reply.ended_s - reply.started_s if drawn.clip.name == "long" else long_s
-        is_cut = answer.finish_reason == "length"
-        seen[drawn.clip.name] = read_answer(answer.text, usage.prompt_tokens, is_cut=is_cut)
-    facts = clips[0].ready.facts
-    said = judged(
-        [one.clip for one in clips], seen, deployment.known_as, (facts.width, facts.height),
-        hears=hears,
-    )  # fmt: skip
+        if hears or drawn.clip.sound != "speech":
+            reply = replies[drawn.clip.name] = await _ask(fleet, name, drawn.ready)
+            if isinstance(reply.outcome, Verdict) and len(replies) == 1:
+                break  # whoever refuses the plainest clip refuses all
+    refused = [
+        _refused(fleet, name, one.clip, outcome)
+        for one in clips
+        if (outcome := _outcome(replies, one)) and isinstance(outcome, Verdict)
+    ]
+    seen = {
+        one.clip.name: _seen(outcome)
+        for one in clips
+        if (outcome := _outcome(replies, one)) and isinstance(outcome, Answer)
+    }
+    told = _told(deployment, clips, seen) if seen else []
+    long = replies.get("long")
+    return Asked(
+        [*asked.findings, *refused, *told],
+        long.ended_s - long.started_s if long and "long" in seen else None,
+        sum(_tokens(one.outcome) for one in replies.values()),
+    )
+
+
+def _outcome(replies: dict[str, Reply], drawn: DrawnClip) -> Answer | Verdict | None:
+    reply = replies.get(drawn.clip.name)
+    return reply.outcome if reply else None
+
+
+def _seen(answer: Answer) -> Seen:
+    is_cut = answer.finish_reason == "length"
+    return read_answer(answer.text, answer.usage.prompt_tokens, is_cut=is_cut)
+
+
+def _told(
+    deployment: DeploymentConfig, clips: Sequence[DrawnClip], seen: dict[str, Seen]
+) -> list[Finding]:
+    """What the answers tell of a deployment that gave some."""
+    facts, hears = clips[0].ready.facts, "audio" in deployment.modalities
+    size_px = facts.width, facts.height
+    found = [
+        ok("model", f"{deployment.model} answers"),
+        *judged([one.clip for one in clips], seen, deployment.known_as, size_px, hears=hears),
+    ]
     if deployment.speaks_fireworks:
-        said = [without_flags(finding) for finding in said]
-    findings.append(ok("model", f"{deployment.model} answers", deployment=name))
-    findings += [replace(finding, deployment=name) for finding in said]
-    return Asked(findings, long_s, tokens)
+        found = [without_flags(finding) for finding in found]
+    return [replace(finding, deployment=deployment.name) for finding in found]
 
 
-def _tokens(answer: Answer) -> int:
-    return (answer.usage.prompt_tokens or 0) + (answer.usage.completion_tokens or 0)
+def _tokens(outcome: Answer | Verdict) -> int:
+    usage = outcome.usage if isinstance(outcome, Answer) else Usage()
+    return (usage.prompt_tokens or 0) + (usage.completion_tokens or 0)
 
 
 async def _ask(fleet: Fleet, name: str, ready: ReadyClip) -> Reply:
