@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import orjson
 
+from pipeline.errors import RunError, first_run_error
 from pipeline.report.cards import frame_times
 from pipeline.report.lines import table_in, text_in
 from pipeline.workers.process import WorkerDied, WorkerProcess
@@ -16,6 +17,7 @@ from pipeline.workers.wire import Refused, Sheet, SheetOrder
 
 __all__ = ["SheetLimits", "Sheets", "make_sheets"]
 
+_FEW = 16  # clips that are not worth a further process
 _GONE = "the media are no longer in the store"
 _FAILED = "the media could not be shown"
 _NO_ROOM = "left out to keep this page small"
@@ -77,13 +79,22 @@ async def make_sheets(
         lines: the clips' numbers and captions lines.
         store: the media store that the lines' media lie in.
         limits: time, bytes and processes.
+
+    Raises:
+        RunError: no worker process can be started.
     """
     sheets = Sheets({number: _missing(_NO_TIME) for number, _ in lines})
     rest = iter(lines)
-    with anyio.move_on_after(limits.deadline_s):
-        async with anyio.create_task_group() as lanes:
-            for _ in range(min(limits.processes, len(lines))):
-                lanes.start_soon(_run_lane, rest, store, limits, sheets)
+    problem: RunError | None = None
+    try:
+        with anyio.move_on_after(limits.deadline_s):
+            async with anyio.create_task_group() as lanes:
+                for _ in range(min(limits.processes, -(-len(lines) // _FEW))):
+                    lanes.start_soon(_run_lane, rest, store, limits, sheets)
+    except* RunError as group:
+        problem = first_run_error(group)
+    if problem is not None:
+        raise problem
     return sheets
 
 

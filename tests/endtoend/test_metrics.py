@@ -39,7 +39,7 @@ def scraped(port: int) -> tuple[list[Metric], Samples]:
 
 
 async def until_in_the_midst(port: int) -> tuple[list[Metric], Samples]:
-    """Scrape until two clips are captioned, one has failed and one is in flight."""
+    """Scrape until two clips are captioned, two have failed and one is in flight."""
     with anyio.fail_after(60):
         while True:
             await anyio.sleep(0.05)
@@ -48,8 +48,8 @@ async def until_in_the_midst(port: int) -> tuple[list[Metric], Samples]:
             except OSError:  # not yet
                 continue
             captioned = samples["clips_total", "", "captioned"]
-            failed = samples.get(("clips_total", "not_video", "failed"))
-            if captioned == 2 and failed and samples.get(("in_flight", "omni-a")):
+            failed = {key for key in samples if key[0] == "clips_total" and key[2] == "failed"}
+            if captioned == len(failed) == 2 and samples.get(("in_flight", "omni-a")):
                 return families, samples
 
 
@@ -59,11 +59,11 @@ async def test_a_run_is_scraped_while_it_lasts(library: Library, tmp_path: Path)
     port, gate = free_port(), anyio.Event()
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no film")
-    script = (answer(429), caption(), caption(), gated(gate, caption()))
+    script = (answer(400), caption(), caption(), gated(gate, caption()))
     async with scripted(*script) as replica:
         job = JobConfig.model_validate(
             {
-                "input": {"sources": [*library.films[:3], broken]},
+                "input": {"sources": [*library.films[:4], broken]},
                 "store": {"dir": library.store},
                 "request": {"stream": True},
                 "deployments": [
@@ -85,14 +85,15 @@ async def test_a_run_is_scraped_while_it_lasts(library: Library, tmp_path: Path)
             gate.set()
 
     assert samples["clips_total", "not_video", "failed"] == 1
+    assert samples["clips_total", "rejected", "failed"] == 1
     assert samples["tokens_total", "prompt"] == 140
     assert samples["tokens_total", "cached"] == 14
     assert samples["requests_total", "omni-a", "2xx"] == 2
     assert samples["requests_total", "omni-a", "4xx"] == 1
-    assert samples["retries_total",] == 1
+    assert samples["retries_total",] == 0
     assert samples["in_flight", "omni-a"] == samples["window", "omni-a"] == 1
     assert samples["deployment_up", "omni-a"] == 1
-    assert samples["planned_clips",] == 4
+    assert samples["planned_clips",] == 5
     for name in ("request_seconds_count", "first_token_seconds_count"):
         assert samples[name, "omni-a"] == 2
     assert samples["clip_seconds_count",] == samples["prepare_seconds_count",] == 2

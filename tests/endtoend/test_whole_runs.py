@@ -192,4 +192,5 @@ async def test_nothing_is_left_open_or_behind(own_films: Films, command: Command
     assert (ended.exit_code, ended.stderr) == (0, "")
     assert list((command.folder / "tmp").iterdir()) == []
     files = {path.name for path in (command.folder / "out").iterdir() if path.is_file()}
-    assert files == {".lock", "captions.jsonl", "failures.jsonl", "requests.json", "run.json"}
+    names = "captions.jsonl failures.jsonl report.html requests.json run.json timeline.json"
+    assert files == {".lock", *names.split()}
