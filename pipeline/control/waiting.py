@@ -22,6 +22,7 @@ __all__ = ["Patience", "Served", "Shown", "forms_of", "show_replicas", "until_se
 Shown = Callable[[DeploymentState], None]
 """What is called with every state that is seen on the way."""
 
+_FIRST_WAIT_S, _GROWTH = 1.0, 1.3
 _REFUSED = frozenset({401, 402, 403, 412})
 _WRONG = frozenset({400, 405, 413, 422})
 _FINE = 200
@@ -29,7 +30,7 @@ _FINE = 200
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long to wait, and how often to look."""
+    """How long to wait, and how often to look once the first looks are over."""
 
     timeout_s: float = 3600.0
     poll_s: float = 10.0
@@ -94,14 +95,17 @@ class _Waiting:
     seen: list[DeploymentState]
 
     async def served(self, models: tuple[str, ...]) -> Served:
+        wait_s = min(_FIRST_WAIT_S, self.patience.poll_s)
         while True:
             state = await self._look()
-            if state is not None and (state.ready or state.sleeps):
+            # One that may sleep comes up on a request, and stays up for as long as some come.
+            if state is not None and (state.ready or not state.min_replica_count):
                 model = await self._first_to_answer(models or forms_of(state, self.target))
                 if model is not None:
                     return Served(await self.plane.get(self.target), model)
                 await self._check_name(state, models)
-            await anyio.sleep(self.patience.poll_s)
+            await anyio.sleep(wait_s)
+            wait_s = min(_GROWTH * wait_s, self.patience.poll_s)
 
     async def _look(self) -> DeploymentState | None:
         """The state, unless the control plane is away for a while."""

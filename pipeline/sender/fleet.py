@@ -101,9 +101,9 @@ class Fleet:
         if self.deployments[name].counted_at is None:
             return
         ceiling = self.deployments[name].max_in_flight * max(replicas, 1)
-        self.router.follow(name, ceiling, now_s=monotonic_s())
-        self.grown.set()
-        self.grown = anyio.Event()
+        if self.router.follow(name, ceiling, now_s=monotonic_s()):
+            self.grown.set()
+            self.grown = anyio.Event()
 
     def place_seconds(self, seconds: float) -> float:
         """How long requests could have been in flight, summed over all windows."""

@@ -42,11 +42,13 @@ class FixedWindow:
         """(seconds since the start, size) at the start and wherever the ceiling moved."""
         return tuple(self._history)
 
-    def follow(self, ceiling: int, now_s: float, *, in_flight: int) -> None:  # noqa: ARG002 - as below
-        """Keep to another number from now on."""
-        if ceiling != self.size:
-            self.size = ceiling
-            _note(self._history, (round(now_s - self.started_s, 3), ceiling))
+    def follow(self, ceiling: int, now_s: float, *, in_flight: int) -> bool:  # noqa: ARG002 - as below
+        """Keep to this number from now on; whether it is another."""
+        if ceiling == self.size:
+            return False
+        self.size = ceiling
+        _note(self._history, (round(now_s - self.started_s, 3), ceiling))
+        return True
 
     def succeeded(
         self, now_s: float, *, started_s: float, in_flight: int, queue_s: float | None = None
@@ -120,14 +122,17 @@ class AdaptiveWindow:
         """(seconds since the start, window) at every change, thinned out when it gets long."""
         return tuple(self._history)
 
-    def follow(self, ceiling: int, now_s: float, *, in_flight: int) -> None:
-        """Take another ceiling: replicas came or went, and what each bears stays the same.
+    def follow(self, ceiling: int, now_s: float, *, in_flight: int) -> bool:
+        """Take this ceiling: replicas came or went, and what each bears stays the same.
 
         The window moves in proportion. What was measured says nothing of the new fleet: after
         growth the climb begins anew from there, after a loss the window is held.
+
+        Returns:
+            Whether it is another than before.
         """
         if ceiling == self._ceiling:
-            return
+            return False
         share, has_grown = ceiling / self._ceiling, ceiling > self._ceiling
         self._ceiling = ceiling
         self._want(round(self._wanted * share), now_s)
@@ -136,6 +141,7 @@ class AdaptiveWindow:
         self._pause, self._held, self._next_trial = _PAUSE, 0, "up"
         self._measure(now_s, skip=in_flight)
         self._note(now_s)
+        return True
 
     def succeeded(
         self, now_s: float, *, started_s: float, in_flight: int, queue_s: float | None = None

@@ -226,11 +226,13 @@ class Router:
         change = replica.take_down(Change.EJECTED, verdict, now_s=now_s, jitter=0.5)
         self._watched(replica, change, now_s)
 
-    def follow(self, name: str, ceiling: int, *, now_s: float) -> None:
-        """Let a deployment's window follow its replicas; what is in flight stays so."""
+    def follow(self, name: str, ceiling: int, *, now_s: float) -> bool:
+        """Let a deployment's window follow its replicas; return whether it was another before."""
         replica = self.replicas[name]
-        replica.window.follow(ceiling, now_s, in_flight=replica.in_flight)
+        if not replica.window.follow(ceiling, now_s, in_flight=replica.in_flight):
+            return False
         self._rank(replica)
+        return True
 
     def next_due_s(self) -> float | None:
         """When the next probe may go out; None while none waits for its time."""

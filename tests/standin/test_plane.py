@@ -102,7 +102,7 @@ async def test_all_ways_to_name_a_deployment_are_known() -> None:
 async def test_patch_without_a_mask_replaces_everything() -> None:
     """As the real one does, a PATCH without updateMask resets what the body does not hold."""
     two = {"maxReplicaCount": 2, "minReplicaCount": 2}
-    async with calling() as call:
+    async with calling(time_scale=1) as call:
         await call.made()
         masked = f"{DEPLOYMENTS}/d?updateMask=min_replica_count,max_replica_count"
         _, kept = await call("PATCH", masked, two)
