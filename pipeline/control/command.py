@@ -1,65 +1,34 @@
 """The `captionfleet deployment` commands: arguments in, words and an exit code out (main)."""
 
-import os
-import re
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Annotated
 
 import anyio
 import orjson
 from cyclopts import App, Parameter
 
-from pipeline.config.lifecycle import DEFAULT_API_BASE, default_deployment_id
+from pipeline.config.lifecycle import default_deployment_id
 from pipeline.control import calls, show
-from pipeline.control.access import Access, account_name
+from pipeline.control.access import Access
+from pipeline.control.arguments import Account, bounds, wanted_deployment
 from pipeline.control.calls import Call, Target, Wanted
 from pipeline.control.client import open_client
 from pipeline.control.plane import Plane
-from pipeline.control.reaping import reap
-from pipeline.control.records import Kept, Records
 from pipeline.control.refusals import BlockedError
 from pipeline.control.waiting import Patience, show_replicas, until_serving
-from pipeline.errors import ConfigError, DeploymentError
-from pipeline.profiles.deployable import deployable, deployable_names
 from pipeline.telemetry import configure_logging
 
 __all__ = ["deployment"]
 
 _Switch = Annotated[bool, Parameter(negative="")]
-_UNITS_S = {"s": 1, "m": 60, "h": 3600}
 _DEFAULT_MODEL = "qwen3-omni-30b-a3b-instruct"
 
 deployment = App(
     name="deployment",
     help="Create, watch, scale and delete dedicated deployments through the control plane.",
 )
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """Whose deployments, and by which key.
-
-    Attributes:
-        account: Account id (FIREWORKS_ACCOUNT_ID).
-        api_key_env: Name of the environment variable with the key.
-        api_base: The control plane's URL (FIREWORKS_BASE_URL).
-    """
-
-    account: str | None = None
-    """Account id (FIREWORKS_ACCOUNT_ID)."""
-    api_key_env: str = "FIREWORKS_API_KEY"
-    """Name of the environment variable with the key."""
-    api_base: str | None = None
-    """The control plane's URL (FIREWORKS_BASE_URL)."""
-
-    def access(self) -> Access:
-        """The same, with what the environment says."""
-        api_base = self.api_base or os.environ.get("FIREWORKS_BASE_URL") or DEFAULT_API_BASE
-        return Access(account_name(self.account), self.api_key_env, api_base)
 
 
 _ANY = Account()
@@ -223,7 +192,7 @@ def scale(
     """
     access = account.access()
     target = Target(access.account, deployment_id)
-    low, high = _bounds(replicas, min_replicas, max_replicas)
+    low, high = bounds(replicas, min_replicas, max_replicas)
     if dry_run:
         return _print_calls(calls.rescale(target, low, high))
 
@@ -284,104 +253,15 @@ def delete(
     return _with_plane(access, main)
 
 
-@deployment.command(name="reap")
-def reap_(
-    *,
-    out: Path | None = None,
-    elsewhere: _Switch = False,
-    dry_run: _Switch = False,
-) -> int:
-    """Turn off what runs left on that were killed.
+deployment.command(
+    "pipeline.control.reap_command:reap_command",
+    name="reap",
+    help="""Turn off what runs left on that were killed.
 
     Every run with a life cycle notes what it brings up, and forgets it once that is off. Exit
     code 4: something may still be on.
-
-    Args:
-        out: Also look into this output folder, whose runs were on other machines or homes.
-        elsewhere: Take runs on other machines for dead, and what they use for unused.
-        dry_run: Only say what is noted.
-    """
-    configure_logging()
-    records = Records(out)
-    if dry_run:
-        kept = records.all()
-        print("\n".join(_kept_text(one) for one in kept) or "nothing is noted as left on")
-        return 0
-
-    async def main() -> int:
-        done = await reap(records, elsewhere=elsewhere, told=lambda one: print(one.told))
-        if not done:
-            print("nothing was left on")
-        return DeploymentError.exit_code if any(one.is_left for one in done) else 0
-
-    return anyio.run(main)
-
-
-def _kept_text(kept: Kept) -> str:
-    record = kept.record
-    end = "delete" if record.at_end == "delete" and record.created else "scale to zero"
-    call = (
-        calls.delete(record.target, ignore_checks=record.ignore_checks)
-        if end == "delete"
-        else calls.rescale(record.target, 0, 0)
-    )
-    fate = {"alive": "which is at work", "dead": "which is no more", "elsewhere": "not known here"}
-    lines = [f"{record.deployment_id}: brought up by {record.owner}, {fate[kept.fate]}; {end}:"]
-    return "\n".join([*lines, call.shown()])
-
-
-def wanted_deployment(
-    model: str,
-    *,
-    shape: str | None,
-    min_replicas: int,
-    max_replicas: int | None,
-    window: str | None,
-    region: str,
-    preemptible: bool,
-) -> Wanted:
-    """What the arguments ask for.
-
-    Raises:
-        ConfigError: the model is none that is known, or a number makes no sense.
-    """
-    known = deployable(model)
-    if known is None:
-        raise ConfigError(
-            f"{model!r} is none of {', '.join(deployable_names())}; others go by their full name, "
-            "accounts/…/models/…"
-        )
-    low, high = _bounds(None, min_replicas, max_replicas)
-    return Wanted(
-        base_model=known.base_model,
-        shape=shape or known.shape,
-        min_replicas=low,
-        max_replicas=max(high, 1),
-        scale_to_zero_window_s=None if window is None else _window_s(window),
-        region=region,
-        preemptible=preemptible,
-    )
-
-
-def _bounds(replicas: int | None, low: int | None, high: int | None) -> tuple[int, int]:
-    if replicas is not None:
-        if low is not None or high is not None:
-            raise ConfigError("give the number of replicas, or --min-replicas and --max-replicas")
-        low = high = replicas
-    if low is None and high is None:
-        raise ConfigError("how many replicas? as in: captionfleet deployment scale ID 2")
-    low = low if low is not None else 0
-    high = high if high is not None else low
-    if not 0 <= low <= high:
-        raise ConfigError(f"{low} to {high} replicas: the numbers are 0 or more, the first no more")
-    return low, high
-
-
-def _window_s(text: str) -> int:
-    found = re.fullmatch(r"(\d{1,6})([smh])", text, re.ASCII)
-    if found is None:
-        raise ConfigError(f"--scale-to-zero-window {text!r}: give a time such as 300s, 5m or 1h")
-    return int(found[1]) * _UNITS_S[found[2]]
+    """,
+)
 
 
 def _creation(target: Target, wanted: Wanted) -> list[Call]:
