@@ -164,12 +164,15 @@ class Router:
 
         A probe that is due goes first, for a deployment without requests would never come
         back; then the least loaded for its window. `avoid`, where the clip failed last, is
-        taken only while no other deployment is up.
+        taken only while no other deployment is up, and such a clip probes only where no
+        deployment has room: one deployment after the other would burn its attempts.
         """
+        has_failed = avoid is not None
         if self._up <= {avoid}:
             avoid = None
-        name = self._due.first(but=avoid, most=now_s) or self._room.first(but=avoid)
-        return self._begin(name, now_s)
+        due = self._due.first(but=avoid, most=now_s)
+        room = self._room.first(but=avoid)
+        return self._begin(room or due if has_failed else due or room, now_s)
 
     def lease_besides(self, deployment: str, now_s: float) -> Lease | None:
         """The right to one request now to any other deployment that is up, or None."""

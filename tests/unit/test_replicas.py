@@ -64,6 +64,7 @@ class Routing(RuleBasedStateMachine):
         chosen = self.router.replicas[lease.deployment]
         assert chosen in had_room + due
         assert lease.is_probe == (chosen in due)
+        assert lease.is_probe == bool(due and (avoid is None or not had_room))
         if chosen.is_up:
             assert chosen.in_flight <= chosen.window.size
 
