@@ -89,10 +89,8 @@ NONSENSE: dict[str, Step] = {
     "a name of a megabyte": answer(200, state(name="x" * 2**20)),
     "a state of another type": answer(200, state(state={"a": KEY})),
     "nesting without end": answer(200, b"[" * 100_000),
-    "endless": stream([b'{"name": "' + b"x" * 2**20] * 9, content_type="application/json"),
     "not HTTP": raw(b"220 smtp ready\r\n\r\n"),
     "broken off": stream([b"{"], end="reset", content_type="application/json"),
-    "a redirect": answer(307, b"", {"Location": "http://127.0.0.1:9/v1"}),
 }
 
 
@@ -108,6 +106,24 @@ async def test_nonsense_is_one_clear_error(name: str) -> None:
     assert line.isprintable()
     assert KEY not in line
     assert all(seen.headers["authorization"] == f"Bearer {KEY}" for seen in server.seen)
+
+
+async def test_key_follows_no_redirect() -> None:
+    """A redirect is an error that says what to mend; the key does not go where it leads."""
+    async with scripted() as other:
+        away = answer(307, b"", {"Location": other.base_url})
+        async with asked(away) as (plane, _):
+            with pytest.raises(ControlError, match="answers with a redirect"):
+                await plane.get(TARGET)
+        assert other.seen == []
+
+
+async def test_answer_has_a_largest_size() -> None:
+    """An answer of more than 8 MiB is not read to its end, be it right or not."""
+    told = b'{"name": "a", "displayName": "' + b"x" * 9 * 2**20 + b'"}'
+    async with asked(stream([told], content_type="application/json")) as (plane, _):
+        with pytest.raises(ControlError, match="larger than 8 MiB"):
+            await plane.get(TARGET)
 
 
 async def test_nulls_zeros_and_further_fields_are_fine() -> None:
