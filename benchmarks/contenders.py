@@ -1,0 +1,100 @@
+"""What prepares a film in the benchmark of the media step, each in a process of its own.
+
+`ffmpeg` is run as people run it. The others are Python: `python -m benchmarks.contenders NAME FILM
+FOLDER` prepares the film, and prints the CPU time that took from when everything was imported, as
+a worker process prepares many clips.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import imageio_ffmpeg
+
+GUIDE_VIDEO = "-t 60 -vf fps=1,scale=-2:360 -c:v libx264 -preset fast -an".split()
+GUIDE_AUDIO = "-t 60 -vn -c:a libopus -b:a 24k -ar 16000 -ac 1".split()
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a process took."""
+
+    cpu_s: float
+    peak_rss_bytes: int
+
+
+def two_commands(film: Path, folder: Path) -> Cost:
+    """The guide's two commands, the width mended."""
+    video = _ffmpeg("-i", film, *GUIDE_VIDEO, folder / "guide.mp4")
+    audio = _ffmpeg("-i", film, *GUIDE_AUDIO, folder / "guide.ogg")
+    peak_bytes = max(video.peak_rss_bytes, audio.peak_rss_bytes)
+    return Cost(video.cpu_s + audio.cpu_s, peak_bytes)
+
+
+def one_process(film: Path, folder: Path) -> Cost:
+    """The same as one command, everything in one thread."""
+    outputs = (
+        *("-threads", "1", *GUIDE_VIDEO, folder / "one.mp4"),
+        *("-threads", "1", *GUIDE_AUDIO, folder / "one.ogg"),
+    )
+    return _ffmpeg("-filter_threads", "1", "-threads", "1", "-i", film, *outputs)
+
+
+def _ffmpeg(*arguments: object) -> Cost:
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", "-y"]
+    return _cost([*command, *map(str, arguments)])[0]
+
+
+def in_python(name: str) -> Callable[[Path, Path], Cost]:
+    """A contender that is Python."""
+
+    def run(film: Path, folder: Path) -> Cost:
+        command = [sys.executable, "-m", "benchmarks.contenders", name, str(film), str(folder)]
+        cost, printed = _cost(command)
+        return Cost(json.loads(printed)["cpu_s"], cost.peak_rss_bytes)
+
+    return run
+
+
+def _cost(command: list[str]) -> tuple[Cost, bytes]:
+    """CPU time of all threads, peak memory, and what was printed."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        printed = process.stdout.read() if process.stdout else b""
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"exit code {process.returncode}: {' '.join(command)}")
+    return Cost(used.ru_utime + used.ru_stime, used.ru_maxrss * 1024), printed
+
+
+CONTENDERS: dict[str, Callable[[Path, Path], Cost]] = {
+    "guide": two_commands,
+    "one_ffmpeg": one_process,
+    "pyav": in_python("pyav"),
+    "exact": in_python("exact"),
+    "fast": in_python("fast"),
+}
+
+
+def main(name: str, film: Path, folder: Path) -> None:
+    """Prepare a film as one of the Python contenders, and print what that took."""
+    from benchmarks import steps  # noqa: PLC0415 - imported before the clock starts
+
+    run = steps.STEPS[name]
+    before_s = _cpu_s()
+    told = run(film, folder)
+    print(json.dumps({"cpu_s": _cpu_s() - before_s, **told}))
+
+
+def _cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
