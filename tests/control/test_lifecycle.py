@@ -31,7 +31,7 @@ from tests.control.planes import (
     state_of,
     told,
 )
-from tests.support.command import Command
+from tests.support.command import Command, until
 from tests.support.output import Output
 from tests.support.tiny_films import Library
 
@@ -268,6 +268,27 @@ async def test_signal_while_it_comes_up(nightly: Nightly, command: Command) -> N
         assert state_of(plane) == (0, 0, 0)
         assert captioned(plane) == 0
     assert nightly.left() == []
+
+
+async def test_who_insists_is_obeyed(nightly: Nightly, command: Command) -> None:
+    """Signals while a deployment is turned off end that too: exit code 4, and a record stays."""
+    hanging = (parse_fault("hang+after=20"),)
+    async with serving_plane(plane_options(replica=SLOW, control_faults=hanging)) as plane:
+        job = nightly.write(plane, 20)
+        async with command.started("run", "--job", job, variables=variables(nightly)) as running:
+            await running.until(lambda: captioned(plane) >= 2)
+            running.process.send_signal(signal.SIGINT)
+            await running.until(lambda: "a second signal stops at once" in running.said[1])
+            for _ in range(2):  # the second stops what is in flight, if that has not ended by then
+                running.process.send_signal(signal.SIGINT)
+                with anyio.move_on_after(2):
+                    await until(lambda: "a second signal leaves them on" in running.said[1])
+                    break
+            running.process.send_signal(signal.SIGINT)
+            ended = await running.ended()
+    assert (ended.exit_code, "Traceback" in ended.stderr) == (4, False)
+    assert "may still be on" in ended.stderr
+    assert len(nightly.left()) == 1
 
 
 async def test_nothing_to_do_brings_nothing_up(nightly: Nightly) -> None:
