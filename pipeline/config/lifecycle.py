@@ -54,7 +54,9 @@ class LifecycleConfig(Section):
     api_base: str = Field(default="", description=f"default: {DEFAULT_API_BASE}")
     ready_timeout_s: float = Field(default=3600, gt=0, description="how long it may take to serve")
     end_timeout_s: float = Field(default=120, gt=0, description="how long turning it off may take")
-    poll_s: float = Field(default=15, ge=0.01, description="time between two looks at its replicas")
+    poll_s: float = Field(
+        default=15, ge=0.01, le=60, description="longest time between two looks at its replicas"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:

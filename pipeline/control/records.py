@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pipeline.config import ControlRef
 from pipeline.control.calls import Target
 from pipeline.control.owner import Fate, Owner
-from pipeline.errors import ConfigError, OutputError
+from pipeline.errors import OutputError
 from pipeline.sink.disk import create_folder, replace_atomically
 from pipeline.telemetry import get_log, utc_now
 
@@ -81,7 +81,8 @@ class Records:
     """
 
     def __init__(self, output: Path | None = None) -> None:
-        self._state = state_folder() / "left-on"
+        state = state_folder()
+        self._state = state / "left-on" if state else None
         self._output = output / _IN_OUTPUT if output else None
 
     def write(self, record: Record) -> None:
@@ -132,32 +133,36 @@ class Records:
 
         Where the state folder cannot be written, or another run is stuck, nothing is kept.
         """
+        if self._state is None:
+            yield
+            return
         lock = FileLock(self._state.with_suffix(".lock"), thread_local=False)
         try:
-            await anyio.to_thread.run_sync(self._acquire, lock)
+            await anyio.to_thread.run_sync(_acquire, lock, self._state.parent)
             yield
         finally:
             lock.release()
-
-    def _acquire(self, lock: FileLock) -> None:
-        try:
-            create_folder(self._state.parent)
-            lock.acquire(timeout=_LOCK_S)
-        except (OSError, OutputError, Timeout):
-            get_log().warning("the state folder cannot be locked", path=str(self._state.parent))
 
     def _folders(self) -> list[Path]:
         return [folder for folder in (self._state, self._output) if folder is not None]
 
 
-def state_folder() -> Path:
-    """Where this program keeps what must outlive it: in XDG_STATE_HOME."""
+def state_folder() -> Path | None:
+    """Where this program keeps what must outlive it; None for a user without a home."""
     given = os.environ.get("XDG_STATE_HOME", "")
     try:
         base = Path(given) if given.startswith("/") else Path.home() / ".local/state"
     except RuntimeError:
-        raise ConfigError("no home folder: export HOME, or XDG_STATE_HOME") from None
+        return None
     return base / "captionfleet"
+
+
+def _acquire(lock: FileLock, folder: Path) -> None:
+    try:
+        create_folder(folder)
+        lock.acquire(timeout=_LOCK_S)
+    except (OSError, OutputError, Timeout):
+        get_log().warning("the state folder cannot be locked", path=str(folder))
 
 
 def _read_folder(folder: Path) -> Iterable[Record]:

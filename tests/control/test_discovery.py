@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.standin.options import StandinOptions
 from pipeline.standin.plane.record import StandinPlane
-from tests.control.planes import ACCOUNT, KEY
+from tests.control.planes import ACCOUNT, KEY, OMNI
 from tests.support.command import CommandHere
 from tests.support.output import Output
 from tests.support.tiny_films import Library
@@ -44,6 +44,20 @@ def test_the_only_serving_deployment_is_used(
     assert {line["model"] for line in output.captions} == {f"accounts/{ACCOUNT}/deployments/eyes"}
     assert not any(line["media"]["has_audio"] for line in output.captions)
     assert plane.changes() == []
+
+
+def test_guide_in_four_commands(
+    served: Serve, here: CommandHere, library: Library, output: Output
+) -> None:
+    """Create, prepare, caption and tear down are four commands that need no URL and no name."""
+    plane = served()
+    film = str(library.films[0])
+    assert here("deployment", "create", "--scale-to-zero-window", "5m").exit_code == 0
+    assert here("prepare", film, "--out", "prepared", "--store", str(library.store)).exit_code == 0
+    assert here(*words(library, 1)).exit_code == 0
+    assert here("deployment", "delete", OMNI, "--ignore-checks").exit_code == 0
+    assert len(output.captions) == 1
+    assert plane.account.deployments[OMNI].deleted
 
 
 def test_flags_hold_for_what_is_found(
