@@ -22,7 +22,7 @@ DEADLINE_S = 900
 
 
 def pipeline(folder: Path) -> tuple[list[Figure], dict[str, Any]]:
-    """Bound by cores: the workers' time, `prepare` beside it. By deployments: slots over service time."""
+    """Bound by cores: the workers' time. By deployments: slots over service time."""
     _films(folder / "videos")
     quick = [flags(slots=64, max_queue=256, service_time_s=0.2)]
     slow = [flags(slots=n, max_queue=256, service_time_s=SERVICE_S) for n in SLOTS]
