@@ -3,13 +3,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pipeline tests benchmarks
 
-.PHONY: demo test check format clean
+.PHONY: demo test bench check format clean
 
 demo: .venv/.installed
 	$(BIN)/captionfleet demo
 
 test: check
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal
+
+# Minutes; results go to bench-results/. SUITES="prepare knee" runs only those.
+bench: .venv/.tested
+	$(BIN)/python -m benchmarks.suite $(SUITES)
 
 check: .venv/.tested
 	$(BIN)/ruff format --check $(SOURCES)

@@ -15,11 +15,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figures import Figure, machine_facts
+from benchmarks.figures import Figure
 from benchmarks.sender_faults import faults
 from benchmarks.sender_pipeline import pipeline
 from benchmarks.sender_throughput import memory, throughput
 from benchmarks.sender_windows import SCENARIOS, window
+from pipeline.bench.machine import machine_facts
 
 RESULTS = Path(__file__).parent / "results" / "sender.json"
 
@@ -33,14 +34,14 @@ PARTS: dict[str, Part] = {
 }
 
 
-def main(names: Sequence[str]) -> int:
+def main(names: Sequence[str], results: Path = RESULTS) -> int:
     """Run these parts, or all."""
     is_good = True
     for name in names or PARTS:
         machine = machine_facts()
         with tempfile.TemporaryDirectory() as folder:
             figures, details = PARTS[name](Path(folder))
-        _keep(name, {"machine": machine, "figures": list(map(asdict, figures)), **details})
+        _keep(results, name, {"machine": machine, "figures": list(map(asdict, figures)), **details})
         print(f"{name}:")
         for figure in figures:
             verdict = "" if figure.is_met else "   MISSED"
@@ -49,14 +50,15 @@ def main(names: Sequence[str]) -> int:
     return int(not is_good)
 
 
-def _keep(name: str, result: dict[str, Any]) -> None:
-    RESULTS.parent.mkdir(exist_ok=True)
-    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+def _keep(path: Path, name: str, result: dict[str, Any]) -> None:
+    kept = json.loads(path.read_text()) if path.exists() else {}
     kept[name] = result
-    RESULTS.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+    path.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", action="append", choices=list(PARTS), default=[])
-    sys.exit(main(parser.parse_args().only))
+    parser.add_argument("--json", type=Path, default=RESULTS)
+    asked = parser.parse_args()
+    sys.exit(main(asked.only, asked.json))
