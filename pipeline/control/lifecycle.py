@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -102,13 +102,25 @@ class Lifecycle:
         clips_out: MemoryObjectSendStream[_T],
         halted: anyio.Event,
     ) -> None:
-        """Let clips through once a deployment is up, or none will be; both ends are closed."""
+        """Let clips through once a deployment is up, or none will be; both ends are closed.
+
+        Whoever takes them may be gone by then, with an error that ends the run.
+        """
         async with clips_in, clips_out:
-            async for clip in clips_in:
-                self.wanted.set()
-                if not self.opened.is_set():
-                    await _first_of(self.opened, halted)
-                await clips_out.send(clip)
+            with suppress(anyio.BrokenResourceError):
+                await self._let_through(clips_in, clips_out, halted)
+
+    async def _let_through(
+        self,
+        clips_in: MemoryObjectReceiveStream[_T],
+        clips_out: MemoryObjectSendStream[_T],
+        halted: anyio.Event,
+    ) -> None:
+        async for clip in clips_in:
+            self.wanted.set()
+            if not self.opened.is_set():
+                await _first_of(self.opened, halted)
+            await clips_out.send(clip)
 
     async def end(self) -> None:
         """Turn off what was brought up, whatever happens to the run; `problem` tells."""

@@ -165,7 +165,7 @@ async def test_killed_run_is_reaped(nightly: Nightly, command: Command, output: 
         check_calls(plane)
         assert nightly.left() == []
         # The next run brings it up again, and goes on where the killed one stopped.
-        rest = await command("run", "--job", job, variables=own, within_s=RUN_S)
+        rest = await nightly.run(plane, 20)
         assert rest.exit_code == 0
         assert state_of(plane) == (0, 0, 0)
     assert len(output.captions) == 20
@@ -213,7 +213,7 @@ async def test_any_next_run_turns_off_what_another_left(nightly: Nightly) -> Non
     assert len(nightly.left()) == 1
 
 
-async def test_output_folder_knows_too(nightly: Nightly, command: Command) -> None:
+async def test_output_folder_knows_too(nightly: Nightly) -> None:
     """Where the home is lost with its machine, the next run into the same folder finds it."""
     async with serving_plane(plane_options()) as plane:
         body = {"baseModel": "accounts/fireworks/models/molmo2-4b", "deploymentShape": "s"}
@@ -230,27 +230,24 @@ async def test_output_folder_knows_too(nightly: Nightly, command: Command) -> No
         assert not (out / ".left-on").exists()
         # In the state folder, a run on another machine may well be alive.
         await noted(plane, deployment_id="here", owner=elsewhere)
-        left = await command("deployment", "reap", variables=variables(nightly))
-        assert left.exit_code == 4
-        assert "gone-with-its-pod" in left.stdout
+        (left,) = await reap(Records())
+        assert left.is_left
+        assert "gone-with-its-pod" in left.told
         assert state_of(plane, "here") == (1, 1, 1)
-        forced = await command("deployment", "reap", "--elsewhere", variables=variables(nightly))
-        assert forced.exit_code == 0
+        (forced,) = await reap(Records(), elsewhere=True)
+        assert not forced.is_left
         assert state_of(plane, "here") == (0, 0, 0)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_signal_turns_it_off(
-    number: signal.Signals, nightly: Nightly, command: Command, output: Output
-) -> None:
+async def test_signal_turns_it_off(nightly: Nightly, command: Command, output: Output) -> None:
     """A signal in the middle of a run ends it with its code, and the deployment is off."""
     async with serving_plane(plane_options(replica=SLOW)) as plane:
         job = nightly.write(plane, 20)
         async with command.started("run", "--job", job, variables=variables(nightly)) as running:
             await running.until(lambda: output.line_count() >= 1)
-            running.process.send_signal(number)
+            running.process.send_signal(signal.SIGTERM)
             ended = await running.ended()
-        assert (ended.exit_code, "Traceback" in ended.stderr) == (128 + number, False)
+        assert (ended.exit_code, "Traceback" in ended.stderr) == (143, False)
         assert state_of(plane) == (0, 0, 0)
         check_calls(plane)
     assert nightly.left() == []
