@@ -1,7 +1,9 @@
 """Control planes at a pace for tests, and what is asserted of the calls they saw."""
 
+import os
 from typing import Any
 
+from pipeline.control.owner import Owner
 from pipeline.standin.options import StandinOptions
 from pipeline.standin.plane.options import PlaneOptions
 from pipeline.standin.plane.record import CallRecord, StandinPlane
@@ -10,6 +12,7 @@ ACCOUNT = "acme"
 KEY = "fw_Tr0ub4dor8AndThree"
 OMNI = "captionfleet-qwen3-omni"
 MASK = "min_replica_count,max_replica_count"
+DEAD = Owner(pid=2**22 + 1, host=os.uname().nodename, boot_id="0" * 36, start_ticks="1")
 REPLICA = StandinOptions(api_key=KEY, slots=4)
 
 

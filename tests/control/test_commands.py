@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
+from pipeline.control.records import Record, Records
 from pipeline.standin.faults import parse_fault
 from pipeline.standin.plane.record import StandinPlane
 from tests.control.planes import (
     ACCOUNT,
+    DEAD,
     KEY,
     MASK,
     OMNI,
@@ -105,6 +107,24 @@ def test_dry_run_calls_nobody(
     assert "\n# the same with firectl:\nfirectl deployment" in shown.stdout
     assert f"/v1/accounts/{ACCOUNT}/deployment" in shown.stdout
     assert not plane.calls
+
+
+@pytest.mark.parametrize(
+    ("created", "call"),
+    [(True, f"DELETE /v1/accounts/{ACCOUNT}/deployments/d"), (False, "PATCH /v1/accounts/")],
+)
+def test_dry_reap_only_tells(served: Serve, here: CommandHere, call: str, *, created: bool) -> None:
+    """With --dry-run, reap says what was left on and the call that would end it, and makes none."""
+    plane = served()
+    fields = {"account": ACCOUNT, "deployment_id": "d", "api_key_env": "FIREWORKS_API_KEY"}
+    record = Record(**fields, api_base=plane.api_base, owner=DEAD, created=created, at_end="delete")
+    Records().write(record)
+    shown = here("deployment", "reap", "--dry-run")
+    assert "which is no more" in shown.stdout
+    assert call in shown.stdout
+    assert not plane.calls
+    assert "d is gone already" in here("deployment", "reap").stdout
+    assert here("deployment", "reap").stdout == "nothing was left on\n"
 
 
 def test_delete_of_one_in_use_is_refused_unless_asked(served: Serve, here: CommandHere) -> None:
