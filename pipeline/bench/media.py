@@ -1,6 +1,5 @@
 """The clips that a bench sends: a sample of the user's own sources, or generated ones (main)."""
 
-import random
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from pipeline.config import InputConfig, JobConfig
 from pipeline.errors import ConfigError
 from pipeline.messages import Clip, Failure, Outcome, ReadyClip, Source
 from pipeline.producer import check_sources
+from pipeline.producer.drawing import Drawing
 from pipeline.producer.plan import plan
 from pipeline.producer.walk import Walk
 from pipeline.telemetry import Tally, get_log
@@ -82,7 +82,8 @@ async def open_media(
     with TemporaryDirectory(prefix="captionfleet-bench-") as folder:
         of_files = None
         if job.input.sources:
-            sources, of_files = await _drawn(job.input, sample, seed)
+            drawing = await _drawn(job.input, sample, seed)
+            sources, of_files = drawing.drawn, drawing.seen
         else:
             sources = await anyio.to_thread.run_sync(_generate, Path(folder), generated, seed)
         clips = [clip for source in sources for clip in plan(source, job.media)]
@@ -124,24 +125,16 @@ async def _count_failures(outcomes_in: MemoryObjectReceiveStream[Outcome]) -> in
     return failed
 
 
-async def _drawn(config: InputConfig, sample: int, seed: int) -> tuple[list[Source], int]:
-    """A uniform sample of the files (reservoir), and of how many it was drawn."""
+async def _drawn(config: InputConfig, sample: int, seed: int) -> Drawing:
     await anyio.to_thread.run_sync(check_sources, config)
-    walk, looked_at = Walk(config), 0
-    rng = random.Random(seed)  # noqa: S311 - repeatable, guards nothing
-    kept: list[Source] = []
-    while looked_at < _LOOKED_AT and (batch := await walk.next_batch()):
+    walk, drawing = Walk(config), Drawing(sample, seed)
+    while drawing.seen < _LOOKED_AT and (batch := await walk.next_batch()):
         for found in batch:
-            if not isinstance(found, Source):
-                continue
-            looked_at += 1
-            if len(kept) < sample:
-                kept.append(found)
-            elif (place := rng.randrange(looked_at)) < sample:
-                kept[place] = found
-    if not kept:
+            if isinstance(found, Source):
+                drawing.show(found)
+    if not drawing.drawn:
         raise ConfigError("no video among the sources")
-    return kept, looked_at
+    return drawing
 
 
 def _generate(folder: Path, generated: Generated, seed: int) -> list[Source]:

@@ -1,12 +1,10 @@
 """What there is to caption: every file counted, the headers of a sample read (main process)."""
 
-import random
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-import anyio
 import anyio.to_thread
 
 from pipeline.config import JobConfig
@@ -14,16 +12,15 @@ from pipeline.errors import FailureCode
 from pipeline.messages import Source, printable
 from pipeline.preflight.findings import Finding, fail, ok, warn
 from pipeline.producer import Settled, check_sources
+from pipeline.producer.drawing import Drawing
 from pipeline.producer.plan import plan
 from pipeline.producer.walk import Unusable, Walk
 from pipeline.workers.geometry import output_size_px
-from pipeline.workers.process import WorkerDied, WorkerProcess
-from pipeline.workers.wire import Header, HeaderOrder, Refused
+from pipeline.workers.headers import read_headers
+from pipeline.workers.wire import Header
 
 __all__ = ["ClipShape", "Library", "source_findings", "survey"]
 
-_CPU_S = 10
-_DEADLINE_S = 20.0
 _CODES_SHOWN = 4
 _HOUR_S = 3600.0
 
@@ -46,20 +43,29 @@ class Library:
     over: captioned, or failed for good.
     """
 
+    drawing: Drawing = field(default_factory=lambda: Drawing(0))
     files: int = 0
-    to_do: int = 0
     settled: int = 0
     size_bytes: int = 0
     unusable: Counter[FailureCode] = field(default_factory=Counter)
-    sample: list[Source] = field(default_factory=list)
     shapes: list[ClipShape] = field(default_factory=list)
     source_s: float = 0.0
     failing: dict[FailureCode, list[Source]] = field(default_factory=dict)
 
     @property
+    def to_do(self) -> int:
+        """How many files a run would still work on."""
+        return self.drawing.seen
+
+    @property
+    def sample(self) -> list[Source]:
+        """Those whose headers are read."""
+        return self.drawing.drawn
+
+    @property
     def is_sampled(self) -> bool:
         """Whether the sample leaves files out."""
-        return len(self.sample) < self.to_do
+        return self.drawing.is_partial
 
 
 async def survey(job: JobConfig, settled: Settled, *, most: int) -> Library:
@@ -70,16 +76,18 @@ async def survey(job: JobConfig, settled: Settled, *, most: int) -> Library:
     """
     await anyio.to_thread.run_sync(check_sources, job.input)
     library = await anyio.to_thread.run_sync(_walked, job, settled, most, abandon_on_cancel=True)
-    left = iter(library.sample)
-    async with anyio.create_task_group() as lanes:
-        for _ in range(min(job.workers.processes, len(library.sample))):
-            lanes.start_soon(_probe, job, left, library)
+    headers = await read_headers(library.sample, job.workers, max_pixels=job.media.max_pixels)
+    for source, header in headers:
+        if isinstance(header, FailureCode):
+            library.failing.setdefault(header, []).append(source)
+        else:
+            library.shapes.append(_shape(header, job))
+            library.source_s += header.seconds
     return library
 
 
 def _walked(job: JobConfig, settled: Settled, most: int) -> Library:
-    """Each file that is to be captioned is as likely as any other to be in the sample."""
-    library, dice = Library(), random.Random(0)  # noqa: S311 - the same sample the next time
+    library = Library(Drawing(most))
     for found in Walk(job.input):
         library.files += 1
         if isinstance(found, Unusable):
@@ -89,11 +97,7 @@ def _walked(job: JobConfig, settled: Settled, most: int) -> Library:
         if all(_is_settled(clip.clip_id, job, settled) for clip in plan(found, job.media)):
             library.settled += 1
             continue
-        library.to_do += 1
-        if len(library.sample) < most:
-            library.sample.append(found)
-        elif (place := dice.randrange(library.to_do)) < most:
-            library.sample[place] = found
+        library.drawing.show(found)
     return library
 
 
@@ -102,31 +106,6 @@ def _is_settled(clip_id: str, job: JobConfig, settled: Settled) -> bool:
         return True
     code, again = settled.standing(clip_id), job.input.retry_failed
     return code is not None and code not in again and "all" not in again
-
-
-async def _probe(job: JobConfig, left: Iterator[Source], library: Library) -> None:
-    async with WorkerProcess() as worker:
-        for source in left:
-            header = await _header(worker, source, job)
-            if isinstance(header, FailureCode):
-                library.failing.setdefault(header, []).append(source)
-            else:
-                library.shapes.append(_shape(header, job))
-                library.source_s += header.seconds
-
-
-async def _header(worker: WorkerProcess, source: Source, job: JobConfig) -> Header | FailureCode:
-    order = HeaderOrder(source, job.media.max_pixels, _CPU_S, job.workers.memory_bytes)
-    try:
-        with anyio.fail_after(_DEADLINE_S):
-            result = (await worker.work_on(order)).result
-    except TimeoutError:
-        return FailureCode.PREPARE_TIMEOUT
-    except WorkerDied:
-        return FailureCode.WORKER_CRASHED
-    if isinstance(result, Header):
-        return result
-    return result.code if isinstance(result, Refused) else FailureCode.UNEXPECTED
 
 
 def _shape(header: Header, job: JobConfig) -> ClipShape:
