@@ -8,7 +8,7 @@ from pipeline.telemetry import monotonic_s
 from pipeline.workers.workspace import open_workspace
 from tests.support.preparing import Pool, clip_of, job_of
 
-CLIPS = 6
+CLIPS = 10
 DEADLINE_S = 900
 
 

@@ -10,8 +10,8 @@ from benchmarks.standins import flags, standins
 
 IN_FLIGHT = 256
 SERVICE_S = 8.0  # 32 requests a second: far from what two cores can move
-TURNS = 4  # service times that are measured, after one of warming up
-ROUNDS = 3
+TURNS = 2  # service times that are measured, after one of warming up
+ROUNDS = 5
 MEMORY_IN_FLIGHT = 512
 
 
