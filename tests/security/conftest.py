@@ -1,13 +1,13 @@
 """Films for the tests of hostile media."""
 
 import shutil
-from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
-from pipeline.standin.films import Film, write_film
+from pipeline.standin.films import write_film
 from tests.support.odd_films import SMALL
+from tests.support.slow_film import write_slow_film
 
 
 @pytest.fixture
@@ -19,10 +19,7 @@ def film(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def untouched_slow_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A film that keeps a worker busy for some seconds."""
-    film = Film(
-        seconds=30.0, width_px=1280, height_px=720, fps=Fraction(25), codec="mpeg4", gop_s=60.0
-    )
-    return write_film(tmp_path_factory.mktemp("slow") / "slow.mp4", film)
+    return write_slow_film(tmp_path_factory.mktemp("slow") / "slow.mp4")
 
 
 @pytest.fixture

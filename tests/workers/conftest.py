@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.standin.films import Film, write_film
+from pipeline.standin.films import write_film
 from tests.support.odd_films import SMALL
+from tests.support.slow_film import write_slow_film
 
 
 @pytest.fixture(scope="session")
@@ -19,8 +20,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def slow_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A film that keeps a worker busy for some seconds."""
-    film = Film(seconds=30.0, width_px=1280, height_px=720, fps=Fraction(25), codec="mpeg4")
-    return write_film(tmp_path_factory.mktemp("slow") / "slow.mp4", replace(film, gop_s=60.0))
+    return write_slow_film(tmp_path_factory.mktemp("slow") / "slow.mp4")
 
 
 @pytest.fixture(scope="session")

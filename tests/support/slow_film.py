@@ -1,0 +1,39 @@
+"""A film that keeps a worker busy for some seconds, and is written in one."""
+
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
+import av
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from pipeline.standin.films import Film, write_film
+
+SCENE_S, REPEATS = 4, 15
+SCENE = Film(
+    seconds=SCENE_S, width_px=1920, height_px=1080, fps=Fraction(60), codec="mpeg4", gop_s=60.0
+)
+
+
+def write_slow_film(path: Path) -> Path:
+    """A minute at 60 frames a second with hardly a key frame, so that nearly all are decoded."""
+    scene = write_film(path.with_name(f"scene-of-{path.name}"), SCENE)
+    with av.open(scene) as source, av.open(path, "w") as container:
+        stream = source.streams.video[0]
+        target = cast(VideoStream, container.add_stream_from_template(stream))
+        packets = [packet for packet in source.demux(stream) if packet.size]
+        ticks = round(SCENE_S / (stream.time_base or 1))
+        for shift in range(0, REPEATS * ticks, ticks):
+            for packet in packets:
+                container.mux(_later(packet, shift, target))
+    scene.unlink()
+    return path
+
+
+def _later(packet: "Packet[VideoStream]", ticks: int, stream: VideoStream) -> "Packet[VideoStream]":
+    copy = Packet(bytes(packet))
+    copy.stream, copy.time_base, copy.is_keyframe = stream, packet.time_base, packet.is_keyframe
+    copy.pts, copy.dts = (packet.pts or 0) + ticks, (packet.dts or 0) + ticks
+    copy.duration = packet.duration
+    return copy
