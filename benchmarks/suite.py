@@ -99,7 +99,7 @@ def _of_plan(result: Result) -> Iterator[Figure]:
 SUITES = (
     Suite("prepare", ("--ratios", "--rounds", "1", "--films", *_FILMS), _of_prepare),
     Suite("sender", _SENDER_PARTS, _of_sender),
-    Suite("knee", ("--request-s", "0.2", "--seconds", "1.5"), _of_knee),
+    Suite("knee", ("--request-s", "0.2", "--seconds", "3"), _of_knee),
     Suite("plan", (), _of_plan),
 )
 
