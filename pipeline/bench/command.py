@@ -101,11 +101,11 @@ def bench_command(  # noqa: PLR0913 - each argument is one flag of the command
         in_flight=tuple(in_flight or ()),
         arrivals_per_s=tuple(rate or ()),
         arrivals_around_knee=rates_around_knee,
-        ceiling=max_in_flight,
         rules=Rules(
             seconds=seconds,
             requests=requests,
             longest_s=8 * seconds,
+            ceiling=max_in_flight,
             goal=Goal(slo_s, slo_ttft_s),
             seed=seed,
         ),

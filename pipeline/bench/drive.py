@@ -55,13 +55,13 @@ class Rules:
         requests: Least requests in them.
         longest_s: After so many seconds, or the time of eight requests, a load ends however
             unsteady it is.
-        ceiling: Most requests in flight where arrivals are given; further ones stay unsent.
+        ceiling: Most requests in flight; arrivals past it stay unsent.
     """
 
     seconds: float = 15.0
     requests: int = 30
     longest_s: float = 120.0
-    ceiling: int = 1024
+    ceiling: int = 256
     goal: Goal = field(default_factory=Goal)
     seed: int = 0
 

@@ -1,6 +1,5 @@
 """How many in flight are enough: which loads to measure, and what follows from them (pure)."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -61,11 +60,6 @@ class Search:
     def wanted(self) -> int | None:
         """The load to measure next, in requests in flight; None once the knee is known."""
         return None if self._step is _Step.DONE else self._wanted
-
-    @property
-    def rates(self) -> Mapping[int, float]:
-        """Captions per second by requests in flight, as far as they still hold."""
-        return self._rates
 
     def add(self, clips_per_s: float, *, error_share: float = 0.0) -> None:
         """Take the rate that the wanted load brought."""

@@ -34,7 +34,6 @@ class Bench:
         in_flight: Fixed loads; none seeks the knee.
         arrivals_per_s: Open-loop loads after that, in requests per second.
         arrivals_around_knee: Open-loop loads at 50 to 100 % of the knee's rate, too.
-        ceiling: Most requests in flight.
     """
 
     job: JobConfig
@@ -42,7 +41,6 @@ class Bench:
     in_flight: tuple[int, ...] = ()
     arrivals_per_s: tuple[float, ...] = ()
     arrivals_around_knee: bool = False
-    ceiling: int = 256
     rules: Rules = field(default_factory=Rules)
     generated: Generated
     sample: int = 32
@@ -57,7 +55,7 @@ async def run_bench(bench: Bench, tell: Tell) -> BenchResult:
     job = bench.job.model_copy(
         update={
             "deployments": tuple(
-                one.model_copy(update={"max_in_flight": bench.ceiling})
+                one.model_copy(update={"max_in_flight": bench.rules.ceiling})
                 for one in bench.job.deployments
             )
         }
@@ -97,14 +95,14 @@ class _Measuring:
     async def run(self) -> None:
         bench = self._bench
         for in_flight in bench.in_flight:
-            await self._point(Load(in_flight=min(in_flight, bench.ceiling)))
+            await self._point(Load(in_flight=min(in_flight, bench.rules.ceiling)))
         if not bench.in_flight:
             await self._seek_knee()
         for arrivals_per_s in (*bench.arrivals_per_s, *self._around_knee()):
             await self._point(Load(arrivals_per_s=arrivals_per_s))
 
     async def _seek_knee(self) -> None:
-        search = Search(self._bench.ceiling)
+        search = Search(self._bench.rules.ceiling)
         while (wanted := search.wanted) is not None:
             point = await self._point(Load(in_flight=wanted))
             search.add(point.clips_per_s, error_share=point.error_share)
