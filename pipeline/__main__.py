@@ -17,6 +17,8 @@ def main() -> None:
         exit_code = run_command_line(sys.argv[1:])
     except KeyboardInterrupt:  # before the run heeds signals, or in a command that does not
         exit_code = _ENDED_BY_SIGINT
+    for number in (signal.SIGINT, signal.SIGTERM):  # all is told: no later one changes the code
+        signal.signal(number, signal.SIG_IGN)
     sys.exit(exit_code)
 
 

@@ -19,6 +19,7 @@ from pipeline.messages import Clip, Outcome, ReadyClip
 from pipeline.metrics import Metrics, open_metrics
 from pipeline.producer import Settled, check_sources, produce
 from pipeline.sender import Fleet, open_fleet, send
+from pipeline.signals import open_signals
 from pipeline.sink import Ledger, RunStatistics, RunSummary, drain, open_ledger, summarise
 from pipeline.sink.media_tokens import media_tokens_of
 from pipeline.sink.stats import Ended
@@ -61,12 +62,13 @@ async def run_job(
         open_ledger(job.output, fingerprints(job)) as ledger,
     ):
         settled = await admit(job, ledger)
-        async with open_lifecycle(job, tally, handle_signals=handle_signals) as lifecycle:
-            stopping = Stopping(job.limits, tally)
-            run = _Run(job, tally, fleet, ledger, settled, stopping, lifecycle, metrics)
-            async with show_progress(tally, progress):
-                problem = await run.flow(handle_signals=handle_signals)
-        summary, problem = await run.conclude(problem or lifecycle.problem)
+        stopping = Stopping(job.limits, tally)
+        async with open_signals(stopping.heed, handle=handle_signals) as signals:
+            async with open_lifecycle(job, tally, signals) as lifecycle:
+                run = _Run(job, tally, fleet, ledger, settled, stopping, lifecycle, metrics)
+                async with show_progress(tally, progress):
+                    problem = await run.flow()
+            summary, problem = await run.conclude(problem or lifecycle.problem)
         if problem is not None:
             problem.add_note(summary.mail_line())
             raise problem
@@ -92,17 +94,17 @@ class _Run:
         self.statistics = RunStatistics(media_tokens_of(self.job), observe)
         self.timeline = Timeline(len(self.job.deployments))
 
-    async def flow(self, *, handle_signals: bool) -> RunError | None:
+    async def flow(self) -> RunError | None:
         """Run the stages to their end; return the error that ended them early, if one did."""
         problem: RunError | None = None
-        watched = partial(self.stopping.watch, handle_signals=handle_signals)
         try:
             with self.stopping.everything:
                 async with create_task_group() as watch:
-                    await watch.start(watched)
+                    watch.start_soon(self.stopping.watch)
                     watch.start_soon(self._keep_looking)
-                    watch.start_soon(self.lifecycle.attend, self.fleet.follow)
                     with self.stopping.checking:
+                        await self.lifecycle.clear()
+                        watch.start_soon(self.lifecycle.attend, self.fleet.follow)
                         await self.fleet.check()
                     if not self.stopping.is_stopping:
                         async with open_workspace(self.job.store) as media:

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 import anyio
-import anyio.abc
 from anyio import CancelScope
 from anyio.streams.memory import MemoryObjectReceiveStream
 
@@ -55,17 +54,22 @@ class Stopping:
             return _SIGNAL_EXIT + self.signal_number
         return _LIMIT_EXIT if self.limit else None
 
-    async def watch(self, *, handle_signals: bool, task_status: anyio.abc.TaskStatus[None]) -> None:
-        """Heed signals and the clock until cancelled."""
+    def heed(self, number: signal.Signals) -> None:
+        """Take a signal: the first starts the drain, the second ends it."""
+        if self.signal_number:
+            self.everything.cancel()
+            return
+        self.signal_number = number
+        get_log().warning("stopping: no new clips; a second signal stops at once")
+        self._drain()
+
+    async def watch(self) -> None:
+        """Heed the clock until cancelled."""
         async with anyio.create_task_group() as tasks:
-            if handle_signals:
-                await tasks.start(self._heed_signals)
             if self._limits.deadline is not None:
                 tasks.start_soon(self._heed_deadline)
             if self._limits.max_hours is not None:
                 tasks.start_soon(self._heed_hours, self._limits.max_hours)
-            task_status.started()
-            await anyio.sleep_forever()
 
     def weigh(self, release: Callable[[str], None]) -> Callable[[str], None]:
         """What to call for every clip that has its line: `release`, and a look at the limits."""
@@ -81,17 +85,6 @@ class Stopping:
                 self._reach(limit)
 
         return kept
-
-    async def _heed_signals(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            task_status.started()
-            async for number in signals:
-                if self.signal_number:
-                    self.everything.cancel()
-                    return
-                self.signal_number = number
-                get_log().warning("stopping: no new clips; a second signal stops at once")
-                self._drain()
 
     async def _heed_deadline(self) -> None:
         assert self._limits.deadline is not None  # noqa: S101 - watch looked

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import structlog
 from blockbuster import blockbuster_ctx
 from hypothesis import HealthCheck, settings
 
@@ -38,6 +39,13 @@ def anyio_backend() -> str:
 def own_state_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Let no run of a test see, or turn off, what this user's own runs left on."""
     os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+
+
+@pytest.fixture(autouse=True)
+def own_log() -> Iterator[None]:
+    """Let no test find the log as another left it."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(autouse=True)

@@ -23,6 +23,7 @@ from pipeline.control.states import DeploymentState
 from pipeline.control.turning_off import turn_off
 from pipeline.control.waiting import until_serving
 from pipeline.errors import DeploymentError, RunError
+from pipeline.signals import Heed, Signals
 from pipeline.telemetry import Tally, get_log
 
 __all__ = ["Lifecycle", "OnCount", "open_lifecycle"]
@@ -47,7 +48,7 @@ class Lifecycle:
 
     job: JobConfig
     tally: Tally
-    handle_signals: bool
+    signals: Signals
     owner: Owner
     wanted: anyio.Event = field(default_factory=anyio.Event)
     opened: anyio.Event = field(default_factory=anyio.Event)
@@ -129,13 +130,10 @@ class Lifecycle:
             return
         longest_s = max(one.life.end_timeout_s for one in brought_up)
         with anyio.CancelScope(shield=True, deadline=anyio.current_time() + longest_s) as scope:
-            async with anyio.create_task_group() as tasks:
-                if self.handle_signals:
-                    tasks.start_soon(_heed_signals, scope)
-                async with self._records.exclusively(), anyio.create_task_group() as ends:
-                    for one in brought_up:
-                        ends.start_soon(self._end, one)
-                tasks.cancel_scope.cancel()
+            self.signals.heed = _twice(scope)
+            async with self._records.exclusively(), anyio.create_task_group() as ends:
+                for one in brought_up:
+                    ends.start_soon(self._end, one)
         left = [one for one in brought_up if one.is_recorded]
         if left and self.problem is None:
             self.problem = _left_on(left, "there was no time")
@@ -254,16 +252,19 @@ async def _first_of(*events: anyio.Event) -> None:
             tasks.start_soon(heed, event)
 
 
-async def _heed_signals(scope: anyio.CancelScope) -> None:
+def _twice(scope: anyio.CancelScope) -> Heed:
     """While deployments are turned off, a first signal is answered by words, a second obeyed."""
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        told = False
-        async for _ in signals:
-            if told:
-                scope.cancel()
-                return
-            told = True
-            get_log().warning("turning deployments off; a second signal leaves them on")
+    told = False
+
+    def heed(_: signal.Signals) -> None:
+        nonlocal told
+        if told:
+            scope.cancel()
+            return
+        told = True
+        get_log().warning("turning deployments off; a second signal leaves them on")
+
+    return heed
 
 
 def _left_on(left: list[Managed], why: str) -> DeploymentError:
@@ -275,17 +276,12 @@ def _left_on(left: list[Managed], why: str) -> DeploymentError:
 
 @asynccontextmanager
 async def open_lifecycle(
-    job: JobConfig, tally: Tally, *, handle_signals: bool
+    job: JobConfig, tally: Tally, signals: Signals
 ) -> AsyncIterator[Lifecycle]:
-    """Mind a run's deployments until the block ends; what it brought up is then turned off.
-
-    Raises:
-        ConfigError: a key is missing.
-    """
+    """Mind a run's deployments until the block ends; what it brought up is then turned off."""
     owner = await anyio.to_thread.run_sync(Owner.this)
-    life = Lifecycle(job, tally, handle_signals, owner)
+    life = Lifecycle(job, tally, signals, owner)
     try:
-        await life.clear()
         yield life
     finally:
         await life.end()

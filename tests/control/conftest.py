@@ -6,7 +6,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-import structlog
 from anyio.from_thread import start_blocking_portal
 
 from pipeline.cli import run_command_line
@@ -67,7 +66,7 @@ def served(
 
 
 @pytest.fixture
-def here(capsys: pytest.CaptureFixture[str]) -> Iterator[CommandHere]:
+def here(capsys: pytest.CaptureFixture[str]) -> CommandHere:
     """The command in this process."""
 
     def run(*arguments: str) -> Ended:
@@ -80,5 +79,4 @@ def here(capsys: pytest.CaptureFixture[str]) -> Iterator[CommandHere]:
         assert not re.search(r"Traceback|Error\(", err)
         return Ended(exit_code, out, err)
 
-    yield run
-    structlog.reset_defaults()
+    return run

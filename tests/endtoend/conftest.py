@@ -1,11 +1,10 @@
 """What whole runs share: films that are made once, a command with a home of its own."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import structlog
 
 from pipeline.cli import run_command_line
 from tests.support.command import Command, CommandHere, Ended
@@ -45,7 +44,7 @@ def command(tmp_path: Path) -> Command:
 @pytest.fixture
 def here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[CommandHere]:
+) -> CommandHere:
     """The command in this process, in the test's own folder: the quick way for long tables."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FIREWORKS_API_KEY", raising=False)
@@ -54,8 +53,7 @@ def here(
         exit_code = run_command_line(arguments)
         return Ended(exit_code, *capsys.readouterr())
 
-    yield run
-    structlog.reset_defaults()
+    return run
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from anyio.abc import ByteReceiveStream, Process
 
 DEADLINE_S = 40.0
 _LOOK_AGAIN_S = 0.02
+_INSIST_AFTER_S = 2.0
 
 Argument = str | bytes | os.PathLike[str]
 CommandHere = Callable[..., "Ended"]
@@ -53,6 +54,13 @@ class Running:
     def signal_group(self, number: signal.Signals) -> None:
         """Signal the command and its children, as Ctrl-C on a terminal does."""
         os.killpg(self.process.pid, number)
+
+    async def insist(self, number: signal.Signals, words: str) -> None:
+        """Signal the command, as somebody impatient does, until it answers with these words."""
+        while words not in self.said[1]:
+            self.process.send_signal(number)
+            with anyio.move_on_after(_INSIST_AFTER_S):
+                await self.until(lambda: words in self.said[1])
 
     def workers(self) -> list[int]:
         """The processes that the command started and that are alive."""

@@ -47,7 +47,7 @@ async def test_clock_that_jumps_forward(clock: WallClock) -> None:
     """A clock that is put past the deadline ends the run, however little time has passed."""
     stopping = Stopping(LimitsConfig(deadline="06:00"), Tally())
     async with anyio.create_task_group() as tasks:
-        await tasks.start(lambda **told: stopping.watch(handle_signals=False, **told))
+        tasks.start_soon(stopping.watch)
         await clock.looked_at(3)
         assert not stopping.is_stopping
         clock.shown = EVENING + timedelta(hours=8, seconds=1)
@@ -61,7 +61,8 @@ async def test_clock_that_jumps_back(clock: WallClock) -> None:
     clock.shown = EVENING + timedelta(hours=7, minutes=59)
     stopping = Stopping(LimitsConfig(deadline="06:00"), Tally())
     async with anyio.create_task_group() as tasks:
-        await tasks.start(lambda **told: stopping.watch(handle_signals=False, **told))
+        tasks.start_soon(stopping.watch)
+        await clock.looked_at(1)
         clock.shown = EVENING
         await clock.looked_at(5)
         assert not stopping.is_stopping
