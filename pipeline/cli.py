@@ -284,8 +284,11 @@ app.command(
 
 def _caption(job: JobConfig, each: dict[str, Any], *, quiet: bool, log_json: bool) -> int:
     from pipeline.control.discovery import with_deployments  # noqa: PLC0415 - as below
-    from pipeline.report.command import report_of_run  # noqa: PLC0415 - --help need not wait
-    from pipeline.run import run_job  # noqa: PLC0415 - same
+    from pipeline.run import run_job  # noqa: PLC0415 - --help need not wait
+
+    if job.output.report:
+        # Not as late as it is needed: until then the installation may have been upgraded.
+        from pipeline.report.command import report_of_run  # noqa: PLC0415 - others do without
 
     configure_logging(as_json=log_json)
 
