@@ -102,7 +102,9 @@ class _Sender:
                 self._tally.retries += 1
                 continue
             is_out = self._fleet.router.replicas[lease.deployment].is_out
-            again = self._policy.failed(verdict, burnt=burnt, is_out=is_out, jitter=jitter())
+            again = self._policy.failed(
+                verdict, burnt=burnt, is_out=is_out, is_probe=lease.is_probe, jitter=jitter()
+            )
             if again is None:
                 return _given_up(ready, verdict, attempts, spare)
             self._tally.retries += 1

@@ -39,7 +39,9 @@ class RetryPolicy:
         """Whether a clip with so many attempts gone may lose one more and still be asked."""
         return burnt + 1 < self._max_attempts
 
-    def failed(self, verdict: Verdict, *, burnt: int, is_out: bool, jitter: float) -> Again | None:
+    def failed(
+        self, verdict: Verdict, *, burnt: int, is_out: bool, is_probe: bool, jitter: float
+    ) -> Again | None:
         """When the clip is asked again; None where it fails.
 
         Args:
@@ -47,9 +49,12 @@ class RetryPolicy:
             burnt: Attempts of the clip that were gone before.
             is_out: Whether the deployment gets no more requests in this run. If its refusal is
                 for all clips, this one is not the worse for it.
+            is_probe: Whether the deployment was down and is so still. What it did not take tells
+                nothing of the clip, which only waits.
             jitter: Uniform in [0, 1).
         """
-        burns = verdict.burns_attempt and not (verdict.fatal and is_out)
+        is_wait = (verdict.fatal and is_out) or (verdict.untaken and is_probe)
+        burns = verdict.burns_attempt and not is_wait
         if not verdict.retry or (burns and not self.may_burn(burnt)):
             return None
         burnt += burns

@@ -110,7 +110,10 @@ class Replica:
     def failed(
         self, lease: Lease, verdict: Verdict, *, now_s: float, jitter: float
     ) -> Change | None:
-        """It did not answer; the streak decides what becomes of it."""
+        """It did not answer; the streak decides what becomes of it.
+
+        Nor does one take requests that does not take the only one.
+        """
         if self.is_out:
             return None
         if verdict.fatal:
@@ -121,7 +124,8 @@ class Replica:
             return None
         self._failures += 1
         kind = _kind_of(verdict)
-        is_over = self._failures >= _FAILURES_TO_EJECT or kind is Change.SCALING_UP
+        takes_none = kind is Change.SCALING_UP or (verdict.untaken and not self.in_flight)
+        is_over = takes_none or self._failures >= _FAILURES_TO_EJECT
         if is_over if self.is_up else lease.is_probe:
             return self.take_down(kind, verdict, now_s=now_s, jitter=jitter)
         return None

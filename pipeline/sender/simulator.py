@@ -205,17 +205,19 @@ class Simulator:
         self._settle(request.clip)
 
     def _failed(self, request: Request, verdict: Verdict) -> None:
-        clip, name, draw = request.clip, request.lease.deployment, self._rng.random
+        clip, lease, draw = request.clip, request.lease, self._rng.random
         if verdict.code is FailureCode.OVERLOADED:
             self._refusals_s.append(self.now_s)
-        self.router.fail(request.lease, verdict, now_s=self.now_s, jitter=draw())
-        is_out = self.router.replicas[name].is_out
-        again = self._policy.failed(verdict, burnt=clip.burnt, is_out=is_out, jitter=draw())
+        self.router.fail(lease, verdict, now_s=self.now_s, jitter=draw())
+        is_out = self.router.replicas[lease.deployment].is_out
+        again = self._policy.failed(
+            verdict, burnt=clip.burnt, is_out=is_out, is_probe=lease.is_probe, jitter=draw()
+        )
         if again is None:
             self.failed[verdict.code] += 1
             self._settle(clip)
             return
-        clip.burnt, clip.avoid = again.burnt, name
+        clip.burnt, clip.avoid = again.burnt, lease.deployment
         self._at(self.now_s + again.wait_s, self.line.append, clip)
 
     def _settle(self, clip: SimulatedClip) -> None:

@@ -24,6 +24,7 @@ class Verdict:
         shrinks: Whether fewer requests should be in flight there.
         blames: Whether it counts towards ejecting the deployment.
         fatal: Whether no request to this deployment can succeed: key, account, model string.
+        untaken: Whether the deployment took nothing of the request: no connection, or no place.
         retry_after_s: The server's wish, bounded; 0.0 without one.
     """
 
@@ -35,16 +36,19 @@ class Verdict:
     shrinks: bool = False
     blames: bool = False
     fatal: bool = False
+    untaken: bool = False
     retry_after_s: float = 0.0
 
 
 _KINDS = {
     kind.code: kind
     for kind in (
-        Verdict(FailureCode.CONNECT_FAILED, "", retry=True, shrinks=True, blames=True),
+        Verdict(
+            FailureCode.CONNECT_FAILED, "", retry=True, shrinks=True, blames=True, untaken=True
+        ),
         Verdict(FailureCode.DISCONNECTED, "", retry=True, blames=True),
         Verdict(FailureCode.TIMEOUT, "", retry=True, shrinks=True, blames=True),
-        Verdict(FailureCode.OVERLOADED, "", retry=True, shrinks=True),
+        Verdict(FailureCode.OVERLOADED, "", retry=True, shrinks=True, untaken=True),
         Verdict(FailureCode.SCALING_UP, "", retry=True, burns_attempt=False),
         Verdict(FailureCode.SERVER_ERROR, "", retry=True, blames=True),
         Verdict(FailureCode.STREAM_ERROR, "", retry=True, blames=True),

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 from blockbuster import blockbuster_ctx
 
-from pipeline.sender import retry
+from pipeline.sender import replicas, retry
+from pipeline.sender.replicas import Change
 
 
 @pytest.fixture(autouse=True)
@@ -19,3 +20,10 @@ def no_blocking_calls() -> Iterator[None]:
 def short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     """Back off for milliseconds; the real times are tested where nothing waits for them."""
     monkeypatch.setattr(retry, "_BASE_S", 0.01)
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Probe after a twentieth of a second; the real times are tested on a simulated clock."""
+    for kind in (Change.EJECTED, Change.SATURATED, Change.SCALING_UP):
+        monkeypatch.setitem(replicas._WAITS, kind, (0.05, 1.2, 0.2))

@@ -11,9 +11,8 @@ from aiohttp import web
 
 from pipeline.errors import ConfigError, DeploymentError, FailureCode
 from pipeline.messages import Caption
-from pipeline.sender import policy, replicas, retry
+from pipeline.sender import policy, retry
 from pipeline.sender.fleet import open_fleet
-from pipeline.sender.replicas import Change
 from pipeline.sender.retry import RetryBudget
 from pipeline.telemetry import Tally
 from tests.support.ready import job, ready_clip
@@ -24,13 +23,6 @@ pytestmark = pytest.mark.anyio
 
 C = FailureCode
 SCALING = answer(503, error_body("DEPLOYMENT_SCALING_UP"))
-
-
-@pytest.fixture(autouse=True)
-def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Probe after a twentieth of a second; the real times are tested on a simulated clock."""
-    for kind in (Change.EJECTED, Change.SATURATED, Change.SCALING_UP):
-        monkeypatch.setitem(replicas._WAITS, kind, (0.05, 1.2, 0.2))
 
 
 @pytest.fixture
@@ -82,7 +74,7 @@ async def test_all_down_waits_until_one_is_up(tmp_path: Path, dead_port: int) ->
     captions: list[Caption] = []
 
     async def run() -> None:
-        request = {"max_attempts": 50}
+        request = {"max_attempts": 2}
         plan = job(url(dead_port), request=request, max_in_flight=2)
         result = await sent(plan, clips, tally=tally)
         captions.extend(o for o in result.outcomes if isinstance(o, Caption))
@@ -94,6 +86,15 @@ async def test_all_down_waits_until_one_is_up(tmp_path: Path, dead_port: int) ->
             async with scripted(port=dead_port):
                 await wait_until(lambda: len(captions) == 6)
     assert tally.waiting_for == ""
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_last_clip_outwaits_a_full_deployment(status: int, tmp_path: Path) -> None:
+    """A deployment that takes not even the only request is waited for, whatever max_attempts."""
+    async with scripted(*times(8, answer(status))) as replica:
+        run = await sent(job(replica.base_url, request={"max_attempts": 2}), [ready_clip(tmp_path)])
+    assert len(run.caption.attempts) == 9
+    assert run.report[0]["errors"] == {"overloaded": 8}
 
 
 async def test_scaling_up_burns_no_attempt(tmp_path: Path) -> None:
@@ -200,7 +201,7 @@ async def test_window_is_filled_and_never_exceeded(tmp_path: Path) -> None:
 
 async def test_backing_off_holds_no_slot(tmp_path: Path) -> None:
     """While one clip backs off, the only slot serves another."""
-    async with scripted(answer(429, b"", {"Retry-After": "0.5"})) as replica:
+    async with scripted(answer(500, b"", {"Retry-After": "0.5"})) as replica:
         plan = job(replica.base_url, max_in_flight=1)
         run = await sent(plan, [ready_clip(tmp_path, name) for name in ("first", "second")])
     assert [outcome.clip.clip_id for outcome in run.outcomes] == ["second", "first"]

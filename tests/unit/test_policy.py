@@ -14,8 +14,19 @@ from pipeline.sender.verdict import Verdict, classify, judge
 LOST = judge(C.DISCONNECTED, "gone")
 
 
+def maybe_failed(
+    policy: RetryPolicy,
+    verdict: Verdict,
+    burnt: int = 0,
+    *,
+    is_out: bool = False,
+    is_probe: bool = False,
+) -> Again | None:
+    return policy.failed(verdict, burnt=burnt, is_out=is_out, is_probe=is_probe, jitter=0.5)
+
+
 def failed(policy: RetryPolicy, verdict: Verdict, burnt: int = 0, *, is_out: bool = False) -> Again:
-    again = policy.failed(verdict, burnt=burnt, is_out=is_out, jitter=0.5)
+    again = maybe_failed(policy, verdict, burnt, is_out=is_out)
     assert again is not None
     return again
 
@@ -24,13 +35,13 @@ def test_attempts_of_a_clip_are_bounded() -> None:
     """A clip whose request fails for the last time that it may is not asked again."""
     policy = RetryPolicy(3)
     assert [failed(policy, LOST, burnt).burnt for burnt in (0, 1)] == [1, 2]
-    assert policy.failed(LOST, burnt=2, is_out=False, jitter=0.5) is None
+    assert maybe_failed(policy, LOST, burnt=2) is None
     assert [policy.may_burn(burnt) for burnt in range(4)] == [True, True, False, False]
 
 
 def test_rejected_clip_is_not_asked_again() -> None:
     """What cannot succeed is not tried."""
-    assert RetryPolicy(9).failed(classify(400, None, {}), burnt=0, is_out=False, jitter=0) is None
+    assert maybe_failed(RetryPolicy(9), classify(400, None, {})) is None
 
 
 @pytest.mark.parametrize(
@@ -39,6 +50,18 @@ def test_rejected_clip_is_not_asked_again() -> None:
 def test_deployment_that_is_not_there_burns_no_attempt(verdict: Verdict) -> None:
     """A cold start, or a refusal that puts a deployment out, costs a clip nothing."""
     assert failed(RetryPolicy(1), verdict, is_out=True).burnt == 0
+
+
+@pytest.mark.parametrize(
+    "verdict", [judge(C.CONNECT_FAILED, ""), classify(429, None, {}), classify(503, None, {})]
+)
+def test_probe_that_is_not_taken_burns_no_attempt(verdict: Verdict) -> None:
+    """While a deployment is down, a clip that it takes nothing of has only waited."""
+    for verdict_, burnt in ((verdict, 0), (LOST, 1)):
+        again = maybe_failed(RetryPolicy(2), verdict_, is_probe=True)
+        assert again is not None
+        assert again.burnt == burnt
+    assert maybe_failed(RetryPolicy(1), verdict) is None
 
 
 def test_quick_retries_run_out() -> None:

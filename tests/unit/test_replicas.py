@@ -224,16 +224,30 @@ def test_broken_clip_tells_nothing_about_the_probe() -> None:
 
 def test_saturation_waits_without_an_ejection() -> None:
     """A deployment that refuses everything is left alone for a while, and is not blamed."""
-    fleet = router()
-    assert fail(fleet, BUSY, times=5) is Change.SATURATED
+    fleet = router(window=8)
+    leases = [leased(fleet) for _ in range(8)]
+    changes = [fleet.fail(lease, BUSY, now_s=0.0, jitter=0.5) for lease in leases[:5]]
+    assert changes == [None] * 4 + [Change.SATURATED]
     assert fleet.replicas["a"].ejections == 0
     assert "a saturated (HTTP 429; next try in 1 s)" in fleet.why_waiting(0.0)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "expected"),
+    [(BUSY, Change.SATURATED), (judge(FailureCode.CONNECT_FAILED, ""), Change.EJECTED)],
+)
+def test_who_takes_not_even_the_only_request_is_down(verdict: Verdict, expected: Change) -> None:
+    """A refusal with nothing else in flight is no matter of load; with others it is one of five."""
+    fleet = router()
+    one, other = leased(fleet), leased(fleet)
+    assert fleet.fail(one, verdict, now_s=0.0, jitter=0.5) is None
+    assert fleet.fail(other, verdict, now_s=0.0, jitter=0.5) is expected
 
 
 def test_retry_after_is_a_floor_for_the_probe() -> None:
     """A saturated deployment is not probed before the time that it asked for."""
     fleet = router()
-    fail(fleet, classify(429, None, {"retry-after": "30"}), times=5)
+    fail(fleet, classify(429, None, {"retry-after": "30"}))
     assert fleet.next_due_s() == 30.0
 
 
