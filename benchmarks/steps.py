@@ -11,7 +11,7 @@ from typing import Any, Self
 from unittest.mock import patch
 
 import av
-from av.video.frame import VideoFrame
+from av.video.frame import PictureType, VideoFrame
 
 from pipeline.messages import Clip, MediaSpec, Source
 from pipeline.workers.planned_decoder import PlannedDecoder
@@ -184,6 +184,7 @@ class Mp4:
             self._stream.width, self._stream.height = width_px, HEIGHT_PX
         small = frame.reformat(width_px, HEIGHT_PX, "yuv420p", interpolation="BICUBIC")
         small.pts, small.time_base = self.frames, Fraction(1)
+        small.pict_type = PictureType.NONE
         self._file.mux(self._stream.encode(small))
         self.frames += 1
 

@@ -5,7 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-from av.video.frame import VideoFrame
+from av.video.frame import PictureType, VideoFrame
 
 from pipeline.messages import MediaSpec
 
@@ -44,6 +44,7 @@ def write_mp4(path: Path, pictures: Sequence[VideoFrame], spec: MediaSpec, crf: 
         context.color_primaries = pictures[0].color_primaries
         context.color_trc = pictures[0].color_trc
         for number, picture in enumerate(pictures):
+            picture.pict_type = PictureType.NONE  # the source's is an order to x264
             picture.pts = number
             picture.time_base = context.time_base
             file.mux(stream.encode(picture))

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import pytest
 
 from pipeline.standin.films import Film, write_film
@@ -33,6 +34,15 @@ def test_every_second_is_shown_by_a_frame_of_its_own(
     assert made.numbers() == [round(time_s * FPS) for time_s in made.facts.frame_times_s]
     assert [int(time_s + 0.5) for time_s in made.facts.frame_times_s] == [0, 1, 2, 3]
     assert made.facts.frame_times_s[0] == 0.0
+
+
+def test_how_a_frame_was_coded_in_the_source_does_not_matter(tmp_path: Path) -> None:
+    """Key frames that are sent are coded by what changes between them, as all frames are."""
+    film = Film(seconds=6.0, width_px=160, height_px=96, gop_s=1.0)
+    made = make(write_film(tmp_path / "film.mp4", film), tmp_path, sampling="fast")
+    with av.open(made.video) as sent:
+        keys = [packet.is_keyframe for packet in sent.demux() if packet.size]
+    assert keys == [True, *[False] * 5]
 
 
 def test_what_cannot_be_planned_is_sampled_exactly(tmp_path: Path) -> None:
