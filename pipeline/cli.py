@@ -28,7 +28,12 @@ app = App(
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run one command; every error the user can mend is one line on stderr."""
     try:
-        result = app(_spelled_out(arguments), exit_on_error=False, print_error=False)
+        result = app(
+            _spelled_out(arguments),
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",  # by default it exits here, before stdout is looked after
+        )
     except CycloptsError as error:
         _complain(" ".join(str(error).split()))
         return _BAD_ARGUMENTS

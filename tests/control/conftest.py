@@ -70,10 +70,7 @@ def here(capsys: pytest.CaptureFixture[str]) -> CommandHere:
     """The command in this process."""
 
     def run(*arguments: str) -> Ended:
-        try:
-            exit_code = run_command_line(arguments)
-        except SystemExit as ended:
-            exit_code = int(str(ended.code))
+        exit_code = run_command_line(arguments)
         out, err = capsys.readouterr()
         assert KEY not in out + err
         assert not re.search(r"Traceback|Error\(", err)

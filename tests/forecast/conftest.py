@@ -17,10 +17,6 @@ def plan(
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> Ended:
-        try:
-            exit_code = run_command_line(["plan", *arguments])
-        except SystemExit as end:
-            exit_code = int(str(end.code))
-        return Ended(exit_code, *capsys.readouterr())
+        return Ended(run_command_line(["plan", *arguments]), *capsys.readouterr())
 
     return run
