@@ -18,7 +18,7 @@ def film(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def untouched_slow_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A film that keeps a worker busy for some seconds."""
+    """A film that keeps a worker busy for a second or more."""
     return write_slow_film(tmp_path_factory.mktemp("slow") / "slow.mp4")
 
 

@@ -1,4 +1,4 @@
-"""A film that keeps a worker busy for some seconds, and is written in one."""
+"""A film that keeps a worker busy for a second or more, and is written in half of one."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -10,14 +10,14 @@ from av.video.stream import VideoStream
 
 from pipeline.standin.films import Film, write_film
 
-SCENE_S, REPEATS = 4, 15
+SCENE_S, REPEATS = 2, 8
 SCENE = Film(
     seconds=SCENE_S, width_px=1920, height_px=1080, fps=Fraction(60), codec="mpeg4", gop_s=60.0
 )
 
 
 def write_slow_film(path: Path) -> Path:
-    """A minute at 60 frames a second with hardly a key frame, so that nearly all are decoded."""
+    """Sixteen seconds of 60 frames with hardly a key frame, so that nearly all are decoded."""
     scene = write_film(path.with_name(f"scene-of-{path.name}"), SCENE)
     with av.open(scene) as source, av.open(path, "w") as container:
         stream = source.streams.video[0]
