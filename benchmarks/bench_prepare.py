@@ -20,6 +20,7 @@ from benchmarks.breakdown import break_down
 from benchmarks.contenders import CONTENDERS, in_python
 from benchmarks.films import CORPUS, LARGE, cached
 from benchmarks.picks import require_same_frames
+from benchmarks.real_clips import CLIPS, fetched
 from benchmarks.scaling import seconds_with
 from pipeline.bench.machine import machine_facts
 
@@ -48,7 +49,7 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    names = [film.name for film in CORPUS]
+    names = [one.name for one in (*CORPUS, *CLIPS)]
     parser.add_argument(
         "--films", nargs="+", default=names, help=f"of {', '.join(names)}; or files"
     )
@@ -63,8 +64,13 @@ def _arguments() -> argparse.Namespace:
 
 
 def _film(name: str) -> Path:
-    known = {film.name: film for film in CORPUS}
-    return cached(known[name]) if name in known else Path(name)
+    for film in CORPUS:
+        if film.name == name:
+            return cached(film)
+    for clip in CLIPS:
+        if clip.name == name:
+            return fetched(clip)
+    return Path(name)
 
 
 def _name(film: Path) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
 import imageio_ffmpeg
 
 GUIDE_VIDEO = "-t 60 -vf fps=1,scale=-2:360 -c:v libx264 -preset fast -an".split()
@@ -29,8 +30,10 @@ class Cost:
 
 
 def two_commands(film: Path, folder: Path) -> Cost:
-    """The guide's two commands, the width mended."""
+    """The guide's two commands, the width mended; the second fails of a film without sound."""
     video = _ffmpeg("-i", film, *GUIDE_VIDEO, folder / "guide.mp4")
+    if not _has_sound(film):
+        return video
     audio = _ffmpeg("-i", film, *GUIDE_AUDIO, folder / "guide.ogg")
     peak_bytes = max(video.peak_rss_bytes, audio.peak_rss_bytes)
     return Cost(video.cpu_s + audio.cpu_s, peak_bytes)
@@ -38,11 +41,15 @@ def two_commands(film: Path, folder: Path) -> Cost:
 
 def one_process(film: Path, folder: Path) -> Cost:
     """The same as one command, everything in one thread."""
-    outputs = (
-        *("-threads", "1", *GUIDE_VIDEO, folder / "one.mp4"),
-        *("-threads", "1", *GUIDE_AUDIO, folder / "one.ogg"),
-    )
+    outputs: list[object] = ["-threads", "1", *GUIDE_VIDEO, folder / "one.mp4"]
+    if _has_sound(film):
+        outputs += ["-threads", "1", *GUIDE_AUDIO, folder / "one.ogg"]
     return _ffmpeg("-filter_threads", "1", "-threads", "1", "-i", film, *outputs)
+
+
+def _has_sound(film: Path) -> bool:
+    with av.open(film) as source:
+        return bool(source.streams.audio)
 
 
 def _ffmpeg(*arguments: object) -> Cost:

@@ -73,7 +73,7 @@ LARGE = BenchFilm(
 def cached(film: BenchFilm) -> Path:
     """The film's file, made now if it is not in the cache."""
     mark = hashlib.blake2b(f"{RECIPE} {film}".encode(), digest_size=4).hexdigest()
-    path = _cache() / f"{film.name}-{mark}{film.ending}"
+    path = cache_folder() / f"{film.name}-{mark}{film.ending}"
     if not path.exists():
         print(f"making {path.name} ...", flush=True)
         draft = path.with_name(f"draft-{os.getpid()}-{path.name}")
@@ -82,7 +82,8 @@ def cached(film: BenchFilm) -> Path:
     return path
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
+    """Where films are kept between runs."""
     root = os.environ.get("XDG_CACHE_HOME") or tempfile.gettempdir()
     folder = Path(root) / "captionfleet-benchmarks"
     folder.mkdir(parents=True, exist_ok=True)

@@ -48,10 +48,10 @@ def every_frame(film: Path, folder: Path) -> Told:
 def decode_all(film: Path, show: Take, hear: Take) -> None:
     """Decode a minute; one frame a second is shown, all sound is heard."""
     with av.open(film) as source:
-        video, audio = source.streams.video[0], source.streams.audio[0]
+        video = source.streams.video[0]
         video.thread_count = 1
-        pick = OnePerSecond(show)
-        for packet in source.demux(video, audio):
+        pick = OnePerSecond(show, (source.start_time or 0) / av.time_base)
+        for packet in source.demux(video, *source.streams.audio[:1]):
             for frame in packet.decode():
                 if isinstance(frame, VideoFrame):
                     pick.push(frame)
@@ -69,7 +69,7 @@ def without_decisions(film: Path, folder: Path) -> Told:
         Mp4(folder / "bare.mp4") as mp4,
         Ogg(folder / "bare.ogg") as ogg,
     ):
-        video, audio = source.streams.video[0], source.streams.audio[0]
+        video = source.streams.video[0]
         decoder = video.codec_context
         decoder.thread_count = 1
 
@@ -78,8 +78,8 @@ def without_decisions(film: Path, folder: Path) -> Told:
                 if frame.pts in shown:
                     mp4.push(frame)
 
-        for packet in source.demux(video, audio):
-            if packet.stream_index == audio.index:
+        for packet in source.demux(video, *source.streams.audio[:1]):
+            if packet.stream_index != video.index:
                 for frame in packet.decode():
                     ogg.push(frame)
             elif packet.pts in decoded:
@@ -136,21 +136,26 @@ def record_plan(film: Path, folder: Path) -> Told:
 class OnePerSecond:
     """Gives the last frame before every half second, as FFmpeg's fps=1 does."""
 
-    def __init__(self, emit: Callable[[VideoFrame], None]) -> None:
+    def __init__(self, emit: Callable[[VideoFrame], None], start_s: float) -> None:
         self._emit = emit
+        self._start_s = start_s
         self._last: VideoFrame | None = None
         self._slot = 0
 
     def push(self, frame: VideoFrame) -> None:
         """Take the next frame."""
-        slot = min(int((frame.time or 0.0) + 0.5), WINDOW_S)
-        self._show(slot)
+        self._show(self._slot_at((frame.time or 0.0) - self._start_s))
         self._last = frame
 
     def finish(self) -> None:
         """The end, half a frame after the last."""
         if self._last is not None:
-            self._show(min(int((self._last.time or 0.0) + 0.55), WINDOW_S))
+            last_s = (self._last.time or 0.0) - self._start_s
+            self._show(max(self._slot_at(last_s + 0.05), 1))
+
+    @staticmethod
+    def _slot_at(time_s: float) -> int:
+        return min(int(time_s + 0.5), WINDOW_S)
 
     def _show(self, slot: int) -> None:
         while self._slot < slot and self._last is not None:
@@ -190,9 +195,10 @@ class Mp4:
 
 
 class Ogg:
-    """Resamples sound and writes it with the settings of the media rules."""
+    """Resamples sound, if there is any, and writes it with the settings of the media rules."""
 
     def __init__(self, path: Path) -> None:
+        self._has_sound = False
         self._file = av.open(path, "w")
         self._stream = self._file.add_stream("libopus", rate=RATE_HZ, options={"b": "24000"})
         self._stream.layout = "mono"
@@ -202,12 +208,14 @@ class Ogg:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.push(None)
-        self._file.mux(self._stream.encode(None))
+        if self._has_sound:
+            self.push(None)
+            self._file.mux(self._stream.encode(None))
         self._file.close()
 
     def push(self, frame: Any) -> None:
         """Write a frame of sound."""
+        self._has_sound = True
         for piece in self._resampler.resample(frame):
             self._file.mux(self._stream.encode(piece))
 
