@@ -6,9 +6,9 @@ Main process.
 import json
 from datetime import time
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from pipeline.config.section import AnyPath, Section
 from pipeline.response_schema import check_schema
@@ -20,8 +20,19 @@ _MOST_SCHEMA_BYTES = 2**20
 
 
 def _as_text(value: object) -> object:
-    # A number in the job file needs no quotes.
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    # A number or a time in the job file needs no quotes.
+    is_plain = isinstance(value, int | float | time) and not isinstance(value, bool)
+    return str(value) if is_plain else value
+
+
+def _deadline(text: str) -> str:
+    parse_time(text)
+    return text
+
+
+def _max_failures(text: str) -> str:
+    parse_max_failures(text)
+    return text
 
 
 def _as_schema(value: object) -> object:
@@ -90,26 +101,21 @@ class MetricsConfig(Section):
 class LimitsConfig(Section):
     """When a run stops although clips are left; the next run goes on."""
 
-    deadline: str | None = Field(default=None, description="local time of day, such as 06:00")
+    deadline: Annotated[str, BeforeValidator(_as_text), AfterValidator(_deadline)] | None = Field(
+        default=None, description="local time of day, such as 06:00"
+    )
     max_hours: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="hours from the start of the run"
     )
-    max_failures: Annotated[str, BeforeValidator(_as_text)] | None = Field(
-        default=None, description='failed clips, as in 50, or their share, as in "5%"'
-    )
+    max_failures: (
+        Annotated[str, BeforeValidator(_as_text), AfterValidator(_max_failures)] | None
+    ) = Field(default=None, description='failed clips, as in 50, or their share, as in "5%"')
     max_tokens_total: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="tokens in and out; what is in flight comes on top"
     )
     drain_s: float = Field(
         default=60.0, ge=0, description="how long an end waits for what is in flight"
     )
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        self.stop_rules()
-        if self.deadline is not None:
-            parse_time(self.deadline)
-        return self
 
     def time_of_day(self) -> time:
         """The deadline, which must be set."""

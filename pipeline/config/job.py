@@ -2,7 +2,6 @@
 
 import tomllib
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,8 +9,8 @@ from pydantic import ValidationError, model_validator
 
 from pipeline.config.asking import LimitsConfig, MetricsConfig, OutputConfig, RequestConfig
 from pipeline.config.deployment import DeploymentConfig
-from pipeline.config.lifecycle import LifecycleConfig
 from pipeline.config.media import InputConfig, MediaConfig, StoreConfig, WorkersConfig
+from pipeline.config.mistakes import first_mistake
 from pipeline.config.section import Section
 from pipeline.errors import ConfigError
 from pipeline.response_schema import refused_by_fireworks
@@ -82,15 +81,16 @@ def load_job(path: Path | None, overrides: Mapping[str, Any]) -> JobConfig:
     try:
         return JobConfig.model_validate(_merged(data, overrides))
     except ValidationError as error:
-        raise ConfigError(f"{where}: {_first_problem(error)}") from None
+        raise ConfigError(f"{where}: {first_mistake(error, JobConfig)}") from None
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        # Some editors begin a file with a byte order mark, which TOML does not know.
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot read the job file: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: not a TOML file: {error}") from None
 
 
@@ -105,39 +105,20 @@ def _anchored(data: dict[str, Any], folder: Path) -> dict[str, Any]:
 def _under(folder: Path, value: Any) -> Any:
     if isinstance(value, list):
         return [_under(folder, item) for item in value]
-    return folder / Path(value).expanduser() if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    try:
+        return folder / Path(value).expanduser()
+    except RuntimeError:
+        raise ConfigError(f"{value}: there is no such home folder") from None
 
 
 def _merged(data: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(data)
     for key, value in overrides.items():
         below = merged.get(key)
-        both = isinstance(value, Mapping) and isinstance(below, Mapping)
-        merged[key] = _merged(below, value) if both else value  # type: ignore[arg-type] # both
+        if not isinstance(value, Mapping) or below is None:
+            merged[key] = value
+        elif isinstance(below, Mapping):  # else it is no table, as validation will say
+            merged[key] = _merged(below, value)
     return merged
-
-
-def _first_problem(error: ValidationError) -> str:
-    first, *others = error.errors(include_url=False, include_context=False, include_input=False)
-    key = ".".join(str(part) for part in first["loc"])
-    match first["type"]:
-        case "extra_forbidden":
-            text = f"unknown key{_meant(first['loc'])}"
-        case "missing":
-            text = "this key is needed"
-        case _:
-            text = first["msg"].removeprefix("Value error, ")
-    more = f" (and {len(others)} more)" if others else ""
-    return f"{key}: {text}{more}" if key else f"{text}{more}"
-
-
-def _meant(location: tuple[int | str, ...]) -> str:
-    """The known key that an unknown one resembles, as a hint."""
-    section, *below = location
-    table: Any = JobConfig
-    if below:
-        known = JobConfig.model_fields[str(section)].annotation
-        table = DeploymentConfig if section == "deployments" else known
-        table = LifecycleConfig if "lifecycle" in below[:-1] else table
-    alike = get_close_matches(str(location[-1]), table.model_fields, n=1)
-    return f", did you mean {alike[0]}?" if alike else ""

@@ -4,13 +4,14 @@ Main process.
 """
 
 import os
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from pipeline.config.section import AnyPath, Section
-from pipeline.errors import FailureCode
+from pipeline.errors import ConfigError, FailureCode
 from pipeline.messages import MediaSpec
 
 __all__ = ["VIDEO_ENDINGS", "InputConfig", "MediaConfig", "StoreConfig", "WorkersConfig"]
@@ -21,6 +22,14 @@ VIDEO_ENDINGS = tuple(
     .mpe .mpeg .mpg .mts .mxf .nut .ogm .ogv .qt .rm .rmvb .ts .vob .webm .wmv .y4m
     """.split()
 )
+
+
+def _as_code(value: object) -> object:
+    known = ["all", *FailureCode]
+    if value in known:
+        return value
+    alike = get_close_matches(str(value), known, n=1)
+    raise ValueError(f"no failure code{f', did you mean {alike[0]}?' if alike else ''}")
 
 
 class InputConfig(Section):
@@ -46,8 +55,8 @@ class InputConfig(Section):
         le=3600,
         description="files in folders that changed so recently are taken last, if at rest by then",
     )
-    retry_failed: tuple[Literal["all"] | FailureCode, ...] = Field(
-        default=(), description="permanent failures to try again: codes, or all"
+    retry_failed: tuple[Annotated[Literal["all"] | FailureCode, BeforeValidator(_as_code)], ...] = (
+        Field(default=(), description="permanent failures to try again: codes, or all")
     )
     follow_symlinks: bool = Field(
         default=False, description="follow links that leave the folder, and links to folders"
@@ -123,6 +132,15 @@ class StoreConfig(Section):
     )
 
     def folder(self) -> Path:
-        """The folder in effect."""
+        """The folder in effect.
+
+        Raises:
+            ConfigError: none is named, and the user has no home.
+        """
         cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-        return self.dir or Path(cache).expanduser() / "captionfleet" / "media"
+        try:
+            return self.dir or Path(cache).expanduser() / "captionfleet" / "media"
+        except RuntimeError:
+            raise ConfigError(
+                "no home folder to keep prepared media in: name one with [store] dir, or --store"
+            ) from None

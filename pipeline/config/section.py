@@ -10,7 +10,11 @@ __all__ = ["AnyPath", "Section"]
 
 def _as_path(value: object) -> object:
     # pydantic reads str as UTF-8 and would refuse a name that is not; a Path it takes as it is.
-    return Path(value) if isinstance(value, str) else value
+    if not isinstance(value, str | Path):
+        return value
+    if "\0" in str(value):
+        raise ValueError("a path cannot hold a NUL byte")
+    return Path(value)
 
 
 AnyPath = Annotated[Path, BeforeValidator(_as_path)]

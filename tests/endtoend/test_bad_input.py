@@ -31,7 +31,31 @@ JOB_FILES = {
     ),
     "missing key": ("[[deployments]]\nmodel = 'm'\n", "deployments.0.base_url: this key is needed"),
     "wrong type": ("[request]\nmax_tokens = 'many'\n", "request.max_tokens: Input should be"),
-    "wrong kind of section": ("request = 3\n", "job.toml: request: Input should be"),
+    "wrong kind of section": ("request = 3\n", "job.toml: request: this is a table"),
+    "wrong kind of section beside a flag": ("input = 3\n", "job.toml: input: this is a table"),
+    "text for a list": ("[input]\nsources = 'a'\n", "input.sources: give a list"),
+    "deployments as one table": ("[deployments]\nmodel = 'm'\n", "headed [[deployments]], in"),
+    "unknown key of a life cycle": (
+        f"{DEPLOYMENT}[deployments.lifecycle]\nshap = ''\n",
+        "deployments.0.lifecycle.shap: unknown key, did you mean shape?",
+    ),
+    "unknown failure code": (
+        "[input]\nretry_failed = ['cutoff']\n",
+        "input.retry_failed.0: no failure code, did you mean cut_off?",
+    ),
+    "none but the deployments missing": (
+        "\xef\xbb\xbf[limits]\r\ndeadline = 06:00:00\r\nmax_failures = 5\r\n",
+        "deployments: name at least one",
+    ),
+    "no time": ("[limits]\ndeadline = 25:00:00\n", "job.toml: not a TOML file"),
+    "no time in text": ("[limits]\ndeadline = '25:00'\n", "limits.deadline: hour must be in"),
+    "share as a fraction": (
+        "[limits]\nmax_failures = 0.05\n",
+        "limits.max_failures: give a number",
+    ),
+    "home of nobody": ("[store]\ndir = '~nobody-at-all/x'\n", "~nobody-at-all/x: there is no such"),
+    "NUL in a path": ('[store]\ndir = "a\\u0000b"\n', "store.dir: a path cannot hold a NUL"),
+    "nested without end": (f"a = {'[' * 5000}", "job.toml: not a TOML file"),
     "out of range": ("[request]\ntemperature = 3\n", "temperature: Input should be less than"),
     "two mistakes": ("[request]\npromt = 'a'\nmax_tokens = 0\n", "(and 1 more)"),
     "two deployments of one name": (
@@ -88,6 +112,7 @@ ARGUMENTS = {
         f"run videos --base-url https://api.fireworks.ai/inference/v1 --model m {OUT}",
         "FIREWORKS_API_KEY is not set: export it",
     ),
+    "unknown failure code": (f"run videos {FLAGS} --retry-failed=x {OUT}", ".0: no failure code"),
     "unknown command": ("frobnicate", "frobnicate"),
 }
 
