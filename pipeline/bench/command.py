@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from pipeline.bench.drive import Rules
 from pipeline.bench.media import Busyness, Generated
 from pipeline.bench.point import Goal
+from pipeline.bench.result import BenchResult
 from pipeline.bench.session import Bench, run_bench
 from pipeline.config import job_from_flags
 from pipeline.errors import ConfigError
@@ -49,6 +50,10 @@ def bench_command(  # noqa: PLR0913 - each argument is one flag of the command
     quiet: _Switch = False,
 ) -> int:
     """Measure deployments, one after the other.
+
+    Exit codes: 0 measured; 1 a deployment gave no caption at its last load; 2 bad job file or
+    arguments; 3 the result cannot be written; 4 no deployment gave any; 130/143 ended by a signal,
+    and what was measured until then is told.
 
     Args:
         sources: Files, folders and lists to draw the clips from; none generates clips.
@@ -114,12 +119,16 @@ def bench_command(  # noqa: PLR0913 - each argument is one flag of the command
     )
     configure_logging()
 
-    async def main() -> int:
-        result = await run_bench(bench, _silence if quiet else _tell)
-        sys.stdout.write(f"{result.text()}\n\nresult: {out}\n")
-        return 0
+    exit_code = 0
 
-    return anyio.run(main)
+    def conclude(result: BenchResult) -> None:
+        nonlocal exit_code
+        exit_code = result.exit_code
+        if any(one.points for one in result.deployments):
+            sys.stdout.write(f"{result.text()}\n\nresult: {out}\n")
+
+    anyio.run(run_bench, bench, _silence if quiet else _tell, conclude)
+    return exit_code
 
 
 def _tell(words: str) -> None:

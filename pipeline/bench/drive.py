@@ -8,15 +8,16 @@ import random
 import time
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count, cycle
+from statistics import median
 
 import anyio
 from anyio.abc import TaskGroup
 
 from pipeline.bench.point import ClientUse, Goal, Point, Spread, measure
 from pipeline.bench.samples import Sample
-from pipeline.bench.steady import steady_window
+from pipeline.bench.steady import Window, ended_per_s, is_queue_growing, steady_window
 from pipeline.errors import FailureCode
 from pipeline.messages import ReadyClip
 from pipeline.sender.answers import Answer
@@ -83,12 +84,13 @@ async def put_under_load(
         watch.cancel_scope.cancel()
     return measure(
         run.samples,
-        steady_window(run.samples, ramp=run.ramp, to_s=to_s),
+        run.window(run.samples, to_s),
         run.client_use(cores),
         begun_s=begun_s,
         in_flight=load.in_flight,
         arrivals_per_s=load.arrivals_per_s,
         goal=rules.goal,
+        unsent=run.unsent,
     )
 
 
@@ -97,6 +99,7 @@ class _Run:
         self, client: DeploymentClient, clips: Sequence[ReadyClip], load: Load, rules: Rules
     ) -> None:
         self.samples: list[Sample] = []
+        self.unsent = 0
         self._client = client
         self._load = load
         self._rules = rules
@@ -107,13 +110,15 @@ class _Run:
         self._numbers = count(1)
         self._stopped = anyio.Event()
         self._lags = array("d")
-        self._out = 0
-        self._unsent = 0
+        self._out: dict[int, float] = {}  # when the requests that are out were begun
 
-    @property
-    def ramp(self) -> int:
-        """How many requests belong to the ramp."""
-        return self._load.in_flight or 0
+    def window(self, samples: Sequence[Sample], to_s: float) -> Window:
+        """What of the load counts; one whose queue grows is not steady, whatever its rate."""
+        if self._load.in_flight is not None:
+            return steady_window(samples, ramp=self._load.in_flight, to_s=to_s)
+        window = steady_window(samples, ramp=0, to_s=to_s, rate=ended_per_s)
+        is_steady = window.is_steady and not is_queue_growing(samples, window)
+        return replace(window, is_steady=is_steady)
 
     def begin(self, tasks: TaskGroup) -> None:
         """Start the requests; they go on until `stop`."""
@@ -130,7 +135,7 @@ class _Run:
     async def until_enough(self, begun_s: float) -> None:
         """Wait until the samples make a figure, or never will."""
         rules = self._rules
-        wanted = max(rules.requests, _WAVES * self.ramp)
+        wanted = max(rules.requests, _WAVES * (self._load.in_flight or 0), 1)
         looked_s = begun_s
         longest_s = max(rules.longest_s, _LONGEST_REQUESTS * self._load.ramp_s)
         while (now_s := monotonic_s()) < begun_s + longest_s:
@@ -141,7 +146,7 @@ class _Run:
             if not enough or now_s < looked_s + rules.seconds / 8:
                 continue
             looked_s = now_s
-            window = steady_window(self.samples, ramp=self.ramp, to_s=now_s)
+            window = self.window(self._with_those_out(now_s), now_s)
             if window.is_steady and window.seconds >= rules.seconds:
                 return
 
@@ -159,8 +164,19 @@ class _Run:
             cores=cores,
             loop_lag_p50_s=lag.p50 if lag else 0.0,
             loop_lag_p99_s=lag.p99 if lag else 0.0,
-            unsent=self._unsent,
         )
+
+    def _with_those_out(self, now_s: float) -> list[Sample]:
+        """The samples, and what requests that are out come to if they take as long as others.
+
+        Without them the latest seconds would seem slow: the longer requests take, the slower.
+        """
+        typical_s = median(one.request_s for one in self.samples)
+        out = (
+            Sample(started_s=begun_s, ended_s=max(begun_s + typical_s, now_s))
+            for begun_s in self._out.values()
+        )
+        return [*self.samples, *out]
 
     def _is_hopeless(self) -> bool:
         errors = sum(one.code is not None for one in self.samples)
@@ -180,22 +196,22 @@ class _Run:
             await self._pause(due_s - monotonic_s())
             if self._stopped.is_set():
                 return
-            if self._out < self._rules.ceiling:
+            if len(self._out) < self._rules.ceiling:
                 tasks.start_soon(self._ask)
             else:
-                self._unsent += 1
+                self.unsent += 1
 
     async def _pause(self, seconds: float) -> None:
         with anyio.move_on_after(max(seconds, 0.0)):
             await self._stopped.wait()
 
     async def _ask(self) -> FailureCode | None:
-        ready = next(self._clips)
-        self._out += 1
+        ready, number = next(self._clips), next(self._numbers)
+        self._out[number] = monotonic_s()
         try:
-            reply = await self._client.ask(ready, f"bench-{self._rules.seed}-{next(self._numbers)}")
+            reply = await self._client.ask(ready, f"bench-{self._rules.seed}-{number}")
         finally:
-            self._out -= 1
+            del self._out[number]
         sample = _sample(ready, reply)
         self.samples.append(sample)
         return sample.code

@@ -61,6 +61,11 @@ class Search:
         """The load to measure next, in requests in flight; None once the knee is known."""
         return None if self._step is _Step.DONE else self._wanted
 
+    @property
+    def restarts(self) -> int:
+        """How often the deployment changed, so that the search began anew."""
+        return self._restarts
+
     def add(self, clips_per_s: float, *, error_share: float = 0.0) -> None:
         """Take the rate that the wanted load brought."""
         has_errors = error_share > _MOST_ERRORS
@@ -81,9 +86,9 @@ class Search:
     def knee(self) -> Knee | None:
         """What was found; of a search that was broken off, what is known so far.
 
-        None while nothing is.
+        None while nothing is, and where no load brought a caption.
         """
-        if not self._rates:
+        if not any(self._rates.values()):
             return None
         enough = self._enough()
         return Knee(enough, self._rates[enough], self._met_end, self._restarts > 0)

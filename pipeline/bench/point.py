@@ -3,11 +3,12 @@
 import math
 from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from pipeline.bench.samples import Sample
-from pipeline.bench.steady import Window, rate_per_s
+from pipeline.bench.steady import Window, ended_per_s, is_queue_growing, rate_per_s
 
 __all__ = ["ClientUse", "Goal", "Point", "Spread", "measure"]
 
@@ -64,13 +65,12 @@ class ClientUse:
     cores: float
     loop_lag_p50_s: float
     loop_lag_p99_s: float
-    unsent: int = 0
 
     def is_limit(self, request_s: float) -> bool:
-        """Whether a core was full, requests stayed unsent or the loop woke late for them."""
+        """Whether a core was full, or the loop woke late for such requests."""
         lag_s = self.loop_lag_p99_s
         is_late = lag_s > _MOST_LAG_S or lag_s > _MOST_LAG_SHARE * request_s
-        return self.cores > _MOST_CORES or self.unsent > 0 or is_late
+        return self.cores > _MOST_CORES or is_late
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +80,9 @@ class Point:
     Attributes:
         in_flight: Requests kept in flight; None where `arrivals_per_s` was given instead.
         requests: Requests that ended within the steady seconds, errors included.
+        unsent: Arrivals of the whole load that stayed unsent, as many being in flight as may be.
+        is_overloaded: Whether more arrived than were answered; so the latencies are those of a
+            queue that grows, and tell how long it did.
         goodput_per_s: Captions per second that met the goal.
         source_hours_per_hour: Hours of video captioned in one hour.
         upload_share: Part of the request time until the last byte of the body was sent.
@@ -91,6 +94,8 @@ class Point:
     seconds: float
     warm_up_s: float
     is_steady: bool
+    is_overloaded: bool
+    unsent: int
     requests: int
     captions: int
     errors: int
@@ -130,8 +135,11 @@ def measure(  # noqa: PLR0913 - the load and its circumstances, by keyword
     in_flight: int | None = None,
     arrivals_per_s: float | None = None,
     goal: Goal | None = None,
+    unsent: int = 0,
 ) -> Point:
     """Draw the figures of one load; `begun_s` is when its first request was."""
+    is_arriving = arrivals_per_s is not None
+    rate = ended_per_s if is_arriving else rate_per_s
     from_s, to_s = window.from_s, window.to_s
     ended = [one for one in samples if from_s <= one.ended_s <= to_s]
     good = [one for one in ended if one.code is None]
@@ -139,7 +147,7 @@ def measure(  # noqa: PLR0913 - the load and its circumstances, by keyword
     captioned = [one for one in under_way if one.code is None]
     met = [one for one in captioned if (goal or Goal()).is_met(one)]
     errors = Counter(one.code.value for one in ended if one.code is not None)
-    clips_per_s = rate_per_s(captioned, from_s, to_s)
+    clips_per_s = rate(captioned, from_s, to_s)
     seconds = max(window.seconds, 1e-9)
     means = _Means(good)
     request_s = Spread.of(array("d", (one.request_s for one in good)))
@@ -149,6 +157,8 @@ def measure(  # noqa: PLR0913 - the load and its circumstances, by keyword
         seconds=window.seconds,
         warm_up_s=from_s - begun_s,
         is_steady=window.is_steady,
+        is_overloaded=is_arriving and (unsent > 0 or is_queue_growing(samples, window)),
+        unsent=unsent,
         requests=len(ended),
         captions=len(good),
         errors=errors.total(),
@@ -156,7 +166,7 @@ def measure(  # noqa: PLR0913 - the load and its circumstances, by keyword
         mean_in_flight=sum(one.share_within(from_s, to_s) * one.request_s for one in under_way)
         / seconds,
         clips_per_s=clips_per_s,
-        goodput_per_s=rate_per_s(met, from_s, to_s),
+        goodput_per_s=rate(met, from_s, to_s),
         source_hours_per_hour=clips_per_s * means.of("clip_s"),
         prompt_tokens_per_s=clips_per_s * means.of("prompt_tokens"),
         completion_tokens_per_s=clips_per_s * means.of("completion_tokens"),
@@ -172,7 +182,7 @@ def measure(  # noqa: PLR0913 - the load and its circumstances, by keyword
         client=client,
         client_cpu_s_per_request=client.cores * seconds / max(len(ended), 1),
         is_client_limit=client.is_limit(request_s.p50 if request_s else math.inf),
-        replicas=_by_replica(captioned, from_s, to_s),
+        replicas=_by_replica(captioned, partial(rate, from_s=from_s, to_s=to_s)),
     )
 
 
@@ -190,10 +200,12 @@ def _upload_share(samples: Sequence[Sample]) -> float | None:
     return math.fsum(upload_s for upload_s, _ in known) / total_s if total_s else None
 
 
-def _by_replica(samples: Sequence[Sample], from_s: float, to_s: float) -> dict[str, float]:
+def _by_replica(
+    samples: Sequence[Sample], rate: Callable[[Sequence[Sample]], float]
+) -> dict[str, float]:
     """Captions per second of each replica that names itself; the server chooses the names."""
     found: dict[str, list[Sample]] = {}
     for one in samples:
         if one.replica is not None and (one.replica in found or len(found) < _MOST_REPLICAS):
             found.setdefault(one.replica, []).append(one)
-    return {name: rate_per_s(own, from_s, to_s) for name, own in sorted(found.items())}
+    return {name: rate(own) for name, own in sorted(found.items())}

@@ -1,6 +1,6 @@
 """What a bench found, as its JSON file holds it and as a table (main process; pure)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -9,21 +9,33 @@ from pipeline.bench.point import Point, Spread
 
 __all__ = ["BenchResult", "DeploymentResult", "brief"]
 
+_UNUSABLE = 4
 _COLUMNS = (
-    ("load", 9), ("clips/s", 9), ("good/s", 8), ("src h/h", 8), ("tok in/s", 10), ("out/s", 7),
-    ("p50 s", 8), ("p90 s", 8), ("p99 s", 8), ("TTFT s", 8), ("upload", 7), ("errors", 7),
-    ("cores", 6), ("lag ms", 7),
+    ("load", 9), ("requests", 8), ("clips/s", 9), ("good/s", 8), ("src h/h", 8), ("tok in/s", 10),
+    ("out/s", 7), ("p50 s", 8), ("p90 s", 8), ("p99 s", 8), ("TTFT s", 8), ("upload", 7),
+    ("errors", 7), ("cores", 6), ("lag ms", 7),
 )  # fmt: skip
 
 
 @dataclass(slots=True)
 class DeploymentResult:
-    """One deployment: the loads that were tried, in that order, and its knee if it was sought."""
+    """One deployment: the loads that were tried, in that order, and its knee if it was found.
+
+    Attributes:
+        changed_at: Place of the first point since the deployment changed during the search; those
+            before it tell of what is no more.
+    """
 
     name: str
     model: str
     points: list[Point] = field(default_factory=list)
     knee: Knee | None = None
+    changed_at: int = 0
+
+    @property
+    def answers(self) -> bool:
+        """Whether there was a caption at the last load."""
+        return bool(self.points and self.points[-1].captions)
 
     def at(self, in_flight: int) -> Point | None:
         """The latest point of so many in flight."""
@@ -47,9 +59,19 @@ class BenchResult:
         """The JSON of the result; times in seconds, rates per second."""
         return {"kind": "captionfleet-bench", "version": 1} | asdict(self)
 
+    @property
+    def exit_code(self) -> int:
+        """0; 1 where a deployment answers no more; 4 where no deployment brought a caption."""
+        if not any(point.captions for one in self.deployments for point in one.points):
+            return _UNUSABLE
+        return int(not all(one.answers for one in self.deployments))
+
     def text(self) -> str:
         """What to make of it, for people."""
-        return "\n\n".join(_told(one) for one in self.deployments)
+        told = [_told(one) for one in self.deployments if one.points]
+        if not self.is_complete:
+            told.append("Broken off: this is not all that was asked for.")
+        return "\n\n".join(told)
 
 
 def brief(point: Point) -> str:
@@ -72,6 +94,7 @@ def _row(point: Point) -> str:
     request = point.request_s
     cells = (
         f"{point.in_flight}" if point.in_flight else _arrivals(point),
+        f"{point.requests}",
         f"{point.clips_per_s:.3g}",
         f"{point.goodput_per_s:.3g}",
         f"{point.source_hours_per_hour:.3g}",
@@ -97,18 +120,21 @@ def _percentiles(spread: Spread | None) -> tuple[str, str, str]:
 def _remarks(point: Point) -> str:
     remarks = {
         "not steady": not point.is_steady,
+        "more arrive than are answered": point.is_overloaded,
+        f"{point.unsent} unsent (--max-in-flight)": point.unsent > 0,
         "the client was the limit": point.is_client_limit,
-        f"{point.client.unsent} unsent": point.client.unsent > 0,
         f"{point.cached_share:.0%} of the prompt cached": point.cached_share > 0.05,  # noqa: PLR2004
-        ", ".join(f"{n} {code}" for code, n in point.errors_by_code.items()): point.errors > 0,
+        _errors(point): point.errors > 0,
     }
     return "; ".join(words for words, is_so in remarks.items() if is_so)
 
 
 def _told(result: DeploymentResult) -> str:
-    lines = [f"{result.name} ({result.model})", _heading(), *map(_row, _in_order(result.points))]
+    lines = [f"{result.name} ({result.model})", *_table(result)]
     if result.knee is not None:
         lines.append(_knee_line(result, result.knee))
+    if not result.answers:
+        lines.append(f"No caption at the last load: {_errors(result.points[-1])}.")
     lines += _replica_lines(result)
     costs_ms = [1000 * point.client_cpu_s_per_request for point in result.points if point.requests]
     if costs_ms:
@@ -119,15 +145,27 @@ def _told(result: DeploymentResult) -> str:
     return "\n".join(lines)
 
 
+def _table(result: DeploymentResult) -> Iterator[str]:
+    yield _heading()
+    yield from map(_row, _in_order(result.points[result.changed_at :]))
+    if result.changed_at:
+        yield "Before the deployment changed:"
+        yield from map(_row, _in_order(result.points[: result.changed_at]))
+
+
 def _in_order(points: Sequence[Point]) -> list[Point]:
     return sorted(points, key=lambda one: (one.in_flight or 1e9, one.arrivals_per_s or 0.0))
+
+
+def _errors(point: Point) -> str:
+    return ", ".join(f"{n} {code}" for code, n in point.errors_by_code.items()) or "no answer"
 
 
 def _knee_line(result: DeploymentResult, knee: Knee) -> str:
     point = result.at(knee.in_flight)
     told = (
         f"Knee: {knee.in_flight} in flight bring {knee.clips_per_s:.3g} clips/s"
-        f"{_hours(point)}, 95 % of the best or more."
+        f"{_hours(knee, point)}, 95 % of the best or more."
     )
     if not knee.is_end:
         told += " The rate was still rising at the ceiling: try more (--max-in-flight)."
@@ -138,8 +176,8 @@ def _knee_line(result: DeploymentResult, knee: Knee) -> str:
     return told
 
 
-def _hours(point: Point | None) -> str:
-    return f", {point.source_hours_per_hour:.3g} source hours an hour" if point else ""
+def _hours(knee: Knee, point: Point | None) -> str:
+    return f", {knee.clips_per_s * point.clip_s:.3g} source hours an hour" if point else ""
 
 
 def _replica_lines(result: DeploymentResult) -> list[str]:

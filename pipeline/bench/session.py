@@ -46,8 +46,13 @@ class Bench:
     sample: int = 32
 
 
-async def run_bench(bench: Bench, tell: Tell) -> BenchResult:
+async def run_bench(bench: Bench, tell: Tell, conclude: Callable[[BenchResult], None]) -> None:
     """Measure every deployment, and write the result after each load.
+
+    Args:
+        bench: What to measure.
+        tell: Takes a line about each load, and what else goes on.
+        conclude: Takes the result at the end, also where that comes early.
 
     Raises:
         RunError: the job cannot be used, no deployment answers, or nothing can be written.
@@ -66,12 +71,14 @@ async def run_bench(bench: Bench, tell: Tell) -> BenchResult:
         media = open_media(job, bench.generated, sample=bench.sample, seed=bench.rules.seed)
         async with media as prepared:
             result = _begun(bench, prepared)
-            for name, client in fleet.clients.items():
-                result.deployments.append(DeploymentResult(name, fleet.deployments[name].model))
-                await _Measuring(bench, client, prepared.ready, result, tell).run()
-            result.is_complete = True
-            await _save(result, bench.out)
-    return result
+            try:
+                for name, client in fleet.clients.items():
+                    result.deployments.append(DeploymentResult(name, fleet.deployments[name].model))
+                    await _Measuring(bench, client, prepared.ready, result, tell).run()
+                result.is_complete = True
+                await _save(result, bench.out)
+            finally:
+                conclude(result)
 
 
 class _Measuring:
@@ -105,8 +112,11 @@ class _Measuring:
         search = Search(self._bench.rules.ceiling)
         while (wanted := search.wanted) is not None:
             point = await self._point(Load(in_flight=wanted))
+            restarts = search.restarts
             search.add(point.clips_per_s, error_share=point.error_share)
             self._own.knee = search.knee()
+            if search.restarts > restarts:
+                self._own.changed_at = len(self._own.points) - 1
         await _save(self._result, self._bench.out)
 
     def _around_knee(self) -> list[float]:

@@ -1,13 +1,20 @@
 """Which part of a load was steady: warm-up cut off, the rest compared with itself (pure)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
 from pipeline.bench.samples import Sample
 
-__all__ = ["Window", "rate_per_s", "steady_window", "truncation"]
+__all__ = [
+    "Window",
+    "ended_per_s",
+    "is_queue_growing",
+    "rate_per_s",
+    "steady_window",
+    "truncation",
+]
 
 _BATCH = 5
 _SAME = 0.1
@@ -15,7 +22,10 @@ _SAME = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The time that counts; `is_steady` says whether its two halves went at the same rate."""
+    """The time that counts; `is_steady` says whether its two halves went at the same rate.
+
+    Of a load that brought no caption nothing is warm-up, and nothing steady.
+    """
 
     from_s: float
     to_s: float
@@ -61,23 +71,54 @@ def rate_per_s(samples: Sequence[Sample], from_s: float, to_s: float) -> float:
     return done / (to_s - from_s)
 
 
-def steady_window(samples: Sequence[Sample], *, ramp: int, to_s: float) -> Window:
+def ended_per_s(samples: Sequence[Sample], from_s: float, to_s: float) -> float:
+    """Captions per second, each counted when it came.
+
+    For requests that arrive by themselves: where more arrive than are answered they take ever
+    longer, and shares of those that still wait are no work done.
+    """
+    if to_s <= from_s:
+        return 0.0
+    return sum(one.code is None and from_s <= one.ended_s < to_s for one in samples) / (
+        to_s - from_s
+    )
+
+
+def is_queue_growing(samples: Sequence[Sample], window: Window) -> bool:
+    """Whether more requests were begun in the window than ended, by more than chance does.
+
+    Chance: twice the standard deviation of as many Poisson arrivals.
+    """
+    begun = sum(window.from_s <= one.started_s < window.to_s for one in samples)
+    ended = sum(window.from_s <= one.ended_s < window.to_s for one in samples)
+    return begun - ended > max(_SAME * begun, 2 * math.sqrt(begun))
+
+
+def steady_window(
+    samples: Sequence[Sample],
+    *,
+    ramp: int,
+    to_s: float,
+    rate: Callable[[Sequence[Sample], float, float], float] = rate_per_s,
+) -> Window:
     """The part of a load that counts, up to `to_s`, when no more requests were begun.
 
     Args:
         samples: All requests; any order.
         ramp: How many requests, by start, belong to the ramp whatever their times say.
         to_s: End of the load, monotonic.
+        rate: How captions are counted.
     """
     by_start = sorted(samples, key=lambda one: one.started_s)
     good = [one for one in by_start if one.code is None]
     if not good:
-        return Window(to_s, to_s, is_steady=False)
+        from_s = by_start[0].started_s if by_start else to_s
+        return Window(min(from_s, to_s), to_s, is_steady=False)
     warm_s = good[truncation([one.request_s for one in good])].started_s
     ramped_s = by_start[min(ramp, len(by_start) - 1)].started_s
     from_s = min(max(warm_s, ramped_s), to_s)
     middle_s = (from_s + to_s) / 2
-    before, after = rate_per_s(good, from_s, middle_s), rate_per_s(good, middle_s, to_s)
+    before, after = rate(good, from_s, middle_s), rate(good, middle_s, to_s)
     counted = sum(from_s <= one.ended_s <= to_s for one in good)
     bearable = max(_SAME, 2 / math.sqrt(max(counted, 1)))
     is_steady = counted > 0 and abs(after - before) <= bearable * max(before, after)

@@ -102,7 +102,10 @@ def test_rate_that_rises_ever_less(bend: float) -> None:
 
 
 def test_nothing_but_errors() -> None:
-    """A deployment that only refuses ends the search soon."""
-    knee, tried = found(lambda _load, _before: (0.0, 1.0))
-    assert knee.clips_per_s == 0
-    assert len(tried) <= 6
+    """Where no load brings a caption the search ends soon, and finds nothing."""
+    search, tried = Search(512), 0
+    while search.wanted is not None:
+        search.add(0.0, error_share=1.0)
+        tried += 1
+    assert search.knee() is None
+    assert tried <= 6

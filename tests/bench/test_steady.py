@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 
 from pipeline.bench.point import ClientUse, Goal, measure
 from pipeline.bench.samples import Sample
-from pipeline.bench.steady import Window, rate_per_s, steady_window, truncation
+from pipeline.bench.steady import (
+    Window,
+    ended_per_s,
+    is_queue_growing,
+    rate_per_s,
+    steady_window,
+    truncation,
+)
 from pipeline.errors import FailureCode
 
 IDLE = ClientUse(cores=0.1, loop_lag_p50_s=0.0, loop_lag_p99_s=0.001)
@@ -113,11 +120,49 @@ def test_errors_stand_apart() -> None:
     [
         ClientUse(cores=0.97, loop_lag_p50_s=0.0, loop_lag_p99_s=0.0),
         ClientUse(cores=0.2, loop_lag_p50_s=0.0, loop_lag_p99_s=0.3),
-        ClientUse(cores=0.2, loop_lag_p50_s=0.0, loop_lag_p99_s=0.0, unsent=1),
     ],
 )
 def test_client_at_its_limit_is_told(client: ClientUse) -> None:
-    """A figure says so where the client had no time, or woke late, or left requests unsent."""
+    """A figure says so where the client had no time, or woke late."""
     samples = closed_loop(4, 2.0, 40.0)
     point = measure(samples, Window(10.0, 30.0, is_steady=True), client, begun_s=0.0, in_flight=4)
     assert point.is_client_limit
+
+
+def arrivals(per_s: float, capacity_per_s: float, until_s: float) -> list[Sample]:
+    """Requests at equal distances at a server that takes them one by one."""
+    samples, free_s = [], 0.0
+    for number in range(int(per_s * until_s)):
+        begun_s = number / per_s
+        free_s = max(free_s, begun_s) + 1 / capacity_per_s
+        samples.append(Sample(started_s=begun_s, ended_s=free_s))
+    return samples
+
+
+def test_overload_is_no_rate() -> None:
+    """Of arrivals at twice the capacity the rate is the capacity, and the growing queue is told."""
+    samples = arrivals(16, 8, 40.0)
+    window = steady_window(samples, ramp=0, to_s=40.0, rate=ended_per_s)
+    point = measure(samples, window, IDLE, begun_s=0.0, arrivals_per_s=16)
+    assert point.clips_per_s == pytest.approx(8, rel=0.02)
+    assert point.is_overloaded
+    assert not point.is_client_limit
+
+
+def test_what_is_answered_is_no_overload() -> None:
+    """Arrivals below the capacity let no queue grow."""
+    samples = arrivals(7, 8, 40.0)
+    window = steady_window(samples, ramp=0, to_s=40.0, rate=ended_per_s)
+    assert window.is_steady
+    assert not is_queue_growing(samples, window)
+
+
+def test_nothing_but_errors() -> None:
+    """Of a load without a caption every error counts, and nothing is steady."""
+    samples = [
+        Sample(started_s=n, ended_s=n + 0.1, code=FailureCode.CONNECT_FAILED) for n in range(20)
+    ]
+    window = steady_window(samples, ramp=4, to_s=25.0)
+    point = measure(samples, window, IDLE, begun_s=0.0, in_flight=4)
+    assert (point.errors, point.captions, point.is_steady) == (20, 0, False)
+    assert not point.is_client_limit

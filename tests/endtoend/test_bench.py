@@ -78,9 +78,22 @@ async def test_broken_off(tmp_path: Path, command: Command) -> None:
             running.signal_group(signal.SIGINT)
             ended = await running.ended()
     assert ended.exit_code == 130
+    assert "Broken off" in ended.stdout
     result = orjson.loads(out.read_bytes())
     assert result["deployments"][0]["points"]
     assert not result["is_complete"]
+
+
+async def test_a_deployment_that_fails_always(tmp_path: Path, command: Command) -> None:
+    """Where no request brings a caption there is no knee but the errors, and exit code 4."""
+    options = fast(faults=(parse_fault("500"),))
+    async with serving(options) as standin:
+        arguments = ("bench", *SHORT, "--base-url", standin.base_url, "--model", "m")
+        ended = await command(*arguments, "--in-flight", "16")
+    assert ended.exit_code == 4, ended.stderr
+    assert "server_error" in ended.stdout
+    (point,) = orjson.loads((tmp_path / "bench.json").read_bytes())["deployments"][0]["points"]
+    assert point["errors"] == point["requests"] > 0
 
 
 @pytest.mark.parametrize(
