@@ -46,17 +46,18 @@ class Point(_Part):
     completion_tokens: Size | None = None
     clip_s: Size | None = None
     payload_bytes: Size | None = None
-    errors: int = 0
     requests: int = 0
+    is_steady: bool = True
     is_client_limit: bool = False
 
 
 class Deployment(_Part):
-    """One deployment and the points measured on it."""
+    """One deployment and the points measured on it; those before `changed_at` count no more."""
 
     name: str
     model: str
     points: tuple[Point, ...]
+    changed_at: Annotated[int, Field(ge=0)] = 0
 
 
 class Preparation(_Part):
@@ -74,6 +75,7 @@ class BenchResult(_Part):
     version: Literal[1]
     deployments: Annotated[tuple[Deployment, ...], Field(min_length=1)]
     prepare: Preparation | None = None
+    is_complete: bool = True
 
 
 def read_bench(path: Path) -> Reference:
@@ -133,7 +135,8 @@ def reference_of(label: str, result: BenchResult) -> Reference:
 
 def _measured(deployment: Deployment) -> list[Point]:
     """The points of a held number in flight up to the best rate, fewest in flight first."""
-    held = [p for p in deployment.points if p.in_flight and p.clips_per_s and p.request_s]
+    points = deployment.points[deployment.changed_at :]
+    held = [p for p in points if p.in_flight and p.clips_per_s and p.request_s]
     best = max((point.clips_per_s for point in held), default=0.0)
     most = max((p.in_flight or 0 for p in held if p.clips_per_s >= _AS_GOOD * best), default=0)
     return sorted((p for p in held if (p.in_flight or 0) <= most), key=lambda p: p.in_flight or 0)
@@ -188,8 +191,21 @@ def _notes(
     )
     if result.prepare is None:
         yield "the benchmark prepared no clip: nothing is known of the workers"
+    yield from _doubts(result, profiles, points)
     for profile in profiles:
         if note := never_full(profile, profile.max_in_flight):
             yield note
     if any(point.is_client_limit for point in points):
         yield "the client was the limit at some points: a replica may do more"
+
+
+def _doubts(
+    result: BenchResult, profiles: Sequence[ReplicaProfile], points: Sequence[Point]
+) -> Iterator[str]:
+    if not result.is_complete:
+        yield "the benchmark was broken off: loads that it did not come to are missing"
+    known = {name for profile in profiles for name in profile.names}
+    if silent := [one.name for one in result.deployments if one.name not in known]:
+        yield f"{', '.join(silent)} brought no caption in the benchmark, and is left out"
+    if unsteady := sum(not point.is_steady for point in points):
+        yield f"{unsteady} of {len(points)} loads were not steady: measure for longer (--seconds)"

@@ -83,6 +83,22 @@ def test_plan_from_a_benchmark(plan: PlanHere) -> None:
     assert any(f"{simulated:,} clips were simulated" in note for note in told["notes"])
 
 
+def test_doubts_about_a_benchmark_are_told(plan: PlanHere) -> None:
+    """Loads from before a deployment changed do not count, and what else is amiss is said."""
+    before, unsteady = point(64, 640.0), point(8, 3.0) | {"is_steady": False}
+    result = bench(before, point(1, 0.5), unsteady) | {"is_complete": False}
+    result["deployments"][0]["changed_at"] = 1
+    result["deployments"].append({"name": "gone", "model": "m", "points": []})
+    Path("bench.json").write_text(json.dumps(result))
+    ended = plan("--from", "bench.json", "--clips", "200", "--replicas", "1", "--json")
+    told = json.loads(ended.stdout)
+    notes = " ".join(told["notes"])
+    assert "broken off" in notes
+    assert "gone brought no caption" in notes
+    assert "1 of 2 loads were not steady" in notes
+    assert told["plan"]["clips_per_s"] < 4
+
+
 def test_cores_that_were_not_measured_are_not_known(plan: PlanHere) -> None:
     """A benchmark that prepared no clip says nothing of cores, and never names them the limit."""
     result = bench(point(1, 0.5), point(8, 3.0)) | {"prepare": None}
