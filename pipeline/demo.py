@@ -3,9 +3,12 @@
 import shutil
 import sys
 from contextlib import AsyncExitStack
+from itertools import islice
 from pathlib import Path
 from textwrap import indent
+from typing import Any
 
+import aiofiles
 import anyio.to_thread
 import orjson
 
@@ -43,7 +46,7 @@ async def run_demo(folder: Path) -> int:
         print("stand-in deployments at " + " and ".join(replica.base_url for replica in replicas))
         summary = await run_job(_job(folder, replicas), progress=sys.stderr)
     report = await report_of_run(folder / "captions")
-    await anyio.to_thread.run_sync(_show, folder, summary)
+    await _show(folder, summary)
     print(f"report: {report}")
     return 0 if summary.captioned == len(films) - 1 and summary.failed == 1 else 1
 
@@ -83,15 +86,16 @@ def _job(folder: Path, replicas: list[Standin]) -> JobConfig:
     )
 
 
-def _show(folder: Path, summary: RunSummary) -> None:
+async def _show(folder: Path, summary: RunSummary) -> None:
     captions, failures = folder / "captions/captions.jsonl", folder / "captions/failures.jsonl"
     print()
-    with captions.open("rb") as lines:
-        for _, line in zip(range(_CAPTIONS_SHOWN), lines, strict=False):
-            record = orjson.loads(line)
-            print(f"{record['source']}\n{indent(record['caption'], '    ')}\n")
-    with failures.open("rb") as lines:
-        for line in lines:
-            record = orjson.loads(line)
-            print(f"{record['source']}\n    failed: {record['code']} ({record['detail']})")
+    for record in await _records(captions, _CAPTIONS_SHOWN):
+        print(f"{record['source']}\n{indent(record['caption'], '    ')}\n")
+    for record in await _records(failures):
+        print(f"{record['source']}\n    failed: {record['code']} ({record['detail']})")
     print(f"\n{summary.text()}\n\ncaptions: {captions}\nfailures: {failures}")
+
+
+async def _records(path: Path, most: int = 100) -> list[dict[str, Any]]:
+    async with aiofiles.open(path, "rb") as lines:
+        return [orjson.loads(line) for line in islice(await lines.readlines(), most)]
