@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 
+from pipeline.config.address import server_url
 from pipeline.config.lifecycle import ControlRef, LifecycleConfig, control_ref, filled_in
 from pipeline.config.section import Section
 from pipeline.errors import ConfigError
@@ -66,8 +67,8 @@ class DeploymentConfig(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        url = urlsplit(self.base_url)
-        if url.scheme not in {"http", "https"} or not url.hostname:
+        url = server_url(self.base_url)
+        if url is None:
             raise ValueError("base_url must look like https://host/v1")
         if url.username or url.password or url.query or url.fragment:
             raise ValueError("base_url must not hold a user, a password, a query or a fragment")

@@ -11,13 +11,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
 import anyio
 import orjson
 from pydantic import SecretStr
 
+from pipeline.config.address import server_url
 from pipeline.config.lifecycle import INFERENCE_PATH
 from pipeline.control.calls import Call
 from pipeline.control.refusals import (
@@ -28,7 +28,7 @@ from pipeline.control.refusals import (
     read_refusal,
 )
 from pipeline.errors import ConfigError
-from pipeline.sender.client import BORDER, open_session, proxy_for, verdict_on
+from pipeline.sender.transport import BORDER, open_session, proxy_for, scrubbed, verdict_on
 from pipeline.telemetry import get_log
 
 __all__ = ["ControlClient", "Proof", "key_from", "open_client"]
@@ -42,7 +42,6 @@ _FIRST_WAIT_S, _GROWTH, _LONGEST_WAIT_S = 0.5, 3.0, 20.0
 _AGAIN = frozenset({408, 429, 500, 502, 503, 504, 520})
 _REDIRECTS = range(300, 400)
 _MOST_CONNECTIONS = 8
-_LEAST_SECRET_CHARS = 8
 _KEY = re.compile(r"[!-~]+")
 
 
@@ -175,10 +174,7 @@ class ControlClient:
         return read_refusal(raw.status, self._scrubbed(raw.body))
 
     def _scrubbed(self, body: bytes) -> bytes:
-        """A server may quote the key, above all one that it refuses."""
-        key = self._key.get_secret_value().encode()
-        # A word as short as this is no secret, and may be part of any other.
-        return body.replace(key, b"[key]") if len(key) >= _LEAST_SECRET_CHARS else body
+        return scrubbed(body.decode(errors="replace"), self._key).encode()
 
 
 def _is_worth_repeating(call: Call, raw: _Raw) -> bool:
@@ -224,9 +220,8 @@ async def open_client(api_base: str, key: SecretStr) -> AsyncIterator[ControlCli
     Raises:
         ConfigError: `api_base` is no http URL of a server.
     """
-    url = urlsplit(api_base)
-    is_plain = not (url.username or url.password or url.query or url.fragment)
-    if url.scheme not in {"http", "https"} or not url.hostname or not is_plain:
+    url = server_url(api_base)
+    if url is None or url.username or url.password or url.query or url.fragment:
         raise ConfigError(f"{api_base!r}: the control plane's URL is like https://api.fireworks.ai")
     async with open_session(_MOST_CONNECTIONS) as session:
         yield ControlClient(session, api_base.rstrip("/"), key)

@@ -108,15 +108,15 @@ class AnswerReader:
         if data.strip() == b"[DONE]":
             self._ended = True
         elif event == b"error":
-            self._problem = _problem_in(_loads(data), streamed=True)
+            self._fail(_problem_in(_loads(data), streamed=True))
         else:
             self._take_chunk(_loads(data), "delta")
 
     def _take_chunk(self, chunk: object, part: str) -> None:
         if not isinstance(chunk, dict):
-            self._problem = judge(FailureCode.MALFORMED_ANSWER, "the answer is no JSON object")
+            self._fail(judge(FailureCode.MALFORMED_ANSWER, "the answer is no JSON object"))
         elif chunk.get("error"):
-            self._problem = _problem_in(chunk, streamed=part == "delta")
+            self._fail(_problem_in(chunk, streamed=part == "delta"))
         else:
             self._usage = chunk.get("usage") or self._usage
             self._perf = chunk.get("perf_metrics") or self._perf
@@ -125,13 +125,18 @@ class AnswerReader:
     def _take_choice(self, choice: dict[str, Any] | None, part: str) -> None:
         if choice is None:
             if part == "message":
-                self._problem = judge(FailureCode.MALFORMED_ANSWER, "the answer has no choices")
+                self._fail(judge(FailureCode.MALFORMED_ANSWER, "the answer has no choices"))
             return
         message = choice.get(part)
         if text := _text_of(message.get("content")) if isinstance(message, dict) else "":
             self._text.append(text)
         if isinstance(reason := choice.get("finish_reason"), str):
             self._finish_reason = reason
+
+    def _fail(self, problem: Verdict) -> None:
+        """Note what is wrong, unless the caption is complete: it is paid for, and right."""
+        if self._finish_reason not in _FINISHED:
+            self._problem = problem
 
     def _result(self, headers: Mapping[str, str]) -> Answer | Verdict:
         if not self._finish_reason and self._lines is not None:

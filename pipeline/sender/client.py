@@ -1,21 +1,12 @@
-"""One request to one deployment (main process; the only module that imports aiohttp).
+"""One request to one deployment, which ends as a value, whatever happens (main process)."""
 
-Nothing of aiohttp leaves this module, exceptions least of all: theirs hold the request's
-headers, and with them the key. A request ends as a `Reply`, which is a value.
-"""
-
-import os
 import re
-import urllib.request
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from dataclasses import dataclass, replace
-from urllib.parse import urlsplit
 
 import aiohttp
 import anyio
 from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import SecretStr
 
 from pipeline.config import DeploymentConfig, RequestConfig
@@ -23,48 +14,19 @@ from pipeline.errors import ConfigError, FailureCode
 from pipeline.messages import ReadyClip
 from pipeline.sender.answers import Answer, AnswerReader, error_of
 from pipeline.sender.protocol import body_template
+from pipeline.sender.transport import BORDER, Flight, proxy_for, scrubbed, verdict_on
 from pipeline.sender.upload import MediaChangedError, Upload
 from pipeline.sender.verdict import Verdict, classify, judge
 from pipeline.telemetry import monotonic_s
 
-__all__ = ["BORDER", "DeploymentClient", "Reply", "open_session", "proxy_for", "verdict_on"]
+__all__ = ["DeploymentClient", "Reply"]
 
 MAX_ANSWER_BYTES = 16 * 2**20
 _MAX_ERROR_BYTES = 64 * 2**10
 _UPLOAD_STALL_S = 60.0
 _ERROR_BODY_S = 5.0
 _STREAM_END_S = 2.0
-_KEEP_ALIVE_S = 4.0  # below the 5 s after which uvicorn closes, so no request meets a closed door
-
-# Subclasses before their bases: the first that matches counts.
-_CODES: tuple[tuple[type[Exception], FailureCode, str], ...] = (
-    (aiohttp.ConnectionTimeoutError, FailureCode.CONNECT_FAILED, "no connection in time"),
-    (aiohttp.ServerTimeoutError, FailureCode.TIMEOUT, "the server fell silent"),
-    (aiohttp.ClientConnectorDNSError, FailureCode.CONNECT_FAILED, "host name not found"),
-    (
-        aiohttp.ClientConnectorCertificateError,
-        FailureCode.CONNECT_FAILED,
-        "TLS certificate not trusted",
-    ),
-    (aiohttp.ClientSSLError, FailureCode.CONNECT_FAILED, "TLS handshake failed"),
-    (aiohttp.ClientProxyConnectionError, FailureCode.CONNECT_FAILED, "no connection to the proxy"),
-    (aiohttp.ClientConnectorError, FailureCode.CONNECT_FAILED, "no connection"),
-    (aiohttp.ServerFingerprintMismatch, FailureCode.CONNECT_FAILED, "TLS fingerprint differs"),
-    (aiohttp.ClientHttpProxyError, FailureCode.CONNECT_FAILED, "the proxy refused"),
-    (aiohttp.ClientResponseError, FailureCode.MALFORMED_ANSWER, "the answer is not HTTP"),
-    (aiohttp.ClientPayloadError, FailureCode.DISCONNECTED, "the answer broke off"),
-    (aiohttp.UploadAbortedError, FailureCode.DISCONNECTED, "the upload broke off"),
-    (aiohttp.WSMessageTypeError, FailureCode.MALFORMED_ANSWER, "the answer is not HTTP"),
-    (aiohttp.InvalidURL, FailureCode.CONNECT_FAILED, "base_url cannot be used"),
-    (aiohttp.RedirectClientError, FailureCode.CONNECT_FAILED, "an impossible redirect"),
-    (aiohttp.NonHttpUrlClientError, FailureCode.CONNECT_FAILED, "base_url is not HTTP"),
-    (aiohttp.ClientConnectionError, FailureCode.DISCONNECTED, "the connection broke"),
-    (HttpProcessingError, FailureCode.MALFORMED_ANSWER, "the answer is not HTTP"),
-    (TimeoutError, FailureCode.TIMEOUT, "no complete answer in time"),
-    (aiohttp.ClientError, FailureCode.DISCONNECTED, "the request failed"),
-    (OSError, FailureCode.DISCONNECTED, "the connection broke"),
-)
-BORDER = (aiohttp.ClientError, HttpProcessingError, OSError)
+_CLOSED_S = 1.0  # within which a request on a connection that was closed before has broken
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,23 +41,6 @@ class Reply:
     status: int | None
     outcome: Answer | Verdict
     upload_s: float | None = None
-
-
-@asynccontextmanager
-async def open_session(max_connections: int) -> AsyncIterator[aiohttp.ClientSession]:
-    """The one connection pool of a run; it keeps no cookies and knows no key."""
-    connector = aiohttp.TCPConnector(
-        limit=max_connections, limit_per_host=0, keepalive_timeout=_KEEP_ALIVE_S
-    )
-    async with aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"User-Agent": "captionfleet"},
-        timeout=aiohttp.ClientTimeout(total=None),
-        # trust_env would also read ~/.netrc, whose entry then collides with our key.
-        trust_env=False,
-    ) as session:
-        yield session
 
 
 class DeploymentClient:
@@ -124,7 +69,7 @@ class DeploymentClient:
         """Ask for the caption of one clip, once."""
         template = self._templates[self._hears and ready.audio is not None]
         body = _Body(Upload(template, ready))
-        exchange = _Exchange(self._key)
+        exchange, flight = _Exchange(self._key), Flight()
         started_s = monotonic_s()
         try:
             with anyio.fail_after(self._request.timeout_s):
@@ -135,10 +80,13 @@ class DeploymentClient:
                     allow_redirects=False,
                     proxy=self._proxy,
                     timeout=self._timeout,
+                    trace_request_ctx=flight,
                 ) as response:
                     outcome = await exchange.receive(response, started_s)
         except BORDER as error:
             outcome = body.problem or verdict_on(error)
+            if flight.is_on_used_connection and exchange.status is None and body.was_out_briefly:
+                outcome = replace(outcome, stale=outcome.code is FailureCode.DISCONNECTED)
         upload_s = None if body.written_s is None else body.written_s - started_s
         return Reply(started_s, monotonic_s(), exchange.status, outcome, upload_s)
 
@@ -187,7 +135,7 @@ class _Exchange:
             await _read_end(response, reader)
         outcome = reader.close(headers)
         if isinstance(outcome, Verdict):
-            return replace(outcome, detail=self._scrubbed(outcome.detail))
+            return replace(outcome, detail=scrubbed(outcome.detail, self._key))
         return self._without_key(replace(outcome, ttft_s=ttft_s or outcome.ttft_s))
 
     async def _refusal(self, response: aiohttp.ClientResponse, headers: dict[str, str]) -> Verdict:
@@ -202,19 +150,15 @@ class _Exchange:
         except BORDER:
             pass
         code, message = error_of(bytes(body))
-        return classify(response.status, self._scrubbed(code), headers, self._scrubbed(message))
+        code, message = scrubbed(code or "", self._key), scrubbed(message, self._key)
+        return classify(response.status, code, headers, message)
 
     def _without_key(self, answer: Answer) -> Answer:
         told = {
-            name: self._scrubbed(value) if isinstance(value, str) else value
+            name: scrubbed(value, self._key) if isinstance(value, str) else value
             for name, value in answer.server.items()
         }
-        return replace(answer, text=self._scrubbed(answer.text), server=told)
-
-    def _scrubbed(self, text: str | None) -> str:
-        """A server may quote the key, above all one that it refuses."""
-        text = text or ""
-        return text.replace(self._key.get_secret_value(), "[key]") if self._key else text
+        return replace(answer, text=scrubbed(answer.text, self._key), server=told)
 
 
 async def _read_caption(
@@ -258,6 +202,11 @@ class _Body(aiohttp.Payload):
         self.problem: Verdict | None = None
         self.written_s: float | None = None
 
+    @property
+    def was_out_briefly(self) -> bool:
+        """Whether no server can have made much of it by now."""
+        return self.written_s is None or monotonic_s() - self.written_s < _CLOSED_S
+
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:  # noqa: ARG002 - theirs
         """Refused: the body is never in memory."""
         raise TypeError("a streamed body has no text")
@@ -276,13 +225,6 @@ class _Body(aiohttp.Payload):
         self.written_s = monotonic_s()
 
 
-def verdict_on(error: Exception) -> Verdict:
-    """What an exception of the HTTP library, or of the sockets below it, means."""
-    code, words = next((code, words) for kind, code, words in _CODES if isinstance(error, kind))
-    number = error.errno if isinstance(error, OSError) else None
-    return judge(code, f"{words}: {os.strerror(number)}" if number else words)
-
-
 def _usable_key(config: DeploymentConfig) -> SecretStr | None:
     key = config.api_key()
     if key is not None and not re.fullmatch(r"[!-~]+", key.get_secret_value()):
@@ -291,12 +233,3 @@ def _usable_key(config: DeploymentConfig) -> SecretStr | None:
             f"(deployment {config.name})"
         )
     return key
-
-
-def proxy_for(base_url: str) -> str | None:
-    """The proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name for this deployment."""
-    url = urlsplit(base_url)
-    proxy = urllib.request.getproxies().get(url.scheme)
-    if not proxy or urllib.request.proxy_bypass(url.hostname or ""):
-        return None
-    return proxy if "://" in proxy else f"http://{proxy}"

@@ -87,7 +87,7 @@ class _Sender:
                     raise
                 return spare
             asked = await self._asker.ask(lease, ready, len(attempts) + 1)
-            lease, reply = asked.lease, self._structured(asked.reply, attempts)
+            lease, reply = asked.lease, self._judged(asked.reply, attempts)
             attempts += [*asked.others, attempt_of(lease, reply)]
             hedged = hedged or bool(asked.others)
             verdict = reply.outcome
@@ -111,17 +111,19 @@ class _Sender:
             burnt, avoid = again.burnt, lease.deployment
             await anyio.sleep(again.wait_s)
 
-    def _structured(self, reply: Reply, attempts: list[Attempt]) -> Reply:
-        """The reply with its data where JSON was asked for; a misfit is asked for once more.
+    def _judged(self, reply: Reply, attempts: list[Attempt]) -> Reply:
+        """The reply with its data where JSON was asked for, after the attempts before it.
 
-        The deployment has done its work either way, so its window does not hear of it.
+        A misfit is asked for once more; the deployment has done its work either way, so its
+        window does not hear of it. A connection found closed is excused once.
         """
-        if self._structure is None or not isinstance(reply.outcome, Answer):
-            return reply
-        outcome = self._structure.read(reply.outcome)
+        outcome = reply.outcome
         if isinstance(outcome, Verdict):
-            is_first = all(attempt.code is not outcome.code for attempt in attempts)
-            outcome = replace(outcome, retry=outcome.retry and is_first)
+            outcome = replace(outcome, stale=outcome.stale and _is_first(outcome, attempts))
+        elif self._structure is not None:
+            outcome = self._structure.read(outcome)
+            if isinstance(outcome, Verdict):
+                outcome = replace(outcome, retry=outcome.retry and _is_first(outcome, attempts))
         return replace(reply, outcome=outcome)
 
     def _caption(
@@ -168,6 +170,10 @@ class _Sender:
             audio_sha256=None,
             payload_bytes=4 * -(-facts.video_bytes // 3),
         )
+
+
+def _is_first(verdict: Verdict, attempts: list[Attempt]) -> bool:
+    return all(attempt.code is not verdict.code for attempt in attempts)
 
 
 def _given_up(

@@ -3,15 +3,17 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 
 from pipeline.config import DeploymentConfig, JobConfig
 from pipeline.errors import ConfigError, DeploymentError, FailureCode
-from pipeline.sender.client import DeploymentClient, open_session
+from pipeline.sender.client import DeploymentClient
 from pipeline.sender.limits import AdaptiveWindow, FixedWindow, place_seconds
 from pipeline.sender.protocol import model_forms
 from pipeline.sender.replicas import Replica, Router
+from pipeline.sender.transport import open_session
 from pipeline.sender.verdict import Verdict
 from pipeline.telemetry import Tally, get_log, monotonic_s
 
@@ -87,9 +89,10 @@ class Fleet:
                 forms = ", ".join(model_forms(deployment.model))
                 return f"does not know the model ({verdict.detail}); the forms to try: {forms}"
             case FailureCode.MODEL_NOT_FOUND:
+                hint = "" if urlsplit(deployment.base_url).path.strip("/") else "; is it …/v1?"
                 return (
                     f"does not know the model {deployment.model} under {deployment.base_url} "
-                    f"({verdict.detail})"
+                    f"({verdict.detail}{hint})"
                 )
             case FailureCode.REJECTED:
                 return f"answers with a redirect ({verdict.detail}): base_url must be the end of it"

@@ -53,7 +53,7 @@ class RetryPolicy:
                 nothing of the clip, which only waits.
             jitter: Uniform in [0, 1).
         """
-        is_wait = (verdict.fatal and is_out) or (verdict.untaken and is_probe)
+        is_wait = (verdict.fatal and is_out) or (verdict.untaken and is_probe) or verdict.stale
         burns = verdict.burns_attempt and not is_wait
         if not verdict.retry or (burns and not self.may_burn(burnt)):
             return None

@@ -207,7 +207,7 @@ class Router:
         """Give a lease back with a failure; `jitter` is uniform in [0, 1)."""
         replica = self.replicas[lease.deployment]
         replica.errors[verdict.code] += 1
-        if verdict.code is FailureCode.SOURCE_CHANGED:  # nothing was sent in full
+        if verdict.stale or verdict.code is FailureCode.SOURCE_CHANGED:  # nothing was sent in full
             self.abandon(lease)
             return None
         if verdict.shrinks and not lease.is_probe:

@@ -25,6 +25,8 @@ class Verdict:
         blames: Whether it counts towards ejecting the deployment.
         fatal: Whether no request to this deployment can succeed: key, account, model string.
         untaken: Whether the deployment took nothing of the request: no connection, or no place.
+        stale: Whether the request met a pooled connection that the server had closed, or so it
+            seems, which tells nothing of deployment and clip.
         retry_after_s: The server's wish, bounded; 0.0 without one.
     """
 
@@ -37,6 +39,7 @@ class Verdict:
     blames: bool = False
     fatal: bool = False
     untaken: bool = False
+    stale: bool = False
     retry_after_s: float = 0.0
 
 

@@ -66,6 +66,14 @@ JOB_FILES = {
         "[[deployments]]\nbase_url = 'host/v1'\nmodel = 'm'\n",
         "base_url must look like https://host/v1",
     ),
+    "URL with a port that is none": (
+        "[[deployments]]\nbase_url = 'http://h:99999/v1'\nmodel = 'm'\n",
+        "base_url must look like https://host/v1",
+    ),
+    "URL with a host that is none": (
+        "[[deployments]]\nbase_url = 'http://a..b/v1'\nmodel = 'm'\n",
+        "base_url must look like https://host/v1",
+    ),
     "whole URL": (
         "[[deployments]]\nbase_url = 'http://h/v1/chat/completions'\nmodel = 'm'\n",
         "base_url ends before /chat/completions",

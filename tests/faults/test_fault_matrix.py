@@ -153,10 +153,20 @@ async def test_refusal_of_the_clip_is_not_repeated(
     assert run.failure.code is code
 
 
-@pytest.mark.parametrize("end", ["close", "reset", "hang"])
+ODD_ENDS = {
+    "close": [],
+    "reset": [],
+    "hang": [],
+    "garbage": [b"data: {]\n\n"],
+    "error": [b'event: error\ndata: {"error": {"code": 500}}\n\n'],
+}
+
+
+@pytest.mark.parametrize("end", ODD_ENDS)
 async def test_complete_caption_survives_a_broken_end(end: str, tmp_path: Path) -> None:
     """A streamed caption with its finish_reason counts, whatever happens to the end mark."""
-    async with scripted(stream(sse_lines()[:-2], end=end)) as replica:
+    how = end if end in {"reset", "hang"} else "close"
+    async with scripted(stream([*sse_lines()[:-2], *ODD_ENDS[end]], end=how)) as replica:
         plan = job(replica.base_url, request={"stream": True, "timeout_s": 10})
         run = await sent(plan, [ready_clip(tmp_path)])
         assert len(replica.seen) == 1

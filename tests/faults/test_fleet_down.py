@@ -178,6 +178,14 @@ async def test_unknown_model_ends_the_run_with_the_forms_to_try(tmp_path: Path) 
     assert told.endswith("accounts/me/models/omni#accounts/me/deployments/x1")
 
 
+async def test_base_url_without_its_path_is_guessed_at(tmp_path: Path) -> None:
+    """Where nobody knows the model and base_url has no path, the usual one is named."""
+    async with scripted() as replica:
+        replica.default = answer(404)
+        with pytest.raises(DeploymentError, match=r"is it …/v1\?"):
+            await sent(job(replica.base_url.removesuffix("/v1")), [ready_clip(tmp_path)])
+
+
 async def test_one_refused_key_leaves_the_work_to_the_others(tmp_path: Path) -> None:
     """A deployment that refuses the key is out for the run, and costs no clip an attempt."""
     async with scripted() as refusing, scripted() as good:

@@ -10,10 +10,10 @@ import anyio
 import pytest
 from aiohttp import web
 
-from pipeline.errors import FailureCode
-from pipeline.messages import ReadyClip
+from pipeline.errors import DeploymentError, FailureCode
+from pipeline.messages import Failure, ReadyClip
 from pipeline.sender import client, upload
-from pipeline.sender.client import _CODES, verdict_on
+from pipeline.sender.transport import _CODES, verdict_on
 from tests.support.ready import job, ready_clip
 from tests.support.replica import (
     answer,
@@ -167,6 +167,43 @@ async def test_connections_are_reused(tmp_path: Path) -> None:
         await sent(job(replica.base_url, max_in_flight=1, adaptive=False), clips)
     assert len(replica.seen) > 9
     assert len(ports) == 1
+
+
+async def test_connection_that_was_closed_meanwhile_costs_no_attempt(tmp_path: Path) -> None:
+    """A clip that meets a pooled connection whose server has left it is asked again for free."""
+    async with scripted(caption(), unread(raw(b"", end="reset"))) as replica:
+        plan = job(replica.base_url, request={"max_attempts": 1}, max_in_flight=1, adaptive=False)
+        run = await sent(plan, [ready_clip(tmp_path, f"c{n}") for n in range(3)])
+    codes = [attempt.code for outcome in run.outcomes for attempt in outcome.attempts]
+    assert sorted(map(str, codes)) == ["None", "None", "None", "disconnected"]
+    assert not any(isinstance(outcome, Failure) for outcome in run.outcomes)
+
+
+async def test_connection_that_breaks_again_costs_an_attempt(tmp_path: Path) -> None:
+    """A clip at which connections break is given up in the end, however often they were used."""
+
+    async def step(request: web.Request) -> web.StreamResponse:
+        is_bad = request.headers["x-request-id"].startswith("bad")
+        return await (raw(b"", end="reset") if is_bad else caption())(request)
+
+    async with scripted() as replica:
+        replica.default = step
+        plan = job(replica.base_url, max_in_flight=4, adaptive=False)
+        clips = [ready_clip(tmp_path, f"c{n}") for n in range(12)]
+        run = await sent(plan, [*clips, ready_clip(tmp_path, "bad")])
+    (failure,) = (one for one in run.outcomes if isinstance(one, Failure))
+    assert failure.code is FailureCode.DISCONNECTED
+    assert len(failure.attempts) <= 4
+
+
+async def test_a_host_name_that_cannot_be_one_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A proxy whose name DNS cannot hold ends no run with an error that nobody foresaw."""
+    monkeypatch.setenv("http_proxy", "http://a..b:1")
+    plan = job("http://deployment.invalid/v1", request={"patience_s": 0.1})
+    with pytest.raises(DeploymentError, match="cannot be one"):
+        await sent(plan, [ready_clip(tmp_path)])
 
 
 async def test_first_token_is_timed(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pipeline.errors import ConfigError, DeploymentError
 from pipeline.sender.fleet import open_fleet
 from pipeline.telemetry import Tally
 from tests.support.ready import job, ready_clip
-from tests.support.replica import Step, answer, error_body, raw, scripted
+from tests.support.replica import Step, answer, caption, error_body, raw, scripted
 from tests.support.sending import sent
 
 pytestmark = pytest.mark.anyio
@@ -62,6 +62,16 @@ async def test_each_deployment_gets_its_own_key(
     for replica, expected in ((first, f"Bearer {KEY}"), (second, "Bearer other"), (third, None)):
         assert replica.seen
         assert {seen.headers.get("authorization") for seen in replica.seen} == {expected}
+
+
+async def test_word_that_is_no_secret_stays_in_captions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stopgap for a key, as own servers are given, takes no word out of a caption."""
+    monkeypatch.setenv("TEST_KEY", "EMPTY")
+    async with scripted(caption("The shelves are EMPTY.")) as replica:
+        run = await sent(job(replica.base_url, api_key_env="TEST_KEY"), [ready_clip(tmp_path)])
+    assert run.caption.text == "The shelves are EMPTY."
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
