@@ -179,7 +179,7 @@ def prepare(
 
     Args:
         sources: Files, folders, and .txt or .lst lists of either; they replace the job file's.
-        out: Output folder, made if missing.
+        out: Output folder, made if missing; none of the sources, and in none of them.
         job: Job file (TOML), for its [input], [media], [workers] and [store].
         workers: Worker processes.
         sampling: Which frames to take: those of ffmpeg's fps=1, or the cheapest of each second.

@@ -12,7 +12,7 @@ from anyio import create_memory_object_stream, create_task_group
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from pipeline.config import JobConfig
-from pipeline.errors import OutputError, RunError, first_run_error
+from pipeline.errors import ConfigError, OutputError, RunError, first_run_error
 from pipeline.messages import Clip, Failure, Outcome, ReadyClip, printable
 from pipeline.producer import Settled, check_sources, produce
 from pipeline.telemetry import Tally, show_progress
@@ -22,6 +22,7 @@ from pipeline.workers.workspace import Workspace, open_workspace
 __all__ = ["PrepareSummary", "prepare_job"]
 
 _AHEAD = 16
+_MAX_NAME_BYTES = 250  # what a file system allows, less the longest ending
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +38,15 @@ async def prepare_job(
 ) -> PrepareSummary:
     """Write NAME.mp4, NAME.ogg and NAME.json for every clip; NAME is the source's relative path.
 
-    A clip that cannot be prepared has a NAME.json with its code alone.
+    A clip that cannot be prepared has a NAME.json with its code alone. A NAME that would be too
+    long for a file is cut, and marked with the clip's id. Nothing is written over but what an
+    earlier call wrote.
 
     Raises:
-        RunError: a source is missing, or `out` or the store cannot be written.
+        RunError: a source is missing, `out` lies in one, or it or the store cannot be written.
     """
     await anyio.to_thread.run_sync(check_sources, job.input)
+    await anyio.to_thread.run_sync(_check_apart, job, out)
     tally, shelf = Tally(), _Shelf(out)
     problem: RunError | None = None
     try:
@@ -53,6 +57,14 @@ async def prepare_job(
     if problem is not None:
         raise problem
     return PrepareSummary(tally.captioned, tally.failed)
+
+
+def _check_apart(job: JobConfig, out: Path) -> None:
+    """Films that were prepared must not be taken for sources, by this call or the next."""
+    for source in job.input.sources:
+        if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
+            where, of = (printable(os.fspath(path)) for path in (out, source))
+            raise ConfigError(f"{where} lies in the source {of}: choose a folder beside it")
 
 
 async def _flow(job: JobConfig, media: Workspace, tally: Tally, shelf: "_Shelf") -> None:
@@ -97,11 +109,10 @@ class _Shelf:
         """Copy one clip's media, and write its facts."""
         base = self._base(ready.clip)
         try:
-            base.parent.mkdir(parents=True, exist_ok=True)
+            self._write(base, _identity(ready.clip) | {"media": asdict(ready.facts)})
             shutil.copyfile(ready.video, _with_ending(base, ".mp4"))
             if ready.audio is not None:
                 shutil.copyfile(ready.audio, _with_ending(base, ".ogg"))
-            self._write(base, _identity(ready.clip) | {"media": asdict(ready.facts)})
         except OSError as error:
             raise self._unwritable(error) from None
 
@@ -110,7 +121,6 @@ class _Shelf:
         base = self._base(failure.clip)
         why = {"stage": failure.stage, "code": failure.code, "detail": failure.detail}
         try:
-            base.parent.mkdir(parents=True, exist_ok=True)
             self._write(base, _identity(failure.clip) | why)
         except OSError as error:
             raise self._unwritable(error) from None
@@ -119,18 +129,38 @@ class _Shelf:
         # A name from a list may be absolute or climb; here everything stays below the folder.
         parts = [part for part in PurePath(clip.source.name).parts if part not in {"/", "//", ".."}]
         base = self._folder.joinpath(*parts)
+        name, mark = os.fsencode(base.name), f"~{clip.clip_id[:8]}"
+        if len(name) > _MAX_NAME_BYTES:
+            return base.with_name(os.fsdecode(name[: _MAX_NAME_BYTES - len(mark)]) + mark)
         if hash(base) in self._taken:
-            return _with_ending(base, f"~{clip.clip_id[:8]}")
+            return _with_ending(base, mark)
         self._taken.add(hash(base))
         return base
 
     @staticmethod
     def _write(base: Path, record: dict[str, Any]) -> None:
+        """Write the facts, before the media: by them the next call knows what is its own."""
+        base.parent.mkdir(parents=True, exist_ok=True)
+        facts = _with_ending(base, ".json")
+        if not _is_own(facts):
+            for path in (facts, _with_ending(base, ".mp4"), _with_ending(base, ".ogg")):
+                if path.exists():
+                    raise FileExistsError(0, f"somebody else's {path.name} is there")
         options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-        _with_ending(base, ".json").write_bytes(orjson.dumps(record, option=options))
+        facts.write_bytes(orjson.dumps(record, option=options))
 
     def _unwritable(self, error: OSError) -> OutputError:
-        return OutputError(f"{printable(os.fspath(self._folder))}: {error.strerror}")
+        where, why = printable(os.fspath(self._folder)), printable(str(error.strerror))
+        return OutputError(f"{where}: {why}: choose another folder with --out")
+
+
+def _is_own(facts: Path) -> bool:
+    """Whether this program wrote the facts, or a call that was killed while it wrote them."""
+    try:
+        text = facts.read_bytes()
+        return not text or "clip_id" in orjson.loads(text)
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def _identity(clip: Clip) -> dict[str, Any]:

@@ -1,0 +1,48 @@
+"""The media step alone hurts no file of its user, and no clip by the name of another."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.support.command import CommandHere
+from tests.support.tiny_films import Library
+
+
+def test_any_name_is_prepared(
+    own_films: Callable[[int], Path], library: Library, tmp_path: Path, here: CommandHere
+) -> None:
+    """A file with the longest name there is costs neither itself nor others."""
+    videos = own_films(1)
+    shutil.copy2(library.films[0], videos / f"{'é' * 125}n.mp4")
+    words = ("prepare", "videos", "--store", str(library.store), "--quiet")
+    for _ in range(2):
+        assert here(*words, "--out", "prepared").exit_code == 0
+        made = {path.suffix: path for path in (tmp_path / "prepared").glob("é*")}
+        assert set(made) == {".mp4", ".json"}
+        assert (tmp_path / "prepared/clip-00.mp4.mp4").exists()
+
+
+def test_sources_are_not_written_over(own_films: Callable[[int], Path], here: CommandHere) -> None:
+    """An output folder in a source folder is refused, before anything is written."""
+    videos = own_films(2)
+    shutil.copy2(videos / "clip-00.mp4", videos / "clip-01.mp4.mp4")
+    before = {path.name: path.read_bytes() for path in videos.iterdir()}
+    ended = here("prepare", "videos", "--out", "videos", "--quiet")
+    assert ended.exit_code == 2
+    assert "videos lies in the source videos" in ended.complaint
+    assert {path.name: path.read_bytes() for path in videos.iterdir()} == before
+
+
+def test_files_of_others_are_not_written_over(
+    own_films: Callable[[int], Path], library: Library, tmp_path: Path, here: CommandHere
+) -> None:
+    """What the user keeps in the output folder under a name that is needed stays as it is."""
+    own_films(1)
+    kept = tmp_path / "prepared/clip-00.mp4.mp4"
+    kept.parent.mkdir()
+    kept.write_bytes(b"a film of the user")
+    store = ("--store", str(library.store))
+    ended = here("prepare", "videos", "--out", "prepared", *store, "--quiet")
+    assert ended.exit_code == 3
+    assert "somebody else's clip-00.mp4.mp4 is there" in ended.complaint
+    assert kept.read_bytes() == b"a film of the user"
