@@ -11,6 +11,7 @@ from pipeline.fingerprint import Facts, admitted, fingerprint, request_facts
 from pipeline.producer import Settled, load_settled
 from pipeline.sink import Ledger
 from pipeline.sink.requests import Requests, load_requests, save_requests
+from pipeline.telemetry import get_log
 
 __all__ = ["admit", "examine", "fingerprints"]
 
@@ -31,6 +32,8 @@ async def admit(job: JobConfig, ledger: Ledger) -> Settled:
         OutputError: the folder cannot be read or written.
     """
     standing = await _standing(job)
+    if lines := standing.settled.ignored_lines:
+        get_log().warning("lines of captions.jsonl name no clip: are captions lost?", lines=lines)
     await anyio.to_thread.run_sync(_note, job.output.dir, standing)
     if standing.settled.repeated_lines:
         await ledger.drop_superseded()

@@ -1,6 +1,7 @@
 """What earlier runs settled, read back from their output folder (main process, in a thread)."""
 
 import os
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,7 +41,7 @@ class Settled:
     """The clips that need no work: captioned, or failed for good.
 
     About 100 bytes a clip, twice that where `identity = "content"` made the lines.
-    `ignored_lines` were no line of ours, whoever wrote them; `repeated_lines` hold a clip that
+    `ignored_lines` are lines of captions.jsonl that name no clip; `repeated_lines` hold a clip that
     an earlier line holds too; `replaces` tells that a clip was met whose caption does not count.
     """
 
@@ -117,7 +118,6 @@ class Settled:
     def _read_failure(self, record: dict[str, Any]) -> None:
         identity, code = _any_id(record), _code(record)
         if identity is None or code is None:
-            self.ignored_lines += 1
             return
         alias = _any_id(record, "stat_id")
         for one in (identity, identity if alias is None else alias):
@@ -140,10 +140,10 @@ def _load(output_dir: Path) -> Settled:
     settled = Settled()
     for line in _lines(output_dir / "captions.jsonl"):
         captioned = _own(line) or _foreign(_record(line))
-        if captioned is None:
-            settled.ignored_lines += 1
-        else:
+        if captioned is not None:
             settled._keep(captioned)  # noqa: SLF001 - this function builds it
+        elif not line.isspace():
+            settled.ignored_lines += 1
     for line in _lines(output_dir / "failures.jsonl"):
         settled._read_failure(_record(line))  # noqa: SLF001 - as above
     return settled
@@ -152,8 +152,10 @@ def _load(output_dir: Path) -> Settled:
 def _lines(path: Path) -> Iterator[bytes]:
     try:
         with path.open("rb", buffering=_BUFFER_BYTES) as file:
-            while line := file.readline(_MAX_LINE_BYTES):
+            line = file.readline(_MAX_LINE_BYTES).removeprefix(BOM_UTF8)  # somebody's editor's
+            while line:
                 yield line
+                line = file.readline(_MAX_LINE_BYTES)
     except FileNotFoundError:
         return
     except OSError as error:

@@ -30,8 +30,6 @@ def check_sources(config: InputConfig) -> None:
             _open_once(source)
         except OSError as error:
             raise ConfigError(f"source {_shown(source)}: {error.strerror}") from None
-        except ValueError:
-            raise ConfigError(f"source {_shown(source)}: a path cannot hold a NUL byte") from None
 
 
 def _open_once(path: Path) -> None:

@@ -104,8 +104,8 @@ class AppendFile:
         """Write a line, return where it begins; if that fails, nothing of it stays."""
         with output_errors(self.path):
             facts = os.fstat(self._handle)
-            if not facts.st_nlink:
-                raise OSError(errno.ENOENT, "somebody removed it while the run writes to it")
+            if not self._is_in_place(facts):
+                raise OSError(errno.ENOENT, "somebody moved or removed it while the run writes")
             try:
                 self._write(line)
             except BaseException:
@@ -137,6 +137,12 @@ class AppendFile:
     def close(self) -> None:
         """Close the file, not syncing it."""
         os.close(self._handle)
+
+    def _is_in_place(self, facts: os.stat_result) -> bool:
+        try:
+            return os.path.samestat(facts, self.path.stat())
+        except FileNotFoundError:
+            return False
 
     def _check(self) -> None:
         if not stat.S_ISREG(os.fstat(self._handle).st_mode):

@@ -165,12 +165,13 @@ class Ledger:
             self._captions.rewrite(kept)
 
     def _append(self, outcome: Outcome, line: bytes) -> None:
-        identity = int(outcome.clip.clip_id, 16)
-        if isinstance(outcome, Caption):
-            self._captions.append(line)
-            self._failed_at.pop(identity, None)
-        else:
-            self._failed_at[identity] = self._failures.append(line)
+        clip, is_caption = outcome.clip, isinstance(outcome, Caption)
+        begins_at = (self._captions if is_caption else self._failures).append(line)
+        # A file whose bytes could not be read before had failed by its name, size and time.
+        for identity in filter(None, (clip.clip_id, clip.stat_id)):
+            self._failed_at.pop(int(identity, 16), None)
+        if not is_caption:
+            self._failed_at[int(clip.clip_id, 16)] = begins_at
         self._is_settled = False
         if not self._fsync_s:
             self._sync()

@@ -129,7 +129,7 @@ class RunSummary:
     the utilisation of each; of deployments that is requests in flight of those their windows
     allowed. `deployments` counts captions. `media_tokens` sets what deployments report against
     what the media sent should come to, for models that are known. `limit` names the limit that
-    ended the run, if one did.
+    ended the run, if one did. `ignored_lines` of captions.jsonl name no clip.
     """
 
     exit_code: int
@@ -166,6 +166,7 @@ class RunSummary:
     deployments: Mapping[str, int]
     media_tokens: Mapping[str, Mapping[str, Any]]
     torn_lines_repaired: int
+    ignored_lines: int
     settings: Mapping[str, Any] = field(repr=False)
 
     def as_dict(self) -> dict[str, Any]:
@@ -190,6 +191,7 @@ def summarise(  # noqa: PLR0913 - what else is known of a run, by keyword
     started_at_utc: str,
     limit: str | None = None,
     torn_lines_repaired: int = 0,
+    ignored_lines: int = 0,
     place_seconds: float = 0.0,
     exit_code: int | None = None,
 ) -> RunSummary:
@@ -237,6 +239,7 @@ def summarise(  # noqa: PLR0913 - what else is known of a run, by keyword
         deployments=dict(statistics.deployments.most_common()),
         media_tokens=statistics.media_tokens(),
         torn_lines_repaired=torn_lines_repaired,
+        ignored_lines=ignored_lines,
         settings=job.model_dump(),
     )
 

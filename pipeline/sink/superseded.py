@@ -1,5 +1,6 @@
 """Which captions lines a later line of the same clip replaces; pure (main process, a thread)."""
 
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -27,7 +28,7 @@ def find_superseded(lines: Iterable[bytes]) -> set[int]:
 
 def _ids(line: bytes) -> Iterator[int]:
     try:
-        record: Any = orjson.loads(line)
+        record: Any = orjson.loads(line.removeprefix(BOM_UTF8))
     except orjson.JSONDecodeError:
         return
     if not isinstance(record, dict):

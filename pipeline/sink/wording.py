@@ -69,6 +69,8 @@ def _rows(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "ended with", _counts(run["finish_reasons"])
     if run["torn_lines_repaired"]:
         yield "repaired", f"{run['torn_lines_repaired']} torn line(s) of a run that was killed"
+    if run.get("ignored_lines"):  # older ones do not know it
+        yield "warning", f"{run['ignored_lines']:,} line(s) of captions.jsonl name no clip"
 
 
 def _figures(run: Mapping[str, Any], *keys: str) -> str:

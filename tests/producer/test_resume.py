@@ -1,5 +1,6 @@
 """What earlier runs settled."""
 
+from codecs import BOM_UTF8
 from pathlib import Path
 
 import orjson
@@ -54,13 +55,13 @@ async def test_only_permanent_failures_stand(tmp_path: Path) -> None:
 
     standing = [settled.standing(f"{number:032x}") for number in range(5)]
     assert standing == [None, FailureCode.NO_FRAMES, None, None, None]
-    assert settled.ignored_lines == 1
 
 
 async def test_lines_of_another_hand_are_read(tmp_path: Path) -> None:
     """A file that somebody reformatted or edited still tells what it can."""
     lines = [
-        b'{"caption": "x", "clip_id": "%032x"}\r\n' % 1,
+        BOM_UTF8 + b'{"caption": "x", "clip_id": "%032x"}\r\n' % 1,
+        b" \r\n",
         b'  {"clip_id" : "%032X"}\n' % 0xAB,
         b'{"clip_id":"%032x", "caption": "x"}\n' % 3,
         caption(4).rstrip(),
@@ -101,6 +102,14 @@ async def test_hostile_lines_are_ignored(tmp_path: Path, lines: list[bytes]) -> 
 
     assert settled.captioned(f"{1:032x}")
     assert settled.captioned(f"{2:032x}")
+
+
+async def test_lines_that_settle_nothing_are_counted(tmp_path: Path) -> None:
+    """Whoever damaged captions.jsonl can be told: its clips will be paid for again."""
+    lines = [b"no JSON\n", caption(1), b"[]\n", b"\n", b'{"clip_id":"12"}\n']
+    settled = await load(tmp_path, b"".join(lines))
+
+    assert settled.ignored_lines == 3
 
 
 async def test_a_file_that_cannot_be_read_ends_the_run(tmp_path: Path) -> None:

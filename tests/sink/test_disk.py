@@ -5,6 +5,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import orjson
@@ -103,12 +104,15 @@ def test_a_full_disk_leaves_no_half_line(tmp_path: Path) -> None:
     assert path.read_bytes() == b"x" * 99 + b"\nz\n"
 
 
-def test_a_file_that_is_removed_meanwhile_is_an_error(tmp_path: Path) -> None:
-    """Lines are not written to a file that nobody will ever see."""
+@pytest.mark.parametrize("move", [Path.unlink, lambda path: path.rename(f"{path}.old")])
+def test_a_file_that_goes_meanwhile_is_an_error(
+    move: Callable[[Path], object], tmp_path: Path
+) -> None:
+    """Lines are not written to a file where nobody will look for them."""
     file = AppendFile(tmp_path / "a.jsonl")
-    (tmp_path / "a.jsonl").unlink()
+    move(tmp_path / "a.jsonl")
 
-    with pytest.raises(OutputError, match="removed"):
+    with pytest.raises(OutputError, match="moved or removed"):
         file.append(b"{}\n")
     file.close()
 

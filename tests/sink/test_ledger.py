@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,18 @@ async def test_a_failure_line_goes_when_the_clip_is_captioned(output: OutputConf
     assert [(int(r["clip_id"], 16), r["code"]) for r in records(output, "failures.jsonl")] == [
         (2, "overloaded")
     ]
+
+
+async def test_a_failure_before_the_bytes_were_known_goes_with_the_caption(
+    output: OutputConfig,
+) -> None:
+    """A clip that is known by content stands failed no more under its name, size and time."""
+    await append_failures(output, 1, 2)
+    async with open_ledger(output) as ledger:
+        await ledger.append(make_caption(replace(make_clip(7), stat_id=make_clip(1).clip_id)))
+        await ledger.append(make_failure(replace(make_clip(8), stat_id=make_clip(2).clip_id)))
+
+    assert numbers(output, "failures.jsonl") == [8]
 
 
 async def test_settling_asks_about_clips_that_were_not_tried(output: OutputConfig) -> None:

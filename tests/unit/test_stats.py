@@ -177,7 +177,8 @@ def test_the_text_is_for_people() -> None:
         passed_over=Counter(not_video=2, hidden=1), standing_failures=1, already_captioned=9_000
     )
 
-    lines = summary_of(tally, statistics, torn_lines_repaired=1).text().splitlines()
+    summary = summary_of(tally, statistics, torn_lines_repaired=1, ignored_lines=2_000)
+    lines = summary.text().splitlines()
 
     assert lines[:9] == [
         "run           complete, exit code 1, 1 min 40 s",
@@ -190,7 +191,8 @@ def test_the_text_is_for_people() -> None:
         "latency             p50      p90      p99      max     mean",
         "  prepare        2.00 s   2.00 s   2.00 s   2.00 s   2.00 s",
     ]
-    assert len(lines) <= 20
+    assert lines[-1] == "warning       2,000 line(s) of captions.jsonl name no clip"
+    assert len(lines) <= 21
 
 
 def test_the_mail_line() -> None:
