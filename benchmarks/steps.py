@@ -26,9 +26,9 @@ WINDOW_S, HEIGHT_PX, RATE_HZ = 60, 360, 16_000
 
 def product(film: Path, folder: Path, sampling: str) -> Told:
     """What a worker process does with a clip, from the file to the store."""
-    with tempfile.TemporaryDirectory(dir=folder) as store:
-        media = prepare_clip(clip_of(film), MediaSpec(sampling=sampling), MediaStore(Path(store)))
-        return {"frames": media.facts.frames}
+    store = MediaStore(Path(tempfile.mkdtemp(dir=folder)))  # an empty one each time
+    media = prepare_clip(clip_of(film), MediaSpec(sampling=sampling), store)
+    return {"frames": media.facts.frames}
 
 
 def clip_of(film: Path) -> Clip:
