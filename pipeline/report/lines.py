@@ -1,6 +1,5 @@
 """Reads what a run wrote, believing none of it (main process, in a thread)."""
 
-import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,18 +15,19 @@ __all__ = ["Line", "number_in", "read_lines", "read_object", "table_in", "text_i
 
 _MAX_LINE_BYTES = 1 << 24
 _MAX_OBJECT_BYTES = 1 << 26
+_MOST = 1e15  # of anything that is counted or measured here
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One record of a line file, and where it begins."""
+    """One record of a line file, and where it begins; what is no record is an empty one."""
 
     offset: int
     record: dict[str, Any]
 
 
 def read_lines(path: Path, begin: int = 0) -> Iterator[Line]:
-    """The records of a line file; what is no record is left out, as is a file that is not there.
+    """The records of a line file; nothing of a file that is not there.
 
     Raises:
         ConfigError: the file cannot be read.
@@ -37,8 +37,7 @@ def read_lines(path: Path, begin: int = 0) -> Iterator[Line]:
             offset = file.seek(begin)
             while raw := file.readline(_MAX_LINE_BYTES):
                 record = _loads(raw)
-                if isinstance(record, dict):
-                    yield Line(offset, record)
+                yield Line(offset, record if isinstance(record, dict) else {})
                 offset += len(raw)
     except FileNotFoundError:
         return
@@ -64,11 +63,11 @@ def _loads(raw: bytes) -> Any:
 
 
 def number_in(record: dict[str, Any], key: str) -> float | None:
-    """A number that is one; None for whatever else may stand there."""
+    """A number that can be one; None for whatever else may stand there."""
     value = record.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) else None
+    return float(value) if -_MOST < value < _MOST else None
 
 
 def text_in(record: dict[str, Any], key: str) -> str:

@@ -1,6 +1,6 @@
 """Charts of the run over time, one row for each deployment; pure (main process)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -10,7 +10,8 @@ from pipeline.report.lines import number_in, table_in
 __all__ = ["over_time"]
 
 _MAX_ROWS = 12
-_MAX_SLOTS = 240
+_MAX_SLOTS, _FEWEST_SLOTS = 240, 24
+_CAPTIONS_A_SLOT = 4
 _MAX_NAME_CHARS = 200
 
 Column = list[float | None]
@@ -27,6 +28,9 @@ def over_time(timeline: dict[str, Any]) -> dict[str, Any] | None:
     slots = max((len(one["captions"]) for one in series.values()), default=0)
     if not bucket_s or bucket_s <= 0 or not slots:
         return None
+    seconds, each = slots * bucket_s, _joined_slots(series.values(), slots)
+    series = {name: _coarser(one, each) for name, one in series.items()}
+    slots, bucket_s = -(-slots // each), bucket_s * each
     busiest = sorted(series, key=lambda name: (-_sum(series[name]["captions"]), name))
     rows = {name[:_MAX_NAME_CHARS]: series[name] for name in busiest[:_MAX_ROWS]}
     tops = {False: _tops([*rows.values()], bucket_s)}
@@ -35,11 +39,32 @@ def over_time(timeline: dict[str, Any]) -> dict[str, Any] | None:
         rows = {"": together} | rows
         tops[True] = _tops([together], bucket_s)
     return {
-        "seconds": slots * bucket_s,
+        "seconds": seconds,
         "bucket_s": bucket_s,
         "left_out": max(0, len(series) - _MAX_ROWS),
         "rows": [_row(name, one, slots, bucket_s, tops[not name]) for name, one in rows.items()],
     }
+
+
+def _joined_slots(series: Collection[dict[str, Column]], slots: int) -> int:
+    """How many steps of the timeline become one, so that a rate is of some captions, not of one."""
+    captions = sum(_sum(one["captions"]) for one in series)
+    each = 1
+    while slots >= 2 * each * _FEWEST_SLOTS and captions * each < _CAPTIONS_A_SLOT * slots:
+        each *= 2
+    return each
+
+
+def _coarser(series: dict[str, Column], each: int) -> dict[str, Column]:
+    """Counts added up and gauges averaged, over so many steps at a time."""
+
+    def joined(column: Column, *, is_gauge: bool) -> Column:
+        runs = (column[at : at + each] for at in range(0, len(column), each))
+        known = ([value for value in run if value is not None] for run in runs)
+        return [sum(run) / (len(run) if is_gauge else 1) if run else None for run in known]
+
+    gauges = {"in_flight", "window"}
+    return {name: joined(column, is_gauge=name in gauges) for name, column in series.items()}
 
 
 def _series(told: dict[str, Any]) -> dict[str, Column]:

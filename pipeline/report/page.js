@@ -66,7 +66,7 @@
     for (const flag of card.flags) {
       head.append(pill(flag, HARMLESS.has(flag) ? "" : "is-warn", meanings.get(flag)));
     }
-    head.append(make("span", "when", card.at.replace("T", " ").slice(0, 19)));
+    if (card.at) head.append(make("span", "when", `${card.at.replace("T", " ").slice(0, 19)} UTC`));
     return head;
   };
   const captionOf = (card) => {
@@ -176,6 +176,7 @@
   );
   const icon = (path) => shape("svg", { viewBox: "0 0 12 12", "aria-hidden": "true" }, shape("path", { d: path }));
   const PLAY = "M2 1l9 5-9 5z";
+  const LISTEN = "play the sound that was sent";
   const PAUSE = "M2 1h3v10H2zM7 1h3v10H7z";
   const blobUrl = (base64) => {
     const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
@@ -190,7 +191,7 @@
     const time = make("span", "clock", seconds(card.media.audio_s));
     const play = make("button", "play", icon(PLAY));
     Object.assign(play, { type: "button", disabled: !media.sound });
-    play.setAttribute("aria-label", "play the sound that was sent");
+    play.setAttribute("aria-label", LISTEN);
     if (!media.sound) play.title = "the sound was left out to keep this page small";
     let audio = null;
     const started = () => {
@@ -202,9 +203,13 @@
         played.style.clipPath = `inset(0 ${100 - share * 100}% 0 0)`;
         seek.value = String(Math.round(share * 1000));
         time.textContent = `${clock(audio.currentTime)} / ${clock(length())}`;
+        seek.setAttribute("aria-valuetext", `${clock(audio.currentTime)} of ${clock(length())}`);
       });
-      for (const [event, path] of [["play", PAUSE], ["pause", PLAY], ["ended", PLAY]]) {
-        audio.addEventListener(event, () => play.replaceChildren(icon(path)));
+      for (const [event, path, label] of [["play", PAUSE, "pause"], ["pause", PLAY, LISTEN], ["ended", PLAY, LISTEN]]) {
+        audio.addEventListener(event, () => {
+          play.replaceChildren(icon(path));
+          play.setAttribute("aria-label", label);
+        });
       }
       return audio;
     };
@@ -257,7 +262,7 @@
   };
   const clear = (item, number) => {
     const sound = sounds.get(number);
-    if (sound?.isPlaying()) return;
+    if (sound?.isPlaying() || item.contains(document.activeElement)) return;
     sound?.end();
     sounds.delete(number);
     item.style.minHeight = `${item.offsetHeight}px`;

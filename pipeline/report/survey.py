@@ -16,16 +16,21 @@ __all__ = ["Folder", "Group", "Survey", "open_folder", "take_survey"]
 
 _MAX_DEPLOYMENTS, _MAX_FLAGS, _MAX_CODES = 512, 40, 80
 _OTHERS = "(others)"
+_FOR_EVER = "9999"
 _SLOWEST, _EXAMPLES, _SHOWN_OF_A_CODE = 10, 3, 250
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """An output folder: where, and what its last run left about itself."""
+    """An output folder: where, and what its last run left about itself.
+
+    `unended_since_utc` is when a run began that goes on, or was killed; empty if there is none.
+    """
 
     path: Path
     run: dict[str, Any]
     timeline: dict[str, Any]
+    unended_since_utc: str = ""
 
     @property
     def captions(self) -> Path:
@@ -43,7 +48,8 @@ def open_folder(path: Path) -> Folder:
     run, timeline = read_object(path / "run.json"), read_object(path / "timeline.json")
     if text_in(timeline, "started_at_utc") != text_in(run, "started_at_utc"):
         timeline = {}  # of a run that did not get to its end
-    return Folder(path, run, timeline)
+    holder = read_object(path / ".lock-holder.json")
+    return Folder(path, run, timeline, text_in(holder, "since_utc"))
 
 
 @dataclass(slots=True)
@@ -59,16 +65,18 @@ class Group:
 
 @dataclass(slots=True)
 class Survey:
-    """Counts over the whole folder, and of the last run where `run` says so.
+    """Counts over the whole folder, and of the last run that ended where `run` says so.
 
     `slowest` holds (seconds, offset), the slowest last.
     """
 
     since_utc: str
+    until_utc: str
     settings: dict[str, Any]
     choice: Choice
     captioned: int = 0
     captioned_run: int = 0
+    unreadable: int = 0
     flagged: int = 0
     with_sound: int = 0
     payload_bytes: float = 0
@@ -98,7 +106,7 @@ class Survey:
         self.caption_chars.add(len(text_in(record, "caption")))
         self.choice.add(text_in(record, "clip_id"), line.offset, is_flagged=is_flagged(flags))
         self._add_sizes(record)
-        if text_in(record, "completed_at_utc") >= self.since_utc:
+        if self.since_utc <= text_in(record, "completed_at_utc") <= self.until_utc:
             self._add_to_run(line)
 
     def add_failure(self, line: Line) -> None:
@@ -160,9 +168,13 @@ def take_survey(folder: Folder, sample: int | None) -> Survey:
         ConfigError: a file cannot be read.
     """
     settings = table_in(table_in(folder.run, "settings"), "media")
-    survey = Survey(text_in(folder.run, "started_at_utc"), settings, Choice(sample))
-    for line in read_lines(folder.captions):
-        survey.add_caption(line)
-    for line in read_lines(folder.failures):
-        survey.add_failure(line)
+    since_utc, until_utc = (text_in(folder.run, key) for key in ("started_at_utc", "ended_at_utc"))
+    survey = Survey(since_utc, until_utc or _FOR_EVER, settings, Choice(sample))
+    adders = {folder.captions: survey.add_caption, folder.failures: survey.add_failure}
+    for path, add in adders.items():
+        for line in read_lines(path):
+            if line.record:
+                add(line)
+            else:
+                survey.unreadable += 1
     return survey

@@ -30,7 +30,7 @@ def view_of(folder: Folder, survey: Survey, slowest: Sequence[dict[str, Any]]) -
         slowest: the captions lines that took longest, the slowest first.
     """
     return {
-        "run": _run(folder.run),
+        "run": _run(folder.run) | {"unended_since": _clock(folder.unended_since_utc)},
         "figures": _figures(folder.run, survey),
         "bottleneck": _bottleneck(folder.run),
         "stages": _stages(survey),
@@ -73,7 +73,8 @@ def _figures(run: dict[str, Any], survey: Survey) -> list[tuple[str, str, str]]:
         return number_in(run, key)
 
     planned = of("planned")
-    before = survey.captioned - survey.captioned_run
+    others = survey.captioned - survey.captioned_run
+    here = "all of this folder; " if others else ""
     unfinished = of("unfinished") or 0
     return [
         (
@@ -81,7 +82,7 @@ def _figures(run: dict[str, Any], survey: Survey) -> list[tuple[str, str, str]]:
             words.count(survey.captioned_run),
             (f"of {words.count(planned)} planned" if planned is not None else "in this folder")
             + (f", {words.count(unfinished)} unfinished" if unfinished else "")
-            + (f", {words.count(before)} before" if before else ""),
+            + (f", {words.count(others)} by other runs" if others else ""),
         ),
         ("failed", words.count(survey.failed), _and_more(len(survey.codes), "code")),
         ("flagged", words.count(survey.flagged), "to look at"),
@@ -90,12 +91,12 @@ def _figures(run: dict[str, Any], survey: Survey) -> list[tuple[str, str, str]]:
         (
             "tokens in",
             words.short(survey.prompt_tokens),
-            f"{words.short(of('prompt_tokens_per_s'))}/s in the run",
+            f"{here}{words.short(of('prompt_tokens_per_s'))}/s in the run",
         ),
         (
             "tokens out",
             words.short(survey.completion_tokens),
-            f"{words.short(of('completion_tokens_per_s'))}/s in the run",
+            f"{here}{words.short(of('completion_tokens_per_s'))}/s in the run",
         ),
         ("payload", words.size(survey.payload_bytes), "base64, sent once each"),
         ("retries", words.count(of("retries")), f"{words.count(of('attempts'))} requests"),
@@ -109,8 +110,8 @@ def _and_more(number: int, name: str) -> str:
 def _bottleneck(run: dict[str, Any]) -> dict[str, Any] | None:
     told = table_in(run, "bottleneck")
     cores, deployments = number_in(told, "cores"), number_in(told, "deployments")
-    if cores is None or deployments is None:
-        return None
+    if cores is None or deployments is None or not (cores or deployments):
+        return None  # not known, or nothing was to be done
     limit = "cores" if text_in(told, "limit") == "cores" else "deployments"
     workers = number_in(table_in(table_in(run, "settings"), "workers"), "processes")
     return {

@@ -117,7 +117,7 @@ class _Gallery:
 def _at(path: Path, offsets: list[int]) -> Iterator[tuple[int, dict[str, Any]]]:
     for offset in offsets:
         line = next(read_lines(path, offset), None)
-        if line is not None and line.offset == offset:
+        if line is not None and line.record and line.offset == offset:
             yield offset, line.record
 
 
@@ -153,6 +153,8 @@ def _lead(survey: Survey, gallery: _Gallery, sheets: Sheets) -> str:
     )
     if missing := len(gallery.captioned) - sheets.shown:
         said += f" Without pictures: {words.count(missing)}, each says why."
+    if survey.unreadable:
+        said += f" Lines that are no record: {words.count(survey.unreadable)}, not counted."
     if left_out := sheets.without_sound:
         said += f" Sound left out to keep this page small: {words.count(left_out)}."
     return said

@@ -11,6 +11,7 @@ from pipeline.report import words
 from pipeline.report.cards import TextBudget, card_id, card_of
 from pipeline.report.choice import Choice, Sample
 from pipeline.report.flags import flags_of, is_flagged
+from pipeline.report.lines import number_in
 from pipeline.report.over_time import over_time
 from pipeline.report.spread import Spread
 from pipeline.report.stages import stages_of
@@ -195,3 +196,22 @@ def test_durations_are_readable(value: float | None, text: str) -> None:
 def test_figures_are_short(value: float, text: str) -> None:
     """A figure has three digits and a letter once it is large."""
     assert words.short(value) == text
+
+
+def test_a_rate_is_of_some_captions() -> None:
+    """Steps in which hardly a caption came are joined, counts added up and gauges averaged."""
+    series = {"captions": [1, 0, 0, 0] * 30, "in_flight": [4, 0, 0, 0] * 30}
+
+    seen = over_time({"bucket_s": 0.25, "deployments": {"a": series}})
+
+    assert seen is not None
+    assert (seen["bucket_s"], seen["seconds"]) == (1.0, 30.0)
+    assert seen["rows"][0]["captions"] == 30
+    assert seen["rows"][0]["tops"]["rate"] == 1
+    assert seen["rows"][0]["tops"]["flight"] == 1
+
+
+@pytest.mark.parametrize("value", [1e300, -1e16, 10**30, math.inf, math.nan, True, "7", None])
+def test_what_cannot_be_a_figure_is_none(value: object) -> None:
+    """No figure of a line is so large that it would break a table."""
+    assert number_in({"key": value}, "key") is None

@@ -16,6 +16,7 @@ from pipeline.errors import ConfigError, OutputError
 from pipeline.report.sheets import SheetLimits
 from pipeline.report.write import Made, write_report
 from tests.support.run_folder import (
+    ENDED,
     HOSTILE,
     STARTED,
     caption_record,
@@ -229,3 +230,33 @@ async def test_no_time_for_pictures_is_told(tmp_path: Path) -> None:
 
     assert made.with_pictures == 0
     assert "took too long" in page
+
+
+async def test_a_run_that_has_not_ended_is_told(tmp_path: Path) -> None:
+    """Captions of a run that goes on, or was killed, are shown, and do not count as the last's."""
+    captions = [
+        caption_record(1),
+        caption_record(2, completed_at_utc="2026-11-22T07:00:01.000Z"),
+    ]
+    run = {"started_at_utc": STARTED, "ended_at_utc": ENDED, "exit_code": 0, "planned": 1}
+    folder = write_run_folder(tmp_path / "out", captions, run=run)
+    holder = {"pid": 7, "host": "h", "since_utc": "2026-11-22T07:00:00.000Z"}
+    (folder / ".lock-holder.json").write_bytes(orjson.dumps(holder))
+    with (folder / "captions.jsonl").open("ab") as file:
+        file.write(b'{"clip_id": "torn')
+
+    page, made = await report(folder)
+
+    assert "Another run began at 2026-11-22 07:00:00 UTC" in page
+    assert "of 1 planned, 1 by other runs" in page
+    assert "Lines that are no record: 1" in page
+    assert made.shown == 2
+
+
+async def test_a_run_without_captions_shows_no_empty_table(tmp_path: Path) -> None:
+    """A run that had nothing to do says so instead of a table of dashes."""
+    run = {"started_at_utc": "2026-11-23T06:00:00.000Z", "exit_code": 0}
+    page, _ = await report(write_run_folder(tmp_path / "out", [caption_record(1)], run=run))
+
+    assert "No captions in the last run." in page
+    assert 'aria-label="Latency table"' not in page
