@@ -7,7 +7,7 @@ import anyio
 
 from pipeline.control.calls import Target
 from pipeline.control.plane import Plane
-from pipeline.control.refusals import ControlError, UnansweredError
+from pipeline.control.refusals import ControlError, QuotaError, UnansweredError
 from pipeline.telemetry import get_log, monotonic_s
 
 __all__ = ["Replicas", "follow"]
@@ -41,12 +41,13 @@ async def follow(
 ) -> None:
     """Look again and again, and call `on_count` with every change.
 
-    A control plane that does not answer changes nothing; one that refuses ends it.
+    A control plane that does not answer, or was asked too often, changes nothing; one that
+    refuses ends it.
     """
     while True:
         try:
             state = await plane.get(target)
-        except UnansweredError:
+        except (UnansweredError, QuotaError):
             pass
         except ControlError as error:
             get_log().info("replicas are not counted", reason=str(error))

@@ -237,8 +237,7 @@ class Lifecycle:
                 self.problem = _left_on([one], str(error) or "no answer in time")
                 return
             get_log().info("deployment_ended", outcome=one.done)
-        await anyio.to_thread.run_sync(self._records.remove, one.record)
-        one.is_recorded = False
+        await one.forget(self._records)
 
 
 async def _first_of(*events: anyio.Event) -> None:

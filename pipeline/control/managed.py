@@ -1,5 +1,7 @@
 """One deployment of a job that the job itself switches on (main process)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import anyio
@@ -9,10 +11,11 @@ from pipeline.config import DeploymentConfig, LifecycleConfig
 from pipeline.control.calls import Target, Wanted
 from pipeline.control.owner import Owner
 from pipeline.control.plane import Plane
-from pipeline.control.records import Record, Records
-from pipeline.control.refusals import ControlError, UnansweredError
+from pipeline.control.records import APPEARS_S, Record, Records
+from pipeline.control.refusals import NOT_DONE, ControlError, ExistsError, UnansweredError
 from pipeline.control.states import DeploymentState
 from pipeline.control.waiting import Patience
+from pipeline.telemetry import utc_now
 
 __all__ = ["Managed"]
 
@@ -55,7 +58,8 @@ class Managed:
     @property
     def patience(self) -> Patience:
         """How long to wait until it serves."""
-        return Patience(self.life.ready_timeout_s, self.life.poll_s)
+        appears_s = APPEARS_S if self.record.created else 0.0
+        return Patience(self.life.ready_timeout_s, self.life.poll_s, appears_s)
 
     async def note(self, records: Records) -> None:
         """Put on disk that it may be on, unless it is to stay so.
@@ -73,29 +77,60 @@ class Managed:
         Raises:
             ControlError: it was refused, or is a deployment of another model.
         """
+        before, was_recorded = self.record, self.is_recorded
         async with records.exclusively():
             state = await plane.find(self.target)
             if state is None:
-                self.record = self.record.model_copy(update={"created": True})
+                asked = {"created": True, "asked_at_utc": utc_now()}
+                self.record = before.model_copy(update=asked)
             elif state.base_model != self.life.full_model:
                 name, wanted = self.life.deployment_id, self.life.full_model
                 raise ControlError(f"{name} is a deployment of {state.base_model}, not of {wanted}")
             await self.note(records)
-        await self._change(plane, state)
+        if state is not None:
+            await self._rescale(plane, state)
+            return
+        try:
+            existed = await self._create(plane)
+        except ExistsError:  # and yet nobody can find it
+            await self._make_known(records, created=before.created)
+            raise
+        except NOT_DONE:
+            self.record = before
+            await (self.note(records) if was_recorded else self.forget(records))
+            raise
+        if existed:
+            await self._make_known(records, created=before.created)
 
-    async def _change(self, plane: Plane, state: DeploymentState | None) -> None:
-        """Create or scale; not given up half-way, for the control plane may still obey."""
-        wanted, bounds = self._wanted(), (self.life.min_replicas, self.life.max_replicas)
-        if state is None:
-            wanted = await plane.with_shape(self.life.account, wanted)
-        with anyio.move_on_after(_CHANGE_S, shield=True) as scope:
-            if state is None:
-                await plane.create(self.target, wanted)
-            elif (state.min_replica_count, state.max_replica_count) != bounds:
+    async def forget(self, records: Records) -> None:
+        """Take its record away: nothing of it is on."""
+        await anyio.to_thread.run_sync(records.remove, self.record)
+        self.is_recorded = False
+
+    async def _make_known(self, records: Records, *, created: bool) -> None:
+        self.record = self.record.model_copy(update={"created": created})
+        await self.note(records)
+
+    async def _create(self, plane: Plane) -> bool:
+        """Create it; whether it existed. Not given up half-way: the control plane may yet obey."""
+        wanted = await plane.with_shape(self.life.account, self._wanted())
+        with self._unbroken():
+            return (await plane.create(self.target, wanted)).existed
+
+    async def _rescale(self, plane: Plane, state: DeploymentState) -> None:
+        bounds = self.life.min_replicas, self.life.max_replicas
+        if (state.min_replica_count, state.max_replica_count) != bounds:
+            with self._unbroken():
                 await plane.rescale(self.target, *bounds)
-        if scope.cancelled_caught:
+
+    @contextmanager
+    def _unbroken(self) -> Iterator[None]:
+        try:
+            with anyio.fail_after(_CHANGE_S, shield=True):
+                yield
+        except TimeoutError:
             name = self.life.deployment_id
-            raise UnansweredError(f"bring up {name}: no answer within {_CHANGE_S:g} s")
+            raise UnansweredError(f"bring up {name}: no answer within {_CHANGE_S:g} s") from None
 
     def _wanted(self) -> Wanted:
         return Wanted(

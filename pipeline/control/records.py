@@ -10,6 +10,7 @@ import uuid
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -24,7 +25,10 @@ from pipeline.errors import OutputError
 from pipeline.sink.disk import create_folder, replace_atomically
 from pipeline.telemetry import get_log, utc_now
 
-__all__ = ["AtEnd", "Kept", "Record", "Records", "state_folder"]
+__all__ = ["APPEARS_S", "AtEnd", "Kept", "Record", "Records", "state_folder"]
+
+APPEARS_S = 60.0
+"""How long a deployment that was asked for may be unknown to the control plane."""
 
 AtEnd = Literal["scale-to-zero", "delete", "keep"]
 
@@ -37,8 +41,8 @@ _LOCK_S = 60.0
 class Record(BaseModel):
     """A deployment that a run brought up, and what is to become of it at the end.
 
-    `created` is whether the run made it: nothing else is ever deleted. The key goes by the name
-    of its variable.
+    `created` is whether the run made it: nothing else is ever deleted. `asked_at_utc` is when it
+    last asked for it to be made. The key goes by the name of its variable.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -52,7 +56,18 @@ class Record(BaseModel):
     created: bool = False
     at_end: AtEnd = "scale-to-zero"
     ignore_checks: bool = False
+    asked_at_utc: str = Field(default="", max_length=40)
     written_at_utc: str = Field(default_factory=utc_now, max_length=40)
+
+    @property
+    def may_yet_appear(self) -> bool:
+        """Whether it was asked for so lately that the control plane may not know it yet."""
+        try:
+            asked_at = datetime.fromisoformat(self.asked_at_utc)
+            age_s = (datetime.now(UTC) - asked_at).total_seconds()
+        except (ValueError, TypeError):
+            return False
+        return 0 <= age_s < APPEARS_S
 
     @property
     def ref(self) -> ControlRef:

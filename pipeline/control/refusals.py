@@ -9,6 +9,7 @@ import orjson
 from pipeline.errors import DeploymentError
 
 __all__ = [
+    "NOT_DONE",
     "BadRequestError",
     "BlockedError",
     "ControlError",
@@ -69,6 +70,10 @@ class BadRequestError(ControlError):
 
 class UnansweredError(ControlError):
     """Raised when no answer came, or only 5xx, so that nobody knows whether it was done."""
+
+
+NOT_DONE = (BadRequestError, BlockedError, DeniedError, ExistsError, MissingError, QuotaError)
+"""Refusals after which it is certain that a call changed nothing."""
 
 
 @dataclass(frozen=True, slots=True)

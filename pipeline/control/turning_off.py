@@ -1,12 +1,19 @@
 """Turns off what a run had switched on (main process)."""
 
+from contextlib import suppress
+
+import anyio
+
 from pipeline.control import calls
 from pipeline.control.plane import Plane
 from pipeline.control.records import Record
-from pipeline.control.refusals import BlockedError
+from pipeline.control.refusals import BlockedError, MissingError
 from pipeline.control.show import cost_text
+from pipeline.control.states import DeploymentState
 
 __all__ = ["turn_off"]
+
+_LOOK_EVERY_S = 1.0
 
 
 async def turn_off(plane: Plane, record: Record) -> str:
@@ -19,7 +26,7 @@ async def turn_off(plane: Plane, record: Record) -> str:
         ControlError: it may still be on.
     """
     target, name = record.target, record.deployment_id
-    state = await plane.find(target)
+    state = await _found(plane, record)
     if state is None:
         return f"{name} is gone already"
     if record.at_end == "delete" and record.created:
@@ -38,3 +45,14 @@ async def turn_off(plane: Plane, record: Record) -> str:
     was = cost_text(state, state.ready)
     await plane.rescale(target, 0, 0)
     return f"{name} is off ({was} saved)"
+
+
+async def _found(plane: Plane, record: Record) -> DeploymentState | None:
+    """The deployment as it is now; that it is not known yet is no proof that it will not be."""
+    while True:
+        with suppress(MissingError):
+            state = await plane.get(record.target)
+            return None if state.is_gone else state
+        if not record.may_yet_appear:
+            return None
+        await anyio.sleep(_LOOK_EVERY_S)

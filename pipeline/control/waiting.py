@@ -2,8 +2,8 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from threading import RLock
 from typing import TextIO
 
@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from pipeline.control.calls import Target
 from pipeline.control.plane import Plane
-from pipeline.control.refusals import ControlError, DeniedError, UnansweredError
+from pipeline.control.refusals import ControlError, DeniedError, MissingError, UnansweredError
 from pipeline.control.states import DeploymentState
 from pipeline.sender.protocol import model_forms
 from pipeline.telemetry import utc_now
@@ -26,14 +26,19 @@ _FIRST_WAIT_S, _GROWTH = 1.0, 1.3
 _REFUSED = frozenset({401, 402, 403, 412})
 _WRONG = frozenset({400, 405, 413, 422})
 _FINE = 200
+_BUSY = 429
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long to wait, and how often to look once the first looks are over."""
+    """How long to wait, and how often to look once the first looks are over.
+
+    `appears_s` is how long a deployment that was made just now may not be known.
+    """
 
     timeout_s: float = 3600.0
     poll_s: float = 10.0
+    appears_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,8 @@ async def until_serving(
 ) -> Served:
     """Wait until a replica is ready, then until a tiny request is answered.
 
-    READY is no proof of serving, and a deployment scaled to zero comes up on a request only.
+    READY is no proof of serving, and a deployment scaled to zero comes up on a request only. One
+    that is ready and has no place free serves: others.
 
     Args:
         plane: The control plane.
@@ -93,6 +99,10 @@ class _Waiting:
     patience: Patience
     shown: Shown
     seen: list[DeploymentState]
+    appears_by_s: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.appears_by_s = anyio.current_time() + self.patience.appears_s
 
     async def served(self, models: tuple[str, ...]) -> Served:
         wait_s = min(_FIRST_WAIT_S, self.patience.poll_s)
@@ -108,14 +118,19 @@ class _Waiting:
             wait_s = min(_GROWTH * wait_s, self.patience.poll_s)
 
     async def _look(self) -> DeploymentState | None:
-        """The state, unless the control plane is away for a while."""
-        with suppress(UnansweredError):
+        """The state, unless the control plane is away for a while, or does not know it yet."""
+        try:
             state = await self.plane.get(self.target)
-            self.seen[:] = [state]
-            self.shown(state)
-            self._check(state)
-            return state
-        return None
+        except UnansweredError:
+            return None
+        except MissingError:
+            if self.seen or anyio.current_time() >= self.appears_by_s:
+                raise
+            return None
+        self.seen[:] = [state]
+        self.shown(state)
+        self._check(state)
+        return state
 
     def _check(self, state: DeploymentState) -> None:
         name = self.target.deployment_id
@@ -145,7 +160,8 @@ class _Waiting:
 
     async def _answers(self, model: str) -> bool:
         proof = await self.plane.client.prove(model)
-        if proof.status == _FINE:
+        # What is full is there: another job may keep it so for hours.
+        if proof.status == _FINE or (proof.status == _BUSY and self.seen[-1].ready):
             return True
         name, told = self.target.deployment_id, f"{proof.status} {proof.detail}".strip()
         if proof.status in _REFUSED:

@@ -100,10 +100,14 @@ class Fleet:
                 return f"{verdict.detail} ({deployment.base_url})"
 
     def follow(self, name: str, replicas: int) -> None:
-        """Let a deployment's ceiling follow its replicas; with none up it is that of one."""
-        if self.deployments[name].counted_at is None:
+        """Let a deployment's ceiling follow its replicas; with none up it is that of one.
+
+        There are connections and lanes for `most_in_flight`, whatever the autoscaler does.
+        """
+        deployment = self.deployments[name]
+        if deployment.counted_at is None:
             return
-        ceiling = self.deployments[name].max_in_flight * max(replicas, 1)
+        ceiling = min(deployment.max_in_flight * max(replicas, 1), deployment.most_in_flight)
         if self.router.follow(name, ceiling, now_s=monotonic_s()):
             self.grown.set()
             self.grown = anyio.Event()

@@ -4,16 +4,21 @@ import io
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 from pydantic import SecretStr
 
+from pipeline.config import DeploymentConfig
 from pipeline.control import calls
 from pipeline.control.calls import Target, Wanted
 from pipeline.control.client import open_client
+from pipeline.control.following import Replicas, follow
+from pipeline.control.managed import Managed
 from pipeline.control.plane import Plane
+from pipeline.control.records import Record, Records
 from pipeline.control.refusals import (
     BadRequestError,
     BlockedError,
@@ -23,8 +28,10 @@ from pipeline.control.refusals import (
     QuotaError,
     UnansweredError,
 )
+from pipeline.control.turning_off import turn_off
 from pipeline.control.waiting import Patience, show_replicas, until_serving
-from tests.control.planes import KEY
+from pipeline.telemetry import utc_now
+from tests.control.planes import DEAD, KEY
 from tests.support.replica import (
     ScriptedReplica,
     Step,
@@ -249,6 +256,44 @@ async def test_a_name_that_nobody_answers_to_is_mended() -> None:
             await until_serving(plane, TARGET, QUICK, models=("accounts/wrong",))
 
 
+async def test_what_was_just_made_may_be_unknown_for_a_while() -> None:
+    """A 404 ends the wait for a deployment, unless it was made so lately that it may yet appear."""
+    gone = answer(404, grpc(5))
+    async with asked(gone, gone, stats(ready=1), caption(), stats(ready=1)) as (plane, _):
+        fresh = Patience(20, 0.01, appears_s=20)
+        assert (await until_serving(plane, TARGET, fresh)).deployment.ready == 1
+    for script, patience in (([gone], QUICK), ([stats(pendingScheduling=1), gone], fresh)):
+        async with asked(*script) as (plane, _):
+            with pytest.raises(MissingError):
+                await until_serving(plane, TARGET, patience)
+
+
+async def test_a_full_deployment_serves() -> None:
+    """A ready deployment that others keep saturated is there; one that comes up is not."""
+    full = answer(429, {"error": {"code": "RATE_LIMITED"}})
+    async with asked(stats(ready=1), full, stats(ready=1)) as (plane, _):
+        served = await until_serving(plane, TARGET, QUICK, models=("m",))
+    assert served.model == "m"
+    waking = answer(200, state(minReplicaCount=0))
+    async with asked(waking, full, waking, caption(), waking) as (plane, server):
+        await until_serving(plane, TARGET, QUICK, models=("m",))
+    assert [seen.method for seen in server.seen] == ["GET", "POST", "GET", "POST", "GET"]
+
+
+async def test_a_count_that_is_refused_for_a_while_goes_on() -> None:
+    """Replicas are counted on after the control plane had enough of being asked."""
+    counts: list[int] = []
+    script = [*times(4, answer(429, grpc(8))), stats(ready=2)]
+    async with asked(*script) as (plane, _), anyio.create_task_group() as tasks:
+
+        def counted(ready: int) -> None:
+            counts.append(ready)
+            tasks.cancel_scope.cancel()
+
+        tasks.start_soon(follow, plane, TARGET, Replicas(0.0), counted, 0.01)
+    assert counts == [2]
+
+
 async def test_refused_proof_is_no_reason_to_wait() -> None:
     """A key that the deployment refuses ends the wait at once."""
     async with asked(stats(ready=1), answer(401)) as (plane, _):
@@ -277,3 +322,57 @@ def test_ignore_checks_only_when_asked() -> None:
     assert calls.delete(TARGET).query == {}
     assert calls.delete(TARGET, ignore_checks=True).query == {"ignoreChecks": "true"}
     assert calls.delete(TARGET, hard=True).query == {"hard": "true"}
+
+
+REFUSED: dict[str, tuple[list[Step], bool]] = {
+    "quota": ([answer(404, grpc(5)), answer(429, grpc(8, "8 GPUs", "QuotaFailure"))], False),
+    "no rights": ([answer(404, grpc(5)), answer(403, grpc(7))], False),
+    "there, and not to be found": (
+        [answer(404, grpc(5)), answer(404, grpc(5)), answer(409, grpc(6)), answer(404, grpc(5))],
+        True,
+    ),
+    "not answered": (
+        [answer(404, grpc(5)), answer(404, grpc(5)), answer(500), answer(404, grpc(5))],
+        True,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+async def test_only_a_certain_refusal_leaves_no_record(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A create that may have been carried out leaves a record; what was there is never deleted."""
+    script, is_kept = REFUSED[name]
+    script = script if is_kept else [script[0], *script]
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    life = {"account": TARGET.account, "deployment_id": TARGET.deployment_id, "at_end": "delete"}
+    deployment = DeploymentConfig.model_validate({"lifecycle": life})
+    assert deployment.lifecycle is not None
+    one = Managed(deployment, deployment.lifecycle, DEAD)
+    records = Records()
+    async with asked(*script) as (plane, _):
+        with pytest.raises(ControlError):
+            await one.switch_on(plane, records)
+    kept = await anyio.to_thread.run_sync(records.all)
+    assert one.is_recorded is bool(kept) is is_kept
+    assert [found.record.created for found in kept] == [name == "not answered"] * is_kept
+    assert all(found.record.may_yet_appear for found in kept)
+
+
+async def test_turning_off_waits_for_what_may_yet_appear(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deployment that was asked for lately is not gone because it is not known yet."""
+    monkeypatch.setattr("pipeline.control.turning_off._LOOK_EVERY_S", 0.01)
+    fields = {"account": TARGET.account, "deployment_id": TARGET.deployment_id}
+    record = Record(
+        owner=DEAD, **fields, api_base="http://h", api_key_env="K", asked_at_utc=utc_now()
+    )
+    gone, on = answer(404, grpc(5)), answer(200, state())
+    off = answer(200, state(minReplicaCount=0, maxReplicaCount=0))
+    async with asked(gone, gone, on, on, off, off) as (plane, _):
+        assert (await turn_off(plane, record)).startswith("omni is off")
+    for asked_at in ("", "2026-11-22T00:00:00Z", "9999-01-01T00:00:00Z", "yesterday"):
+        old = record.model_copy(update={"asked_at_utc": asked_at})
+        async with asked(gone) as (plane, server):
+            assert await turn_off(plane, old) == "omni is gone already"
+        assert len(server.seen) == 1

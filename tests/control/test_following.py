@@ -7,9 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.config import DeploymentConfig
+from pipeline.sender.fleet import Fleet
 from pipeline.sender.limits import AdaptiveWindow, FixedWindow
 from pipeline.sender.replicas import Lease, Replica, Router
 from pipeline.sender.verdict import classify
+from pipeline.telemetry import Tally
 from tests.control.planes import ACCOUNT
 
 EACH = 8
@@ -125,3 +127,16 @@ def test_only_what_has_a_control_plane_is_counted(
     deployment = DeploymentConfig.model_validate(fields)
     assert (deployment.counted_at is not None) is is_counted
     assert deployment.most_in_flight == (8 if is_counted else 1) * deployment.max_in_flight
+
+
+@pytest.mark.anyio
+async def test_ceiling_ends_where_connections_do() -> None:
+    """However many replicas an autoscaler makes, no more is sent than there are connections for."""
+    fields = {"base_url": FIREWORKS, "model": PLAIN, "adaptive": False, "max_in_flight": 4}
+    deployment = DeploymentConfig.model_validate({"name": "d", **fields})
+    fleet = Fleet((deployment,), {}, Tally())
+    sizes = []
+    for replicas in (0, 3, 20):
+        fleet.follow("d", replicas)
+        sizes.append(fleet.router.replicas["d"].window.size)
+    assert sizes == [4, 12, deployment.most_in_flight]

@@ -366,6 +366,35 @@ async def test_what_cannot_be_turned_off_is_said(
     assert len(nightly.left()) == 1
 
 
+@pytest.fixture
+def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.control.turning_off._LOOK_EVERY_S", 0.02)
+
+
+@pytest.mark.usefixtures("quick_looks")
+async def test_what_is_not_known_yet_is_waited_for(nightly: Nightly) -> None:
+    """A deployment that its control plane finds only after a while is used, and turned off."""
+    async with serving_plane(plane_options(shows_after_s=500)) as plane:
+        summary = await nightly.run(plane, 1)
+        assert summary.captioned == 1
+        assert state_of(plane) == (0, 0, 0)
+    assert nightly.left() == []
+
+
+@pytest.mark.usefixtures("quick_looks")
+async def test_what_is_not_known_yet_is_turned_off(nightly: Nightly) -> None:
+    """A run that ends before the control plane finds what it made leaves nothing on either."""
+    async with serving_plane(plane_options(shows_after_s=1000)) as plane:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(nightly.run, plane, 1)
+            with anyio.fail_after(RUN_S):
+                while not plane.account.deployments:  # noqa: ASYNC110 - it has no event
+                    await anyio.sleep(0.005)
+            tasks.cancel_scope.cancel()
+        assert state_of(plane) == (0, 0, 0)
+    assert nightly.left() == []
+
+
 async def test_quota_ends_the_run(nightly: Nightly) -> None:
     """No GPU left is exit code 4 before any clip is sent, and leaves no record."""
     async with serving_plane(plane_options(gpu_quota=1)) as plane:

@@ -69,11 +69,12 @@ class Account:
         self.deployments[name] = made
         return made
 
-    def find(self, name: str) -> Deployment:
+    def find(self, name: str, now_s: float) -> Deployment:
         """The deployment of this name, deleted or not."""
-        if name not in self.deployments:
+        one = self.deployments.get(name)
+        if one is None or not one.is_known(now_s):
             raise RefusedError(Refusal(404, "NOT_FOUND", f"deployment {name} not found"))
-        return self.deployments[name]
+        return one
 
     def page(self, query: Mapping[str, str], now_s: float) -> dict[str, Any]:
         """One page of the list."""
@@ -99,7 +100,7 @@ class Account:
         self, name: str, query: Mapping[str, str], body: Mapping[str, Any], now_s: float
     ) -> Deployment:
         """Change settings: those that the mask names, or without a mask all there are."""
-        one, fields = self._living(name), _checked(body)
+        one, fields = self._living(name, now_s), _checked(body)
         mask = [_camel(part) for part in query.get("updateMask", "").split(",") if part]
         wanted = {key: fields.get(key, _DEFAULTS.get(key)) for key in mask}
         if not mask:
@@ -120,7 +121,7 @@ class Account:
 
     def scale(self, name: str, body: Mapping[str, Any], now_s: float) -> Deployment:
         """Have so many replicas, for as long as the autoscaler leaves it so."""
-        one, replicas = self._living(name), body.get("replicaCount")
+        one, replicas = self._living(name, now_s), body.get("replicaCount")
         if not isinstance(replicas, int) or not 0 <= replicas <= one.spec["maxReplicaCount"]:
             raise _invalid("replicaCount is 0 to maxReplicaCount")
         one.scale(replicas, now_s)
@@ -128,7 +129,7 @@ class Account:
 
     def delete(self, name: str, query: Mapping[str, str], now_s: float) -> None:
         """Delete a deployment, unless it is in use."""
-        one = self._living(name)
+        one = self._living(name, now_s)
         if one.is_in_use(now_s) and query.get("ignoreChecks") != "true":
             message = f"deployment {name} served inference within the last hour"
             raise RefusedError(Refusal(400, "FAILED_PRECONDITION", message))
@@ -177,8 +178,8 @@ class Account:
     def _path(self, name: str) -> str:
         return f"accounts/{self._options.account}/deployments/{name}"
 
-    def _living(self, name: str) -> Deployment:
-        one = self.find(name)
+    def _living(self, name: str, now_s: float) -> Deployment:
+        one = self.find(name, now_s)
         if one.deleted:
             message = f"deployment {name} is deleted"
             raise RefusedError(Refusal(400, "FAILED_PRECONDITION", message))

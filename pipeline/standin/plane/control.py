@@ -94,7 +94,8 @@ class Control:
         return self._account.page(request.query, anyio.current_time())
 
     def _get(self, request: web.Request, _body: Any) -> dict[str, Any]:
-        return self._account.find(request.match_info["name"]).as_json(anyio.current_time())
+        now_s = anyio.current_time()
+        return self._account.find(request.match_info["name"], now_s).as_json(now_s)
 
     def _patch(self, request: web.Request, body: Any) -> dict[str, Any]:
         now_s = anyio.current_time()

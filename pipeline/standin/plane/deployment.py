@@ -68,6 +68,7 @@ class Deployment:
         self._options = options
         self._cold = options.scaled_cold_start
         self._ordinals = count(1)
+        self._made_s = now_s
         self._was_ready = False
         self._updated_s = -1e9
         self._served_s = -1e9
@@ -89,6 +90,10 @@ class Deployment:
     def ready(self, now_s: float) -> list[Life]:
         """The replicas that serve."""
         return [life for life in self.lives if life.phase(now_s, self._cold) == "ready"]
+
+    def is_known(self, now_s: float) -> bool:
+        """Whether the control plane finds it already."""
+        return now_s - self._made_s >= self._options.shows_after_s * self._options.time_scale
 
     def is_in_use(self, now_s: float) -> bool:
         """Whether it served within the last hour, so that it is not deleted without force."""

@@ -39,6 +39,7 @@ class PlaneOptions:
         preempt_after: the request of a deployment at which its oldest replica is taken away.
         drops_policy: whether a PATCH loses the autoscaling policy even with an update mask.
         control_faults: what goes wrong with calls to the control plane, earlier ones first.
+        shows_after_s: looks and changes find a new deployment after that time only.
         creation_fails: new deployments end in state FAILED.
         model_forms: the accepted ways to name a deployment in a request.
     """
@@ -55,6 +56,7 @@ class PlaneOptions:
     preempt_after: int | None = None
     drops_policy: bool = False
     control_faults: tuple[Fault, ...] = ()
+    shows_after_s: float = 0.0
     creation_fails: bool = False
     model_forms: tuple[str, ...] = ("deployment", "fireworks", "account")
 
