@@ -10,6 +10,7 @@ from pipeline.config import JobConfig
 from pipeline.errors import Stage
 from pipeline.messages import Clip, Failure, Outcome
 from pipeline.producer.content import read_content
+from pipeline.producer.elsewhere import keep_failures_elsewhere
 from pipeline.producer.plan import plan
 from pipeline.producer.resume import Settled
 from pipeline.producer.selection import PassedOver
@@ -53,6 +54,7 @@ async def produce(
                         return
             tally.passed_over = walk.passed_over + choice.passed_over
         tally.passed_over = walk.passed_over + choice.passed_over
+        await keep_failures_elsewhere(job.input, settled)
         tally.planned_total = tally.planned
 
 

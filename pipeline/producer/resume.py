@@ -12,7 +12,7 @@ import orjson
 from pipeline.errors import FailureCode, OutputError
 from pipeline.messages import printable
 
-__all__ = ["Settled", "load_settled"]
+__all__ = ["Settled", "failures_in", "load_settled"]
 
 _OWN_START = b'{"clip_id":"'
 _OWN_END = b"}\n"
@@ -43,9 +43,11 @@ class Settled:
     About 100 bytes a clip, twice that where `identity = "content"` made the lines.
     `ignored_lines` are lines of captions.jsonl that name no clip; `repeated_lines` hold a clip that
     an earlier line holds too; `replaces` tells that a clip was met whose caption does not count.
+    `folder` is where all this was read, None for what nobody ran before.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder
         self.ignored_lines = 0
         self.repeated_lines = 0
         self.replaces = False
@@ -85,13 +87,17 @@ class Settled:
 
     def meet(self, clip_id: str) -> None:
         """Note that a standing failure's file is still there."""
-        self._met.add(self._standing[int(clip_id, 16)][1])
+        self.keep(self._standing[int(clip_id, 16)][1])
+
+    def keep(self, identity: int) -> None:
+        """Let the failure line of this clip stand."""
+        self._met.add(identity)
 
     def keeps_failure(self, clip_id: str, *, is_complete: bool) -> bool:
         """Whether an earlier run's failure line still tells the truth after this run.
 
-        A run that got through everything keeps the standing failures it met; one that did not
-        keeps all that were not captioned.
+        A run that got through everything keeps the standing failures it met, and those beyond its
+        sources; one that did not keeps all that were not captioned.
         """
         return int(clip_id, 16) in self._met if is_complete else not self.captioned(clip_id)
 
@@ -115,11 +121,7 @@ class Settled:
                     is_known = True
         return is_known
 
-    def _read_failure(self, record: dict[str, Any]) -> None:
-        identity, code = _any_id(record), _code(record)
-        if identity is None or code is None:
-            return
-        alias = _any_id(record, "stat_id")
+    def _fail(self, identity: int, code: FailureCode, alias: int | None) -> None:
         for one in (identity, identity if alias is None else alias):
             if code.permanent:
                 self._standing[one] = code, identity
@@ -137,16 +139,29 @@ async def load_settled(output_dir: Path) -> Settled:
 
 
 def _load(output_dir: Path) -> Settled:
-    settled = Settled()
+    settled = Settled(output_dir)
     for line in _lines(output_dir / "captions.jsonl"):
         captioned = _own(line) or _foreign(_record(line))
         if captioned is not None:
             settled._keep(captioned)  # noqa: SLF001 - this function builds it
         elif not line.isspace():
             settled.ignored_lines += 1
-    for line in _lines(output_dir / "failures.jsonl"):
-        settled._read_failure(_record(line))  # noqa: SLF001 - as above
+    for identity, code, record in failures_in(output_dir):
+        settled._fail(identity, code, _any_id(record, "stat_id"))  # noqa: SLF001 - as above
     return settled
+
+
+def failures_in(output_dir: Path) -> Iterator[tuple[int, FailureCode, dict[str, Any]]]:
+    """The lines of failures.jsonl that name a clip and a known code. Blocks.
+
+    Raises:
+        OutputError: the file is there and cannot be read.
+    """
+    for line in _lines(output_dir / "failures.jsonl"):
+        record = _record(line)
+        identity, code = _any_id(record), _code(record)
+        if identity is not None and code is not None:
+            yield identity, code, record
 
 
 def _lines(path: Path) -> Iterator[bytes]:

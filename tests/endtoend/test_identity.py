@@ -138,6 +138,20 @@ async def damaged(nights: Nights, standin: Standin) -> None:
     assert (summary.failed, summary.exit_code) == (2, 1)
 
 
+async def test_failures_elsewhere_stand(nights: Nights, library: Library, tmp_path: Path) -> None:
+    """A run over other sources forgets no failure, until its file changes or goes."""
+    async with serving(StandinOptions()) as standin:
+        await damaged(nights, standin)
+        other = {"input": {"sources": [library.films[0], tmp_path / "other"]}}
+        (tmp_path / "other").mkdir()
+        summary = await nights.run(standin, **other)
+        assert (summary.captioned, summary.exit_code, len(nights.output.failures)) == (1, 0, 2)
+        (nights.videos / "text.mp4").write_bytes(b"no film, changed" * 100)
+        await nights.run(standin, **other)
+        assert set(nights.output.codes) == {"b\\xff\n.mp4"}
+        assert (await nights.run(standin)).standing_failures == 1
+
+
 async def test_permanent_failures_are_tried_again_on_request(nights: Nights) -> None:
     """What cannot be decoded is left alone until the file changes or --retry-failed names it."""
     async with serving(StandinOptions()) as standin:
