@@ -1,24 +1,19 @@
 """The `captionfleet deployment` commands: arguments in, words and an exit code out (main)."""
 
 import sys
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Annotated
 
-import anyio
-import orjson
 from cyclopts import App, Parameter
 
 from pipeline.config.lifecycle import default_deployment_id
 from pipeline.control import calls, show
-from pipeline.control.access import Access
 from pipeline.control.arguments import Account, bounds, wanted_deployment
 from pipeline.control.calls import Call, Target, Wanted
-from pipeline.control.client import open_client
+from pipeline.control.console import is_agreed, print_calls, print_json, with_plane
 from pipeline.control.plane import Plane
 from pipeline.control.refusals import BlockedError
 from pipeline.control.waiting import Patience, show_replicas, until_serving
-from pipeline.telemetry import configure_logging
 
 __all__ = ["deployment"]
 
@@ -74,7 +69,7 @@ def create(
         preemptible=preemptible,
     )
     if dry_run:
-        return _print_calls(*_creation(target, wanted))
+        return print_calls(*_creation(target, wanted))
 
     async def main(plane: Plane) -> int:
         there = await plane.find(target)
@@ -88,7 +83,7 @@ def create(
         print(f"next: captionfleet deployment wait {target.deployment_id}")
         return 0
 
-    return _with_plane(access, main)
+    return with_plane(access, main)
 
 
 @deployment.command(name="list")
@@ -104,12 +99,12 @@ def list_(*, json: _Switch = False, account: Account = _ANY) -> int:
     async def main(plane: Plane) -> int:
         states = await plane.list_all(access.account)
         if json:
-            _print_json([state.model_dump(by_alias=True) for state in states])
+            print_json([state.model_dump(by_alias=True) for state in states])
         else:
             print(show.list_text(states, access.account))
         return 0
 
-    return _with_plane(access, main)
+    return with_plane(access, main)
 
 
 @deployment.command
@@ -127,12 +122,12 @@ def status(deployment_id: str, *, json: _Switch = False, account: Account = _ANY
     async def main(plane: Plane) -> int:
         state = await plane.get(target)
         if json:
-            _print_json(state.model_dump(by_alias=True))
+            print_json(state.model_dump(by_alias=True))
         else:
             print(show.status_text(state))
         return 0
 
-    return _with_plane(access, main)
+    return with_plane(access, main)
 
 
 @deployment.command
@@ -165,7 +160,7 @@ def wait(
         print(f"next: {show.run_line(plane.client.base_url, served.model)}")
         return 0
 
-    return _with_plane(access, main)
+    return with_plane(access, main)
 
 
 @deployment.command
@@ -194,20 +189,20 @@ def scale(
     target = Target(access.account, deployment_id)
     low, high = bounds(replicas, min_replicas, max_replicas)
     if dry_run:
-        return _print_calls(calls.rescale(target, low, high))
+        return print_calls(calls.rescale(target, low, high))
 
     async def main(plane: Plane) -> int:
         state = await plane.get(target)
         told = show.scale_text(state, low, high)
         print(told)
         stops = state.desired_replica_count > high
-        if stops and not await _is_agreed("scale down?", yes=yes):
+        if stops and not await is_agreed("scale down?", yes=yes):
             return 1
         after = await plane.rescale(target, low, high)
         print(show.status_text(after))
         return 0
 
-    return _with_plane(access, main)
+    return with_plane(access, main)
 
 
 @deployment.command
@@ -233,7 +228,7 @@ def delete(
     access = account.access()
     target = Target(access.account, deployment_id)
     if dry_run:
-        return _print_calls(calls.delete(target, ignore_checks=ignore_checks, hard=hard))
+        return print_calls(calls.delete(target, ignore_checks=ignore_checks, hard=hard))
 
     async def main(plane: Plane) -> int:
         state = await plane.find(target)
@@ -241,7 +236,7 @@ def delete(
             print(f"there is no deployment {deployment_id}")
             return 0
         print(show.stop_text(state))
-        if not await _is_agreed("delete it?", yes=yes):
+        if not await is_agreed("delete it?", yes=yes):
             return 1
         try:
             await plane.delete(target, ignore_checks=ignore_checks, hard=hard)
@@ -250,7 +245,7 @@ def delete(
         print(f"{deployment_id} is deleted")
         return 0
 
-    return _with_plane(access, main)
+    return with_plane(access, main)
 
 
 deployment.command(
@@ -269,36 +264,3 @@ def _creation(target: Target, wanted: Wanted) -> list[Call]:
         return [calls.create(target, wanted)]
     look_up = calls.match_shape(target.account, wanted.base_model)
     return [look_up, calls.create(target, replace(wanted, shape="SHAPE"))]
-
-
-def _print_calls(*made: Call) -> int:
-    print("\n\n".join(call.shown() for call in made))
-    return 0
-
-
-def _print_json(told: object) -> None:
-    print(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode())
-
-
-def _with_plane(access: Access, main: Callable[[Plane], Awaitable[int]]) -> int:
-    configure_logging()
-
-    async def run() -> int:
-        async with open_client(access.api_base, access.key()) as client:
-            return await main(Plane(client))
-
-    return anyio.run(run)
-
-
-async def _is_agreed(question: str, *, yes: bool) -> bool:
-    """Ask, but only where somebody sits in front of it: a script is not kept waiting."""
-    if yes or not sys.stdin.isatty():
-        return True
-    return await anyio.to_thread.run_sync(_asked, question)
-
-
-def _asked(question: str) -> bool:
-    try:
-        return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
-    except EOFError:
-        return False

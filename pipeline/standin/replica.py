@@ -5,32 +5,24 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import Literal
 
 import anyio
 from aiohttp import web
 
-from pipeline.standin import answers, captions, structured, wire
-from pipeline.standin.facts import AudioFacts, VideoFacts
+from pipeline.standin import answers, wire
 from pipeline.standin.faults import Fault, FaultKind, FaultPlan
 from pipeline.standin.ledger import Entry, Ledger
 from pipeline.standin.options import StandinOptions
-from pipeline.standin.perception import UnreadableMediaError, hear, look
 from pipeline.standin.protocol import Chat, read_chat
 from pipeline.standin.refusals import (
     SATURATED,
     SCALING_UP,
     Refusal,
     RefusedError,
-    invalid,
-    joined,
     of_status,
     too_large,
 )
-from pipeline.standin.spec import audio_violations, video_violations
-from pipeline.standin.tokens import Usage, prompt_tokens, text_tokens
-from pipeline.standin.viewing import Viewing
+from pipeline.standin.replying import perceive, reply_to
 
 __all__ = ["Replica", "read_body"]
 
@@ -172,35 +164,12 @@ class Replica:
 
     async def _perceived(self, chat: Chat, request_id: str, fault: Fault | None) -> answers.Reply:
         """Make the caption, which neither the queue nor the service time can change."""
-        options, video, audio = self.options, None, None
-        prose = "The media were not looked at."
-        if options.watch_media:
-            video, audio = await anyio.to_thread.run_sync(
-                _perceive, chat, options, limiter=self._decoders
+        seen = None
+        if self.options.watch_media:
+            seen = await anyio.to_thread.run_sync(
+                perceive, chat, self.options, limiter=self._decoders
             )
-            prose = captions.describe(video, audio)
-        if captions.asks_for_report(chat.text):
-            prose = captions.report(video, audio)
-        caption = captions.fitted(prose, captions.proof(chat), options.completion_tokens)
-        kind = fault.kind if fault else None
-        if chat.schema is not None and kind is not FaultKind.NOT_JSON:
-            fits = kind is not FaultKind.MISFIT
-            caption = structured.filled(chat.schema, caption) if fits else structured.misfit()
-        if kind is FaultKind.EMPTY:
-            caption = ""
-        text, finish_reason = captions.shortened(caption, chat.max_tokens)
-        prompt = prompt_tokens(options.profile, chat.text, video, audio)
-        return answers.Reply(
-            request_id=request_id,
-            created_unix_s=int(datetime.now(UTC).timestamp()),
-            model=chat.model,
-            text=text,
-            finish_reason=finish_reason,
-            usage=Usage(prompt, text_tokens(text)),
-            stream=chat.stream,
-            usage_in=_usage_in(chat, options),
-            perf_in_body=chat.perf_in_body,
-        )
+        return reply_to(chat, seen, request_id, self.options, fault.kind if fault else None)
 
     async def _served(
         self, request: web.Request, reply: answers.Reply, entry: Entry, fault: Fault | None
@@ -253,14 +222,6 @@ class Replica:
         return service_s + (_SLOW_S if fault.seconds is None else fault.seconds)
 
 
-def _usage_in(chat: Chat, options: StandinOptions) -> Literal["finish", "extra", "none"]:
-    if not options.tells_usage:
-        return "none"
-    if options.strict or not chat.stream:
-        return "finish"
-    return "extra" if chat.include_usage else "none"
-
-
 async def read_body(request: web.Request, options: StandinOptions) -> bytearray:
     """Read a whole body.
 
@@ -274,26 +235,6 @@ async def read_body(request: web.Request, options: StandinOptions) -> bytearray:
         if len(body) > limit_bytes:
             raise RefusedError(too_large(f"the body exceeds {limit_bytes} bytes"))
     return body
-
-
-def _perceive(chat: Chat, options: StandinOptions) -> tuple[VideoFacts | None, AudioFacts | None]:
-    """Decode the media of a request; runs in a thread.
-
-    Raises:
-        RefusedError: 400, they cannot be decoded or are not what the deployment takes.
-    """
-    try:
-        reads = captions.asks_for_report(chat.text)
-        viewing = Viewing(options.frames, options.turned_deg, reads)
-        video = look(chat.video.data, viewing) if chat.video else None
-        audio = hear(chat.audio.data) if chat.audio else None
-    except UnreadableMediaError as error:
-        raise RefusedError(invalid(str(error))) from error
-    wrong = video_violations(video, options) if video else []
-    wrong += audio_violations(audio, options) if audio else []
-    if wrong:
-        raise RefusedError(joined(wrong))
-    return video, None if options.deaf else audio
 
 
 def _request_id(request: web.Request, entry: Entry) -> str:

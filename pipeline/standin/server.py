@@ -1,26 +1,22 @@
 """Runs a stand-in deployment: a real HTTP server, in the caller's process or as a command."""
 
-import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-import anyio
 import orjson
 from aiohttp import web
 
+from pipeline.standin.hosting import hosted, until_signal
 from pipeline.standin.ledger import Ledger, RequestRecord
 from pipeline.standin.options import StandinOptions
 from pipeline.standin.refusals import RefusedError
 from pipeline.standin.replica import Replica
 
-__all__ = ["Standin", "reachable", "serve", "serving"]
+__all__ = ["Standin", "serve", "serving"]
 
 _PREFIXES = ("/v1", "/inference/v1")
-_BACKLOG = 1024
-_SHUTDOWN_S = 0.1
-_CLEANUP_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +46,9 @@ async def serving(options: StandinOptions) -> AsyncIterator[Standin]:
         OSError: the address cannot be bound.
     """
     replica = Replica(options)
-    runner = web.AppRunner(
-        _application(replica),
-        access_log=None,
-        handler_cancellation=True,  # a client that leaves frees its slot
-        shutdown_timeout=_SHUTDOWN_S,
-    )
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, options.host, options.port, backlog=_BACKLOG).start()
-        yield Standin(*reachable(runner.addresses[0]), replica.ledger)
-    finally:
-        with anyio.move_on_after(_CLEANUP_S, shield=True):
-            await runner.cleanup()
-            await replica.ledger.until(lambda ledger: ledger.in_flight == 0)
+    application = _application(replica)
+    async with hosted(application, options.host, options.port, replica.ledger) as address:
+        yield Standin(*address, replica.ledger)
 
 
 async def serve(options: StandinOptions, announce: Callable[[Standin], None]) -> None:
@@ -72,18 +57,7 @@ async def serve(options: StandinOptions, announce: Callable[[Standin], None]) ->
     Raises:
         OSError: the address cannot be bound.
     """
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with serving(options) as standin:
-            await anyio.to_thread.run_sync(announce, standin)
-            async for _ in signals:
-                return
-
-
-def reachable(address: tuple[str, int]) -> tuple[str, int]:
-    """Return host and port as a URL on this machine has them."""
-    host, port, *_ = address
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 -- compared, not bound
-    return f"[{host}]" if ":" in host else host, port
+    await until_signal(serving(options), announce)
 
 
 def _application(replica: Replica) -> web.Application:

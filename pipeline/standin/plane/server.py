@@ -1,23 +1,17 @@
 """Runs a stand-in control plane and the deployments it makes, on one real HTTP server."""
 
-import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-import anyio
 from aiohttp import web
 
+from pipeline.standin.hosting import hosted, until_signal
 from pipeline.standin.plane.control import Control
 from pipeline.standin.plane.gateway import Gateway
 from pipeline.standin.plane.options import PlaneOptions
 from pipeline.standin.plane.record import StandinPlane
-from pipeline.standin.server import reachable
 
 __all__ = ["serve_plane", "serving_plane"]
-
-_BACKLOG = 1024
-_SHUTDOWN_S = 0.1
-_CLEANUP_S = 5.0
 
 
 @asynccontextmanager
@@ -31,18 +25,9 @@ async def serving_plane(options: PlaneOptions) -> AsyncIterator[StandinPlane]:
     application = web.Application()
     Control(plane).add_to(application)
     Gateway(plane).add_to(application)
-    runner = web.AppRunner(
-        application, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_S
-    )
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, options.host, options.port, backlog=_BACKLOG).start()
-        plane.host, plane.port = reachable(runner.addresses[0])
+    async with hosted(application, options.host, options.port, plane.ledger) as address:
+        plane.host, plane.port = address
         yield plane
-    finally:
-        with anyio.move_on_after(_CLEANUP_S, shield=True):
-            await runner.cleanup()
-            await plane.ledger.until(lambda ledger: ledger.in_flight == 0)
 
 
 async def serve_plane(options: PlaneOptions, announce: Callable[[StandinPlane], None]) -> None:
@@ -51,8 +36,4 @@ async def serve_plane(options: PlaneOptions, announce: Callable[[StandinPlane], 
     Raises:
         OSError: the address cannot be bound.
     """
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with serving_plane(options) as plane:
-            await anyio.to_thread.run_sync(announce, plane)
-            async for _ in signals:
-                return
+    await until_signal(serving_plane(options), announce)
