@@ -28,8 +28,8 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
 
 @pytest.fixture
 def command(tmp_path: Path) -> Command:
-    """The installed command, run in the test's own folder."""
-    return Command(tmp_path)
+    """The command, run in the test's own folder."""
+    return Command(tmp_path, is_forked=True)
 
 
 @pytest.fixture

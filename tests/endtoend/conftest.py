@@ -37,8 +37,8 @@ def own_films(library: Library, tmp_path: Path) -> Callable[[int], Path]:
 
 @pytest.fixture
 def command(tmp_path: Path) -> Command:
-    """The installed command, run in the test's own folder."""
-    return Command(tmp_path)
+    """The command, run in the test's own folder."""
+    return Command(tmp_path, is_forked=True)
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ from tests.support.output import Output
 
 
 @pytest.mark.anyio
-async def test_demo_shows_captions_and_the_damaged_clip(tmp_path: Path, command: Command) -> None:
+async def test_demo_shows_captions_and_the_damaged_clip(tmp_path: Path) -> None:
     """After a demo that was broken off, the next one ends well and shows what it made."""
+    command = Command(tmp_path)
     async with command.started("demo", "--out", "shown") as broken_off:
         await broken_off.until(lambda: bool(list((tmp_path / "shown").rglob("*.mp4"))))
         broken_off.process.kill()

@@ -15,9 +15,9 @@ from tests.support.tiny_films import write_tiny_films
 
 pytestmark = pytest.mark.anyio
 
-CLIPS = 60
+CLIPS = 40
 KILLS = 5
-LONGEST_S = 0.8
+LONGEST_S = 0.5
 
 
 async def test_killed_again_and_again(tmp_path: Path, command: Command) -> None:

@@ -1,4 +1,4 @@
-"""From a folder of videos to captions.jsonl, through the installed command."""
+"""From a folder of videos to captions.jsonl, through the command."""
 
 import base64
 import os
@@ -54,9 +54,10 @@ def store_state(folder: Path) -> dict[Path, int]:
 
 
 async def test_every_file_gets_the_caption_of_its_own_picture(
-    library: Library, command: Command, output: Output
+    library: Library, tmp_path: Path, output: Output
 ) -> None:
     """Whatever its name, each file ends as one line whose caption shows that file's picture."""
+    command = Command(tmp_path)
     numbers = place(library.films, command.folder / "videos")
     async with serving(StandinOptions()) as standin:
         ended = await command(*arguments(standin))
@@ -178,8 +179,9 @@ async def test_job_file_holds_it_all(own_films: Films, command: Command) -> None
     assert {line["deployment"] for line in lines} == {"own"}
 
 
-async def test_nothing_is_left_open_or_behind(own_films: Films, command: Command) -> None:
+async def test_nothing_is_left_open_or_behind(own_films: Films, tmp_path: Path) -> None:
     """With warnings as errors a run says nothing, and it leaves no process and no scrap file."""
+    command = Command(tmp_path)
     own_films(2)
     async with serving(StandinOptions(service_time_s=0.3)) as standin:
         variables = {"PYTHONWARNINGS": "error"}

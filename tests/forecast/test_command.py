@@ -48,7 +48,7 @@ async def test_plan_from_a_run_of_stand_ins_for_a_folder(tmp_path: Path) -> None
     """After a run, one command tells what a folder of films would take, for people and programs."""
     write_tiny_films(tmp_path / "films", FILMS)
     (tmp_path / "films" / "no film.mp4").write_bytes(b"no film at all")
-    command = Command(tmp_path)
+    command = Command(tmp_path, is_forked=True)
     async with serving(StandinOptions()) as standin:
         where = ("--base-url", standin.base_url, "--model", "omni")
         await command("run", "films", "--out", "out", *where)

@@ -38,8 +38,8 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def command(tmp_path: Path) -> Command:
-    """The installed command, run in the test's own folder."""
-    return Command(tmp_path)
+    """The command, run in the test's own folder."""
+    return Command(tmp_path, is_forked=True)
 
 
 def job_of(tables: Mapping[str, Any] | None = None, **deployment: Any) -> JobConfig:

@@ -1,16 +1,18 @@
-"""Runs the installed command as its users do: a process of its own, in a home of its own."""
+"""Runs the command as its users do: a process of its own, in a home of its own."""
 
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
 from anyio.abc import ByteReceiveStream, Process
+
+from tests.support.forked import Forked, forked
 
 DEADLINE_S = 40.0
 _LOOK_AGAIN_S = 0.02
@@ -41,7 +43,7 @@ class Ended:
 class Running:
     """A command under way; its output is collected while it runs."""
 
-    process: Process
+    process: Process | Forked
     _stdout: bytearray = field(default_factory=bytearray)
     _stderr: bytearray = field(default_factory=bytearray)
     _collected: anyio.Event = field(default_factory=anyio.Event)
@@ -88,10 +90,15 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """The command, or another Python program, with nothing around it but what a test puts there."""
+    """The command, or another Python program, with nothing around it but what a test puts there.
+
+    Where it `is_forked`, off a process that has loaded the command, it is there much sooner, and
+    does not show how Python starts it.
+    """
 
     folder: Path
     program: Sequence[str] = ("-m", "pipeline")
+    is_forked: bool = False
 
     async def __call__(
         self,
@@ -108,22 +115,35 @@ class Command:
         self, *arguments: Argument, variables: Mapping[str, str] | None = None
     ) -> AsyncIterator[Running]:
         """Start the command; what is left of it at the end of the block is killed."""
-        process = await anyio.open_process(
+        start = self._forked if self.is_forked else self._opened
+        async with start(arguments, self._environment(variables or {})) as process:
+            running = Running(process)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(running.collect)
+                try:
+                    yield running
+                finally:
+                    if process.returncode is None:
+                        with suppress(ProcessLookupError):
+                            running.signal_group(signal.SIGKILL)
+
+    def _forked(
+        self, arguments: Sequence[Argument], environment: Mapping[str, str]
+    ) -> AbstractAsyncContextManager[Forked]:
+        return forked(list(map(os.fsdecode, arguments)), self.folder, environment)
+
+    @asynccontextmanager
+    async def _opened(
+        self, arguments: Sequence[Argument], environment: Mapping[str, str]
+    ) -> AsyncIterator[Process]:
+        async with await anyio.open_process(
             [sys.executable, *self.program, *arguments],
             stdin=subprocess.DEVNULL,
             cwd=self.folder,
-            env=self._environment(variables or {}),
+            env=environment,
             start_new_session=True,
-        )
-        running = Running(process)
-        async with process, anyio.create_task_group() as tasks:
-            tasks.start_soon(running.collect)
-            try:
-                yield running
-            finally:
-                if process.returncode is None:
-                    with suppress(ProcessLookupError):
-                        running.signal_group(signal.SIGKILL)
+        ) as process:
+            yield process
 
     def _environment(self, variables: Mapping[str, str]) -> dict[str, str]:
         for name in ("home", "cache", "tmp"):

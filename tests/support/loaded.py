@@ -1,0 +1,77 @@
+"""A process that has imported what a run needs, and forks into the command at every order.
+
+Starting Python and importing takes most of the time of a short run. A fork is a process of its
+own like any other, with the arguments, the environment and the folder of its order.
+"""
+
+import gc
+import json
+import os
+import socket
+import sys
+from contextlib import suppress
+
+import pipeline.cli
+import pipeline.control.discovery
+import pipeline.report.command
+import pipeline.run  # noqa: F401 - the forks find all of these imported
+from pipeline.__main__ import main as command
+
+MOST_BYTES = 1 << 16
+_DESCRIPTORS = 3
+
+
+def main() -> None:
+    """Take orders from the socket at stdin until its other end is closed.
+
+    An order is a JSON object with `arguments`, `folder` and `environment`, and comes with the
+    descriptors that are to be stdout and stderr, and one that is told first the process id, then
+    the exit code.
+    """
+    gc.freeze()
+    with socket.socket(fileno=os.dup(0)) as orders:
+        while True:
+            order, descriptors, _, _ = socket.recv_fds(orders, MOST_BYTES, _DESCRIPTORS)
+            if not order:
+                return
+            if os.fork() == 0:
+                break
+            for descriptor in descriptors:
+                os.close(descriptor)
+            with suppress(ChildProcessError):  # none is left
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
+    if child := os.fork():
+        _attend(child, *descriptors)
+    else:
+        _become(json.loads(order), *descriptors)
+        command()
+
+
+def _attend(child: int, stdout: int, stderr: int, told: int) -> None:
+    os.close(stdout)
+    os.close(stderr)
+    with suppress(BrokenPipeError):  # nobody wants to know any more
+        os.write(told, b"%d\n" % child)
+        os.write(told, b"%d\n" % os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    os._exit(0)
+
+
+def _become(order: dict[str, object], stdout: int, stderr: int, told: int) -> None:
+    os.setsid()
+    with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - a descriptor is what is needed
+        os.dup2(nothing.fileno(), 0)
+    os.dup2(stdout, 1)
+    os.dup2(stderr, 2)
+    for descriptor in (stdout, stderr, told):
+        os.close(descriptor)
+    folder, environment = order["folder"], order["environment"]
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.path[0] = folder
+    sys.argv[1:] = order["arguments"]
+
+
+if __name__ == "__main__":
+    main()
