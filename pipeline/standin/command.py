@@ -94,7 +94,7 @@ def serve_command(  # noqa: PLR0913 -- each argument is one flag of the command
         gpu_quota: GPUs that its deployments may hold.
         autoscale: Replicas by requests instead of by load, as in 1:2,12:1: two from the first
             request of a deployment on, one from the 12th.
-        preempt_after: The request of a deployment at which it loses a replica.
+        preempt_after: The request, of those that find a replica, at which a deployment loses one.
 
     Returns:
         The exit code.

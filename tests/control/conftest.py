@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import anyio
 import pytest
 from anyio.from_thread import start_blocking_portal
 
@@ -14,6 +15,7 @@ from pipeline.standin.plane.server import serving_plane
 from tests.control.planes import ACCOUNT, KEY, plane_options
 from tests.support.command import Command, CommandHere, Ended
 from tests.support.output import Output
+from tests.support.preparing import clip_of, job_of, prepared
 from tests.support.tiny_films import Library, write_tiny_films
 
 FILMS = 20
@@ -24,6 +26,13 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
     """The films of this session."""
     folder = tmp_path_factory.mktemp("library")
     return Library(write_tiny_films(folder / "films", FILMS), folder / "store")
+
+
+@pytest.fixture(scope="session")
+def prepared_library(library: Library) -> Library:
+    """The same with every film in the store, so that clips come as fast as they are sent."""
+    anyio.run(prepared, job_of(library.store), [clip_of(film) for film in library.films])
+    return library
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ async def asked(*script: Step) -> AsyncIterator[tuple[Plane, ScriptedReplica]]:
     async with scripted(*script) as server:
         base = server.base_url.removesuffix("/v1")
         async with open_client(base, SecretStr(KEY)) as client:
-            with anyio.fail_after(20):
+            with anyio.fail_after(60):
                 yield Plane(client), server
 
 

@@ -36,7 +36,7 @@ from tests.support.tiny_films import Library
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("own_environment")]
 
-RUN_S = 60.0
+RUN_S = 120.0
 NEVER_S = 100_000  # 100 s at the pace of these control planes
 SLOW = StandinOptions(api_key=KEY, slots=2, service_time_s=0.2, watch_media=False)
 
@@ -47,6 +47,7 @@ class Nightly:
 
     library: Library
     folder: Path
+    max_in_flight: int = 2
 
     @property
     def records(self) -> Path:
@@ -62,7 +63,7 @@ class Nightly:
             "output": {"dir": str(self.folder / "out")},
             "store": {"dir": str(self.library.store)},
             "workers": {"processes": 2},
-            "deployments": [{"max_in_flight": 2, "lifecycle": own | life}],
+            "deployments": [{"max_in_flight": self.max_in_flight, "lifecycle": own | life}],
         }
 
     def write(self, plane: StandinPlane, count: int, **life: Any) -> Path:
@@ -99,6 +100,11 @@ def nightly(library: Library, tmp_path: Path) -> Nightly:
 def captioned(plane: StandinPlane) -> int:
     """Requests with media that were answered by a caption."""
     return sum(one.status == 200 and one.video_sha256 is not None for one in plane.requests)
+
+
+def break_down(plane: StandinPlane, fault: str) -> None:
+    """From now on this goes wrong with every call to the control plane."""
+    plane.options = replace(plane.options, control_faults=(parse_fault(fault),))
 
 
 def variables(nightly: Nightly) -> dict[str, str]:
@@ -147,7 +153,7 @@ async def test_killed_run_is_reaped(nightly: Nightly, command: Command, output: 
         async with command.started("run", "--job", job, variables=own) as running:
             await running.until(lambda: output.line_count() >= 2)
             assert await reap(Records()) == []  # for the run lives
-            running.process.kill()
+            running.send(signal.SIGKILL)
             await running.process.wait()
         assert state_of(plane)[2] >= 1
         (record,) = nightly.left()
@@ -240,7 +246,7 @@ async def test_signal_turns_it_off(nightly: Nightly, command: Command, output: O
         job = nightly.write(plane, 20)
         async with command.started("run", "--job", job, variables=variables(nightly)) as running:
             await running.until(lambda: output.line_count() >= 1)
-            running.process.send_signal(signal.SIGTERM)
+            running.send(signal.SIGTERM)
             ended = await running.ended()
         assert (ended.exit_code, "Traceback" in ended.stderr) == (143, False)
         assert state_of(plane) == (0, 0, 0)
@@ -254,7 +260,7 @@ async def test_signal_while_it_comes_up(nightly: Nightly, command: Command) -> N
         job = nightly.write(plane, 2, min_replicas=1)
         async with command.started("run", "--job", job, variables=variables(nightly)) as running:
             await running.until(lambda: OMNI in plane.account.deployments)
-            running.process.send_signal(signal.SIGTERM)
+            running.send(signal.SIGTERM)
             ended = await running.ended()
         assert (ended.exit_code, "Traceback" in ended.stderr) == (143, False)
         assert state_of(plane) == (0, 0, 0)
@@ -264,14 +270,14 @@ async def test_signal_while_it_comes_up(nightly: Nightly, command: Command) -> N
 
 async def test_who_insists_is_obeyed(nightly: Nightly, command: Command) -> None:
     """Signals while a deployment is turned off end that too: exit code 4, and a record stays."""
-    hanging = (parse_fault("hang+after=20"),)
-    async with serving_plane(plane_options(replica=SLOW, control_faults=hanging)) as plane:
+    async with serving_plane(plane_options(replica=SLOW)) as plane:
         job = nightly.write(plane, 20)
         async with command.started("run", "--job", job, variables=variables(nightly)) as running:
             await running.until(lambda: captioned(plane) >= 2)
+            break_down(plane, "hang")
             with anyio.fail_after(RUN_S):
                 await running.insist(signal.SIGINT, "a second signal leaves them on")
-            running.process.send_signal(signal.SIGINT)
+            running.send(signal.SIGINT)
             ended = await running.ended()
     assert (ended.exit_code, "Traceback" in ended.stderr) == (4, False)
     assert "may still be on" in ended.stderr
@@ -342,7 +348,8 @@ async def test_failed_run_turns_it_off(nightly: Nightly) -> None:
 
 async def test_cancelled_run_turns_it_off(nightly: Nightly) -> None:
     """A program that gives up on a run leaves nothing on."""
-    async with serving_plane(plane_options(replica=SLOW)) as plane:
+    endless = replace(SLOW, time_per_token_s=10)  # but for the word that proves it serves
+    async with serving_plane(plane_options(replica=endless)) as plane:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(nightly.run, plane, 20)
             with anyio.fail_after(RUN_S):
@@ -357,11 +364,16 @@ async def test_what_cannot_be_turned_off_is_said(
 ) -> None:
     """A deployment that may be on is exit code 4 and a record, though every clip is captioned."""
     monkeypatch.setattr("pipeline.control.client._FIRST_WAIT_S", 0.01)
-    # GET, POST, and then looks until it serves; from the 20th call on the control plane is down.
-    down = plane_options(control_faults=(parse_fault("503+after=20"),), replica=SLOW)
-    async with serving_plane(down) as plane:
+
+    async def break_down_midway() -> None:
+        await plane.ledger.until(lambda _: captioned(plane) > 0)
+        break_down(plane, "503")
+
+    serving = serving_plane(plane_options(replica=SLOW))
+    async with serving as plane, anyio.create_task_group() as tasks:
+        tasks.start_soon(break_down_midway)
         with pytest.raises(DeploymentError, match=r"may still be on.*deployment reap") as caught:
-            await nightly.run(plane, 20, poll_s=0.01)
+            await nightly.run(plane, 4)
     assert caught.value.exit_code == 4
     assert len(nightly.left()) == 1
 
@@ -426,11 +438,12 @@ async def test_last_one_out_turns_it_off(nightly: Nightly) -> None:
         assert state_of(plane) == (0, 0, 0)
 
 
-async def test_preempted_replica_costs_no_clip(nightly: Nightly) -> None:
+async def test_preempted_replica_costs_no_clip(prepared_library: Library, tmp_path: Path) -> None:
     """A replica that is taken away in the middle of its requests costs attempts, and no clip."""
-    slow = StandinOptions(api_key=KEY, slots=2, service_time_s=0.1, watch_media=False)
+    slow = replace(SLOW, slots=8, service_time_s=0.5)
     options = plane_options(autoscale=((1, 2),), preempt_after=8, replica=slow)
     async with serving_plane(options) as plane:
+        nightly = Nightly(prepared_library, tmp_path, max_in_flight=8)
         summary = await nightly.run(plane, 12, preemptible=True)
         assert (summary.captioned, summary.failed) == (12, 0)
         assert any(one.client_left for one in plane.requests)

@@ -4,11 +4,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import anyio
 import pytest
 
 from pipeline.cli import run_command_line
 from tests.support.command import Command, CommandHere, Ended
 from tests.support.output import Output
+from tests.support.preparing import clip_of, job_of, prepared
 from tests.support.tiny_films import Library, write_tiny_films
 
 FILMS = 20
@@ -19,6 +21,13 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
     """The films of this session."""
     folder = tmp_path_factory.mktemp("library")
     return Library(write_tiny_films(folder / "films", FILMS), folder / "store")
+
+
+@pytest.fixture(scope="session")
+def prepared_library(library: Library) -> Library:
+    """The same with every film in the store, so that clips come as fast as they are sent."""
+    anyio.run(prepared, job_of(library.store), [clip_of(film) for film in library.films])
+    return library
 
 
 @pytest.fixture

@@ -235,7 +235,7 @@ async def test_folder_of_another_run(library: Library, command: Command) -> None
 async def test_command_itself_says_it(tmp_path: Path) -> None:
     """The installed script ends with the exit code and the one line, and with no traceback."""
     script = Path(sys.executable).with_name("captionfleet")
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         ended = await anyio.run_process(
             [script, "run", "nowhere", *FLAGS.split(), *OUT.split()], check=False, cwd=tmp_path
         )

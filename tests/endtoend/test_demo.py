@@ -1,5 +1,6 @@
 """The demo, as somebody sees it who has just installed the program."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ async def test_demo_shows_captions_and_the_damaged_clip(tmp_path: Path) -> None:
     command = Command(tmp_path)
     async with command.started("demo", "--out", "shown") as broken_off:
         await broken_off.until(lambda: bool(list((tmp_path / "shown").rglob("*.mp4"))))
-        broken_off.process.kill()
+        broken_off.send(signal.SIGKILL)
         await broken_off.process.wait()
     ended = await command("demo", "--out", "shown")
     assert (ended.exit_code, ended.stderr) == (0, "")

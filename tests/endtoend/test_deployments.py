@@ -82,15 +82,15 @@ async def test_deployment_that_does_not_hear_gets_no_audio(
 
 
 async def test_two_deployments_share_the_load_within_their_limits(
-    library: Library, command: Command, output: Output
+    prepared_library: Library, command: Command, output: Output
 ) -> None:
     """Each deployment works at its own limit, never above it, and faster ones do more."""
     small = StandinOptions(slots=1, max_queue=0, service_time_s=0.15, watch_media=False)
-    large = replace(small, slots=4)
+    large, films = replace(small, slots=4), prepared_library.films
     async with serving(small) as first, serving(large) as second:
         job = write_job(command.folder / "job.toml", first, second, max_in_flight=[1, 4])
         ended = await command(
-            "run", *library.films, "--job", job, "--store", library.store, "--out", "out"
+            "run", *films, "--job", job, "--store", prepared_library.store, "--out", "out"
         )
         assert (ended.exit_code, ended.stderr) == (0, "")
         assert first.ledger.max_in_flight == 1
@@ -99,5 +99,5 @@ async def test_two_deployments_share_the_load_within_their_limits(
         check_provenance(output.captions, first, second)
         run = output.settled_run()
         assert run["deployments"] == {"d1": first.ledger.total, "d2": second.ledger.total}
-        assert (run["attempts"], run["retries"]) == (len(library.films), 0)
+        assert (run["attempts"], run["retries"]) == (len(films), 0)
         assert run["time_share"]["max_in_flight"] <= 5

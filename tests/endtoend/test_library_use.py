@@ -61,7 +61,7 @@ async def test_nothing_blocks_the_loop(library: Library, tmp_path: Path) -> None
             "output": {"dir": tmp_path / "out"},
         }
         job = load_job(path, overrides)
-        with anyio.fail_after(40):
+        with anyio.fail_after(60):
             summary = await run_job(job)
             again = await run_job(job)
         check_provenance(Output(tmp_path / "out").captions, standin)
@@ -81,7 +81,7 @@ async def test_cancelled_run_leaves_a_folder_to_go_on_with(
             "output": {"dir": tmp_path / "out"},
         }
         job = load_job(path, overrides)
-        with anyio.fail_after(40):
+        with anyio.fail_after(60):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(run_job, job)
                 await until(lambda: output.line_count() > 0)
@@ -108,7 +108,7 @@ def test_worker_process_starts_light(module: str) -> None:
     """What a worker process imports holds neither the HTTP client nor the validation library."""
     code = f"import sys, {module}; print(*sys.modules)"
     told = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=20
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     heavy = {"aiohttp", "anyio", "av", "cyclopts", "numpy", "pydantic", "structlog", "tqdm"}
     assert not heavy & set(told.stdout.split())

@@ -3,7 +3,9 @@
 import socket
 import sys
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
+from random import SystemRandom
 
 import anyio
 import anyio.to_thread
@@ -20,15 +22,17 @@ Samples = dict[tuple[str, ...], float]
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port
+    """A port that nobody listens on, below those that the system gives to whoever wants any."""
+    bounds = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+    while True:
+        port = SystemRandom().randrange(int(bounds[0]) // 2, int(bounds[0]))
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def scraped(port: int) -> tuple[list[Metric], Samples]:
     """All families, and every sample by name and its labels, which are in order."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
         families = list(text_string_to_metric_families(answer.read().decode()))
     samples = {
         (sample.name.removeprefix("captionfleet_"), *sample.labels.values()): sample.value

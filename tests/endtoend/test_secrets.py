@@ -1,13 +1,15 @@
 """A key is in the requests and nowhere else, whatever a deployment does with it."""
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
 import pytest
 
-from tests.support.command import Argument, Command
+from tests.support.command import Argument, Command, Running
 from tests.support.job_file import write_job
+from tests.support.preparing import worker_pids
 from tests.support.replica import Step, answer, completion, error_body, gated, scripted, stream
 from tests.support.tiny_films import Library
 
@@ -45,9 +47,13 @@ ECHOES: dict[str, Step] = {
 }
 
 
-def environment(pid: int) -> bytes:
-    """The environment variables that a process was started with."""
-    return Path(f"/proc/{pid}/environ").read_bytes()
+def look_into(running: Running, environments: set[bytes]) -> set[bytes]:
+    """Add the environment variables of the workers there are to those seen before."""
+    for pid in worker_pids(running.process.pid):
+        with suppress(OSError):  # it may be gone
+            environments.add(Path(f"/proc/{pid}/environ").read_bytes())
+    environments.discard(b"")  # that of a process that is ending
+    return environments
 
 
 def leaks(folder: Path) -> list[str]:
@@ -75,8 +81,10 @@ async def test_echoed_key_is_written_nowhere(library: Library, command: Command)
         )
         words: tuple[Argument, ...] = ("run", *library.films[: len(ECHOES) + 1], "--job", job)
         async with command.started(*words, variables={"MY_KEY": KEY}) as running:
-            await running.until(lambda: len(replica.seen) > 1 and bool(running.workers()))
-            environments = list(map(environment, running.workers()))
+            environments = set[bytes]()
+            await running.until(
+                lambda: bool(look_into(running, environments)) and len(replica.seen) > 1
+            )
             gate.set()
             ended = await running.ended()
         assert {seen.headers["authorization"] for seen in replica.seen} == {BEARER}

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -14,12 +15,19 @@ from tests.support.tiny_films import Library
 
 pytestmark = pytest.mark.anyio
 
-CLIPS = 8
+CLIPS = 12
 
 
-def is_time(running: Running, output: Output, lines: int, killed: set[int]) -> bool:
-    """Whether there are so many lines and a worker to be killed."""
-    return output.line_count() >= lines and bool(set(running.workers()) - killed)
+def strike(running: Running, output: Output, lines: int, killed: set[int]) -> bool:
+    """Kill a worker once there are so many lines; whether there was one to be killed."""
+    if output.line_count() < lines:
+        return False
+    for worker in set(running.workers()) - killed:
+        with suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGKILL)
+            killed.add(worker)
+            return True
+    return False
 
 
 async def test_killed_worker_costs_at_most_its_clip(
@@ -33,10 +41,7 @@ async def test_killed_worker_costs_at_most_its_clip(
         ) as running:
             killed: set[int] = set()
             for lines in (0, 2):
-                await running.until(partial(is_time, running, output, lines, killed))
-                (worker,) = set(running.workers()) - killed
-                os.kill(worker, signal.SIGKILL)
-                killed.add(worker)
+                await running.until(partial(strike, running, output, lines, killed))
             ended = await running.ended()
         run = output.settled_run()
         check_provenance(output.captions, standin)

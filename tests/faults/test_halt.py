@@ -36,7 +36,7 @@ async def test_no_request_begins_after_the_halt(tmp_path: Path) -> None:
     ready_out.close()
     async with scripted(*[held] * 20) as replica:
         asked = job(replica.base_url, max_in_flight=PLACES, adaptive=False)
-        with anyio.fail_after(20), outcomes_in:
+        with anyio.fail_after(60), outcomes_in:
             async with open_fleet(asked, Tally()) as fleet, anyio.create_task_group() as tasks:
                 tasks.start_soon(send, asked, fleet, ready_in, outcomes_out, Tally())
                 await all_in.wait()

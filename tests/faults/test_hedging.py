@@ -44,7 +44,7 @@ async def test_straggler_at_the_end_is_asked_for_elsewhere(tmp_path: Path) -> No
     async with scripted(HANGS) as one, scripted() as other:
         plan = job(one.base_url, other.base_url, request={"hedge_percentile": 95}, max_in_flight=2)
         run = await sent(plan, clips)
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             while one.in_flight:  # until the server sees that the client has left
                 await checkpoint()
     captions = captions_of(run)

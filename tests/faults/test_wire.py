@@ -213,9 +213,9 @@ async def test_first_token_is_timed(tmp_path: Path) -> None:
     async def step(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
-        for portion in (lines[0], lines[1], b"".join(lines[2:])):
+        for portion, pause_s in (lines[0], 0.2), (lines[1], 0.6), (b"".join(lines[2:]), 0):
             await response.write(portion)
-            await anyio.sleep(0.2)
+            await anyio.sleep(pause_s)
         return response
 
     async with scripted(step) as replica:
@@ -254,12 +254,12 @@ async def test_server_that_stops_reading_is_given_up(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """An upload that stalls ends long before the time for the whole answer is over."""
-    monkeypatch.setattr(client, "_UPLOAD_STALL_S", 0.3)
+    monkeypatch.setattr(client, "_UPLOAD_STALL_S", 1.0)
     async with scripted(unread(raw(b"", end="hang"))) as replica:
         clip = ready_clip(tmp_path, video_bytes=12_000_000)
-        run = await sent(job(replica.base_url), [clip], within_s=10)
+        run = await sent(job(replica.base_url), [clip], within_s=60)
     assert [attempt.code for attempt in run.caption.attempts] == [FailureCode.TIMEOUT, None]
-    assert run.caption.attempts[0].ended_s - run.caption.attempts[0].started_s < 5
+    assert run.caption.attempts[0].ended_s - run.caption.attempts[0].started_s < 15
 
 
 async def test_early_refusal_of_a_large_body_is_read(tmp_path: Path) -> None:
@@ -275,7 +275,7 @@ async def test_early_refusal_of_a_large_body_is_read(tmp_path: Path) -> None:
 
     async with scripted(unread(step)) as replica:
         clip = ready_clip(tmp_path, video_bytes=12_000_000)
-        run = await sent(job(replica.base_url), [clip], within_s=10)
+        run = await sent(job(replica.base_url), [clip], within_s=60)
     assert run.failure.code is FailureCode.PAYLOAD_REFUSED
 
 

@@ -12,7 +12,7 @@ from tests.support.tiny_films import lay_to_rest, write_tiny_films
 
 pytestmark = pytest.mark.anyio
 
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 
 
 async def test_large_library_is_known_by_a_sample(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def job_of(tables: Mapping[str, Any] | None = None, **deployment: Any) -> JobCon
 
 async def checked(job: JobConfig, **options: Any) -> dict[str, Finding]:
     """The findings of a check that sends nothing, by what was looked at; the last of each."""
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         report = await check_job(job, Options(canary=False, **options))
     return {finding.check: finding for finding in report.findings}
 
@@ -58,7 +58,7 @@ async def checked(job: JobConfig, **options: Any) -> dict[str, Finding]:
 async def test_sources_are_counted_and_the_job_estimated(films: Path, tmp_path: Path) -> None:
     """Every file is counted, one that will fail is named, and tokens follow from the headers."""
     job = job_of({"input": {"sources": [films]}, "output": {"dir": tmp_path / "out"}})
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         report = await check_job(job, Options(canary=False))
     found = {finding.check: finding for finding in report.findings}
     assert found["sources"].text.startswith("4 files, 0.0 GB, 4 to caption: ")

@@ -22,7 +22,7 @@ async def asked(base_url: str, clips: list[DrawnClip], **deployment: Any) -> Ask
     """Ask one deployment."""
     one = {"base_url": base_url, "model": "qwen3-omni", "api_key_env": ""} | deployment
     job = JobConfig.model_validate({"deployments": [one]})
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         return await ask_deployment(job, job.deployments[0], clips)
 
 

@@ -163,7 +163,7 @@ def lists_of(library: Path, lists: Path) -> dict[str, list[str]]:
     (recipe,) = re.findall(r"```sh\n(.*?)```", (JOBS / "README.md").read_text(), re.DOTALL)
     recipe = recipe.replace("/srv/captions/lists", str(lists)).replace("/srv/videos", str(library))
     recipe = recipe.replace("python3", sys.executable)
-    subprocess.run(["/bin/sh", "-euc", recipe], check=True, timeout=30)
+    subprocess.run(["/bin/sh", "-euc", recipe], check=True, timeout=60)
     return {path.name: path.read_text().splitlines() for path in lists.iterdir()}
 
 

@@ -45,7 +45,7 @@ def analysed(folder: Path, *arguments: str) -> str:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -110,7 +110,7 @@ def test_cron_line_without_its_key_file_says_so(tmp_path: Path) -> None:
         env={"PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert ended.returncode != 0

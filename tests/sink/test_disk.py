@@ -96,7 +96,7 @@ def test_a_full_disk_leaves_no_half_line(tmp_path: Path) -> None:
         [sys.executable, "-c", FULL_DISK, str(path)],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=True,
     )
 

@@ -13,7 +13,7 @@ from aiohttp import ClientResponse, ClientSession
 from pipeline.standin.options import StandinOptions
 from pipeline.standin.server import Standin, serving
 
-DEADLINE_S = 20
+DEADLINE_S = 60
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import pytest
 from aiohttp import ClientSession
 
 from pipeline.standin.options import StandinOptions
-from pipeline.standin.plane.deployment import Deployment
+from pipeline.standin.plane.deployment import Deployment, Life
 from pipeline.standin.plane.options import ColdStart, PlaneOptions, parse_autoscale
 from pipeline.standin.plane.record import StandinPlane
 from pipeline.standin.plane.server import serving_plane
@@ -62,7 +62,7 @@ class Caller:
 
     async def until_answered(self) -> None:
         """Ask until a replica is there."""
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while (await self.ask())[0] != 200:  # noqa: ASYNC110 - as clients do
                 await anyio.sleep(0.01)
 
@@ -77,11 +77,12 @@ async def calling(**options: Any) -> AsyncIterator[Caller]:
 
 async def test_replicas_answer_once_they_are_ready() -> None:
     """A new deployment refuses with DEPLOYMENT_SCALING_UP, and answers when a replica is up."""
-    async with calling() as call:
+    async with calling(time_scale=1) as call:
         await call.made()
         status, refusal = await call.ask()
         assert (status, refusal["error"]["code"]) == (503, "DEPLOYMENT_SCALING_UP")
-        await call.until_answered()
+        call.plane.account.deployments["d"].lives[:] = [Life(1, anyio.current_time() - 76.0)]
+        assert (await call.ask())[0] == 200
         _, told = await call("GET", f"{DEPLOYMENTS}/d")
     assert told["state"] == "READY"
     assert told["replicaStats"] == {"readyReplicaCount": 1}
@@ -217,7 +218,7 @@ def test_steps_decide_in_place_of_load() -> None:
 
 def test_preempted_replica_starts_anew() -> None:
     """A replica that is taken away is no more, and another begins where it once began."""
-    one = deployment(preempt_after=2, cold_start=ColdStart(1.0, 1.0, 1.0))
+    one = deployment(preempt_after=1, cold_start=ColdStart(1.0, 1.0, 1.0))
     one.begin(0.0)
     (first,) = one.lives
     one.begin(10.0)
@@ -246,6 +247,6 @@ def test_command_serves_a_control_plane() -> None:
         assert process.stdout is not None
         line = process.stdout.readline()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=60) == 0
     assert line.startswith("http://127.0.0.1:")
     assert line.strip().count("/") == 2

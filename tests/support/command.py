@@ -53,14 +53,25 @@ class Running:
         """What came on stdout and stderr by now."""
         return self._stdout.decode(), self._stderr.decode()
 
+    def send(self, number: signal.Signals) -> None:
+        """Signal the command, which may have ended meanwhile: how it ended is asked later."""
+        if self.process.returncode is None:
+            with suppress(ProcessLookupError):
+                self.process.send_signal(number)
+
     def signal_group(self, number: signal.Signals) -> None:
-        """Signal the command and its children, as Ctrl-C on a terminal does."""
-        os.killpg(self.process.pid, number)
+        """The same to the command and its children, as Ctrl-C on a terminal does."""
+        if self.process.returncode is not None:
+            return
+        try:
+            os.killpg(self.process.pid, number)
+        except ProcessLookupError:  # it leads no group yet, or is no more
+            self.send(number)
 
     async def insist(self, number: signal.Signals, words: str) -> None:
         """Signal the command, as somebody impatient does, until it answers with these words."""
         while words not in self.said[1]:
-            self.process.send_signal(number)
+            self.send(number)
             with anyio.move_on_after(_INSIST_AFTER_S):
                 await self.until(lambda: words in self.said[1])
 
@@ -69,9 +80,19 @@ class Running:
         return [pid for pid in _pids() if _parent_of(pid) == self.process.pid]
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        """Wait for what can only be seen by looking, such as a line in a file."""
-        await until(lambda: holds() or self.process.returncode is not None)
-        assert holds(), self.said
+        """Wait for what can only be seen by looking, such as a line in a file.
+
+        What is seen once counts, even if it passes: a process that is there may be gone.
+        """
+        is_seen = False
+
+        def is_over() -> bool:
+            nonlocal is_seen
+            is_seen = holds()
+            return is_seen or self.process.returncode is not None
+
+        await until(is_over)
+        assert is_seen, self.said
 
     async def ended(self, within_s: float = DEADLINE_S) -> Ended:
         """Wait for the end."""

@@ -14,7 +14,7 @@ import orjson
 from pipeline.standin.server import Standin
 from tests.support.command import Argument, Command, Running, until
 
-_WITHIN_S = 300.0
+_WITHIN_S = 120.0
 _AT_WORK = 0.8
 
 
@@ -57,8 +57,7 @@ class Killer:
         return True
 
     async def _kill(self, running: Running) -> None:
-        with suppress(ProcessLookupError):
-            running.signal_group(signal.SIGKILL)
+        running.signal_group(signal.SIGKILL)
         with anyio.fail_after(_WITHIN_S):
             await running.process.wait()
 

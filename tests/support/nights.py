@@ -13,7 +13,7 @@ from pipeline.standin.server import Standin
 from tests.support.output import Output
 
 Tables = Mapping[str, Mapping[str, Any]]
-NIGHT_S = 60.0
+NIGHT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)

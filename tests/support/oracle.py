@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 READ_DEADLINE_MS = 10_000
 
 FrameHash = tuple[int, str]

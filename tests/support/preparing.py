@@ -19,7 +19,7 @@ from pipeline.workers.pool import work
 from pipeline.workers.workspace import Workspace, open_workspace
 
 WORKER = b"captionfleet-worker"
-DEADLINE_S = 60
+DEADLINE_S = 120
 ROOT = Path(__file__).parents[2]
 
 Result = ReadyClip | Failure
@@ -36,7 +36,7 @@ def job_of(store: Path, /, workers: Mapping[str, Any] | None = None, **settings:
     """A job with one worker process, its store in `store`."""
     return JobConfig.model_validate(
         {
-            "workers": {"processes": 1, "clip_timeout_s": 30, **(workers or {})},
+            "workers": {"processes": 1, "clip_timeout_s": 100, **(workers or {})},
             "store": {"dir": store},
         }
         | settings
@@ -185,7 +185,7 @@ def _has_loaded(pid: int, library: str) -> bool:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for something that another thread or process brings about."""
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         while True:
             if condition():
                 return

@@ -42,7 +42,7 @@ async def sent(
     *,
     check: bool = False,
     tally: Tally | None = None,
-    within_s: float = 20,
+    within_s: float = 60,
 ) -> Sent:
     """Send the clips; the stage ends by itself when they are through."""
     tally = tally or Tally()

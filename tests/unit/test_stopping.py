@@ -30,7 +30,7 @@ class WallClock:
     async def looked_at(self, times: int) -> None:
         """Wait until it was looked at so often again."""
         wanted = self.looks + times
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while self.looks < wanted:  # noqa: ASYNC110 - the program looks when it likes
                 await anyio.sleep(0.001)
 

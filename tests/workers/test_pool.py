@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -181,7 +182,8 @@ async def test_dying_workers_warn_nobody(
         for _ in range(4):
             await one_result(pool, film)
             for pid in worker_pids():
-                os.kill(pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it was killed before, and is buried only now
+                    os.kill(pid, signal.SIGKILL)
         pool.end()
         await pool.results()
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []

@@ -39,6 +39,7 @@ def put(workspace: Workspace, clip_id: str, size_bytes: int = 1000) -> Path:
     """Media that a clip holds, and their entry in the store."""
     own = workspace.hold(clip_id).with_suffix(".mp4")
     own.write_bytes(bytes(size_bytes))
+    os.utime(own, ns=(10**18 + workspace._given,) * 2)  # a clock may give two files one time
     entry = workspace.store / "ab" / f"{clip_id}.mp4"
     entry.parent.mkdir(exist_ok=True)
     entry.hardlink_to(own)

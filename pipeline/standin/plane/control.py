@@ -27,7 +27,6 @@ class Control:
     def __init__(self, plane: StandinPlane) -> None:
         self._plane = plane
         self._account = plane.account
-        self._faults = FaultPlan(plane.options.control_faults, plane.options.replica.seed)
         self._ordinal = 0
 
     def add_to(self, application: web.Application) -> None:
@@ -60,7 +59,8 @@ class Control:
 
     async def _struck(self, request: web.Request) -> web.StreamResponse | None:
         self._ordinal += 1
-        fault = self._faults.draw(self._ordinal)
+        options = self._plane.options  # as they are now: they may be changed meanwhile
+        fault = FaultPlan(options.control_faults, options.replica.seed).draw(self._ordinal)
         if fault is None:
             return None
         if fault.kind is FaultKind.HANG:

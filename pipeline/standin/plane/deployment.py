@@ -69,6 +69,7 @@ class Deployment:
         self._cold = options.scaled_cold_start
         self._ordinals = count(1)
         self._made_s = now_s
+        self._taken = 0  # requests that found a replica
         self._was_ready = False
         self._updated_s = -1e9
         self._served_s = -1e9
@@ -104,10 +105,12 @@ class Deployment:
         self.requests += 1
         self.in_flight += 1
         self._asked_s = now_s
-        if self.requests == self._options.preempt_after and (up := self.ready(now_s)):
-            self.lives.remove(up[0])
-            self.gone.append(up[0])
-            self.lives.append(Life(next(self._ordinals), now_s))
+        if up := self.ready(now_s):
+            self._taken += 1
+            if self._taken == self._options.preempt_after:
+                self.lives.remove(up[0])
+                self.gone.append(up[0])
+                self.lives.append(Life(next(self._ordinals), now_s))
         if not self.lives:
             self._resize(max(self._least, 1), now_s)
         self.advance(now_s)

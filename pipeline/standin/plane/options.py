@@ -36,7 +36,8 @@ class PlaneOptions:
         gpu_quota: GPUs that the deployments' `maxReplicaCount` may sum up to.
         autoscale: (requests, replicas): from that many requests on a deployment has so many
             replicas, whatever its load; without it, the load decides.
-        preempt_after: the request of a deployment at which its oldest replica is taken away.
+        preempt_after: the request, of those that find a replica, at which the oldest one is taken
+            away.
         drops_policy: whether a PATCH loses the autoscaling policy even with an update mask.
         control_faults: what goes wrong with calls to the control plane, earlier ones first.
         shows_after_s: looks and changes find a new deployment after that time only.

@@ -29,6 +29,7 @@ class StandinPlane:
     """A running control plane.
 
     Attributes:
+        options: what goes wrong with calls may be changed at any time.
         calls: the latest calls to the control plane, in the order they ended.
         ledger: what the replicas of all deployments were asked.
         asleep: requests that found no replica.
