@@ -21,6 +21,7 @@ _MIDDLE = (0.3, 0.8)
 _LEAST_SIMULATED, _SIMULATED_EACH = 5_000, 350  # by then a replica's window is found
 _HOUR_S = 3600.0
 _PATIENCE_S = 1800.0
+_COLD_SIMULATED_S = 600.0  # from then on the sender asks as rarely as it ever does
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,24 +137,25 @@ def look_ahead(  # noqa: PLR0913 - a run, and how it is simulated
     slower = math.exp(tail * max(reference.request_drift, _LEAST_DRIFT))
     enough = min(MOST_SIMULATED, max(_LEAST_SIMULATED, _SIMULATED_EACH * fleet.replicas))
     clips = min(library.clips, most_clips or enough)
-    models = _fleet_models(reference, library, fleet.replicas, pricing.cold_start_s, slower)
+    cold_s = min(pricing.cold_start_s, _COLD_SIMULATED_S)
+    models = _fleet_models(reference, library, fleet.replicas, cold_s, slower)
     simulated = simulate(
         Scenario(
             deployments=models,
             clips=clips,
             supply_per_s=_supply_per_s(reference, library, fleet.cores, tail),
             timeout_s=reference.timeout_s,
-            patience_s=_PATIENCE_S + 2 * pricing.cold_start_s,
+            patience_s=_PATIENCE_S + 2 * cold_s,
         )
     )
     rate = _middle_rate(simulated)
     rest_s = (library.clips - clips) / rate if rate else math.inf
-    edges_s = reference.startup_s + reference.ending_s
+    edges_s = reference.startup_s + reference.ending_s + pricing.cold_start_s - cold_s
     return Outlook(
         seconds=edges_s + simulated.seconds + rest_s,
         clips_per_s=rate,
-        cores=_cores_busy(simulated, pricing.cold_start_s),
-        deployments=_deployments_busy(simulated, models, pricing.cold_start_s),
+        cores=_cores_busy(simulated, cold_s),
+        deployments=_deployments_busy(simulated, models, cold_s),
         simulated_clips=clips,
     )
 

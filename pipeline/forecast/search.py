@@ -122,7 +122,7 @@ class _Search:
     def _is_in(self, replicas: int, within_s: float) -> bool:
         """Whether it may be done in time; what cannot be is known without a simulation."""
         clips, each_s = self.library.clips, mean_worker_s(self.reference, self.library) or 0.0
-        best_s = clips / self._best_rate(replicas)
+        best_s = self.pricing.cold_start_s + clips / self._best_rate(replicas)
         cores_s = clips * each_s / self._most_cores(replicas)
         return max(best_s, cores_s) <= within_s and self.slow_s(replicas) <= within_s
 
@@ -215,7 +215,9 @@ class _Search:
             return ""
         if verdict is Verdict.MONEY:
             return "the money: fewer replicas cost less and take longer"
-        limits = self.limits
+        limits, cold_s = self.limits, self.pricing.cold_start_s
+        if cold_s >= (limits.within_s or math.inf):
+            return f"the start: replicas do not serve before {cold_s:.0f} s are over"
         are_few = limits.replicas is not None or chosen.fleet.replicas == limits.max_replicas
         if (limits.cores or limits.max_cores) and not (
             are_few and chosen.outlook.bottleneck == "deployments"
@@ -223,7 +225,7 @@ class _Search:
             return f"the cores: {chosen.fleet.cores} prepare no more clips in that time"
         if limits.replicas or limits.max_replicas:
             return f"the replicas: {chosen.fleet.replicas} caption no more clips in that time"
-        return "the time: not even many replicas are done by then"
+        return f"the time: not even {self.most} replicas are done by then (--max-replicas)"
 
 
 def _first(low: int, high: int, guess: int, holds: Callable[[int], bool]) -> int:

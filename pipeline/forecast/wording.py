@@ -128,8 +128,9 @@ class Answer:
 
     def _done(self, chosen: Prediction) -> str:
         try:
-            done = self.now + timedelta(seconds=chosen.seconds.expected)
-        except OverflowError:
+            # In the zone as it is on that day: the clocks may change until then.
+            done = (self.now + timedelta(seconds=chosen.seconds.expected)).astimezone()
+        except (OverflowError, ValueError):
             return "never"
         return f"{done:%Y-%m-%d %H:%M} if started now"
 
@@ -148,7 +149,7 @@ class Answer:
 def _cells(one: Prediction) -> Sequence[str]:
     return (
         f"{one.fleet.replicas:,}",
-        f"{one.fleet.cores:,}",
+        "-" if math.isnan(one.outlook.cores) else f"{one.fleet.cores:,}",
         _duration(one.seconds.expected),
         _duration(one.seconds.high),
         _hours(one.gpu_hours.expected),

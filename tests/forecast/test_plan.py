@@ -190,3 +190,14 @@ def test_fleet_whose_answers_all_come_too_late_is_never_done(reference: Referenc
     plan = make_plan(hopeless, Library.like(hopeless, 300), limits, PRICING)
     assert plan.verdict is Verdict.DEADLINE
     assert plan.chosen.seconds.expected == math.inf
+
+
+def test_a_start_that_takes_all_the_time_is_in_the_way(reference: Reference) -> None:
+    """However long a start takes, a plan is soon there, and names it where it is too long."""
+    library, day_s = Library.like(reference, 300), 86_400.0
+    cold = replace(PRICING, cold_start_s=day_s)
+    plan = make_plan(reference, library, Limits(within_s=3600.0, max_replicas=4), cold)
+    assert plan.verdict is Verdict.DEADLINE
+    assert "start" in plan.binding
+    warm_s = predict(reference, library, plan.chosen.fleet, PRICING).seconds.expected
+    assert plan.chosen.seconds.expected == pytest.approx(day_s + warm_s, abs=120)
