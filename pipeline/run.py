@@ -61,9 +61,9 @@ async def run_job(
         open_fleet(job, tally) as fleet,
         open_ledger(job.output, fingerprints(job)) as ledger,
     ):
-        settled = await admit(job, ledger)
         stopping = Stopping(job.limits, tally)
         async with open_signals(stopping.heed, handle=handle_signals) as signals:
+            settled = await admit(job, ledger)
             async with open_lifecycle(job, tally, signals) as lifecycle:
                 run = _Run(job, tally, fleet, ledger, settled, stopping, lifecycle, metrics)
                 async with show_progress(tally, progress):

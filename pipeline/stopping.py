@@ -101,7 +101,7 @@ class Stopping:
     def _reach(self, limit: Limit) -> None:
         if self.limit is None and not self.signal_number:
             self.limit = limit
-            get_log().warning("stopping: no new clips, a limit is reached", limit=limit)
+            get_log().info("stopping: no new clips, a limit is reached", limit=limit)
             self._drain()
 
     def _drain(self) -> None:

@@ -1,18 +1,20 @@
 """Ctrl-C, SIGTERM and kill -9: nothing captioned is lost, nothing is paid for twice."""
 
+import os
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import anyio
 import pytest
 
 from pipeline.standin.options import StandinOptions
 from pipeline.standin.server import Standin, serving
-from tests.support.command import Command, is_alive, until
+from tests.support.command import DEADLINE_S, Command, is_alive, until
 from tests.support.job_file import write_job
 from tests.support.output import Output, answered, check_provenance
 from tests.support.tiny_films import Library
@@ -99,6 +101,33 @@ async def test_signal_before_the_first_request(
         running.signal_group(signal.SIGINT)
         ended = await running.ended(within_s=60)
     assert (ended.exit_code, "Traceback" in ended.stderr) == (130, False)
+
+
+async def test_signal_while_what_is_settled_is_read(
+    library: Library, command: Command, output: Output
+) -> None:
+    """A run stopped before its first request says so in run.json and in its last line."""
+    output.folder.mkdir()
+    requests = output.folder / "requests.json"
+    os.mkfifo(requests)  # held up there, as by a million lines
+    async with serving(SLOW) as standin:
+        words = arguments(standin, library, command.folder, CLIPS)
+        async with command.started(*words) as running:
+            with await held_up(requests):
+                await running.insist(signal.SIGTERM, "stopping")
+            ended = await running.ended()
+        assert standin.ledger.total == 0
+    assert (ended.exit_code, output.run["ended"], output.run["planned"]) == (143, "signal", 0)
+    assert "ended by signal" in ended.stdout
+
+
+async def held_up(fifo: Path) -> BinaryIO:
+    """The other end of what somebody reads, who waits until it is closed."""
+    with anyio.fail_after(DEADLINE_S):
+        while True:
+            with suppress(OSError):
+                return os.fdopen(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK), "wb")
+            await anyio.sleep(0.02)
 
 
 async def test_signal_while_the_workers_start(

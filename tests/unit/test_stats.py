@@ -195,6 +195,13 @@ def test_the_text_is_for_people() -> None:
     assert len(lines) <= 21
 
 
+def test_the_mail_line_tells_why_a_quiet_night_is_no_success() -> None:
+    """Exit code 1 for failures of earlier nights is explained."""
+    line = summary_of(Tally(standing_failures=3), RunStatistics()).mail_line()
+
+    assert line.startswith("captionfleet: 0 captioned, 0 failed, 3 skipped (3 failed before), ")
+
+
 def test_the_mail_line() -> None:
     """One line says what was done, what failed and why, how long it took and what it cost."""
     tally, statistics = run_of(captioned=1203, failed=2, passed_over=Counter(not_video=31))
