@@ -20,6 +20,7 @@ from pipeline.telemetry import Tally, get_log, monotonic_s
 __all__ = ["Fleet", "open_fleet"]
 
 _CHECK_S = 10.0
+_FORBIDDEN = 403
 
 
 class Fleet:
@@ -60,11 +61,12 @@ class Fleet:
             for name, client in self.clients.items():
                 tasks.start_soon(contact, name, client)
         self._tally.waiting_for = ""
-        if len(problems) == len(self.clients):
+        # A key may be good for captions and not for the list: the first request will tell.
+        may_be_fine = any(problem.status == _FORBIDDEN for problem in problems.values())
+        if len(problems) == len(self.clients) and not may_be_fine:
             raise self.unusable(problems)
         for name, problem in problems.items():
             get_log().warning("deployment_doubtful", deployment=name, reason=problem.detail)
-            # A key may be good for captions and not for the list: the first request will tell.
             if problem.code is not FailureCode.UNAUTHORIZED:
                 self.router.take_down(name, problem, now_s=monotonic_s())
 

@@ -30,10 +30,11 @@ class Change(StrEnum):
     OUT = "out"
 
 
-# First wait, growth and longest wait, in seconds. Scaling up: the vendor's own sample code.
+# First wait, growth and longest wait, in seconds. Scaling up: the vendor's own sample code. Who is
+# saturated by others has a place for a moment only, now and then.
 _WAITS = {
     Change.EJECTED: (1.0, 2.0, 60.0),
-    Change.SATURATED: (1.0, 2.0, 60.0),
+    Change.SATURATED: (1.0, 2.0, 15.0),
     Change.SCALING_UP: (5.0, 1.5, 60.0),
 }
 

@@ -39,7 +39,10 @@ async def hosted(
     )
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port, backlog=_BACKLOG).start()
+        try:
+            await web.TCPSite(runner, host, port, backlog=_BACKLOG).start()
+        except OverflowError:
+            raise OSError(f"{port} is no port") from None
         yield _reachable(runner.addresses[0])
     finally:
         with anyio.move_on_after(_CLEANUP_S, shield=True):

@@ -232,6 +232,19 @@ def test_saturation_waits_without_an_ejection() -> None:
     assert "a saturated (HTTP 429; next try in 1 s)" in fleet.why_waiting(0.0)
 
 
+def test_saturated_deployment_is_asked_four_times_a_minute() -> None:
+    """A deployment that others keep full is never left alone for longer than 15 s."""
+    fleet = router()
+    now_s, waits = 0.0, []
+    for _ in range(6):
+        fail(fleet, BUSY, now_s)
+        due_s = fleet.next_due_s()
+        assert due_s is not None
+        waits.append(round(due_s - now_s, 6))
+        now_s = due_s
+    assert waits == [1, 2, 4, 8, 15, 15]
+
+
 @pytest.mark.parametrize(
     ("verdict", "expected"),
     [(BUSY, Change.SATURATED), (judge(FailureCode.CONNECT_FAILED, ""), Change.EJECTED)],
