@@ -1,19 +1,18 @@
-"""Totals, rates and exact percentiles of a run; pure (main process)."""
+"""Totals, rates and percentiles of a run; pure (main process)."""
 
-from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from math import ceil
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from pipeline.config import JobConfig
 from pipeline.messages import Caption, Outcome
 from pipeline.sink.media_tokens import MediaTokens
+from pipeline.sink.percentiles import Measurements, Percentiles
 from pipeline.sink.wording import mail_line, report_text
 from pipeline.telemetry import Tally, utc_now
 
-__all__ = ["Ended", "Percentiles", "RunStatistics", "RunSummary", "summarise"]
+__all__ = ["Ended", "RunStatistics", "RunSummary", "summarise"]
 
 Ended = Literal["complete", "signal", "limit", "error"]
 
@@ -24,30 +23,8 @@ _MAX_FINISH_REASONS = 20
 _HOUR_S = 3600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Percentiles:
-    """Of measured values in seconds; each is a value that was measured (nearest rank)."""
-
-    count: int
-    mean: float
-    p50: float
-    p90: float
-    p99: float
-    max: float
-    sum: float
-
-    @classmethod
-    def of(cls, values: "array[float]") -> Self | None:
-        """None where nothing was measured."""
-        if not values:
-            return None
-        ordered, total = sorted(values), sum(values)
-        p50, p90, p99 = (ordered[ceil(share * len(ordered)) - 1] for share in (0.5, 0.9, 0.99))
-        return cls(len(ordered), total / len(ordered), p50, p90, p99, ordered[-1], total)
-
-
 class RunStatistics:
-    """What the outcomes say; eight doubles for each captioned clip are kept.
+    """What the outcomes say, in memory that does not grow with their number.
 
     Args:
         media_tokens: What each deployment should report, by its name.
@@ -72,7 +49,7 @@ class RunStatistics:
         self.failures_by_code: Counter[str] = Counter()
         self.finish_reasons: Counter[str] = Counter()
         self.deployments: Counter[str] = Counter()
-        self._latencies = {name: array("d") for name in _LATENCIES}
+        self._latencies = {name: Measurements() for name in _LATENCIES}
 
     def add(self, outcome: Outcome) -> None:
         """Count one outcome."""
@@ -86,8 +63,8 @@ class RunStatistics:
             self.failures_by_code[outcome.code.value] += 1
 
     def latencies(self) -> dict[str, Percentiles | None]:
-        """By the names they have in a captions line. Sorts, so about a second for a million."""
-        return {name: Percentiles.of(values) for name, values in self._latencies.items()}
+        """By the names they have in a captions line."""
+        return {name: measured.percentiles() for name, measured in self._latencies.items()}
 
     def media_tokens(self) -> dict[str, dict[str, Any]]:
         """Tokens of media, told against expected, by deployment; those that can be compared."""
@@ -106,10 +83,10 @@ class RunStatistics:
         if caption.deployment in self._media_tokens:
             self._media_tokens[caption.deployment].add(caption)
         self.finish_reasons[self._bounded_reason(caption.finish_reason)] += 1
-        for name, values in self._latencies.items():
+        for name, measured in self._latencies.items():
             seconds = getattr(caption.latency, name)
             if seconds is not None:
-                values.append(seconds)
+                measured.add(seconds)
 
     def _bounded_reason(self, reason: str) -> str:
         # A server chooses the word, so there may be as many as clips.
