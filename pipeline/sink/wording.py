@@ -20,13 +20,9 @@ def mail_line(run: Mapping[str, Any]) -> str:
     tokens = run["prompt_tokens"] + run["completion_tokens"]
     codes = f" ({_counts(run['failures_by_code'])})" if run["failed"] else ""
     parts = [f"{run['captioned']:,} captioned", f"{run['failed']:,} failed{codes}"]
-    failed_before = run["standing_failures"]  # why the exit code may be 1 where nothing failed now
-    of_those = f" ({failed_before:,} failed before)" if failed_before else ""
-    parts += [
-        f"{skipped:,} skipped{of_those}",
-        _duration(run["seconds"]),
-        f"{_short(tokens)} tokens",
-    ]
+    parts += [f"{skipped:,} skipped", _duration(run["seconds"]), f"{_short(tokens)} tokens"]
+    if run["standing_failures"]:  # why the exit code may be 1 where nothing failed now
+        parts.append(f"{run['standing_failures']:,} of the skipped failed before")
     if run["unfinished"]:
         parts.append(f"{run['unfinished']:,} unfinished")
     if run["ended"] != "complete":
