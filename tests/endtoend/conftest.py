@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from pipeline.cli import run_command_line
+from pipeline.sender import replicas
 from tests.support.command import Command, CommandHere, Ended
 from tests.support.output import Output
 from tests.support.preparing import clip_of, job_of, prepared
@@ -63,6 +64,12 @@ def here(
         return Ended(exit_code, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture
+def short_cold_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a run of this process look at a deployment that scales up every few milliseconds."""
+    monkeypatch.setitem(replicas._WAITS, replicas.Change.SCALING_UP, (0.05, 1.2, 0.2))
 
 
 @pytest.fixture

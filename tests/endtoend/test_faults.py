@@ -2,8 +2,9 @@
 
 import socket
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from pipeline.standin.options import StandinOptions
 from pipeline.standin.server import serving
 from tests.support.command import Command
 from tests.support.job_file import write_job
+from tests.support.nights import Nights
 from tests.support.output import Output, check_provenance
 from tests.support.tiny_films import Library
 
@@ -81,20 +83,22 @@ async def test_one_deployment_of_two_is_down_all_the_time(
         assert sick.ledger.total < len(library.films) / 2
 
 
+@pytest.mark.usefixtures("short_cold_waits")
 async def test_deployment_that_scales_up_is_waited_for(
-    library: Library, command: Command, output: Output
+    own_films: Callable[[int], Path],
+    library: Library,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A cold start costs no attempt: with one attempt for each clip, all are captioned."""
-    async with serving(StandinOptions(cold_start_s=1.0)) as standin:
-        request = {"max_attempts": 1}
-        job = write_job(command.folder / "job.toml", standin, tables={"request": request})
-        ended = await command(
-            "run", *library.films[:6], "--job", job, "--store", library.store, "--out", "out"
-        )
-        assert ended.exit_code == 0
-        assert "scaling up" in ended.stderr
-        output.settled_run()
-        check_provenance(output.captions, standin)
+    own_films(6)
+    nights = Nights(tmp_path, library.store)
+    async with serving(StandinOptions(cold_start_s=0.5)) as standin:
+        summary = await nights.run(standin, request={"max_attempts": 1})
+        assert summary.exit_code == 0
+        assert "scaling up" in "".join(capsys.readouterr())
+        nights.output.settled_run()
+        check_provenance(nights.output.captions, standin)
         assert standin.ledger.by_status[503] > 0
         assert standin.ledger.by_status[200] == 6
 

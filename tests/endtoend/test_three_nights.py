@@ -37,6 +37,7 @@ async def copy_slowly(film: Path, to: Path, *, task_status: anyio.abc.TaskStatus
             await anyio.sleep(COPYING_S)
 
 
+@pytest.mark.usefixtures("short_cold_waits")
 async def test_three_nights(
     library: Library, own_films: Callable[[int], Path], tmp_path: Path
 ) -> None:
@@ -62,7 +63,7 @@ async def test_three_nights(
         check_provenance(nights.output.captions, standin)
 
     shutil.copy2(library.films[6], videos / "copied.mp4")
-    async with serving(StandinOptions(cold_start_s=1.5)) as asleep:
+    async with serving(StandinOptions(cold_start_s=0.3)) as asleep:
         third = await nights.run(asleep, **NIGHTLY)
         assert (third.exit_code, third.captioned, third.already_captioned) == (0, 1, 4)
         assert asleep.ledger.by_status[503] > 0
