@@ -71,7 +71,8 @@ async def _flow(job: JobConfig, media: Workspace, tally: Tally, shelf: "_Shelf")
     clips_out, clips_in = create_memory_object_stream[Clip](_AHEAD)
     ready_out, ready_in = create_memory_object_stream[ReadyClip](_AHEAD)
     outcomes_out, outcomes_in = create_memory_object_stream[Outcome](_AHEAD)
-    async with create_task_group() as stages:
+    # Open until all have ended: to a stage that fails, the others must not lose their reader first.
+    async with ready_in, outcomes_in, create_task_group() as stages:
         stages.start_soon(produce, job, Settled(), tally, clips_out, outcomes_out.clone())
         stages.start_soon(work, job, media, tally, clips_in, ready_out, outcomes_out)
         stages.start_soon(_keep_ready, ready_in, shelf, tally, media)
@@ -81,21 +82,19 @@ async def _flow(job: JobConfig, media: Workspace, tally: Tally, shelf: "_Shelf")
 async def _keep_ready(
     ready_in: MemoryObjectReceiveStream[ReadyClip], shelf: "_Shelf", tally: Tally, media: Workspace
 ) -> None:
-    async with ready_in:
-        async for ready in ready_in:
-            await anyio.to_thread.run_sync(shelf.put, ready)
-            media.release(ready.clip.clip_id)
-            tally.captioned += 1
+    async for ready in ready_in:
+        await anyio.to_thread.run_sync(shelf.put, ready)
+        media.release(ready.clip.clip_id)
+        tally.captioned += 1
 
 
 async def _keep_failures(
     outcomes_in: MemoryObjectReceiveStream[Outcome], shelf: "_Shelf", tally: Tally
 ) -> None:
-    async with outcomes_in:
-        async for outcome in outcomes_in:
-            if isinstance(outcome, Failure):
-                await anyio.to_thread.run_sync(shelf.put_failure, outcome)
-                tally.failed += 1
+    async for outcome in outcomes_in:
+        if isinstance(outcome, Failure):
+            await anyio.to_thread.run_sync(shelf.put_failure, outcome)
+            tally.failed += 1
 
 
 class _Shelf:

@@ -3,8 +3,16 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import anyio
+import pytest
+
+from pipeline import JobConfig
+from pipeline.errors import OutputError
+from pipeline.prepare_job import prepare_job
 from tests.support.command import CommandHere
+from tests.support.ready import ready_clip
 from tests.support.tiny_films import Library
 
 
@@ -46,3 +54,26 @@ def test_files_of_others_are_not_written_over(
     assert ended.exit_code == 3
     assert "somebody else's clip-00.mp4.mp4 is there" in ended.complaint
     assert kept.read_bytes() == b"a film of the user"
+
+
+@pytest.mark.anyio
+async def test_an_output_that_fails_while_workers_wait(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An output folder that cannot be written ends it as such, whatever other stages are about."""
+
+    async def work(*arguments: Any) -> None:
+        clips_in, ready_out, outcomes_out = arguments[-3:]
+        async with clips_in, ready_out, outcomes_out:
+            await clips_in.receive()
+            for _ in range(2):  # the second waits while the first is being written
+                await ready_out.send(ready_clip(tmp_path))
+
+    monkeypatch.setattr("pipeline.prepare_job._AHEAD", 0)
+    monkeypatch.setattr("pipeline.prepare_job.work", work)
+    (tmp_path / "file").touch()
+    job = JobConfig.model_validate(
+        {"input": {"sources": library.films[:1], "settle_s": 0}, "store": {"dir": library.store}}
+    )
+    with pytest.raises(OutputError), anyio.fail_after(60):
+        await prepare_job(job, tmp_path / "file" / "out")
