@@ -18,7 +18,7 @@ from anyio import to_thread
 from pipeline.config import MetricsConfig
 from pipeline.errors import ConfigError
 from pipeline.messages import Attempt, Caption, Outcome
-from pipeline.sender.replicas import Router
+from pipeline.sender.router import Router
 from pipeline.telemetry import Tally, get_log
 
 if TYPE_CHECKING:

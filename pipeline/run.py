@@ -104,7 +104,7 @@ class _Run:
                     watch.start_soon(self._keep_looking)
                     with self.stopping.checking:
                         await self.lifecycle.clear()
-                        watch.start_soon(self.lifecycle.attend, self.fleet.follow)
+                        watch.start_soon(self.lifecycle.attend, self.fleet)
                         await self.fleet.check()
                     if not self.stopping.is_stopping:
                         async with open_workspace(self.job.store) as media:

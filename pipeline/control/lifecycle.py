@@ -23,12 +23,13 @@ from pipeline.control.states import DeploymentState
 from pipeline.control.turning_off import turn_off
 from pipeline.control.waiting import until_serving
 from pipeline.errors import DeploymentError, RunError
+from pipeline.sender import Fleet
 from pipeline.signals import Heed, Signals
 from pipeline.telemetry import Tally, get_log
 
-__all__ = ["Lifecycle", "OnCount", "open_lifecycle"]
+__all__ = ["Lifecycle", "open_lifecycle"]
 
-OnCount = Callable[[str, int], None]
+_OnCount = Callable[[str, int], None]
 """What is called with a deployment's name and how many replicas it has now."""
 
 _T = TypeVar("_T")
@@ -84,18 +85,22 @@ class Lifecycle:
                 tell("an earlier run left a deployment on", outcome=reaped.told)
             await self._take_over()
 
-    async def attend(self, on_count: OnCount) -> None:
+    async def attend(self, fleet: Fleet) -> None:
         """Bring up what is to be brought up, and count replicas until cancelled.
+
+        What is not up yet gets no requests, which its gateway might refuse for good.
 
         Raises:
             DeploymentError: nothing could be brought up, and nothing else takes requests.
         """
+        for managed in self._managed:
+            fleet.hold(managed.deployment.name)
         async with anyio.create_task_group() as tasks:
             for one in self.job.deployments:
                 if one.lifecycle is None and (ref := one.counted_at) is not None:
-                    tasks.start_soon(self._follow, one, ref, on_count)
+                    tasks.start_soon(self._follow, one, ref, fleet.follow)
             await self.wanted.wait()
-            await self._bring_all_up(on_count)
+            await self._bring_all_up(fleet)
 
     async def hold_back(
         self,
@@ -165,29 +170,31 @@ class Lifecycle:
                     await one.note(self._records)
                     await anyio.to_thread.run_sync(self._records.remove, kept.record)
 
-    async def _bring_all_up(self, on_count: OnCount) -> None:
+    async def _bring_all_up(self, fleet: Fleet) -> None:
         problems: list[RunError] = []
 
         async def attend(one: Managed) -> None:
             async with open_client(one.life.api_base, key_from(one.deployment.api_key_env)) as it:
                 plane = Plane(it)
                 try:
-                    await self._bring_up(plane, one, on_count)
+                    await self._bring_up(plane, one, fleet.follow)
                 except RunError as error:
                     problems.append(error)
+                    fleet.give_up(one.deployment.name, str(error))
                     get_log().warning("a deployment is not up", reason=str(error))
                     if len(problems) == len(self.job.deployments):
                         raise
                     return
+                fleet.release(one.deployment.name)
                 self.opened.set()
                 self.tally.waiting_for = ""
-                await self._count(plane, one.deployment, one.target, on_count)
+                await self._count(plane, one.deployment, one.target, fleet.follow)
 
         async with anyio.create_task_group() as tasks:
             for one in self._managed:
                 tasks.start_soon(attend, one)
 
-    async def _bring_up(self, plane: Plane, one: Managed, on_count: OnCount) -> None:
+    async def _bring_up(self, plane: Plane, one: Managed, on_count: _OnCount) -> None:
         name = one.life.deployment_id
         self._tell(f"{name} to come up")
         await one.switch_on(plane, self._records)
@@ -205,7 +212,7 @@ class Lifecycle:
             self.tally.waiting_for = waiting_for
 
     async def _follow(
-        self, deployment: DeploymentConfig, ref: ControlRef, on_count: OnCount
+        self, deployment: DeploymentConfig, ref: ControlRef, on_count: _OnCount
     ) -> None:
         """Count the replicas of a deployment that somebody else minds, as far as the key may."""
         key = deployment.api_key()
@@ -216,7 +223,7 @@ class Lifecycle:
             await self._count(Plane(client), deployment, target, on_count)
 
     async def _count(
-        self, plane: Plane, deployment: DeploymentConfig, target: Target, on_count: OnCount
+        self, plane: Plane, deployment: DeploymentConfig, target: Target, on_count: _OnCount
     ) -> None:
         history = self.replicas.setdefault(deployment.name, Replicas(self.tally.started_s))
         poll_s = deployment.lifecycle.poll_s if deployment.lifecycle else None

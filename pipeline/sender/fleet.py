@@ -12,9 +12,10 @@ from pipeline.errors import ConfigError, DeploymentError, FailureCode
 from pipeline.sender.client import DeploymentClient
 from pipeline.sender.limits import AdaptiveWindow, FixedWindow, place_seconds
 from pipeline.sender.protocol import model_forms
-from pipeline.sender.replicas import Replica, Router
+from pipeline.sender.replicas import Replica
+from pipeline.sender.router import Router
 from pipeline.sender.transport import open_session
-from pipeline.sender.verdict import Verdict
+from pipeline.sender.verdict import Verdict, judge
 from pipeline.telemetry import Tally, get_log, monotonic_s
 
 __all__ = ["Fleet", "open_fleet"]
@@ -27,7 +28,7 @@ class Fleet:
     """The clients of all deployments, and the router that chooses among them.
 
     Once `halted` is set no request begins any more; those in flight go on. `grown` is set, and
-    then another event, whenever a ceiling moved.
+    then another event, whenever there may be more places, or fewer to hope for.
     """
 
     def __init__(
@@ -111,8 +112,26 @@ class Fleet:
             return
         ceiling = min(deployment.max_in_flight * max(replicas, 1), deployment.most_in_flight)
         if self.router.follow(name, ceiling, now_s=monotonic_s()):
-            self.grown.set()
-            self.grown = anyio.Event()
+            self._tell_of_growth()
+
+    def hold(self, name: str) -> None:
+        """Send nothing to a deployment that is still to be brought up, and wait for it."""
+        self.router.hold(name)
+
+    def release(self, name: str) -> None:
+        """Send to a deployment that was held: it serves."""
+        self.router.release(name, now_s=monotonic_s())
+        self._tell_of_growth()
+
+    def give_up(self, name: str, reason: str) -> None:
+        """Do without a deployment that was held: it does not come up."""
+        verdict = judge(FailureCode.SCALING_UP, reason)
+        self.router.give_up(name, verdict, now_s=monotonic_s())
+        self._tell_of_growth()
+
+    def _tell_of_growth(self) -> None:
+        self.grown.set()
+        self.grown = anyio.Event()
 
     def place_seconds(self, seconds: float) -> float:
         """How long requests could have been in flight, summed over all windows."""

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from pipeline.errors import FailureCode
-from pipeline.sender.replicas import Lease, Router
+from pipeline.sender.replicas import Lease
 from pipeline.sender.retry import RetryBudget, backoff_s
+from pipeline.sender.router import Router
 from pipeline.sender.verdict import Verdict
 
 __all__ = ["Again", "RetryPolicy", "Waiting", "hand_out", "lanes"]

@@ -16,7 +16,8 @@ from itertools import count
 from pipeline.errors import FailureCode
 from pipeline.sender.limits import AdaptiveWindow, FixedWindow
 from pipeline.sender.policy import RetryPolicy, hand_out, lanes
-from pipeline.sender.replicas import Replica, Router
+from pipeline.sender.replicas import Replica
+from pipeline.sender.router import Router
 from pipeline.sender.server_model import DeploymentModel, Request, Server, SimulatedClip
 from pipeline.sender.verdict import Verdict
 

@@ -11,7 +11,8 @@ from pipeline.errors import DeploymentError
 from pipeline.sender.answers import Answer
 from pipeline.sender.fleet import Fleet
 from pipeline.sender.policy import hand_out
-from pipeline.sender.replicas import Change, Lease, Router
+from pipeline.sender.replicas import Change, Lease
+from pipeline.sender.router import Router
 from pipeline.sender.verdict import Verdict
 from pipeline.telemetry import Tally, get_log, monotonic_s
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from pipeline.config import DeploymentConfig
 from pipeline.sender.fleet import Fleet
 from pipeline.sender.limits import AdaptiveWindow, FixedWindow
-from pipeline.sender.replicas import Lease, Replica, Router
+from pipeline.sender.replicas import Lease, Replica
+from pipeline.sender.router import Router
 from pipeline.sender.verdict import classify
 from pipeline.telemetry import Tally
 from tests.control.planes import ACCOUNT

@@ -19,6 +19,7 @@ from pipeline.standin.faults import parse_fault
 from pipeline.standin.options import StandinOptions
 from pipeline.standin.plane.record import StandinPlane
 from pipeline.standin.plane.server import serving_plane
+from pipeline.standin.server import serving
 from tests.control.planes import (
     ACCOUNT,
     DEAD,
@@ -405,6 +406,21 @@ async def test_what_is_not_known_yet_is_turned_off(nightly: Nightly) -> None:
             tasks.cancel_scope.cancel()
         assert state_of(plane) == (0, 0, 0)
     assert nightly.left() == []
+
+
+async def test_what_comes_up_later_joins_in(nightly: Nightly) -> None:
+    """Beside a deployment that is there, one that is yet to be made gets no request until it is."""
+    slow = StandinOptions(slots=1, service_time_s=0.5, watch_media=False)
+    async with serving(slow) as there, serving_plane(plane_options(replica=SLOW)) as plane:
+        tables = nightly.tables(plane, 12)
+        own = {"base_url": there.base_url, "model": "m", "api_key_env": "", "max_in_flight": 1}
+        tables["deployments"] = [{"name": "there", **own}, *tables["deployments"]]
+        with anyio.fail_after(RUN_S):
+            summary = await run_job(JobConfig.model_validate(tables))
+        assert summary.captioned == 12
+        assert captioned(plane) == 12 - there.ledger.by_status[200] > 0
+        assert plane.ledger.by_status[404] == 0
+        assert state_of(plane) == (0, 0, 0)
 
 
 async def test_quota_ends_the_run(nightly: Nightly) -> None:

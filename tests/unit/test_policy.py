@@ -8,7 +8,8 @@ import pytest
 from pipeline.errors import FailureCode as C
 from pipeline.sender.limits import FixedWindow
 from pipeline.sender.policy import Again, RetryPolicy, hand_out, lanes
-from pipeline.sender.replicas import Replica, Router
+from pipeline.sender.replicas import Replica
+from pipeline.sender.router import Router
 from pipeline.sender.verdict import Verdict, classify, judge
 
 LOST = judge(C.DISCONNECTED, "gone")

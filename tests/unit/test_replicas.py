@@ -7,7 +7,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from pipeline.errors import FailureCode
 from pipeline.sender.limits import AdaptiveWindow, FixedWindow
-from pipeline.sender.replicas import Change, Lease, Replica, Router
+from pipeline.sender.replicas import Change, Lease, Replica
+from pipeline.sender.router import Router
 from pipeline.sender.verdict import Verdict, classify, judge
 
 LOST = judge(FailureCode.DISCONNECTED, "gone")
@@ -297,6 +298,33 @@ def test_single_refusal_after_captions_is_a_hiccup() -> None:
     fleet.succeed(leased(fleet), now_s=0.0)
     assert fail(fleet, UNKNOWN, times=2) is None
     assert fail(fleet, UNKNOWN) is Change.OUT
+
+
+def test_held_deployment_is_waited_for() -> None:
+    """What is still to be brought up gets no request, no ejection, and costs no patience."""
+    fleet = router("a", "b")
+    fleet.hold("b")
+    fleet.take_down("b", LOST, now_s=0.0)
+    leases = [leased(fleet) for _ in range(4)]
+    assert {lease.deployment for lease in leases} == {"a"}
+    assert fleet.lease(0.0) is None
+    for lease in leases:
+        fleet.abandon(lease)
+    fleet.take_down("a", LOST, now_s=0.0)
+    assert not fleet.is_hopeless(1e6, patience_s=1.0)
+    fleet.release("b", now_s=0.5)
+    assert leased(fleet, 0.5).deployment == "b"
+
+
+def test_held_deployment_that_is_given_up_is_out() -> None:
+    """What cannot be brought up is counted on no more."""
+    fleet = router("a", "b")
+    fleet.hold("b")
+    fleet.take_down("a", LOST, now_s=0.0)
+    assert fleet.down_since_s is None
+    fleet.give_up("b", SCALING, now_s=2.0)
+    assert (fleet.down_since_s, fleet.replicas["b"].is_out, fleet.all_out) == (2.0, True, False)
+    assert fleet.is_hopeless(4.0, patience_s=1.0)
 
 
 @pytest.mark.parametrize("verdict", [LOST, BUSY])
