@@ -14,7 +14,7 @@ from anyio.abc import ByteReceiveStream, Process
 
 from tests.support.forked import Forked, forked
 
-DEADLINE_S = 40.0
+DEADLINE_S = 120.0  # of what must not hang; a busy machine is given time
 _LOOK_AGAIN_S = 0.02
 _INSIST_AFTER_S = 2.0
 
@@ -144,9 +144,7 @@ class Command:
                 try:
                     yield running
                 finally:
-                    if process.returncode is None:
-                        with suppress(ProcessLookupError):
-                            running.signal_group(signal.SIGKILL)
+                    running.signal_group(signal.SIGKILL)
 
     def _forked(
         self, arguments: Sequence[Argument], environment: Mapping[str, str]
