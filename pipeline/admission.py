@@ -61,7 +61,8 @@ class _Standing:
 
 
 async def _standing(job: JobConfig) -> _Standing:
-    settled = await load_settled(job.output.dir)
+    by_content = job.input.identity == "content"
+    settled = await load_settled(job.output.dir, by_content=by_content)
     noted = await anyio.to_thread.run_sync(load_requests, job.output.dir)
     own = {fingerprint(facts): facts for facts in _facts(job)}
     there = settled.fingerprints if noted.current is None else noted.current

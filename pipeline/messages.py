@@ -18,6 +18,7 @@ __all__ = [
     "MediaSpec",
     "Outcome",
     "ReadyClip",
+    "SameFile",
     "Source",
     "Usage",
     "printable",
@@ -226,3 +227,10 @@ class Failure:
 
 
 Outcome = Caption | Failure
+
+
+@dataclass(frozen=True, slots=True)
+class SameFile:
+    """A clip that is known by its content, met in a file of another name or time."""
+
+    clip: Clip

@@ -13,7 +13,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 
 from pipeline.config import JobConfig
 from pipeline.errors import ConfigError, OutputError, RunError, first_run_error
-from pipeline.messages import Clip, Failure, Outcome, ReadyClip, printable
+from pipeline.messages import Clip, Failure, Outcome, ReadyClip, SameFile, printable
 from pipeline.producer import Settled, check_sources, produce
 from pipeline.telemetry import Tally, show_progress
 from pipeline.workers.pool import work
@@ -70,7 +70,7 @@ def _check_apart(job: JobConfig, out: Path) -> None:
 async def _flow(job: JobConfig, media: Workspace, tally: Tally, shelf: "_Shelf") -> None:
     clips_out, clips_in = create_memory_object_stream[Clip](_AHEAD)
     ready_out, ready_in = create_memory_object_stream[ReadyClip](_AHEAD)
-    outcomes_out, outcomes_in = create_memory_object_stream[Outcome](_AHEAD)
+    outcomes_out, outcomes_in = create_memory_object_stream[Outcome | SameFile](_AHEAD)
     # Open until all have ended: to a stage that fails, the others must not lose their reader first.
     async with ready_in, outcomes_in, create_task_group() as stages:
         stages.start_soon(produce, job, Settled(), tally, clips_out, outcomes_out.clone())
@@ -89,7 +89,7 @@ async def _keep_ready(
 
 
 async def _keep_failures(
-    outcomes_in: MemoryObjectReceiveStream[Outcome], shelf: "_Shelf", tally: Tally
+    outcomes_in: MemoryObjectReceiveStream[Outcome | SameFile], shelf: "_Shelf", tally: Tally
 ) -> None:
     async for outcome in outcomes_in:
         if isinstance(outcome, Failure):

@@ -15,7 +15,7 @@ from pipeline.config import JobConfig
 from pipeline.control.lifecycle import Lifecycle, open_lifecycle
 from pipeline.descriptors import ensure_descriptors
 from pipeline.errors import ConfigError, RunError, first_run_error
-from pipeline.messages import Clip, Outcome, ReadyClip
+from pipeline.messages import Clip, Outcome, ReadyClip, SameFile
 from pipeline.metrics import Metrics, open_metrics
 from pipeline.producer import Settled, check_sources, produce
 from pipeline.sender import Fleet, open_fleet, send
@@ -117,7 +117,7 @@ class _Run:
     async def _stages(self, media: Workspace) -> None:
         clips_out, clips_in = create_memory_object_stream[Clip](_CLIPS_AHEAD)
         ready_out, ready_in = create_memory_object_stream[ReadyClip](_READY_AHEAD)
-        outcomes_out, outcomes_in = create_memory_object_stream[Outcome](_OUTCOMES_AHEAD)
+        outcomes_out, outcomes_in = create_memory_object_stream[Outcome | SameFile](_OUTCOMES_AHEAD)
         job, tally, kept = self.job, self.tally, self.stopping.weigh(media.release)
         with clips_in.clone() as unprepared, ready_in.clone() as unsent:
             self.stopping.queues = (unprepared, unsent)
@@ -153,7 +153,7 @@ class _Run:
     async def _produce(
         self,
         clips_out: MemoryObjectSendStream[Clip],
-        outcomes_out: MemoryObjectSendStream[Outcome],
+        outcomes_out: MemoryObjectSendStream[Outcome | SameFile],
     ) -> None:
         with self.stopping.producing:
             await produce(self.job, self.settled, self.tally, clips_out, outcomes_out)

@@ -1,14 +1,14 @@
 """The first stage: every file a job names becomes clips, and most of them work (main process)."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import anyio.to_thread
 from anyio.streams.memory import MemoryObjectSendStream
 
 from pipeline.config import JobConfig
 from pipeline.errors import Stage
-from pipeline.messages import Clip, Failure, Outcome
+from pipeline.messages import Clip, Failure, Outcome, SameFile
 from pipeline.producer.content import read_content
 from pipeline.producer.elsewhere import keep_failures_elsewhere
 from pipeline.producer.plan import plan
@@ -20,19 +20,18 @@ from pipeline.telemetry import Tally
 
 __all__ = ["produce"]
 
-_Todo = tuple[Clip, Unusable | None]
-
 
 async def produce(
     job: JobConfig,
     settled: Settled,
     tally: Tally,
     clips_out: MemoryObjectSendStream[Clip],
-    outcomes_out: MemoryObjectSendStream[Outcome],
+    outcomes_out: MemoryObjectSendStream[Outcome | SameFile],
 ) -> None:
     """Send every clip that needs a caption, and a failure for each that cannot be had.
 
-    Closes both streams. `tally.planned_total` is set only if all sources were walked to the end.
+    Told as well is what had to be read to be known, so that it need not be read again. Closes
+    both streams. `tally.planned_total` is set only if all sources were walked to the end.
 
     Raises:
         ConfigError: a source is missing or a list cannot be read.
@@ -43,13 +42,15 @@ async def produce(
         choice = _Choice(job, settled, tally)
         while batch := await walk.next_batch():
             for found in batch:
-                for clip, problem in await choice.to_do(found):
+                for todo in await choice.to_do(found):
+                    if isinstance(todo, SameFile):
+                        await outcomes_out.send(todo)
+                        continue
                     tally.planned += 1  # before it is sent: what never arrives is unfinished
-                    if problem is None:
-                        await clips_out.send(clip)
+                    if isinstance(todo, Clip):
+                        await clips_out.send(todo)
                     else:
-                        failure = Failure(clip, Stage.PRODUCER, problem.code, problem.detail)
-                        await outcomes_out.send(failure)
+                        await outcomes_out.send(todo)
                     if tally.planned == job.input.limit:
                         return
             tally.passed_over = walk.passed_over + choice.passed_over
@@ -69,34 +70,39 @@ class _Choice:
         self._retried = frozenset(job.input.retry_failed)
         self._begun: set[int] = set()
 
-    async def to_do(self, found: Found) -> list[_Todo]:
-        """The clips of one file that need a caption, with the problem if there is one.
+    async def to_do(self, found: Found) -> list[Clip | Failure | SameFile]:
+        """The clips of one file that need a caption, or why they cannot have one.
 
         Its bytes are read only where its name, size and time do not settle it, so a library that
         was captioned is not read again every night.
         """
-        problem = found if isinstance(found, Unusable) else None
         source = found.source if isinstance(found, Unusable) else found
-        clips = self._open(plan(source, self._job.media))
-        if self._job.input.identity == "stat" or problem or not clips:
-            return [(clip, problem) for clip in clips]
+        clips = [clip for clip in plan(source, self._job.media) if not self._is_settled(clip)]
+        if isinstance(found, Unusable):
+            return [_failure(clip, found) for clip in clips]
+        if self._job.input.identity == "stat" or not clips:
+            return [*clips]
         content = await read_content(source, self._job.workers.clip_timeout_s)
         if isinstance(content, Unusable):
-            return [(clip, content) for clip in clips]
-        return [(clip, None) for clip in self._first(plan(source, self._job.media, content))]
+            return [_failure(clip, content) for clip in clips]
+        return list(self._first(plan(source, self._job.media, content)))
 
-    def _open(self, clips: tuple[Clip, ...]) -> list[Clip]:
-        return [clip for clip in clips if not self._is_settled(clip)]
-
-    def _first(self, clips: tuple[Clip, ...]) -> Iterator[Clip]:
-        """Those that no file of the same bytes has begun in this run."""
-        for clip in self._open(clips):
-            identity = int(clip.clip_id, 16)
-            if identity in self._begun:
-                self.passed_over[PassedOver.DUPLICATE] += 1
+    def _first(self, clips: Iterable[Clip]) -> Iterator[Clip | SameFile]:
+        """Those that no file of the same bytes has begun in this run, or settled before."""
+        for clip in clips:
+            if self._is_settled(clip) or self._is_begun(clip):
+                if not self._settled.is_same(clip):
+                    yield SameFile(clip)
             else:
-                self._begun.add(identity)
                 yield clip
+
+    def _is_begun(self, clip: Clip) -> bool:
+        identity = int(clip.clip_id, 16)
+        if identity in self._begun:
+            self.passed_over[PassedOver.DUPLICATE] += 1
+            return True
+        self._begun.add(identity)
+        return False
 
     def _is_settled(self, clip: Clip) -> bool:
         if self._settled.captioned(clip.clip_id):
@@ -108,3 +114,7 @@ class _Choice:
         self._tally.standing_failures += 1
         self._settled.meet(clip.clip_id)
         return True
+
+
+def _failure(clip: Clip, problem: Unusable) -> Failure:
+    return Failure(clip, Stage.PRODUCER, problem.code, problem.detail)

@@ -10,7 +10,7 @@ import anyio.to_thread
 import orjson
 
 from pipeline.errors import FailureCode, OutputError
-from pipeline.messages import printable
+from pipeline.messages import Clip, printable
 
 __all__ = ["Settled", "failures_in", "load_settled"]
 
@@ -40,7 +40,8 @@ class _Captioned(NamedTuple):
 class Settled:
     """The clips that need no work: captioned, or failed for good.
 
-    About 100 bytes a clip, twice that where `identity = "content"` made the lines.
+    About 100 bytes a clip, twice that where `identity = "content"` made the lines, and for each
+    other name that it knows them by.
     `ignored_lines` are lines of captions.jsonl that name no clip; `repeated_lines` hold a clip that
     an earlier line holds too; `replaces` tells that a clip was met whose caption does not count.
     `folder` is where all this was read, None for what nobody ran before.
@@ -54,6 +55,7 @@ class Settled:
         self._captioned: dict[str, set[int]] = {}
         self._accepted: frozenset[str] | None = None
         self._standing: dict[int, tuple[FailureCode, int]] = {}
+        self._same: dict[int, int] = {}
         self._met: set[int] = set()
 
     @property
@@ -72,9 +74,10 @@ class Settled:
 
     def captioned(self, clip_id: str) -> bool:
         """Whether the clip has its caption."""
-        identity, accepted = int(clip_id, 16), self._accepted
+        accepted, identity = self._accepted, int(clip_id, 16)
+        same = self._same.get(identity, identity)
         for name, ids in self._captioned.items():
-            if identity in ids:
+            if identity in ids or same in ids:
                 if not name or accepted is None or name in accepted:
                     return True
                 self.replaces = True
@@ -82,12 +85,22 @@ class Settled:
 
     def standing(self, clip_id: str) -> FailureCode | None:
         """The permanent failure of this very file content, if an earlier run found one."""
-        found = self._standing.get(int(clip_id, 16))
+        found = self._failed(clip_id)
         return found[0] if found else None
 
     def meet(self, clip_id: str) -> None:
         """Note that a standing failure's file is still there."""
-        self.keep(self._standing[int(clip_id, 16)][1])
+        found = self._failed(clip_id)
+        if found:
+            self.keep(found[1])
+
+    def is_same(self, clip: Clip) -> bool:
+        """Whether an earlier run noted that this file holds this clip."""
+        return self._same.get(int(clip.stat_id, 16)) == int(clip.clip_id, 16)
+
+    def _failed(self, clip_id: str) -> tuple[FailureCode, int] | None:
+        identity = int(clip_id, 16)
+        return self._standing.get(identity) or self._standing.get(self._same.get(identity, -1))
 
     def keep(self, identity: int) -> None:
         """Let the failure line of this clip stand."""
@@ -129,16 +142,18 @@ class Settled:
                 self._standing.pop(one, None)
 
 
-async def load_settled(output_dir: Path) -> Settled:
-    """Read captions.jsonl and failures.jsonl; lines that make no sense are counted and ignored.
+async def load_settled(output_dir: Path, *, by_content: bool = False) -> Settled:
+    """Read what earlier runs left; lines that make no sense are ignored.
+
+    By content, files that were found to hold a clip under another name are known as well.
 
     Raises:
         OutputError: a file is there and cannot be read.
     """
-    return await anyio.to_thread.run_sync(_load, output_dir)
+    return await anyio.to_thread.run_sync(_load, output_dir, by_content)
 
 
-def _load(output_dir: Path) -> Settled:
+def _load(output_dir: Path, by_content: bool) -> Settled:  # noqa: FBT001 - passed by position
     settled = Settled(output_dir)
     for line in _lines(output_dir / "captions.jsonl"):
         captioned = _own(line) or _foreign(_record(line))
@@ -148,6 +163,11 @@ def _load(output_dir: Path) -> Settled:
             settled.ignored_lines += 1
     for identity, code, record in failures_in(output_dir):
         settled._fail(identity, code, _any_id(record, "stat_id"))  # noqa: SLF001 - as above
+    for line in _lines(output_dir / "same.jsonl") if by_content else ():
+        record = _record(line)
+        clip, alias = _any_id(record), _any_id(record, "stat_id")
+        if clip is not None and alias is not None:
+            settled._same[alias] = clip  # noqa: SLF001 - as above
     return settled
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
 
-from pipeline.messages import Caption, Outcome
+from pipeline.messages import Caption, Outcome, SameFile
 from pipeline.sink.jsonl import Ledger
 from pipeline.sink.stats import RunStatistics
 from pipeline.telemetry import Tally
@@ -15,7 +15,7 @@ __all__ = ["drain"]
 
 async def drain(
     ledger: Ledger,
-    outcomes_in: MemoryObjectReceiveStream[Outcome],
+    outcomes_in: MemoryObjectReceiveStream[Outcome | SameFile],
     tally: Tally,
     statistics: RunStatistics,
     release: Callable[[str], None],
@@ -34,7 +34,8 @@ async def drain(
         try:
             async for outcome in outcomes_in:
                 await _keep(outcome, ledger, tally, statistics)
-                release(outcome.clip.clip_id)
+                if not isinstance(outcome, SameFile):
+                    release(outcome.clip.clip_id)
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
                 await _keep_rest(outcomes_in, ledger, tally, statistics)
@@ -43,7 +44,7 @@ async def drain(
 
 
 async def _keep_rest(
-    outcomes_in: MemoryObjectReceiveStream[Outcome],
+    outcomes_in: MemoryObjectReceiveStream[Outcome | SameFile],
     ledger: Ledger,
     tally: Tally,
     statistics: RunStatistics,
@@ -56,7 +57,12 @@ async def _keep_rest(
         await _keep(outcome, ledger, tally, statistics)
 
 
-async def _keep(outcome: Outcome, ledger: Ledger, tally: Tally, statistics: RunStatistics) -> None:
+async def _keep(
+    outcome: Outcome | SameFile, ledger: Ledger, tally: Tally, statistics: RunStatistics
+) -> None:
+    if isinstance(outcome, SameFile):
+        await ledger.note(outcome)
+        return
     await ledger.append(outcome)
     statistics.add(outcome)
     if isinstance(outcome, Caption):

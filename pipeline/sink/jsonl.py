@@ -13,9 +13,9 @@ import orjson
 
 from pipeline.config import OutputConfig
 from pipeline.errors import OutputError
-from pipeline.messages import Caption, Outcome
+from pipeline.messages import Caption, Outcome, SameFile
 from pipeline.sink.disk import AppendFile, create_folder, replace_atomically
-from pipeline.sink.lines import caption_line, document, failure_line
+from pipeline.sink.lines import caption_line, document, failure_line, same_line
 from pipeline.sink.lock import FolderLock
 from pipeline.sink.superseded import find_superseded
 from pipeline.telemetry import utc_now
@@ -58,6 +58,7 @@ class Ledger:
         self.torn_lines_repaired = captions.torn_lines + failures.torn_lines
         self._captions = captions
         self._failures = failures
+        self._same: AppendFile | None = None
         self._failed_at: dict[int, int] = {}  # clip id → where its latest failure line begins
         self._run_begins_at = 0
         self._is_settled = False
@@ -100,6 +101,17 @@ class Ledger:
             async with self._turn:
                 await anyio.to_thread.run_sync(self._append, outcome, line)
         self._unsynced.set()
+
+    async def note(self, same: SameFile) -> None:
+        """Note in same.jsonl that a file need not be read again to be known.
+
+        Raises:
+            OutputError: the line is not in the file.
+        """
+        line = same_line(same, utc_now())
+        with anyio.CancelScope(shield=True):
+            async with self._turn:
+                await anyio.to_thread.run_sync(self._note, line)
 
     async def keep_synced(self) -> None:
         """Bring lines to the disk at most `fsync_s` after they were written; runs until cancelled.
@@ -175,6 +187,13 @@ class Ledger:
         self._is_settled = False
         if not self._fsync_s:
             self._sync()
+
+    def _note(self, line: bytes) -> None:
+        # What is lost of it in a crash costs a reading, so no line waits to be synced.
+        if self._same is None:
+            self._same = AppendFile(self.folder / "same.jsonl")
+            self._closing.callback(self._same.close)
+        self._same.append(line)
 
     def _sync(self) -> None:
         self._captions.sync()

@@ -9,9 +9,9 @@ from typing import Any
 
 import orjson
 
-from pipeline.messages import Attempt, Caption, Clip, Failure, printable
+from pipeline.messages import Attempt, Caption, Clip, Failure, SameFile, printable
 
-__all__ = ["caption_line", "document", "failure_line"]
+__all__ = ["caption_line", "document", "failure_line", "same_line"]
 
 _MAX_DETAIL_CHARS = 500
 _MAX_INTEGER = 2**63
@@ -54,6 +54,13 @@ def failure_line(failure: Failure, failed_at_utc: str) -> bytes:
         "failed_at_utc": failed_at_utc,
     }
     return _dumps(record, orjson.OPT_APPEND_NEWLINE)
+
+
+def same_line(same: SameFile, noted_at_utc: str) -> bytes:
+    """One line for same.jsonl: the file is the clip, and so need not be read again."""
+    keys = {"clip_id": same.clip.clip_id, "stat_id": same.clip.stat_id}
+    name = _text("source", same.clip.source.name)
+    return _dumps(keys | name | {"noted_at_utc": noted_at_utc}, orjson.OPT_APPEND_NEWLINE)
 
 
 def document(record: Mapping[str, Any]) -> bytes:

@@ -1,5 +1,6 @@
 """What counts as done: the clip, the request, and failures that nothing can mend."""
 
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -48,6 +49,25 @@ async def test_other_name_is_the_same_film_by_content(
         again = await nights.run(standin, **CONTENT)
         assert (again.planned, again.already_captioned) == (0, 3)
         assert standin.ledger.total == 2
+
+
+async def test_a_file_is_read_once_to_be_known(
+    own_films: Callable[[int], Path], nights: Nights
+) -> None:
+    """A library of renamed files and copies that stays as it is costs no reading every night."""
+    videos = own_films(1)
+    async with serving(StandinOptions()) as standin:
+        await nights.run(standin, **CONTENT)
+        renamed = (videos / "clip-00.mp4").rename(videos / "other.mp4")
+        shutil.copy2(renamed, videos / "copy.mp4")
+        await nights.run(standin, **CONTENT)
+        for film in videos.iterdir():  # whoever reads them again finds a film that is new
+            facts, content = film.stat(), film.read_bytes()
+            film.write_bytes(content[::-1])
+            os.utime(film, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+        again = await nights.run(standin, **CONTENT)
+        assert (again.planned, again.already_captioned) == (0, 2)
+        assert (await nights.run(standin)).planned == 2  # by name they are others
 
 
 async def test_identity_can_be_changed_without_paying_again(
