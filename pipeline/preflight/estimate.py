@@ -109,14 +109,19 @@ def _words(one: Estimate) -> str:
     if one.prompt_tokens is None:
         parts.append("tokens not known for this model (profile)")
     else:
-        tokens = (
-            f"{one.prompt_tokens / 1e6:,.1f} M tokens in, {one.completion_tokens / 1e6:,.1f} M out"
-        )
-        parts.append(tokens)
+        parts.append(f"{_short(one.prompt_tokens)} tokens in, {_short(one.completion_tokens)} out")
     if one.hours:
-        parts.append(f"{one.hours[0]:,.1f} to {one.hours[1]:,.1f} replica hours by the canary")
+        hours = " to ".join(f"{each:,.1f}" if each >= 1 else f"{each:.2g}" for each in one.hours)
+        parts.append(f"{hours} replica hours by the canary")
     if one.usd:
         parts.append(f"${one.usd[0]:,.2f} to ${one.usd[1]:,.2f}")
     if one.usd_per_hour:
         parts.append(f"one {one.gpu} at ${one.usd_per_hour:.2f}/h, prices of {one.prices_of}")
     return "; ".join(parts)
+
+
+def _short(tokens: int) -> str:
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if tokens >= size:
+            return f"{tokens / size:.3g}{letter}"
+    return f"{tokens}"

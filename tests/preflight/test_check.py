@@ -70,6 +70,8 @@ async def test_sources_are_counted_and_the_job_estimated(films: Path, tmp_path: 
     # 2 frames of 480x360, 2 of 510x360 and 4 of 540x360, and 2 and 3 s of sound; 28 of text each.
     media = 165 + 176 + 2 * 187 + 26 + 39
     assert report.estimate["d1"]["prompt_tokens"] == pytest.approx(media + 3 * 28, abs=3)
+    tokens = report.estimate["d1"]["prompt_tokens"]
+    assert f"{tokens} tokens in, 600 out" in found["estimate"].text
     assert not (tmp_path / "out").exists()
 
 
