@@ -1,6 +1,7 @@
 """Deployments that are down, come up, fill up or refuse: who waits, who goes elsewhere."""
 
 import socket
+from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -22,23 +23,23 @@ from tests.support.sending import sent
 pytestmark = pytest.mark.anyio
 
 C = FailureCode
+LEAST_WAIT_S = 0.04  # between two probes, as conftest.py has it
 SCALING = answer(503, error_body("DEPLOYMENT_SCALING_UP"))
 
 
 @pytest.fixture
-def dead_port() -> int:
-    """A port on which nobody listens."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+def dead() -> Iterator[socket.socket]:
+    """A socket that does not listen; while it is there nobody else can at its port."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken
 
 
-def url(port: int) -> str:
-    return f"http://127.0.0.1:{port}/v1"
+def url(taken: socket.socket) -> str:
+    return f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
 
 
-async def wait_until(condition: object, within_s: float = 5) -> None:
+async def wait_until(condition: object, within_s: float = 60) -> None:
     assert callable(condition)
     with anyio.fail_after(within_s):
         while not condition():  # noqa: ASYNC110 - a counter has no event
@@ -57,17 +58,17 @@ async def test_replica_that_resets_mid_body_is_retried_elsewhere(tmp_path: Path)
     assert max(len(caption.attempts) for caption in captions) == 2
 
 
-async def test_dead_replica_gets_no_clip_for_long(tmp_path: Path, dead_port: int) -> None:
+async def test_dead_replica_gets_no_clip_for_long(tmp_path: Path, dead: socket.socket) -> None:
     """A deployment out of reach at the start begins ejected, and costs probes only."""
     async with scripted() as good:
-        plan = job(url(dead_port), good.base_url)
+        plan = job(url(dead), good.base_url)
         run = await sent(plan, [ready_clip(tmp_path, f"c{n}") for n in range(30)], check=True)
     assert all(isinstance(outcome, Caption) for outcome in run.outcomes)
     assert run.report[0]["ejections"] == 1
-    assert run.report[0]["requests"] <= 5
+    assert run.report[0]["requests"] <= run.tally.elapsed_s() / LEAST_WAIT_S
 
 
-async def test_all_down_waits_until_one_is_up(tmp_path: Path, dead_port: int) -> None:
+async def test_all_down_waits_until_one_is_up(tmp_path: Path, dead: socket.socket) -> None:
     """While all deployments are down the stage waits, says so, and then goes on by itself."""
     tally = Tally()
     clips = [ready_clip(tmp_path, f"c{n}") for n in range(6)]
@@ -75,15 +76,15 @@ async def test_all_down_waits_until_one_is_up(tmp_path: Path, dead_port: int) ->
 
     async def run() -> None:
         request = {"max_attempts": 2}
-        plan = job(url(dead_port), request=request, max_in_flight=2)
+        plan = job(url(dead), request=request, max_in_flight=2)
         result = await sent(plan, clips, tally=tally)
         captions.extend(o for o in result.outcomes if isinstance(o, Caption))
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(run)
             await wait_until(lambda: "d1 ejected (no connection" in tally.waiting_for)
-            async with scripted(port=dead_port):
+            async with scripted(taken=dead):
                 await wait_until(lambda: len(captions) == 6)
     assert tally.waiting_for == ""
 
@@ -139,20 +140,20 @@ async def test_patience_ends(tmp_path: Path) -> None:
 async def test_patience_does_not_cut_off_a_probe(tmp_path: Path) -> None:
     """A probe that is being answered when patience ends is waited for."""
     async with scripted(*times(2, SCALING)) as replica:
-        replica.default = caption(delay_s=0.6)
-        plan = job(replica.base_url, request={"patience_s": 0.5})
+        replica.default = caption(delay_s=1.3)
+        plan = job(replica.base_url, request={"patience_s": 1.2})
         run = await sent(plan, [ready_clip(tmp_path)])
     assert run.caption.text
 
 
-async def test_none_within_reach_ends_the_run_at_once(tmp_path: Path, dead_port: int) -> None:
+async def test_none_within_reach_ends_the_run_at_once(tmp_path: Path, dead: socket.socket) -> None:
     """A check that reaches no deployment ends the run, naming each with its reason and URL."""
-    plan = job(url(dead_port), "http://nowhere.invalid/v1")
+    plan = job(url(dead), "http://nowhere.invalid/v1")
     with pytest.raises(DeploymentError) as caught:
         await sent(plan, [ready_clip(tmp_path)], check=True)
     told = str(caught.value)
     assert "d1: no connection: Connection refused" in told
-    assert f"({url(dead_port)})" in told
+    assert f"({url(dead)})" in told
     assert "d2: host name not found" in told
 
 
@@ -220,7 +221,7 @@ async def test_backing_off_holds_no_slot(tmp_path: Path) -> None:
 
 async def test_failing_run_slows_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once the budget of quick retries is spent, a failed clip waits half the cap at least."""
-    monkeypatch.setattr(retry, "_CAP_S", 0.8)
+    monkeypatch.setattr(retry, "_CAP_S", 2.0)
     monkeypatch.setattr(policy, "RetryBudget", partial(RetryBudget, reserve=2, share=0))
     async with scripted(*times(4, answer(500))) as replica:
         plan = job(replica.base_url, max_in_flight=1)
@@ -230,7 +231,7 @@ async def test_failing_run_slows_down(tmp_path: Path, monkeypatch: pytest.Monkey
         for outcome in run.outcomes
         for earlier, later in pairwise(outcome.attempts)
     ]
-    assert sorted(wait_s >= 0.4 for wait_s in waits_s) == [False, False, True, True]
+    assert sorted(wait_s >= 1.0 for wait_s in waits_s) == [False, False, True, True]
 
 
 async def test_overload_of_all_is_no_storm(tmp_path: Path) -> None:
@@ -247,7 +248,7 @@ async def test_hung_replica_costs_a_timeout_and_no_clip(tmp_path: Path) -> None:
     """Clips that a hung deployment swallowed are captioned by the other."""
     async with scripted() as hung, scripted() as good:
         hung.default = raw(b"", end="hang")
-        plan = job(hung.base_url, good.base_url, request={"timeout_s": 0.4})
+        plan = job(hung.base_url, good.base_url, request={"timeout_s": 1.0})
         run = await sent(plan, [ready_clip(tmp_path, f"c{n}") for n in range(12)])
     assert all(isinstance(outcome, Caption) for outcome in run.outcomes)
     assert set(run.report[0]["errors"]) == {C.TIMEOUT.value}

@@ -5,6 +5,7 @@ A step is an async function of the request; when the script is over, captions ar
 
 import base64
 import hashlib
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -76,9 +77,12 @@ class ScriptedReplica:
 
 @asynccontextmanager
 async def scripted(
-    *script: Step, models_status: int = 200, port: int = 0
+    *script: Step, models_status: int = 200, taken: socket.socket | None = None
 ) -> AsyncIterator[ScriptedReplica]:
-    """Serve a script on 127.0.0.1; open connections are cut at the end."""
+    """Serve a script on 127.0.0.1, where the socket is bound if one is given.
+
+    Open connections are cut at the end.
+    """
     replica = ScriptedReplica(list(script))
 
     async def models(request: web.Request) -> web.Response:
@@ -91,7 +95,7 @@ async def scripted(
     app.router.add_route("*", "/{anything:.*}", replica.handle)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1, access_log=None)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", port)
+    site = web.SockSite(runner, taken) if taken else web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     replica.base_url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
     try:
