@@ -118,24 +118,28 @@ def assert_fast_keeps_its_promises(path: Path, fast: Sampled, exact: Sampled) ->
     assert fast.hashes == [decoded[time] for time in fast.times_s]
 
 
-@pytest.mark.parametrize("name", FILMS)
-def test_plan_equals_decoding_everything(films: Callable[[str], Path], name: str) -> None:
+# The scope has pytest take the tests of a film one after the other, so that each is sampled once.
+@pytest.fixture(scope="module", params=FILMS)
+def film(request: pytest.FixtureRequest, films: Callable[[str], Path]) -> tuple[str, Path, Sampled]:
+    """One film after the other: its name, where it is, and what is sampled of it by plan."""
+    path = films(request.param)
+    return request.param, path, sample(path, "exact")
+
+
+def test_plan_equals_decoding_everything(film: tuple[str, Path, Sampled]) -> None:
     """Every frame of every slot, and its time, is what full decoding and ffmpeg's fps=1 give."""
-    path = films(name)
-    full, exact = sample(path, "full"), sample(path, "exact")
+    name, path, exact = film
+    full = sample(path, "full")
     assert exact.frames == full.frames
     assert exact.hashes == [digest for _, digest in oracle.framemd5_fps1(path, autorotate=False)]
     assert exact.replays == (name in UNPLANNABLE)
     assert exact.decoded < exact.packets or name in UNPLANNABLE
 
 
-@pytest.mark.parametrize("name", FILMS)
-def test_fast_gives_other_frames_of_the_same_seconds(
-    films: Callable[[str], Path], name: str
-) -> None:
+def test_fast_gives_other_frames_of_the_same_seconds(film: tuple[str, Path, Sampled]) -> None:
     """Fast takes as many frames from the same seconds, and never decodes more."""
-    path = films(name)
-    fast, exact = sample(path, "fast"), sample(path, "exact")
+    name, path, exact = film
+    fast = sample(path, "fast")
     assert_fast_keeps_its_promises(path, fast, exact)
     assert fast.decoded <= exact.decoded
     if name in WITH_AN_ENTRY_A_SECOND:

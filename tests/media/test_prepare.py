@@ -1,7 +1,6 @@
 """Every odd file is prepared right, to the eye of OpenCV and the ear of libsndfile."""
 
-from collections.abc import Callable
-from functools import cache
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -48,40 +47,41 @@ TOO_SHORT = {"one_frame", "lasts_0_2_s", "lasts_0_4_s"}
 TAKEN_PX = (320, 192)
 UNSPECIFIED = 0
 
-Odd = Callable[[str], tuple[Path, Made]]
-Taken = Callable[[str], tuple[list[oracle.GrayFrame], NDArray[np.float32]]]
+Taken = tuple[list[oracle.GrayFrame], NDArray[np.float32]]
 
 
-@pytest.fixture(scope="module")
-def odd(tmp_path_factory: pytest.TempPathFactory) -> Odd:
-    """Each odd file is written and prepared once."""
+@dataclass(frozen=True, slots=True)
+class Odd:
+    """An odd file, and what was made of it."""
 
-    @cache
-    def write_and_make(name: str) -> tuple[Path, Made]:
-        folder = tmp_path_factory.mktemp("odd")
-        path = ODD[name](folder)
-        return path, make(path, folder)
+    name: str
+    path: Path
+    made: Made
 
-    return write_and_make
+
+def write_and_make(name: str, folder: Path) -> Odd:
+    """Write an odd file and prepare it."""
+    path = ODD[name](folder)
+    return Odd(name, path, make(path, folder))
+
+
+# The scope has pytest take the tests of a file one after the other, so that each is made once.
+@pytest.fixture(scope="module", params=SHOWN)
+def odd(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Odd:
+    """One odd file after the other."""
+    return write_and_make(request.param, tmp_path_factory.mktemp("odd"))
 
 
 @pytest.fixture(scope="module")
 def taken(odd: Odd) -> Taken:
-    """What ffmpeg takes of each odd file by the guide's commands."""
-
-    @cache
-    def take(name: str) -> tuple[list[oracle.GrayFrame], NDArray[np.float32]]:
-        path, made = odd(name)
-        return oracle.guide_takes(path, path.parent, *TAKEN_PX, sound=made.facts.has_audio)
-
-    return take
+    """What ffmpeg takes of the odd file by the guide's commands."""
+    path, sound = odd.path, odd.made.facts.has_audio
+    return oracle.guide_takes(path, path.parent, *TAKEN_PX, sound=sound)
 
 
-@pytest.mark.parametrize("name", SHOWN)
-def test_a_server_sees_what_the_facts_say(odd: Odd, name: str) -> None:
+def test_a_server_sees_what_the_facts_say(odd: Odd) -> None:
     """OpenCV reads as many frames, of that size and rate, as the facts claim: even, two or more."""
-    made = odd(name)[1]
-    view, facts = oracle.server_view(made.video), made.facts
+    view, facts = oracle.server_view(odd.made.video), odd.made.facts
     assert view.frame_count == len(view.frames) == facts.frames == len(facts.frame_times_s)
     assert (view.fps, facts.frames % 2, facts.frames >= 2) == (1.0, 0, True)
     assert {frame.shape for frame in view.frames} == {(facts.height, facts.width, 3)}
@@ -89,10 +89,9 @@ def test_a_server_sees_what_the_facts_say(odd: Odd, name: str) -> None:
     assert min(frame.std() for frame in view.frames) > 10
 
 
-@pytest.mark.parametrize("name", SHOWN)
-def test_the_picture_needs_no_explanation(odd: Odd, name: str) -> None:
+def test_the_picture_needs_no_explanation(odd: Odd) -> None:
     """What is sent is 8-bit limited-range 4:2:0, square, progressive, and upright by itself."""
-    with av.open(odd(name)[1].video) as container:
+    with av.open(odd.made.video) as container:
         stream = container.streams.video[0]
         context = stream.codec_context
         assert context.pix_fmt == "yuv420p"
@@ -104,43 +103,43 @@ def test_the_picture_needs_no_explanation(odd: Odd, name: str) -> None:
             assert {data.type.name for data in frame.side_data} <= {"SEI_UNREGISTERED"}
 
 
-@pytest.mark.parametrize("name", SHOWN)
-def test_damage_is_what_was_lost(odd: Odd, name: str) -> None:
+def test_damage_is_what_was_lost(odd: Odd) -> None:
     """A sound file shows no damage whatever its frame rate; of a damaged one the line tells."""
-    facts = odd(name)[1].facts
-    expected = LOST.get(name, 0)
+    facts = odd.made.facts
+    expected = LOST.get(odd.name, 0)
     assert facts.damage.packets_lost >= expected
     if not expected:
         assert facts.damage == Damage(padded_frames=facts.padded_frames)
-    assert facts.damage.coverage == COVERAGE.get(name, 1.0)
+    assert facts.damage.coverage == COVERAGE.get(odd.name, 1.0)
 
 
-@pytest.mark.parametrize("name", [name for name in SHOWN if name != "resolution_change"])
-def test_frames_are_those_of_the_guide(odd: Odd, taken: Taken, name: str) -> None:
+@pytest.mark.parametrize(
+    "odd", [name for name in SHOWN if name != "resolution_change"], indirect=True
+)
+def test_frames_are_those_of_the_guide(odd: Odd, taken: Taken) -> None:
     """Frames are those that ffmpeg's fps=1 takes, upright and as bright; then the last again."""
-    made, grays = odd(name)[1], taken(name)[0]
+    made, grays = odd.made, taken[0]
     expected, sent = [number(gray) for gray in grays], made.numbers()
     assert None not in sent
-    if name in TOO_SHORT:
+    if odd.name in TOO_SHORT:
         assert len(set(sent)) == 1
         return
     padding = made.facts.frames - len(expected)
     assert sent == expected + expected[-1:] * padding
-    assert made.facts.padded_frames == padding + (name == "video_starts_late")
-    if name not in REGRADED:
+    assert made.facts.padded_frames == padding + (odd.name == "video_starts_late")
+    if odd.name not in REGRADED:
         for gray, seen in zip(grays, made.grays(), strict=False):
             assert seen.mean() == pytest.approx(gray.mean(), abs=4)
 
 
-@pytest.mark.parametrize("name", SHOWN)
-def test_sound_is_that_of_the_guide(odd: Odd, taken: Taken, name: str) -> None:
+def test_sound_is_that_of_the_guide(odd: Odd, taken: Taken) -> None:
     """Another ear hears 16 kHz mono as long as the facts say, and as loud as ffmpeg hears it."""
-    made = odd(name)[1]
-    assert made.facts.has_audio == (made.audio is not None) == (name not in MUTE)
+    made = odd.made
+    assert made.facts.has_audio == (made.audio is not None) == (odd.name not in MUTE)
     if made.facts.has_audio:
         sound = made.sound()
         assert len(sound) / 16_000 == pytest.approx(made.facts.audio_s, abs=1e-3)
-        loudness = float(np.square(taken(name)[1]).sum())
+        loudness = float(np.square(taken[1]).sum())
         assert float(np.square(sound).sum()) == pytest.approx(loudness, rel=0.1, abs=1e-2)
 
 
@@ -153,24 +152,23 @@ def test_what_cannot_be_shown_has_its_code(tmp_path: Path, name: str) -> None:
 
 
 @pytest.fixture
-def in_process(odd: Odd) -> dict[str, tuple[Path, Made]]:
+def in_process(tmp_path: Path) -> list[Odd]:
     """A few odd files, as they come out in the test's own process."""
-    return {name: odd(name) for name in ("hdr_pq", "bytes_damaged", "audio_5_1", "interlaced_h264")}
+    names = ("hdr_pq", "bytes_damaged", "audio_5_1", "interlaced_h264")
+    return [write_and_make(name, tmp_path) for name in names]
 
 
 @pytest.mark.anyio
-async def test_a_worker_process_makes_the_same(
-    in_process: dict[str, tuple[Path, Made]], tmp_path: Path
-) -> None:
+async def test_a_worker_process_makes_the_same(in_process: list[Odd], tmp_path: Path) -> None:
     """Facts, damage and refusals come out of a real worker as they do in process."""
-    clips = [clip_of(path, clip_id=name) for name, (path, _) in in_process.items()]
+    clips = [clip_of(odd.path, clip_id=odd.name) for odd in in_process]
     refused = ODD["moov_missing"](tmp_path)
-    results = await prepared(job_of(tmp_path / "store"), [*clips, clip_of(refused)])
-    for name, (_, made) in in_process.items():
-        result = results[name]
+    results = await prepared(job_of(tmp_path / "workers"), [*clips, clip_of(refused)])
+    for odd in in_process:
+        result = results[odd.name]
         assert isinstance(result, ReadyClip)
-        assert result.facts.damage == made.facts.damage
-        assert result.facts.frame_times_s == made.facts.frame_times_s
+        assert result.facts.damage == odd.made.facts.damage
+        assert result.facts.frame_times_s == odd.made.facts.frame_times_s
     failure = results[refused.name]
     assert isinstance(failure, Failure)
     assert failure.code == FailureCode.CUT_OFF
