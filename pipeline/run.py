@@ -119,7 +119,9 @@ class _Run:
         ready_out, ready_in = create_memory_object_stream[ReadyClip](_READY_AHEAD)
         outcomes_out, outcomes_in = create_memory_object_stream[Outcome | SameFile](_OUTCOMES_AHEAD)
         job, tally, kept = self.job, self.tally, self.stopping.weigh(media.release)
-        with clips_in.clone() as unprepared, ready_in.clone() as unsent:
+        # Open until all stages have ended: of one that fails, the others must not learn by an end
+        # that nobody reads, for that would hide what it failed with.
+        with clips_in.clone() as unprepared, ready_in.clone() as unsent, outcomes_in.clone():
             self.stopping.queues = (unprepared, unsent)
             self.stopping.halted = self.fleet.halted
             async with create_task_group() as stages:

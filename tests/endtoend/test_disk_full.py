@@ -25,6 +25,21 @@ runpy.run_module("pipeline", run_name="__main__")
 """
 
 
+async def test_no_room_for_many_at_once(command: Command, output: Output) -> None:
+    """However many clips wait for their lines when one cannot be written, the run says why."""
+    listed = command.folder / "list.txt"
+    listed.write_text("".join(f"missing-{number}.mp4\n" for number in range(500)))
+    async with serving(StandinOptions()) as standin:
+        words = ("--base-url", standin.base_url, "--model", "omni", "--out", "out")
+        limited = Command(command.folder, ("-c", LIMITED, "20000"))
+        # Python would cut its own compiled files off there.
+        variables = {"PYTHONDONTWRITEBYTECODE": "1"}
+        ended = await limited("run", listed, *words, variables=variables)
+    assert ended.exit_code == 3
+    assert "failures.jsonl: File too large" in ended.complaint
+    assert 0 < len(output.failures) < 500
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 64 kB."""
