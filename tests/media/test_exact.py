@@ -147,9 +147,11 @@ def test_fast_gives_other_frames_of_the_same_seconds(film: tuple[str, Path, Samp
 
 
 @pytest.mark.parametrize("name", sorted(ODD.keys() - REFUSED - {"audio_only"}))
-def test_odd_media_is_sampled_alike_with_and_without_plan(tmp_path: Path, name: str) -> None:
+def test_odd_media_is_sampled_alike_with_and_without_plan(
+    odd_file: Callable[[str], Path], name: str
+) -> None:
     """Whatever is odd about a file, damage included, a plan changes neither frames nor errors."""
-    path = ODD[name](tmp_path)
+    path = odd_file(name)
     full, exact = sample(path, "full"), sample(path, "exact")
     assert exact.frames == full.frames
     assert exact.undecodable == full.undecodable

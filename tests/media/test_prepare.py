@@ -1,5 +1,6 @@
 """Every odd file is prepared right, to the eye of OpenCV and the ear of libsndfile."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +48,7 @@ TOO_SHORT = {"one_frame", "lasts_0_2_s", "lasts_0_4_s"}
 TAKEN_PX = (320, 192)
 UNSPECIFIED = 0
 
+OddFile = Callable[[str], Path]
 Taken = tuple[list[oracle.GrayFrame], NDArray[np.float32]]
 
 
@@ -59,24 +61,21 @@ class Odd:
     made: Made
 
 
-def write_and_make(name: str, folder: Path) -> Odd:
-    """Write an odd file and prepare it."""
-    path = ODD[name](folder)
-    return Odd(name, path, make(path, folder))
-
-
 # The scope has pytest take the tests of a file one after the other, so that each is made once.
 @pytest.fixture(scope="module", params=SHOWN)
-def odd(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Odd:
+def odd(
+    request: pytest.FixtureRequest, odd_file: OddFile, tmp_path_factory: pytest.TempPathFactory
+) -> Odd:
     """One odd file after the other."""
-    return write_and_make(request.param, tmp_path_factory.mktemp("odd"))
+    path = odd_file(request.param)
+    return Odd(request.param, path, make(path, tmp_path_factory.mktemp("made")))
 
 
 @pytest.fixture(scope="module")
-def taken(odd: Odd) -> Taken:
+def taken(odd: Odd, tmp_path_factory: pytest.TempPathFactory) -> Taken:
     """What ffmpeg takes of the odd file by the guide's commands."""
-    path, sound = odd.path, odd.made.facts.has_audio
-    return oracle.guide_takes(path, path.parent, *TAKEN_PX, sound=sound)
+    folder, sound = tmp_path_factory.mktemp("taken"), odd.made.facts.has_audio
+    return oracle.guide_takes(odd.path, folder, *TAKEN_PX, sound=sound)
 
 
 def test_a_server_sees_what_the_facts_say(odd: Odd) -> None:
@@ -152,10 +151,10 @@ def test_what_cannot_be_shown_has_its_code(tmp_path: Path, name: str) -> None:
 
 
 @pytest.fixture
-def in_process(tmp_path: Path) -> list[Odd]:
+def in_process(odd_file: OddFile, tmp_path: Path) -> list[Odd]:
     """A few odd files, as they come out in the test's own process."""
     names = ("hdr_pq", "bytes_damaged", "audio_5_1", "interlaced_h264")
-    return [write_and_make(name, tmp_path) for name in names]
+    return [Odd(name, odd_file(name), make(odd_file(name), tmp_path)) for name in names]
 
 
 @pytest.mark.anyio
