@@ -204,7 +204,9 @@ def test_cost_of_a_clip_hardly_depends_on_the_fleet() -> None:
         assert simulate(scenario).captioned == 20_000
         return process_time() - started_s
 
-    assert cost_s(1000) < 4 * cost_s(10)
+    # What else the machine does costs time too: the lesser of two counts.
+    few_s, many_s = (min(cost_s(number) for _ in "ab") for number in (10, 1000))
+    assert many_s < 4 * few_s
 
 
 SERVERS: dict[str, Callable[[int], int]] = {  # how many requests may wait, by the slots

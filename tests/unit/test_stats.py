@@ -16,8 +16,16 @@ from pipeline.messages import Latency, Usage
 from pipeline.sink.lines import document
 from pipeline.sink.percentiles import Measurements, Percentiles
 from pipeline.sink.stats import RunStatistics, RunSummary, _bottleneck, summarise
-from pipeline.telemetry import Tally, monotonic_s
+from pipeline.telemetry import Tally
 from tests.support.outcomes import make_caption, make_failure
+
+NOW_S = 10_000.0
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rates are of a time that has passed, however long a test takes."""
+    monkeypatch.setattr("pipeline.telemetry.monotonic_s", lambda: NOW_S)
 
 
 def percentiles_of(values: Iterable[float]) -> Percentiles | None:
@@ -84,7 +92,7 @@ def run_of(captioned: int = 3, failed: int = 1, **counts: Any) -> tuple[Tally, R
         failed=failed,
         prompt_tokens=captioned * 1000,
         completion_tokens=captioned * 50,
-        started_s=monotonic_s() - 100,
+        started_s=NOW_S - 100,
         workers_busy_s=150,
         in_flight_s=800,
         max_in_flight=12,
@@ -211,7 +219,7 @@ def test_the_text_is_for_people() -> None:
         "passed over   2 not_video, 1 hidden",
         "failures      1 timeout",
         "rate          0.03 clips/s, 1.8 source hours per hour",
-        "tokens        3.0k in (30/s), 150 out (1/s)",
+        "tokens        3.0k in (30/s), 150 out (2/s)",
         "latency             p50      p90      p99      max     mean",
         "  prepare        2.00 s   2.00 s   2.00 s   2.00 s   2.00 s",
     ]
@@ -232,7 +240,7 @@ def test_the_mail_line() -> None:
     tally, statistics = run_of(captioned=1203, failed=2, passed_over=Counter(not_video=31))
     statistics.failures_by_code.clear()
     statistics.failures_by_code.update({FailureCode.UNDECODABLE: 1, FailureCode.TIMEOUT: 1})
-    tally.started_s = monotonic_s() - 2 * 3600 - 11 * 60 - 1
+    tally.started_s = NOW_S - 2 * 3600 - 11 * 60 - 1
 
     assert summary_of(tally, statistics).mail_line() == (
         "captionfleet: 1,203 captioned, 2 failed (1 undecodable, 1 timeout), 31 skipped, "
