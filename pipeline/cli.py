@@ -253,7 +253,20 @@ app.command(
     name="plan",
     help="Say what a library will take: replicas, cores, hours, tokens and dollars.",
 )
-app.command("pipeline.preflight.command:check_command", name="check")
+app.command(
+    "pipeline.preflight.command:check_command",
+    name="check",
+    help="""Check everything that can be known before a job is paid for.
+
+    Job file, output folder, sources, keys, reachability and models; then each deployment is asked
+    about three small clips with known content, which shows whether it keeps all frames, sees them
+    upright and hears the sound; and an estimate of tokens and cost. Nothing is written.
+
+    Exit codes: 0 nothing speaks against a run; 1 something does, as frames or sound that a server
+    drops; 2 the job file, the arguments or the environment is wrong; 3 the output cannot be read;
+    4 no deployment can be used.
+    """,
+)
 app.command(
     "pipeline.standin.command:serve_command",
     name="serve",
@@ -278,7 +291,15 @@ app.command(
     """,
 )
 
-app.command("pipeline.report.command:report_command", name="report")
+app.command(
+    "pipeline.report.command:report_command",
+    name="report",
+    help="""Write report.html: what a run did, and what its clips looked, sounded and read like.
+
+    One file that needs no network: totals, what the time went into, failures, and a gallery of
+    the frames that were sent beside the captions. Reads only; a run may be going on meanwhile.
+    """,
+)
 
 app.command(
     "pipeline.control.command:deployment",

@@ -33,14 +33,6 @@ def check_command(  # noqa: PLR0913 - each argument is one flag of the command
 ) -> int:
     """Check everything that can be known before a job is paid for.
 
-    Job file, output folder, sources, keys, reachability and models; then each deployment is asked
-    about three small clips with known content, which shows whether it keeps all frames, sees them
-    upright and hears the sound; and an estimate of tokens and cost. Nothing is written.
-
-    Exit codes: 0 nothing speaks against a run; 1 something does, as frames or sound that a server
-    drops; 2 the job file, the arguments or the environment is wrong; 3 the output cannot be read;
-    4 no deployment can be used.
-
     Args:
         sources: Files, folders, and .txt or .lst lists of either; they replace the job file's.
         job: Job file (TOML); flags override it.

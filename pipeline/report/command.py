@@ -28,9 +28,6 @@ def report_command(
 ) -> int:
     """Write report.html: what a run did, and what its clips looked, sounded and read like.
 
-    One file that needs no network: totals, what the time went into, failures, and a gallery of
-    the frames that were sent beside the captions. Reads only; a run may be going on meanwhile.
-
     Args:
         folder: Output folder of a run.
         out: The page; by default report.html in the folder.

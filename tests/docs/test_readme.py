@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from pipeline.cli import app
+from pipeline.cli import app, run_command_line
 from pipeline.config import DeploymentConfig, JobConfig
 from pipeline.errors import (
     ConfigError,
@@ -106,6 +106,13 @@ def test_commands_and_flags_are_told() -> None:
     assert "--max-in-flight" in flags
     missing += [flag for flag in flags if not re.search(rf"`{flag}[ `]", README)]
     assert missing == []
+
+
+def test_help_says_what_each_command_does(capsys: pytest.CaptureFixture[str]) -> None:
+    """No command stands in the list without a word about it."""
+    assert run_command_line(["--help"]) == 0
+    told = dict(re.findall(r"^│ (\w+) +(.*?) +│$", capsys.readouterr().out, re.MULTILINE))
+    assert [name for name in app if not name.startswith("-") and not told.get(name)] == []
 
 
 def test_failure_codes_are_told() -> None:
