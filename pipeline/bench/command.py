@@ -1,6 +1,7 @@
 """The `captionfleet bench` command (main process)."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -100,6 +101,7 @@ def bench_command(  # noqa: PLR0913 - each argument is one flag of the command
         each_deployment={"api_key_env": api_key_env},
     )
     _check(max_in_flight, in_flight or [], rate or [], seconds, sample, generate, clip_seconds)
+    _check_counts(requests, slo_s, slo_ttft_s)
     bench = Bench(
         job=settled,
         out=out,
@@ -160,6 +162,20 @@ def _check(  # noqa: PLR0913, PLR0917 - what the flags must keep to
         ),
         "--clip-seconds: 1 to 600": not 1 <= clip_seconds <= 600,  # noqa: PLR2004
     }
+    _refuse(wrong)
+
+
+def _check_counts(requests: int, slo_s: float | None, slo_ttft_s: float | None) -> None:
+    _refuse(
+        {
+            "--requests: 1 or more": requests < 1,
+            "--slo-s: more than 0": slo_s is not None and not slo_s > 0,
+            "--slo-ttft-s: more than 0": slo_ttft_s is not None and not slo_ttft_s > 0,
+        }
+    )
+
+
+def _refuse(wrong: Mapping[str, bool]) -> None:
     for words, is_wrong in wrong.items():
         if is_wrong:
             raise ConfigError(words)

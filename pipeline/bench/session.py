@@ -1,6 +1,7 @@
 """A whole bench: each deployment by itself, one load after the other (main process)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -14,9 +15,9 @@ from pipeline.bench.media import Generated, Media, open_media
 from pipeline.bench.point import Point
 from pipeline.bench.result import BenchResult, DeploymentResult, brief
 from pipeline.config import JobConfig
-from pipeline.errors import OutputError
+from pipeline.errors import OutputError, RunError, first_run_error
 from pipeline.messages import ReadyClip, printable
-from pipeline.sender import open_fleet
+from pipeline.sender import Fleet, open_fleet
 from pipeline.sender.client import DeploymentClient
 from pipeline.telemetry import Tally, utc_now
 
@@ -57,28 +58,43 @@ async def run_bench(bench: Bench, tell: Tell, conclude: Callable[[BenchResult], 
     Raises:
         RunError: the job cannot be used, no deployment answers, or nothing can be written.
     """
-    job = bench.job.model_copy(
-        update={
-            "deployments": tuple(
-                one.model_copy(update={"max_in_flight": bench.rules.ceiling})
-                for one in bench.job.deployments
+    await anyio.to_thread.run_sync(_check_writable, bench.out)
+    problem: RunError | None = None
+    try:
+        async with open_fleet(_with_ceiling(bench), Tally()) as fleet:
+            await fleet.check()
+            tell("preparing the clips to send")
+            media = open_media(
+                bench.job, bench.generated, sample=bench.sample, seed=bench.rules.seed
             )
-        }
+            async with media as prepared:
+                await _measure_all(bench, fleet, prepared, tell, conclude)
+    except* RunError as group:
+        problem = first_run_error(group)
+    if problem is not None:
+        raise problem
+
+
+def _with_ceiling(bench: Bench) -> JobConfig:
+    deployments = tuple(
+        one.model_copy(update={"max_in_flight": bench.rules.ceiling})
+        for one in bench.job.deployments
     )
-    async with open_fleet(job, Tally()) as fleet:
-        await fleet.check()
-        tell("preparing the clips to send")
-        media = open_media(job, bench.generated, sample=bench.sample, seed=bench.rules.seed)
-        async with media as prepared:
-            result = _begun(bench, prepared)
-            try:
-                for name, client in fleet.clients.items():
-                    result.deployments.append(DeploymentResult(name, fleet.deployments[name].model))
-                    await _Measuring(bench, client, prepared.ready, result, tell).run()
-                result.is_complete = True
-                await _save(result, bench.out)
-            finally:
-                conclude(result)
+    return bench.job.model_copy(update={"deployments": deployments})
+
+
+async def _measure_all(
+    bench: Bench, fleet: Fleet, media: Media, tell: Tell, conclude: Callable[[BenchResult], None]
+) -> None:
+    result = _begun(bench, media)
+    try:
+        for name, client in fleet.clients.items():
+            result.deployments.append(DeploymentResult(name, fleet.deployments[name].model))
+            await _Measuring(bench, client, media.ready, result, tell).run()
+        result.is_complete = True
+        await _save(result, bench.out)
+    finally:
+        conclude(result)
 
 
 class _Measuring:
@@ -172,10 +188,28 @@ async def _save(result: BenchResult, path: Path) -> None:
 _OPTIONS = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
 
 
+def _check_writable(path: Path) -> None:
+    """Before anything is measured that could not be kept; what lies at `path` stays."""
+    if path.is_dir():
+        raise OutputError(f"--out {printable(str(path))}: is a folder; name a file")
+    with _output_errors(path):
+        _half(path).write_bytes(b"")
+        _half(path).unlink()
+
+
 def _write(content: bytes, path: Path) -> None:
-    half = path.with_name(f"{path.name}.part")
+    with _output_errors(path):
+        _half(path).write_bytes(content)
+        _half(path).replace(path)
+
+
+def _half(path: Path) -> Path:
+    return path.with_name(f"{path.name}.part")
+
+
+@contextmanager
+def _output_errors(path: Path) -> Iterator[None]:
     try:
-        half.write_bytes(content)
-        half.replace(path)
+        yield
     except OSError as error:
-        raise OutputError(f"{printable(str(path))}: {error.strerror}") from None
+        raise OutputError(f"--out {printable(str(path))}: {error.strerror}") from None

@@ -96,6 +96,19 @@ async def test_a_deployment_that_fails_always(tmp_path: Path, command: Command) 
     assert point["errors"] == point["requests"] > 0
 
 
+async def test_clips_that_cannot_be_prepared(tmp_path: Path, command: Command) -> None:
+    """A sample of which nothing can be sent is one line that says so."""
+    film = tmp_path / "film.mp4"
+    film.write_bytes(b"none")
+    async with serving(fast()) as standin:
+        arguments = ("bench", film, *SHORT, "--base-url", standin.base_url, "--model", "m")
+        ended = await command(*arguments, "--quiet")
+    assert ended.exit_code == 2
+    last = "captionfleet: none of the 1 clips to send can be prepared\n"
+    assert ended.stderr.endswith(last)
+    assert "Traceback" not in ended.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
@@ -103,11 +116,15 @@ async def test_a_deployment_that_fails_always(tmp_path: Path, command: Command) 
         ("--base-url http://127.0.0.1:9/v1", "1 --base-url and 0 --model"),
         ("--base-url http://127.0.0.1:9/v1 --model m --rate 0", "--rate: more than 0"),
         ("--base-url http://127.0.0.1:9/v1 --model m --in-flight 999", "--in-flight: 1 to 256"),
+        ("--base-url http://127.0.0.1:9/v1 --model m --slo-s nan", "--slo-s: more than 0"),
+        ("--base-url http://127.0.0.1:9/v1 --model m --requests 0", "--requests: 1 or more"),
+        ("--base-url http://127.0.0.1:9/v1 --model m --out no/b.json", "--out no/b.json: No such"),
+        ("--base-url http://127.0.0.1:9/v1 --model m --out .", "--out .: is a folder"),
         ("nothing.mp4 --base-url http://127.0.0.1:9/v1 --model m", "no connection"),
     ],
 )
 def test_bad_arguments(arguments: str, complaint: str, here: CommandHere) -> None:
     """A wrong flag, or a deployment that is not there, is one line that says so."""
     ended = here("bench", *arguments.split())
-    assert ended.exit_code in {2, 4}
+    assert ended.exit_code in {2, 3, 4}
     assert complaint in ended.complaint
