@@ -1,9 +1,7 @@
 """Damaged films are captioned for what is there, and the line says what is not."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,20 +36,21 @@ CLOCKS_LOST = ("mpeg4.avi", "mpeg2.mpg")
 FAST_START = replace(TEN_S, container_options={"movflags": "+faststart"})
 
 
-Whole = Callable[[str], tuple[Path, Made]]
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A film, and what was made of it before anything happened to it."""
+
+    path: Path
+    made: Made
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
-    """Each film is written and prepared once, before anything happens to it."""
+# The scope has pytest take the tests of a film one after the other, so that each is made once.
+@pytest.fixture(scope="module", params=FILMS)
+def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """One film after the other."""
     folder = tmp_path_factory.mktemp("whole")
-
-    @cache
-    def write_and_make(name: str) -> tuple[Path, Made]:
-        path = write_film(folder / name, FILMS[name])
-        return path, make(path, folder)
-
-    return write_and_make
+    path = write_film(folder / request.param, FILMS[request.param])
+    return Whole(path, make(path, folder))
 
 
 def cut(path: Path, folder: Path, share: float) -> Path:
@@ -62,43 +61,37 @@ def cut(path: Path, folder: Path, share: float) -> Path:
     return copy
 
 
-@pytest.mark.parametrize("name", FILMS)
-def test_a_sound_film_shows_no_damage(whole: Whole, name: str) -> None:
+def test_a_sound_film_shows_no_damage(whole: Whole) -> None:
     """Ten seconds in any container: nothing lost, all covered."""
-    made = whole(name)[1]
-    assert made.facts.damage == Damage()
-    assert made.facts.frames == 10
+    assert whole.made.facts.damage == Damage()
+    assert whole.made.facts.frames == 10
 
 
-@pytest.mark.parametrize("name", FILMS)
-def test_a_lost_second_is_told(whole: Whole, tmp_path: Path, name: str) -> None:
+def test_a_lost_second_is_told(whole: Whole, tmp_path: Path) -> None:
     """With a tenth of its bytes overwritten, about as many packets are told lost as were."""
-    path, before = whole(name)
-    made = make(damaged_middle(cut(path, tmp_path, 1.0)), tmp_path)
+    made = make(damaged_middle(cut(whole.path, tmp_path, 1.0)), tmp_path)
     assert 10 <= made.facts.damage.packets_lost <= 100
     assert 0.8 <= made.facts.damage.coverage <= 1.0
-    assert made.numbers()[:4] == before.numbers()[:4]
-    if name not in CLOCKS_LOST:
-        assert made.numbers()[8:] == before.numbers()[8:]
+    numbers, before = made.numbers(), whole.made.numbers()
+    assert numbers[:4] == before[:4]
+    if whole.path.name not in CLOCKS_LOST:
+        assert numbers[8:] == before[8:]
 
 
-@pytest.mark.parametrize("name", DATED)
-def test_a_film_cut_off_is_captioned_for_what_is_there(
-    whole: Whole, tmp_path: Path, name: str
-) -> None:
+@pytest.mark.parametrize("whole", DATED, indirect=True)
+def test_a_film_cut_off_is_captioned_for_what_is_there(whole: Whole, tmp_path: Path) -> None:
     """Of six seconds out of ten, six frames are sent, and coverage is 0.6."""
-    path, before = whole(name)
-    made = make(cut(path, tmp_path, 0.6), tmp_path)
-    assert made.numbers() == before.numbers()[:6]
+    made = make(cut(whole.path, tmp_path, 0.6), tmp_path)
+    assert made.numbers() == whole.made.numbers()[:6]
     assert made.facts.damage.coverage == 0.6
     assert made.facts.damage.packets_lost == pytest.approx(4 * FPS, abs=4)
 
 
-@pytest.mark.parametrize("name", DATED)
-def test_too_little_of_a_film_is_refused(whole: Whole, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("whole", DATED, indirect=True)
+def test_too_little_of_a_film_is_refused(whole: Whole, tmp_path: Path) -> None:
     """Below the least coverage the clip fails as cut off, for good."""
     with pytest.raises(MediaError) as refused:
-        make(cut(whole(name)[0], tmp_path, LEAST_COVERAGE - 0.1), tmp_path)
+        make(cut(whole.path, tmp_path, LEAST_COVERAGE - 0.1), tmp_path)
     assert refused.value.code == FailureCode.CUT_OFF
     assert refused.value.code.permanent
 
@@ -110,9 +103,10 @@ def test_an_index_that_promises_more_than_there_is(tmp_path: Path) -> None:
     assert made.numbers() == [7, 22, 37, 52, 67, 82]
 
 
+@pytest.mark.parametrize("whole", ["h264.mkv"], indirect=True)
 def test_only_the_window_counts(whole: Whole, tmp_path: Path) -> None:
     """What is missing after the clip's end is no damage to the clip."""
-    path = cut(whole("h264.mkv")[0], tmp_path, 0.6)
+    path = cut(whole.path, tmp_path, 0.6)
     assert make(path, tmp_path, seconds=4.0).facts.damage == Damage()
 
 
