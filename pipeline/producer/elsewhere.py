@@ -1,7 +1,5 @@
 """Failures of files that a run's sources do not reach, and that stand all the same (main)."""
 
-import base64
-import binascii
 import os
 from collections.abc import Collection
 from pathlib import Path
@@ -11,6 +9,7 @@ import anyio
 import anyio.to_thread
 
 from pipeline.config import InputConfig
+from pipeline.names import name_bytes
 from pipeline.producer.plan import clip_id
 from pipeline.producer.resume import Settled, failures_in
 
@@ -35,7 +34,7 @@ def _keep(config: InputConfig, settled: Settled) -> None:
     folders = [source for source in config.sources if source.is_dir()]
     walked = [Path.cwd() / folder for folder in folders] + [folder.resolve() for folder in folders]
     for identity, _, record in failures_in(settled.folder):
-        path = _exact(record, "path")
+        path = name_bytes(record, "path")
         if path is not None and not _is_below(path, walked) and _is_unchanged(path, record):
             settled.keep(identity)
 
@@ -46,21 +45,10 @@ def _is_below(path: bytes, folders: Collection[Path]) -> bool:
 
 def _is_unchanged(path: bytes, record: dict[str, Any]) -> bool:
     """Whether the clip would still be called the same by name, size and time."""
-    name, own = _exact(record, "source"), (record["clip_id"], record.get("stat_id"))
+    name, own = name_bytes(record, "source"), (record["clip_id"], record.get("stat_id"))
     try:
         facts = Path(os.fsdecode(path)).stat()
         window = float(record["start_s"]), float(record["end_s"])
         return clip_id(name or b"", facts.st_size, facts.st_mtime_ns, *window) in own
     except (OSError, ValueError, KeyError, TypeError):
         return False
-
-
-def _exact(record: dict[str, Any], key: str) -> bytes | None:
-    """A name's bytes, as the sink wrote them."""
-    exact, text = record.get(f"{key}_b64"), record.get(key)
-    if isinstance(exact, str):
-        try:
-            return base64.b64decode(exact, validate=True)
-        except binascii.Error:
-            return None
-    return text.encode() if isinstance(text, str) else None

@@ -1,6 +1,5 @@
 """What stands in a line of the output, byte for byte; pure (main process)."""
 
-import base64
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
@@ -10,6 +9,7 @@ from typing import Any
 import orjson
 
 from pipeline.messages import Attempt, Caption, Clip, Failure, SameFile, printable
+from pipeline.names import name_fields
 
 __all__ = ["caption_line", "document", "failure_line", "same_line"]
 
@@ -49,7 +49,7 @@ def failure_line(failure: Failure, failed_at_utc: str) -> bytes:
         "permanent": failure.code.permanent,
         "detail": " ".join(failure.detail.split())[:_MAX_DETAIL_CHARS],
         "attempts": len(failure.attempts),
-        **_text("path", failure.clip.source.path),
+        **name_fields("path", failure.clip.source.path),
         "requests": [_request(attempt) for attempt in failure.attempts],
         "failed_at_utc": failed_at_utc,
     }
@@ -59,7 +59,7 @@ def failure_line(failure: Failure, failed_at_utc: str) -> bytes:
 def same_line(same: SameFile, noted_at_utc: str) -> bytes:
     """One line for same.jsonl: the file is the clip, and so need not be read again."""
     keys = {"clip_id": same.clip.clip_id, "stat_id": same.clip.stat_id}
-    name = _text("source", same.clip.source.name)
+    name = name_fields("source", same.clip.source.name)
     return _dumps(keys | name | {"noted_at_utc": noted_at_utc}, orjson.OPT_APPEND_NEWLINE)
 
 
@@ -72,14 +72,7 @@ def _identity(clip: Clip, fingerprint: str = "") -> dict[str, Any]:
     keys = {"clip_id": clip.clip_id, "fingerprint": fingerprint, "stat_id": clip.stat_id}
     window = {"start_s": float(clip.start_s), "end_s": float(clip.end_s)}
     known = {key: value for key, value in keys.items() if value}
-    return known | _text("source", clip.source.name) | window
-
-
-def _text(key: str, name: str) -> dict[str, str]:
-    """A file name, with its exact bytes beside it if it is no text."""
-    raw, text = os.fsencode(name), printable(name)
-    exact = {} if text.encode() == raw else {f"{key}_b64": base64.b64encode(raw).decode()}
-    return {key: text} | exact
+    return known | name_fields("source", clip.source.name) | window
 
 
 def _request(attempt: Attempt) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """The clips that stand failed, read back for people and other programs (main process)."""
 
-import base64
-import binascii
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -13,6 +11,7 @@ import orjson
 
 from pipeline.errors import ConfigError, FailureCode
 from pipeline.messages import printable
+from pipeline.names import name_bytes
 
 __all__ = ["Standing", "failures_text", "read_standing"]
 
@@ -90,7 +89,7 @@ def _standing(record: dict[str, Any]) -> Standing | None:
     try:
         return Standing(
             source=str(record["source"]),
-            path=_path(record),
+            path=name_bytes(record, "path"),
             stage=str(record["stage"]),
             code=FailureCode(record["code"]),
             detail=str(record["detail"]),
@@ -98,13 +97,3 @@ def _standing(record: dict[str, Any]) -> Standing | None:
         )
     except (KeyError, ValueError, TypeError):
         return None
-
-
-def _path(record: dict[str, Any]) -> bytes | None:
-    exact, text = record.get("path_b64"), record.get("path")
-    if isinstance(exact, str):
-        try:
-            return base64.b64decode(exact, validate=True)
-        except binascii.Error:
-            return None
-    return text.encode() if isinstance(text, str) else None
