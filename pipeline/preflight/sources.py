@@ -27,8 +27,9 @@ _HOUR_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class ClipShape:
-    """What a clip will be once it is prepared."""
+    """What a clip will be once it is prepared, and how many seconds of its source it covers."""
 
+    seconds: float
     frames: int
     width: int
     height: int
@@ -81,8 +82,9 @@ async def survey(job: JobConfig, settled: Settled, *, most: int) -> Library:
         if isinstance(header, FailureCode):
             library.failing.setdefault(header, []).append(source)
         else:
-            library.shapes.append(_shape(header, job))
-            library.source_s += header.seconds
+            shape = _shape(header, job)
+            library.shapes.append(shape)
+            library.source_s += header.seconds or shape.seconds
     return library
 
 
@@ -118,7 +120,9 @@ def _shape(header: Header, job: JobConfig) -> ClipShape:
     frames = max(2, round(seconds * media.fps))
     size = max(header.width, 1), max(header.height, 1)
     width, height = output_size_px(*size, Fraction(1), 0, media.height)
-    return ClipShape(frames + frames % 2, width, height, seconds if header.has_audio else 0.0)
+    return ClipShape(
+        seconds, frames + frames % 2, width, height, seconds if header.has_audio else 0.0
+    )
 
 
 def source_findings(library: Library) -> Iterator[Finding]:
@@ -144,7 +148,7 @@ def _hours(library: Library) -> str:
     share = library.to_do / len(library.sample)
     whole, used = (
         share * seconds / _HOUR_S
-        for seconds in (library.source_s, sum(shape.frames for shape in library.shapes))
+        for seconds in (library.source_s, sum(shape.seconds for shape in library.shapes))
     )
     about = "about " if library.is_sampled else ""
     return f": {about}{whole:,.1f} h of video, of which {used:,.1f} h are sent"

@@ -10,9 +10,12 @@ import orjson
 import pytest
 
 from pipeline.config import JobConfig
+from pipeline.messages import Source
 from pipeline.preflight.check import Options, check_job
 from pipeline.preflight.findings import Finding, Report, fail
 from pipeline.preflight.settings import setting_findings
+from pipeline.preflight.sources import ClipShape, Library, source_findings
+from pipeline.producer.drawing import Drawing
 from pipeline.standin.options import StandinOptions
 from pipeline.standin.server import serving
 from tests.support.command import Command
@@ -73,6 +76,15 @@ async def test_sources_are_counted_and_the_job_estimated(films: Path, tmp_path: 
     tokens = report.estimate["d1"]["prompt_tokens"]
     assert f"{tokens} tokens in, 600 out" in found["estimate"].text
     assert not (tmp_path / "out").exists()
+
+
+def test_seconds_are_no_frames() -> None:
+    """Hours that are sent are those of the clips, at any number of frames a second."""
+    shape = ClipShape(seconds=3600.0, frames=7200, width=640, height=360, audio_s=0.0)
+    library = Library(Drawing(1), files=1, shapes=[shape], source_s=7200.0)
+    library.drawing.show(Source("/a.mp4", "a.mp4", 1, 1))
+    (told, _) = source_findings(library)
+    assert ": 2.0 h of video, of which 1.0 h are sent" in told.text
 
 
 async def test_a_sample_stands_for_the_rest(films: Path, tmp_path: Path) -> None:
