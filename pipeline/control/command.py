@@ -14,6 +14,7 @@ from pipeline.control.console import is_agreed, print_calls, print_json, with_pl
 from pipeline.control.plane import Plane
 from pipeline.control.refusals import BlockedError
 from pipeline.control.waiting import Patience, show_replicas, until_serving
+from pipeline.errors import ConfigError
 
 __all__ = ["deployment"]
 
@@ -150,6 +151,8 @@ def wait(
     """
     access = account.access()
     target = Target(access.account, deployment_id)
+    if not (timeout > 0 and poll > 0):
+        raise ConfigError("--timeout and --poll are seconds, more than 0")
 
     async def main(plane: Plane) -> int:
         patience = Patience(timeout, max(poll, 0.01))

@@ -20,7 +20,6 @@ from pipeline.control.plane import Plane
 from pipeline.control.reaping import reap, users_of
 from pipeline.control.records import Records
 from pipeline.control.states import DeploymentState
-from pipeline.control.turning_off import turn_off
 from pipeline.control.waiting import until_serving
 from pipeline.errors import DeploymentError, RunError
 from pipeline.sender import Fleet
@@ -34,6 +33,7 @@ _OnCount = Callable[[str, int], None]
 
 _T = TypeVar("_T")
 _REAP_S = 120.0
+_LAST_WORDS_S = 1.0
 
 
 @dataclass(slots=True)
@@ -134,7 +134,8 @@ class Lifecycle:
         if not brought_up:
             return
         longest_s = max(one.life.end_timeout_s for one in brought_up)
-        with anyio.CancelScope(shield=True, deadline=anyio.current_time() + longest_s) as scope:
+        end_s = anyio.current_time() + longest_s + _LAST_WORDS_S
+        with anyio.CancelScope(shield=True, deadline=end_s) as scope:
             self.signals.heed = _twice(scope)
             async with self._records.exclusively(), anyio.create_task_group() as ends:
                 for one in brought_up:
@@ -197,7 +198,7 @@ class Lifecycle:
     async def _bring_up(self, plane: Plane, one: Managed, on_count: _OnCount) -> None:
         name = one.life.deployment_id
         self._tell(f"{name} to come up")
-        await one.switch_on(plane, self._records)
+        await one.bring_up(plane, self._records, self._tell)
 
         def shown(state: DeploymentState) -> None:
             self._tell(f"{name}: {state.replica_stats}")
@@ -236,12 +237,9 @@ class Lifecycle:
             get_log().info("a deployment stays on", deployment=one.life.deployment_id, why=one.done)
         else:
             try:
-                with anyio.fail_after(one.life.end_timeout_s):
-                    key = key_from(one.deployment.api_key_env)
-                    async with open_client(one.life.api_base, key) as client:
-                        one.done = await turn_off(Plane(client), one.record)
-            except (RunError, TimeoutError) as error:
-                self.problem = _left_on([one], str(error) or "no answer in time")
+                await one.turn_off()
+            except RunError as error:
+                self.problem = _left_on([one], str(error))
                 return
             get_log().info("deployment_ended", outcome=one.done)
         await one.forget(self._records)

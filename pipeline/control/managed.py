@@ -1,6 +1,6 @@
 """One deployment of a job that the job itself switches on (main process)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -9,17 +9,27 @@ import anyio.to_thread
 
 from pipeline.config import DeploymentConfig, LifecycleConfig
 from pipeline.control.calls import Target, Wanted
+from pipeline.control.client import key_from, open_client
 from pipeline.control.owner import Owner
 from pipeline.control.plane import Plane
 from pipeline.control.records import APPEARS_S, Record, Records
-from pipeline.control.refusals import NOT_DONE, ControlError, ExistsError, UnansweredError
+from pipeline.control.refusals import (
+    NOT_DONE,
+    ControlError,
+    ExistsError,
+    QuotaError,
+    UnansweredError,
+)
 from pipeline.control.states import DeploymentState
+from pipeline.control.turning_off import turn_off
 from pipeline.control.waiting import Patience
+from pipeline.errors import RunError
 from pipeline.telemetry import utc_now
 
 __all__ = ["Managed"]
 
 _CHANGE_S = 40.0
+_AGAIN_S = 2.0
 
 
 @dataclass(slots=True)
@@ -70,6 +80,46 @@ class Managed:
         if self.life.at_end != "keep":
             await anyio.to_thread.run_sync(records.write, self.record)
             self.is_recorded = True
+
+    async def bring_up(self, plane: Plane, records: Records, tell: Callable[[str], None]) -> None:
+        """Switch it on, however often the control plane has to be asked within its patience.
+
+        Raises:
+            ControlError: it was refused, not answered in time, or is one of another model.
+        """
+        problem = UnansweredError("no answer in time")
+        with anyio.move_on_after(self.patience.timeout_s):
+            while True:
+                try:
+                    await self.switch_on(plane, records)
+                except UnansweredError as error:
+                    problem = error
+                    tell(str(error))
+                else:
+                    return
+                await anyio.sleep(self.patience.poll_s)
+        raise problem
+
+    async def turn_off(self) -> None:
+        """Turn it off, however often the control plane has to be asked within `end_timeout_s`.
+
+        Raises:
+            RunError: it may still be on.
+        """
+        problem: RunError = UnansweredError("no answer in time")
+        with anyio.move_on_after(self.life.end_timeout_s):
+            async with open_client(
+                self.life.api_base, key_from(self.deployment.api_key_env)
+            ) as client:
+                while True:
+                    try:
+                        self.done = await turn_off(Plane(client), self.record)
+                    except (UnansweredError, QuotaError) as error:
+                        problem = error
+                    else:
+                        return
+                    await anyio.sleep(min(_AGAIN_S, self.life.poll_s))
+        raise problem
 
     async def switch_on(self, plane: Plane, records: Records) -> None:
         """Create it, or scale it to what the job says; the record is written before.

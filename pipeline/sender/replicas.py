@@ -66,6 +66,7 @@ class Replica:
     _is_probed: bool = False
     _failures: int = 0
     _refusals: int = 0
+    _is_known: bool = False  # it has answered as one that knows key and model does
 
     @property
     def is_up(self) -> bool:
@@ -108,6 +109,7 @@ class Replica:
     def answered(self) -> Change | None:
         """It answered, so it is there: whatever it was down for is over."""
         self._failures = self._refusals = 0
+        self._is_known = self._is_known or self.captions > 0
         if self.is_up or self.is_out:
             return None
         self.down, self.reason, self._wait_s = None, None, 0.0
@@ -124,12 +126,15 @@ class Replica:
             return None
         if verdict.fatal:
             self._refusals += 1
-            # A single refusal after captions is a hiccup of a gateway, not a wrong key.
-            if self.captions == 0 or self._refusals >= _REFUSALS_TO_GIVE_UP:
+            # A lone refusal by who knows us is a hiccup of a gateway: many have it on waking up.
+            if not self._is_known or self._refusals >= _REFUSALS_TO_GIVE_UP:
                 return self.put_out(verdict)
-            return None
+            if self.down is None or not lease.is_probe:
+                return None
+            return self.take_down(self.down, verdict, now_s=now_s, jitter=jitter)
         self._failures += 1
         kind = _kind_of(verdict)
+        self._is_known = self._is_known or kind is Change.SCALING_UP
         takes_none = kind is Change.SCALING_UP or (verdict.untaken and not self.in_flight)
         is_over = takes_none or self._failures >= _FAILURES_TO_EJECT
         if is_over if self.is_up else lease.is_probe:

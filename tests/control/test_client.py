@@ -376,3 +376,24 @@ async def test_turning_off_waits_for_what_may_yet_appear(monkeypatch: pytest.Mon
         async with asked(gone) as (plane, server):
             assert await turn_off(plane, old) == "omni is gone already"
         assert len(server.seen) == 1
+
+
+async def test_turning_off_is_tried_for_as_long_as_the_job_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A control plane that is away for longer than a call lasts is asked again, and then obeys."""
+    monkeypatch.setenv("FIREWORKS_API_KEY", KEY)
+    on, off = answer(200, state()), answer(200, state(minReplicaCount=0, maxReplicaCount=0))
+    async with scripted(*times(6, answer(503)), on, on, on, off) as server:
+        life = {
+            "account": TARGET.account,
+            "deployment_id": TARGET.deployment_id,
+            "api_base": server.base_url.removesuffix("/v1"),
+            "poll_s": 0.01,
+        }
+        deployment = DeploymentConfig.model_validate({"lifecycle": life})
+        assert deployment.lifecycle is not None
+        one = Managed(deployment, deployment.lifecycle, DEAD)
+        with anyio.fail_after(20):
+            await one.turn_off()
+    assert one.done.startswith("omni is off")

@@ -374,7 +374,8 @@ async def test_what_cannot_be_turned_off_is_said(
     async with serving as plane, anyio.create_task_group() as tasks:
         tasks.start_soon(break_down_midway)
         with pytest.raises(DeploymentError, match=r"may still be on.*deployment reap") as caught:
-            await nightly.run(plane, 4)
+            await nightly.run(plane, 4, end_timeout_s=1)
+    assert "503" in str(caught.value)
     assert caught.value.exit_code == 4
     assert len(nightly.left()) == 1
 
@@ -421,6 +422,19 @@ async def test_what_comes_up_later_joins_in(nightly: Nightly) -> None:
         assert captioned(plane) == 12 - there.ledger.by_status[200] > 0
         assert plane.ledger.by_status[404] == 0
         assert state_of(plane) == (0, 0, 0)
+
+
+async def test_control_plane_may_be_away_for_a_while(
+    nightly: Nightly, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A control plane that answers 5xx for longer than a call lasts is asked again."""
+    monkeypatch.setattr("pipeline.control.client._FIRST_WAIT_S", 0.01)
+    away = (parse_fault("503+first=9"),)
+    async with serving_plane(plane_options(control_faults=away)) as plane:
+        summary = await nightly.run(plane, 1)
+        assert summary.captioned == 1
+        assert state_of(plane) == (0, 0, 0)
+    assert nightly.left() == []
 
 
 async def test_quota_ends_the_run(nightly: Nightly) -> None:

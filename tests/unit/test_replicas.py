@@ -327,6 +327,18 @@ def test_held_deployment_that_is_given_up_is_out() -> None:
     assert fleet.is_hopeless(4.0, patience_s=1.0)
 
 
+def test_refusals_while_it_wakes_up_are_waited_for() -> None:
+    """A deployment that scales up knows its name: a 404 on the way is final in a row of three."""
+    fleet = router()
+    fail(fleet, SCALING)
+    assert fail(fleet, UNKNOWN, 6.0) is Change.SCALING_UP
+    assert fleet.next_due_s() == 13.5
+    fleet.succeed(leased(fleet, 14.0), now_s=15.0)
+    fail(fleet, SCALING, 16.0)
+    changes = [fail(fleet, UNKNOWN, now_s) for now_s in (30.0, 60.0, 90.0)]
+    assert changes == [Change.SCALING_UP, Change.SCALING_UP, Change.OUT]
+
+
 @pytest.mark.parametrize("verdict", [LOST, BUSY])
 def test_stragglers_do_not_lengthen_the_wait(verdict: Verdict) -> None:
     """Requests that were out when a deployment went down do not count against its probe."""
