@@ -37,6 +37,11 @@ class DeploymentResult:
         """Whether there was a caption at the last load."""
         return bool(self.points and self.points[-1].captions)
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether there was none at the last two, so that further ones would tell nothing."""
+        return len(self.points) > 1 and not any(point.captions for point in self.points[-2:])
+
     def at(self, in_flight: int) -> Point | None:
         """The latest point of so many in flight."""
         return next((p for p in reversed(self.points) if p.in_flight == in_flight), None)
@@ -134,7 +139,8 @@ def _told(result: DeploymentResult) -> str:
     if result.knee is not None:
         lines.append(_knee_line(result, result.knee))
     if not result.answers:
-        lines.append(f"No caption at the last load: {_errors(result.points[-1])}.")
+        given_up = " Given up after two such loads." if result.is_gone else ""
+        lines.append(f"No caption at the last load: {_errors(result.points[-1])}.{given_up}")
     lines += _replica_lines(result)
     costs_ms = [1000 * point.client_cpu_s_per_request for point in result.points if point.requests]
     if costs_ms:

@@ -117,16 +117,18 @@ class _Measuring:
 
     async def run(self) -> None:
         bench = self._bench
-        for in_flight in bench.in_flight:
-            await self._point(Load(in_flight=min(in_flight, bench.rules.ceiling)))
         if not bench.in_flight:
             await self._seek_knee()
-        for arrivals_per_s in (*bench.arrivals_per_s, *self._around_knee()):
-            await self._point(Load(arrivals_per_s=arrivals_per_s))
+        held = [Load(in_flight=min(n, bench.rules.ceiling)) for n in bench.in_flight]
+        rates = (*bench.arrivals_per_s, *self._around_knee())
+        for load in (*held, *(Load(arrivals_per_s=rate) for rate in rates)):
+            if self._own.is_gone:
+                return
+            await self._point(load)
 
     async def _seek_knee(self) -> None:
         search = Search(self._bench.rules.ceiling)
-        while (wanted := search.wanted) is not None:
+        while (wanted := search.wanted) is not None and not self._own.is_gone:
             point = await self._point(Load(in_flight=wanted))
             restarts = search.restarts
             search.add(point.clips_per_s, error_share=point.error_share)

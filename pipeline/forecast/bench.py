@@ -207,5 +207,11 @@ def _doubts(
     known = {name for profile in profiles for name in profile.names}
     if silent := [one.name for one in result.deployments if one.name not in known]:
         yield f"{', '.join(silent)} brought no caption in the benchmark, and is left out"
+    if gone := [one.name for one in result.deployments if one.name in known and _is_gone(one)]:
+        yield f"{', '.join(gone)} brought no caption at the end of the benchmark"
     if unsteady := sum(not point.is_steady for point in points):
         yield f"{unsteady} of {len(points)} loads were not steady: measure for longer (--seconds)"
+
+
+def _is_gone(deployment: Deployment) -> bool:
+    return deployment.points[-1].clips_per_s == 0

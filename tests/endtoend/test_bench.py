@@ -89,11 +89,13 @@ async def test_a_deployment_that_fails_always(tmp_path: Path, command: Command) 
     options = fast(faults=(parse_fault("500"),))
     async with serving(options) as standin:
         arguments = ("bench", *SHORT, "--base-url", standin.base_url, "--model", "m")
-        ended = await command(*arguments, "--in-flight", "16")
+        loads = [word for load in (16, 17, 18, 19) for word in ("--in-flight", str(load))]
+        ended = await command(*arguments, *loads)
     assert ended.exit_code == 4, ended.stderr
-    assert "server_error" in ended.stdout
-    (point,) = orjson.loads((tmp_path / "bench.json").read_bytes())["deployments"][0]["points"]
-    assert point["errors"] == point["requests"] > 0
+    assert "server_error. Given up" in ended.stdout
+    points = orjson.loads((tmp_path / "bench.json").read_bytes())["deployments"][0]["points"]
+    assert [point["in_flight"] for point in points] == [16, 17]
+    assert all(point["errors"] == point["requests"] > 0 for point in points)
 
 
 async def test_clips_that_cannot_be_prepared(tmp_path: Path, command: Command) -> None:

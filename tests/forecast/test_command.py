@@ -86,7 +86,8 @@ def test_plan_from_a_benchmark(plan: PlanHere) -> None:
 def test_doubts_about_a_benchmark_are_told(plan: PlanHere) -> None:
     """Loads from before a deployment changed do not count, and what else is amiss is said."""
     before, unsteady = point(64, 640.0), point(8, 3.0) | {"is_steady": False}
-    result = bench(before, point(1, 0.5), unsteady) | {"is_complete": False}
+    none = POINT | {"in_flight": 9, "clips_per_s": 0.0, "request_s": None}
+    result = bench(before, point(1, 0.5), unsteady, none) | {"is_complete": False}
     result["deployments"][0]["changed_at"] = 1
     result["deployments"].append({"name": "gone", "model": "m", "points": []})
     Path("bench.json").write_text(json.dumps(result))
@@ -95,6 +96,7 @@ def test_doubts_about_a_benchmark_are_told(plan: PlanHere) -> None:
     notes = " ".join(told["notes"])
     assert "broken off" in notes
     assert "gone brought no caption" in notes
+    assert "d1 brought no caption at the end" in notes
     assert "1 of 2 loads were not steady" in notes
     assert told["plan"]["clips_per_s"] < 4
 
