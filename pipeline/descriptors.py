@@ -2,10 +2,10 @@
 
 import resource
 
-from pipeline.config import JobConfig
+from pipeline.config import DeploymentConfig, JobConfig
 from pipeline.telemetry import get_log
 
-__all__ = ["descriptors_needed", "ensure_descriptors"]
+__all__ = ["descriptors_needed", "within_descriptors"]
 
 _OWN = 64
 _PER_REQUEST = 3  # a connection, and the two media files while they are sent
@@ -14,23 +14,47 @@ _PER_WORKER = 4
 
 def descriptors_needed(job: JobConfig) -> int:
     """How many descriptors the main process may hold at once."""
-    requests = sum(deployment.most_in_flight for deployment in job.deployments)
-    return _OWN + _PER_REQUEST * requests + _PER_WORKER * job.workers.processes
+    return _besides(job) + _PER_REQUEST * _requests(job)
 
 
-def ensure_descriptors(job: JobConfig) -> None:
-    """Raise this process's soft limit as far as needed and allowed; warn if that is too little."""
+def within_descriptors(job: JobConfig) -> JobConfig:
+    """Raise this process's soft limit as far as needed and allowed.
+
+    Where that is too little the job that is returned has lower ceilings of requests in flight:
+    clips would fail for want of a descriptor.
+    """
     needed = descriptors_needed(job)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     unlimited = resource.RLIM_INFINITY
     if soft == unlimited or soft >= needed:
-        return
+        return job
     allowed = needed if hard == unlimited else min(needed, hard)
     if allowed > soft:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
-    if allowed < needed:
-        get_log().warning(
-            "too few file descriptors: raise `ulimit -Hn`, or lower max_in_flight",
-            allowed=allowed,
-            needed=needed,
-        )
+    return job if allowed == needed else _lowered(job, allowed, needed)
+
+
+def _lowered(job: JobConfig, allowed: int, needed: int) -> JobConfig:
+    share = max(0, allowed - _besides(job)) / (_PER_REQUEST * _requests(job))
+    lower = tuple(_with_share(one, share) for one in job.deployments)
+    job = job.model_copy(update={"deployments": lower})
+    get_log().warning(
+        "too few file descriptors, so fewer requests are in flight: raise `ulimit -Hn`",
+        allowed=allowed,
+        needed=needed,
+        most_in_flight=_requests(job),
+    )
+    return job
+
+
+def _with_share(deployment: DeploymentConfig, share: float) -> DeploymentConfig:
+    ceiling = max(1, int(deployment.max_in_flight * share))
+    return deployment.model_copy(update={"max_in_flight": ceiling})
+
+
+def _besides(job: JobConfig) -> int:
+    return _OWN + _PER_WORKER * job.workers.processes
+
+
+def _requests(job: JobConfig) -> int:
+    return sum(deployment.most_in_flight for deployment in job.deployments)

@@ -13,7 +13,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from pipeline.admission import admit, fingerprints
 from pipeline.config import JobConfig
 from pipeline.control.lifecycle import Lifecycle, open_lifecycle
-from pipeline.descriptors import ensure_descriptors
+from pipeline.descriptors import within_descriptors
 from pipeline.errors import ConfigError, RunError, first_run_error
 from pipeline.messages import Clip, Outcome, ReadyClip, SameFile
 from pipeline.metrics import Metrics, open_metrics
@@ -54,7 +54,7 @@ async def run_job(
     if not job.deployments:
         raise ConfigError("deployments: name at least one (--base-url URL --model NAME)")
     await anyio.to_thread.run_sync(check_sources, job.input)
-    ensure_descriptors(job)
+    job = within_descriptors(job)
     tally = Tally()
     async with (
         open_metrics(job.metrics, tally) as metrics,

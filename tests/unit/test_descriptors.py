@@ -8,7 +8,7 @@ import pytest
 import structlog
 
 from pipeline.config import JobConfig
-from pipeline.descriptors import descriptors_needed, ensure_descriptors
+from pipeline.descriptors import descriptors_needed, within_descriptors
 
 FILES = resource.RLIMIT_NOFILE
 
@@ -30,20 +30,24 @@ def test_soft_limit_is_raised_as_needed(limits: tuple[int, int]) -> None:
     """A low soft limit is no obstacle, and one that is high enough stays."""
     _, hard = limits
     resource.setrlimit(FILES, (256, hard))
-    ensure_descriptors(job(1))
+    within_descriptors(job(1))
     assert resource.getrlimit(FILES)[0] == 256
-    ensure_descriptors(job(200))
+    within_descriptors(job(200))
     assert resource.getrlimit(FILES)[0] == descriptors_needed(job(200)) > 600
 
 
-def test_hard_limit_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the system allows too little, one line says what to do."""
+@pytest.mark.parametrize(("hard", "ceiling"), [(368, 100), (70, 1)])
+def test_hard_limit_bounds_what_is_in_flight(
+    hard: int, ceiling: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the system allows too little, fewer requests are in flight, and one line says so."""
     changed: list[Any] = []
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (100, 300))
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (10, hard))
     monkeypatch.setattr(resource, "setrlimit", lambda _, limit: changed.append(limit))
     with structlog.testing.capture_logs() as logs:
-        ensure_descriptors(job(200))
+        lowered = within_descriptors(job(200))
     monkeypatch.undo()
-    assert changed == [(300, 300)]
+    assert changed == [(hard, hard)]
+    assert [one.max_in_flight for one in lowered.deployments] == [ceiling]
     (line,) = logs
     assert "ulimit -Hn" in line["event"]
