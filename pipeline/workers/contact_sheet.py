@@ -55,12 +55,25 @@ class Grid:
             self.rows * self.height + (self.rows - 1) * _GAP_PX,
         )
 
+    @property
+    def fits(self) -> bool:
+        """Whether the whole is within its bounds."""
+        width, height = self.sheet_size
+        return width <= _SHEET_WIDTH_PX and height <= _SHEET_HEIGHT_PX
+
 
 def grid_of(frames: int, width_px: int, height_px: int) -> Grid:
-    """The grid that shows the frames largest, within bounds and never larger than they were."""
+    """The grid that shows the frames largest, within bounds and never larger than they were.
+
+    Strips of a few pixels are widened to be seen, so that not every grid of them fits; one does
+    for a thousand frames of any shape.
+    """
     cap = math.sqrt(_FRAME_AREA_PX / (width_px * height_px))
     grids = [_grid(frames, columns, width_px, height_px, cap) for columns in range(1, frames + 1)]
-    return max(grids, key=lambda grid: (grid.width, -grid.rows * grid.columns, grid.columns))
+    return max(
+        grids,
+        key=lambda grid: (grid.fits, grid.width, -grid.rows * grid.columns, grid.columns),
+    )
 
 
 def _grid(frames: int, columns: int, width_px: int, height_px: int, cap: float) -> Grid:

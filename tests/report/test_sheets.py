@@ -11,7 +11,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.report.sheets import SheetLimits, make_sheets
@@ -128,6 +128,7 @@ async def test_the_report_of_a_run_shows_all_of_it(finished: Finished, tmp_path:
     assert "not_video" in await anyio.Path(made.path).read_text()
 
 
+@example(371, 2, 735)  # strips
 @given(st.integers(1, 700), st.integers(2, 4096), st.integers(2, 4096))
 def test_every_frame_has_its_place(frames: int, width_px: int, height_px: int) -> None:
     """A grid has a cell for every frame, no empty row, and bounded size."""
@@ -135,4 +136,5 @@ def test_every_frame_has_its_place(frames: int, width_px: int, height_px: int) -
 
     assert grid.rows * grid.columns >= frames > (grid.rows - 1) * grid.columns
     assert (grid.width % 2, grid.height % 2) == (0, 0)
-    assert grid.sheet_size[0] * grid.sheet_size[1] < 3_000_000
+    assert grid.sheet_size[0] <= 1300
+    assert grid.sheet_size[1] <= 450
