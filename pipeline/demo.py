@@ -17,13 +17,14 @@ from pipeline.errors import OutputError
 from pipeline.report.command import report_of_run
 from pipeline.run import run_job
 from pipeline.sink import RunSummary
-from pipeline.standin.library import demo_films
+from pipeline.standin.library import DAMAGED, DEMO_FILMS, demo_films
 from pipeline.standin.options import StandinOptions
 from pipeline.standin.server import Standin, serving
 
 __all__ = ["run_demo"]
 
 _MARK = ".captionfleet-demo"
+_OWN = ("videos", "captions", "media")
 _CAPTIONS_SHOWN = 5
 _REPLICAS = (
     StandinOptions(slots=4, max_queue=4, service_time_s=0.4, service_time_jitter=0.5),
@@ -54,14 +55,27 @@ async def run_demo(folder: Path) -> int:
 def _make_films(folder: Path) -> list[Path]:
     """Clear what an earlier demo left, and nothing else."""
     try:
-        if folder.is_dir() and any(folder.iterdir()) and not (folder / _MARK).exists():
-            raise OutputError(f"{folder} is not empty: choose another folder with --out")
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        if folder.is_dir():
+            _refuse_strangers(folder)
+        for name in _OWN:
+            shutil.rmtree(folder / name, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / _MARK).touch()
         return demo_films(folder / "videos")
     except OSError as error:
         raise OutputError(f"{folder}: cannot write the demo: {error.strerror}") from None
+
+
+def _refuse_strangers(folder: Path) -> None:
+    """Raise OutputError if something in the folder was put there by somebody else."""
+    if any(folder.iterdir()) and not (folder / _MARK).exists():
+        raise OutputError(f"{folder} is not empty: choose another folder with --out")
+    videos = folder / "videos"
+    films = {videos / name for name in (*DEMO_FILMS, DAMAGED)}
+    found = [path for path in folder.iterdir() if path.name not in {_MARK, *_OWN}]
+    found += [path for path in videos.rglob("*") if path not in films and not path.is_dir()]
+    if found:
+        raise OutputError(f"{found[0]} is not the demo's: choose another folder with --out")
 
 
 def _job(folder: Path, replicas: list[Standin]) -> JobConfig:

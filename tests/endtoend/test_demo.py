@@ -43,3 +43,17 @@ def test_demo_leaves_a_folder_alone_that_is_not_its_own(tmp_path: Path, here: Co
     assert ended.exit_code == 3
     assert ended.complaint == "mine is not empty: choose another folder with --out"
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("own", ["mine.toml", "videos/holiday/mine.mp4"])
+def test_demo_deletes_nothing_that_was_put_beside_its_films(
+    own: str, tmp_path: Path, here: CommandHere
+) -> None:
+    """What a user keeps in an earlier demo's folder is named, and stays."""
+    for name in (".captionfleet-demo", "videos/holiday/beach walk.mp4", own):
+        (tmp_path / "demo" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "demo" / name).touch()
+    ended = here("demo")
+    assert ended.exit_code == 3
+    assert ended.complaint == f"demo/{own} is not the demo's: choose another folder with --out"
+    assert (tmp_path / "demo" / own).exists()
