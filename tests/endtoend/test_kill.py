@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 CLIPS = 40
 KILLS = 5
-LONGEST_S = 0.5
+LONGEST_S = 0.4
 
 
 async def test_killed_again_and_again(tmp_path: Path, command: Command) -> None:
