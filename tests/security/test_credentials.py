@@ -160,7 +160,7 @@ async def test_key_that_no_header_can_hold_is_refused(
 
 async def test_wrong_key_ends_the_run_with_one_line(tmp_path: Path) -> None:
     """Credentials that all deployments refuse end the run at the check, naming the variable."""
-    async with scripted(models_status=401) as first, scripted(models_status=403) as second:
+    async with scripted(models_status=401) as first, scripted(models_status=401) as second:
         plan = job(first.base_url, second.base_url, api_key_env="TEST_KEY")
         with pytest.raises(DeploymentError) as caught:
             await sent(plan, [ready_clip(tmp_path)], check=True)
