@@ -11,6 +11,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from pipeline.config import JobConfig, job_from_flags
 from pipeline.errors import ConfigError, FailureCode, RunError
+from pipeline.messages import for_terminal
 from pipeline.telemetry import Progress, configure_logging, get_log
 
 __all__ = ["app", "run_command_line"]
@@ -54,8 +55,7 @@ def _spelled_out(arguments: Sequence[str]) -> list[str]:
 
 def _complain(words: str) -> None:
     """Print one line, whatever stands in the names that are part of it."""
-    shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in words)
-    print(f"captionfleet: {''.join(shown)}", file=sys.stderr)
+    print(f"captionfleet: {for_terminal(words)}", file=sys.stderr)
 
 
 @app.command

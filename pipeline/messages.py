@@ -21,6 +21,7 @@ __all__ = [
     "SameFile",
     "Source",
     "Usage",
+    "for_terminal",
     "printable",
 ]
 
@@ -28,6 +29,14 @@ __all__ = [
 def printable(name: str) -> str:
     r"""A file name as valid UTF-8 text: bytes that are none become `\xNN`."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def for_terminal(text: str) -> str:
+    r"""Text of others for one line of a terminal: what is not printable becomes `\x1b` or the like.
+
+    Names and answers may hold line breaks, escape sequences and turns of the writing direction.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 @dataclass(frozen=True, slots=True)

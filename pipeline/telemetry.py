@@ -16,6 +16,8 @@ import anyio
 import structlog
 from tqdm import tqdm
 
+from pipeline.messages import for_terminal
+
 __all__ = [
     "Progress",
     "Tally",
@@ -51,23 +53,34 @@ def utc_now() -> str:
 
 def configure_logging(*, as_json: bool = False) -> None:
     """Send the structured log to stderr: JSON lines, or for people the warnings alone."""
-    renderer = (
-        structlog.processors.JSONRenderer()
+    colors = sys.stderr.isatty()
+    renderers: list[structlog.typing.Processor] = (
+        [structlog.processors.JSONRenderer()]
         if as_json
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
+        else [_escaped, structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0)]
     )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            renderer,
+            *renderers,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.INFO if as_json else logging.WARNING
         ),
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
+
+
+def _escaped(
+    _log: object, _level: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """What is told may hold names of files, and what servers said."""
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = for_terminal(value)
+    return event
 
 
 def get_log() -> structlog.typing.FilteringBoundLogger:

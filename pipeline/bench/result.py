@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.bench.knee import Knee
 from pipeline.bench.point import Point, Spread
+from pipeline.messages import for_terminal
 
 __all__ = ["BenchResult", "DeploymentResult", "brief"]
 
@@ -192,4 +193,4 @@ def _replica_lines(result: DeploymentResult) -> list[str]:
     if len(named) < 2:  # noqa: PLR2004 - one replica is no comparison
         return []
     told = ", ".join(f"{name} {rate:.3g}" for name, rate in named.items())
-    return [f"Replicas at the last load, clips/s: {told}."]
+    return [for_terminal(f"Replicas at the last load, clips/s: {told}.")]

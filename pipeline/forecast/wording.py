@@ -9,6 +9,7 @@ from typing import Any
 from pipeline.forecast.predict import Estimate, Prediction, Pricing
 from pipeline.forecast.reference import Library, Reference
 from pipeline.forecast.search import Limits, Plan, Verdict
+from pipeline.messages import for_terminal
 
 __all__ = ["Answer"]
 
@@ -55,9 +56,12 @@ class Answer:
 
     def text(self) -> str:
         """The block for people."""
-        rows = [f"{label:<{_LABEL_CHARS}}{words}".rstrip() for label, words in self._rows()]
+        rows = [
+            for_terminal(f"{label:<{_LABEL_CHARS}}{words}".rstrip())
+            for label, words in self._rows()
+        ]
         table = ["", *self._table()] if self.plan.others else []
-        notes = [f"- {note}" for note in self.notes()]
+        notes = [for_terminal(f"- {note}") for note in self.notes()]
         return "\n".join([*rows, *table, *(["", *notes] if notes else [])])
 
     def notes(self) -> Iterator[str]:

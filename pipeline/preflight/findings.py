@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from pipeline.messages import for_terminal
+
 __all__ = ["Finding", "Report", "fail", "ok", "warn"]
 
 Level = Literal["ok", "warn", "fail"]
@@ -33,7 +35,7 @@ class Finding:
         """The finding for people."""
         name = f"{self.deployment} {self.check}".strip()
         advice = f" -> {self.advice}" if self.advice else ""
-        return f"{self.level:<5} {name:<22} {self.text}{advice}"
+        return for_terminal(f"{self.level:<5} {name:<22} {self.text}{advice}")
 
 
 def ok(check: str, text: str, *, deployment: str = "") -> Finding:

@@ -5,7 +5,7 @@ from pathlib import Path
 import anyio
 
 from pipeline.errors import ConfigError
-from pipeline.messages import printable
+from pipeline.messages import for_terminal, printable
 from pipeline.report import words
 from pipeline.report.sheets import SheetLimits
 from pipeline.report.write import Made, write_report
@@ -69,6 +69,6 @@ async def report_of_run(folder: Path) -> str:
 
 def _told(made: Made) -> str:
     return (
-        f"{printable(str(made.path))} ({words.size(made.size_bytes)}, "
+        f"{for_terminal(printable(str(made.path)))} ({words.size(made.size_bytes)}, "
         f"{made.shown:,} of {made.clips:,} clips, {made.with_pictures:,} with pictures)"
     )

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from pipeline.errors import ConfigError, FailureCode
-from pipeline.messages import printable
+from pipeline.messages import for_terminal, printable
 from pipeline.names import name_bytes
 
 __all__ = ["Standing", "failures_text", "read_standing"]
@@ -58,16 +58,15 @@ def failures_text(failures: list[Standing]) -> str:
     ]
     order = {code: rank for rank, (code, _) in enumerate(counts)}
     ranked = sorted(failures, key=lambda one: (order[one.code], one.source))
-    each = [f"{one.code:<{width}}  {_shown(one.source)}  ({_shown(one.detail)})" for one in ranked]
+    each = [
+        f"{one.code:<{width}}  {for_terminal(one.source)}  ({for_terminal(one.detail)})"
+        for one in ranked
+    ]
     return "\n".join([*summary, "", *each])
 
 
 def _permanence(code: FailureCode) -> str:
     return "permanent  " if code.permanent else "tried again"
-
-
-def _shown(text: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _records(path: Path) -> Iterator[dict[str, Any]]:

@@ -99,6 +99,9 @@ def test_doubts_about_a_benchmark_are_told(plan: PlanHere) -> None:
     assert "d1 brought no caption at the end" in notes
     assert "1 of 2 loads were not steady" in notes
     assert told["plan"]["clips_per_s"] < 4
+    result["deployments"][0]["name"] = "d\x1b[31m1"
+    Path("bench.json").write_text(json.dumps(result))
+    assert "\x1b" not in plan("--from", "bench.json", "--clips", "200").stdout
 
 
 def test_cores_that_were_not_measured_are_not_known(plan: PlanHere) -> None:

@@ -78,6 +78,12 @@ async def test_sources_are_counted_and_the_job_estimated(films: Path, tmp_path: 
     assert not (tmp_path / "out").exists()
 
 
+def test_no_name_writes_a_line_of_its_own() -> None:
+    """What stands in a file's name can neither add a finding nor steer the terminal."""
+    line = fail("formats", "such as a\x1b[2J\nok    all is well\u202e.mp4").line()
+    assert line.endswith(r"such as a\x1b[2J\nok    all is well\u202e.mp4")
+
+
 def test_seconds_are_no_frames() -> None:
     """Hours that are sent are those of the clips, at any number of frames a second."""
     shape = ClipShape(seconds=3600.0, frames=7200, width=640, height=360, audio_s=0.0)
