@@ -12,7 +12,7 @@ from pipeline.control.arguments import Account, bounds, wanted_deployment
 from pipeline.control.calls import Call, Target, Wanted
 from pipeline.control.console import is_agreed, print_calls, print_json, with_plane
 from pipeline.control.plane import Plane
-from pipeline.control.refusals import BlockedError
+from pipeline.control.refusals import BlockedError, UnansweredError
 from pipeline.control.waiting import Patience, show_replicas, until_serving
 from pipeline.errors import ConfigError
 
@@ -75,7 +75,11 @@ def create(
     async def main(plane: Plane) -> int:
         there = await plane.find(target)
         full = wanted if there else await plane.with_shape(access.account, wanted)
-        made = await plane.create(target, full)
+        try:
+            made = await plane.create(target, full)
+        except UnansweredError as error:
+            look = f"captionfleet deployment status {target.deployment_id}"
+            raise UnansweredError(f"{error}; it may be made all the same: {look}") from None
         state = made.deployment
         print(f"{target.deployment_id} {'exists already' if made.existed else 'is created'}")
         print(show.status_text(state))

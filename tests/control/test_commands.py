@@ -188,6 +188,14 @@ REFUSALS: dict[str, tuple[dict[str, object], tuple[str, ...], int, str]] = {
     "a name that is a path": ({}, ("status", "../../v1"), 2, "is no deployment id"),
     "it failed": ({"creation_fails": True}, ("wait", OMNI), 4, "no machine is free"),
     "not in time": ({"time_scale": 10}, ("wait", OMNI, "--timeout", "0.1"), 4, "within 0.1 s"),
+    "a create that nobody answers": (
+        # Two looks, the create itself, and a look whether it was made.
+        {"control_faults": (parse_fault("503+after=2+first=1"),)},
+        ("create",),
+        4,
+        f"it may be made all the same: captionfleet deployment status {OMNI}",
+    ),
+    "a wait without end": ({}, ("wait", OMNI, "--timeout", "nan"), 2, "more than 0"),
     "no control plane there": (
         {"control_faults": (parse_fault("502-html"),)},
         ("list",),
