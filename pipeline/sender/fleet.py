@@ -62,14 +62,19 @@ class Fleet:
             for name, client in self.clients.items():
                 tasks.start_soon(contact, name, client)
         self._tally.waiting_for = ""
-        # A key may be good for captions and not for the list: the first request will tell.
-        may_be_fine = any(problem.status == _FORBIDDEN for problem in problems.values())
-        if len(problems) == len(self.clients) and not may_be_fine:
+        hopeless = [name for name, why in problems.items() if not self._may_yet_serve(name, why)]
+        if len(hopeless) == len(self.clients):
             raise self.unusable(problems)
         for name, problem in problems.items():
             get_log().warning("deployment_doubtful", deployment=name, reason=problem.detail)
             if problem.code is not FailureCode.UNAUTHORIZED:
                 self.router.take_down(name, problem, now_s=monotonic_s())
+
+    def _may_yet_serve(self, name: str, problem: Verdict) -> bool:
+        """Whether captions may come from where the list of models did not."""
+        if problem.code is FailureCode.UNAUTHORIZED:
+            return problem.status == _FORBIDDEN  # a key may be good for captions alone
+        return self.router.replicas[name].is_held
 
     def unusable(self, problems: Mapping[str, Verdict] | None = None) -> DeploymentError:
         """The error that ends the run, naming each deployment and what is wrong with it."""

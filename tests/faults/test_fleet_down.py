@@ -157,6 +157,14 @@ async def test_none_within_reach_ends_the_run_at_once(tmp_path: Path, dead: sock
     assert "d2: host name not found" in told
 
 
+async def test_what_is_still_to_come_up_need_not_be_within_reach(dead_port: int) -> None:
+    """A deployment that is yet to be brought up may be out of reach at the start."""
+    async with open_fleet(job(url(dead_port)), Tally()) as fleet:
+        fleet.hold("d1")
+        await fleet.check()
+        assert fleet.router.replicas["d1"].is_held
+
+
 @pytest.mark.parametrize("status", [403, 404, 405, 500, 302])
 async def test_missing_list_of_models_is_no_trouble(status: int, tmp_path: Path) -> None:
     """A server without a list of models, or without one for this key, counts as reached."""
