@@ -157,9 +157,9 @@ async def test_none_within_reach_ends_the_run_at_once(tmp_path: Path, dead: sock
     assert "d2: host name not found" in told
 
 
-async def test_what_is_still_to_come_up_need_not_be_within_reach(dead_port: int) -> None:
+async def test_what_is_still_to_come_up_need_not_be_within_reach(dead: socket.socket) -> None:
     """A deployment that is yet to be brought up may be out of reach at the start."""
-    async with open_fleet(job(url(dead_port)), Tally()) as fleet:
+    async with open_fleet(job(url(dead)), Tally()) as fleet:
         fleet.hold("d1")
         await fleet.check()
         assert fleet.router.replicas["d1"].is_held
