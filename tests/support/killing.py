@@ -43,18 +43,22 @@ class Killer:
     ) -> bool:
         """Start the command and kill it within `longest_s`; False if it ended before.
 
-        Every fifth moment counts from the start, the others from the run's first request.
+        Every fifth moment counts from the start, the others from the run's first request, and the
+        first of all from the first caption, so that one at least is in the midst.
         """
         before, is_at_work = self._requests(), chance.random() < _AT_WORK
         async with self.command.started(*words) as running:
             if is_at_work:
-                await until(lambda: is_over(running) or self._requests() != before)
+                await until(lambda: is_over(running) or self._is_begun(before))
             with anyio.move_on_after(chance.uniform(0, longest_s)):
                 await running.process.wait()
                 return False
             await self._kill(running)
         self.moments.append(self._moment())
         return True
+
+    def _is_begun(self, before: tuple[int, ...]) -> bool:
+        return self._requests() != before if self.moments else b"\n" in self._raw()
 
     async def _kill(self, running: Running) -> None:
         running.signal_group(signal.SIGKILL)
