@@ -8,7 +8,13 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from pipeline.bench.samples import Sample
-from pipeline.bench.steady import Window, ended_per_s, is_queue_growing, rate_per_s
+from pipeline.bench.steady import (
+    Window,
+    ended_per_s,
+    half_width,
+    is_queue_growing,
+    rate_per_s,
+)
 
 __all__ = ["ClientUse", "Goal", "Point", "Spread", "measure"]
 
@@ -83,6 +89,7 @@ class Point:
         unsent: Arrivals of the whole load that stayed unsent, as many being in flight as may be.
         is_overloaded: Whether more arrived than were answered; so the latencies are those of a
             queue that grows, and tell how long it did.
+        clips_per_s_error: Half of the 95 % interval around `clips_per_s`.
         goodput_per_s: Captions per second that met the goal.
         source_hours_per_hour: Hours of video captioned in one hour.
         upload_share: Part of the request time until the last byte of the body was sent.
@@ -102,6 +109,7 @@ class Point:
     errors_by_code: Mapping[str, int]
     mean_in_flight: float
     clips_per_s: float
+    clips_per_s_error: float
     goodput_per_s: float
     source_hours_per_hour: float
     prompt_tokens_per_s: float
@@ -166,6 +174,10 @@ def measure(  # noqa: PLR0913 - the load and its circumstances, by keyword
         mean_in_flight=sum(one.share_within(from_s, to_s) * one.request_s for one in under_way)
         / seconds,
         clips_per_s=clips_per_s,
+        clips_per_s_error=max(
+            half_width(partial(rate, captioned), from_s, to_s),
+            0.0 if is_arriving else _renewal_error(clips_per_s, request_s, len(good)),
+        ),
         goodput_per_s=rate(met, from_s, to_s),
         source_hours_per_hour=clips_per_s * means.of("clip_s"),
         prompt_tokens_per_s=clips_per_s * means.of("prompt_tokens"),
@@ -184,6 +196,13 @@ def measure(  # noqa: PLR0913 - the load and its circumstances, by keyword
         is_client_limit=client.is_limit(request_s.p50 if request_s else math.inf),
         replicas=_by_replica(captioned, partial(rate, from_s=from_s, to_s=to_s)),
     )
+
+
+def _renewal_error(clips_per_s: float, request_s: Spread | None, captions: int) -> float:
+    """Half of the 95 % interval of a rate of lanes that ask again at once: renewal processes."""
+    if request_s is None or not request_s.mean:
+        return 0.0
+    return 1.96 * clips_per_s * request_s.std / request_s.mean / math.sqrt(captions)
 
 
 class _Means:

@@ -12,9 +12,9 @@ __all__ = ["BenchResult", "DeploymentResult", "brief"]
 
 _UNUSABLE = 4
 _COLUMNS = (
-    ("load", 9), ("requests", 8), ("clips/s", 9), ("good/s", 8), ("src h/h", 8), ("tok in/s", 10),
-    ("out/s", 7), ("p50 s", 8), ("p90 s", 8), ("p99 s", 8), ("TTFT s", 8), ("upload", 7),
-    ("errors", 7), ("cores", 6), ("lag ms", 7),
+    ("load", 9), ("requests", 8), ("clips/s", 9), ("±95%", 7), ("good/s", 8), ("src h/h", 8),
+    ("tok in/s", 10), ("out/s", 7), ("p50 s", 8), ("p90 s", 8), ("p99 s", 8), ("TTFT s", 8),
+    ("upload", 7), ("errors", 7), ("cores", 6), ("lag ms", 7),
 )  # fmt: skip
 
 
@@ -102,6 +102,7 @@ def _row(point: Point) -> str:
         f"{point.in_flight}" if point.in_flight else _arrivals(point),
         f"{point.requests}",
         f"{point.clips_per_s:.3g}",
+        f"{point.clips_per_s_error:.2g}",
         f"{point.goodput_per_s:.3g}",
         f"{point.source_hours_per_hour:.3g}",
         f"{point.prompt_tokens_per_s:,.0f}",

@@ -1,6 +1,8 @@
 """What of a load counts, and the figures drawn from it."""
 
 import math
+import random
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from pipeline.bench.samples import Sample
 from pipeline.bench.steady import (
     Window,
     ended_per_s,
+    half_width,
     is_queue_growing,
     rate_per_s,
     steady_window,
@@ -155,6 +158,17 @@ def test_what_is_answered_is_no_overload() -> None:
     window = steady_window(samples, ramp=0, to_s=40.0, rate=ended_per_s)
     assert window.is_steady
     assert not is_queue_growing(samples, window)
+
+
+@given(seed=st.integers(0, 99))
+def test_interval_of_a_poisson_process(seed: int) -> None:
+    """Captions that come by chance have a rate whose interval is that of their number."""
+    rng, at_s, samples = random.Random(seed), 0.0, []  # noqa: S311 - chance, no secret
+    while at_s < 100:
+        samples.append(Sample(started_s=at_s, ended_s=at_s))
+        at_s += rng.expovariate(4.0)
+    told = half_width(partial(ended_per_s, samples), 0.0, 100.0)
+    assert 0.2 * 0.39 < told < 3 * 0.39  # 1.96 * sqrt(4 / 100)
 
 
 def test_nothing_but_errors() -> None:
