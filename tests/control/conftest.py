@@ -16,16 +16,13 @@ from tests.control.planes import ACCOUNT, KEY, plane_options
 from tests.support.command import Command, CommandHere, Ended
 from tests.support.output import Output
 from tests.support.preparing import clip_of, job_of, prepared
-from tests.support.tiny_films import Library, write_tiny_films
-
-FILMS = 20
+from tests.support.tiny_films import Library, shared_library
 
 
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
     """The films of this session."""
-    folder = tmp_path_factory.mktemp("library")
-    return Library(write_tiny_films(folder / "films", FILMS), folder / "store")
+    return shared_library(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

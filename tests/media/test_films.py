@@ -16,6 +16,7 @@ from pipeline.standin.library import DAMAGED, DEMO_FILMS, damaged_middle, demo_f
 from pipeline.standin.pictures import draw, turn
 from pipeline.standin.sounds import samples
 from tests.support import oracle
+from tests.support.shared import shared_folder
 
 RATE_HZ = 16_000
 
@@ -36,9 +37,7 @@ def barcodes_cv2(path: Path) -> list[int]:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("demo")
-    demo_films(folder)
-    return folder
+    return shared_folder(tmp_path_factory, "demo films", demo_films)
 
 
 @pytest.mark.parametrize(("width_px", "height_px"), [(640, 360), (202, 360), (96, 64)])

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.standin.films import write_film
 from tests.support.odd_films import SMALL
-from tests.support.slow_film import write_slow_film
+from tests.support.slow_film import shared_slow_film
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def film(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def untouched_slow_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A film that keeps a worker busy for a second or more."""
-    return write_slow_film(tmp_path_factory.mktemp("slow") / "slow.mp4")
+    return shared_slow_film(tmp_path_factory)
 
 
 @pytest.fixture

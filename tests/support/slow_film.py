@@ -5,15 +5,23 @@ from pathlib import Path
 from typing import cast
 
 import av
+import pytest
 from av.packet import Packet
 from av.video.stream import VideoStream
 
 from pipeline.standin.films import Film, write_film
+from tests.support.shared import shared_folder
 
 SCENE_S, REPEATS = 2, 8
 SCENE = Film(
     seconds=SCENE_S, width_px=1920, height_px=1080, fps=Fraction(60), codec="mpeg4", gop_s=60.0
 )
+
+
+def shared_slow_film(factory: pytest.TempPathFactory) -> Path:
+    """The slow film of this session; it is to be read only."""
+    folder = shared_folder(factory, "slow film", lambda at: write_slow_film(at / "slow.mp4"))
+    return folder / "slow.mp4"
 
 
 def write_slow_film(path: Path) -> Path:

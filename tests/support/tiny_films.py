@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+import pytest
+
 from pipeline.standin.films import Film, Look, Sound, write_film
+from tests.support.shared import shared_folder
 
 HEIGHT_PX = 48
 PREPARED_HEIGHT_PX = 360
@@ -31,6 +34,12 @@ def tiny_film(number: int) -> Film:
         look=Look(first_scene=number % 4, grain=number % 5),
         sounds=(sound,) if number % 4 else (),
     )
+
+
+def shared_library(factory: pytest.TempPathFactory, count: int = 20) -> Library:
+    """The films 0 to `count` - 1 of this session, and a store of this process."""
+    films = shared_folder(factory, f"films {count}", lambda folder: write_tiny_films(folder, count))
+    return Library(sorted(films.iterdir()), factory.mktemp("library") / "store")
 
 
 def write_tiny_films(folder: Path, count: int) -> list[Path]:

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.standin.films import write_film
 from tests.support.odd_films import SMALL
-from tests.support.slow_film import write_slow_film
+from tests.support.slow_film import shared_slow_film
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +20,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def slow_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A film that keeps a worker busy for a second or more."""
-    return write_slow_film(tmp_path_factory.mktemp("slow") / "slow.mp4")
+    return shared_slow_film(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

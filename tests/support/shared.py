@@ -1,0 +1,26 @@
+"""Folders that the processes of a test session make once and share."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+
+def shared_folder(
+    factory: pytest.TempPathFactory, name: str, fill: Callable[[Path], object]
+) -> Path:
+    """The session's folder of this name, filled by whoever comes first; it is to be read only."""
+    root = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent  # that of all workers
+    folder, partly = root / name, root / f"{name}, partly"
+    with FileLock(root / f"{name}.lock"):
+        if not folder.exists():
+            shutil.rmtree(partly, ignore_errors=True)
+            partly.mkdir()
+            fill(partly)
+            partly.rename(folder)
+    return folder
