@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from pipeline.figures import three_digits
 from pipeline.forecast.predict import Estimate, Prediction, Pricing
 from pipeline.forecast.reference import Library, Reference
 from pipeline.forecast.search import Limits, Plan, Verdict
@@ -103,15 +104,18 @@ class Answer:
         yield (
             "tokens",
             (
-                f"{_range(chosen.prompt_tokens, _short)} in, "
-                f"{_range(chosen.completion_tokens, _short)} out"
+                f"{_range(chosen.prompt_tokens, three_digits)} in, "
+                f"{_range(chosen.completion_tokens, three_digits)} out"
             ),
         )
         yield "cost", f"{_range(chosen.usd, _usd)}, {self.price_note}"
         yield "bottleneck", _bottleneck(chosen)
         if chosen.payload_bytes:
             rate = chosen.payload_bytes / max(chosen.seconds.expected, 1e-9)
-            yield "upload", f"{_short(chosen.payload_bytes)}B, {_short(rate)}B/s on average"
+            yield (
+                "upload",
+                f"{three_digits(chosen.payload_bytes)}B, {three_digits(rate)}B/s on average",
+            )
         if plan.verdict is not Verdict.KEPT:
             yield "", ""
             yield "NOT KEPT", f"the {_KEPT_BY[plan.verdict]}; what is above comes closest"
@@ -206,10 +210,3 @@ def _hours(hours: float) -> str:
 
 def _usd(usd: float) -> str:
     return f"${usd:,.0f}" if usd >= 100 else f"${usd:.2f}"  # noqa: PLR2004 - digits
-
-
-def _short(count: float) -> str:
-    for size, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if count >= size:
-            return f"{count / size:.3g}{letter}"
-    return f"{count:.0f}"

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipeline.config import DeploymentConfig, JobConfig
+from pipeline.figures import three_digits
 from pipeline.preflight.findings import Finding, ok, warn
 from pipeline.preflight.sources import Library
 from pipeline.profiles import GPU_PRICES, PRICES_OF, Profile
@@ -109,7 +110,8 @@ def _words(one: Estimate) -> str:
     if one.prompt_tokens is None:
         parts.append("tokens not known for this model (profile)")
     else:
-        parts.append(f"{_short(one.prompt_tokens)} tokens in, {_short(one.completion_tokens)} out")
+        prompt, completion = map(three_digits, (one.prompt_tokens, one.completion_tokens))
+        parts.append(f"{prompt} tokens in, {completion} out")
     if one.hours:
         hours = " to ".join(f"{each:,.1f}" if each >= 1 else f"{each:.2g}" for each in one.hours)
         parts.append(f"{hours} replica hours by the canary")
@@ -118,10 +120,3 @@ def _words(one: Estimate) -> str:
     if one.usd_per_hour:
         parts.append(f"one {one.gpu} at ${one.usd_per_hour:.2f}/h, prices of {one.prices_of}")
     return "; ".join(parts)
-
-
-def _short(tokens: int) -> str:
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if tokens >= size:
-            return f"{tokens / size:.3g}{letter}"
-    return f"{tokens}"

@@ -44,7 +44,7 @@
   };
   const size = (value) => {
     if (!known(value)) return "–";
-    if (value >= 1e6) return `${(value / 1e6).toPrecision(3)} MB`;
+    if (value >= 999_500) return `${Number((value / 1e6).toPrecision(3))} MB`;
     return value >= 1e3 ? `${(value / 1e3).toPrecision(3)} kB` : `${value} B`;
   };
   const clock = (value) => {

@@ -1,9 +1,12 @@
 """Figures as people read them; pure (main process)."""
 
+from pipeline.figures import three_digits
+
 __all__ = ["UNKNOWN", "count", "percent", "seconds", "share", "short", "size"]
 
 UNKNOWN = "\N{EN DASH}"
 _MINUTE_S, _HOUR_S = 60, 3600
+_TEN_THOUSAND = 1e4
 _TEN_MS, _TWO_DIGITS, _THREE_DIGITS, _ONE_PERCENT = 0.01, 10, 100, 0.01
 
 
@@ -16,11 +19,8 @@ def short(number: float | None) -> str:
     """Three digits and a letter: 13.1k."""
     if number is None:
         return UNKNOWN
-    for least, unit, letter in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
-        if abs(number) >= least:
-            return f"{number / unit:.3g}{letter}"
     is_whole = number == int(number) or abs(number) >= _THREE_DIGITS
-    return f"{number:,.0f}" if is_whole else f"{number:.3g}"
+    return three_digits(number, plain_below=_TEN_THOUSAND) if is_whole else f"{number:.3g}"
 
 
 def seconds(value: float | None) -> str:
@@ -42,10 +42,8 @@ def size(number_of_bytes: float | None) -> str:
     """Bytes in powers of ten."""
     if number_of_bytes is None:
         return UNKNOWN
-    for unit, least in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if number_of_bytes >= least:
-            return f"{number_of_bytes / least:.3g} {unit}"
-    return f"{number_of_bytes:.0f} B"
+    digits = three_digits(number_of_bytes)
+    return f"{digits[:-1]} {digits[-1]}B" if digits[-1].isalpha() else f"{digits} B"
 
 
 def percent(value: float | None) -> str:

@@ -191,11 +191,30 @@ def test_durations_are_readable(value: float | None, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(7, "7"), (2.409, "2.41"), (1846, "1,846"), (13073, "13.1k"), (9.97e6, "9.97M")],
+    [
+        (7, "7"),
+        (2.409, "2.41"),
+        (1846, "1,846"),
+        (13073, "13.1k"),
+        (9.97e6, "9.97M"),
+        (999_999, "1M"),
+        (9_999.9, "10,000"),
+        (999.6e6, "1G"),
+        (2e12, "2T"),
+    ],
 )
 def test_figures_are_short(value: float, text: str) -> None:
     """A figure has three digits and a letter once it is large."""
     assert words.short(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, words.UNKNOWN), (999, "999 B"), (999_990, "1 MB"), (34.3e6, "34.3 MB")],
+)
+def test_sizes_have_their_unit(value: float | None, text: str) -> None:
+    """Bytes are told in the unit that gives them one to three digits."""
+    assert words.size(value) == text
 
 
 def test_a_rate_is_of_some_captions() -> None:
