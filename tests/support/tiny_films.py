@@ -38,7 +38,7 @@ def tiny_film(number: int) -> Film:
 
 def shared_library(factory: pytest.TempPathFactory, count: int = 20) -> Library:
     """The films 0 to `count` - 1 of this session, and a store of this process."""
-    films = shared_folder(factory, f"films {count}", lambda folder: write_tiny_films(folder, count))
+    films = shared_folder(factory, f"films-{count}", lambda folder: write_tiny_films(folder, count))
     return Library(sorted(films.iterdir()), factory.mktemp("library") / "store")
 
 
