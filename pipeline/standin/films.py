@@ -6,6 +6,7 @@ Every picture carries its number as a barcode, so a test can tell which frames o
 import heapq
 import itertools
 import math
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -110,7 +111,11 @@ def write_film(path: Path, film: Film) -> Path:
         if film.codec is not None:
             tracks.append(_video_packets(container, film))
         tracks += [_audio_packets(container, film, sound) for sound in film.sounds]
+        scheduling = os.sched_getscheduler(0), os.sched_getparam(0)
         container.start_encoding()
+        # SVT-AV1, run by root, makes the thread that opens it a real-time one: whatever that
+        # starts would starve the rest of the machine.
+        os.sched_setscheduler(0, *scheduling)
         for packet in heapq.merge(*tracks, key=_decode_time_s):
             container.mux(packet)
     return path

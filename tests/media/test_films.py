@@ -1,6 +1,7 @@
 """Generated films are what they claim, to PyAV and to the independent oracle."""
 
 import itertools
+import os
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -213,3 +214,10 @@ def test_rotation_is_undone_by_a_player(
     )  # fmt: skip
     path = write_film(tmp_path / "film.mp4", film)
     assert read_barcode(oracle.gray_fps1(path, 160, 96)[0]) == 4
+
+
+def test_encoders_leave_the_process_as_it_is(tmp_path: Path) -> None:
+    """Writing a film gives nobody more of the machine, though an encoder may try as root."""
+    before = os.sched_getscheduler(0), os.sched_getparam(0)
+    write_film(tmp_path / "film.mp4", Film(seconds=1.0, codec="libsvtav1"))
+    assert (os.sched_getscheduler(0), os.sched_getparam(0)) == before
