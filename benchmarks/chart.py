@@ -39,7 +39,7 @@ def drawn(ratios: dict[str, Any]) -> str:
 
 def _legend() -> Iterator[str]:
     yield (
-        '<text x="0" y="12" font-weight="bold" fill="#222">CPU time of one clip of 60 s, '
+        '<text x="0" y="12" font-weight="bold" fill="#222">CPU time of one clip, '
         "two ffmpeg commands = 1</text>"
     )
     left_px = 0
