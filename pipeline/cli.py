@@ -12,6 +12,7 @@ from cyclopts import App, CycloptsError, Parameter
 from pipeline.config import JobConfig, job_from_flags
 from pipeline.errors import ConfigError, FailureCode, RunError
 from pipeline.messages import for_terminal
+from pipeline.streams import do_not_wait_for_readers
 from pipeline.telemetry import Progress, configure_logging, get_log
 
 __all__ = ["app", "run_command_line"]
@@ -92,7 +93,7 @@ def run(
 
     Exit codes: 0 everything captioned, 1 finished with failures, 2 bad job file or arguments,
     3 output cannot be written or is locked, 4 no deployment usable or credentials refused,
-    5 stopped by a limit that was asked for, 130/143 ended by a signal (resumable).
+    5 stopped by a limit that was asked for, 129/130/143 ended by a signal (resumable).
 
     Args:
         sources: Files, folders, and .txt or .lst lists of either; they replace the job file's.
@@ -197,6 +198,7 @@ def prepare(
     }
     settled = job_from_flags(job, flags)
     configure_logging()
+    do_not_wait_for_readers()
 
     async def main() -> int:
         summary = await prepare_job(settled, out, progress=None if quiet else sys.stderr)
@@ -220,6 +222,7 @@ def demo(*, out: Path = Path("demo")) -> int:
     from pipeline.demo import run_demo  # noqa: PLC0415 - the other commands need not wait for it
 
     configure_logging()
+    do_not_wait_for_readers()
     return anyio.run(run_demo, out)
 
 
@@ -317,6 +320,7 @@ def _caption(job: JobConfig, each: dict[str, Any], *, quiet: bool, log_json: boo
         from pipeline.report.command import report_of_run  # noqa: PLC0415 - others do without
 
     configure_logging(as_json=log_json)
+    do_not_wait_for_readers()
 
     async def main() -> int:
         progress: Progress = None if quiet else "log" if log_json else sys.stderr

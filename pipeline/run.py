@@ -44,8 +44,8 @@ async def run_job(
     Args:
         job: the job; it needs at least one source and one deployment.
         progress: the stream for the progress line, "log" for the structured log, or None.
-        handle_signals: let SIGINT and SIGTERM end the run in order (main thread only): the
-            first starts nothing new, the second stops at once.
+        handle_signals: let SIGINT, SIGTERM, and SIGHUP unless nohup has it ignored, end the run
+            in order (main thread only): the first starts nothing new, the second stops at once.
 
     Raises:
         RunError: the run cannot begin or go on. What was captioned by then is kept, and

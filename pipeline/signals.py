@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM, heard without a gap by whoever heeds them at the time (main process)."""
+"""SIGINT, SIGTERM and SIGHUP, heard without a gap by those who heed them (main process)."""
 
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -53,7 +53,10 @@ async def open_signals(heed: Heed, *, handle: bool) -> AsyncIterator[Signals]:
 
 
 async def _hear(signals: Signals, *, task_status: TaskStatus[None]) -> None:
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+    # nohup and its like ignore SIGHUP, so that the run outlives its terminal.
+    is_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    numbers = (signal.SIGINT, signal.SIGTERM) + (() if is_nohup else (signal.SIGHUP,))
+    with anyio.open_signal_receiver(*numbers) as received:
         task_status.started()
         async for number in received:
             signals.heed(number)

@@ -1,28 +1,75 @@
-"""Standard streams that neither a reader that left nor a full disk turns against a run (main)."""
+"""Standard streams that no reader and no full disk turns against a run (main process)."""
 
+import atexit
 import errno
 import io
+import math
 import os
+import select
 import sys
+import threading
+from collections import deque
+from functools import partial
 from typing import Any, TextIO
 
-__all__ = ["LenientFile", "open_standard_streams"]
+__all__ = ["LenientFile", "do_not_wait_for_readers", "open_standard_streams"]
 
 _STDOUT, _STDERR = 1, 2
+_QUEUE_BYTES = 1 << 18  # some thousand lines of a log, beside the 64 KiB that a pipe holds
+_PIECE_BYTES = 1 << 16  # what is handed on at once: no line of the log comes in two pieces
+_LOG_AT_END_S = 2.0
+_SUMMARY_AT_END_S = 30.0  # on a terminal, somebody may have pressed Ctrl-S
 
 
-class LenientFile(io.FileIO):
-    """A file that takes whatever it is given; `problem` is why some of it is not there."""
+class LenientFile(io.RawIOBase):
+    """A file that takes whatever it is given; a thread of its own writes it.
 
-    problem: OSError | None = None
+    A reader that stands still holds up that thread alone. Once the queue is full, a write waits
+    for as long as the reader takes nothing, at most `patience_s`, and then lines are dropped; a
+    line that counts them comes when the reader goes on. `problem` is the first error.
+    """
+
+    def __init__(self, descriptor: int, patience_s: float) -> None:
+        super().__init__()
+        self.problem: OSError | None = None
+        self.patience_s = patience_s
+        self._descriptor = descriptor
+        self._queue: deque[bytes] = deque()
+        self._queued_bytes = 0
+        self._written_bytes = 0
+        self._dropped_lines = 0
+        self._ends_line = True
+        self._changed = threading.Condition()
+        self._writer: threading.Thread | None = None
+
+    def writable(self) -> bool:
+        """Always true."""
+        return True
+
+    def fileno(self) -> int:
+        """The descriptor, by which a terminal and its width are known."""
+        return self._descriptor
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        return os.isatty(self._descriptor)
 
     def write(self, data: Any, /) -> int:
-        """Write what can be written, and claim to have written it all."""
-        try:
-            return super().write(data)
-        except OSError as error:
-            self.problem = self.problem or error
-            return memoryview(data).nbytes
+        """Take what can be taken, and claim to have written it all."""
+        piece = bytes(data)
+        if self._has_writer():
+            self._put(piece)
+        else:
+            self._write_out(piece)
+        return len(piece)
+
+    def finish(self, patience_s: float) -> None:
+        """Wait until all is written, or the reader takes nothing for so long."""
+        with self._changed:
+            self._wait_for_room(0, patience_s)
+            if self._dropped_lines and not self._queued_bytes:
+                self._append(self._count_of_dropped(b""))
+                self._wait_for_room(0, patience_s)
 
     @property
     def lost(self) -> str | None:
@@ -31,28 +78,113 @@ class LenientFile(io.FileIO):
             return None
         return self.problem.strerror
 
+    def _has_writer(self) -> bool:
+        if self._writer is None:
+            writer = threading.Thread(target=self._keep_writing, daemon=True)
+            try:
+                writer.start()
+            except RuntimeError:  # the system has no thread to give
+                return False
+            self._writer = writer
+        return True
+
+    def _put(self, piece: bytes) -> None:
+        with self._changed:
+            if not self._wait_for_room(_QUEUE_BYTES, self.patience_s):
+                self._dropped_lines += piece.count(b"\n")
+                return
+            if self._dropped_lines:
+                piece = self._count_of_dropped(piece) + piece
+            self._append(piece)
+
+    def _append(self, piece: bytes) -> None:
+        self._queue.append(piece)
+        self._queued_bytes += len(piece)
+        self._ends_line = piece.endswith(b"\n")
+        self._changed.notify_all()
+
+    def _count_of_dropped(self, before: bytes) -> bytes:
+        """A line that looks like the line it comes before."""
+        words = f"{self._dropped_lines} lines dropped: the reader of this log stood still"
+        self._dropped_lines = 0
+        line = f"captionfleet: {words}"
+        if before.startswith(b"{"):
+            line = f'{{"event":"{words}","level":"warning"}}'
+        return (b"" if self._ends_line else b"\n") + line.encode() + b"\n"
+
+    def _wait_for_room(self, most_bytes: int, patience_s: float) -> bool:
+        """Wait until no more than so much is queued; False if the reader takes nothing."""
+        while self._queued_bytes > most_bytes:
+            before = self._written_bytes
+            if not patience_s:
+                return False
+            is_told = self._changed.wait(None if math.isinf(patience_s) else patience_s)
+            if not is_told and before == self._written_bytes:
+                return False
+        return True
+
+    def _keep_writing(self) -> None:
+        while True:
+            with self._changed:
+                while not self._queue:
+                    self._changed.wait()
+                piece = self._queue.popleft()
+            self._write_out(piece)
+            with self._changed:
+                self._queued_bytes -= len(piece)
+                self._changed.notify_all()
+
+    def _write_out(self, piece: bytes) -> None:
+        rest = memoryview(piece)
+        while rest:
+            try:
+                count = os.write(self._descriptor, rest)
+            except BlockingIOError:  # another program made a terminal that both share so
+                _wait_writable(self._descriptor)
+            except OSError as error:
+                self.problem = self.problem or error
+                return
+            else:
+                rest = rest[count:]
+                self._written_bytes += count
+
+
+def _wait_writable(descriptor: int) -> None:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    poll.poll()
+
 
 def open_standard_streams() -> LenientFile:
     """Make sys.stdout and sys.stderr lenient, and return what is below sys.stdout.
 
-    What a run logs is not worth its captions. A stream that the parent closed is opened on
-    /dev/null: its number would go to the next file, such as captions.jsonl, and a library's
-    complaint into there.
+    What a run logs is not worth its captions: stderr drops what its reader does not take. A list
+    on stdout waits for its reader. A stream that the parent closed is opened on /dev/null: its
+    number would go to the next file, such as captions.jsonl, and a library's complaint into there.
     """
     while (number := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
         pass
     os.close(number)
-    output = LenientFile(_STDOUT, "w", closefd=False)
-    errors = LenientFile(_STDERR, "w", closefd=False)
+    output = LenientFile(_STDOUT, math.inf)
+    errors = LenientFile(_STDERR, 0.0)
     sys.stdout = _text(output, sys.stdout, line_buffering=output.isatty())
     sys.stderr = _text(errors, sys.stderr, line_buffering=True)
+    for stream in (output, errors):  # also after a traceback, which comes later than all else
+        atexit.register(partial(stream.finish, _LOG_AT_END_S))
     return output
+
+
+def do_not_wait_for_readers() -> None:
+    """Let a reader of stdout who takes nothing keep no run from its end."""
+    output = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    if isinstance(output, LenientFile):
+        output.patience_s = _SUMMARY_AT_END_S
 
 
 def _text(raw: LenientFile, former: TextIO | None, *, line_buffering: bool) -> TextIO:
     # A caption or a name may hold what the terminal's encoding has no character for.
     return io.TextIOWrapper(
-        io.BufferedWriter(raw),
+        io.BufferedWriter(raw, _PIECE_BYTES),
         encoding=former.encoding if former else "utf-8",
         errors="backslashreplace",
         line_buffering=line_buffering,

@@ -154,6 +154,7 @@ class _Display(Protocol):
 class _Bar:
     def __init__(self, stream: TextIO) -> None:
         tqdm.set_lock(RLock())  # its own is one for processes, a system-wide semaphore
+        tqdm.monitor_interval = 0  # a thread that would refresh a bar which is refreshed anyway
         self._bar = tqdm(unit="clip", file=stream, dynamic_ncols=True, smoothing=0.05)
 
     def update(self, tally: Tally) -> None:

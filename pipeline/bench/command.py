@@ -15,6 +15,7 @@ from pipeline.bench.result import BenchResult
 from pipeline.bench.session import Bench, run_bench
 from pipeline.config import job_from_flags
 from pipeline.errors import ConfigError
+from pipeline.streams import do_not_wait_for_readers
 from pipeline.telemetry import configure_logging
 
 __all__ = ["bench_command"]
@@ -120,6 +121,7 @@ def bench_command(  # noqa: PLR0913 - each argument is one flag of the command
         sample=sample,
     )
     configure_logging()
+    do_not_wait_for_readers()
 
     exit_code = 0
 

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and kill -9: nothing captioned is lost, nothing is paid for twice."""
+"""Signals of all kinds: nothing captioned is lost, nothing is paid for twice."""
 
 import os
 import signal
@@ -23,6 +23,11 @@ pytestmark = pytest.mark.anyio
 
 SLOW = StandinOptions(slots=2, service_time_s=0.3, watch_media=False)
 CLIPS = 10
+NOHUP = """
+import runpy, signal
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+runpy.run_module("pipeline", run_name="__main__")
+"""
 
 
 @pytest.fixture
@@ -38,7 +43,7 @@ def arguments(standin: Standin, library: Library, folder: Path, count: int) -> l
     return ["run", *library.films[:count], "--job", job, "--store", library.store, "--out", "out"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_first_signal_finishes_what_is_in_flight(
     number: signal.Signals,
     library: Library,
@@ -65,6 +70,20 @@ async def test_first_signal_finishes_what_is_in_flight(
         assert output.settled_run()["already_captioned"] == len(captions)
         assert standin.ledger.total == len(output.captions) == CLIPS
         check_provenance(output.captions, standin)
+
+
+async def test_nohup_run_outlives_its_terminal(
+    library: Library, command: Command, output: Output
+) -> None:
+    """A run that was started with SIGHUP ignored goes on when its terminal closes."""
+    nohup = Command(command.folder, ("-c", NOHUP))
+    async with serving(SLOW) as standin:
+        words = arguments(standin, library, command.folder, 4)
+        async with nohup.started(*words) as running:
+            await running.until(lambda: output.line_count() >= 1)
+            running.signal_group(signal.SIGHUP)
+            ended = await running.ended()
+    assert (ended.exit_code, output.settled_run()["captioned"]) == (0, 4)
 
 
 async def test_second_signal_stops_at_once(

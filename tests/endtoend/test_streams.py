@@ -1,19 +1,29 @@
 """Standard streams that are full, closed or that nobody reads: they cost no caption."""
 
+import fcntl
+import os
+import signal
+import struct
 import subprocess
 import sys
+import termios
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import anyio
 import orjson
 import pytest
+from anyio.abc import Process
 
 from pipeline.standin.options import StandinOptions
 from pipeline.standin.server import serving
+from pipeline.streams import LenientFile
 from tests.support.output import Output
 from tests.support.tiny_films import Library
 
 DEADLINE_S = 40.0
+PIPE_BYTES = 1 << 16
 
 
 def shell(redirected: str, *words: str | Path) -> list[str]:
@@ -33,6 +43,95 @@ async def test_run_outlives_its_log(library: Library, tmp_path: Path, output: Ou
             ended = await anyio.run_process(run, check=False, cwd=tmp_path)
     assert ended.returncode == 0
     assert output.settled_run()["captioned"] == 1
+
+
+@contextmanager
+def stalled(kind: str) -> Iterator[int]:
+    """A pipe or a terminal that takes nothing more, for its reader stands still."""
+    reading, writing = os.pipe() if kind == "pipe" else os.openpty()
+    if kind == "terminal":
+        fcntl.ioctl(writing, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    os.set_blocking(writing, False)
+    with suppress(BlockingIOError):
+        while os.write(writing, b"x" * 512):
+            pass
+    os.set_blocking(writing, True)
+    try:
+        yield writing
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+@asynccontextmanager
+async def started(folder: Path, *words: str | Path, stderr: int) -> AsyncIterator[Process]:
+    """The command with its log put there; it is killed at the end of the block."""
+    program = [sys.executable, "-m", "pipeline", *map(str, words)]
+    async with await anyio.open_process(program, stderr=stderr, cwd=folder) as process:
+        with anyio.fail_after(DEADLINE_S):
+            try:
+                yield process
+            finally:
+                if process.returncode is None:
+                    process.kill()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("kind", "log"), [("pipe", "--log-json"), ("terminal", "--stream")])
+async def test_log_that_is_not_read_holds_no_caption_up(
+    kind: str, log: str, library: Library, tmp_path: Path, output: Output
+) -> None:
+    """A run whose log or progress bar cannot be written, for its reader sleeps, ends as any."""
+    async with serving(StandinOptions(watch_media=False)) as standin:
+        words = ("--base-url", standin.base_url, "--model", "omni", "--store", library.store)
+        run = ("run", library.films[0], *words, "--out", tmp_path / "out", log)
+        with stalled(kind) as stderr:
+            async with started(tmp_path, *run, stderr=stderr) as process:
+                assert await process.wait() == 0
+    assert output.settled_run()["captioned"] == 1
+
+
+@pytest.mark.anyio
+async def test_log_that_is_not_read_holds_no_signal_up(
+    library: Library, tmp_path: Path, output: Output
+) -> None:
+    """A run whose log stands still finishes what is in flight at the first signal, and ends."""
+    options = StandinOptions(slots=1, service_time_s=1.0, watch_media=False)
+    async with serving(options) as standin:
+        words = ("--base-url", standin.base_url, "--model", "omni", "--store", library.store)
+        run = ("run", *library.films[:9], *words, "--out", tmp_path / "out", "--max-in-flight", "1")
+        with stalled("pipe") as stderr:
+            async with started(tmp_path, *run, stderr=stderr) as process:
+                await standin.ledger.until(lambda ledger: ledger.serving == 1)
+                process.send_signal(signal.SIGTERM)
+                assert await process.wait() == 128 + signal.SIGTERM
+    assert output.run["ended"] == "signal"
+    assert output.run["captioned"] == len(output.captions) >= 1
+
+
+@pytest.mark.parametrize("form", [b"line %d\n", b'{"event":"line %d"}\n'])
+def test_dropped_lines_are_counted(form: bytes) -> None:
+    """Once the log is read again, a line in its own form says how many are missing."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb", buffering=0) as reader, os.fdopen(writing, "wb") as written:
+        log = LenientFile(written.fileno(), patience_s=0)
+        padded = form[:-1] + b" " * 900 + b"\n"
+        count = 1000  # more than the pipe and the queue hold
+        for number in range(count):
+            log.write(padded % number)
+        said = b""
+        while len(said) < PIPE_BYTES * 2:  # that there is room again
+            said += reader.read(PIPE_BYTES)
+        log.write(form[:1] + b" the end\n")
+        while not said.endswith(b"the end\n"):
+            said += reader.read(PIPE_BYTES)
+    lines = said.splitlines()
+    (told,) = [line for line in lines if b"lines dropped" in line]
+    dropped = int("".join(filter(str.isdigit, told.decode())))
+    kept = [line for line in lines if b"line " in line]
+    assert len(kept) + dropped == count
+    assert dropped > 0
+    assert told.startswith(b"{") is form.startswith(b"{")
 
 
 @pytest.fixture
