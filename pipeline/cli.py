@@ -11,6 +11,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from pipeline.config import JobConfig, job_from_flags
 from pipeline.errors import ConfigError, FailureCode, RunError
+from pipeline.machine import machine_errors
 from pipeline.messages import for_terminal
 from pipeline.streams import do_not_wait_for_readers
 from pipeline.telemetry import Progress, configure_logging, get_log
@@ -30,12 +31,13 @@ app = App(
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run one command; every error the user can mend is one line on stderr."""
     try:
-        result = app(
-            _spelled_out(arguments),
-            exit_on_error=False,
-            print_error=False,
-            result_action="return_value",  # by default it exits here, before stdout is looked after
-        )
+        with machine_errors():
+            result = app(
+                _spelled_out(arguments),
+                exit_on_error=False,
+                print_error=False,
+                result_action="return_value",  # by default it exits, before stdout is looked after
+            )
     except CycloptsError as error:
         _complain(" ".join(str(error).split()))
         return _BAD_ARGUMENTS
@@ -93,7 +95,8 @@ def run(
 
     Exit codes: 0 everything captioned, 1 finished with failures, 2 bad job file or arguments,
     3 output cannot be written or is locked, 4 no deployment usable or credentials refused,
-    5 stopped by a limit that was asked for, 129/130/143 ended by a signal (resumable).
+    5 stopped by a limit that was asked for, 6 the machine gives no process or thread,
+    129/130/143 ended by a signal (resumable).
 
     Args:
         sources: Files, folders, and .txt or .lst lists of either; they replace the job file's.

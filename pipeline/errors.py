@@ -7,6 +7,7 @@ __all__ = [
     "DeploymentError",
     "FailureCode",
     "LimitReached",
+    "MachineError",
     "MediaError",
     "OutputError",
     "RunError",
@@ -153,6 +154,12 @@ class LimitReached(RunError):  # noqa: N818 - a limit that was asked for is no e
     """Raised when a limit that the user asked for stops the run."""
 
     exit_code = 5
+
+
+class MachineError(RunError):
+    """Raised when the machine gives the run no process or thread, or its program is gone."""
+
+    exit_code = 6
 
 
 def first_run_error(error: BaseExceptionGroup[RunError] | RunError) -> RunError:

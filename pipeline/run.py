@@ -7,7 +7,7 @@ from functools import partial
 import anyio
 import anyio.to_thread
 from anyio import create_memory_object_stream, create_task_group
-from anyio.abc import TaskGroup
+from anyio.abc import AsyncResource, TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from pipeline.admission import admit, fingerprints
@@ -15,6 +15,7 @@ from pipeline.config import JobConfig
 from pipeline.control.lifecycle import Lifecycle, open_lifecycle
 from pipeline.descriptors import within_descriptors
 from pipeline.errors import ConfigError, RunError, first_run_error
+from pipeline.machine import machine_errors
 from pipeline.messages import Clip, Outcome, ReadyClip, SameFile
 from pipeline.metrics import Metrics, open_metrics
 from pipeline.producer import Settled, check_sources, produce
@@ -98,13 +99,13 @@ class _Run:
         """Run the stages to their end; return the error that ended them early, if one did."""
         problem: RunError | None = None
         try:
-            with self.stopping.everything:
+            with machine_errors(), self.stopping.everything:
                 async with create_task_group() as watch:
                     watch.start_soon(self.stopping.watch)
                     watch.start_soon(self._keep_looking)
                     with self.stopping.checking:
                         await self.lifecycle.clear()
-                        watch.start_soon(self.lifecycle.attend, self.fleet)
+                        watch.start_soon(self._attend)
                         await self.fleet.check()
                     if not self.stopping.is_stopping:
                         async with open_workspace(self.job.store) as media:
@@ -112,7 +113,11 @@ class _Run:
                     watch.cancel_scope.cancel()
         except* RunError as group:
             problem = first_run_error(group)
-        return problem
+        return self.stopping.problem or problem
+
+    async def _attend(self) -> None:
+        with self.stopping.failing():
+            await self.lifecycle.attend(self.fleet)
 
     async def _stages(self, media: Workspace) -> None:
         clips_out, clips_in = create_memory_object_stream[Clip](_CLIPS_AHEAD)
@@ -127,7 +132,11 @@ class _Run:
             async with create_task_group() as stages:
                 stages.start_soon(self._produce, clips_out, outcomes_out.clone())
                 stages.start_soon(
-                    work, job, media, tally, clips_in, ready_out, outcomes_out.clone()
+                    self._prepare,
+                    partial(work, job, media, tally),
+                    clips_in,
+                    ready_out,
+                    outcomes_out.clone(),
                 )
                 if self.lifecycle.holds_back:
                     ready_in = self._gated(stages, ready_in)
@@ -157,8 +166,14 @@ class _Run:
         clips_out: MemoryObjectSendStream[Clip],
         outcomes_out: MemoryObjectSendStream[Outcome | SameFile],
     ) -> None:
-        with self.stopping.producing:
+        with self.stopping.failing(), self.stopping.producing:
             await produce(self.job, self.settled, self.tally, clips_out, outcomes_out)
+
+    async def _prepare(
+        self, stage: Callable[..., Awaitable[None]], *streams: AsyncResource
+    ) -> None:
+        with self.stopping.failing():
+            await stage(*streams)
 
     async def conclude(self, problem: RunError | None) -> tuple[RunSummary, RunError | None]:
         """Settle the lines, write run.json, and draw the bottom line.

@@ -1,8 +1,8 @@
-"""How a run ends early: signals and limits, then a bounded drain (main process)."""
+"""How a run ends early: signals, limits, failures; then a bounded drain (main process)."""
 
 import signal
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,8 @@ from anyio import CancelScope
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from pipeline.config import LimitsConfig
+from pipeline.errors import RunError, first_run_error
+from pipeline.machine import machine_errors
 from pipeline.stop_rules import Limit, next_time
 from pipeline.telemetry import Tally, get_log
 
@@ -38,14 +40,15 @@ class Stopping:
         self.halted: anyio.Event | None = None
         self.signal_number = 0
         self.limit: Limit | None = None
+        self.problem: RunError | None = None
         self._limits = limits
         self._rules = limits.stop_rules()
         self._tally = tally
 
     @property
     def is_stopping(self) -> bool:
-        """Whether a signal or a limit has come."""
-        return bool(self.signal_number or self.limit)
+        """Whether a signal, a limit or a failure has come."""
+        return bool(self.signal_number or self.limit or self.problem)
 
     @property
     def exit_code(self) -> int | None:
@@ -62,6 +65,28 @@ class Stopping:
         self.signal_number = number
         get_log().warning("stopping: no new clips; a second signal stops at once")
         self._drain()
+
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """Around a stage before the requests: if it fails, those in flight still get their lines.
+
+        The first such failure is kept as `problem`, for the end of the run.
+        """
+        failure: RunError | None = None
+        try:
+            with machine_errors():
+                yield
+        except* RunError as group:
+            failure = first_run_error(group)
+        if failure is not None and self.problem is None:
+            self.problem = failure
+            if in_flight := self._tally.in_flight:
+                get_log().warning(
+                    "stopping: no new clips, requests in flight are waited for",
+                    reason=str(failure),
+                    in_flight=in_flight,
+                )
+            self._drain()
 
     async def watch(self) -> None:
         """Heed the clock until cancelled."""

@@ -32,7 +32,7 @@ def _keep(config: InputConfig, settled: Settled) -> None:
     if settled.folder is None:
         return
     folders = [source for source in config.sources if source.is_dir()]
-    walked = [Path.cwd() / folder for folder in folders] + [folder.resolve() for folder in folders]
+    walked = [folder.absolute() for folder in folders] + [folder.resolve() for folder in folders]
     for identity, _, record in failures_in(settled.folder):
         path = name_bytes(record, "path")
         if path is not None and not _is_below(path, walked) and _is_unchanged(path, record):

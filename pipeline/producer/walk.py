@@ -152,7 +152,7 @@ class Walk:
         return age_ns < self._settle_ns
 
     def _walk(self) -> Iterator[Found]:
-        sources = [Path.cwd() / source for source in self._sources]
+        sources = [source.absolute() for source in self._sources]  # absolute ones need no folder
         for position, source in enumerate(sources):
             if source.is_dir():
                 self._claims.add(Area(os.path.realpath(source), "", (position, 0)))

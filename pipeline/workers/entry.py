@@ -5,6 +5,7 @@ Light until the first clip is there: nothing here imports av.
 
 import os
 import pickle
+import sys
 import time
 from pathlib import Path
 from typing import BinaryIO
@@ -14,6 +15,7 @@ import orjson
 from pipeline.errors import FailureCode, MediaError, StoreError
 from pipeline.workers import confine
 from pipeline.workers.wire import (
+    NO_PROGRAM,
     AnyOrder,
     CanaryOrder,
     Header,
@@ -77,6 +79,8 @@ def work_on(order: AnyOrder) -> Prepared | Refused | Sheet | Header | StoreTroub
     except MemoryError:
         detail = f"needs more than the {order.memory_bytes} bytes that a worker may have"
         return Refused(FailureCode.OUT_OF_MEMORY, detail)
+    except ImportError:  # no clip can be the cause
+        sys.exit(NO_PROGRAM)
     except Exception as error:  # noqa: BLE001 - nobody foresaw it, and the run goes on
         return Refused(FailureCode.UNEXPECTED, f"{type(error).__name__} at {_origin(error)}")
 

@@ -1,5 +1,6 @@
 """One worker process as the main process sees it: start, one order at a time, end (main)."""
 
+import errno
 import os
 import pickle
 import signal
@@ -15,17 +16,27 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 from pydantic import TypeAdapter, ValidationError
 
-from pipeline.errors import RunError
-from pipeline.workers.wire import AnyOrder, Report
+from pipeline.machine import MAY_PASS, is_thread_refused, no_worker
+from pipeline.telemetry import get_log
+from pipeline.workers.wire import NO_PROGRAM, AnyOrder, Report
 
 __all__ = ["WorkerDied", "WorkerProcess"]
 
 # The path is set before anything is imported, so that the worker finds what this process found.
-_START = (
-    "import sys; sys.path[:] = sys.argv[3:]; "
-    "from pipeline.workers.entry import serve; serve(int(sys.argv[2]))"
-)
+_START = f"""
+import sys
+sys.path[:] = sys.argv[3:]
+try:
+    from pipeline.workers.entry import serve
+except ImportError:
+    sys.exit({NO_PROGRAM})
+serve(int(sys.argv[2]))
+"""
 _NAME = "captionfleet-worker"
+_NO_PROGRAM_WORDS = (
+    "its own files are gone, or do not load: was the installation moved, or upgraded, or is "
+    "[workers] memory_bytes too little? run again"
+)
 # What a process that decodes untrusted bytes needs of the environment: no key is among it.
 _ENVIRONMENT = (
     "GLIBC_TUNABLES", "LANG", "LC_", "LD_", "MALLOC_", "PATH", "PYTHON", "TZ",
@@ -33,6 +44,7 @@ _ENVIRONMENT = (
 _MAX_REPORT_BYTES = 2**22
 _LEAVE_S = 2.0
 _BURY_S = 10.0
+_PAUSES_S = (0.5, 1.0, 2.0, 4.0)  # other programs come and go: what is refused now may be had then
 
 _reports: TypeAdapter[Report] = TypeAdapter(Report)
 
@@ -43,6 +55,7 @@ class WorkerDied(Exception):  # noqa: N818 - says what happened
     def __init__(self, returncode: int | None) -> None:
         super().__init__(returncode)
         self.is_out_of_cpu_time = returncode == -signal.SIGXCPU
+        self.found_no_program = returncode == NO_PROGRAM
         self.how = _how_it_ended(returncode)
 
 
@@ -83,14 +96,17 @@ class WorkerProcess:
 
         Raises:
             WorkerDied: it ended instead of reporting.
-            RunError: no process can be started.
+            MachineError: no process can be started.
         """
         try:
             process = self._process = self._process or await _start()
             return await _ask(process, order)
         except (OSError, anyio.EndOfStream, anyio.IncompleteRead, anyio.BrokenResourceError):
             await self._let_end(_LEAVE_S)
-            raise WorkerDied(await self.kill()) from None
+            death = WorkerDied(await self.kill())
+            if death.found_no_program:
+                raise no_worker(None, _NO_PROGRAM_WORDS) from None
+            raise death from None
         except (anyio.DelimiterNotFound, ValidationError):
             await self.kill()
             raise WorkerDied(None) from None
@@ -128,14 +144,43 @@ class WorkerProcess:
 
 
 async def _start() -> Process:
-    path = [entry or str(Path.cwd()) for entry in sys.path if isinstance(entry, str)]
-    command = [sys.executable, "-c", _START, _NAME, str(os.getpid()), *path]
+    """Start a process; a limit that refuses one is asked again for some seconds.
+
+    Raises:
+        MachineError: there is none to be had.
+    """
+    for pause_s in _PAUSES_S:
+        try:
+            return await _open()
+        except OSError as error:
+            if error.errno not in MAY_PASS:
+                raise no_worker(error.errno) from None
+            get_log().warning("no worker process yet, trying again", reason=error.strerror)
+        await anyio.sleep(pause_s)
+    try:
+        return await _open()
+    except OSError as error:
+        raise no_worker(error.errno) from None
+
+
+async def _open() -> Process:
+    command = [sys.executable, "-c", _START, _NAME, str(os.getpid()), *_search_path()]
     try:
         return await anyio.open_process(
             command, stderr=subprocess.DEVNULL, env=_environment(), start_new_session=True
         )
-    except OSError as error:
-        raise RunError(f"cannot start a worker process: {error.strerror}") from None
+    except RuntimeError as error:  # there was a process to be had, but no thread to wait for it
+        if is_thread_refused(error):
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from None
+        raise
+
+
+def _search_path() -> list[str]:
+    path = []
+    for entry in sys.path:
+        with suppress(FileNotFoundError):  # the folder that this process began in may be deleted
+            path.append(entry or str(Path.cwd()))
+    return path
 
 
 def _environment() -> dict[str, str]:

@@ -11,6 +11,7 @@ from pipeline.errors import FailureCode
 from pipeline.messages import Clip, MediaFacts, MediaSpec, Source
 
 __all__ = [
+    "NO_PROGRAM",
     "AnyOrder",
     "CanaryOrder",
     "Header",
@@ -23,6 +24,10 @@ __all__ = [
     "SheetOrder",
     "StoreTrouble",
 ]
+
+
+NO_PROGRAM = 71
+"""The exit code of a worker that cannot import what it needs (EX_OSERR of sysexits.h)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,7 +164,8 @@ class _Corner:
     def clear(self) -> None:
         """Remove it; what cannot be removed is left to the next run."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        self._lock_path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._lock_path.unlink()
         os.close(self._lock)
 
 

@@ -16,6 +16,7 @@ from pipeline.errors import (
     DeploymentError,
     FailureCode,
     LimitReached,
+    MachineError,
     OutputError,
     RunError,
 )
@@ -126,7 +127,7 @@ def test_failure_codes_are_told() -> None:
 
 def test_exit_codes_are_told() -> None:
     """Every exit code has its row in the README."""
-    errors = (RunError, ConfigError, OutputError, DeploymentError, LimitReached)
+    errors = (RunError, ConfigError, OutputError, DeploymentError, LimitReached, MachineError)
     codes = {"0", "129", "130", "143"} | {str(error.exit_code) for error in errors}
     cells = re.findall(r"^\| ([\d, ]+) \|", README, re.MULTILINE)
     assert {code for cell in cells for code in cell.split(", ")} == codes
