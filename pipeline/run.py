@@ -64,7 +64,7 @@ async def run_job(
     ):
         stopping = Stopping(job.limits, tally)
         async with open_signals(stopping.heed, handle=handle_signals) as signals:
-            settled = await admit(job, ledger)
+            settled = await admit(job, ledger, lambda: stopping.is_stopping)
             async with open_lifecycle(job, tally, signals) as lifecycle:
                 run = _Run(job, tally, fleet, ledger, settled, stopping, lifecycle, metrics)
                 async with show_progress(tally, progress):

@@ -74,14 +74,25 @@ class Settled:
 
     def captioned(self, clip_id: str) -> bool:
         """Whether the clip has its caption."""
+        is_there = self._counts(clip_id)
+        self.replaces = self.replaces or is_there is False
+        return is_there is True
+
+    def is_replaced(self, clip_id: str) -> bool:
+        """Whether the clip has a caption, and it does not count."""
+        return self._counts(clip_id) is False
+
+    def _counts(self, clip_id: str) -> bool | None:
+        """Whether the clip's caption counts; None if it has none."""
         accepted, identity = self._accepted, int(clip_id, 16)
         same = self._same.get(identity, identity)
+        is_there: bool | None = None
         for name, ids in self._captioned.items():
             if identity in ids or same in ids:
                 if not name or accepted is None or name in accepted:
                     return True
-                self.replaces = True
-        return False
+                is_there = False
+        return is_there
 
     def standing(self, clip_id: str) -> FailureCode | None:
         """The permanent failure of this very file content, if an earlier run found one."""

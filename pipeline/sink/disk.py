@@ -13,12 +13,20 @@ import orjson
 from pipeline.errors import OutputError
 from pipeline.messages import printable
 
-__all__ = ["AppendFile", "create_folder", "output_errors", "replace_atomically", "sync_folder"]
+__all__ = [
+    "AppendFile",
+    "create_folder",
+    "followed",
+    "output_errors",
+    "replace_atomically",
+    "sync_folder",
+]
 
 # Read and write, not to wait for a reader where somebody put a FIFO.
 _APPENDING = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
 _CHUNK_BYTES = 1 << 16
 _MAX_LINE_BYTES = 1 << 24
+_MAX_LINKS = 40  # as many as Linux follows (path_resolution(7))
 _HINTS = {
     errno.ENOSPC: "free some space and run again, it goes on where it stopped",
     errno.EDQUOT: "free some space and run again, it goes on where it stopped",
@@ -62,10 +70,31 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def followed(path: Path) -> Path:
+    """Where a file lies: the target of a symbolic link that this user, or root, made.
+
+    The only place where links in the output are followed. Links of other users are no part of
+    the output: they are never written through, but replaced, or refused by who opens them.
+
+    Raises:
+        OSError: links lead in a circle, or cannot be read.
+    """
+    for _ in range(_MAX_LINKS):
+        try:
+            facts = path.lstat()
+        except FileNotFoundError:
+            return path
+        if not stat.S_ISLNK(facts.st_mode) or facts.st_uid not in {os.geteuid(), 0}:
+            return path
+        path = path.parent / path.readlink()
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+
+
 def replace_atomically(path: Path, chunks: Iterator[bytes]) -> None:
     """Write a file anew; whoever reads it sees the old or the new one, also after a crash."""
-    draft = path.with_name(f".{path.name}.new")
     with output_errors(path):
+        path = followed(path)
+        draft = path.with_name(f".{path.name}.new")
         try:
             with draft.open("wb") as file:
                 file.writelines(chunks)
@@ -87,9 +116,10 @@ class AppendFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
         self.torn_lines = 0
+        self._named = path
         with output_errors(path):
+            self.path = path = followed(path)
             self._handle = os.open(path, _APPENDING, 0o666)
             try:
                 self._check()
@@ -140,7 +170,7 @@ class AppendFile:
 
     def _is_in_place(self, facts: os.stat_result) -> bool:
         try:
-            return os.path.samestat(facts, self.path.stat())
+            return os.path.samestat(facts, self._named.stat())
         except FileNotFoundError:
             return False
 

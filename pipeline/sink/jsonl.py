@@ -50,7 +50,8 @@ async def open_ledger(
 class Ledger:
     """The two line files of an output folder, and run.json; made by `open_ledger`.
 
-    Memory: about 100 bytes for each line of failures.jsonl.
+    Memory: about 100 bytes for each line of failures.jsonl. `hand_over` is called with the clip id
+    before each caption's line is written, in a thread, until it returns True.
     """
 
     def __init__(self, folder: Path, captions: AppendFile, failures: AppendFile) -> None:
@@ -64,6 +65,7 @@ class Ledger:
         self._is_settled = False
         self._fsync_s = 0.0
         self._fingerprints: Mapping[str, str] = {}
+        self.hand_over: Callable[[str], bool] | None = None
         self._turn = anyio.Lock()
         self._unsynced = anyio.Event()
         self._opened_at = datetime.now(UTC)
@@ -178,6 +180,8 @@ class Ledger:
 
     def _append(self, outcome: Outcome, line: bytes) -> None:
         clip, is_caption = outcome.clip, isinstance(outcome, Caption)
+        if is_caption and self.hand_over is not None and self.hand_over(clip.clip_id):
+            self.hand_over = None
         begins_at = (self._captions if is_caption else self._failures).append(line)
         # A file whose bytes could not be read before had failed by its name, size and time.
         for identity in filter(None, (clip.clip_id, clip.stat_id)):

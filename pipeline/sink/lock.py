@@ -1,5 +1,6 @@
 """One run per output folder (main process, in a thread)."""
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -19,7 +20,8 @@ _MAX_HOLDER_BYTES = 1000
 class FolderLock:
     """An advisory lock that ends with its process, however that ends.
 
-    `.lock` is what is locked and is never removed; `.lock-holder.json` says by whom, for people.
+    `.lock` is locked, and the folder itself, where its file system can, for somebody may remove
+    `.lock`; `.lock-holder.json` says by whom, for people.
 
     Raises:
         OutputError: another run holds the folder, or it cannot be written.
@@ -27,6 +29,7 @@ class FolderLock:
 
     def __init__(self, folder: Path) -> None:
         self._holder = folder / ".lock-holder.json"
+        self._folder = -1
         # Acquired and released in different threads, so the lock must not belong to one.
         self._lock = FileLock(folder / ".lock", thread_local=False)
         with output_errors(folder / ".lock"):
@@ -35,9 +38,10 @@ class FolderLock:
             except Timeout:
                 raise OutputError(self._held_message(folder)) from None
         try:
+            self._lock_folder(folder)
             replace_atomically(self._holder, iter([_own_mark()]))
         except BaseException:
-            self._lock.release()
+            self._let_go()
             raise
 
     def release(self) -> None:
@@ -46,13 +50,30 @@ class FolderLock:
             with output_errors(self._holder):
                 self._holder.unlink(missing_ok=True)
         finally:
-            self._lock.release()
+            self._let_go()
+
+    def _lock_folder(self, folder: Path) -> None:
+        """Lock the folder, but on network file systems, which lock files alone."""
+        with output_errors(folder):
+            self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(self._folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutputError(self._held_message(folder)) from None
+        except OSError:
+            pass
+
+    def _let_go(self) -> None:
+        if self._folder >= 0:
+            os.close(self._folder)
+            self._folder = -1
+        self._lock.release()
 
     def _held_message(self, folder: Path) -> str:
         where = printable(os.fspath(folder))
         return (
             f"another run{self._holder_mark()} holds {where}: "
-            "wait until it ends, or choose another output folder"
+            f"wait until it ends, or choose another output folder{_advice(folder / '.lock')}"
         )
 
     def _holder_mark(self) -> str:
@@ -63,6 +84,15 @@ class FolderLock:
         except (OSError, ValueError, KeyError, TypeError):
             return ""
         return f" (pid {pid} on host {host} since {since})"
+
+
+def _advice(lock: Path) -> str:
+    # Where the file system has no locks, a file with its holder's name in it stands for one.
+    try:
+        is_soft = lock.stat().st_size > 0
+    except OSError:
+        return ""
+    return "; if that machine is gone for good, remove .lock there" if is_soft else ""
 
 
 def _word(value: object) -> str:

@@ -11,7 +11,8 @@ import anyio
 import orjson
 import pytest
 
-from pipeline.errors import ConfigError
+from pipeline import run_job
+from pipeline.errors import ConfigError, DeploymentError
 from pipeline.standin.options import StandinOptions
 from pipeline.standin.server import Standin, serving
 from tests.support.command import Command
@@ -114,6 +115,37 @@ async def test_recaption_keeps_the_old_until_the_new_are_in(
         assert len(nights.output.captions) == 3
         with pytest.raises(ConfigError, match="another request"):
             await nights.run(standin)
+
+
+async def test_recaption_of_nothing_changes_nothing(
+    own_films: Callable[[int], Path], nights: Nights, library: Library
+) -> None:
+    """--recaption over sources that have no caption there is refused, and the folder stays."""
+    own_films(1)
+    elsewhere: dict[str, Any] = REPLACE | {"input": {"sources": [library.films[3]]}}
+    for identity in ("stat", "content"):
+        async with serving(StandinOptions()) as standin:
+            await nights.run(standin)
+            before = {path: path.read_bytes() for path in nights.output.folder.glob("*.json*")}
+            elsewhere["input"]["identity"] = identity
+            with pytest.raises(ConfigError, match="nothing to replace: name the sources"):
+                await nights.run(standin, **elsewhere)
+            assert before == {path: path.read_bytes() for path in before}
+            assert (await nights.run(standin)).already_captioned == 1
+
+
+async def test_recaption_that_replaces_nothing_leaves_the_folder(
+    own_films: Callable[[int], Path], nights: Nights
+) -> None:
+    """A replacement that fails before its first new caption hands the folder to nobody."""
+    own_films(2)
+    async with serving(StandinOptions()) as standin:
+        await nights.run(standin)
+        job = nights.job(standin, **REPLACE)
+    with pytest.raises(DeploymentError):  # it serves no more
+        await run_job(job)
+    async with serving(StandinOptions()) as standin:
+        assert (await nights.run(standin)).already_captioned == 2
 
 
 async def test_crash_while_recaptioning_is_tidied_up(

@@ -165,3 +165,43 @@ def test_a_replacement_is_on_the_disk_before_it_has_the_name(
     replace_atomically(path, iter([b"new"]))
 
     assert seen == [(False, b"old"), (True, b"new")]
+
+
+def test_owner_s_link_stays_a_link(tmp_path: Path) -> None:
+    """A file that its owner linked to another disk is rewritten there, and the link stays."""
+    (tmp_path / "disk").mkdir()
+    links = [tmp_path / "captions.jsonl", tmp_path / "middle.jsonl"]
+    links[0].symlink_to("middle.jsonl")
+    links[1].symlink_to(tmp_path / "disk" / "real.jsonl")
+    file = AppendFile(links[0])
+    file.append(b'{"a":1}\n')
+    file.rewrite(iter([b'{"b":2}\n']))
+    file.append(b'{"c":3}\n')
+    file.close()
+    assert all(link.is_symlink() for link in links)
+    assert (tmp_path / "disk" / "real.jsonl").read_bytes() == b'{"b":2}\n{"c":3}\n'
+    assert [path.name for path in (tmp_path / "disk").iterdir()] == ["real.jsonl"]
+
+
+def test_stranger_s_link_is_not_written_through(tmp_path: Path) -> None:
+    """A link that another user planted in the output is replaced, its target left alone."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may make a link somebody else's")
+    target, link = tmp_path / "target", tmp_path / "run.json"
+    target.write_bytes(b"precious")
+    link.symlink_to(target)
+    os.chown(link, 12345, 12345, follow_symlinks=False)
+    replace_atomically(link, iter([b"{}\n"]))
+    assert (target.read_bytes(), link.is_symlink(), link.read_bytes()) == (
+        b"precious",
+        False,
+        b"{}\n",
+    )
+
+
+def test_links_in_a_circle_are_an_error(tmp_path: Path) -> None:
+    """A link that leads to itself is told in one line."""
+    link = tmp_path / "captions.jsonl"
+    link.symlink_to(link.name)
+    with pytest.raises(OutputError, match="Too many levels of symbolic links"):
+        AppendFile(link)

@@ -367,3 +367,12 @@ async def _append_and_cancel(ledger: Ledger, number: int, *, pauses: int) -> Non
         for _ in range(pauses):
             await anyio.lowlevel.checkpoint()
         tasks.cancel_scope.cancel()
+
+
+async def test_lock_that_is_removed_lets_no_second_run_in(output: OutputConfig) -> None:
+    """While a run writes, its folder stays its own, whatever somebody removes from it."""
+    async with open_ledger(output):
+        (output.dir / ".lock").unlink()
+        with pytest.raises(OutputError, match=r"another run \(pid"):
+            await append_failures(output, 1)
+    await append_failures(output, 1)
