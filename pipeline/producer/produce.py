@@ -8,9 +8,10 @@ from anyio.streams.memory import MemoryObjectSendStream
 
 from pipeline.config import JobConfig
 from pipeline.errors import Stage
-from pipeline.messages import Clip, Failure, Outcome, SameFile
+from pipeline.messages import Clip, Failure, Outcome, SameFile, Source
 from pipeline.producer.content import read_content
 from pipeline.producer.elsewhere import keep_failures_elsewhere
+from pipeline.producer.lookalikes import Lookalikes
 from pipeline.producer.plan import plan
 from pipeline.producer.resume import Settled
 from pipeline.producer.selection import PassedOver
@@ -40,8 +41,12 @@ async def produce(
         await anyio.to_thread.run_sync(check_sources, job.input)
         walk = Walk(job.input, settle_s=job.input.settle_s)
         choice = _Choice(job, settled, tally)
+        lookalikes, by_name = Lookalikes(settled), job.input.identity == "stat"
         while batch := await walk.next_batch():
             for found in batch:
+                if by_name and not lookalikes.is_over and isinstance(found, Source):
+                    for clip in plan(found, job.media):
+                        await lookalikes.see(clip)
                 for todo in await choice.to_do(found):
                     if isinstance(todo, SameFile):
                         await outcomes_out.send(todo)
@@ -55,6 +60,7 @@ async def produce(
                         return
             tally.passed_over = walk.passed_over + choice.passed_over
         tally.passed_over = walk.passed_over + choice.passed_over
+        await lookalikes.conclude()
         await keep_failures_elsewhere(job.input, settled)
         tally.planned_total = tally.planned
 

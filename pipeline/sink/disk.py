@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from codecs import getincrementaldecoder
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ __all__ = [
 # Read and write, not to wait for a reader where somebody put a FIFO.
 _APPENDING = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
 _CHUNK_BYTES = 1 << 16
+_HEAD_BYTES = 1 << 12
 _MAX_LINE_BYTES = 1 << 24
 _MAX_LINKS = 40  # as many as Linux follows (path_resolution(7))
 _HINTS = {
@@ -177,6 +179,8 @@ class AppendFile:
     def _check(self) -> None:
         if not stat.S_ISREG(os.fstat(self._handle).st_mode):
             raise OSError(errno.EINVAL, "it is no regular file")
+        if not _is_text(os.pread(self._handle, _HEAD_BYTES, 0)):
+            raise OSError(errno.EINVAL, "it is compressed, or no UTF-8: restore it and run again")
 
     def _write(self, data: bytes) -> None:
         rest = memoryview(data)
@@ -210,6 +214,16 @@ class AppendFile:
         while chunk := os.pread(self._handle, _CHUNK_BYTES, offset):
             yield chunk
             offset += len(chunk)
+
+
+def _is_text(head: bytes) -> bool:
+    # A power cut may leave zeros at the end; the last character may be cut in the middle.
+    head = head.rstrip(b"\0")
+    try:
+        getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in head
 
 
 def _is_record(text: bytes) -> bool:

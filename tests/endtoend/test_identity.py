@@ -1,8 +1,10 @@
 """What counts as done: the clip, the request, and failures that nothing can mend."""
 
+import gzip
 import os
 import shutil
 import sys
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import orjson
 import pytest
 
 from pipeline import run_job
-from pipeline.errors import ConfigError, DeploymentError
+from pipeline.errors import ConfigError, DeploymentError, OutputError
 from pipeline.standin.options import StandinOptions
 from pipeline.standin.server import Standin, serving
 from tests.support.command import Command
@@ -247,3 +249,55 @@ async def test_failures_are_listed(nights: Nights, command: Command) -> None:
     folder = str(nights.videos).encode()
     assert sorted(found) == [b"", folder + b"/b\xff\n.mp4", folder + b"/text.mp4"]
     assert (await command("failures", "nowhere")).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda path: path.write_bytes(gzip.compress(path.read_bytes())),
+        lambda path: path.write_text(path.read_text(), "utf-16"),
+        lambda path: path.write_text("clip,caption\na,b\n"),
+        lambda path: path.rename(path.with_name("captions.jsonl.1")),
+        lambda path: path.rename(path.with_name("captions.jsonl-20261125.gz")),
+    ],
+    ids=["gzip", "utf-16", "csv", "rotated", "rotated by date"],
+)
+async def test_captions_in_another_form_are_not_paid_for_again(
+    form: Callable[[Path], object], own_films: Callable[[int], Path], nights: Nights
+) -> None:
+    """A captions.jsonl that was compressed, converted or rotated away is refused, and kept."""
+    own_films(1)
+    captions = nights.output.folder / "captions.jsonl"
+    async with serving(StandinOptions()) as standin:
+        await nights.run(standin)
+        form(captions)
+        before = {path: path.read_bytes() for path in captions.parent.glob("captions*")}
+        with pytest.raises(OutputError, match=r"captions\.jsonl"):
+            await nights.run(standin)
+        assert standin.ledger.total == 1
+    assert all(path.read_bytes() == content for path, content in before.items())
+
+
+@pytest.mark.parametrize("change", ["whole seconds", "decomposed names", "other films"])
+async def test_library_that_looks_new_by_its_times_alone(
+    change: str, nights: Nights, library: Library, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where most files have captions by their names, but not by their times, the run warns."""
+    nights.videos.mkdir()
+    names = [f"\u00e9 {film.name}" for film in library.films]
+    for film, name in zip(library.films, names, strict=True):
+        shutil.copy2(film, nights.videos / name)
+    async with serving(StandinOptions(watch_media=False)) as standin:
+        await nights.run(standin)
+        assert "look new" not in capsys.readouterr().err
+        for film in list(nights.videos.iterdir()):
+            if change == "whole seconds":
+                whole_ns = film.stat().st_mtime_ns // 10**9 * 10**9
+                os.utime(film, ns=(whole_ns, whole_ns))
+            elif change == "decomposed names":
+                film.rename(film.with_name(unicodedata.normalize("NFD", film.name)))
+            else:
+                film.rename(film.with_name(f"other {film.name}"))
+        again = await nights.run(standin)
+    assert again.planned == len(names)
+    assert ("most files look new" in capsys.readouterr().err) is (change != "other films")

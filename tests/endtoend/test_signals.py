@@ -187,3 +187,20 @@ async def test_killed_run_is_continued(library: Library, command: Command, outpu
         assert len({line["source"] for line in output.captions}) == CLIPS
         doubled = len(answered(standin)) - CLIPS
         assert 0 <= doubled <= 2  # those whose answer the kill kept from being written
+
+
+async def test_answers_that_came_while_the_run_was_stopped_count(
+    library: Library, command: Command, output: Output
+) -> None:
+    """A run that is stopped past its timeout, as by Ctrl-Z, keeps the answers it finds then."""
+    async with serving(StandinOptions(slots=2, service_time_s=1.0, watch_media=False)) as standin:
+        words = [*arguments(standin, library, command.folder, 2), "--timeout", "3"]
+        async with command.started(*words) as running:
+            with anyio.fail_after(60):
+                await standin.ledger.until(lambda ledger: ledger.serving == 2)
+            running.send(signal.SIGSTOP)
+            await anyio.sleep(4.0)  # past the timeout
+            running.send(signal.SIGCONT)
+            ended = await running.ended()
+        assert (ended.exit_code, standin.ledger.total) == (0, 2)
+    assert [line["attempts"] for line in output.captions] == [1, 1]
