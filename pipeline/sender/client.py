@@ -13,6 +13,7 @@ from pipeline.config import DeploymentConfig, RequestConfig
 from pipeline.errors import ConfigError, FailureCode
 from pipeline.messages import ReadyClip
 from pipeline.sender.answers import Answer, AnswerReader, error_of
+from pipeline.sender.deadline import answered_within
 from pipeline.sender.protocol import body_template
 from pipeline.sender.transport import BORDER, Flight, proxy_for, scrubbed, verdict_on
 from pipeline.sender.upload import MediaChangedError, Upload
@@ -72,8 +73,9 @@ class DeploymentClient:
         exchange, flight = _Exchange(self._key), Flight()
         started_s = monotonic_s()
         try:
-            with anyio.fail_after(self._request.timeout_s):
-                async with self._session.post(
+            async with (
+                answered_within(self._request.timeout_s),
+                self._session.post(
                     f"{self._base_url}/chat/completions",
                     data=body,
                     headers=self._headers(request_id),
@@ -81,8 +83,9 @@ class DeploymentClient:
                     proxy=self._proxy,
                     timeout=self._timeout,
                     trace_request_ctx=flight,
-                ) as response:
-                    outcome = await exchange.receive(response, started_s)
+                ) as response,
+            ):
+                outcome = await exchange.receive(response, started_s)
         except BORDER as error:
             outcome = body.problem or verdict_on(error)
             if flight.is_on_used_connection and exchange.status is None and body.was_out_briefly:
