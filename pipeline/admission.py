@@ -114,7 +114,7 @@ def _hand_over(folder: Path, standing: _Standing, clip_id: str) -> bool:
 
 
 def _note(folder: Path, standing: _Standing, current: frozenset[str]) -> None:
-    noted, own = load_requests(folder), standing.own
+    noted, own = standing.noted, standing.own
     if noted.current == current and own.keys() <= noted.facts.keys():
         return
     save_requests(folder, Requests({**noted.facts, **own}, current))

@@ -1,5 +1,6 @@
 """How a run ends early: signals, limits, failures; then a bounded drain (main process)."""
 
+import math
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -10,6 +11,7 @@ import anyio
 from anyio import CancelScope
 from anyio.streams.memory import MemoryObjectReceiveStream
 
+from pipeline.awake import sleep_awake
 from pipeline.config import LimitsConfig
 from pipeline.errors import RunError, first_run_error
 from pipeline.machine import machine_errors
@@ -41,6 +43,8 @@ class Stopping:
         self.signal_number = 0
         self.limit: Limit | None = None
         self.problem: RunError | None = None
+        self._draining = anyio.Event()
+        self._drained_s = math.inf
         self._limits = limits
         self._rules = limits.stop_rules()
         self._tally = tally
@@ -89,8 +93,9 @@ class Stopping:
             self._drain()
 
     async def watch(self) -> None:
-        """Heed the clock until cancelled."""
+        """Heed the clock until cancelled, and end a drain that takes too long."""
         async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._end_drain)
             if self._limits.deadline is not None:
                 tasks.start_soon(self._heed_deadline)
             if self._limits.max_hours is not None:
@@ -136,8 +141,14 @@ class Stopping:
         if self.halted is not None:
             self.halted.set()
         # A signal during the drain after a limit does not make it longer.
-        drained_s = anyio.current_time() + self._limits.drain_s
-        self.everything.deadline = min(self.everything.deadline, drained_s)
+        if not self._draining.is_set():
+            self._drained_s = anyio.current_time() + self._limits.drain_s
+            self._draining.set()
+
+    async def _end_drain(self) -> None:
+        await self._draining.wait()
+        await sleep_awake(max(0.0, self._drained_s - anyio.current_time()))
+        self.everything.cancel()
 
     def _drop_queued(self) -> None:
         """Forget the clips that no stage has in hand; they count as unfinished."""

@@ -5,18 +5,14 @@ from contextlib import asynccontextmanager
 
 import anyio
 
-__all__ = ["answered_within"]
+from pipeline.awake import sleep_awake
 
-_LATE_S = 1.0  # by which a timer is late only where the process, or its loop, stood still
-_READING_S = 5.0
+__all__ = ["answered_within"]
 
 
 @asynccontextmanager
 async def answered_within(seconds: float) -> AsyncIterator[None]:
     """End the block after so long; if the process was stopped by then, some seconds later.
-
-    What came while it was stopped (SIGSTOP, Ctrl-Z, a frozen container) lies in the sockets and
-    is read first. A plain deadline would pass before.
 
     Raises:
         TimeoutError: the block took longer.
@@ -38,8 +34,5 @@ async def answered_within(seconds: float) -> AsyncIterator[None]:
 
 
 async def _end(scope: anyio.CancelScope, seconds: float) -> None:
-    end_s = anyio.current_time() + seconds
-    await anyio.sleep(seconds)
-    if anyio.current_time() - end_s > _LATE_S:
-        await anyio.sleep(_READING_S)
+    await sleep_awake(seconds)
     scope.cancel()
