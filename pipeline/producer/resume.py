@@ -11,6 +11,7 @@ import orjson
 
 from pipeline.errors import FailureCode, OutputError
 from pipeline.messages import Clip, printable
+from pipeline.producer.rotated import CAPTIONS, require_no_captions
 
 __all__ = ["Settled", "failures_in", "load_settled"]
 
@@ -27,7 +28,6 @@ _BUFFER_BYTES = 1 << 20
 _MAX_LINE_BYTES = 1 << 24
 _MAX_FINGERPRINTS = 64
 _OTHERS = "others"
-_CAPTIONS = "captions.jsonl"
 
 
 class _Captioned(NamedTuple):
@@ -176,14 +176,14 @@ async def load_settled(output_dir: Path, *, by_content: bool = False) -> Settled
 
 def _load(output_dir: Path, by_content: bool) -> Settled:  # noqa: FBT001 - passed by position
     settled = Settled(output_dir)
-    for line in _lines(output_dir / _CAPTIONS):
+    for line in _lines(output_dir / CAPTIONS):
         captioned = _own(line) or _foreign(_record(line))
         if captioned is not None:
             settled._keep(captioned)  # noqa: SLF001 - this function builds it
         elif not line.isspace():
             settled.ignored_lines += 1
     if not settled.has_captions:
-        _require_no_captions(output_dir, settled.ignored_lines)
+        require_no_captions(output_dir, settled.ignored_lines)
     for identity, code, record in failures_in(output_dir):
         settled._fail(identity, code, _any_id(record, "stat_id"))  # noqa: SLF001 - as above
     for line in _lines(output_dir / "same.jsonl") if by_content else ():
@@ -192,36 +192,6 @@ def _load(output_dir: Path, by_content: bool) -> Settled:  # noqa: FBT001 - pass
         if clip is not None and alias is not None:
             settled._same[alias] = clip  # noqa: SLF001 - as above
     return settled
-
-
-def _require_no_captions(output_dir: Path, ignored_lines: int) -> None:
-    """Refuse to pay again for captions that are there in another form or under another name.
-
-    Raises:
-        OutputError: captions.jsonl holds something else, or was rotated away.
-    """
-    where = printable(os.fspath(output_dir / _CAPTIONS))
-    if ignored_lines:
-        raise OutputError(
-            f"{where}: no line of it names a clip: is it compressed, or no UTF-8? Restore it, or "
-            "choose another folder with --out"
-        )
-    try:
-        rotated = sorted(path.name for path in output_dir.iterdir() if _is_rotated(path))
-    except OSError:
-        return
-    if rotated:
-        raise OutputError(
-            f"{where}: there are no captions in it, but {printable(rotated[0])} is beside it: put "
-            "that back, or take it to another folder to begin from nothing"
-        )
-
-
-def _is_rotated(path: Path) -> bool:
-    ending = path.name.removeprefix(_CAPTIONS)
-    is_named_so = ending != path.name and ending[:1] in {".", "-", "_", "~"}
-    is_torn_line = ending.startswith(".torn-")
-    return is_named_so and not is_torn_line and path.is_file() and path.stat().st_size > 0
 
 
 def failures_in(output_dir: Path) -> Iterator[tuple[int, FailureCode, dict[str, Any]]]:
