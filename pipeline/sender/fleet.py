@@ -102,6 +102,12 @@ class Fleet:
                     f"does not know the model {deployment.model} under {deployment.base_url} "
                     f"({verdict.detail}{hint})"
                 )
+            case FailureCode.REJECTED | FailureCode.PAYLOAD_REFUSED if verdict.rejects:
+                sound = "and sound " if "audio" in deployment.modalities else ""
+                return (
+                    f"refuses every clip ({verdict.detail}): does it know the model "
+                    f"{deployment.model}, and take video {sound}of this size?"
+                )
             case FailureCode.REJECTED:
                 return f"answers with a redirect ({verdict.detail}): base_url must be the end of it"
             case _:
@@ -143,6 +149,14 @@ class Fleet:
         windows = (replica.window for replica in self.router.replicas.values())
         return sum(place_seconds(window.history, seconds) for window in windows)
 
+    def refusing(self) -> dict[str, str]:
+        """What is wrong with each deployment that ends the run refusing, by its name."""
+        return {
+            replica.name: self.advice(replica.name, replica.reason)
+            for replica in self.router.replicas.values()
+            if replica.is_refusing and replica.reason is not None
+        }
+
     def report(self) -> list[dict[str, Any]]:
         """What each deployment did, for run.json."""
         return [
@@ -153,6 +167,8 @@ class Fleet:
                 "captions": replica.captions,
                 "errors": {code.value: number for code, number in replica.errors.items()},
                 "ejections": replica.ejections,
+                "standing": replica.down.value if replica.down else "up",
+                "reason": replica.reason.detail if replica.reason else "",
                 "window": [list(change) for change in replica.window.history],
             }
             for replica in self.router.replicas.values()

@@ -64,6 +64,8 @@ def _rows(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "bottleneck", _bottleneck(run["bottleneck"])
     if run["deployments"]:
         yield "captions by", _counts(run["deployments"])
+    for name, why in run.get("refusing", {}).items():
+        yield "warning", f"{name} {why}"
     for name, tokens in run["media_tokens"].items():
         if tokens["remark"]:
             yield "warning", f"{name}: {_media_warning(tokens)}"

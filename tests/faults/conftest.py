@@ -25,5 +25,7 @@ def short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Probe after a twentieth of a second; the real times are tested on a simulated clock."""
-    for kind in (Change.EJECTED, Change.SATURATED, Change.SCALING_UP):
+    monkeypatch.setattr(replicas, "_NEW_S", 0.1)
+    monkeypatch.setattr(replicas, "_KNOWN_S", 0.5)
+    for kind in (Change.EJECTED, Change.REFUSING, Change.SATURATED, Change.SCALING_UP):
         monkeypatch.setitem(replicas._WAITS, kind, (0.05, 1.2, 0.2))
