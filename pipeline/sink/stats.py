@@ -105,9 +105,9 @@ class RunSummary:
     `bottleneck`: which of the two was busier for the time it had, "cores" or "deployments", and
     the utilisation of each; of deployments that is requests in flight of those their windows
     allowed. `deployments` counts captions. `media_tokens` sets what deployments report against
-    what the media sent should come to, for models that are known. `refusing` says what is wrong with
-    deployments that refused requests to the end. `limit` names the limit that
-    ended the run, if one did. `ignored_lines` of captions.jsonl name no clip.
+    what the media sent should come to, for models that are known. `refusing` says what
+    is wrong with deployments that refused requests to the end. `limit` names the limit that ended
+    the run, if one did. `ignored_lines` of captions.jsonl name no clip.
     """
 
     exit_code: int

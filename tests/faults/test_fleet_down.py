@@ -12,6 +12,7 @@ from aiohttp import web
 
 from pipeline.errors import ConfigError, DeploymentError, FailureCode
 from pipeline.messages import Caption
+from pipeline.sender import fleet as fleet_module
 from pipeline.sender import policy, retry
 from pipeline.sender.fleet import open_fleet
 from pipeline.sender.retry import RetryBudget
@@ -157,6 +158,36 @@ async def test_none_within_reach_ends_the_run_at_once(tmp_path: Path, dead: sock
     assert "d2: host name not found" in told
 
 
+async def test_refusal_of_the_first_look_ends_nothing(tmp_path: Path) -> None:
+    """A deployment whose gateway refuses the list of models for a moment is looked at again."""
+    async with scripted() as replica:
+        replica.models_script = [401, 401]
+        run = await sent(job(replica.base_url), [ready_clip(tmp_path)], check=True)
+    assert run.caption.text
+
+
+async def test_key_that_is_refused_again_and_again_ends_the_run(tmp_path: Path) -> None:
+    """A wrong key ends the run before a clip is sent."""
+    async with scripted(models_status=401) as replica:
+        with pytest.raises(DeploymentError, match="d1: refuses the key") as caught:
+            await sent(job(replica.base_url), [ready_clip(tmp_path)], check=True)
+        assert {one.method for one in replica.seen} == {"GET"}
+        assert len(replica.seen) > 1
+    assert caught.value.exit_code == 4
+
+
+@pytest.mark.parametrize("how", ["silent", "closed"])
+async def test_cold_gateway_is_asked_all_the_same(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list of models that does not come, or a closed connection, ends no run."""
+    monkeypatch.setattr(fleet_module, "_CHECK_S", 0.2)
+    async with scripted() as replica:
+        replica.models_default = raw(b"", end="hang" if how == "silent" else "close")
+        run = await sent(job(replica.base_url), [ready_clip(tmp_path)], check=True)
+    assert run.caption.text
+
+
 async def test_what_is_still_to_come_up_need_not_be_within_reach(dead: socket.socket) -> None:
     """A deployment that is yet to be brought up may be out of reach at the start."""
     async with open_fleet(job(url(dead)), Tally()) as fleet:
@@ -202,7 +233,7 @@ async def test_one_refused_key_leaves_the_work_to_the_others(tmp_path: Path) -> 
         plan = job(refusing.base_url, good.base_url, request={"max_attempts": 1})
         run = await sent(plan, [ready_clip(tmp_path, f"c{n}") for n in range(30)])
     assert all(isinstance(outcome, Caption) for outcome in run.outcomes)
-    assert run.report[0]["requests"] <= 4
+    assert run.report[0]["requests"] <= 8
 
 
 async def test_window_is_filled_and_never_exceeded(tmp_path: Path) -> None:
@@ -334,7 +365,7 @@ async def test_only_deployment_that_rejects_everything_ends_the_run(tmp_path: Pa
     """With nobody else to ask the run ends with exit code 4 after a handful of uploads."""
     async with scripted() as refusing:
         refusing.default = answer(400, error_body("bad", "Invalid model name"))
-        with pytest.raises(DeploymentError, match="d1: refuses every clip .*Invalid model") as e:
+        with pytest.raises(DeploymentError, match=r"d1: refuses every clip .*Invalid model") as e:
             await sent(job(refusing.base_url), [ready_clip(tmp_path, f"c{n}") for n in range(53)])
         assert len(refusing.seen) <= 16
     assert e.value.exit_code == 4
