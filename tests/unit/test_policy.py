@@ -71,6 +71,14 @@ def test_rejected_clip_is_asked_once_elsewhere(verdict: Verdict) -> None:
     assert maybe_failed(policy, verdict, past=again.past) is None
 
 
+def test_rejected_clip_backs_off_before_it_goes_elsewhere() -> None:
+    """A burst of rejections does not hit the other deployment at once, nor against its wish."""
+    asked = replace(REJECTED, retry_after_s=7.0)
+    policy = policy_of(1, fleet_of("a", "b", proven="ab"))
+    assert failed(policy, REJECTED).wait_s == 0.25
+    assert failed(policy, asked).wait_s == 7.25
+
+
 def test_rejected_clip_does_not_wait_for_another_deployment() -> None:
     """While the only other deployment is down, a clip that a working one rejects has failed."""
     router = fleet_of("a", "b", proven="ab")
@@ -94,6 +102,7 @@ def test_clip_that_a_firewall_denies_fails_in_the_end() -> None:
     policy, past, requests = policy_of(3, fleet_of("a", proven="a")), Past(), 1
     while (again := maybe_failed(policy, DENIED, past=past)) is not None:
         past, requests = again.past, requests + 1
+        assert requests < 10
     assert requests == 4
 
 
