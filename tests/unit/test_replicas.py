@@ -1,5 +1,7 @@
 """Which deployment gets the next request: a state machine against a simulated clock."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -435,3 +437,31 @@ def test_all_down_names_each_and_the_time() -> None:
         "a ejected (gone; next try in 1 s); "
         "b ejected (HTTP 503 DEPLOYMENT_SCALING_UP; next try in 1 s)"
     )
+
+
+def test_connection_found_closed_neither_blames_nor_readmits() -> None:
+    """What came of a pooled connection that the server had closed tells nothing."""
+    fleet, stale = router(), replace(LOST, stale=True)
+    assert fail(fleet, stale, times=20) is None
+    fail(fleet, LOST, times=5)
+    assert fail(fleet, stale, 2.0) is None
+    assert leased(fleet, 2.0).is_probe
+
+
+def test_all_out_is_hopeless_without_patience() -> None:
+    """Once every deployment is out, nothing is waited for."""
+    fleet = router()
+    fail(fleet, UNKNOWN)
+    assert not fleet.is_hopeless(2.0, patience_s=1800)
+    last_s = probed(fleet, UNKNOWN)[-1]
+    assert fleet.is_hopeless(last_s, patience_s=1800)
+
+
+def test_failed_probe_costs_the_window_nothing() -> None:
+    """A window that was found is there again when the deployment is, however long it was down."""
+    fleet = Router([Replica("a", AdaptiveWindow(8, now_s=0.0))])
+    absent = judge(FailureCode.CONNECT_FAILED, "")
+    fleet.take_down("a", absent, now_s=0.0)
+    for now_s in (10.0, 100.0, 200.0, 300.0):
+        fail(fleet, absent, now_s)
+    assert fleet.replicas["a"].window.size == 8
