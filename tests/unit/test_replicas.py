@@ -465,3 +465,22 @@ def test_failed_probe_costs_the_window_nothing() -> None:
     for now_s in (10.0, 100.0, 200.0, 300.0):
         fail(fleet, absent, now_s)
     assert fleet.replicas["a"].window.size == 8
+
+
+def test_clip_that_failed_probes_only_where_none_has_room() -> None:
+    """A due probe is for a clip that has not failed yet."""
+    fleet = router("a", "b", "c")
+    fleet.take_down("c", LOST, now_s=0.0)
+    assert leased(fleet, 5.0, avoid="a").deployment == "b"
+    assert leased(fleet, 5.0).deployment == "c"
+
+
+def test_straggler_lets_no_second_probe_out() -> None:
+    """A request from before an ejection that ends meanwhile is not the probe."""
+    fleet = router(window=8)
+    straggler, *others = [leased(fleet) for _ in range(6)]
+    for lease in others:
+        fleet.fail(lease, LOST, now_s=0.0, jitter=0.5)
+    assert leased(fleet, 2.0).is_probe
+    fleet.fail(straggler, LOST, now_s=2.5, jitter=0.5)
+    assert fleet.lease(60.0) is None
