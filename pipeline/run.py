@@ -206,6 +206,7 @@ class _Run:
             limit=(self.stopping.limit or "limit") if ended == "limit" else None,
             started_at_utc=self.started_at_utc,
             place_seconds=self.fleet.place_seconds(self.tally.elapsed_s()),
+            refusing=self.fleet.refusing(),
             torn_lines_repaired=self.ledger.torn_lines_repaired,
             ignored_lines=self.settled.ignored_lines,
             exit_code=problem.exit_code if problem is not None else stopped_with,

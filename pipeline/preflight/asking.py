@@ -25,7 +25,6 @@ from pipeline.workers.wire import CanaryOrder, Prepared
 
 __all__ = ["Asked", "ask_deployment", "canary_job", "draw_canary"]
 
-_CHECK_S = 10.0
 _DRAW_S = 120.0
 _DRAW_CPU_S = 60
 _TRIES = 3
@@ -109,11 +108,11 @@ async def ask_deployment(
     try:
         async with open_fleet(canary_job(job, deployment), Tally()) as fleet:
             asked.findings.append(ok("key", _key_of(deployment), deployment=name))
-            problem = await fleet.clients[name].check(_CHECK_S)
-            if problem is not None:
+            problem = (await fleet.problems()).get(name)
+            if problem is not None and not fleet.may_yet_serve(name, problem):
                 asked.findings.append(_unusable(fleet, name, problem))
                 return asked
-            asked.findings.append(ok("reachable", deployment.base_url, deployment=name))
+            asked.findings.append(_reached(deployment, problem))
             if clips:
                 asked = await _asked(fleet, deployment, clips, asked)
     except ConfigError as error:
@@ -143,6 +142,14 @@ async def _asked_for_json(
         text = f"{outcome.code}: {outcome.detail}"
         found = fail("structure", text, advice, deployment=deployment.name)
     return Asked([*asked.findings, found], asked.long_s, tokens)
+
+
+def _reached(deployment: DeploymentConfig, problem: Verdict | None) -> Finding:
+    """What the list of models tells; without one a run asks for captions all the same."""
+    if problem is None:
+        return ok("reachable", deployment.base_url, deployment=deployment.name)
+    text = f"gives no list of models ({problem.detail})"
+    return warn("reachable", text, "a run asks all the same", deployment=deployment.name)
 
 
 def _key_of(deployment: DeploymentConfig) -> str:

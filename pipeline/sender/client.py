@@ -105,6 +105,8 @@ class DeploymentClient:
                     timeout=self._timeout,
                 ) as response:
                     status = response.status
+        except TimeoutError:  # also where connecting takes that long
+            return judge(FailureCode.TIMEOUT, f"no answer within {timeout_s:g} s")
         except BORDER as error:
             return verdict_on(error)
         # Only these say something about requests: many servers have no list of models.

@@ -13,7 +13,7 @@ from pipeline.sender.answers import Answer
 from pipeline.sender.client import Reply
 from pipeline.sender.fleet import Fleet
 from pipeline.sender.hedging import HedgePolicy
-from pipeline.sender.policy import RetryPolicy, lanes
+from pipeline.sender.policy import Past, RetryPolicy, lanes
 from pipeline.sender.quality import DEGENERATE, flags_of
 from pipeline.sender.race import Asker, attempt_of
 from pipeline.sender.slots import HaltedError, Slots, jitter
@@ -60,7 +60,7 @@ class _Sender:
         self._fleet = fleet
         self._slots = slots
         self._tally = tally
-        self._policy = RetryPolicy(job.request.max_attempts)
+        self._policy = RetryPolicy(job.request.max_attempts, fleet.router)
         self._structure = structure_of(job.request)
         self._asker = Asker(fleet, slots, tally, HedgePolicy(job.request.hedge_percentile))
 
@@ -77,11 +77,11 @@ class _Sender:
 
     async def _outcome(self, ready: ReadyClip) -> Outcome:
         attempts: list[Attempt] = []
-        burnt, avoid, hedged = 0, None, False
+        past, hedged = Past(), False
         spare: Caption | None = None  # degenerate: better than nothing
         while True:
             try:
-                lease = await self._slots.lease(avoid)
+                lease = await self._slots.lease(past.avoid)
             except HaltedError:
                 if spare is None:
                     raise
@@ -95,20 +95,18 @@ class _Sender:
                 self._policy.captioned()
                 caption = self._caption(ready, verdict, attempts, reply.upload_s)
                 caption = replace(caption, hedged=hedged)
-                may_ask_again = not spare and self._policy.may_burn(burnt)
+                may_ask_again = not spare and self._policy.may_burn(past.burnt)
                 if DEGENERATE not in caption.flags or not may_ask_again:
                     return caption
-                spare, burnt, avoid = caption, burnt + 1, lease.deployment
+                spare = caption
+                past = replace(past, burnt=past.burnt + 1, avoid=lease.deployment)
                 self._tally.retries += 1
                 continue
-            is_out = self._fleet.router.replicas[lease.deployment].is_out
-            again = self._policy.failed(
-                verdict, burnt=burnt, is_out=is_out, is_probe=lease.is_probe, jitter=jitter()
-            )
+            again = self._policy.failed(lease, verdict, past, jitter=jitter())
             if again is None:
                 return _given_up(ready, verdict, attempts, spare)
             self._tally.retries += 1
-            burnt, avoid = again.burnt, lease.deployment
+            past = again.past
             await anyio.sleep(again.wait_s)
 
     def _judged(self, reply: Reply, attempts: list[Attempt]) -> Reply:

@@ -21,6 +21,8 @@ from pipeline.telemetry import Tally, get_log, monotonic_s
 __all__ = ["Fleet", "open_fleet"]
 
 _CHECK_S = 10.0
+_SURE_S = 2.0  # of looks that find no deployment: a restart of a proxy, a hiccup, take less
+_LOOK_EVERY_S = 0.5
 _FORBIDDEN = 403
 
 
@@ -46,35 +48,58 @@ class Fleet:
         self.router = Router([Replica(d.name, _window(d, now_s)) for d in deployments])
 
     async def check(self) -> None:
-        """Contact every deployment once; those out of reach begin ejected.
+        """Contact every deployment; those out of reach begin ejected.
+
+        One that is silent or closes the connection may be a gateway that is cold: a request will
+        wait for it, and patience_s ends the wait.
 
         Raises:
-            DeploymentError: none can be used.
+            DeploymentError: none can be used, however often it was tried within two seconds.
         """
-        problems: dict[str, Verdict] = {}
-
-        async def contact(name: str, client: DeploymentClient) -> None:
-            if (problem := await client.check(_CHECK_S)) is not None:
-                problems[name] = problem
-
         self._tally.waiting_for = "the deployments to answer"
-        async with anyio.create_task_group() as tasks:
-            for name, client in self.clients.items():
-                tasks.start_soon(contact, name, client)
+        problems = await self.problems()
         self._tally.waiting_for = ""
-        hopeless = [name for name, why in problems.items() if not self._may_yet_serve(name, why)]
-        if len(hopeless) == len(self.clients):
+        if not self._may_serve(problems):
             raise self.unusable(problems)
         for name, problem in problems.items():
             get_log().warning("deployment_doubtful", deployment=name, reason=problem.detail)
             if problem.code is not FailureCode.UNAUTHORIZED:
                 self.router.take_down(name, problem, now_s=monotonic_s())
 
-    def _may_yet_serve(self, name: str, problem: Verdict) -> bool:
+    async def problems(self) -> dict[str, Verdict]:
+        """Why deployments cannot be reached, by name; looks again while none may be used."""
+        end_s = monotonic_s() + _SURE_S
+        problems = await self._look()
+        while not self._may_serve(problems) and monotonic_s() < end_s:
+            await anyio.sleep(_LOOK_EVERY_S)
+            problems = await self._look()
+        return problems
+
+    async def _look(self) -> dict[str, Verdict]:
+        problems: dict[str, Verdict] = {}
+
+        async def contact(name: str, client: DeploymentClient) -> None:
+            if (problem := await client.check(_CHECK_S)) is not None:
+                problems[name] = problem
+
+        async with anyio.create_task_group() as tasks:
+            for name, client in self.clients.items():
+                tasks.start_soon(contact, name, client)
+        return problems
+
+    def _may_serve(self, problems: Mapping[str, Verdict]) -> bool:
+        return any(
+            name not in problems or self.may_yet_serve(name, problems[name])
+            for name in self.clients
+        )
+
+    def may_yet_serve(self, name: str, problem: Verdict) -> bool:
         """Whether captions may come from where the list of models did not."""
+        if self.router.replicas[name].is_held:
+            return True
         if problem.code is FailureCode.UNAUTHORIZED:
             return problem.status == _FORBIDDEN  # a key may be good for captions alone
-        return self.router.replicas[name].is_held
+        return problem.code not in {FailureCode.CONNECT_FAILED, FailureCode.MALFORMED_ANSWER}
 
     def unusable(self, problems: Mapping[str, Verdict] | None = None) -> DeploymentError:
         """The error that ends the run, naming each deployment and what is wrong with it."""
@@ -101,6 +126,12 @@ class Fleet:
                 return (
                     f"does not know the model {deployment.model} under {deployment.base_url} "
                     f"({verdict.detail}{hint})"
+                )
+            case FailureCode.REJECTED | FailureCode.PAYLOAD_REFUSED if verdict.rejects:
+                sound = "and sound " if "audio" in deployment.modalities else ""
+                return (
+                    f"refuses every clip ({verdict.detail}): does it know the model "
+                    f"{deployment.model}, and take video {sound}of this size?"
                 )
             case FailureCode.REJECTED:
                 return f"answers with a redirect ({verdict.detail}): base_url must be the end of it"
@@ -143,6 +174,14 @@ class Fleet:
         windows = (replica.window for replica in self.router.replicas.values())
         return sum(place_seconds(window.history, seconds) for window in windows)
 
+    def refusing(self) -> dict[str, str]:
+        """What is wrong with each deployment that ends the run refusing, by its name."""
+        return {
+            replica.name: self.advice(replica.name, replica.reason)
+            for replica in self.router.replicas.values()
+            if replica.is_refusing and replica.reason is not None
+        }
+
     def report(self) -> list[dict[str, Any]]:
         """What each deployment did, for run.json."""
         return [
@@ -153,6 +192,8 @@ class Fleet:
                 "captions": replica.captions,
                 "errors": {code.value: number for code, number in replica.errors.items()},
                 "ejections": replica.ejections,
+                "standing": replica.down.value if replica.down else "up",
+                "reason": replica.reason.detail if replica.reason else "",
                 "window": [list(change) for change in replica.window.history],
             }
             for replica in self.router.replicas.values()

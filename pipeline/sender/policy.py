@@ -5,7 +5,7 @@ The sender and the simulator both ask here, so a simulated run decides as a real
 
 import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from pipeline.errors import FailureCode
@@ -14,22 +14,40 @@ from pipeline.sender.retry import RetryBudget, backoff_s
 from pipeline.sender.router import Router
 from pipeline.sender.verdict import Verdict
 
-__all__ = ["Again", "RetryPolicy", "Waiting", "hand_out", "lanes"]
+__all__ = ["Again", "Past", "RetryPolicy", "Waiting", "hand_out", "lanes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What the requests for a clip came to so far.
+
+    Attributes:
+        burnt: Attempts that are gone.
+        was_refused: Whether a deployment refused the key, the account or the model.
+        was_rejected: Whether a deployment that captions other clips rejected this one.
+        avoid: Where it failed last.
+    """
+
+    burnt: int = 0
+    was_refused: bool = False
+    was_rejected: bool = False
+    avoid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """The clip is asked again after `wait_s`; `burnt` of its attempts are then gone."""
+    """The clip is asked again after `wait_s`."""
 
-    burnt: int
+    past: Past
     wait_s: float
 
 
 class RetryPolicy:
     """Decides on every clip of a run, for the clips share the budget."""
 
-    def __init__(self, max_attempts: int) -> None:
+    def __init__(self, max_attempts: int, router: Router) -> None:
         self._max_attempts = max_attempts
+        self._router = router
         self._budget = RetryBudget()
 
     def captioned(self) -> None:
@@ -40,25 +58,21 @@ class RetryPolicy:
         """Whether a clip with so many attempts gone may lose one more and still be asked."""
         return burnt + 1 < self._max_attempts
 
-    def failed(
-        self, verdict: Verdict, *, burnt: int, is_out: bool, is_probe: bool, jitter: float
-    ) -> Again | None:
+    def failed(self, lease: Lease, verdict: Verdict, past: Past, *, jitter: float) -> Again | None:
         """When the clip is asked again; None where it fails.
 
         Args:
-            verdict: On the request that failed.
-            burnt: Attempts of the clip that were gone before.
-            is_out: Whether the deployment gets no more requests in this run. If its refusal is
-                for all clips, this one is not the worse for it.
-            is_probe: Whether the deployment was down and is so still. What it did not take tells
-                nothing of the clip, which only waits.
+            lease: Of the request that failed; it was given back.
+            verdict: On that request.
+            past: What the clip's earlier requests came to.
             jitter: Uniform in [0, 1).
         """
-        is_wait = (verdict.fatal and is_out) or (verdict.untaken and is_probe) or verdict.stale
-        burns = verdict.burns_attempt and not is_wait
-        if not verdict.retry or (burns and not self.may_burn(burnt)):
+        if verdict.rejects:
+            return self._rejected(lease, past, verdict, jitter)
+        burns = verdict.burns_attempt and not self._is_wait(lease, verdict, past)
+        if not verdict.retry or (burns and not self.may_burn(past.burnt)):
             return None
-        burnt += burns
+        burnt = past.burnt + burns
         # A fleet without room is spared by its windows, and by waits when it has none at all.
         costs = burns and verdict.code is not FailureCode.OVERLOADED
         wait_s = backoff_s(
@@ -67,7 +81,35 @@ class RetryPolicy:
             floor_s=verdict.retry_after_s,
             in_budget=not costs or self._budget.spend(),
         )
-        return Again(burnt, wait_s)
+        was_refused = past.was_refused or verdict.fatal
+        return Again(Past(burnt, was_refused, past.was_rejected, lease.deployment), wait_s)
+
+    def _is_wait(self, lease: Lease, verdict: Verdict, past: Past) -> bool:
+        """Whether the request tells nothing of the clip, which has only waited.
+
+        So it is with what a probe of a deployment that is still down came to, and with a refusal
+        of key, account or model. The latter is excused once where the deployment goes on taking
+        requests: a firewall may answer 403 to one clip for ever.
+        """
+        if verdict.fatal:
+            is_out = self._router.replicas[lease.deployment].is_out
+            return is_out or lease.is_probe or not past.was_refused
+        return verdict.stale or (verdict.untaken and lease.is_probe)
+
+    def _rejected(self, lease: Lease, past: Past, verdict: Verdict, jitter: float) -> Again | None:
+        """Ask elsewhere: once, or as often as the refusal comes from one that captions nothing.
+
+        What refuses every clip goes down after a few, so that this comes to an end.
+        """
+        name = lease.deployment
+        if self._router.replicas[name].is_proven:
+            if past.was_rejected or not self._router.has_another(name):
+                return None
+            past = replace(past, was_rejected=True)
+        elif not self._router.may_have_another(name):
+            return None
+        wait_s = backoff_s(1, jitter=jitter, floor_s=verdict.retry_after_s)
+        return Again(replace(past, avoid=name), wait_s)
 
 
 def lanes(places: int) -> int:

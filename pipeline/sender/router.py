@@ -75,10 +75,12 @@ class Router:
             lost = window.refused if verdict.code is FailureCode.OVERLOADED else window.timed_out
             lost(now_s, started_s=lease.started_s, in_flight=replica.in_flight)
         replica.end(lease)
-        counts = verdict.blames or verdict.shrinks or verdict.fatal or not verdict.burns_attempt
-        if not counts:
-            return self._watched(replica, replica.answered(), now_s)
-        change = replica.failed(lease, verdict, now_s=now_s, jitter=jitter)
+        if verdict.fatal or verdict.rejects:
+            change = replica.refused(lease, verdict, now_s=now_s, jitter=jitter)
+        elif verdict.blames or verdict.shrinks or not verdict.burns_attempt:
+            change = replica.failed(lease, verdict, now_s=now_s, jitter=jitter)
+        else:
+            change = replica.answered()
         return self._watched(replica, change, now_s)
 
     def abandon(self, lease: Lease) -> None:
@@ -86,6 +88,14 @@ class Router:
         replica = self.replicas[lease.deployment]
         replica.end(lease)
         self._rank(replica)
+
+    def has_another(self, name: str) -> bool:
+        """Whether any other deployment is up."""
+        return bool(self._up - {name})
+
+    def may_have_another(self, name: str) -> bool:
+        """Whether any other deployment may yet take requests in this run."""
+        return any(not replica.is_out for other, replica in self.replicas.items() if other != name)
 
     def hold(self, name: str) -> None:
         """Begin without this deployment, which is still to be brought up."""

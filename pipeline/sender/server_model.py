@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pipeline.errors import FailureCode
+from pipeline.sender.policy import Past
 from pipeline.sender.replicas import Lease
 from pipeline.sender.verdict import Verdict, classify, judge
 
@@ -89,8 +90,12 @@ class SimulatedClip:
 
     number: int
     ready_s: float
-    burnt: int = 0
-    avoid: str | None = None
+    past: Past = field(default_factory=Past)
+
+    @property
+    def avoid(self) -> str | None:
+        """Where it failed last."""
+        return self.past.avoid
 
 
 @dataclass(slots=True, eq=False)

@@ -108,7 +108,7 @@ class Simulator:
         self.failed: Counter[FailureCode] = Counter()
         self.ends = bytearray(scenario.clips)
         self._rng = random.Random(scenario.seed)  # noqa: S311 - repeatable, guards nothing
-        self._policy = RetryPolicy(scenario.max_attempts)
+        self._policy = RetryPolicy(scenario.max_attempts, self.router)
         self._supply = _Supply(scenario.clips, scenario.supply_per_s)
         self._servers = {
             model.name: Server(model, self._rng, self._schedule, scenario.timeout_s)
@@ -210,15 +210,12 @@ class Simulator:
         if verdict.code is FailureCode.OVERLOADED:
             self._refusals_s.append(self.now_s)
         self.router.fail(lease, verdict, now_s=self.now_s, jitter=draw())
-        is_out = self.router.replicas[lease.deployment].is_out
-        again = self._policy.failed(
-            verdict, burnt=clip.burnt, is_out=is_out, is_probe=lease.is_probe, jitter=draw()
-        )
+        again = self._policy.failed(lease, verdict, clip.past, jitter=draw())
         if again is None:
             self.failed[verdict.code] += 1
             self._settle(clip)
             return
-        clip.burnt, clip.avoid = again.burnt, lease.deployment
+        clip.past = again.past
         self._at(self.now_s + again.wait_s, self.line.append, clip)
 
     def _settle(self, clip: SimulatedClip) -> None:

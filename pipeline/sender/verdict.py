@@ -24,6 +24,7 @@ class Verdict:
         shrinks: Whether fewer requests should be in flight there.
         blames: Whether it counts towards ejecting the deployment.
         fatal: Whether no request to this deployment can succeed: key, account, model string.
+        rejects: Whether it refuses this clip (4xx); another deployment may take it.
         untaken: Whether the deployment took nothing of the request: no connection, or no place.
         stale: Whether the request met a pooled connection that the server had closed, or so it
             seems, which tells nothing of deployment and clip.
@@ -38,6 +39,7 @@ class Verdict:
     shrinks: bool = False
     blames: bool = False
     fatal: bool = False
+    rejects: bool = False
     untaken: bool = False
     stale: bool = False
     retry_after_s: float = 0.0
@@ -61,8 +63,8 @@ _KINDS = {
         Verdict(FailureCode.UNFINISHED_ANSWER, "", retry=True),
         Verdict(FailureCode.INVALID_STRUCTURE, "", retry=True),
         Verdict(FailureCode.STRUCTURE_CUT_OFF, ""),
-        Verdict(FailureCode.REJECTED, ""),
-        Verdict(FailureCode.PAYLOAD_REFUSED, ""),
+        Verdict(FailureCode.REJECTED, "", rejects=True),
+        Verdict(FailureCode.PAYLOAD_REFUSED, "", rejects=True),
         Verdict(FailureCode.MODEL_NOT_FOUND, "", retry=True, fatal=True),
         Verdict(FailureCode.UNAUTHORIZED, "", retry=True, fatal=True),
         Verdict(FailureCode.SOURCE_CHANGED, ""),
@@ -105,7 +107,7 @@ def classify(
     )
     if code is FailureCode.REJECTED and status < 400:  # noqa: PLR2004 - redirects, see below
         # Redirects are not followed, so whoever answers with one will do so for every clip.
-        return replace(verdict, retry=True, fatal=True)
+        return replace(verdict, retry=True, fatal=True, rejects=False)
     # A 503 may be a server that is down, a 408 only says that this request took long.
     blames = {503: True, 408: False}.get(status, verdict.blames)
     return replace(verdict, blames=blames and not scaling_up)

@@ -105,8 +105,9 @@ class RunSummary:
     `bottleneck`: which of the two was busier for the time it had, "cores" or "deployments", and
     the utilisation of each; of deployments that is requests in flight of those their windows
     allowed. `deployments` counts captions. `media_tokens` sets what deployments report against
-    what the media sent should come to, for models that are known. `limit` names the limit that
-    ended the run, if one did. `ignored_lines` of captions.jsonl name no clip.
+    what the media sent should come to, for models that are known. `refusing` says what
+    is wrong with deployments that refused requests to the end. `limit` names the limit that ended
+    the run, if one did. `ignored_lines` of captions.jsonl name no clip.
     """
 
     exit_code: int
@@ -142,6 +143,7 @@ class RunSummary:
     finish_reasons: Mapping[str, int]
     deployments: Mapping[str, int]
     media_tokens: Mapping[str, Mapping[str, Any]]
+    refusing: Mapping[str, str]
     torn_lines_repaired: int
     ignored_lines: int
     settings: Mapping[str, Any] = field(repr=False)
@@ -167,6 +169,7 @@ def summarise(  # noqa: PLR0913 - what else is known of a run, by keyword
     ended: Ended,
     started_at_utc: str,
     limit: str | None = None,
+    refusing: Mapping[str, str] | None = None,
     torn_lines_repaired: int = 0,
     ignored_lines: int = 0,
     place_seconds: float = 0.0,
@@ -215,6 +218,7 @@ def summarise(  # noqa: PLR0913 - what else is known of a run, by keyword
         finish_reasons=dict(statistics.finish_reasons.most_common()),
         deployments=dict(statistics.deployments.most_common()),
         media_tokens=statistics.media_tokens(),
+        refusing=refusing or {},
         torn_lines_repaired=torn_lines_repaired,
         ignored_lines=ignored_lines,
         settings=job.model_dump(),

@@ -64,15 +64,21 @@ def _rows(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "bottleneck", _bottleneck(run["bottleneck"])
     if run["deployments"]:
         yield "captions by", _counts(run["deployments"])
-    for name, tokens in run["media_tokens"].items():
-        if tokens["remark"]:
-            yield "warning", f"{name}: {_media_warning(tokens)}"
+    yield from _warnings(run)
     if run["finish_reasons"]:
         yield "ended with", _counts(run["finish_reasons"])
     if run["torn_lines_repaired"]:
         yield "repaired", f"{run['torn_lines_repaired']} torn line(s) of a run that was killed"
     if run.get("ignored_lines"):  # older ones do not know it
         yield "warning", f"{run['ignored_lines']:,} line(s) of captions.jsonl name no clip"
+
+
+def _warnings(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, why in run.get("refusing", {}).items():
+        yield "warning", f"{name} {why}"
+    for name, tokens in run["media_tokens"].items():
+        if tokens["remark"]:
+            yield "warning", f"{name}: {_media_warning(tokens)}"
 
 
 def _figures(run: Mapping[str, Any], *keys: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from blockbuster import blockbuster_ctx
 
-from pipeline.sender import replicas, retry
+from pipeline.sender import fleet, replicas, retry
 from pipeline.sender.replicas import Change
 
 
@@ -25,5 +25,9 @@ def short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Probe after a twentieth of a second; the real times are tested on a simulated clock."""
-    for kind in (Change.EJECTED, Change.SATURATED, Change.SCALING_UP):
+    monkeypatch.setattr(fleet, "_SURE_S", 0.3)
+    monkeypatch.setattr(fleet, "_LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(replicas, "_NEW_S", 0.1)
+    monkeypatch.setattr(replicas, "_KNOWN_S", 0.5)
+    for kind in (Change.EJECTED, Change.REFUSING, Change.SATURATED, Change.SCALING_UP):
         monkeypatch.setitem(replicas._WAITS, kind, (0.05, 1.2, 0.2))

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from pipeline.errors import ConfigError, DeploymentError, FailureCode
 from pipeline.messages import Caption
+from pipeline.sender import fleet as fleet_module
 from pipeline.sender import policy, retry
 from pipeline.sender.fleet import open_fleet
 from pipeline.sender.retry import RetryBudget
@@ -157,6 +158,36 @@ async def test_none_within_reach_ends_the_run_at_once(tmp_path: Path, dead: sock
     assert "d2: host name not found" in told
 
 
+async def test_refusal_of_the_first_look_ends_nothing(tmp_path: Path) -> None:
+    """A deployment whose gateway refuses the list of models for a moment is looked at again."""
+    async with scripted() as replica:
+        replica.models_script = [401, 401]
+        run = await sent(job(replica.base_url), [ready_clip(tmp_path)], check=True)
+    assert run.caption.text
+
+
+async def test_key_that_is_refused_again_and_again_ends_the_run(tmp_path: Path) -> None:
+    """A wrong key ends the run before a clip is sent."""
+    async with scripted(models_status=401) as replica:
+        with pytest.raises(DeploymentError, match="d1: refuses the key") as caught:
+            await sent(job(replica.base_url), [ready_clip(tmp_path)], check=True)
+        assert {one.method for one in replica.seen} == {"GET"}
+        assert len(replica.seen) > 1
+    assert caught.value.exit_code == 4
+
+
+@pytest.mark.parametrize("how", ["silent", "closed"])
+async def test_cold_gateway_is_asked_all_the_same(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list of models that does not come, or a closed connection, ends no run."""
+    monkeypatch.setattr(fleet_module, "_CHECK_S", 0.2)
+    async with scripted() as replica:
+        replica.models_default = raw(b"", end="hang" if how == "silent" else "close")
+        run = await sent(job(replica.base_url), [ready_clip(tmp_path)], check=True)
+    assert run.caption.text
+
+
 async def test_what_is_still_to_come_up_need_not_be_within_reach(dead: socket.socket) -> None:
     """A deployment that is yet to be brought up may be out of reach at the start."""
     async with open_fleet(job(url(dead)), Tally()) as fleet:
@@ -202,7 +233,7 @@ async def test_one_refused_key_leaves_the_work_to_the_others(tmp_path: Path) -> 
         plan = job(refusing.base_url, good.base_url, request={"max_attempts": 1})
         run = await sent(plan, [ready_clip(tmp_path, f"c{n}") for n in range(30)])
     assert all(isinstance(outcome, Caption) for outcome in run.outcomes)
-    assert run.report[0]["requests"] <= 4
+    assert run.report[0]["requests"] <= 8
 
 
 async def test_window_is_filled_and_never_exceeded(tmp_path: Path) -> None:
@@ -300,3 +331,66 @@ async def test_job_without_deployments_is_refused() -> None:
     with pytest.raises(ConfigError, match="--base-url"):
         async with open_fleet(job(), Tally()):
             pass
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+async def test_deployment_that_rejects_everything_swallows_no_clip(
+    status: int, tmp_path: Path
+) -> None:
+    """All 53 clips are captioned by the good deployment; the other gets a handful of requests."""
+    async with scripted() as refusing, scripted() as good:
+        refusing.default = answer(status, error_body("bad", "Invalid model name"))
+        good.default = caption(delay_s=0.05)
+        plan = job(refusing.base_url, good.base_url, request={"max_attempts": 1})
+        run = await sent(plan, [ready_clip(tmp_path, f"c{n}") for n in range(53)])
+    captions = [outcome for outcome in run.outcomes if isinstance(outcome, Caption)]
+    assert [caption.deployment for caption in captions] == ["d2"] * 53
+    assert run.report[0]["requests"] <= 16
+    assert run.report[0]["standing"] in {"out", "refusing"}
+    assert "Invalid model name" in run.report[0]["reason"]
+
+
+async def test_two_that_reject_everything_leave_all_to_the_third(tmp_path: Path) -> None:
+    """A clip that meets one refusing deployment after the other is captioned by the good one."""
+    async with scripted() as one, scripted() as good, scripted() as two:
+        one.default = two.default = answer(400, error_body("bad"))
+        good.default = caption(delay_s=0.05)
+        plan = job(one.base_url, good.base_url, two.base_url)
+        run = await sent(plan, [ready_clip(tmp_path, f"c{n}") for n in range(53)])
+    captions = [outcome for outcome in run.outcomes if isinstance(outcome, Caption)]
+    assert [caption.deployment for caption in captions] == ["d2"] * 53
+
+
+async def test_only_deployment_that_rejects_everything_ends_the_run(tmp_path: Path) -> None:
+    """With nobody else to ask the run ends with exit code 4 after a handful of uploads."""
+    async with scripted() as refusing:
+        refusing.default = answer(400, error_body("bad", "Invalid model name"))
+        with pytest.raises(DeploymentError, match=r"d1: refuses every clip .*Invalid model") as e:
+            await sent(job(refusing.base_url), [ready_clip(tmp_path, f"c{n}") for n in range(53)])
+        assert len(refusing.seen) <= 16
+    assert e.value.exit_code == 4
+
+
+async def test_rejected_clips_of_a_working_deployment_fail_alone(tmp_path: Path) -> None:
+    """A deployment that captions other clips keeps its place, and each bad clip its code."""
+
+    async def step(request: web.Request) -> web.StreamResponse:
+        number = int(request.headers["x-request-id"].rpartition("-")[0][1:])
+        return await (answer(400) if number % 3 == 2 else caption())(request)
+
+    async with scripted() as replica:
+        replica.default = step
+        run = await sent(job(replica.base_url), [ready_clip(tmp_path, f"c{n}") for n in range(30)])
+        assert len(replica.seen) == 30
+    failed = [outcome for outcome in run.outcomes if not isinstance(outcome, Caption)]
+    assert {outcome.code for outcome in failed} == {C.REJECTED}  # type: ignore[union-attr]
+    assert len(failed) == 10
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 404, 307, 308])
+async def test_hiccup_of_refusals_costs_no_clip(status: int, tmp_path: Path) -> None:
+    """When all in flight are refused at once in mid-run, all clips are captioned after it."""
+    async with scripted(*times(8, caption()), *times(9, answer(status))) as replica:
+        plan = job(replica.base_url, request={"max_attempts": 1}, max_in_flight=8)
+        run = await sent(plan, [ready_clip(tmp_path, f"c{n}") for n in range(40)])
+    assert all(isinstance(outcome, Caption) for outcome in run.outcomes)

@@ -57,6 +57,8 @@ class ScriptedReplica:
     base_url: str = ""
     in_flight: int = 0
     max_in_flight: int = 0
+    models_script: list[int] = field(default_factory=list)
+    models_default: Step | None = None
     default: Step = field(default_factory=lambda: caption())  # noqa: PLW0108 - defined below
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -85,10 +87,13 @@ async def scripted(
     """
     replica = ScriptedReplica(list(script))
 
-    async def models(request: web.Request) -> web.Response:
+    async def models(request: web.Request) -> web.StreamResponse:
         headers = {name.lower(): value for name, value in request.headers.items()}
         replica.seen.append(Seen("GET", str(request.url), headers, b""))
-        return web.json_response({"data": []}, status=models_status)
+        if replica.models_default is not None:
+            return await replica.models_default(request)
+        status = replica.models_script.pop(0) if replica.models_script else models_status
+        return web.json_response({"data": []}, status=status)
 
     app = web.Application(client_max_size=2**26)
     app.router.add_get("/v1/models", models)

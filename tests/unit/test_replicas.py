@@ -1,5 +1,7 @@
 """Which deployment gets the next request: a state machine against a simulated clock."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -279,25 +281,90 @@ def test_scaling_up_is_probed_at_the_documented_pace() -> None:
     assert waits == [5, 7.5, 11.25, 16.88, 25.31, 37.97, 56.95, 60]
 
 
-def test_wrong_key_is_final_at_once_before_a_caption() -> None:
-    """A deployment that never gave a caption and refuses for good is out for the run."""
-    fleet = router("a", "b")
-    assert fail(fleet, UNKNOWN) is Change.OUT
-    assert fleet.next_due_s() is None
-    assert fail(fleet, UNKNOWN) is Change.OUT
+def probed(router: Router, verdict: Verdict, name: str = "a") -> list[float]:
+    """Probe a deployment that refuses until it is out; when each probe went out."""
+    times_s = []
+    while not router.replicas[name].is_out:
+        due_s = router.next_due_s()
+        assert due_s is not None
+        assert len(times_s) < 100
+        times_s.append(due_s)
+        fail(router, verdict, due_s)
+    return times_s
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 404, 307, 308])
+def test_wrong_key_is_final_within_seconds(status: int) -> None:
+    """A new deployment that refuses for good is down at once and out after two probes."""
+    fleet, refused = router("a"), classify(status, None, {})
+    assert fail(fleet, refused) is Change.REFUSING
+    assert fleet.lease(0.5) is None
+    assert probed(fleet, refused) == [1.0, 3.0]
     assert fleet.all_out
     assert fleet.lease(1e9) is None
     assert fleet.next_due_s() is None
 
 
+@pytest.mark.parametrize("status", [401, 402, 403, 404, 307, 308])
+@pytest.mark.parametrize("is_new", [True, False])
+def test_hiccup_with_many_in_flight_puts_nothing_out(status: int, *, is_new: bool) -> None:
+    """However many requests are refused in a third of a second, the next probe brings it back."""
+    fleet, refused = router(window=64), classify(status, None, {})
+    if not is_new:
+        fleet.succeed(leased(fleet), now_s=0.0)
+    leases = [leased(fleet) for _ in range(64)]
+    for number, lease in enumerate(leases):
+        fleet.fail(lease, refused, now_s=0.3 * number / 64, jitter=0.5)
+    assert fleet.replicas["a"].down is Change.REFUSING
+    assert not fleet.is_hopeless(0.3, patience_s=1800)
+    due_s = fleet.next_due_s()
+    assert due_s is not None
+    assert fleet.succeed(leased(fleet, due_s), now_s=2.0) is Change.READMITTED
+
+
 def test_single_refusal_after_captions_is_a_hiccup() -> None:
-    """A deployment that gave captions is out after three refusals in a row, not after one."""
+    """A deployment that gave captions is down after three refusals in a row, not after one."""
     fleet = router()
     fleet.succeed(leased(fleet), now_s=0.0)
     assert fail(fleet, UNKNOWN, times=2) is None
     fleet.succeed(leased(fleet), now_s=0.0)
     assert fail(fleet, UNKNOWN, times=2) is None
-    assert fail(fleet, UNKNOWN) is Change.OUT
+    assert fail(fleet, UNKNOWN) is Change.REFUSING
+
+
+def test_key_that_is_withdrawn_is_noticed_after_a_minute() -> None:
+    """A deployment that captioned is out once it has refused for a minute, without a storm."""
+    fleet = router()
+    fleet.succeed(leased(fleet), now_s=0.0)
+    fail(fleet, UNKNOWN, times=3)
+    times_s = probed(fleet, UNKNOWN)
+    assert 60 <= times_s[-1] <= 70
+    assert len(times_s) <= 10
+
+
+def test_deployment_that_rejects_every_clip_is_out_after_a_handful() -> None:
+    """One that never captioned is down after three rejections, out after ten over seconds."""
+    fleet = router("a", window=8)
+    for lease in [leased(fleet) for _ in range(8)]:
+        fleet.fail(lease, REJECTED, now_s=0.0, jitter=0.5)
+    assert fleet.replicas["a"].down is Change.REFUSING
+    assert probed(fleet, REJECTED) == [1.0, 3.0]
+    assert fleet.replicas["a"].requests == 10
+
+
+def test_deployment_that_captions_may_reject_clips() -> None:
+    """Rejections between captions change nothing; ten in a row are probed, and never final."""
+    fleet = router()
+    fleet.succeed(leased(fleet), now_s=0.0)
+    for _ in range(5):
+        assert fail(fleet, REJECTED, times=9) is None
+        fleet.succeed(leased(fleet), now_s=0.0)
+    assert fail(fleet, REJECTED, times=10) is Change.REFUSING
+    for _ in range(50):
+        due_s = fleet.next_due_s()
+        assert due_s is not None
+        assert fail(fleet, REJECTED, due_s) is Change.REFUSING
+    assert fleet.down_since_s == 0.0
 
 
 def test_held_deployment_is_waited_for() -> None:
@@ -328,7 +395,7 @@ def test_held_deployment_that_is_given_up_is_out() -> None:
 
 
 def test_refusals_while_it_wakes_up_are_waited_for() -> None:
-    """A deployment that scales up knows its name: a 404 on the way is final in a row of three."""
+    """A deployment that scales up knows its name: a 404 on the way is final after a minute."""
     fleet = router()
     fail(fleet, SCALING)
     assert fail(fleet, UNKNOWN, 6.0) is Change.SCALING_UP
@@ -370,3 +437,50 @@ def test_all_down_names_each_and_the_time() -> None:
         "a ejected (gone; next try in 1 s); "
         "b ejected (HTTP 503 DEPLOYMENT_SCALING_UP; next try in 1 s)"
     )
+
+
+def test_connection_found_closed_neither_blames_nor_readmits() -> None:
+    """What came of a pooled connection that the server had closed tells nothing."""
+    fleet, stale = router(), replace(LOST, stale=True)
+    assert fail(fleet, stale, times=20) is None
+    fail(fleet, LOST, times=5)
+    assert fail(fleet, stale, 2.0) is None
+    assert leased(fleet, 2.0).is_probe
+
+
+def test_all_out_is_hopeless_without_patience() -> None:
+    """Once every deployment is out, nothing is waited for."""
+    fleet = router()
+    fail(fleet, UNKNOWN)
+    assert not fleet.is_hopeless(2.0, patience_s=1800)
+    last_s = probed(fleet, UNKNOWN)[-1]
+    assert fleet.is_hopeless(last_s, patience_s=1800)
+
+
+def test_failed_probe_costs_the_window_nothing() -> None:
+    """A window that was found is there again when the deployment is, however long it was down."""
+    fleet = Router([Replica("a", AdaptiveWindow(8, now_s=0.0))])
+    absent = judge(FailureCode.CONNECT_FAILED, "")
+    fleet.take_down("a", absent, now_s=0.0)
+    for now_s in (10.0, 100.0, 200.0, 300.0):
+        fail(fleet, absent, now_s)
+    assert fleet.replicas["a"].window.size == 8
+
+
+def test_clip_that_failed_probes_only_where_none_has_room() -> None:
+    """A due probe is for a clip that has not failed yet."""
+    fleet = router("a", "b", "c")
+    fleet.take_down("c", LOST, now_s=0.0)
+    assert leased(fleet, 5.0, avoid="a").deployment == "b"
+    assert leased(fleet, 5.0).deployment == "c"
+
+
+def test_straggler_lets_no_second_probe_out() -> None:
+    """A request from before an ejection that ends meanwhile is not the probe."""
+    fleet = router(window=8)
+    straggler, *others = [leased(fleet) for _ in range(6)]
+    for lease in others:
+        fleet.fail(lease, LOST, now_s=0.0, jitter=0.5)
+    assert leased(fleet, 2.0).is_probe
+    fleet.fail(straggler, LOST, now_s=2.5, jitter=0.5)
+    assert fleet.lease(60.0) is None

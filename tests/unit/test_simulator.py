@@ -155,11 +155,11 @@ def test_patience_ends_a_dead_fleet() -> None:
     assert (run.unfinished, run.captioned, run.failed.total()) == (50, 0, 0)
 
 
-def test_refused_key_ends_a_run_at_once() -> None:
-    """A fleet that refuses the key is given up after one answer from each deployment."""
+def test_refused_key_ends_a_run_within_seconds() -> None:
+    """A fleet that refuses the key is given up after three answers from each deployment."""
     locked = fleet(4, 4, error_share=1.0, errors=(classify(401, None, {}),))
     run = simulate(Scenario(deployments=locked, clips=50))
-    assert run.seconds < 1
+    assert 2 < run.seconds < 5
     assert run.unfinished == 50
 
 

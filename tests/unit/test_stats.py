@@ -192,6 +192,15 @@ def test_a_summary_can_be_written_down() -> None:
     assert record["passed_over"] == {"hidden": 1}
 
 
+def test_a_deployment_that_refused_everything_is_named_with_its_words() -> None:
+    """All clips may be captioned, and one deployment have done nothing for it."""
+    words = "refuses every clip (HTTP 400: no such model)"
+    summary = summary_of(*run_of(), refusing={"omni-b": words})
+
+    assert f"omni-b {words}" in summary.text()
+    assert summary.as_dict()["refusing"] == {"omni-b": words}
+
+
 def test_a_hostile_server_cannot_fill_the_memory_with_reasons() -> None:
     """However many finish reasons a server invents, few are kept apart."""
     statistics = RunStatistics()
