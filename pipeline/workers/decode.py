@@ -132,7 +132,9 @@ class FullSampler:
             self._last, self._last_pts = frame, pts
 
     def _pts(self, frame: VideoFrame) -> int:
-        pts = self._guess.guess(frame.pts, frame.dts)
+        pts = None
+        if not self._timing.unreliable:
+            pts = self._guess.guess(frame.pts, frame.dts)
         if pts is not None:
             return pts - self._timing.zero
         return 0 if self._last is None else self._last_pts + self._last_duration

@@ -8,8 +8,10 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from pipeline.errors import FailureCode, MediaError
-from pipeline.workers.geometry import Turn, fitted_size_px, output_size_px
+from pipeline.workers.geometry import Crop, Turn, fitted_size_px, output_size_px
+from pipeline.workers.labels import ContainerLabels
 from pipeline.workers.media import turn_of
+from pipeline.workers.stream_facts import facts_of
 from pipeline.workers.tone import hdr_filters, is_hdr
 
 __all__ = ["PictureMaker", "smaller"]
@@ -30,6 +32,8 @@ class PictureMaker:
 
     def __init__(self, stream: VideoStream, height_px: int) -> None:
         self._stream = stream
+        self._crop = facts_of(stream).crop
+        self._labels = ContainerLabels(stream)
         self._first_aspect: Fraction | None = None
         self._height_px = height_px
         self._size_px: tuple[int, int] | None = None
@@ -59,6 +63,7 @@ class PictureMaker:
 
     def _make(self, frame: VideoFrame) -> VideoFrame:
         turn, aspect = self._turn_of(frame), self._sample_aspect()
+        self._labels.complete(frame)
         _mend_labels(frame)
         shape = (
             frame.format.name, frame.width, frame.height, aspect, turn,
@@ -93,7 +98,8 @@ class PictureMaker:
         return Fraction(self._stream.sample_aspect_ratio or 1)
 
     def _build(self, frame: VideoFrame, turn: Turn, aspect: Fraction) -> Graph:
-        shape = (frame.width, frame.height, aspect, turn.turn_deg)
+        shown_px = self._crop.shown_px(frame.width, frame.height)
+        shape = (*shown_px, aspect, turn.turn_deg)
         if self._size_px is None:
             self.rotation_deg = turn.turn_deg
             self._size_px = output_size_px(*shape, self._height_px)
@@ -102,6 +108,7 @@ class PictureMaker:
         tone = hdr_filters(frame.color_trc, frame.color_primaries)
         return _chain(
             _source(frame),
+            *_cropped(frame, shown_px, self._crop),
             *_one_field(frame),
             f"scale=w={width}:h={height}:flags=bicubic{'' if tone else ':out_range=tv'}",
             *tone,
@@ -125,6 +132,12 @@ def _mend_labels(frame: VideoFrame) -> None:
         frame.colorspace = _UNSPECIFIED
     if frame.colorspace == _UNSPECIFIED and is_hdr(frame.color_trc):
         frame.colorspace = _BT2020
+
+
+def _cropped(frame: VideoFrame, shown_px: tuple[int, int], crop: Crop) -> tuple[str, ...]:
+    if shown_px == (frame.width, frame.height):
+        return ()
+    return (f"crop=w={shown_px[0]}:h={shown_px[1]}:x={crop.left_px}:y={crop.top_px}",)
 
 
 def _one_field(frame: VideoFrame) -> tuple[str, ...]:
