@@ -1,6 +1,7 @@
 """State that comes with some packets only, and times that packets lack, survive the plan."""
 
 import struct
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -74,6 +75,23 @@ def test_jpegs_with_exif_are_set_upright(tmp_path: Path, orientation: int) -> No
         assert np.abs(seen.astype(int) - expected).mean() < 4
 
 
+def test_jpegs_whose_tables_come_once_look_as_with_all_of_them(tmp_path: Path) -> None:
+    """Frames that rely on the tables of the first are decoded after it."""
+    same_tables = ("-q:v", "9", "-huffman", "default")
+    path = converted(tmp_path, "a.mkv", "-c:v", "mjpeg", *same_tables, "-pix_fmt", "yuvj420p")
+    bare = _rewritten(path, tmp_path / "bare.mkv", _without_tables)
+    assert sample(bare, "exact").frames == sample(path, "full").frames
+
+
+def _without_tables(number: int, jpeg: bytes) -> bytes:
+    at, kept = 2, jpeg[:2]
+    while number and jpeg[at + 1] != 0xDA:
+        end = at + 2 + int.from_bytes(jpeg[at + 2 : at + 4])
+        kept += b"" if jpeg[at + 1] in {0xDB, 0xC4} else jpeg[at:end]
+        at = end
+    return kept + jpeg[at:]
+
+
 def _with_exif(plain: Path, to: Path, orientation: int) -> Path:
     tags = (
         b"Exif\0\0II*\0\x08\0\0\0\x01\0"
@@ -81,14 +99,17 @@ def _with_exif(plain: Path, to: Path, orientation: int) -> Path:
         + b"\0" * 4
     )
     exif = struct.pack(">HH", 0xFFE1, len(tags) + 2) + tags
+    return _rewritten(plain, to, lambda _, jpeg: jpeg[:2] + exif + jpeg[2:])
+
+
+def _rewritten(plain: Path, to: Path, change: Callable[[int, bytes], bytes]) -> Path:
     with av.open(plain) as source, av.open(to, "w") as target:
         stream = target.add_stream_from_template(source.streams.video[0])
-        for packet in source.demux(video=0):
-            if packet.size:
-                data = bytes(packet)
-                changed = av.Packet(data[:2] + exif + data[2:])
-                changed.pts, changed.dts = packet.pts, packet.dts
-                changed.time_base, changed.stream = packet.time_base, stream
-                changed.is_keyframe = True
-                target.mux(changed)
+        packets = (packet for packet in source.demux(video=0) if packet.size)
+        for number, packet in enumerate(packets):
+            changed = av.Packet(change(number, bytes(packet)))
+            changed.pts, changed.dts = packet.pts, packet.dts
+            changed.time_base, changed.stream = packet.time_base, stream
+            changed.is_keyframe = True
+            target.mux(changed)
     return to
