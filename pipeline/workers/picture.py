@@ -20,6 +20,7 @@ __all__ = ["PictureMaker", "smaller"]
 # is treated as unlabelled.
 _KNOWN_MATRICES = frozenset({1, 2, 4, 5, 6, 7, 9})
 _UNSPECIFIED, _BT2020 = 2, 9
+_IPT_PROFILE = 5  # the Dolby Vision profile without a base layer that other players can show
 
 
 class PictureMaker:
@@ -28,11 +29,18 @@ class PictureMaker:
     The size is that of the first frame; where the stream changes its shape midway, later frames
     are fitted into it, with black beside them. Alpha is dropped, as FFmpeg's command line does:
     many a 32-bit AVI has it all zero.
+
+    Raises:
+        MediaError: the colours are those of Dolby Vision's profile 5, which shown as they are
+            stored are purple and green.
     """
 
     def __init__(self, stream: VideoStream, height_px: int) -> None:
         self._stream = stream
-        self._crop = facts_of(stream).crop
+        facts = facts_of(stream)
+        if facts.dolby_vision_profile == _IPT_PROFILE:
+            raise MediaError(FailureCode.UNSUPPORTED_COLOURS, "Dolby Vision profile 5")
+        self._crop = facts.crop
         self._labels = ContainerLabels(stream)
         self._first_aspect: Fraction | None = None
         self._height_px = height_px

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pipeline.errors import FailureCode, MediaError
 from pipeline.standin.films import Look, write_film
 from pipeline.workers.geometry import Crop
 from pipeline.workers.stream_facts import StreamFacts, facts_in
@@ -188,3 +189,19 @@ def test_full_range_that_only_the_container_tells_of(tmp_path: Path) -> None:
     bright = make(path, tmp_path).luma()[0].astype(float)
     mapped = make(labelled, tmp_path).luma()[0].astype(float)
     assert np.abs(mapped - (16 + bright * 219 / 255)).mean() < 3
+
+
+@pytest.mark.parametrize(("profile", "is_shown"), [(5, False), (8, True)])
+def test_dolby_vision_is_never_shown_in_false_colours(
+    tmp_path: Path, profile: int, *, is_shown: bool
+) -> None:
+    """Profile 5 has colours of its own, and so a code; profile 8 is HDR to every player."""
+    path = write_chart(tmp_path / "film.mp4", PQ, GRAYS_CD_M2)
+    mp4_boxes.add_to_first_track(path, mp4_boxes.dolby_vision(profile))
+    if is_shown:
+        assert make(path, tmp_path).facts.frames == 2
+        return
+    with pytest.raises(MediaError) as refusal:
+        make(path, tmp_path)
+    assert refusal.value.code is FailureCode.UNSUPPORTED_COLOURS
+    assert refusal.value.code.permanent
