@@ -41,6 +41,7 @@ class FailureCode(StrEnum):
     NO_VIDEO_STREAM = "no_video_stream"
     NO_FRAMES = "no_frames"
     UNSUPPORTED_CODEC = "unsupported_codec"
+    UNSUPPORTED_COLOURS = "unsupported_colours"
     UNDECODABLE = "undecodable"
     LIMIT_EXCEEDED = "limit_exceeded"
     PAYLOAD_TOO_LARGE = "payload_too_large"
@@ -85,6 +86,7 @@ _PERMANENT = frozenset(
         FailureCode.NO_VIDEO_STREAM,
         FailureCode.NO_FRAMES,
         FailureCode.UNSUPPORTED_CODEC,
+        FailureCode.UNSUPPORTED_COLOURS,
         FailureCode.UNDECODABLE,
     }
 )
@@ -99,6 +101,7 @@ _MEANINGS = {
     FailureCode.NO_VIDEO_STREAM: "the file holds no video stream (sound or data only)",
     FailureCode.NO_FRAMES: "the video stream gave no frame in the clip's window",
     FailureCode.UNSUPPORTED_CODEC: "there is no decoder for the video stream",
+    FailureCode.UNSUPPORTED_COLOURS: "Dolby Vision profile 5, whose colours need its metadata",
     FailureCode.UNDECODABLE: "the header is damaged, or too little of the video can be decoded",
     FailureCode.LIMIT_EXCEEDED: "the picture is larger than the limits allow",
     FailureCode.PAYLOAD_TOO_LARGE: "the prepared media exceed max_payload_bytes",

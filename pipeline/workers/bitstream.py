@@ -31,6 +31,8 @@ from pipeline.workers.sampling import PlanBroken
 
 __all__ = ["reader_for"]
 
+_DHT, _DQT, _SOS, _LOSSLESS = 0xC4, 0xDB, 0xDA, 0xC3  # JPEG markers (ITU-T T.81, B.1.1.3)
+
 
 class _IntraReader:
     """Every frame stands alone."""
@@ -38,6 +40,32 @@ class _IntraReader:
     def read(self, packet: memoryview, *, is_key: bool) -> PacketKind:  # noqa: ARG002 - see above
         """See `KindReader`."""
         return INTRA
+
+
+class _JpegReader:
+    """Each frame stands alone that brings all its tables; decoders keep those of the last one."""
+
+    def __init__(self) -> None:
+        self._has_huffman = False
+
+    def read(self, packet: memoryview, *, is_key: bool) -> PacketKind:  # noqa: ARG002 - see above
+        """See `KindReader`."""
+        markers = _jpeg_markers(packet)
+        quantised = _DQT in markers or _LOSSLESS in markers
+        if not quantised or (self._has_huffman and _DHT not in markers):
+            raise PlanBroken
+        self._has_huffman |= _DHT in markers
+        return INTRA
+
+
+def _jpeg_markers(packet: memoryview) -> set[int]:
+    """The second bytes of the markers before the first scan (ITU-T T.81, B.1.1)."""
+    markers: set[int] = set()
+    at = 2
+    while at + 4 <= len(packet) and packet[at] == 0xFF and packet[at + 1] != _SOS:  # noqa: PLR2004
+        markers.add(packet[at + 1])
+        at += 2 + int.from_bytes(packet[at + 2 : at + 4])
+    return markers
 
 
 class _Vp8Reader:
@@ -128,7 +156,8 @@ _READERS: dict[str, Callable[[bytes | None], KindReader]] = {
     "mpeg1video": lambda _: _MpegReader(),
     "mpeg2video": lambda _: _MpegReader(),
     "mpeg4": lambda _: _Mpeg4Reader(),
-    **dict.fromkeys(("dnxhd", "dvvideo", "mjpeg", "prores", "rawvideo"), _intra),
+    "mjpeg": lambda _: _JpegReader(),
+    **dict.fromkeys(("dnxhd", "dvvideo", "prores", "rawvideo"), _intra),
 }
 
 

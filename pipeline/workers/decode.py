@@ -14,6 +14,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from pipeline.workers.sampling import BestEffortPts, FpsFilter, frame_duration
+from pipeline.workers.unanswered import Unanswered
 
 __all__ = ["FullSampler", "Outputs", "Sampler", "Timing"]
 
@@ -81,6 +82,7 @@ class FullSampler:
         self._outputs = outputs
         self._timing = timing
         self._guess = BestEffortPts()
+        self._unanswered = Unanswered(self._context.name)
         self._last: VideoFrame | None = None
         self._last_pts = 0
         self._last_duration = 0
@@ -109,7 +111,7 @@ class FullSampler:
 
     def _decode(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
         try:
-            return self._context.decode(packet)
+            frames = self._context.decode(packet)
         except EOFError:
             return []
         except MemoryError:  # says something of the worker, not of the file
@@ -117,6 +119,18 @@ class FullSampler:
         except av.FFmpegError:
             self._outputs.undecodable(packet)
             return []
+        self._miss(packet, frames)
+        return frames
+
+    def _miss(self, packet: Packet[VideoStream] | None, frames: Iterable[VideoFrame]) -> None:
+        """Report packets whose frames are known never to come."""
+        lost = [] if packet is None else self._unanswered.sent(packet)
+        for frame in frames:
+            lost += self._unanswered.came_out(frame.pts)
+        if packet is None:
+            lost += self._unanswered.drained()
+        for one in lost:
+            self._outputs.undecodable(one)
 
     def _take(self, frames: Iterable[VideoFrame]) -> None:
         for frame in frames:
@@ -132,7 +146,9 @@ class FullSampler:
             self._last, self._last_pts = frame, pts
 
     def _pts(self, frame: VideoFrame) -> int:
-        pts = self._guess.guess(frame.pts, frame.dts)
+        pts = None
+        if not self._timing.unreliable:
+            pts = self._guess.guess(frame.pts, frame.dts)
         if pts is not None:
             return pts - self._timing.zero
         return 0 if self._last is None else self._last_pts + self._last_duration

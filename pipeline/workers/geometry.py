@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from fractions import Fraction
 
-__all__ = ["Turn", "fitted_size_px", "output_size_px", "upright_turn"]
+__all__ = ["Crop", "Turn", "fitted_size_px", "output_size_px", "upright_turn"]
 
 _LEAST_PX = 16
 _MOST_PX = 4096
@@ -56,6 +56,22 @@ def _even(length_px: Fraction) -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class Crop:
+    """Borders of a stored picture that are not to be shown, in its pixels."""
+
+    left_px: int = 0
+    right_px: int = 0
+    top_px: int = 0
+    bottom_px: int = 0
+
+    def shown_px(self, width_px: int, height_px: int) -> tuple[int, int]:
+        """What is left of a picture's width and height; all of it where the borders leave none."""
+        width = width_px - self.left_px - self.right_px
+        height = height_px - self.top_px - self.bottom_px
+        return (width, height) if min(width, height) > 0 else (width_px, height_px)
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """What makes a picture upright: a clockwise turn, and FFmpeg filters that do it."""
 
@@ -66,11 +82,15 @@ class Turn:
 def upright_turn(rotation_deg: int, matrix: tuple[int, ...]) -> Turn:
     """How FFmpeg's command line rights a picture (configure_input_video_filter).
 
+    A rotation by other than quarter turns becomes the nearest of them: what FFmpeg does then, a
+    slanted picture in black corners, is no better to look at. A matrix without a direction (all
+    zero, say) is none.
+
     Args:
         rotation_deg: the rotation that the display matrix means, counterclockwise.
         matrix: the nine numbers of the display matrix, empty if there is none.
     """
-    if len(matrix) != _MATRIX_NUMBERS:
+    if len(matrix) != _MATRIX_NUMBERS or not _has_direction(matrix):
         return Turn()
     turn_deg = round(-rotation_deg / 90) * 90 % 360
     match turn_deg:
@@ -82,3 +102,8 @@ def upright_turn(rotation_deg: int, matrix: tuple[int, ...]) -> Turn:
             flips = (matrix[0] < 0, "hflip"), (matrix[4] < 0, "vflip")
             return Turn(180, tuple(name for is_needed, name in flips if is_needed))
     return Turn(0, ("vflip",) if matrix[4] < 0 else ())
+
+
+def _has_direction(matrix: tuple[int, ...]) -> bool:
+    """Whether each axis of the picture goes somewhere; libav's angle is NaN where one does not."""
+    return any((matrix[0], matrix[3])) and any((matrix[1], matrix[4]))

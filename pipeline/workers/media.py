@@ -3,15 +3,13 @@
 import errno
 import os
 import stat
-import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from typing import cast
 
 import av
 from av.audio.stream import AudioStream
-from av.buffer import Buffer
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
@@ -21,6 +19,7 @@ from av.video.stream import VideoStream
 from pipeline.errors import FailureCode, MediaError
 from pipeline.messages import Source
 from pipeline.workers.geometry import Turn, upright_turn
+from pipeline.workers.side_data import display_matrix
 from pipeline.workers.signature import Verdict, judge
 
 __all__ = [
@@ -42,6 +41,11 @@ _FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,mpegvideo,mxf,nsv,nut,obu,ogg,rm,roq,smk,swf,vc1,"
     "wav,wtv,yuv4mpegpipe"
 )
+# PyAV has libav invent a missing PTS: that of the next packet's DTS. It is right for codecs that
+# give one frame back, a packet later, for each they are given, and a frame late for all others.
+# FFmpeg's command line leaves it missing, and takes the DTS with which the frame came out.
+_INVENTED_PTS = 0x0001  # AVFMT_FLAG_GENPTS
+_ONE_IN_ONE_OUT = frozenset({"mpeg1video", "mpeg2video", "mpeg4"})
 _TIMESTAMPS_OF_ITS_OWN_BITS = 0x0080  # AVFMT_NOTIMESTAMPS
 _CODES = {
     Verdict.NO_VIDEO: FailureCode.NOT_VIDEO,
@@ -76,6 +80,8 @@ def open_media(source: Source, max_pixels: int) -> Iterator[InputContainer]:
         with container:
             for stream in container.streams:
                 _prepare_decoder(stream.codec_context, max_pixels)
+            if has_no_timestamps(container) or not _is_one_in_one_out(container):
+                container.flags &= ~_INVENTED_PTS
             yield container
 
 
@@ -84,6 +90,13 @@ def _prepare_decoder(context: object, max_pixels: int) -> None:
         context.thread_count = 1
     if isinstance(context, VideoCodecContext):  # pictures may grow midway
         context.options = {"max_pixels": str(max_pixels)}
+
+
+def _is_one_in_one_out(container: InputContainer) -> bool:
+    return any(
+        s.codec_context is not None and s.codec_context.name in _ONE_IN_ONE_OUT
+        for s in container.streams.video
+    )
 
 
 @contextmanager
@@ -224,8 +237,4 @@ def has_no_timestamps(container: InputContainer) -> bool:
 
 def turn_of(frame: VideoFrame) -> Turn:
     """How the frame has to be turned to be upright."""
-    side_data = cast("Mapping[str, Buffer]", frame.side_data)
-    if "DISPLAYMATRIX" not in side_data:
-        return Turn()
-    raw = bytes(side_data["DISPLAYMATRIX"])
-    return upright_turn(frame.rotation, struct.unpack(f"={len(raw) // 4}i", raw))
+    return upright_turn(frame.rotation, display_matrix(frame))

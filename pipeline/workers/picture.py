@@ -8,8 +8,10 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from pipeline.errors import FailureCode, MediaError
-from pipeline.workers.geometry import Turn, fitted_size_px, output_size_px
+from pipeline.workers.geometry import Crop, Turn, fitted_size_px, output_size_px
+from pipeline.workers.labels import ContainerLabels
 from pipeline.workers.media import turn_of
+from pipeline.workers.stream_facts import facts_of
 from pipeline.workers.tone import hdr_filters, is_hdr
 
 __all__ = ["PictureMaker", "smaller"]
@@ -18,6 +20,7 @@ __all__ = ["PictureMaker", "smaller"]
 # is treated as unlabelled.
 _KNOWN_MATRICES = frozenset({1, 2, 4, 5, 6, 7, 9})
 _UNSPECIFIED, _BT2020 = 2, 9
+_IPT_PROFILE = 5  # the Dolby Vision profile without a base layer that other players can show
 
 
 class PictureMaker:
@@ -26,10 +29,19 @@ class PictureMaker:
     The size is that of the first frame; where the stream changes its shape midway, later frames
     are fitted into it, with black beside them. Alpha is dropped, as FFmpeg's command line does:
     many a 32-bit AVI has it all zero.
+
+    Raises:
+        MediaError: the colours are those of Dolby Vision's profile 5, which shown as they are
+            stored are purple and green.
     """
 
     def __init__(self, stream: VideoStream, height_px: int) -> None:
         self._stream = stream
+        facts = facts_of(stream)
+        if facts.dolby_vision_profile == _IPT_PROFILE:
+            raise MediaError(FailureCode.UNSUPPORTED_COLOURS, "Dolby Vision profile 5")
+        self._crop = facts.crop
+        self._labels = ContainerLabels(stream)
         self._first_aspect: Fraction | None = None
         self._height_px = height_px
         self._size_px: tuple[int, int] | None = None
@@ -59,6 +71,7 @@ class PictureMaker:
 
     def _make(self, frame: VideoFrame) -> VideoFrame:
         turn, aspect = self._turn_of(frame), self._sample_aspect()
+        self._labels.complete(frame)
         _mend_labels(frame)
         shape = (
             frame.format.name, frame.width, frame.height, aspect, turn,
@@ -93,7 +106,8 @@ class PictureMaker:
         return Fraction(self._stream.sample_aspect_ratio or 1)
 
     def _build(self, frame: VideoFrame, turn: Turn, aspect: Fraction) -> Graph:
-        shape = (frame.width, frame.height, aspect, turn.turn_deg)
+        shown_px = self._crop.shown_px(frame.width, frame.height)
+        shape = (*shown_px, aspect, turn.turn_deg)
         if self._size_px is None:
             self.rotation_deg = turn.turn_deg
             self._size_px = output_size_px(*shape, self._height_px)
@@ -102,6 +116,7 @@ class PictureMaker:
         tone = hdr_filters(frame.color_trc, frame.color_primaries)
         return _chain(
             _source(frame),
+            *_cropped(frame, shown_px, self._crop),
             *_one_field(frame),
             f"scale=w={width}:h={height}:flags=bicubic{'' if tone else ':out_range=tv'}",
             *tone,
@@ -125,6 +140,12 @@ def _mend_labels(frame: VideoFrame) -> None:
         frame.colorspace = _UNSPECIFIED
     if frame.colorspace == _UNSPECIFIED and is_hdr(frame.color_trc):
         frame.colorspace = _BT2020
+
+
+def _cropped(frame: VideoFrame, shown_px: tuple[int, int], crop: Crop) -> tuple[str, ...]:
+    if shown_px == (frame.width, frame.height):
+        return ()
+    return (f"crop=w={shown_px[0]}:h={shown_px[1]}:x={crop.left_px}:y={crop.top_px}",)
 
 
 def _one_field(frame: VideoFrame) -> tuple[str, ...]:

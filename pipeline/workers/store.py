@@ -23,7 +23,7 @@ from pipeline.messages import Clip, Damage, MediaFacts, MediaSpec
 __all__ = ["MediaStore", "StoredMedia", "media_key", "sha256_of"]
 
 # Raised whenever the bytes that a worker makes of the same source change.
-_RECIPE = 3
+_RECIPE = 4
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_LINKS = {errno.EPERM, errno.EXDEV, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS}
 

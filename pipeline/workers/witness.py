@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Witness", "promised_end_s"]
 
+_MORE_THAN_HEADERS = 1 << 16  # bytes: more than headers between packets take up
 _USUAL_RATE, _HIGHEST_RATE = 25, 240
 # Containers whose packets follow one another in the file with next to nothing between them.
 _GAPLESS = frozenset({"matroska,webm", "flv"})
@@ -38,6 +39,10 @@ class Witness:
         is_all = len(container.streams) == len(streams)
         self._sees_holes = is_all and container.format.name in _GAPLESS
         self._end_byte = 0
+        # Theora has a fixed rate, and a packet, be it empty, for every frame: in an Ogg file, whose
+        # demuxer passes over damage without a word, each gap is a loss.
+        is_ogg = container.format.name == "ogg"
+        self._is_gapless = is_ogg and video.codec_context.name == "theora"
 
     def time_s(self, packet: Packet[Any]) -> float:
         """When a packet is decoded, or shown if that is not known."""
@@ -48,6 +53,8 @@ class Witness:
         """Take a video packet before it is decoded."""
         if self._sees_holes:
             self._place(packet)
+        if self._is_gapless:
+            self.watch.hole(_MORE_THAN_HEADERS)
         time = self._times[packet.stream_index]
         self.watch.video(
             time.seconds(packet.dts if packet.pts is None else packet.pts),

@@ -110,15 +110,18 @@ def _counting(done: Sampled) -> Iterator[None]:
 
 
 def every_frame(path: Path) -> dict[float, str]:
-    """The hash of every frame that decodes, by its time from the file's zero."""
+    """The hash of every frame that decodes, by its time from the file's zero.
+
+    Where a container stores no time of display, that is the DTS with which the frame came out.
+    """
     with open_media(clip_of(path).source, SPEC.max_pixels) as container:
         stream = choose_video(container, SPEC.max_pixels)
         zero, tick_s = take._timing(container, stream).zero, stream.time_base or 1
         return {
-            round(float((frame.pts - zero) * tick_s), 6): frame_hash(frame)
+            round(float((pts - zero) * tick_s), 6): frame_hash(frame)
             for packet in (*PacketReader(container, [stream]), None)
             for frame in stream.codec_context.decode(packet)
-            if frame.pts is not None
+            if (pts := frame.dts if frame.pts is None else frame.pts) is not None
         }
 
 

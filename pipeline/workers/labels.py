@@ -1,0 +1,38 @@
+"""How colours are coded, where the container knows and the frame does not (worker process)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+__all__ = ["ContainerLabels"]
+
+# As PyAV names them on frames and codec contexts, and what each says where nothing is known:
+# H.273 has 2 for that, libav 0 for the range.
+_UNKNOWN = {"colorspace": 2, "color_range": 0, "color_trc": 2, "color_primaries": 2}
+
+
+class ContainerLabels:
+    """The labels that only the container knows (Matroska's Colour, MP4's `colr` and `vpcC`).
+
+    To be made before the stream is decoded, which replaces what the container said by what the
+    bitstream says. A label that the first picture carries is the bitstream's own, so a later
+    picture without it is left as it is.
+    """
+
+    def __init__(self, stream: VideoStream) -> None:
+        context = stream.codec_context
+        self._known = {name: int(getattr(context, name)) for name in _UNKNOWN}
+        self._is_first = True
+
+    def complete(self, frame: VideoFrame) -> None:
+        """Give a frame the labels that it lacks."""
+        lacking = {name for name in self._known if getattr(frame, name) == _UNKNOWN[name]}
+        if self._is_first:
+            self._is_first = False
+            self._known = {name: self._known[name] for name in lacking}
+        for name in lacking:
+            setattr(frame, name, self._known[name])
