@@ -34,6 +34,7 @@ CHOSEN = {
     ("deployments", "name"),
     ("deployments", "base_url"),
     ("deployments", "model"),
+    ("deployments", "api_key_env"),
 }
 
 
