@@ -104,7 +104,8 @@ def run(
         out: Output folder, made if missing: captions.jsonl, failures.jsonl, run.json.
         base_url: Where a deployment answers, up to /v1; repeat with --model for several.
         model: The deployment's model string.
-        api_key_env: Name of the environment variable with the key (FIREWORKS_API_KEY).
+        api_key_env: Name of the environment variable with the key (FIREWORKS_API_KEY, which goes
+            to Fireworks and to this machine alone unless it is named here).
         prompt: What to ask of every clip.
         max_tokens: Longest caption.
         temperature: Sampling temperature.

@@ -15,6 +15,7 @@ from pipeline.config import JobConfig
 from pipeline.errors import ConfigError, OutputError, RunError, first_run_error
 from pipeline.messages import Clip, Failure, Outcome, ReadyClip, SameFile, printable
 from pipeline.producer import Settled, check_sources, produce
+from pipeline.regular_file import open_regular
 from pipeline.telemetry import Tally, show_progress
 from pipeline.workers.pool import work
 from pipeline.workers.workspace import Workspace, open_workspace
@@ -22,6 +23,7 @@ from pipeline.workers.workspace import Workspace, open_workspace
 __all__ = ["PrepareSummary", "prepare_job"]
 
 _AHEAD = 16
+_ANEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 _MAX_NAME_BYTES = 250  # what a file system allows, less the longest ending
 
 
@@ -109,9 +111,9 @@ class _Shelf:
         base = self._base(ready.clip)
         try:
             self._write(base, _identity(ready.clip) | {"media": asdict(ready.facts)})
-            shutil.copyfile(ready.video, _with_ending(base, ".mp4"))
+            _copy(ready.video, _with_ending(base, ".mp4"))
             if ready.audio is not None:
-                shutil.copyfile(ready.audio, _with_ending(base, ".ogg"))
+                _copy(ready.audio, _with_ending(base, ".ogg"))
         except OSError as error:
             raise self._unwritable(error) from None
 
@@ -143,20 +145,30 @@ class _Shelf:
         facts = _with_ending(base, ".json")
         if not _is_own(facts):
             for path in (facts, _with_ending(base, ".mp4"), _with_ending(base, ".ogg")):
-                if path.exists():
+                if os.path.lexists(path):
                     raise FileExistsError(0, f"somebody else's {path.name} is there")
         options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-        facts.write_bytes(orjson.dumps(record, option=options))
+        with os.fdopen(open_regular(facts, _ANEW), "wb") as file:
+            file.write(orjson.dumps(record, option=options))
 
     def _unwritable(self, error: OSError) -> OutputError:
         where, why = printable(os.fspath(self._folder)), printable(str(error.strerror))
         return OutputError(f"{where}: {why}: choose another folder with --out")
 
 
+def _copy(source: Path, target: Path) -> None:
+    with (
+        os.fdopen(open_regular(source), "rb") as read,
+        os.fdopen(open_regular(target, _ANEW), "wb") as written,
+    ):
+        shutil.copyfileobj(read, written)
+
+
 def _is_own(facts: Path) -> bool:
     """Whether this program wrote the facts, or a call that was killed while it wrote them."""
     try:
-        text = facts.read_bytes()
+        with os.fdopen(open_regular(facts), "rb") as file:
+            text = file.read()
         return not text or "clip_id" in orjson.loads(text)
     except (OSError, ValueError, TypeError):
         return False

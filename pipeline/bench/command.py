@@ -62,7 +62,8 @@ def bench_command(  # noqa: PLR0913 - each argument is one flag of the command
         job: Job file (TOML): its [media], [request] and [[deployments]], and its sources.
         base_url: Where a deployment answers, up to /v1; repeat with --model for several.
         model: The deployment's model string.
-        api_key_env: Name of the environment variable with the key.
+        api_key_env: Name of the environment variable with the key (FIREWORKS_API_KEY, which goes
+            to Fireworks and to this machine alone unless it is named here).
         in_flight: Requests to keep in flight, repeatable, instead of seeking the knee.
         rate: Requests a second that arrive whether or not others were answered, repeatable.
         rates_around_knee: Such arrivals at 50 to 100 % of the knee's rate.

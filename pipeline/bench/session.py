@@ -1,7 +1,8 @@
 """A whole bench: each deployment by itself, one load after the other (main process)."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import os
+import secrets
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -17,8 +18,10 @@ from pipeline.bench.result import BenchResult, DeploymentResult, brief
 from pipeline.config import JobConfig
 from pipeline.errors import OutputError, RunError, first_run_error
 from pipeline.messages import ReadyClip, printable
+from pipeline.regular_file import open_regular
 from pipeline.sender import Fleet, open_fleet
 from pipeline.sender.client import DeploymentClient
+from pipeline.sink.disk import replace_atomically
 from pipeline.telemetry import Tally, utc_now
 
 __all__ = ["Bench", "run_bench"]
@@ -194,24 +197,13 @@ def _check_writable(path: Path) -> None:
     """Before anything is measured that could not be kept; what lies at `path` stays."""
     if path.is_dir():
         raise OutputError(f"--out {printable(str(path))}: is a folder; name a file")
-    with _output_errors(path):
-        _half(path).write_bytes(b"")
-        _half(path).unlink()
+    trial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
+    try:
+        os.close(open_regular(trial, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        trial.unlink()
+    except OSError as error:
+        raise OutputError(f"--out {printable(str(path))}: {error.strerror}") from None
 
 
 def _write(content: bytes, path: Path) -> None:
-    with _output_errors(path):
-        _half(path).write_bytes(content)
-        _half(path).replace(path)
-
-
-def _half(path: Path) -> Path:
-    return path.with_name(f"{path.name}.part")
-
-
-@contextmanager
-def _output_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(f"--out {printable(str(path))}: {error.strerror}") from None
+    replace_atomically(path, iter([content]))

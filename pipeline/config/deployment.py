@@ -1,13 +1,23 @@
 """Where requests go: [[deployments]] (main process)."""
 
-import os
 from collections.abc import Mapping
 from typing import Any, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 
-from pipeline.config.address import server_url
+from pipeline.config.address import is_bare, server_url
+from pipeline.config.keys import (
+    DEFAULT_KEY_ENV,
+    KeyPair,
+    default_pairs,
+    is_set,
+    is_vendor,
+    key_for,
+    key_pair,
+    read_key,
+    sent_in_clear,
+    service_base,
+)
 from pipeline.config.lifecycle import ControlRef, LifecycleConfig, control_ref, filled_in
 from pipeline.config.section import Section
 from pipeline.errors import ConfigError
@@ -25,9 +35,10 @@ class DeploymentConfig(Section):
     name: str = Field(default="", max_length=100, description="default: d1, d2, …")
     base_url: str
     model: str = Field(min_length=1)
-    api_key_env: str = Field(
-        default="FIREWORKS_API_KEY",
-        description="name of the environment variable that holds the key; empty: no key",
+    api_key_env: str | None = Field(
+        default=None,
+        description="name of the environment variable that holds the key; empty: no key; "
+        f"default: {DEFAULT_KEY_ENV} for Fireworks' own hosts and this machine, else no key",
     )
     profile: Literal["auto", ProfileName] = Field(
         default="auto", description="what is known of the model; auto goes by the model string"
@@ -70,7 +81,7 @@ class DeploymentConfig(Section):
         url = server_url(self.base_url)
         if url is None:
             raise ValueError("base_url must look like https://host/v1")
-        if url.username or url.password or url.query or url.fragment:
+        if not is_bare(self.base_url):
             raise ValueError("base_url must not hold a user, a password, a query or a fragment")
         if url.path.rstrip("/").endswith("/chat/completions"):
             raise ValueError("base_url ends before /chat/completions, as in https://host/v1")
@@ -81,9 +92,8 @@ class DeploymentConfig(Section):
     @property
     def speaks_fireworks(self) -> bool:
         """Whether requests may hold only the fields that Fireworks documents."""
-        host = urlsplit(self.base_url).hostname or ""
-        is_fireworks = host == "fireworks.ai" or host.endswith(".fireworks.ai")
-        return self.provider == "fireworks" or (self.provider == "auto" and is_fireworks)
+        is_fireworks = self.provider == "auto" and is_vendor(self.base_url)
+        return self.provider == "fireworks" or is_fireworks
 
     @property
     def counted_at(self) -> ControlRef | None:
@@ -107,22 +117,45 @@ class DeploymentConfig(Section):
         """What is known of the model."""
         return profile_of(self.model, self.profile)
 
+    @property
+    def key_pairs(self) -> frozenset[KeyPair]:
+        """The servers that it names, each with the variable whose key may go there."""
+        urls = [self.base_url, *([self.lifecycle.api_base] if self.lifecycle else [])]
+        pairs = default_pairs(service_base())
+        if self.api_key_env is not None:
+            return frozenset(key_pair(url, self.api_key_env) for url in urls if self.api_key_env)
+        return frozenset(
+            key_pair(url, variable) for url in urls if (variable := key_for(url, None, pairs))
+        )
+
+    @property
+    def keys_in_clear(self) -> list[KeyPair]:
+        """The servers among them that its key reaches unencrypted over a network, if it is set."""
+        return sorted(pair for pair in self.key_pairs if sent_in_clear(pair[0]) and is_set(pair[1]))
+
+    @property
+    def withholds_default_key(self) -> bool:
+        """Whether FIREWORKS_API_KEY is set and not sent, as nobody names it for this server."""
+        is_unnamed = self.api_key_env is None and not self.key_env_at(self.base_url)
+        return is_unnamed and is_set(DEFAULT_KEY_ENV)
+
+    def key_env_at(self, url: str) -> str:
+        """The variable whose key goes to one of its servers; empty where none does."""
+        return key_for(url, self.api_key_env, self.key_pairs)
+
     def api_key(self) -> SecretStr | None:
-        """The key from the environment.
+        """The key for requests, from the environment.
 
         An own server without a key is common, so the default variable may be unset there.
 
         Raises:
-            ConfigError: the variable is named or needed, and is not set.
+            ConfigError: the variable is named or needed, and is not set, or holds no key.
         """
-        value = os.environ.get(self.api_key_env, "") if self.api_key_env else ""
-        value = value.strip()
-        if value:
-            return SecretStr(value)
-        named = "api_key_env" in self.model_fields_set and self.api_key_env
-        if named or (self.api_key_env and self.speaks_fireworks):
+        variable = self.key_env_at(self.base_url)
+        key = read_key(variable, whose=f"(deployment {self.name})")
+        if key is None and variable and (self.api_key_env or self.speaks_fireworks):
             raise ConfigError(
-                f"environment variable {self.api_key_env} is not set: "
+                f"environment variable {variable} is not set: "
                 f"export it, or name another one with api_key_env (deployment {self.name})"
             )
-        return None
+        return key

@@ -9,6 +9,7 @@ from pydantic import ValidationError, model_validator
 
 from pipeline.config.asking import LimitsConfig, MetricsConfig, OutputConfig, RequestConfig
 from pipeline.config.deployment import DeploymentConfig
+from pipeline.config.keys import KeyPair, default_pairs, service_base
 from pipeline.config.media import InputConfig, MediaConfig, StoreConfig, WorkersConfig
 from pipeline.config.mistakes import first_mistake
 from pipeline.config.section import Section
@@ -54,6 +55,12 @@ class JobConfig(Section):
             raise ValueError("deployments must have different names")
         self._check_schema()
         return self
+
+    @property
+    def key_pairs(self) -> frozenset[KeyPair]:
+        """The servers that the job, the environment or this program names, with their variables."""
+        own = (deployment.key_pairs for deployment in self.deployments)
+        return default_pairs(service_base()).union(*own)
 
     def _check_schema(self) -> None:
         """Before anything is paid: a schema that a deployment refuses fails every clip."""

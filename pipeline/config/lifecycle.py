@@ -9,11 +9,12 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, model_validator
 
+from pipeline.config.address import is_bare
+from pipeline.config.keys import DEFAULT_API_BASE, service_base
 from pipeline.config.section import Section
 from pipeline.profiles.deployable import deployable, deployable_names, is_known, short_name
 
 __all__ = [
-    "DEFAULT_API_BASE",
     "INFERENCE_PATH",
     "ControlRef",
     "LifecycleConfig",
@@ -22,7 +23,6 @@ __all__ = [
     "filled_in",
 ]
 
-DEFAULT_API_BASE = "https://api.fireworks.ai"
 INFERENCE_PATH = "/inference/v1"
 
 _NAMED = re.compile(r"accounts/([^/#\s]+)/deployments/([^/#\s]+)$")
@@ -65,6 +65,8 @@ class LifecycleConfig(Section):
             raise ValueError(f"base_model is one of {names}, or a full name: accounts/…/models/…")
         if self.min_replicas > self.max_replicas:
             raise ValueError("min_replicas exceeds max_replicas")
+        if self.api_base and not is_bare(self.api_base):
+            raise ValueError(f"api_base must look like {DEFAULT_API_BASE}")
         return self
 
     @property
@@ -114,7 +116,7 @@ def filled_in(data: Mapping[str, Any]) -> Mapping[str, Any]:
     account = life.account or os.environ.get("FIREWORKS_ACCOUNT_ID", "")
     if not account:
         raise ValueError("lifecycle: give an account, or export FIREWORKS_ACCOUNT_ID")
-    base = life.api_base or os.environ.get("FIREWORKS_BASE_URL") or DEFAULT_API_BASE
+    base = life.api_base or service_base()
     named = {
         "account": account,
         "deployment_id": life.deployment_id or default_deployment_id(life.base_model),

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
+from pipeline.config.keys import KeyPair, default_pairs, key_pair, service_base
 from pipeline.control.calls import check_name
-from pipeline.control.client import key_from
+from pipeline.control.client import key_at
 from pipeline.errors import ConfigError
 
-__all__ = ["Access", "account_name"]
+__all__ = ["Access", "account_name", "named_pairs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,16 +18,25 @@ class Access:
     """An account at a control plane; the key goes by its variable's name until it is used."""
 
     account: str
-    api_key_env: str
+    api_key_env: str | None
     api_base: str
 
     def key(self) -> SecretStr:
         """The key.
 
         Raises:
-            ConfigError: the variable holds none.
+            ConfigError: the variable holds none, or is not named for this control plane.
         """
-        return key_from(self.api_key_env)
+        named = named_pairs(self.api_base, self.api_key_env)
+        return key_at(self.api_base, self.api_key_env, named)
+
+
+def named_pairs(api_base: str | None, api_key_env: str | None) -> frozenset[KeyPair]:
+    """The servers that flags, the environment or this program name, with their variables."""
+    service = service_base()
+    if not api_key_env:
+        return default_pairs(service)
+    return default_pairs(service) | {key_pair(api_base or service, api_key_env)}
 
 
 def account_name(given: str | None) -> str:

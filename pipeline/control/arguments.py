@@ -1,12 +1,11 @@
 """What the arguments of the deployment commands mean (main process)."""
 
-import os
 import re
 from dataclasses import dataclass
 
 from cyclopts import Parameter
 
-from pipeline.config.lifecycle import DEFAULT_API_BASE
+from pipeline.config.keys import service_base
 from pipeline.control.access import Access, account_name
 from pipeline.control.calls import Wanted
 from pipeline.errors import ConfigError
@@ -24,21 +23,21 @@ class Account:
 
     Attributes:
         account: Account id (FIREWORKS_ACCOUNT_ID).
-        api_key_env: Name of the environment variable with the key.
+        api_key_env: Name of the environment variable with the key (FIREWORKS_API_KEY, for
+            Fireworks alone).
         api_base: The control plane's URL (FIREWORKS_BASE_URL).
     """
 
     account: str | None = None
     """Account id (FIREWORKS_ACCOUNT_ID)."""
-    api_key_env: str = "FIREWORKS_API_KEY"
-    """Name of the environment variable with the key."""
+    api_key_env: str | None = None
+    """Name of the environment variable with the key (FIREWORKS_API_KEY, for Fireworks alone)."""
     api_base: str | None = None
     """The control plane's URL (FIREWORKS_BASE_URL)."""
 
     def access(self) -> Access:
         """The same, with what the environment says."""
-        api_base = self.api_base or os.environ.get("FIREWORKS_BASE_URL") or DEFAULT_API_BASE
-        return Access(account_name(self.account), self.api_key_env, api_base)
+        return Access(account_name(self.account), self.api_key_env, self.api_base or service_base())
 
 
 def wanted_deployment(

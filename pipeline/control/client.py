@@ -4,10 +4,8 @@ Nothing of aiohttp leaves this module: its exceptions hold the request's headers
 the key. No redirect is followed, every answer has a largest size and every call a deadline.
 """
 
-import os
 import random
-import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +15,8 @@ import anyio
 import orjson
 from pydantic import SecretStr
 
-from pipeline.config.address import server_url
+from pipeline.config.address import is_bare
+from pipeline.config.keys import KeyPair, key_for, origin_of, read_key
 from pipeline.config.lifecycle import INFERENCE_PATH
 from pipeline.control.calls import Call
 from pipeline.control.refusals import (
@@ -31,7 +30,7 @@ from pipeline.errors import ConfigError
 from pipeline.sender.transport import BORDER, open_session, proxy_for, scrubbed, verdict_on
 from pipeline.telemetry import get_log
 
-__all__ = ["ControlClient", "Proof", "key_from", "open_client"]
+__all__ = ["ControlClient", "Proof", "key_at", "open_client"]
 
 _MAX_ANSWER_BYTES = 8 * 2**20
 _MAX_ERROR_BYTES = 64 * 2**10
@@ -42,7 +41,6 @@ _FIRST_WAIT_S, _GROWTH, _LONGEST_WAIT_S = 0.5, 3.0, 20.0
 _AGAIN = frozenset({408, 429, 500, 502, 503, 504, 520})
 _REDIRECTS = range(300, 400)
 _MOST_CONNECTIONS = 8
-_KEY = re.compile(r"[!-~]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,21 +194,30 @@ def _seconds(retry_after: str) -> float:
     return float(retry_after) if is_number else 0.0
 
 
-def key_from(variable: str) -> SecretStr:
-    """The key that an environment variable holds.
+def key_at(api_base: str, variable: str | None, named: Collection[KeyPair]) -> SecretStr:
+    """The key for a control plane.
+
+    Args:
+        api_base: The control plane's URL.
+        variable: Name of the environment variable with the key; None where nobody names one.
+        named: Which variables go to which servers.
 
     Raises:
-        ConfigError: it holds none, or what cannot stand in a header.
+        ConfigError: no key may go there, or the variable holds none.
     """
-    value = os.environ.get(variable, "").strip()
-    if not value:
+    allowed = key_for(api_base, variable, named)
+    if not allowed:
         raise ConfigError(
-            f"environment variable {variable} is not set: "
+            f"no key goes to {origin_of(api_base) or 'what is no URL'} unless its variable is "
+            "named for it: --api-key-env (api_key_env)"
+        )
+    key = read_key(allowed)
+    if key is None:
+        raise ConfigError(
+            f"environment variable {allowed} is not set: "
             "export it, or name another one with --api-key-env (api_key_env)"
         )
-    if not _KEY.fullmatch(value):
-        raise ConfigError(f"environment variable {variable} holds characters that no key has")
-    return SecretStr(value)
+    return key
 
 
 @asynccontextmanager
@@ -220,8 +227,7 @@ async def open_client(api_base: str, key: SecretStr) -> AsyncIterator[ControlCli
     Raises:
         ConfigError: `api_base` is no http URL of a server.
     """
-    url = server_url(api_base)
-    if url is None or url.username or url.password or url.query or url.fragment:
-        raise ConfigError(f"{api_base!r}: the control plane's URL is like https://api.fireworks.ai")
+    if not is_bare(api_base):  # not quoted: it may hold a password
+        raise ConfigError("the control plane's URL must be like https://api.fireworks.ai")
     async with open_session(_MOST_CONNECTIONS) as session:
         yield ControlClient(session, api_base.rstrip("/"), key)

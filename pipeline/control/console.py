@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable
 import anyio
 import orjson
 
+from pipeline.config.keys import origin_of, sent_in_clear
 from pipeline.control.access import Access
 from pipeline.control.calls import Call
 from pipeline.control.client import open_client
 from pipeline.control.plane import Plane
-from pipeline.telemetry import configure_logging
+from pipeline.telemetry import configure_logging, get_log
 
 __all__ = ["is_agreed", "print_calls", "print_json", "with_plane"]
 
@@ -29,6 +30,11 @@ def print_json(told: object) -> None:
 def with_plane(access: Access, main: Callable[[Plane], Awaitable[int]]) -> int:
     """Run a command's body with a control plane to talk to, and return its exit code."""
     configure_logging()
+    if sent_in_clear(access.api_base):
+        get_log().warning(
+            "the key goes unencrypted to another machine: use https",
+            host=origin_of(access.api_base),
+        )
 
     async def run() -> int:
         async with open_client(access.api_base, access.key()) as client:

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.config import JobConfig, load_job
-from pipeline.config.lifecycle import DEFAULT_API_BASE
-from pipeline.control.access import account_name
+from pipeline.config.keys import service_base
+from pipeline.control.access import Access, account_name
 from pipeline.control.calls import Target
-from pipeline.control.client import key_from, open_client
+from pipeline.control.client import open_client
 from pipeline.control.plane import Plane
 from pipeline.control.show import list_text, run_line
 from pipeline.control.states import DeploymentState
@@ -19,7 +19,6 @@ from pipeline.telemetry import get_log
 
 __all__ = ["chosen", "with_deployments"]
 
-_DEFAULT_KEY = "FIREWORKS_API_KEY"
 _FINE = 200
 
 
@@ -42,15 +41,16 @@ async def with_deployments(job: JobConfig, each: Mapping[str, Any]) -> JobConfig
             "or export FIREWORKS_ACCOUNT_ID to find the account's own"
         )
     given = {key: value for key, value in each.items() if value is not None}
-    found = await _found(account_name(None), str(given.get("api_key_env", _DEFAULT_KEY)))
+    access = Access(account_name(None), given.get("api_key_env"), service_base())
+    found = await _found(access)
     get_log().info("deployment_found", **found)
     dumped = job.model_dump(exclude_unset=True)
     return load_job(None, {**dumped, "deployments": [{**found, **given}]})
 
 
-async def _found(account: str, api_key_env: str) -> dict[str, Any]:
-    api_base = os.environ.get("FIREWORKS_BASE_URL") or DEFAULT_API_BASE
-    async with open_client(api_base, key_from(api_key_env)) as client:
+async def _found(access: Access) -> dict[str, Any]:
+    account = access.account
+    async with open_client(access.api_base, access.key()) as client:
         plane = Plane(client)
         states = await plane.list_all(account)
         state = chosen(states, account, client.base_url)

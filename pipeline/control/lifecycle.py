@@ -12,7 +12,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from pipeline.config import ControlRef, DeploymentConfig, JobConfig
 from pipeline.control.calls import Target
-from pipeline.control.client import key_from, open_client
+from pipeline.control.client import open_client
 from pipeline.control.following import Replicas, follow
 from pipeline.control.managed import Managed
 from pipeline.control.owner import Owner
@@ -60,7 +60,7 @@ class Lifecycle:
     _managed: list[Managed] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._records = Records(self.job.output.dir)
+        self._records = Records(self.job.output.dir, is_locked=True)
         refs = {one.name: one.counted_at for one in self.job.deployments}
         self._known = {name: ref for name, ref in refs.items() if ref is not None}
         self._managed = [
@@ -80,7 +80,7 @@ class Lifecycle:
         """Turn off what earlier runs left on, and take over what this run will use."""
         own = {one.record.ref for one in self._managed}
         with anyio.move_on_after(_REAP_S):
-            for reaped in await reap(self._records, but=own):
+            for reaped in await reap(self._records, self.job.key_pairs, but=own):
                 tell = get_log().warning if reaped.is_left else get_log().info
                 tell("an earlier run left a deployment on", outcome=reaped.told)
             await self._take_over()
@@ -175,7 +175,7 @@ class Lifecycle:
         problems: list[RunError] = []
 
         async def attend(one: Managed) -> None:
-            async with open_client(one.life.api_base, key_from(one.deployment.api_key_env)) as it:
+            async with open_client(one.life.api_base, one.key()) as it:
                 plane = Plane(it)
                 try:
                     await self._bring_up(plane, one, fleet.follow)

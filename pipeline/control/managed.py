@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 
 import anyio
 import anyio.to_thread
+from pydantic import SecretStr
 
 from pipeline.config import DeploymentConfig, LifecycleConfig
 from pipeline.control.calls import Target, Wanted
-from pipeline.control.client import key_from, open_client
+from pipeline.control.client import key_at, open_client
 from pipeline.control.owner import Owner
 from pipeline.control.plane import Plane
 from pipeline.control.records import APPEARS_S, Record, Records
@@ -55,7 +56,7 @@ class Managed:
             api_base=self.life.api_base,
             account=self.life.account,
             deployment_id=self.life.deployment_id,
-            api_key_env=self.deployment.api_key_env,
+            api_key_env=self.deployment.key_env_at(self.life.api_base),
             at_end=self.life.at_end,
             ignore_checks=self.life.ignore_checks,
         )
@@ -64,6 +65,15 @@ class Managed:
     def target(self) -> Target:
         """Which deployment, as calls name it."""
         return self.record.target
+
+    def key(self) -> SecretStr:
+        """The key for its control plane.
+
+        Raises:
+            ConfigError: the variable holds none, or is not named for this control plane.
+        """
+        one = self.deployment
+        return key_at(self.life.api_base, one.api_key_env, one.key_pairs)
 
     @property
     def patience(self) -> Patience:
@@ -108,9 +118,7 @@ class Managed:
         """
         problem: RunError = UnansweredError("no answer in time")
         with anyio.move_on_after(self.life.end_timeout_s):
-            async with open_client(
-                self.life.api_base, key_from(self.deployment.api_key_env)
-            ) as client:
+            async with open_client(self.life.api_base, self.key()) as client:
                 while True:
                     try:
                         self.done = await turn_off(Plane(client), self.record)

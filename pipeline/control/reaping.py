@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import anyio.to_thread
 
 from pipeline.config import ControlRef
-from pipeline.control.client import key_from, open_client
+from pipeline.config.keys import KeyPair, key_for
+from pipeline.control.client import key_at, open_client
 from pipeline.control.plane import Plane
 from pipeline.control.records import Kept, Record, Records
 from pipeline.control.turning_off import turn_off
@@ -26,6 +27,7 @@ class Reaped:
 
 async def reap(
     records: Records,
+    named: Collection[KeyPair],
     *,
     but: Collection[ControlRef] = (),
     elsewhere: bool = False,
@@ -35,6 +37,8 @@ async def reap(
 
     Args:
         records: Where to look.
+        named: Which variables' keys may go to which servers, beside those that a run of this user
+            has named.
         but: Deployments to leave alone.
         elsewhere: Take runs on other machines for dead.
         told: Called with each as it is done.
@@ -51,7 +55,8 @@ async def reap(
         for one in kept:
             if one.record.ref in but or one.fate == "alive":
                 continue
-            done.append(await _reaped(records, one, kept, elsewhere=elsewhere))
+            pairs = frozenset(named) | one.key_pairs
+            done.append(await _reaped(records, one, kept, pairs, elsewhere=elsewhere))
             told(done[-1])
     return done
 
@@ -67,16 +72,35 @@ def users_of(record: Record, kept: list[Kept]) -> list[Record]:
     ]
 
 
-async def _reaped(records: Records, one: Kept, kept: list[Kept], *, elsewhere: bool) -> Reaped:
+async def _reaped(
+    records: Records,
+    one: Kept,
+    kept: list[Kept],
+    named: Collection[KeyPair],
+    *,
+    elsewhere: bool,
+) -> Reaped:
     record, name = one.record, one.record.deployment_id
     if one.fate == "elsewhere" and not elsewhere:
         return Reaped(record, f"{name} was brought up by {record.owner}: look there", is_left=True)
     if users := [] if elsewhere else users_of(record, kept):
         return Reaped(record, f"{name} is used by {users[0].owner}", is_left=True)
+    if not key_for(record.api_base, record.api_key_env, named):
+        return Reaped(record, f"{name} may still be on: {_not_named(one)}", is_left=True)
     try:
-        async with open_client(record.api_base, key_from(record.api_key_env)) as client:
+        key = key_at(record.api_base, record.api_key_env, named)
+        async with open_client(record.api_base, key) as client:
             told = await turn_off(Plane(client), record)
     except RunError as error:
         return Reaped(record, f"{name} may still be on: {error}", is_left=True)
     await anyio.to_thread.run_sync(records.remove, record)
     return Reaped(record, told, is_left=False)
+
+
+def _not_named(one: Kept) -> str:
+    record = one.record
+    return (
+        f"no run of this user is known to have written {one.path}, which asks for the key in "
+        f"{record.api_key_env} to be sent to {record.api_base}; remove the file, or, if that is "
+        "right: captionfleet deployment reap --out DIR --api-base URL --api-key-env NAME"
+    )

@@ -2,6 +2,10 @@
 
 A record is on disk before the call that it speaks of is made, so whatever kills a run, it is
 known what may still be up, and cost money.
+
+Others may write to an output folder, or give it to the user as an archive. So a record there is
+a hint until the state folder, which is the user's alone, holds the same one: it names no server
+that a key goes to, and claims no deployment as made by a run, for such a one may be deleted.
 """
 
 import errno
@@ -9,7 +13,7 @@ import os
 import uuid
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -19,9 +23,11 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.config import ControlRef
+from pipeline.config.keys import KeyPair, key_pair
 from pipeline.control.calls import Target
 from pipeline.control.owner import Fate, Owner
 from pipeline.errors import OutputError
+from pipeline.regular_file import open_regular
 from pipeline.sink.disk import create_folder, replace_atomically
 from pipeline.telemetry import get_log, utc_now
 
@@ -33,6 +39,7 @@ APPEARS_S = 60.0
 AtEnd = Literal["scale-to-zero", "delete", "keep"]
 
 _IN_OUTPUT = ".left-on"
+_NAME = r"^[A-Za-z0-9_-]{1,63}$"
 _MAX_BYTES = 64 * 2**10
 _MAX_RECORDS = 1000
 _LOCK_S = 60.0
@@ -50,8 +57,8 @@ class Record(BaseModel):
     record_id: str = Field(default_factory=lambda: uuid.uuid4().hex, pattern=r"^[0-9a-f]{32}$")
     owner: Owner = Field(default_factory=Owner.this)
     api_base: str = Field(max_length=500)
-    account: str = Field(max_length=63)
-    deployment_id: str = Field(max_length=63)
+    account: str = Field(pattern=_NAME)
+    deployment_id: str = Field(pattern=_NAME)
     api_key_env: str = Field(max_length=200)
     created: bool = False
     at_end: AtEnd = "scale-to-zero"
@@ -82,23 +89,43 @@ class Record(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A record as it was found; `fate` is that of the run that wrote it."""
+    """A record as it was found.
+
+    Attributes:
+        fate: that of the run that wrote it.
+        is_vouched_for: whether this user's own run wrote it, as the state folder shows.
+        path: where it was found.
+    """
 
     record: Record
     fate: Fate
+    is_vouched_for: bool
+    path: Path
+
+    @property
+    def key_pairs(self) -> frozenset[KeyPair]:
+        """The server and the variable that a run of this user named together."""
+        if not self.is_vouched_for:
+            return frozenset()
+        return frozenset({key_pair(self.record.api_base, self.record.api_key_env)})
 
 
 class Records:
     """Records in the user's state folder, and in the output folder of the run, if there is one.
 
-    The output folder outlives a container whose home does not; and as one run at a time holds it,
-    a record that another left there is a dead run's, on whatever machine it ran.
+    The output folder outlives a container whose home does not.
+
+    Args:
+        output: The output folder.
+        is_locked: Whether this process holds it: as one run at a time does, a record that another
+            left there is then a dead run's.
     """
 
-    def __init__(self, output: Path | None = None) -> None:
+    def __init__(self, output: Path | None = None, *, is_locked: bool = False) -> None:
         state = state_folder()
         self._state = state / "left-on" if state else None
         self._output = output / _IN_OUTPUT if output else None
+        self._is_locked = is_locked
 
     def write(self, record: Record) -> None:
         """Put a record on disk, or replace it.
@@ -130,16 +157,20 @@ class Records:
                 get_log().warning("a record cannot be removed", reason=error.strerror or "")
 
     def all(self) -> list[Kept]:
-        """The records of all runs, once each."""
-        own = Owner.this()
+        """The records of all runs, once each, those in the state folder first."""
         found: dict[str, Kept] = {}
-        for folder in self._folders():
-            for record in _read_folder(folder):
-                is_others = folder == self._output and record.owner != own
-                fate = "dead" if is_others else record.owner.fate()
-                kept = found.get(record.record_id)
-                if kept is None or fate == "dead":
-                    found[record.record_id] = Kept(record, fate)
+        is_ours = not _is_below(self._state, self._output)
+        for path, record in _read_folder(self._state):
+            own, fate = record if is_ours else _as_hint(record), record.owner.fate()
+            found[record.record_id] = Kept(own, fate, is_ours, path)
+        for path, record in _read_folder(self._output):
+            known = found.get(record.record_id)
+            if known is None:
+                fate = self._fate_there(record.owner)
+                hint = Kept(_as_hint(record), fate, is_vouched_for=False, path=path)
+                found[record.record_id] = hint
+            elif record == known.record and known.fate == "elsewhere":
+                found[record.record_id] = replace(known, fate="dead")
         return list(found.values())
 
     @asynccontextmanager
@@ -157,6 +188,12 @@ class Records:
             yield
         finally:
             lock.release()
+
+    def _fate_there(self, owner: Owner) -> Fate:
+        """The fate of a run that used the output folder, on whatever machine it ran."""
+        fate = owner.fate()
+        is_over = fate == "elsewhere" or (self._is_locked and owner != Owner.this())
+        return "dead" if is_over else fate
 
     def _folders(self) -> list[Path]:
         return [folder for folder in (self._state, self._output) if folder is not None]
@@ -180,14 +217,28 @@ def _acquire(lock: FileLock, folder: Path) -> None:
         get_log().warning("the state folder cannot be locked", path=str(folder))
 
 
-def _read_folder(folder: Path) -> Iterable[Record]:
+def _is_below(state: Path | None, output: Path | None) -> bool:
+    """Whether those who may write to the output folder may write to the state folder, too."""
+    if state is None or output is None:
+        return False
+    output = output.parent
+    return Path(os.path.realpath(state)).is_relative_to(os.path.realpath(output))
+
+
+def _as_hint(record: Record) -> Record:
+    return record.model_copy(update={"created": False})
+
+
+def _read_folder(folder: Path | None) -> Iterable[tuple[Path, Record]]:
+    if folder is None:
+        return
     try:
         paths = sorted(folder.glob("*.json"))[:_MAX_RECORDS]
     except OSError:
         return
     for path in paths:
         try:
-            yield _read(path)
+            yield path, _read(path)
         except FileNotFoundError:
             continue  # its run has just ended
         except (OSError, ValidationError):
@@ -195,8 +246,8 @@ def _read_folder(folder: Path) -> Iterable[Record]:
 
 
 def _read(path: Path) -> Record:
-    """Read a record that this user wrote: it says where a key goes."""
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    """Read a record that this user wrote."""
+    handle = open_regular(path)
     with os.fdopen(handle, "rb") as file:
         if os.fstat(handle).st_uid != os.geteuid():
             raise PermissionError(errno.EPERM, "it is another user's")

@@ -107,7 +107,7 @@ async def ask_deployment(
     name, asked = deployment.name, Asked()
     try:
         async with open_fleet(canary_job(job, deployment), Tally()) as fleet:
-            asked.findings.append(ok("key", _key_of(deployment), deployment=name))
+            asked.findings.append(_key_finding(fleet, name))
             problem = (await fleet.problems()).get(name)
             if problem is not None and not fleet.may_yet_serve(name, problem):
                 asked.findings.append(_unusable(fleet, name, problem))
@@ -152,9 +152,13 @@ def _reached(deployment: DeploymentConfig, problem: Verdict | None) -> Finding:
     return warn("reachable", text, "a run asks all the same", deployment=deployment.name)
 
 
-def _key_of(deployment: DeploymentConfig) -> str:
-    there = deployment.api_key() is not None
-    return f"from {deployment.api_key_env}" if there else "none is sent"
+def _key_finding(fleet: Fleet, name: str) -> Finding:
+    told = fleet.key_told(name)
+    hosts = [host for host, _ in fleet.deployments[name].keys_in_clear]
+    if hosts:
+        text = f"{told}; it goes unencrypted to {', '.join(hosts)}"
+        return warn("key", text, "use https: others on the way can read it", deployment=name)
+    return ok("key", told, deployment=name)
 
 
 async def _asked(

@@ -39,7 +39,8 @@ def check_command(  # noqa: PLR0913 - each argument is one flag of the command
         out: Output folder, to see what is captioned already.
         base_url: Where a deployment answers, up to /v1; repeat with --model for several.
         model: The deployment's model string.
-        api_key_env: Name of the environment variable with the key (FIREWORKS_API_KEY).
+        api_key_env: Name of the environment variable with the key (FIREWORKS_API_KEY, which goes
+            to Fireworks and to this machine alone unless it is named here).
         prompt: What to ask of every clip.
         timeout: Seconds that one request may take.
         workers: Worker processes that read headers.

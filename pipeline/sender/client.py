@@ -10,7 +10,7 @@ from aiohttp.abc import AbstractStreamWriter
 from pydantic import SecretStr
 
 from pipeline.config import DeploymentConfig, RequestConfig
-from pipeline.errors import ConfigError, FailureCode
+from pipeline.errors import FailureCode
 from pipeline.messages import ReadyClip
 from pipeline.sender.answers import Answer, AnswerReader, error_of
 from pipeline.sender.deadline import answered_within
@@ -47,6 +47,9 @@ class Reply:
 class DeploymentClient:
     """Sends clips to one deployment, with its key and no other.
 
+    Attributes:
+        key_env: the variable that its key came from; empty where none is sent.
+
     Raises:
         ConfigError: the key is missing or cannot stand in a header, or extra_body is wrong.
     """
@@ -58,7 +61,8 @@ class DeploymentClient:
         self._request = request
         self._base_url = config.base_url.rstrip("/")
         self._hears = "audio" in config.modalities
-        self._key = _usable_key(config)
+        self._key = config.api_key()
+        self.key_env = config.key_env_at(config.base_url) if self._key is not None else ""
         self._proxy = proxy_for(self._base_url)
         self._timeout = aiohttp.ClientTimeout(total=None, connect=request.connect_timeout_s)
         self._templates = {
@@ -228,13 +232,3 @@ class _Body(aiohttp.Payload):
             self.problem = judge(FailureCode.SOURCE_CHANGED, str(error))
             raise
         self.written_s = monotonic_s()
-
-
-def _usable_key(config: DeploymentConfig) -> SecretStr | None:
-    key = config.api_key()
-    if key is not None and not re.fullmatch(r"[!-~]+", key.get_secret_value()):
-        raise ConfigError(
-            f"environment variable {config.api_key_env} holds characters that no key has "
-            f"(deployment {config.name})"
-        )
-    return key

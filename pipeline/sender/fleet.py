@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import anyio
 
 from pipeline.config import DeploymentConfig, JobConfig
+from pipeline.config.keys import DEFAULT_KEY_ENV
 from pipeline.errors import ConfigError, DeploymentError, FailureCode
 from pipeline.sender.client import DeploymentClient
 from pipeline.sender.limits import AdaptiveWindow, FixedWindow, place_seconds
@@ -56,6 +57,7 @@ class Fleet:
         Raises:
             DeploymentError: none can be used, however often it was tried within two seconds.
         """
+        self._tell_of_keys()
         self._tally.waiting_for = "the deployments to answer"
         problems = await self.problems()
         self._tally.waiting_for = ""
@@ -93,6 +95,18 @@ class Fleet:
             for name in self.clients
         )
 
+    def _tell_of_keys(self) -> None:
+        for name, deployment in self.deployments.items():
+            for host, variable in deployment.keys_in_clear:
+                get_log().warning(
+                    "a key goes unencrypted to another machine: use https",
+                    deployment=name,
+                    key=variable,
+                    host=host,
+                )
+            if deployment.withholds_default_key:
+                get_log().warning("no key is sent", deployment=name, reason=self.key_told(name))
+
     def may_yet_serve(self, name: str, problem: Verdict) -> bool:
         """Whether captions may come from where the list of models did not."""
         if self.router.replicas[name].is_held:
@@ -116,8 +130,7 @@ class Fleet:
         deployment = self.deployments[name]
         match verdict.code:
             case FailureCode.UNAUTHORIZED:
-                source = deployment.api_key_env or "no key"
-                return f"refuses the key or the account ({verdict.detail}; key from {source})"
+                return f"refuses the key or the account ({verdict.detail}; {self.key_told(name)})"
             case FailureCode.MODEL_NOT_FOUND if deployment.speaks_fireworks:
                 forms = ", ".join(model_forms(deployment.model))
                 return f"does not know the model ({verdict.detail}); the forms to try: {forms}"
@@ -137,6 +150,16 @@ class Fleet:
                 return f"answers with a redirect ({verdict.detail}): base_url must be the end of it"
             case _:
                 return f"{verdict.detail} ({deployment.base_url})"
+
+    def key_told(self, name: str) -> str:
+        """Which key a deployment gets, for people."""
+        deployment, variable = self.deployments[name], self.clients[name].key_env
+        if variable:
+            return f"key from {variable}"
+        if deployment.withholds_default_key:
+            host = urlsplit(deployment.base_url).hostname
+            return f"{DEFAULT_KEY_ENV} is not sent to {host} unless api_key_env names it"
+        return "no key is sent"
 
     def follow(self, name: str, replicas: int) -> None:
         """Let a deployment's ceiling follow its replicas; with none up it is that of one.

@@ -2,10 +2,12 @@
 
 import errno
 import os
+import re
+import secrets
 import stat
 from codecs import getincrementaldecoder
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,22 +15,26 @@ import orjson
 
 from pipeline.errors import OutputError
 from pipeline.messages import printable
+from pipeline.regular_file import open_regular
+from pipeline.telemetry import wall_ns
 
 __all__ = [
     "AppendFile",
     "create_folder",
     "followed",
     "output_errors",
+    "remove_old_drafts",
     "replace_atomically",
     "sync_folder",
 ]
 
-# Read and write, not to wait for a reader where somebody put a FIFO.
-_APPENDING = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+_APPENDING = os.O_RDWR | os.O_APPEND | os.O_CREAT
+_DRAFTING = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+_DRAFT = re.compile(r"\..+\.(?:[0-9a-f]{16}\.)?new")  # without digits: of earlier versions
+_OLD_NS = 3600 * 10**9  # an hour: a draft that is being written is touched all the time
 _CHUNK_BYTES = 1 << 16
 _HEAD_BYTES = 1 << 12
 _MAX_LINE_BYTES = 1 << 24
-_MAX_LINKS = 40  # as many as Linux follows (path_resolution(7))
 _HINTS = {
     errno.ENOSPC: "free some space and run again, it goes on where it stopped",
     errno.EDQUOT: "free some space and run again, it goes on where it stopped",
@@ -73,32 +79,67 @@ def sync_folder(folder: Path) -> None:
 
 
 def followed(path: Path) -> Path:
-    """Where a file lies: the target of a symbolic link that this user, or root, made.
+    """The file that is written under a name: a link's target, if the owner made the link.
 
-    The only place where links in the output are followed. Links of other users are no part of
-    the output: they are never written through, but replaced, or refused by who opens them.
+    A link may also have come with an archive or from another user, and then name any file of this
+    user, such as ~/.bashrc. The owner's is known by this: link and target belong to the user who
+    runs this, or to root, and both names end alike (captions.jsonl -> /big/beach.jsonl).
 
     Raises:
-        OSError: links lead in a circle, or cannot be read.
+        OSError: it is a link, and not known as the owner's.
     """
-    for _ in range(_MAX_LINKS):
-        try:
-            facts = path.lstat()
-        except FileNotFoundError:
-            return path
-        if not stat.S_ISLNK(facts.st_mode) or facts.st_uid not in {os.geteuid(), 0}:
-            return path
-        path = path.parent / path.readlink()
-    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    try:
+        link = path.lstat()
+    except FileNotFoundError:
+        return path
+    if not stat.S_ISLNK(link.st_mode):
+        return path
+    target = Path(os.path.realpath(path))
+    owners = {link.st_uid, *_owner(target)}
+    if target.suffix == path.suffix and owners <= {os.geteuid(), 0}:
+        return target
+    where = printable(os.fspath(target))
+    raise OSError(
+        errno.ELOOP,
+        f"it is a link to {where}; followed are links of your own to a {path.suffix} file of yours",
+    )
+
+
+def _owner(path: Path) -> set[int]:
+    with suppress(FileNotFoundError):  # nobody's yet
+        return {path.stat().st_uid}
+    return set()
+
+
+def _replaced(path: Path) -> Path:
+    """The file to replace: the target of the owner's link, or whatever link stands there itself."""
+    try:
+        return followed(path)
+    except OSError:
+        return path
+
+
+def remove_old_drafts(folder: Path) -> None:
+    """Remove what writers that were killed left of their drafts."""
+    with suppress(OSError), os.scandir(folder) as found:
+        for file in found:
+            if _DRAFT.fullmatch(file.name):
+                with suppress(OSError):
+                    age_ns = wall_ns() - file.stat(follow_symlinks=False).st_mtime_ns
+                    if age_ns > _OLD_NS:
+                        Path(file).unlink()
 
 
 def replace_atomically(path: Path, chunks: Iterator[bytes]) -> None:
-    """Write a file anew; whoever reads it sees the old or the new one, also after a crash."""
+    """Write a file anew; whoever reads it sees the old or the new one, also after a crash.
+
+    The draft has a name that nobody can foresee and is made by this call, so that it is no link.
+    """
     with output_errors(path):
-        path = followed(path)
-        draft = path.with_name(f".{path.name}.new")
+        path = _replaced(path)
+        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
         try:
-            with draft.open("wb") as file:
+            with os.fdopen(open_regular(draft, _DRAFTING), "wb") as file:
                 file.writelines(chunks)
                 file.flush()
                 os.fsync(file.fileno())
@@ -118,16 +159,16 @@ class AppendFile:
     """
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self.torn_lines = 0
-        self._named = path
         with output_errors(path):
-            self.path = path = followed(path)
-            self._handle = os.open(path, _APPENDING, 0o666)
+            self._real = followed(path)
+            self._handle = open_regular(self._real, _APPENDING)
             try:
                 self._check()
                 self._repair()
                 os.fsync(self._handle)
-                sync_folder(path.parent)
+                sync_folder(self._real.parent)
             except BaseException:
                 os.close(self._handle)
                 raise
@@ -155,9 +196,9 @@ class AppendFile:
 
     def rewrite(self, lines: Iterator[bytes]) -> None:
         """Replace the whole file atomically, and append to the new one from now on."""
-        replace_atomically(self.path, lines)
+        replace_atomically(self._real, lines)
         with output_errors(self.path):
-            handle = os.open(self.path, _APPENDING, 0o666)
+            handle = open_regular(self._real, _APPENDING)
         os.close(self._handle)
         self._handle = handle
 
@@ -172,13 +213,11 @@ class AppendFile:
 
     def _is_in_place(self, facts: os.stat_result) -> bool:
         try:
-            return os.path.samestat(facts, self._named.stat())
+            return os.path.samestat(facts, self.path.stat())
         except FileNotFoundError:
             return False
 
     def _check(self) -> None:
-        if not stat.S_ISREG(os.fstat(self._handle).st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file")
         if not _is_text(os.pread(self._handle, _HEAD_BYTES, 0)):
             raise OSError(errno.EINVAL, "it is compressed, or no UTF-8: restore it and run again")
 

@@ -14,7 +14,12 @@ import orjson
 from pipeline.config import OutputConfig
 from pipeline.errors import OutputError
 from pipeline.messages import Caption, Outcome, SameFile
-from pipeline.sink.disk import AppendFile, create_folder, replace_atomically
+from pipeline.sink.disk import (
+    AppendFile,
+    create_folder,
+    remove_old_drafts,
+    replace_atomically,
+)
 from pipeline.sink.lines import caption_line, document, failure_line, same_line
 from pipeline.sink.lock import FolderLock
 from pipeline.sink.superseded import find_superseded
@@ -77,6 +82,7 @@ class Ledger:
         create_folder(output.dir)
         with ExitStack() as closing:
             closing.callback(FolderLock(output.dir).release)
+            remove_old_drafts(output.dir)
             captions = AppendFile(output.dir / "captions.jsonl")
             closing.callback(captions.close)
             failures = AppendFile(output.dir / "failures.jsonl")

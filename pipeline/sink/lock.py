@@ -9,6 +9,7 @@ from filelock import FileLock, Timeout
 
 from pipeline.errors import OutputError
 from pipeline.messages import printable
+from pipeline.regular_file import open_regular
 from pipeline.sink.disk import output_errors, replace_atomically
 from pipeline.telemetry import utc_now
 
@@ -78,7 +79,7 @@ class FolderLock:
 
     def _holder_mark(self) -> str:
         try:
-            with self._holder.open("rb") as file:
+            with os.fdopen(open_regular(self._holder), "rb") as file:
                 mark = orjson.loads(file.read(_MAX_HOLDER_BYTES))
             pid, host, since = (_word(mark[key]) for key in ("pid", "host", "since_utc"))
         except (OSError, ValueError, KeyError, TypeError):

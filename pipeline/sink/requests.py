@@ -10,6 +10,7 @@ import orjson
 
 from pipeline.errors import OutputError
 from pipeline.messages import printable
+from pipeline.regular_file import open_regular
 from pipeline.sink.disk import replace_atomically
 from pipeline.sink.lines import document
 
@@ -34,7 +35,8 @@ def load_requests(folder: Path) -> Requests:
     """
     path = folder / _NAME
     try:
-        record = orjson.loads(path.read_bytes())
+        with os.fdopen(open_regular(path), "rb") as file:
+            record = orjson.loads(file.read())
         facts, current = record["requests"], record["current"]
         return Requests({str(k): dict(v) for k, v in facts.items()}, frozenset(map(str, current)))
     except FileNotFoundError:

@@ -153,7 +153,7 @@ async def test_killed_run_is_reaped(nightly: Nightly, command: Command, output: 
         job, own = nightly.write(plane, 12), variables(nightly)
         async with command.started("run", "--job", job, variables=own) as running:
             await running.until(lambda: output.line_count() >= 2)
-            assert await reap(Records()) == []  # for the run lives
+            assert await reap(Records(), ()) == []  # for the run lives
             running.send(signal.SIGKILL)
             await running.process.wait()
         assert state_of(plane)[2] >= 1
@@ -232,11 +232,11 @@ async def test_output_folder_knows_too(nightly: Nightly) -> None:
         assert not (out / ".left-on").exists()
         # In the state folder, a run on another machine may well be alive.
         await noted(plane, deployment_id="here", owner=elsewhere)
-        (left,) = await reap(Records())
+        (left,) = await reap(Records(), ())
         assert left.is_left
         assert "gone-with-its-pod" in left.told
         assert state_of(plane, "here") == (1, 1, 1)
-        (forced,) = await reap(Records(), elsewhere=True)
+        (forced,) = await reap(Records(), (), elsewhere=True)
         assert not forced.is_left
         assert state_of(plane, "here") == (0, 0, 0)
 

@@ -35,6 +35,7 @@ CHOSEN = {
     ("deployments", "name"),
     ("deployments", "base_url"),
     ("deployments", "model"),
+    ("deployments", "api_key_env"),
 }
 
 

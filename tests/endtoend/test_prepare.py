@@ -56,6 +56,31 @@ def test_files_of_others_are_not_written_over(
     assert kept.read_bytes() == b"a film of the user"
 
 
+@pytest.mark.parametrize("ending", [".json", ".mp4"])
+@pytest.mark.parametrize("is_there", [True, False])
+def test_links_in_the_output_folder_are_not_followed(
+    ending: str,
+    own_films: Callable[[int], Path],
+    library: Library,
+    tmp_path: Path,
+    here: CommandHere,
+    *,
+    is_there: bool,
+) -> None:
+    """A link under a name that is needed writes over no file of the user's, and makes none."""
+    own_films(1)
+    base, secret = tmp_path / "prepared/clip-00.mp4", tmp_path / "secret"
+    base.parent.mkdir()
+    if is_there:
+        secret.write_bytes(b"")
+    if ending != ".json":
+        base.with_name("clip-00.mp4.json").write_bytes(b'{"clip_id": ""}')
+    base.with_name(f"clip-00.mp4{ending}").symlink_to(secret)
+    here("prepare", "videos", "--out", "prepared", "--store", str(library.store), "--quiet")
+    assert secret.exists() is is_there
+    assert not is_there or secret.read_bytes() == b""
+
+
 @pytest.mark.anyio
 async def test_an_output_that_fails_while_workers_wait(
     library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -1,5 +1,6 @@
 """A key goes to its own deployment, in one header, and nowhere else."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
@@ -8,10 +9,11 @@ import structlog
 from structlog.testing import capture_logs
 
 from pipeline.errors import ConfigError, DeploymentError
+from pipeline.preflight.asking import ask_deployment
 from pipeline.sender.fleet import open_fleet
 from pipeline.telemetry import Tally
 from tests.support.ready import job, ready_clip
-from tests.support.replica import Step, answer, caption, error_body, raw, scripted
+from tests.support.replica import ScriptedReplica, Step, answer, caption, error_body, raw, scripted
 from tests.support.sending import sent
 
 pytestmark = pytest.mark.anyio
@@ -22,6 +24,7 @@ KEY = "fw_S3cr3tS3cr3tS3cr3t"
 @pytest.fixture(autouse=True)
 def key_in_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEST_KEY", KEY)
+    monkeypatch.delenv("FIREWORKS_API_KEY", raising=False)
 
 
 def everything_about(error: BaseException | None) -> str:
@@ -62,6 +65,82 @@ async def test_each_deployment_gets_its_own_key(
     for replica, expected in ((first, f"Bearer {KEY}"), (second, "Bearer other"), (third, None)):
         assert replica.seen
         assert {seen.headers.get("authorization") for seen in replica.seen} == {expected}
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Callable[[ScriptedReplica], str]:
+    """Have a replica stand for another machine, by way of a proxy; the base URL of that."""
+
+    def placed(replica: ScriptedReplica) -> str:
+        monkeypatch.setenv("http_proxy", replica.base_url.removesuffix("/v1"))
+        monkeypatch.setenv("no_proxy", "")
+        return "http://gpu.example/v1"
+
+    return placed
+
+
+@pytest.mark.parametrize(("named", "expected"), [(None, None), ("FIREWORKS_API_KEY", KEY)])
+async def test_vendors_key_goes_to_others_only_by_name(
+    named: str | None,
+    expected: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    elsewhere: Callable[[ScriptedReplica], str],
+) -> None:
+    """FIREWORKS_API_KEY goes to another's server only where the job names it for that server."""
+    monkeypatch.setenv("FIREWORKS_API_KEY", KEY)
+    async with scripted() as replica:
+        plan = job(elsewhere(replica), api_key_env=named)
+        with capture_logs() as logs:
+            await sent(plan, [ready_clip(tmp_path)], check=True)
+    told = {seen.headers.get("authorization") for seen in replica.seen}
+    assert told == {expected and f"Bearer {expected}"}
+    reasons = [one["reason"] for one in logs if one["event"] == "no key is sent"]
+    withheld = "FIREWORKS_API_KEY is not sent to gpu.example unless api_key_env names it"
+    assert reasons == ([] if named else [withheld])
+
+
+async def test_vendors_key_goes_to_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in on this machine is asked as the service is."""
+    monkeypatch.setenv("FIREWORKS_API_KEY", KEY)
+    async with scripted() as replica:
+        await sent(job(replica.base_url, api_key_env=None), [ready_clip(tmp_path)])
+    assert {seen.headers["authorization"] for seen in replica.seen} == {f"Bearer {KEY}"}
+
+
+@pytest.mark.parametrize(("named", "is_told"), [("TEST_KEY", True), ("", False)])
+async def test_key_over_plain_http_is_warned_of(
+    named: str,
+    tmp_path: Path,
+    elsewhere: Callable[[ScriptedReplica], str],
+    *,
+    is_told: bool,
+) -> None:
+    """A run and a check say that a key can be read on its way to another machine."""
+    async with scripted() as replica:
+        plan = job(elsewhere(replica), api_key_env=named)
+        with capture_logs() as logs:
+            await sent(plan, [ready_clip(tmp_path)], check=True)
+        found = await ask_deployment(plan, plan.deployments[0], [])
+    warned = [one for one in logs if "unencrypted" in one["event"]]
+    assert [(one["host"], one["key"]) for one in warned] == (
+        [("http://gpu.example:80", "TEST_KEY")] if is_told else []
+    )
+    assert found.findings[0].level == ("warn" if is_told else "ok")
+    assert ("unencrypted to http://gpu.example:80" in found.findings[0].text) is is_told
+
+
+@pytest.mark.parametrize("variable", [None, ""])
+async def test_no_key_is_told_of_where_none_was_sent(variable: str | None, tmp_path: Path) -> None:
+    """The line of a deployment that refuses names a variable only if its key was sent."""
+    async with scripted(models_status=401) as replica:
+        plan = job(replica.base_url, api_key_env=variable)
+        with pytest.raises(DeploymentError) as caught:
+            await sent(plan, [ready_clip(tmp_path)], check=True)
+    assert "no key is sent" in str(caught.value)
+    assert "FIREWORKS_API_KEY" not in str(caught.value)
 
 
 async def test_word_that_is_no_secret_stays_in_captions(

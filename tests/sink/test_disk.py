@@ -167,22 +167,6 @@ def test_a_replacement_is_on_the_disk_before_it_has_the_name(
     assert seen == [(False, b"old"), (True, b"new")]
 
 
-def test_owner_s_link_stays_a_link(tmp_path: Path) -> None:
-    """A file that its owner linked to another disk is rewritten there, and the link stays."""
-    (tmp_path / "disk").mkdir()
-    links = [tmp_path / "captions.jsonl", tmp_path / "middle.jsonl"]
-    links[0].symlink_to("middle.jsonl")
-    links[1].symlink_to(tmp_path / "disk" / "real.jsonl")
-    file = AppendFile(links[0])
-    file.append(b'{"a":1}\n')
-    file.rewrite(iter([b'{"b":2}\n']))
-    file.append(b'{"c":3}\n')
-    file.close()
-    assert all(link.is_symlink() for link in links)
-    assert (tmp_path / "disk" / "real.jsonl").read_bytes() == b'{"b":2}\n{"c":3}\n'
-    assert [path.name for path in (tmp_path / "disk").iterdir()] == ["real.jsonl"]
-
-
 def test_stranger_s_link_is_not_written_through(tmp_path: Path) -> None:
     """A link that another user planted in the output is replaced, its target left alone."""
     if os.geteuid() != 0:
@@ -205,3 +189,74 @@ def test_links_in_a_circle_are_an_error(tmp_path: Path) -> None:
     link.symlink_to(link.name)
     with pytest.raises(OutputError, match="Too many levels of symbolic links"):
         AppendFile(link)
+
+
+def test_link_of_the_owner_is_followed_and_stays(tmp_path: Path) -> None:
+    """captions.jsonl may be a link to a file on another disk, there already or not."""
+    (tmp_path / "big").mkdir()
+    for name, before in (("old.jsonl", b"{}\n"), ("new.jsonl", None)):
+        target, link = tmp_path / "big" / name, tmp_path / f"link-{name}"
+        link.symlink_to(target)
+        if before is not None:
+            target.write_bytes(before)
+
+        file = AppendFile(link)
+        file.append(b'{"a":1}\n')
+        file.rewrite(line for _, line in list(file.lines()))
+        file.append(b'{"b":2}\n')
+        file.close()
+
+        assert link.is_symlink()
+        assert target.read_bytes() == (before or b"") + b'{"a":1}\n{"b":2}\n'
+
+
+def test_link_to_another_kind_of_file_is_refused(tmp_path: Path) -> None:
+    """A link that came with the folder writes into no file of the user's, nor makes one."""
+    secret = tmp_path / ".bashrc"
+    secret.write_bytes(b"alias ls=ls")
+    for target in (secret, tmp_path / "authorized_keys", Path("/dev/null")):
+        link = tmp_path / f"link-to-{target.name}.jsonl"
+        link.symlink_to(target)
+        with pytest.raises(OutputError, match=rf"is a link to {target}; followed are") as caught:
+            AppendFile(link)
+        assert "\n" not in str(caught.value)
+    assert secret.read_bytes() == b"alias ls=ls"
+    assert not (tmp_path / "authorized_keys").exists()
+
+
+def test_link_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link, or a file behind it, that is not of the user who runs this is left alone."""
+    (tmp_path / "a.jsonl").symlink_to(tmp_path / "b.jsonl")
+    monkeypatch.setattr(os, "geteuid", lambda: 4242)
+    if (tmp_path / "a.jsonl").lstat().st_uid == 0:  # root's links are trusted
+        os.chown(tmp_path / "a.jsonl", 4243, -1, follow_symlinks=False)
+
+    with pytest.raises(OutputError, match="is a link to"):
+        AppendFile(tmp_path / "a.jsonl")
+    assert not (tmp_path / "b.jsonl").exists()
+
+
+def test_planted_draft_is_neither_followed_nor_in_the_way(tmp_path: Path) -> None:
+    """Whatever lies under the name that a draft once had, only the file itself is written."""
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"secret")
+    (tmp_path / ".run.json.new").symlink_to(secret)
+
+    replace_atomically(tmp_path / "run.json", iter([b"new"]))
+
+    assert (tmp_path / "run.json").read_bytes() == b"new"
+    assert secret.read_bytes() == b"secret"
+
+
+def test_drafts_of_killed_writers_go_once_they_are_old(tmp_path: Path) -> None:
+    """A draft that nobody touched for an hour is removed; younger ones and other files stay."""
+    old = [tmp_path / name for name in (".captions.jsonl.new", f".run.json.{'ab' * 8}.new")]
+    kept = [tmp_path / f".run.json.{'cd' * 8}.new", tmp_path / "mine.new", tmp_path / ".mine"]
+    for path in old + kept:
+        path.touch()
+    for path in [*old, *kept[1:]]:
+        os.utime(path, (1, 1))
+
+    disk.remove_old_drafts(tmp_path)
+
+    assert sorted(tmp_path.iterdir()) == sorted(kept)
