@@ -22,6 +22,7 @@ from pipeline.errors import FailureCode, MediaError
 from pipeline.messages import Source
 from pipeline.workers.geometry import Turn, upright_turn
 from pipeline.workers.signature import Verdict, judge
+from pipeline.workers.source_file import descriptor_of
 
 __all__ = [
     "choose_audio",
@@ -89,9 +90,8 @@ def _prepare_decoder(context: object, max_pixels: int) -> None:
 @contextmanager
 def _descriptor(source: Source) -> Iterator[int]:
     try:
-        # Opening a device may move it, opening a FIFO may wait: look first, and never wait.
         _require_same(source, os.stat(source.path))  # noqa: PTH116 - the name may be no text
-        descriptor = os.open(source.path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        descriptor = descriptor_of(source.path)
     except (OSError, ValueError) as error:
         raise _not_readable(error) from None
     try:

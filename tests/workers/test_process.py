@@ -67,7 +67,7 @@ async def test_what_a_worker_says_is_data(tmp_path: Path, said: str) -> None:
     with anyio.fail_after(60):
         async with await anyio.open_process(command) as impostor:
             with pytest.raises(ValidationError):
-                await process._ask(impostor, order)
+                await process._ask(impostor, order, {})
 
 
 RUN = """
