@@ -113,6 +113,10 @@ class WorkersConfig(Section):
     memory_bytes: int = Field(
         default=4 * 2**30, ge=2**28, description="address space of one worker"
     )
+    confine: Literal["auto", "none"] = Field(
+        default="auto",
+        description="auto: a worker gets at nothing but its clip, as far as the kernel can",
+    )
     recycle_clips: int = Field(
         default=500, ge=1, description="a worker is replaced after so many clips"
     )

@@ -28,7 +28,7 @@ async def read_headers(
     left = iter(sources)
 
     async def lane(left: Iterator[Source]) -> None:
-        async with WorkerProcess() as worker:
+        async with WorkerProcess(confine=workers.confine) as worker:
             for source in left:
                 order = HeaderOrder(source, max_pixels, _CPU_S, workers.memory_bytes)
                 found.append((source, await _header(worker, order)))

@@ -53,7 +53,7 @@ class _Lane:
         self._workspace = workspace
         self._tally = tally
         self._spec = job.media.spec()
-        self._worker = WorkerProcess()
+        self._worker = WorkerProcess(confine=job.workers.confine)
 
     async def run(
         self,
