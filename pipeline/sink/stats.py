@@ -107,6 +107,7 @@ class RunSummary:
     allowed. `deployments` counts captions. `media_tokens` sets what deployments report against
     what the media sent should come to, for models that are known. `limit` names the limit that
     ended the run, if one did. `ignored_lines` of captions.jsonl name no clip.
+    `confinement` is what the worker processes are under, as they report it; None: none ran.
     """
 
     exit_code: int
@@ -144,6 +145,7 @@ class RunSummary:
     media_tokens: Mapping[str, Mapping[str, Any]]
     torn_lines_repaired: int
     ignored_lines: int
+    confinement: str | None
     settings: Mapping[str, Any] = field(repr=False)
 
     def as_dict(self) -> dict[str, Any]:
@@ -217,6 +219,7 @@ def summarise(  # noqa: PLR0913 - what else is known of a run, by keyword
         media_tokens=statistics.media_tokens(),
         torn_lines_repaired=torn_lines_repaired,
         ignored_lines=ignored_lines,
+        confinement=tally.confinement,
         settings=job.model_dump(),
     )
 

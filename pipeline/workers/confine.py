@@ -25,12 +25,11 @@ __all__ = [
     "die_first",
     "die_with",
     "heed_no_signals",
-    "keep_memory_private",
     "limit_cpu",
     "rss_bytes",
 ]
 
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4  # prctl(2)
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP = 38, 22
 _SECCOMP_MODE_FILTER = 2
 _OOM_SCORE_ADDED = 500
@@ -64,14 +63,6 @@ def heed_no_signals() -> None:
     """Leave it to the main process to act on signals that are sent to all of the job."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-
-
-def keep_memory_private() -> None:
-    """Let no process of the same user attach to this one, or read its environment.
-
-    For the main process, which holds the keys; root still may, and no core file is written.
-    """
-    _prctl(_PR_SET_DUMPABLE, 0)
 
 
 def limit_cpu(cpu_s: int) -> None:

@@ -148,6 +148,7 @@ class _Lane:
                 how.append(death.how)
                 get_log().warning("worker process died", clip=clip.clip_id, how=death.how)
             else:
+                self._tally.confinement = report.confinement
                 if self._is_worn(report):
                     await self._worker.retire()
                 return report

@@ -198,7 +198,14 @@ async def _start(handover: int, confine: Confine) -> Process:
 
 async def _open(handover: int, confine: Confine) -> Process:
     own = [_NAME, str(os.getpid()), str(handover), confine]
-    command = [sys.executable, "-P", "-c", _START, *own, *await anyio.to_thread.run_sync(_search_path)]
+    command = [
+        sys.executable,
+        "-P",
+        "-c",
+        _START,
+        *own,
+        *await anyio.to_thread.run_sync(_search_path),
+    ]
     try:
         return await anyio.open_process(
             command,

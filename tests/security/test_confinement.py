@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from pipeline.messages import Failure, ReadyClip
 from pipeline.workers import landlock, process
 from pipeline.workers.syscall_filter import program_for
 from tests.support.hostile_payload import Targets, start
-from tests.support.preparing import clip_of, job_of, prepared, worker_pids, running_pool
+from tests.support.preparing import clip_of, job_of, prepared, running_pool, worker_pids
 
 pytestmark = pytest.mark.anyio
 
@@ -29,6 +30,11 @@ ORDINARY = {
     "list a folder", "read the source by its name", "read captions", "write captions",
     "open captions to all", "start a program", "fork", "outlive the parent",
 }  # fmt: skip
+
+
+def text_of(path: str) -> str:
+    """What a file holds."""
+    return Path(path).read_text()
 
 
 @pytest.fixture
@@ -79,7 +85,7 @@ async def test_every_door_is_shut_to_what_runs_in_a_worker(
 ) -> None:
     """Code in the decoder's place gets at no key, secret, output, network, program or process."""
     assert await doors_open(film, tmp_path / "store", targets, "auto", monkeypatch) == set()
-    assert Path(targets.captions).read_text() == "{}\n"
+    assert text_of(targets.captions) == "{}\n"
 
 
 async def test_the_attack_is_one(
@@ -120,7 +126,7 @@ async def test_sources_are_read_wherever_they_lie(tmp_path: Path, film: Path) ->
     link, apart = tmp_path / "link.mp4", tmp_path / "apart" / "film.mp4"
     link.symlink_to(film)
     apart.parent.mkdir()
-    apart.write_bytes(film.read_bytes())
+    shutil.copy(film, apart)
     results = await prepared(
         job_of(tmp_path / "store"), [clip_of(link), clip_of(apart, clip_id="apart")]
     )
@@ -133,6 +139,6 @@ async def test_worker_is_first_to_be_killed_for_memory(tmp_path: Path, film: Pat
         pool.put(clip_of(film))
         assert isinstance(await pool.next_result(), ReadyClip)
         (worker,) = worker_pids()
-        own, its = (int(Path(f"/proc/{pid}/oom_score_adj").read_text()) for pid in ("self", worker))
+        own, its = (int(text_of(f"/proc/{pid}/oom_score_adj")) for pid in ("self", worker))
         assert its == min(1000, own + 500)
-        assert "Threads:\t1\n" in Path(f"/proc/{worker}/status").read_text()
+        assert "Threads:\t1\n" in text_of(f"/proc/{worker}/status")
