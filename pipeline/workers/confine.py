@@ -90,8 +90,8 @@ def bound(memory_bytes: int) -> None:
     _bound(resource.RLIMIT_CORE, 0)  # a core file of each crash would fill the disk
 
 
-def confine(write: tuple[str, ...], keep: tuple[str, ...]) -> Held:
-    """Give up all files but libraries, and those in `write` and `keep`; sockets; other processes.
+def confine(write: tuple[str, ...]) -> Held:
+    """Give up all files but libraries and those in `write`; sockets; other processes.
 
     A kernel that cannot forbid a part of it goes on without; what holds is returned. Call it with
     one thread, and after `bound`: limits cannot be changed afterwards.
@@ -100,7 +100,7 @@ def confine(write: tuple[str, ...], keep: tuple[str, ...]) -> Held:
     if _prctl(_PR_SET_NO_NEW_PRIVS, 1) != 0:
         return "none"
     version = landlock.abi()
-    files = Files((*_LIBRARIES, *_code()), (*write, os.devnull), keep)
+    files = Files((*_LIBRARIES, *_code()), (*write, os.devnull))
     has_landlock = version > 0 and landlock.restrict(files, version)
     has_seccomp = _filter_calls()
     if has_landlock:

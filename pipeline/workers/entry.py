@@ -72,20 +72,24 @@ def serve(parent: int, handover: int, *, may_confine: bool) -> None:
 
 def _settle_in(order: AnyOrder, *, may_confine: bool) -> Held:
     """Load what an order of this kind needs, and give up what it does not."""
-    confine.bound(order.memory_bytes)
     try:
         importlib.import_module(_MODULES[type(order)])
     except ImportError:  # no clip can be the cause
         sys.exit(NO_PROGRAM)
+    confine.bound(order.memory_bytes)
     if not may_confine:
         return "none"
+    return confine.confine(_folders_written(order))
+
+
+def _folders_written(order: AnyOrder) -> tuple[str, ...]:
     match order:
         case Order():
-            return confine.confine((os.path.dirname(order.hold),), (order.store,))  # noqa: PTH120 - as it came
+            return os.path.dirname(order.hold), order.store  # noqa: PTH120 - as it came
         case CanaryOrder():
-            return confine.confine((os.path.dirname(order.hold),), ())  # noqa: PTH120 - as it came
+            return (os.path.dirname(order.hold),)  # noqa: PTH120 - as it came
         case _:
-            return confine.confine((), ())
+            return ()
 
 
 def _claim_pipes() -> tuple[BinaryIO, BinaryIO]:

@@ -48,16 +48,17 @@ _ABI_1 = _Right.REFER - 1
 _ADDED = {2: _Right.REFER, 3: _Right.TRUNCATE, 5: _Right.IOCTL_DEV}
 _OF_FILES = _Right.EXECUTE | _Right.WRITE_FILE | _Right.READ_FILE | _Right.TRUNCATE
 _READ = _Right.READ_FILE | _Right.READ_DIR
-_KEEP = _READ | _Right.REMOVE_FILE | _Right.MAKE_REG | _Right.MAKE_DIR | _Right.REFER
-_WRITE = _KEEP | _Right.WRITE_FILE | _Right.TRUNCATE
+_CHANGE = _Right.REMOVE_FILE | _Right.MAKE_REG | _Right.MAKE_DIR | _Right.REFER
+# A file may be linked into another folder only if that gives it no further right, so all folders
+# that are written have the same ones.
+_WRITE = _READ | _CHANGE | _Right.WRITE_FILE | _Right.TRUNCATE
 
 
 class Files(NamedTuple):
-    """What may be read, what may be written, and where finished files may be moved to."""
+    """What may be read, and what may be read and written; folders with all that is in them."""
 
     read: tuple[str, ...]
     write: tuple[str, ...]
-    keep: tuple[str, ...] = ()
 
 
 def abi() -> int:
@@ -76,7 +77,7 @@ def restrict(files: Files, version: int) -> bool:
     if ruleset < 0:
         return False
     try:
-        for paths, rights in zip(files, (_READ, _WRITE, _KEEP), strict=True):
+        for paths, rights in zip(files, (_READ, _WRITE), strict=True):
             _allow(ruleset, paths, rights & handled)
         return _syscall(_RESTRICT_SELF, ruleset, 0) == 0
     finally:
