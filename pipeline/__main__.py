@@ -15,6 +15,9 @@ def main() -> None:
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
         signal.signal(signal.SIGHUP, _end)
     try:
+        from pipeline.private_memory import keep_memory_private  # noqa: PLC0415 - as below
+
+        keep_memory_private()
         from pipeline.streams import open_standard_streams  # noqa: PLC0415 - as below
 
         output = open_standard_streams()

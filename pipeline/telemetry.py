@@ -101,6 +101,7 @@ class Tally:
 
     `planned_total` is the number of clips once the producer has seen everything, else None.
     `waiting_for` is why nothing moves, for the progress line; empty while things move.
+    `confinement` is what holds of the worker processes, None before the first one reported.
     """
 
     planned: int = 0
@@ -122,6 +123,7 @@ class Tally:
     workers_busy_s: float = 0.0
     in_flight_s: float = 0.0
     waiting_for: str = ""
+    confinement: str | None = None
     started_s: float = field(default_factory=monotonic_s)
 
     @property

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from pipeline.config.memory import available_bytes, worker_bytes, workers_that_fit
 from pipeline.config.section import AnyPath, Section
 from pipeline.errors import ConfigError, FailureCode
 from pipeline.messages import MediaSpec
@@ -101,17 +102,32 @@ class MediaConfig(Section):
         )
 
 
+def _workers() -> int:
+    return min(1024, workers_that_fit(len(os.sched_getaffinity(0)), available_bytes()))
+
+
 class WorkersConfig(Section):
     """The worker processes that prepare clips."""
 
     processes: int = Field(
-        default_factory=lambda: len(os.sched_getaffinity(0)), ge=1, le=1024, description="workers"
+        default_factory=_workers,
+        ge=1,
+        le=1024,
+        description="workers; default: one for each core, as far as there is memory for them",
     )
     clip_timeout_s: float = Field(
         default=300, gt=0, description="wall clock for one clip, then its worker is killed"
     )
     memory_bytes: int = Field(
-        default=4 * 2**30, ge=2**28, description="address space of one worker"
+        default_factory=lambda settled: worker_bytes(
+            settled.get("processes", 1), available_bytes()
+        ),
+        ge=2**28,
+        description="address space of one worker; default: its share of the memory there is",
+    )
+    confine: Literal["auto", "none"] = Field(
+        default="auto",
+        description="auto: a worker gets at nothing but its clip, as far as the kernel can",
     )
     recycle_clips: int = Field(
         default=500, ge=1, description="a worker is replaced after so many clips"

@@ -74,7 +74,7 @@ async def draw_canary(job: JobConfig, folder: Path, seed: int | None = None) -> 
     """
     dice = random.Random(seed)  # noqa: S311 - nobody gains by guessing
     clips = canary_clips(job.media.max_seconds * job.media.fps, dice)
-    async with WorkerProcess() as worker:
+    async with WorkerProcess(confine=job.workers.confine) as worker:
         return [await _drawn(worker, clip, job, folder / clip.name) for clip in clips]
 
 

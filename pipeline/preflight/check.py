@@ -14,6 +14,7 @@ from pipeline.preflight.findings import Finding, Report, fail, ok, warn
 from pipeline.preflight.settings import setting_findings
 from pipeline.preflight.sources import Library, source_findings, survey
 from pipeline.producer import Settled
+from pipeline.workers.headers import confinement_of
 
 __all__ = ["Options", "check_job"]
 
@@ -51,6 +52,7 @@ async def check_job(job: JobConfig, options: Options) -> Report:
             for name in by_name:
                 tasks.start_soon(ask, name)
             library = await _sources(job, settled, options, findings)
+            findings.append(await _confinement(job))
     findings += [finding for name in by_name for finding in asked[name].findings]
     found = [
         one
@@ -85,6 +87,19 @@ async def _sources(
         return Library()
     findings += source_findings(library)
     return library
+
+
+async def _confinement(job: JobConfig) -> Finding:
+    if job.workers.confine == "none":
+        return warn("workers", "not confined: [workers] confine is none")
+    try:
+        held = await confinement_of(job.workers)
+    except RunError as error:
+        return fail("workers", str(error), exit_code=error.exit_code)
+    if held == "landlock+seccomp":
+        return ok("workers", f"confined by {held}")
+    advice = "give untrusted films a user of their own, or a kernel with Landlock (5.19 or later)"
+    return warn("workers", f"confinement: {held}", advice)
 
 
 def _paid(asked: dict[str, Asked]) -> list[Finding]:

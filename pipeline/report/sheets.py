@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import orjson
 
+from pipeline.config.memory import available_bytes, worker_bytes
 from pipeline.errors import RunError, first_run_error
 from pipeline.report.cards import frame_times
 from pipeline.report.lines import table_in, text_in
@@ -32,7 +33,7 @@ class SheetLimits:
     sound_share: float = 0.7
     deadline_s: float = 600.0
     each_s: float = 20.0
-    memory_bytes: int = 2**32
+    memory_bytes: int = field(default_factory=lambda: worker_bytes(2, available_bytes()))
     processes: int = 2
 
 

@@ -108,6 +108,7 @@ class RunSummary:
     what the media sent should come to, for models that are known. `refusing` says what
     is wrong with deployments that refused requests to the end. `limit` names the limit that ended
     the run, if one did. `ignored_lines` of captions.jsonl name no clip.
+    `confinement` is what the worker processes are under, as they report it; None: none ran.
     """
 
     exit_code: int
@@ -146,6 +147,7 @@ class RunSummary:
     refusing: Mapping[str, str]
     torn_lines_repaired: int
     ignored_lines: int
+    confinement: str | None
     settings: Mapping[str, Any] = field(repr=False)
 
     def as_dict(self) -> dict[str, Any]:
@@ -221,6 +223,7 @@ def summarise(  # noqa: PLR0913 - what else is known of a run, by keyword
         refusing=refusing or {},
         torn_lines_repaired=torn_lines_repaired,
         ignored_lines=ignored_lines,
+        confinement=tally.confinement,
         settings=job.model_dump(),
     )
 

@@ -8,12 +8,12 @@ import base64
 import hashlib
 import io
 import math
+import os
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from pathlib import Path
 
 import av
 import av.filter
@@ -22,6 +22,7 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 
 from pipeline.errors import FailureCode, MediaError
+from pipeline.workers.source_file import descriptor_of
 from pipeline.workers.wire import Sheet, SheetOrder
 
 __all__ = ["Grid", "grid_of", "make_sheet"]
@@ -112,7 +113,8 @@ def make_sheet(order: SheetOrder) -> Sheet:
 
 def _read(path: str, sha256: str | None) -> bytes:
     try:
-        media = Path(path).read_bytes()
+        with os.fdopen(descriptor_of(path), "rb") as file:
+            media = file.read()
     except OSError:
         media = b""
     if hashlib.sha256(media).hexdigest() != sha256:

@@ -3,10 +3,13 @@
 Light until the first clip is there: nothing here imports av.
 """
 
+import importlib
 import os
 import pickle
+import struct
 import sys
 import time
+from _socket import CMSG_SPACE, socket  # what `socket` wraps, in a tenth of the time
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,12 +17,14 @@ import orjson
 
 from pipeline.errors import FailureCode, MediaError, StoreError
 from pipeline.workers import confine
+from pipeline.workers.source_file import OPENINGS, Handed, handed_over
 from pipeline.workers.wire import (
     NO_PROGRAM,
     AnyOrder,
     CanaryOrder,
     Header,
     HeaderOrder,
+    Held,
     Order,
     Prepared,
     Refused,
@@ -32,21 +37,59 @@ from pipeline.workers.wire import (
 __all__ = ["serve", "work_on"]
 
 
-def serve(parent: int) -> None:
-    """Take orders from standard input until it ends, and report on standard output."""
+_MODULES = {
+    Order: "pipeline.workers.prepare",
+    SheetOrder: "pipeline.workers.contact_sheet",
+    HeaderOrder: "pipeline.workers.header",
+    CanaryOrder: "pipeline.workers.canary",
+}
+
+
+def serve(parent: int, handover: int, *, may_confine: bool) -> None:
+    """Take orders from standard input until it ends, and report on standard output.
+
+    Descriptors of the files that an order names come over the Unix socket `handover`.
+    """
     confine.heed_no_signals()
     confine.die_with(parent)
+    confine.die_first()
     orders, reports = _claim_pipes()
-    clips_done = 0
+    files_in = socket(fileno=handover)
+    clips_done, held = 0, None
     while (order := _next(orders)) is not None:
+        files = _files(orders, files_in)
+        confine.limit_cpu(order.cpu_s)
+        held = held or _settle_in(order, may_confine=may_confine)
         clips_done += 1
         started_s = time.perf_counter()
-        confine.limit(order.memory_bytes, order.cpu_s)
-        result = work_on(order)
+        with handed_over(files):
+            result = work_on(order)
         spent_s = time.perf_counter() - started_s
-        report = Report(result, spent_s, clips_done, confine.rss_bytes())
+        report = Report(result, spent_s, clips_done, confine.rss_bytes(), held)
         reports.write(orjson.dumps(report, option=orjson.OPT_APPEND_NEWLINE))
         reports.flush()
+
+
+def _settle_in(order: AnyOrder, *, may_confine: bool) -> Held:
+    """Load what an order of this kind needs, and give up what it does not."""
+    try:
+        importlib.import_module(_MODULES[type(order)])
+    except ImportError:  # no clip can be the cause
+        sys.exit(NO_PROGRAM)
+    confine.bound(order.memory_bytes)
+    if not may_confine:
+        return "none"
+    return confine.confine(_folders_written(order))
+
+
+def _folders_written(order: AnyOrder) -> tuple[str, ...]:
+    match order:
+        case Order():
+            return os.path.dirname(order.hold), order.store  # noqa: PTH120 - as it came
+        case CanaryOrder():
+            return (os.path.dirname(order.hold),)  # noqa: PTH120 - as it came
+        case _:
+            return ()
 
 
 def _claim_pipes() -> tuple[BinaryIO, BinaryIO]:
@@ -66,6 +109,24 @@ def _next(orders: BinaryIO) -> AnyOrder | None:
         return None
     assert isinstance(order, AnyOrder)  # noqa: S101 - nothing else is sent
     return order
+
+
+def _files(orders: BinaryIO, files_in: socket) -> Handed:
+    """The files of the order that was just read: errors by name, descriptors in the same order."""
+    errors: dict[str, int] = pickle.load(orders)  # noqa: S301 - as above
+    files: dict[str, list[int] | int] = dict(errors)
+    opened = [path for path, error in errors.items() if not error]
+    if opened:
+        descriptors = _descriptors(files_in, len(opened) * OPENINGS)
+        for at, path in enumerate(opened):
+            files[path] = descriptors[at * OPENINGS : (at + 1) * OPENINGS]
+    return files
+
+
+def _descriptors(files_in: socket, count: int) -> list[int]:
+    size = struct.calcsize("i")
+    _, ancillary, _, _ = files_in.recvmsg(1, CMSG_SPACE(count * size))
+    return [one for _, _, data in ancillary for (one,) in struct.iter_unpack("i", data)]
 
 
 def work_on(order: AnyOrder) -> Prepared | Refused | Sheet | Header | StoreTrouble:

@@ -1,5 +1,6 @@
 """Has the headers of many files read, each in a worker process with a deadline (main process)."""
 
+import os
 from collections.abc import Iterator, Sequence
 
 import anyio
@@ -8,9 +9,9 @@ from pipeline.config import WorkersConfig
 from pipeline.errors import FailureCode, RunError, first_run_error
 from pipeline.messages import Source
 from pipeline.workers.process import WorkerDied, WorkerProcess
-from pipeline.workers.wire import Header, HeaderOrder, Refused
+from pipeline.workers.wire import Header, HeaderOrder, Held, Refused
 
-__all__ = ["read_headers"]
+__all__ = ["confinement_of", "read_headers"]
 
 _CPU_S = 10
 _DEADLINE_S = 20.0
@@ -28,7 +29,7 @@ async def read_headers(
     left = iter(sources)
 
     async def lane(left: Iterator[Source]) -> None:
-        async with WorkerProcess() as worker:
+        async with WorkerProcess(confine=workers.confine) as worker:
             for source in left:
                 order = HeaderOrder(source, max_pixels, _CPU_S, workers.memory_bytes)
                 found.append((source, await _header(worker, order)))
@@ -43,6 +44,21 @@ async def read_headers(
     if problem is not None:
         raise problem
     return found
+
+
+async def confinement_of(workers: WorkersConfig) -> Held:
+    """What a worker process is under on this machine: one is started, and asked for nothing.
+
+    Raises:
+        RunError: no worker process can be started.
+    """
+    nothing = HeaderOrder(Source(os.devnull, "", 0, 0), 1, _CPU_S, workers.memory_bytes)
+    async with WorkerProcess(confine=workers.confine) as worker:
+        try:
+            with anyio.fail_after(_DEADLINE_S):
+                return (await worker.work_on(nothing)).confinement
+        except (TimeoutError, WorkerDied):
+            return "none"
 
 
 async def _header(worker: WorkerProcess, order: HeaderOrder) -> Header | FailureCode:

@@ -21,6 +21,7 @@ from pipeline.messages import Source
 from pipeline.workers.geometry import Turn, upright_turn
 from pipeline.workers.side_data import display_matrix
 from pipeline.workers.signature import Verdict, judge
+from pipeline.workers.source_file import descriptor_of
 
 __all__ = [
     "choose_audio",
@@ -102,9 +103,8 @@ def _is_one_in_one_out(container: InputContainer) -> bool:
 @contextmanager
 def _descriptor(source: Source) -> Iterator[int]:
     try:
-        # Opening a device may move it, opening a FIFO may wait: look first, and never wait.
         _require_same(source, os.stat(source.path))  # noqa: PTH116 - the name may be no text
-        descriptor = os.open(source.path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        descriptor = descriptor_of(source.path)
     except (OSError, ValueError) as error:
         raise _not_readable(error) from None
     try:

@@ -53,7 +53,7 @@ class _Lane:
         self._workspace = workspace
         self._tally = tally
         self._spec = job.media.spec()
-        self._worker = WorkerProcess()
+        self._worker = WorkerProcess(confine=job.workers.confine)
 
     async def run(
         self,
@@ -148,6 +148,7 @@ class _Lane:
                 how.append(death.how)
                 get_log().warning("worker process died", clip=clip.clip_id, how=death.how)
             else:
+                self._tally.confinement = report.confinement
                 if self._is_worn(report):
                     await self._worker.retire()
                 return report

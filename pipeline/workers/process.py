@@ -4,33 +4,37 @@ import errno
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import anyio
+import anyio.to_thread
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.machine import MAY_PASS, is_thread_refused, no_worker
 from pipeline.telemetry import get_log
-from pipeline.workers.wire import NO_PROGRAM, AnyOrder, Report
+from pipeline.workers.source_file import Handed, close_all, open_for
+from pipeline.workers.wire import NO_PROGRAM, AnyOrder, Confine, Report, files_of
 
 __all__ = ["WorkerDied", "WorkerProcess"]
 
 # The path is set before anything is imported, so that the worker finds what this process found.
 _START = f"""
 import sys
-sys.path[:] = sys.argv[3:]
+sys.path[:] = sys.argv[5:]
 try:
     from pipeline.workers.entry import serve
 except ImportError:
     sys.exit({NO_PROGRAM})
-serve(int(sys.argv[2]))
+serve(int(sys.argv[2]), int(sys.argv[3]), may_confine=sys.argv[4] == "auto")
 """
 _NAME = "captionfleet-worker"
 _NO_PROGRAM_WORDS = (
@@ -73,8 +77,12 @@ def _how_it_ended(returncode: int | None) -> str:
 class WorkerProcess:
     """A process that starts with its first order, and anew after it died or was retired."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, confine: Confine = "auto") -> None:
+        self._confine = confine
         self._process: Process | None = None
+        self._handover: socket.socket | None = None
+        # A dead network disk must not take the threads that write captions.
+        self._opening = anyio.CapacityLimiter(1)
 
     async def __aenter__(self) -> Self:
         return self
@@ -99,8 +107,12 @@ class WorkerProcess:
             MachineError: no process can be started.
         """
         try:
-            process = self._process = self._process or await _start()
-            return await _ask(process, order)
+            async with self._opened(order) as files:
+                process = self._process = self._process or await self._start()
+                if descriptors := _descriptors(files):
+                    assert self._handover is not None  # noqa: S101 - it came with the process
+                    socket.send_fds(self._handover, [b"\0"], descriptors)
+                return await _ask(process, order, files)
         except (OSError, anyio.EndOfStream, anyio.IncompleteRead, anyio.BrokenResourceError):
             await self._let_end(_LEAVE_S)
             death = WorkerDied(await self.kill())
@@ -124,6 +136,9 @@ class WorkerProcess:
     async def kill(self) -> int | None:
         """End the process whatever it does, and return its exit code as `subprocess` has it."""
         process, self._process = self._process, None
+        if self._handover is not None:
+            self._handover.close()
+            self._handover = None
         if process is None:
             return None
         with anyio.CancelScope(shield=True):
@@ -142,8 +157,26 @@ class WorkerProcess:
             with anyio.move_on_after(seconds):
                 await self._process.wait()
 
+    @asynccontextmanager
+    async def _opened(self, order: AnyOrder) -> AsyncIterator[Handed]:
+        """The files that an order names, open meanwhile: a confined worker opens none."""
+        files = await anyio.to_thread.run_sync(
+            open_for, files_of(order), limiter=self._opening, abandon_on_cancel=True
+        )
+        try:
+            yield files
+        finally:
+            close_all(files)
 
-async def _start() -> Process:
+    async def _start(self) -> Process:
+        self._handover, theirs = socket.socketpair()
+        with theirs:
+            self._handover.settimeout(0)
+            self._handover.shutdown(socket.SHUT_RD)  # a worker has nothing to say there
+            return await _start(theirs.fileno(), self._confine)
+
+
+async def _start(handover: int, confine: Confine) -> Process:
     """Start a process; a limit that refuses one is asked again for some seconds.
 
     Raises:
@@ -151,23 +184,35 @@ async def _start() -> Process:
     """
     for pause_s in _PAUSES_S:
         try:
-            return await _open()
+            return await _open(handover, confine)
         except OSError as error:
             if error.errno not in MAY_PASS:
                 raise no_worker(error.errno) from None
             get_log().warning("no worker process yet, trying again", reason=error.strerror)
         await anyio.sleep(pause_s)
     try:
-        return await _open()
+        return await _open(handover, confine)
     except OSError as error:
         raise no_worker(error.errno) from None
 
 
-async def _open() -> Process:
-    command = [sys.executable, "-c", _START, _NAME, str(os.getpid()), *_search_path()]
+async def _open(handover: int, confine: Confine) -> Process:
+    own = [_NAME, str(os.getpid()), str(handover), confine]
+    command = [
+        sys.executable,
+        "-P",
+        "-c",
+        _START,
+        *own,
+        *await anyio.to_thread.run_sync(_search_path),
+    ]
     try:
         return await anyio.open_process(
-            command, stderr=subprocess.DEVNULL, env=_environment(), start_new_session=True
+            command,
+            stderr=subprocess.DEVNULL,
+            env=_environment(),
+            start_new_session=True,
+            pass_fds=(handover,),
         )
     except RuntimeError as error:  # there was a process to be had, but no thread to wait for it
         if is_thread_refused(error):
@@ -176,20 +221,30 @@ async def _open() -> Process:
 
 
 def _search_path() -> list[str]:
-    path = []
-    for entry in sys.path:
-        with suppress(FileNotFoundError):  # the folder that this process began in may be deleted
-            path.append(entry or str(Path.cwd()))
-    return path
+    """Where a worker looks for code: not in the working directory, which may hold the films.
+
+    A checkout that is run from within stays findable, after everything else.
+    """
+    here = ""
+    with suppress(FileNotFoundError):  # it may be deleted
+        here = str(Path.cwd())
+    home = str(Path(__file__).parents[2])
+    return [*(one for one in sys.path if one not in {"", ".", here, home}), home]
 
 
 def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith(_ENVIRONMENT)}
 
 
-async def _ask(process: Process, order: AnyOrder) -> Report:
+def _descriptors(files: Handed) -> list[int]:
+    return [one for opened in files.values() if isinstance(opened, list) for one in opened]
+
+
+async def _ask(process: Process, order: AnyOrder, files: Handed) -> Report:
     assert process.stdin is not None  # noqa: S101 - pipes were asked for
     assert process.stdout is not None  # noqa: S101 - same
-    await process.stdin.send(pickle.dumps(order, pickle.HIGHEST_PROTOCOL))
+    errors = {path: opened if isinstance(opened, int) else 0 for path, opened in files.items()}
+    for part in (order, errors):
+        await process.stdin.send(pickle.dumps(part, pickle.HIGHEST_PROTOCOL))
     reports = BufferedByteReceiveStream(process.stdout)
     return _reports.validate_json(await reports.receive_until(b"\n", _MAX_REPORT_BYTES))

@@ -14,8 +14,10 @@ __all__ = [
     "NO_PROGRAM",
     "AnyOrder",
     "CanaryOrder",
+    "Confine",
     "Header",
     "HeaderOrder",
+    "Held",
     "Order",
     "Prepared",
     "Refused",
@@ -23,11 +25,19 @@ __all__ = [
     "Sheet",
     "SheetOrder",
     "StoreTrouble",
+    "files_of",
 ]
 
 
 NO_PROGRAM = 71
 """The exit code of a worker that cannot import what it needs (EX_OSERR of sysexits.h)."""
+
+
+Confine = Literal["auto", "none"]
+"""Whether worker processes are confined as far as the kernel can, or not at all."""
+
+Held = Literal["landlock+seccomp", "landlock", "seccomp", "none"]
+"""Which confinement a worker process is under."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +97,19 @@ class CanaryOrder:
 
 
 AnyOrder = Order | SheetOrder | HeaderOrder | CanaryOrder
+
+
+def files_of(order: AnyOrder) -> list[str]:
+    """The files that a worker needs for an order; the main process opens them for it."""
+    match order:
+        case Order():
+            return [order.clip.source.path]
+        case HeaderOrder():
+            return [order.source.path]
+        case SheetOrder():
+            return [order.video, *([order.audio] if order.audio is not None else [])]
+        case CanaryOrder():
+            return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,3 +178,4 @@ class Report:
     prepare_s: float
     clips_done: int
     rss_bytes: int
+    confinement: Held = "none"

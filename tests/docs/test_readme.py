@@ -32,6 +32,7 @@ CHOSEN = {
     ("input", "sources"),
     ("input", "include"),
     ("workers", "processes"),
+    ("workers", "memory_bytes"),  # the share of 4 workers in 4 GiB
     ("deployments", "name"),
     ("deployments", "base_url"),
     ("deployments", "model"),

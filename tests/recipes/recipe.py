@@ -10,6 +10,7 @@ from typing import Any
 from cyclopts import CycloptsError
 
 from pipeline.cli import app
+from pipeline.config.memory import ENOUGH_BYTES, MAIN_PROCESS_BYTES, worker_bytes
 
 ROOT = Path(__file__).parents[2]
 JOBS = ROOT / "jobs"
@@ -23,6 +24,14 @@ _OURS = re.compile(
     r"(?:^|[\s/])captionfleet(?::[\w.]+)? (?=run |prepare |serve |demo |deployment |check )(.*)"
 )
 _SHELL_OPERATOR = re.compile(r"\s(?:\||>|2>|&&|;)\s.*|'$")
+
+
+def adds_up(limit: str, workers: int) -> bool:
+    """Whether the default share of each worker is enough, and all of it within the limit."""
+    amount, unit = re.fullmatch(r"(\d+)([GM])i?", limit.upper().replace("I", "i")).groups()  # type: ignore[union-attr]
+    limit_bytes = int(amount) * {"G": 2**30, "M": 2**20}[unit]
+    each = worker_bytes(workers, limit_bytes)
+    return each >= ENOUGH_BYTES and MAIN_PROCESS_BYTES + workers * each <= limit_bytes
 
 
 def understood(arguments: Sequence[str]) -> dict[str, Any]:

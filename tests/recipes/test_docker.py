@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from pipeline.config import LimitsConfig, load_job
-from tests.recipes.recipe import DOCKER, IMAGE, JOBS, PROJECT, ROOT, understood
+from tests.recipes.recipe import DOCKER, IMAGE, JOBS, PROJECT, ROOT, adds_up, understood
 
 Service = dict[str, Any]
 
@@ -27,7 +27,7 @@ SERVICES: dict[str, Service] = COMPOSE["services"]
 STANDINS = [name for name in SERVICES if name.startswith("standin")]
 SERVICE_KEYS = set(
     """
-    build cap_drop command depends_on entrypoint healthcheck image init networks read_only
+    build cap_drop command depends_on entrypoint healthcheck image init mem_limit networks read_only
     security_opt stop_grace_period tmpfs volumes
     """.split()
 )
@@ -209,6 +209,15 @@ def test_run_may_write_its_output_and_no_clip() -> None:
     run, volumes = understood(SERVICES["captions"]["command"]), SERVICES["captions"]["volumes"]
     assert f"captions:{run['out']}" in volumes
     assert f"videos:{run['sources'][0]}:ro" in volumes
+
+
+def test_memory_of_the_services_adds_up() -> None:
+    """Compose's run and the README's command leave every worker enough for ordinary clips."""
+    run = SERVICES["captions"]
+    assert adds_up(run["mem_limit"], understood(run["command"])["workers"])
+    text = (DOCKER / "README.md").read_text()
+    (limit,), (workers,) = re.findall(r"--memory (\S+)", text), re.findall(r"--workers (\d+)", text)
+    assert adds_up(limit, int(workers))
 
 
 def test_run_has_time_to_drain() -> None:

@@ -12,7 +12,7 @@ import yaml
 
 from pipeline.config import LimitsConfig, load_job
 from pipeline.errors import RunError
-from tests.recipes.recipe import DOCKER, IMAGE, JOBS, understood
+from tests.recipes.recipe import DOCKER, IMAGE, JOBS, adds_up, understood
 
 Manifest = dict[str, Any]
 
@@ -70,6 +70,13 @@ def test_command_is_understood(name: str) -> None:
     """The container's arguments are ones that the command takes, with a number of workers."""
     arguments = understood(container(name)["args"])
     assert str(arguments["workers"]) == container(name)["resources"]["requests"]["cpu"]
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_memory_of_the_pod_adds_up(name: str) -> None:
+    """All workers at their limit and the program itself fit into the pod's memory."""
+    workers = understood(container(name)["args"])["workers"]
+    assert adds_up(container(name)["resources"]["limits"]["memory"], workers)
 
 
 @pytest.mark.parametrize("name", MANIFESTS)

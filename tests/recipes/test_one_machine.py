@@ -134,6 +134,18 @@ def test_service_may_write_what_the_nightly_job_writes() -> None:
     assert mounts == [*map(str, job.input.sources), str(job.output.dir)]
 
 
+def test_memory_of_the_service_adds_up() -> None:
+    """The service has a limit, which its workers share: it says neither their number nor size."""
+    service = unit("captionfleet.service")["Service"]
+    assert service["MemoryMax"] == "75%"
+    assert "--workers" not in service["ExecStart"]
+    assert (
+        not {"processes", "memory_bytes"}
+        & load_job(JOBS / "nightly.toml", {}).workers.model_fields_set
+    )
+    assert service["OOMPolicy"] == "continue"
+
+
 def test_service_leaves_time_to_drain() -> None:
     """Stopping signals the main process alone and waits longer than the drain takes."""
     service = unit("captionfleet.service")["Service"]

@@ -21,6 +21,7 @@ from tests.support.preparing import (
     prepared,
     prepared_one,
     running_pool,
+    until,
     worker_pids,
 )
 
@@ -105,8 +106,9 @@ async def test_limits_of_a_worker_at_work(tmp_path: Path, slow_film: Path) -> No
     settings = {"memory_bytes": 2**31, "clip_timeout_s": 30}
     async with running_pool(job_of(tmp_path, settings)) as pool:
         pool.put(clip_of(slow_film))
-        soft = soft_limits(await a_worker_at_work())
-        assert soft["Max address space"] == str(2**31)
+        worker = await a_worker_at_work()
+        await until(lambda: soft_limits(worker)["Max address space"] == str(2**31))
+        soft = soft_limits(worker)
         assert 30 <= int(soft["Max cpu time"]) <= 33
         assert soft["Max core file size"] == "0"
 

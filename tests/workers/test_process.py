@@ -47,6 +47,20 @@ async def test_workers_do_not_get_the_key(
         assert b"LANG=C.UTF-8" in environment
 
 
+def test_main_process_keeps_its_memory_to_itself() -> None:
+    """No process of the same user can attach to the command, or read the keys it was given."""
+    code = (
+        "import ctypes, sys, pipeline.cli, pipeline.__main__ as m; "
+        "pipeline.cli.run_command_line = lambda _: ctypes.CDLL(None).prctl(3, 0, 0, 0, 0); m.main()"
+    )  # PR_GET_DUMPABLE as the exit code: 0
+    was = "import ctypes, sys; sys.exit(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"
+    codes = [
+        subprocess.run([sys.executable, "-c", one], cwd=ROOT, check=False, timeout=60).returncode
+        for one in (code, was)
+    ]
+    assert codes == [0, 1]
+
+
 def test_worker_starts_light() -> None:
     """Until its first clip a worker has loaded neither FFmpeg nor the main process's libraries."""
     heavy = "{'av', 'pydantic', 'anyio', 'asyncio', 'aiohttp', 'numpy', 'structlog', 'cyclopts'}"
@@ -67,7 +81,7 @@ async def test_what_a_worker_says_is_data(tmp_path: Path, said: str) -> None:
     with anyio.fail_after(60):
         async with await anyio.open_process(command) as impostor:
             with pytest.raises(ValidationError):
-                await process._ask(impostor, order)
+                await process._ask(impostor, order, {})
 
 
 RUN = """

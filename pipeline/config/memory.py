@@ -1,0 +1,78 @@
+"""How much memory there is, and each worker's share of it; the sums are pure (main process)."""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+__all__ = [
+    "ENOUGH_BYTES",
+    "MAIN_PROCESS_BYTES",
+    "available_bytes",
+    "cgroup_limit_bytes",
+    "worker_bytes",
+    "workers_that_fit",
+]
+
+# With 768 MiB of address space every ordinary clip that was tried was prepared; one of 8192 x 8192
+# pixels needs 631 MB.
+ENOUGH_BYTES = 768 * 2**20
+# The program itself takes about 150 MB, and each request in flight holds a few blocks of its body.
+MAIN_PROCESS_BYTES = 512 * 2**20
+_MOST_BYTES = 4 * 2**30
+_CGROUPS = Path("/sys/fs/cgroup")
+_OWN_CGROUPS = Path("/proc/self/cgroup")
+
+
+def workers_that_fit(cores: int, memory_bytes: int) -> int:
+    """One worker for each core, but no more than have enough memory; at least one."""
+    return max(1, min(cores, (memory_bytes - MAIN_PROCESS_BYTES) // ENOUGH_BYTES))
+
+
+def worker_bytes(workers: int, memory_bytes: int) -> int:
+    """The address space of one of so many workers: together with the main process they fit.
+
+    Where they cannot, each has enough for ordinary clips: all together are over the limit only if
+    all of them meet a film that takes it.
+    """
+    share = (memory_bytes - MAIN_PROCESS_BYTES) // max(1, workers)
+    return min(_MOST_BYTES, max(ENOUGH_BYTES, share))
+
+
+@cache
+def available_bytes() -> int:
+    """The memory of the machine, or what the control group of this process may use of it."""
+    physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limit = cgroup_limit_bytes()
+    return physical if limit is None else min(physical, limit)
+
+
+def cgroup_limit_bytes(own: Path = _OWN_CGROUPS, root: Path = _CGROUPS) -> int | None:
+    """The tightest limit of the process's control group and those above it; None: there is none.
+
+    Version 1 (memory.limit_in_bytes) and 2 (memory.max) of control groups, see cgroups(7). In a
+    container the path may be the host's, of which nothing but the top is to be seen.
+    """
+    with suppress(OSError):
+        lines = own.read_text(errors="surrogateescape").splitlines()
+        return min((one for line in lines for one in _limits(line, root)), default=None)
+    return None
+
+
+def _limits(line: str, root: Path) -> Iterator[int]:
+    number, _, rest = line.partition(":")
+    controllers, _, path = rest.partition(":")
+    tops: tuple[Path, ...]
+    if number == "0" and not controllers:
+        tops, name = (root, root / "unified"), "memory.max"
+    elif "memory" in controllers.split(","):
+        tops, name = (root / "memory",), "memory.limit_in_bytes"
+    else:
+        return
+    for top in tops:
+        folder = top / path.strip("/")
+        for group in (folder, *folder.parents):
+            if group.is_relative_to(top):
+                with suppress(OSError, ValueError):  # "max" is no number
+                    yield int((group / name).read_text())

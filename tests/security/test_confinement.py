@@ -1,0 +1,144 @@
+"""What code gets that has taken over a worker process: nothing but its clip."""
+
+import json
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from pipeline.messages import Failure, ReadyClip
+from pipeline.workers import landlock, process
+from pipeline.workers.syscall_filter import program_for
+from tests.support.hostile_payload import Targets, start
+from tests.support.preparing import clip_of, job_of, prepared, running_pool, worker_pids
+
+pytestmark = pytest.mark.anyio
+
+needs_landlock = pytest.mark.skipif(
+    not landlock.abi() or program_for(os.uname().machine, 1) is None,
+    reason="this kernel has no Landlock, or this machine no filter of system calls",
+)
+# Doors that are open to every user's processes, unless something shuts them.
+ORDINARY = {
+    "signal the parent", "connect by TCP", "send by UDP", "connect to a Unix socket",
+    "connect to an abstract socket", "read a secret", "read a secret through a link",
+    "list a folder", "read the source by its name", "read captions", "write captions",
+    "open captions to all", "start a program", "fork", "outlive the parent",
+}  # fmt: skip
+
+
+def text_of(path: str) -> str:
+    """What a file holds."""
+    return Path(path).read_text()
+
+
+@pytest.fixture
+def targets(tmp_path: Path, film: Path) -> Iterator[Targets]:
+    """A user's files and services."""
+    folder, home = tmp_path / "captions", tmp_path / "home"
+    folder.mkdir()
+    (home / ".ssh").mkdir(parents=True)
+    secret, captions, link = home / ".ssh" / "id", folder / "captions.jsonl", tmp_path / "link.mp4"
+    secret.write_text("secret")
+    captions.write_text("{}\n")
+    link.symlink_to(secret)
+    abstract = f"\0captionfleet-{os.urandom(8).hex()}"
+    with ExitStack() as open_until_then:
+        ports = []
+        for family, kind, address in (
+            (socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0)),
+            (socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0)),
+            (socket.AF_UNIX, socket.SOCK_STREAM, str(tmp_path / "socket")),
+            (socket.AF_UNIX, socket.SOCK_STREAM, abstract),
+        ):
+            service = open_until_then.enter_context(socket.socket(family, kind))
+            service.bind(address)
+            if kind == socket.SOCK_STREAM:
+                service.listen()
+            if family == socket.AF_INET:
+                ports.append(service.getsockname()[1])
+        paths = [str(one) for one in (secret, captions, link, folder, film)]
+        yield Targets(*paths, *ports, str(tmp_path / "socket"), abstract)
+
+
+async def doors_open(
+    film: Path, store: Path, targets: Targets, confine: str, monkeypatch: pytest.MonkeyPatch
+) -> set[str]:
+    """What the attack found open."""
+    root = str(Path(__file__).parents[2])
+    monkeypatch.setattr(sys, "path", [*sys.path, root])
+    monkeypatch.setattr(process, "_START", start(process._START, targets))
+    job = job_of(store, {"confine": confine})
+    (result,) = (await prepared(job, [clip_of(film)])).values()
+    assert isinstance(result, Failure)
+    return set(json.loads(result.detail))
+
+
+@needs_landlock
+async def test_every_door_is_shut_to_what_runs_in_a_worker(
+    tmp_path: Path, film: Path, targets: Targets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Code in the decoder's place gets at no key, secret, output, network, program or process."""
+    assert await doors_open(film, tmp_path / "store", targets, "auto", monkeypatch) == set()
+    assert text_of(targets.captions) == "{}\n"
+
+
+async def test_the_attack_is_one(
+    tmp_path: Path, film: Path, targets: Targets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without confinement the same code gets what any process of the user gets."""
+    found = await doors_open(film, tmp_path / "store", targets, "none", monkeypatch)
+    assert found >= ORDINARY
+
+
+async def test_media_are_the_same_with_and_without_confinement(tmp_path: Path, film: Path) -> None:
+    """Confinement changes no byte of what is sent."""
+    made = []
+    for confine in ("auto", "none"):
+        job = job_of(tmp_path / confine, {"confine": confine})
+        (result,) = (await prepared(job, [clip_of(film)])).values()
+        assert isinstance(result, ReadyClip)
+        made.append(result.facts)
+    assert made[0] == made[1]
+
+
+@pytest.mark.parametrize("newest_abi", [2, 3, 4, 5, 6])
+@needs_landlock
+async def test_older_kernels_confine_as_far_as_they_can(
+    tmp_path: Path, film: Path, newest_abi: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an older kernel has not learned yet is not asked of it, and clips are prepared."""
+    if landlock.abi() < newest_abi:
+        pytest.skip(f"this kernel's Landlock is older than version {newest_abi}")
+    older = f"import pipeline.workers.landlock as l; l.abi = lambda: {newest_abi}; serve(int("
+    monkeypatch.setattr(process, "_START", process._START.replace("serve(int(", older))
+    (result,) = (await prepared(job_of(tmp_path / "store"), [clip_of(film)])).values()
+    assert isinstance(result, ReadyClip)
+
+
+async def test_sources_are_read_wherever_they_lie(tmp_path: Path, film: Path) -> None:
+    """A link to a film elsewhere, and a film in a folder of its own, are prepared as always."""
+    link, apart = tmp_path / "link.mp4", tmp_path / "apart" / "film.mp4"
+    link.symlink_to(film)
+    apart.parent.mkdir()
+    shutil.copy(film, apart)
+    results = await prepared(
+        job_of(tmp_path / "store"), [clip_of(link), clip_of(apart, clip_id="apart")]
+    )
+    assert all(isinstance(result, ReadyClip) for result in results.values())
+
+
+async def test_worker_is_first_to_be_killed_for_memory(tmp_path: Path, film: Path) -> None:
+    """Where memory runs out, the kernel ends a worker before the process that sends and writes."""
+    async with running_pool(job_of(tmp_path / "store")) as pool:
+        pool.put(clip_of(film))
+        assert isinstance(await pool.next_result(), ReadyClip)
+        (worker,) = worker_pids()
+        own, its = (int(text_of(f"/proc/{pid}/oom_score_adj")) for pid in ("self", worker))
+        assert its == min(1000, own + 500)
+        assert "Threads:\t1\n" in text_of(f"/proc/{worker}/status")
