@@ -11,14 +11,13 @@ from pathlib import Path
 import orjson
 
 from pipeline.errors import OutputError
-from pipeline.messages import printable
+from pipeline.messages import MAX_LINE_BYTES, printable
 
 __all__ = ["AppendFile", "create_folder", "output_errors", "replace_atomically", "sync_folder"]
 
 # Read and write, not to wait for a reader where somebody put a FIFO.
 _APPENDING = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
 _CHUNK_BYTES = 1 << 16
-_MAX_LINE_BYTES = 1 << 24
 _HINTS = {
     errno.ENOSPC: "free some space and run again, it goes on where it stopped",
     errno.EDQUOT: "free some space and run again, it goes on where it stopped",
@@ -117,7 +116,7 @@ class AppendFile:
         """All lines with their offsets; one of absurd length comes in pieces."""
         offset = 0
         with output_errors(self.path), self.path.open("rb") as file:
-            while line := file.readline(_MAX_LINE_BYTES):
+            while line := file.readline(MAX_LINE_BYTES):
                 yield offset, line
                 offset += len(line)
 
@@ -159,7 +158,7 @@ class AppendFile:
         if torn_at == size_bytes:
             return
         self.torn_lines = 1
-        if _is_record(os.pread(self._handle, _MAX_LINE_BYTES, torn_at)):
+        if _is_record(os.pread(self._handle, MAX_LINE_BYTES, torn_at)):
             self._write(b"\n")
             return
         now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
