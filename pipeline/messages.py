@@ -8,6 +8,8 @@ from typing import Any
 from pipeline.errors import FailureCode, Stage
 
 __all__ = [
+    "MAX_ANSWER_BYTES",
+    "MAX_LINE_BYTES",
     "Attempt",
     "Caption",
     "Clip",
@@ -24,6 +26,16 @@ __all__ = [
     "for_terminal",
     "printable",
 ]
+
+
+MAX_ANSWER_BYTES = 16 * 2**20
+"""The longest answer that is read, decompressed."""
+MAX_LINE_BYTES = 4 * MAX_ANSWER_BYTES
+"""The longest line of the output that is read back: the line of any answer fits.
+
+A byte of an answer makes at most three bytes of a line, where it is no UTF-8 and is replaced;
+the rest is for `data`, at most 256 KiB of text, and for the facts.
+"""
 
 
 def printable(name: str) -> str:
@@ -203,9 +215,10 @@ class Latency:
 class Caption:
     """A captioned clip; `server` holds the deployment's own timings by their documented names.
 
-    `flags` say what is odd about the text: "truncated", "degenerate". `media_key` names what was
-    sent in the media store, for as long as it is there. `data` is the text as JSON, where the job
-    asked for it. `hedged` says that a second deployment was asked as well, as the first took long.
+    `flags` say what is odd about the text: "truncated", "unknown_finish", "degenerate".
+    `media_key` names what was sent in the media store, for as long as it is there. `data` is the
+    text as JSON, where the job asked for it. `hedged` says that a second deployment was asked as
+    well, as the first took long.
     """
 
     clip: Clip

@@ -90,7 +90,6 @@ class Metrics:
         self.registry = CollectorRegistry(auto_describe=False)
         self._tally = tally
         self._router: Router | None = None
-        self._cached_tokens = 0
         self._failures: Counter[str] = Counter()
         self._requests: Counter[tuple[str, ...]] = Counter()
         self._histograms = dict(_histograms(Histogram, self.registry))
@@ -108,7 +107,6 @@ class Metrics:
         if not isinstance(outcome, Caption):
             self._failures[outcome.code.value] += 1
             return
-        self._cached_tokens += outcome.usage.cached_tokens or 0
         latency, deployment = outcome.latency, outcome.deployment
         self._histograms["prepare"].observe(latency.prepare_s)
         self._histograms["clip"].observe(latency.total_s)
@@ -131,7 +129,7 @@ class Metrics:
             {
                 ("prompt",): tally.prompt_tokens,
                 ("completion",): tally.completion_tokens,
-                ("cached",): self._cached_tokens,
+                ("cached",): tally.cached_tokens,
             },
         )  # fmt: skip
         yield _counter("retries", "Requests beyond a clip's first", (), {(): tally.retries})

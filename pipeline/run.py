@@ -154,6 +154,7 @@ class _Run:
     async def _keep_looking(self) -> None:
         while True:
             self._look()
+            self.stopping.look()
             await anyio.sleep(LOOK_EVERY_S)
 
     def _look(self) -> None:

@@ -106,15 +106,17 @@ class Stopping:
 
         def kept(clip_id: str) -> None:
             release(clip_id)
-            tally = self._tally
-            tokens = tally.prompt_tokens + tally.completion_tokens
-            limit = self._rules.reached(
-                captioned=tally.captioned, failed=tally.failed, tokens=tokens
-            )
-            if limit is not None:
-                self._reach(limit)
+            self.look()
 
         return kept
+
+    def look(self) -> None:
+        """Compare what the run has done with its limits: retries are paid for between lines."""
+        tally = self._tally
+        tokens = tally.prompt_tokens + tally.completion_tokens
+        limit = self._rules.reached(captioned=tally.captioned, failed=tally.failed, tokens=tokens)
+        if limit is not None:
+            self._reach(limit)
 
     async def _heed_deadline(self) -> None:
         assert self._limits.deadline is not None  # noqa: S101 - watch looked

@@ -16,7 +16,7 @@ import anyio
 import structlog
 from tqdm import tqdm
 
-from pipeline.messages import for_terminal
+from pipeline.messages import Usage, for_terminal
 
 __all__ = [
     "Progress",
@@ -117,6 +117,7 @@ class Tally:
     failed: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int = 0
     retries: int = 0
     hedges: int = 0
     hedges_won: int = 0
@@ -130,6 +131,12 @@ class Tally:
     def settled(self) -> int:
         """Clips of this run that have their line."""
         return self.captioned + self.failed
+
+    def pay(self, usage: Usage) -> None:
+        """Count the tokens of an answer, whether or not it brought a caption."""
+        self.prompt_tokens += usage.prompt_tokens or 0
+        self.completion_tokens += usage.completion_tokens or 0
+        self.cached_tokens += usage.cached_tokens or 0
 
     def elapsed_s(self) -> float:
         """Seconds since the run began."""

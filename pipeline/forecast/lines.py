@@ -12,11 +12,10 @@ from typing import Any
 import orjson
 
 from pipeline.errors import ConfigError
-from pipeline.messages import printable
+from pipeline.messages import MAX_LINE_BYTES, printable
 
 __all__ = ["Lines", "RunRecord", "read_lines", "read_run"]
 
-_MAX_LINE_BYTES = 1 << 24
 _MAX_RUN_BYTES = 1 << 26
 _MAX_NAMES = 1000
 _FROM_STORE_S = 0.003  # nothing is decoded and encoded in less
@@ -179,7 +178,7 @@ def read_lines(folder: Path) -> Lines:
 
 def _lines(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
-        while line := file.readline(_MAX_LINE_BYTES):
+        while line := file.readline(MAX_LINE_BYTES):
             yield line
 
 

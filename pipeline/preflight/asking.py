@@ -9,7 +9,7 @@ import anyio
 
 from pipeline.config import DeploymentConfig, JobConfig, RequestConfig
 from pipeline.errors import ConfigError, FailureCode, RunError
-from pipeline.messages import Clip, ReadyClip, Source, Usage
+from pipeline.messages import Clip, ReadyClip, Source
 from pipeline.preflight.canary import QUESTION, CanaryClip, Seen, canary_clips, read_answer
 from pipeline.preflight.findings import Finding, fail, ok, warn
 from pipeline.preflight.judging import judged, without_flags
@@ -216,7 +216,7 @@ def _told(
 
 
 def _tokens(outcome: Answer | Verdict) -> int:
-    usage = outcome.usage if isinstance(outcome, Answer) else Usage()
+    usage = outcome.usage
     return (usage.prompt_tokens or 0) + (usage.completion_tokens or 0)
 
 

@@ -10,7 +10,7 @@ import anyio.to_thread
 import orjson
 
 from pipeline.errors import FailureCode, OutputError
-from pipeline.messages import Clip, printable
+from pipeline.messages import MAX_LINE_BYTES, Clip, printable
 from pipeline.producer.rotated import CAPTIONS, require_no_captions
 
 __all__ = ["Settled", "failures_in", "load_settled"]
@@ -25,7 +25,6 @@ _STAT_KEY = b'","stat_id":"'
 _STAT_KEY_AT = slice(_PRINT_AT.stop, _PRINT_AT.stop + len(_STAT_KEY))
 _STAT_AT = slice(_STAT_KEY_AT.stop, _STAT_KEY_AT.stop + 32)
 _BUFFER_BYTES = 1 << 20
-_MAX_LINE_BYTES = 1 << 24
 _MAX_FINGERPRINTS = 64
 _OTHERS = "others"
 
@@ -210,10 +209,10 @@ def failures_in(output_dir: Path) -> Iterator[tuple[int, FailureCode, dict[str, 
 def _lines(path: Path) -> Iterator[bytes]:
     try:
         with path.open("rb", buffering=_BUFFER_BYTES) as file:
-            line = file.readline(_MAX_LINE_BYTES).removeprefix(BOM_UTF8)  # somebody's editor's
+            line = file.readline(MAX_LINE_BYTES).removeprefix(BOM_UTF8)  # somebody's editor's
             while line:
                 yield line
-                line = file.readline(_MAX_LINE_BYTES)
+                line = file.readline(MAX_LINE_BYTES)
     except FileNotFoundError:
         return
     except OSError as error:

@@ -10,6 +10,7 @@ _MAX_FLAGS, _MAX_FLAG_CHARS = 8, 40
 
 MEANINGS = {
     "truncated": "the caption was cut off at max_tokens",
+    "unknown_finish": "the server did not say why the caption ends: it may be cut off",
     "degenerate": "the caption repeats one phrase, also when it was asked for again",
     "damaged": "the source had lost packets, or frames of the window were missing",
     "reduced": "encoded smaller than the settings ask, to fit into a request",

@@ -9,11 +9,10 @@ from typing import Any
 import orjson
 
 from pipeline.errors import ConfigError
-from pipeline.messages import printable
+from pipeline.messages import MAX_LINE_BYTES, printable
 
 __all__ = ["Line", "number_in", "read_lines", "read_object", "table_in", "text_in"]
 
-_MAX_LINE_BYTES = 1 << 24
 _MAX_OBJECT_BYTES = 1 << 26
 _MOST = 1e15  # of anything that is counted or measured here
 
@@ -35,7 +34,7 @@ def read_lines(path: Path, begin: int = 0) -> Iterator[Line]:
     try:
         with path.open("rb") as file:
             offset = file.seek(begin)
-            while raw := file.readline(_MAX_LINE_BYTES):
+            while raw := file.readline(MAX_LINE_BYTES):
                 record = _loads(raw)
                 yield Line(offset, record if isinstance(record, dict) else {})
                 offset += len(raw)

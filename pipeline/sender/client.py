@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from pipeline.config import DeploymentConfig, RequestConfig
 from pipeline.errors import FailureCode
-from pipeline.messages import ReadyClip
+from pipeline.messages import MAX_ANSWER_BYTES, ReadyClip
 from pipeline.sender.answers import Answer, AnswerReader, error_of
 from pipeline.sender.deadline import answered_within
 from pipeline.sender.protocol import body_template
@@ -22,11 +22,11 @@ from pipeline.telemetry import monotonic_s
 
 __all__ = ["DeploymentClient", "Reply"]
 
-MAX_ANSWER_BYTES = 16 * 2**20
 _MAX_ERROR_BYTES = 64 * 2**10
 _UPLOAD_STALL_S = 60.0
 _ERROR_BODY_S = 5.0
-_STREAM_END_S = 2.0
+_STREAM_END_S = 2.0  # of silence after a finish reason; usage and [DONE] come at once, if at all
+_CONNECTION_END_S = 0.25  # in which the end of the body makes the connection usable again
 _CLOSED_S = 1.0  # within which a request on a connection that was closed before has broken
 
 
@@ -91,9 +91,10 @@ class DeploymentClient:
             ):
                 outcome = await exchange.receive(response, started_s)
         except BORDER as error:
-            outcome = body.problem or verdict_on(error)
+            verdict = body.problem or verdict_on(error)
             if flight.is_on_used_connection and exchange.status is None and body.was_out_briefly:
-                outcome = replace(outcome, stale=outcome.code is FailureCode.DISCONNECTED)
+                verdict = replace(verdict, stale=verdict.code is FailureCode.DISCONNECTED)
+            outcome = verdict if body.problem else exchange.kept() or verdict
         upload_s = None if body.written_s is None else body.written_s - started_s
         return Reply(started_s, monotonic_s(), exchange.status, outcome, upload_s)
 
@@ -130,6 +131,9 @@ class _Exchange:
     def __init__(self, key: SecretStr | None) -> None:
         self._key = key
         self.status: int | None = None
+        self._reader: AnswerReader | None = None
+        self._headers: dict[str, str] = {}
+        self._ttft_s: float | None = None
 
     async def receive(self, response: aiohttp.ClientResponse, started_s: float) -> Answer | Verdict:
         self.status = response.status
@@ -137,15 +141,43 @@ class _Exchange:
         if response.status != 200:  # noqa: PLR2004 - an HTTP status
             return await self._refusal(response, headers)
         reader = AnswerReader(streamed=response.content_type == "text/event-stream")
-        ttft_s = await _read_caption(response, reader, started_s)
-        if isinstance(ttft_s, Verdict):
-            return ttft_s
-        if reader.is_complete:
-            await _read_end(response, reader)
-        outcome = reader.close(headers)
+        self._reader, self._headers = reader, headers
+        problem = await self._read(response, reader, started_s)
+        return problem or self._closed(reader)
+
+    def kept(self) -> Answer | None:
+        """The caption where the connection broke, or the time ran out, only after it was whole."""
+        if self._reader is None or not self._reader.is_complete:
+            return None
+        outcome = self._closed(self._reader)
+        return outcome if isinstance(outcome, Answer) else None
+
+    async def _read(
+        self, response: aiohttp.ClientResponse, reader: AnswerReader, started_s: float
+    ) -> Verdict | None:
+        """Feed the reader until the answer ends."""
+        left_bytes = MAX_ANSWER_BYTES
+        with anyio.CancelScope() as silence:
+            async for portion in response.content.iter_any():
+                left_bytes -= len(portion)
+                if left_bytes < 0:
+                    return None if reader.awaits_end else _too_large()
+                reader.feed(portion)
+                if self._ttft_s is None and reader.has_text:
+                    self._ttft_s = monotonic_s() - started_s
+                if reader.is_over:
+                    silence.deadline = anyio.current_time() + _CONNECTION_END_S
+                    await _discard(response)
+                    return None
+                if reader.awaits_end:
+                    silence.deadline = anyio.current_time() + _STREAM_END_S
+        return None
+
+    def _closed(self, reader: AnswerReader) -> Answer | Verdict:
+        outcome = reader.close(self._headers)
         if isinstance(outcome, Verdict):
             return replace(outcome, detail=scrubbed(outcome.detail, self._key))
-        return self._without_key(replace(outcome, ttft_s=ttft_s or outcome.ttft_s))
+        return self._without_key(replace(outcome, ttft_s=self._ttft_s or outcome.ttft_s))
 
     async def _refusal(self, response: aiohttp.ClientResponse, headers: dict[str, str]) -> Verdict:
         """Status and headers decide; the body is read for its code, if it comes at all."""
@@ -158,7 +190,7 @@ class _Exchange:
                         break
         except BORDER:
             pass
-        code, message = error_of(bytes(body))
+        code, message = error_of(bytes(body), response.content_type)
         code, message = scrubbed(code or "", self._key), scrubbed(message, self._key)
         return classify(response.status, code, headers, message)
 
@@ -170,35 +202,19 @@ class _Exchange:
         return replace(answer, text=scrubbed(answer.text, self._key), server=told)
 
 
-async def _read_caption(
-    response: aiohttp.ClientResponse, reader: AnswerReader, started_s: float
-) -> float | Verdict | None:
-    """Feed the reader until the caption is complete; the time of a stream's first token."""
-    ttft_s, size_bytes = None, 0
-    async for portion in response.content.iter_any():
-        size_bytes += len(portion)
-        if size_bytes > MAX_ANSWER_BYTES:
-            return judge(FailureCode.MALFORMED_ANSWER, "the answer is larger than 16 MiB")
-        reader.feed(portion)
-        if ttft_s is None and reader.has_text:
-            ttft_s = monotonic_s() - started_s
-        if reader.is_complete:
-            break
-    return ttft_s
-
-
-async def _read_end(response: aiohttp.ClientResponse, reader: AnswerReader) -> None:
-    """Usage and the end mark may follow a complete caption; a broken end does not undo it."""
-    left_bytes = MAX_ANSWER_BYTES
+async def _discard(response: aiohttp.ClientResponse) -> None:
+    """Read what follows the end of an answer: no more than a portion or two, in any case."""
     try:
-        with anyio.move_on_after(_STREAM_END_S):
-            async for portion in response.content.iter_any():
-                reader.feed(portion)
-                left_bytes -= len(portion)
-                if left_bytes < 0:
-                    return
+        while await response.content.read(2**16):
+            pass
     except BORDER:
         pass
+
+
+def _too_large() -> Verdict:
+    """Asking again would cost as much, and bring as much."""
+    words = f"the answer is larger than {MAX_ANSWER_BYTES >> 20} MiB: lower max_tokens"
+    return judge(FailureCode.MALFORMED_ANSWER, words, retry=False)
 
 
 class _Body(aiohttp.Payload):

@@ -1,9 +1,13 @@
 """What is odd about a caption that came whole (main process; pure)."""
 
-__all__ = ["DEGENERATE", "TRUNCATED", "flags_of"]
+from pipeline.sender.finish import LENGTH, STOP
+
+__all__ = ["DEGENERATE", "TRUNCATED", "UNKNOWN_FINISH", "flags_of"]
 
 TRUNCATED = "truncated"
 """The model was still writing when max_tokens was reached."""
+UNKNOWN_FINISH = "unknown_finish"
+"""The server gave no finish reason, or one that is not known: the caption may be cut off."""
 DEGENERATE = "degenerate"
 """The caption ends in one phrase over and over, as models do when they lose the thread."""
 
@@ -14,8 +18,9 @@ _MOST_WORDS = 4000
 
 def flags_of(text: str, finish_reason: str) -> tuple[str, ...]:
     """The flags of a caption, in a stable order; none for nearly all."""
-    truncated = (TRUNCATED,) if finish_reason == "length" else ()
-    return truncated + ((DEGENERATE,) if _is_degenerate(text) else ())
+    ended: tuple[str, ...] = () if finish_reason == STOP else (UNKNOWN_FINISH,)
+    ended = (TRUNCATED,) if finish_reason == LENGTH else ended
+    return ended + ((DEGENERATE,) if _is_degenerate(text) else ())
 
 
 def _is_degenerate(text: str) -> bool:

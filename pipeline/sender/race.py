@@ -72,6 +72,7 @@ class Asker:
         except BaseException:
             self._slots.abandon(lease)
             raise
+        self._tally.pay(reply.outcome.usage)
         self._slots.settle(lease, reply.outcome)
         return reply
 

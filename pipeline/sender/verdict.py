@@ -1,15 +1,23 @@
 """What a failed request means, by status and code and never by text (main process; pure)."""
 
 import math
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 
 from pipeline.errors import FailureCode
+from pipeline.messages import Usage
 
 __all__ = ["MAX_RETRY_AFTER_S", "Verdict", "classify", "judge", "one_line", "retry_after_s"]
 
 MAX_RETRY_AFTER_S = 120.0
+_RETRY_AFTER = (
+    ("retry-after-ms", 0.001),
+    ("retry-after", 1.0),
+    ("llm_provider-retry-after-ms", 0.001),
+    ("llm_provider-retry-after", 1.0),
+)
 _SCALING_UP = "DEPLOYMENT_SCALING_UP"
 
 
@@ -29,6 +37,7 @@ class Verdict:
         stale: Whether the request met a pooled connection that the server had closed, or so it
             seems, which tells nothing of deployment and clip.
         retry_after_s: The server's wish, bounded; 0.0 without one.
+        usage: Tokens that the failed answer reports, and that are paid for all the same.
     """
 
     code: FailureCode
@@ -43,6 +52,7 @@ class Verdict:
     untaken: bool = False
     stale: bool = False
     retry_after_s: float = 0.0
+    usage: Usage = field(default_factory=Usage)
 
 
 _KINDS = {
@@ -74,16 +84,21 @@ _KINDS = {
 _CODES = {
     **dict.fromkeys((401, 402, 403, 407, 412), FailureCode.UNAUTHORIZED),
     404: FailureCode.MODEL_NOT_FOUND,
+    # 409: a lock or a version of the server's own; a later request need not meet it.
+    409: FailureCode.SERVER_ERROR,
     413: FailureCode.PAYLOAD_REFUSED,
+    # 499: nginx took the client for gone, which is still there.
+    499: FailureCode.DISCONNECTED,
     **dict.fromkeys((408, 504, 524), FailureCode.TIMEOUT),
     # 425: weights are being swapped; 583: the upstream's overload, seen inside streams.
     **dict.fromkeys((425, 429, 503, 529, 583), FailureCode.OVERLOADED),
 }
 
 
-def judge(code: FailureCode, detail: str) -> Verdict:
-    """The verdict on a failure that came without an HTTP status."""
-    return replace(_KINDS[code], detail=one_line(detail))
+def judge(code: FailureCode, detail: str, *, retry: bool | None = None) -> Verdict:
+    """The verdict on a failure that came without an HTTP status; `retry` overrides its kind's."""
+    kind = _KINDS[code]
+    return replace(kind, detail=one_line(detail), retry=kind.retry if retry is None else retry)
 
 
 def classify(
@@ -99,7 +114,8 @@ def classify(
     """
     scaling_up = status == 503 and error_code == _SCALING_UP  # noqa: PLR2004 - an HTTP status
     code = FailureCode.SCALING_UP if scaling_up else _code_of(status)
-    named = f"HTTP {status}" + (f" {error_code}" if error_code else "")
+    is_news = error_code and error_code != str(status)  # vLLM repeats the status as error.code
+    named = f"HTTP {status}" + (f" {error_code}" if is_news else "")
     verdict = replace(
         judge(code, f"{named}: {message}" if message else named),
         status=status,
@@ -108,8 +124,9 @@ def classify(
     if code is FailureCode.REJECTED and status < 400:  # noqa: PLR2004 - redirects, see below
         # Redirects are not followed, so whoever answers with one will do so for every clip.
         return replace(verdict, retry=True, fatal=True, rejects=False)
-    # A 503 may be a server that is down, a 408 only says that this request took long.
-    blames = {503: True, 408: False}.get(status, verdict.blames)
+    # A 503 may be a server that is down, a 408 only says that this request took long, and a 409
+    # that it met another.
+    blames = {503: True, 408: False, 409: False}.get(status, verdict.blames)
     return replace(verdict, blames=blames and not scaling_up)
 
 
@@ -126,13 +143,16 @@ def _code_of(status: int) -> FailureCode:
 def retry_after_s(headers: Mapping[str, str]) -> float:
     """`Retry-After` in seconds, within 0 and `MAX_RETRY_AFTER_S`; 0.0 where it says nothing.
 
-    An HTTP date counts from the server's own `Date`, so a wrong clock here does no harm.
+    An HTTP date counts from the server's own `Date`, so a wrong clock here does no harm; without
+    a `Date` it counts from the clock here. LiteLLM hands on its upstream's header with a prefix.
     """
-    for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+    for name, unit_s in _RETRY_AFTER:
         if name in headers:
             seconds = _number(headers[name]) * unit_s
             if math.isnan(seconds):
-                seconds = _date_s(headers[name]) - _date_s(headers.get("date", ""))
+                served_s = _date_s(headers.get("date", ""))
+                since_s = time.time() if math.isnan(served_s) else served_s  # noqa: TID251 - a date
+                seconds = _date_s(headers[name]) - since_s
             if seconds > 0:
                 return min(seconds, MAX_RETRY_AFTER_S)
     return 0.0

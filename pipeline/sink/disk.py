@@ -14,7 +14,7 @@ from pathlib import Path
 import orjson
 
 from pipeline.errors import OutputError
-from pipeline.messages import printable
+from pipeline.messages import MAX_LINE_BYTES, printable
 from pipeline.regular_file import open_regular
 from pipeline.telemetry import wall_ns
 
@@ -34,7 +34,6 @@ _DRAFT = re.compile(r"\..+\.(?:[0-9a-f]{16}\.)?new")  # without digits: of earli
 _OLD_NS = 3600 * 10**9  # an hour: a draft that is being written is touched all the time
 _CHUNK_BYTES = 1 << 16
 _HEAD_BYTES = 1 << 12
-_MAX_LINE_BYTES = 1 << 24
 _HINTS = {
     errno.ENOSPC: "free some space and run again, it goes on where it stopped",
     errno.EDQUOT: "free some space and run again, it goes on where it stopped",
@@ -190,7 +189,7 @@ class AppendFile:
         """All lines with their offsets; one of absurd length comes in pieces."""
         offset = 0
         with output_errors(self.path), self.path.open("rb") as file:
-            while line := file.readline(_MAX_LINE_BYTES):
+            while line := file.readline(MAX_LINE_BYTES):
                 yield offset, line
                 offset += len(line)
 
@@ -232,7 +231,7 @@ class AppendFile:
         if torn_at == size_bytes:
             return
         self.torn_lines = 1
-        if _is_record(os.pread(self._handle, _MAX_LINE_BYTES, torn_at)):
+        if _is_record(os.pread(self._handle, MAX_LINE_BYTES, torn_at)):
             self._write(b"\n")
             return
         now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")

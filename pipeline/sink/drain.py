@@ -67,7 +67,5 @@ async def _keep(
     statistics.add(outcome)
     if isinstance(outcome, Caption):
         tally.captioned += 1
-        tally.prompt_tokens += outcome.usage.prompt_tokens or 0
-        tally.completion_tokens += outcome.usage.completion_tokens or 0
     else:
         tally.failed += 1

@@ -10,12 +10,10 @@ from typing import Any
 import orjson
 
 from pipeline.errors import ConfigError, FailureCode
-from pipeline.messages import for_terminal, printable
+from pipeline.messages import MAX_LINE_BYTES, for_terminal, printable
 from pipeline.names import name_bytes
 
 __all__ = ["Standing", "failures_text", "read_standing"]
-
-_MAX_LINE_BYTES = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,7 @@ def _permanence(code: FailureCode) -> str:
 def _records(path: Path) -> Iterator[dict[str, Any]]:
     try:
         with path.open("rb") as file:
-            while line := file.readline(_MAX_LINE_BYTES):
+            while line := file.readline(MAX_LINE_BYTES):
                 try:
                     record = orjson.loads(line)
                 except orjson.JSONDecodeError:

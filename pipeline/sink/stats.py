@@ -40,9 +40,6 @@ class RunStatistics:
         self._media_tokens = media_tokens or {}
         self.captioned = 0
         self.failed = 0
-        self.prompt_tokens = 0
-        self.completion_tokens = 0
-        self.cached_tokens = 0
         self.attempts = 0
         self.source_s = 0.0
         self.payload_bytes = 0
@@ -73,10 +70,7 @@ class RunStatistics:
 
     def _add_caption(self, caption: Caption) -> None:
         self.captioned += 1
-        usage, facts, clip = caption.usage, caption.facts, caption.clip
-        self.prompt_tokens += usage.prompt_tokens or 0
-        self.completion_tokens += usage.completion_tokens or 0
-        self.cached_tokens += usage.cached_tokens or 0
+        facts, clip = caption.facts, caption.clip
         self.source_s += max(0.0, min(clip.end_s, facts.source_s) - clip.start_s)
         self.payload_bytes += facts.payload_bytes
         self.deployments[caption.deployment] += 1
@@ -204,11 +198,11 @@ def summarise(  # noqa: PLR0913 - what else is known of a run, by keyword
         clips_per_s=tally.captioned / seconds,
         source_hours=statistics.source_s / _HOUR_S,
         source_hours_per_hour=statistics.source_s / seconds,
-        prompt_tokens=statistics.prompt_tokens,
-        completion_tokens=statistics.completion_tokens,
-        cached_tokens=statistics.cached_tokens,
-        prompt_tokens_per_s=statistics.prompt_tokens / seconds,
-        completion_tokens_per_s=statistics.completion_tokens / seconds,
+        prompt_tokens=tally.prompt_tokens,
+        completion_tokens=tally.completion_tokens,
+        cached_tokens=tally.cached_tokens,
+        prompt_tokens_per_s=tally.prompt_tokens / seconds,
+        completion_tokens_per_s=tally.completion_tokens / seconds,
         payload_bytes=statistics.payload_bytes,
         attempts=statistics.attempts,
         retries=tally.retries,

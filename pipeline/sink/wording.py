@@ -120,7 +120,7 @@ def _bottleneck(bottleneck: Mapping[str, Any]) -> str:
 
 
 def _media_warning(tokens: Mapping[str, Any]) -> str:
-    share = tokens["told"] / tokens["expected"]
+    share = max(0.0, tokens["told"] / tokens["expected"])  # the text's share is an estimate
     return (
         f"{share:.0%} of the media tokens that {tokens['profile']} takes, {tokens['remark']}: "
         "see captionfleet check"

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import orjson
@@ -18,6 +18,7 @@ from tests.support.command import Command
 from tests.support.job_file import write_job
 from tests.support.nights import Nights
 from tests.support.output import Output, answered, check_provenance
+from tests.support.replica import answer, completion, scripted
 from tests.support.tiny_films import Library
 
 pytestmark = pytest.mark.anyio
@@ -81,6 +82,23 @@ async def test_run_that_only_fails_is_stopped(
     assert (stopped.exit_code, stopped.limit) == (5, "max_failures")
     assert 3 <= stopped.failed < CLIPS
     assert len(nights.output.failures) == stopped.failed
+
+
+async def test_tokens_of_answers_without_caption_reach_the_limit(
+    own_films: Callable[[int], Path], nights: Nights
+) -> None:
+    """A model whose thinking uses up max_tokens spends no more than the limit allows."""
+    own_films(CLIPS)
+    message = {"role": "assistant", "content": None, "reasoning_content": "hm"}
+    choice = {"index": 0, "message": message, "finish_reason": "length"}
+    async with scripted() as replica:
+        replica.default = answer(200, completion(choices=[choice]))
+        stopped = await nights.run(cast("Any", replica), limits={"max_tokens_total": 200})
+    asked = [seen for seen in replica.seen if seen.method == "POST"]
+    assert (stopped.exit_code, stopped.limit, stopped.captioned) == (5, "max_tokens_total", 0)
+    assert 3 <= len(asked) < CLIPS
+    assert stopped.prompt_tokens == nights.output.run["prompt_tokens"] == 70 * len(asked)
+    assert set(nights.output.codes.values()) == {"empty_caption"}
 
 
 async def test_limit_that_nothing_was_left_for_is_no_limit(

@@ -57,20 +57,18 @@ RETRIED: dict[str, tuple[Step, FailureCode]] = {
     "200 with nothing": (answer(200, b""), C.MALFORMED_ANSWER),
     "200 with half an answer": (answer(200, HALF), C.MALFORMED_ANSWER),
     "200 with an error": (answer(200, error_body("x")), C.MALFORMED_ANSWER),
-    "200 with 17 MiB": (answer(200, b" " * 17 * 2**20), C.MALFORMED_ANSWER),
-    "a gzip bomb": (answer(200, BOMB, BAD_GZIP), C.MALFORMED_ANSWER),
     "no gzip": (answer(200, b"\x1f\x8bnonsense", BAD_GZIP), C.DISCONNECTED),
     "an odd content type": (
         answer(200, b"x", {"Content-Type": ";;=\xe9/"}),
         C.MALFORMED_ANSWER,
     ),
     "an empty caption": (answer(200, completion(" ")), C.EMPTY_CAPTION),
-    "an unknown finish": (
-        answer(200, completion(choices=[{"message": {"content": "a"}, "finish_reason": "x"}])),
+    "a broken finish": (
+        answer(200, completion(choices=[{"message": {"content": "a"}, "finish_reason": "error"}])),
         C.UNFINISHED_ANSWER,
     ),
     "a stream that ends early": (stream(sse_lines()[:3]), C.TRUNCATED_ANSWER),
-    "a stream without finish": (stream(sse_lines(finish=None)), C.TRUNCATED_ANSWER),
+    "a stream without finish": (stream(sse_lines(finish=None)[:-1]), C.TRUNCATED_ANSWER),
     "a stream that is reset": (stream(sse_lines()[:3], end="reset"), C.DISCONNECTED),
     "a stream that hangs": (stream(sse_lines()[:3], end="hang"), C.TIMEOUT),
     "an error in the stream": (
@@ -87,6 +85,8 @@ FINAL: dict[str, tuple[Step, FailureCode]] = {
     "400": (answer(400, error_body("invalid_request_error", "Extra inputs")), C.REJECTED),
     "422": (answer(422), C.REJECTED),
     "405": (answer(405), C.REJECTED),
+    "200 with 17 MiB": (answer(200, b" " * 17 * 2**20), C.MALFORMED_ANSWER),
+    "a gzip bomb": (answer(200, BOMB, BAD_GZIP), C.MALFORMED_ANSWER),
     "413": (answer(413), C.PAYLOAD_REFUSED),
     "a content filter": (
         answer(

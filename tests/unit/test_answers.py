@@ -78,7 +78,7 @@ def test_length_is_a_fact_and_no_failure() -> None:
     [
         ({"finish_reason": "content_filter"}, FailureCode.UNFINISHED_ANSWER),
         ({"finish_reason": "error"}, FailureCode.UNFINISHED_ANSWER),
-        ({"finish_reason": None}, FailureCode.UNFINISHED_ANSWER),
+        ({"finish_reason": "abort"}, FailureCode.UNFINISHED_ANSWER),
         ({"message": {"content": ""}}, FailureCode.EMPTY_CAPTION),
         ({"message": {"content": " \n\t"}}, FailureCode.EMPTY_CAPTION),
         ({"message": {"content": None}}, FailureCode.EMPTY_CAPTION),
@@ -95,7 +95,7 @@ def test_what_the_model_decided_is_not_asked_again() -> None:
     """A content filter decides the same way again, an upstream error need not."""
     decided, broken = (
         read(changed(finish_reason="content_filter")),
-        read(changed(finish_reason="x")),
+        read(changed(finish_reason="error")),
     )
     assert isinstance(decided, Verdict)
     assert isinstance(broken, Verdict)
@@ -249,14 +249,14 @@ def test_all_line_ends_read_the_same() -> None:
     "raw",
     [
         b"".join(sse_lines()[:3]),
-        b"".join(sse_lines(finish=None)),
+        b"".join(sse_lines(finish=None)[:-1]),
         b"",
         b": only a comment\n\n",
         b"".join(sse_lines()[:3]) + b'data: {"choi',
     ],
 )
 def test_stream_that_ends_early_is_truncated(raw: bytes) -> None:
-    """Without finish_reason a stream is no caption, with or without its end mark."""
+    """Without finish_reason and end mark a stream is no caption."""
     assert code(read(raw, streamed=True)) is FailureCode.TRUNCATED_ANSWER
 
 
@@ -302,11 +302,151 @@ def test_error_in_a_whole_answer_is_malformed() -> None:
         (b'{"code": 5, "message": "m", "details": []}', ("5", "m")),
         (b'{"error": null}', (None, "")),
         (b"<html>503</html>", (None, "")),
+        (b'\xef\xbb\xbf{"error": {"message": "m", "code": 503}}', ("503", "m")),
+        (b'{"detail": "m"}', (None, "m")),
+        (
+            b'{"detail": [{"loc": ["body", "max_tokens"], "msg": "field required"}]}',
+            (None, "body.max_tokens: field required"),
+        ),
+        (b'{"msg": "m"}', (None, "m")),
+        (b'{"message": "m"}', (None, "m")),
+        (b'{"errors": ["m", "n"]}', (None, "m")),
+        (b'{"errors": [{"message": "m"}]}', (None, "m")),
+        (b'{"error": {"error": {"message": "m"}, "code": 1}}', ("1", "m")),
+        (b'[{"error": {"code": 400, "message": "m"}}]', ("400", "m")),
     ],
 )
 def test_error_bodies_of_all_dialects_are_read(body: bytes, expected: tuple[str, str]) -> None:
     """The code and the message are found in the error bodies of all known servers."""
     assert error_of(body) == expected
+
+
+def test_a_line_of_plain_text_is_the_servers_words() -> None:
+    """The first line of text/plain is a message; a page is none, whatever it is called."""
+    assert error_of(b"  no room\nmore", "text/plain") == (None, "no room")
+    assert error_of(b"no room", "text/html") == (None, "")
+    assert error_of(b"\n<html>no room</html>", "text/plain") == (None, "")
+
+
+def chunk(text: str | None = None, reason: object = None, **delta: Any) -> bytes:
+    """One event of a stream."""
+    content = {} if text is None else {"content": text}
+    choice = {"index": 0, "delta": content | delta, "finish_reason": reason}
+    return b"data: " + orjson.dumps({"choices": [choice]}) + b"\n\n"
+
+
+DONE = b"data: [DONE]\n\n"
+
+
+@given(st.lists(st.sampled_from(["a ", "ball "]), min_size=2, max_size=5), st.data())
+def test_a_finish_reason_on_every_chunk_cuts_nothing_off(
+    words: list[str], data: st.DataObject
+) -> None:
+    """A stream ends with its end mark or the connection, however often it says stop."""
+    raw = b"".join(chunk(word, "stop") for word in words)
+    for ended in (raw, raw + DONE):
+        cut = data.draw(st.integers(0, len(ended)))
+        reader = AnswerReader(streamed=True)
+        reader.feed(ended[:cut])
+        reader.feed(ended[cut:])
+        answer = reader.close({})
+        assert isinstance(answer, Answer)
+        assert answer.text == "".join(words).strip()
+    reader = AnswerReader(streamed=True)
+    reader.feed(raw)
+    assert not reader.is_complete
+    assert not reader.awaits_end
+
+
+@pytest.mark.parametrize("beat", [b"", b"null", b"[]", b"{}", b'""', b'{"type": "ping"}'])
+def test_heartbeats_are_ignored(beat: bytes) -> None:
+    """Events that hold nothing change nothing."""
+    raw = b"".join(b"data: " + beat + b"\n\n" + line for line in sse_lines())
+    assert read(raw, streamed=True) == read(b"".join(sse_lines()), streamed=True)
+
+
+@pytest.mark.parametrize(
+    ("reason", "known"),
+    [
+        ("eos", "stop"), ("eos_token", "stop"), ("end_turn", "stop"), ("STOP", "stop"),
+        ("max_tokens", "length"), ("MAX_TOKENS", "length"), (None, "unknown"), ("", "unknown"),
+        (7, "unknown"), ("ran dry", "ran dry"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("streamed", [False, True])
+def test_finish_reasons_of_all_dialects_are_a_caption(
+    *, reason: object, known: str, streamed: bool
+) -> None:
+    """Text that arrived whole is a caption, whatever word the server has for its end."""
+    raw = chunk("A ball.", reason) + DONE if streamed else changed(finish_reason=reason)
+    answer = read(raw, streamed=streamed)
+    assert isinstance(answer, Answer)
+    assert answer.finish_reason == known
+
+
+def test_an_answer_without_finish_reason_is_a_caption() -> None:
+    """The key may be missing."""
+    whole = completion()
+    del whole["choices"][0]["finish_reason"]
+    answer = read(orjson.dumps(whole))
+    assert isinstance(answer, Answer)
+    assert answer.finish_reason == "unknown"
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("key", ["reasoning", "reasoning_content"])
+def test_thinking_that_used_up_max_tokens_says_what_to_do(*, key: str, streamed: bool) -> None:
+    """It is not asked again, and what it cost is known."""
+    message = {"content": None, key: "hm"}
+    raw = changed(finish_reason="length", message=message)
+    if streamed:
+        end = b'data: {"choices": [], "usage": {"completion_tokens": 3}}\n\n'
+        raw = chunk(**{key: "hm"}) + chunk(reason="length") + end + DONE
+    verdict = read(raw, streamed=streamed)
+    assert isinstance(verdict, Verdict)
+    assert (verdict.code, verdict.retry) == (FailureCode.EMPTY_CAPTION, False)
+    assert verdict.detail == (
+        "max_tokens was reached after 3 tokens while the model was thinking: raise max_tokens"
+    )
+    assert verdict.usage.completion_tokens == 3
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_refusal_is_shown_and_not_asked_again(*, streamed: bool) -> None:
+    """The model's own words are the detail."""
+    raw = changed(message={"content": None, "refusal": "I can't."})
+    raw = chunk(refusal="I ") + chunk(reason="stop", refusal="can't.") + DONE if streamed else raw
+    verdict = read(raw, streamed=streamed)
+    assert isinstance(verdict, Verdict)
+    assert (verdict.code, verdict.retry) == (FailureCode.UNFINISHED_ANSWER, False)
+    assert verdict.detail == "the model refused: I can't."
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"text": "A ball.", "finish_reason": "stop"},
+        {"index": 1, "message": {"content": "A ball."}, "finish_reason": "stop"},
+        {"delta": {"content": "A ball."}, "finish_reason": "stop"},
+        {"message": {"content": ["A ", "ball."]}, "finish_reason": "stop"},
+        {"message": {"content": {"text": "A ball."}}, "finish_reason": "stop"},
+        {
+            "message": {"content": [{"type": "thinking", "text": "hm"}, {"text": "A ball."}]},
+            "finish_reason": "stop",
+        },
+    ],
+)
+def test_text_is_found_where_servers_put_it(choice: dict[str, Any]) -> None:
+    """Other shapes of the same caption are read."""
+    answer = read(orjson.dumps(completion(choices=[choice])))
+    assert isinstance(answer, Answer)
+    assert answer.text == "A ball."
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_encodings_of_json_are_read(encoding: str) -> None:
+    """A byte order mark before the JSON is skipped."""
+    assert isinstance(read(json.dumps(completion()).encode(encoding)), Answer)
 
 
 @given(st.lists(st.binary(max_size=20).filter(lambda b: b"\r" not in b and b"\n" not in b)))

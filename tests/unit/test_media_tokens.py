@@ -10,6 +10,7 @@ from pipeline.config import JobConfig
 from pipeline.messages import Caption, MediaFacts, Usage
 from pipeline.sink.media_tokens import media_tokens_of
 from pipeline.sink.stats import RunStatistics
+from pipeline.sink.wording import _media_warning
 from tests.support.outcomes import FACTS, make_caption, make_failure
 
 OMNI, MOLMO = "Qwen/Qwen3-Omni-30B-A3B-Instruct", "allenai/Molmo2-8B"
@@ -77,6 +78,14 @@ def test_media_that_are_dropped_are_told(
     """Half of the frames, none of the sound or nothing at all: each has its words."""
     found = report(captions(server, lengths_s))
     assert found["remark"].startswith(remark)
+
+
+def test_no_share_is_below_nothing() -> None:
+    """Where the text is estimated at more than all tokens, none of the media were seen: 0%."""
+    uneven = counted(lambda n: 0 if n > 4 else 5, hears=False, text=0)
+    found = report(captions(uneven), prompt="What?" * 800)
+    assert found["told"] < 0
+    assert _media_warning(found).startswith("0% of the media tokens")
 
 
 def test_a_long_prompt_hides_no_dropped_sound() -> None:

@@ -1,5 +1,8 @@
 """What follows from a failed request, by status and code alone."""
 
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,6 +37,8 @@ def flags(status: int, code: str | None = None) -> tuple[FailureCode, str]:
         (404, (C.MODEL_NOT_FOUND, "RAF")),
         (405, (C.REJECTED, "A")),
         (408, (C.TIMEOUT, "RAS")),
+        (409, (C.SERVER_ERROR, "RA")),
+        (499, (C.DISCONNECTED, "RAB")),
         (412, (C.UNAUTHORIZED, "RAF")),
         (413, (C.PAYLOAD_REFUSED, "A")),
         (422, (C.REJECTED, "A")),
@@ -86,7 +91,8 @@ DATE = "Sun, 22 Nov 2026 06:00:00 GMT"
         ({"retry-after-ms": "250", "retry-after": "7"}, 0.25),
         ({"retry-after": "Sun, 22 Nov 2026 06:00:09 GMT", "date": DATE}, 9),
         ({"retry-after": "Sun, 22 Nov 2026 05:00:00 GMT", "date": DATE}, 0),
-        ({"retry-after": "Sun, 22 Nov 2026 06:00:09 GMT"}, 0),
+        ({"llm_provider-retry-after": "7"}, 7),
+        ({"llm_provider-retry-after": "7", "retry-after": "3"}, 3),
         ({"retry-after": "-3"}, 0),
         ({"retry-after": "inf"}, MAX_RETRY_AFTER_S),
         ({"retry-after": "nan"}, 0),
@@ -97,6 +103,21 @@ DATE = "Sun, 22 Nov 2026 06:00:00 GMT"
 def test_retry_after_is_read_and_bounded(headers: dict[str, str], expected: float) -> None:
     """Seconds, milliseconds and dates are understood; absurd wishes are bounded."""
     assert retry_after_s(headers) == expected
+
+
+@pytest.mark.parametrize("date", [{}, {"date": "yesterday"}])
+def test_a_date_alone_counts_from_the_own_clock(date: dict[str, str]) -> None:
+    """An HTTP date is a wish also where the server does not say what time it has."""
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
+    past = format_datetime(datetime.now(UTC) - timedelta(seconds=60), usegmt=True)
+    assert 0 < retry_after_s({"retry-after": soon} | date) <= 60
+    assert retry_after_s({"retry-after": past} | date) == 0
+
+
+def test_a_status_is_said_once() -> None:
+    """A status that is repeated as error.code, as vLLM does, is no news; other codes are."""
+    assert classify(400, "400", {}, "no").detail == "HTTP 400: no"
+    assert classify(400, "bad", {}, "no").detail == "HTTP 400 bad: no"
 
 
 @given(st.text(), st.text())

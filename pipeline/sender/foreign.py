@@ -1,0 +1,46 @@
+"""Values in JSON that a server wrote, believed only as far as they can be (main process; pure)."""
+
+import json
+import math
+from typing import Any
+
+import orjson
+
+__all__ = ["NOT_JSON", "count_of", "loads", "number_of"]
+
+NOT_JSON = object()
+"""What `loads` gives for bytes that are no JSON."""
+_MAX_COUNT = 2**53  # integers above are not exact in JSON (RFC 8259, 6)
+_MAX_NUMBER_CHARS = 40
+
+
+def loads(raw: bytes) -> Any:
+    """The value, also after a byte order mark and in UTF-16 or UTF-32; `NOT_JSON` without one."""
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        # Knows NaN, lone surrogates and large integers, which orjson rightly refuses.
+        return json.loads(raw.decode(json.detect_encoding(raw), "replace"))
+    except (ValueError, RecursionError):
+        return NOT_JSON
+
+
+def count_of(value: object) -> int | None:
+    """A whole number from 0 on, which may be written as text or float."""
+    number = number_of(value)
+    return int(number) if number is not None and 0 <= number < _MAX_COUNT else None
+
+
+def number_of(value: object) -> float | None:
+    """A finite number, which may be written as text."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    if isinstance(value, str) and len(value) > _MAX_NUMBER_CHARS:
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
