@@ -11,7 +11,7 @@ from typing import Any
 from pipeline.errors import FailureCode
 from pipeline.messages import Usage
 from pipeline.sender.error_body import error_of, problem_in
-from pipeline.sender.events import EventLines
+from pipeline.sender.events import EventLines, is_event_stream
 from pipeline.sender.finish import UNKNOWN, finish_reason_of, stopped_before_caption
 from pipeline.sender.foreign import NOT_JSON, loads
 from pipeline.sender.server_figures import server_metrics, usage_of
@@ -45,11 +45,13 @@ class AnswerReader:
     write one into every chunk.
 
     Args:
-        streamed: Whether the bytes are server-sent events, by the answer's Content-Type.
+        streamed: Whether the bytes are server-sent events, by the answer's Content-Type; what
+            they begin with counts for more.
     """
 
     def __init__(self, *, streamed: bool) -> None:
         self._lines = EventLines() if streamed else None
+        self._start: bytearray | None = bytearray()  # until it tells what the answer is
         self._whole = bytearray()
         self._text: list[str] = []
         self._refusal: list[str] = []
@@ -88,6 +90,13 @@ class AnswerReader:
 
     def feed(self, portion: bytes) -> None:
         """Take the next bytes of the answer."""
+        if self._start is not None:
+            self._start += portion
+            portion = bytes(self._start)
+            streamed = is_event_stream(portion, is_declared=self._lines is not None)
+            if streamed is None:
+                return
+            self._start, self._lines = None, EventLines() if streamed else None
         if self._lines is None:
             self._whole += portion
             return
@@ -96,6 +105,7 @@ class AnswerReader:
 
     def close(self, headers: Mapping[str, str]) -> Answer | Verdict:
         """What the answer came to; `headers` are looked up in lower case."""
+        self._whole += self._start or b""  # too short to tell
         if self._lines is None:
             self._take_chunk(loads(bytes(self._whole)))
         elif not self.is_over:

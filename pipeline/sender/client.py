@@ -1,6 +1,7 @@
 """One request to one deployment, which ends as a value, whatever happens (main process)."""
 
 import re
+from collections import deque
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
@@ -13,12 +14,13 @@ from pipeline.config import DeploymentConfig, RequestConfig
 from pipeline.errors import FailureCode
 from pipeline.messages import MAX_ANSWER_BYTES, ReadyClip
 from pipeline.sender.answers import Answer, AnswerReader, error_of
+from pipeline.sender.connections import REQUEST_ID
 from pipeline.sender.deadline import answered_within
 from pipeline.sender.protocol import body_template
 from pipeline.sender.transport import BORDER, Flight, proxy_for, scrubbed, verdict_on
-from pipeline.sender.upload import MediaChangedError, Upload
+from pipeline.sender.upload import MediaChangedError, MediaUnreadableError, Upload
 from pipeline.sender.verdict import Verdict, classify, judge
-from pipeline.telemetry import monotonic_s
+from pipeline.telemetry import get_log, monotonic_s
 
 __all__ = ["DeploymentClient", "Reply"]
 
@@ -27,6 +29,9 @@ _UPLOAD_STALL_S = 60.0
 _ERROR_BODY_S = 5.0
 _STREAM_END_S = 2.0  # of silence after a finish reason; usage and [DONE] come at once, if at all
 _CONNECTION_END_S = 0.25  # in which the end of the body makes the connection usable again
+_REMEMBERED_IDS = 1024  # some requests in flight, and those whose answers may be late
+# What a used connection may come to through no fault of deployment and clip.
+_OF_CONNECTION = frozenset({FailureCode.DISCONNECTED, FailureCode.MALFORMED_ANSWER})
 _CLOSED_S = 1.0  # within which a request on a connection that was closed before has broken
 
 
@@ -63,7 +68,9 @@ class DeploymentClient:
         self._hears = "audio" in config.modalities
         self._key = config.api_key()
         self.key_env = config.key_env_at(config.base_url) if self._key is not None else ""
+        self._name = config.name
         self._proxy = proxy_for(self._base_url)
+        self._sent_ids: deque[str] = deque(maxlen=_REMEMBERED_IDS)
         self._timeout = aiohttp.ClientTimeout(total=None, connect=request.connect_timeout_s)
         self._templates = {
             has_audio: body_template(request, config, with_audio=has_audio)
@@ -74,29 +81,50 @@ class DeploymentClient:
         """Ask for the caption of one clip, once."""
         template = self._templates[self._hears and ready.audio is not None]
         body = _Body(Upload(template, ready))
-        exchange, flight = _Exchange(self._key), Flight()
+        flight = Flight(_header_form(request_id))
+        exchange = _Exchange(self._key, body)
+        self._sent_ids.append(flight.request_id)
         started_s = monotonic_s()
+        outcome: Answer | Verdict
         try:
             async with (
                 answered_within(self._request.timeout_s),
                 self._session.post(
                     f"{self._base_url}/chat/completions",
                     data=body,
-                    headers=self._headers(request_id),
+                    headers=self._headers(flight.request_id),
                     allow_redirects=False,
                     proxy=self._proxy,
                     timeout=self._timeout,
                     trace_request_ctx=flight,
                 ) as response,
             ):
-                outcome = await exchange.receive(response, started_s)
+                if self._is_anothers(response, flight):
+                    outcome = self._misdelivered()
+                else:
+                    outcome = await exchange.receive(response, started_s)
         except BORDER as error:
             verdict = body.problem or verdict_on(error)
             if flight.is_on_used_connection and exchange.status is None and body.was_out_briefly:
-                verdict = replace(verdict, stale=verdict.code is FailureCode.DISCONNECTED)
+                verdict = replace(verdict, stale=verdict.code in _OF_CONNECTION)
             outcome = verdict if body.problem else exchange.kept() or verdict
         upload_s = None if body.written_s is None else body.written_s - started_s
         return Reply(started_s, monotonic_s(), exchange.status, outcome, upload_s)
+
+    def _is_anothers(self, response: aiohttp.ClientResponse, flight: Flight) -> bool:
+        """Whether the answer is, or may be, that to another request.
+
+        A connection is used again only where the server names requests in its answers.
+        """
+        named = response.headers.get(REQUEST_ID)
+        if named == flight.request_id:
+            return False
+        return flight.is_on_used_connection or named in self._sent_ids
+
+    def _misdelivered(self) -> Verdict:
+        get_log().warning("answer_to_another_request", deployment=self._name)
+        verdict = judge(FailureCode.DISCONNECTED, "the answer was that to another request")
+        return replace(verdict, stale=True)
 
     async def check(self, timeout_s: float) -> Verdict | None:
         """Why the deployment cannot be used, as far as listing its models tells; else None."""
@@ -118,8 +146,7 @@ class DeploymentClient:
         return classify(status, None, {}) if status in {401, 403} else None
 
     def _headers(self, request_id: str) -> dict[str, str]:
-        safe_id = re.sub(r"[^A-Za-z0-9._-]", "-", request_id)[:100]
-        headers = {"Accept": "application/json, text/event-stream", "x-request-id": safe_id}
+        headers = {"Accept": "application/json, text/event-stream", REQUEST_ID: request_id}
         if self._key is not None:
             headers["Authorization"] = f"Bearer {self._key.get_secret_value()}"
         return headers
@@ -128,8 +155,9 @@ class DeploymentClient:
 class _Exchange:
     """Reads one answer, and remembers its status whatever happens then."""
 
-    def __init__(self, key: SecretStr | None) -> None:
+    def __init__(self, key: SecretStr | None, body: "_Body") -> None:
         self._key = key
+        self._body = body
         self.status: int | None = None
         self._reader: AnswerReader | None = None
         self._headers: dict[str, str] = {}
@@ -140,6 +168,9 @@ class _Exchange:
         headers = {name.lower(): value for name, value in response.headers.items()}
         if response.status != 200:  # noqa: PLR2004 - an HTTP status
             return await self._refusal(response, headers)
+        if self._body.written_s is None:
+            words = "the server answered before it had the whole request"
+            return judge(FailureCode.MALFORMED_ANSWER, words)
         reader = AnswerReader(streamed=response.content_type == "text/event-stream")
         self._reader, self._headers = reader, headers
         problem = await self._read(response, reader, started_s)
@@ -247,4 +278,11 @@ class _Body(aiohttp.Payload):
         except MediaChangedError as error:
             self.problem = judge(FailureCode.SOURCE_CHANGED, str(error))
             raise
+        except MediaUnreadableError as error:
+            self.problem = judge(FailureCode.SOURCE_UNREADABLE, str(error))
+            raise
         self.written_s = monotonic_s()
+
+
+def _header_form(request_id: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]", "-", request_id)[:100]

@@ -3,8 +3,11 @@
 import re
 from collections.abc import Iterator
 
-__all__ = ["EventLines"]
+__all__ = ["EventLines", "is_event_stream"]
 
+_BOM = b"\xef\xbb\xbf"
+_FIRST_FIELD = re.compile(rb"(data|event|id|retry)?:")
+_TELLING_BYTES = 6  # the longest of these with its colon
 _LINE_END = re.compile(rb"\r\n|\n|\r(?!\Z)")  # a last \r may be half of \r\n
 
 
@@ -44,3 +47,15 @@ class EventLines:
             self._data.append(value)
         elif name == b"event":
             self._event = value
+
+
+def is_event_stream(start: bytes, *, is_declared: bool) -> bool | None:
+    """Whether an answer that begins like this is a stream of events; None if too little is there.
+
+    Servers and proxies send streams as text/plain or JSON, and JSON as a stream of events: what
+    the bytes say counts for more than the Content-Type (`is_declared`).
+    """
+    text = start.removeprefix(_BOM).lstrip()
+    if len(text) < _TELLING_BYTES:
+        return None
+    return not text.startswith(b"{") if is_declared else _FIRST_FIELD.match(text) is not None

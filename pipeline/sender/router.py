@@ -9,6 +9,9 @@ from pipeline.sender.verdict import Verdict
 
 __all__ = ["Router"]
 
+# Requests that were not sent in full, of which the deployment knows nothing.
+_UNSENT = frozenset({FailureCode.SOURCE_CHANGED, FailureCode.SOURCE_UNREADABLE})
+
 
 class Router:
     """Chooses among deployments; every method takes the time and none waits."""
@@ -67,7 +70,7 @@ class Router:
         """Give a lease back with a failure; `jitter` is uniform in [0, 1)."""
         replica = self.replicas[lease.deployment]
         replica.errors[verdict.code] += 1
-        if verdict.stale or verdict.code is FailureCode.SOURCE_CHANGED:  # nothing was sent in full
+        if verdict.stale or verdict.code in _UNSENT:
             self.abandon(lease)
             return None
         if verdict.shrinks and not lease.is_probe:

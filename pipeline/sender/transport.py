@@ -6,24 +6,25 @@ them the key.
 
 import os
 import ssl
-import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
-from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import SecretStr
 
 from pipeline.errors import FailureCode
+from pipeline.sender.connections import MAX_HEAD_BYTES, HeadTooLargeError, OneAnswerConnector
+from pipeline.sender.proxies import proxy_for
 from pipeline.sender.verdict import Verdict, judge
 
 __all__ = ["BORDER", "Flight", "open_session", "proxy_for", "scrubbed", "verdict_on"]
 
 _KEEP_ALIVE_S = 4.0  # below the 5 s after which uvicorn closes, so no request meets a closed door
 _LEAST_SECRET_CHARS = 8
+_PARSER_MAX_BYTES = 2**20  # beyond MAX_HEAD_BYTES, so that one limit alone is met
 
 # Subclasses before their bases: the first that matches counts.
 _CODES: tuple[tuple[type[Exception], FailureCode, str], ...] = (
@@ -36,10 +37,19 @@ _CODES: tuple[tuple[type[Exception], FailureCode, str], ...] = (
         "TLS certificate not trusted",
     ),
     (aiohttp.ClientSSLError, FailureCode.CONNECT_FAILED, "TLS handshake failed"),
-    (aiohttp.ClientProxyConnectionError, FailureCode.CONNECT_FAILED, "no connection to the proxy"),
+    (
+        aiohttp.ClientProxyConnectionError,
+        FailureCode.CONNECT_FAILED,
+        "no connection to the proxy that HTTP_PROXY or HTTPS_PROXY names",
+    ),
     (aiohttp.ClientConnectorError, FailureCode.CONNECT_FAILED, "no connection"),
     (aiohttp.ServerFingerprintMismatch, FailureCode.CONNECT_FAILED, "TLS fingerprint differs"),
-    (aiohttp.ClientHttpProxyError, FailureCode.CONNECT_FAILED, "the proxy refused"),
+    (aiohttp.ClientHttpProxyError, FailureCode.CONNECT_FAILED, "the proxy of HTTPS_PROXY refused"),
+    (
+        HeadTooLargeError,
+        FailureCode.MALFORMED_ANSWER,
+        f"the answer's headers are larger than {MAX_HEAD_BYTES >> 10} KiB",
+    ),
     (aiohttp.ClientResponseError, FailureCode.MALFORMED_ANSWER, "the answer is not HTTP"),
     (aiohttp.ClientPayloadError, FailureCode.DISCONNECTED, "the answer broke off"),
     (aiohttp.UploadAbortedError, FailureCode.DISCONNECTED, "the upload broke off"),
@@ -63,6 +73,7 @@ _OWN_NUMBERS = (aiohttp.ClientConnectorDNSError, aiohttp.ClientSSLError, ssl.SSL
 class Flight:
     """What becomes known of a request on its way: give it as `trace_request_ctx`."""
 
+    request_id: str
     is_on_used_connection: bool = False
 
 
@@ -73,10 +84,8 @@ async def _note_reuse(_: object, context: SimpleNamespace, __: object) -> None:
 
 @asynccontextmanager
 async def open_session(max_connections: int) -> AsyncIterator[aiohttp.ClientSession]:
-    """The one connection pool of a run; it keeps no cookies and knows no key."""
-    connector = aiohttp.TCPConnector(
-        limit=max_connections, limit_per_host=0, keepalive_timeout=_KEEP_ALIVE_S
-    )
+    """Open the one connection pool of a run; it keeps no cookies and knows no key."""
+    connector = OneAnswerConnector(limit=max_connections, keepalive_timeout=_KEEP_ALIVE_S)
     trace = aiohttp.TraceConfig()
     trace.on_connection_reuseconn.append(_note_reuse)
     async with aiohttp.ClientSession(
@@ -85,6 +94,10 @@ async def open_session(max_connections: int) -> AsyncIterator[aiohttp.ClientSess
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": "captionfleet"},
         timeout=aiohttp.ClientTimeout(total=None),
+        # The connection counts the bytes of all headers itself.
+        max_line_size=_PARSER_MAX_BYTES,
+        max_field_size=_PARSER_MAX_BYTES,
+        max_headers=_PARSER_MAX_BYTES,
         # trust_env would also read ~/.netrc, whose entry then collides with our key.
         trust_env=False,
     ) as session:
@@ -97,15 +110,6 @@ def verdict_on(error: Exception) -> Verdict:
     is_numbered = isinstance(error, OSError) and not isinstance(error, _OWN_NUMBERS)
     number = getattr(error, "errno", None) if is_numbered else None
     return judge(code, f"{words}: {os.strerror(number)}" if number else words)
-
-
-def proxy_for(base_url: str) -> str | None:
-    """The proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name for this deployment."""
-    url = urlsplit(base_url)
-    proxy = urllib.request.getproxies().get(url.scheme)
-    if not proxy or urllib.request.proxy_bypass(url.hostname or ""):
-        return None
-    return proxy if "://" in proxy else f"http://{proxy}"
 
 
 def scrubbed(text: str, key: SecretStr | None) -> str:

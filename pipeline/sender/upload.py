@@ -5,6 +5,7 @@ event loop: handing it to a thread costs several times as much as reading it. Wh
 left to a thread, as is all hashing.
 """
 
+import errno
 import hashlib
 import os
 from collections.abc import AsyncGenerator
@@ -18,14 +19,21 @@ from anyio import to_thread
 from pipeline.messages import ReadyClip
 from pipeline.sender.protocol import BodyTemplate
 
-__all__ = ["MediaChangedError", "Upload"]
+__all__ = ["MediaChangedError", "MediaUnreadableError", "Upload"]
 
 _BLOCK_BYTES = 3 * 2**16  # of three: the base64 of one block then needs nothing of the next
+# The file is gone, or another thing stands in its place. Whatever else fails is the machine's
+# trouble (no descriptor free, a disk or a network that stumbles) and may pass.
+_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO})
 _NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)  # Linux alone has it
 
 
 class MediaChangedError(Exception):
     """Raised when prepared media are not, or no longer, what their facts say."""
+
+
+class MediaUnreadableError(Exception):
+    """Raised when prepared media cannot be read now; the message says why."""
 
 
 @dataclass(slots=True)
@@ -111,7 +119,8 @@ class Upload:
         """The body in order.
 
         Raises:
-            MediaChangedError: a file is gone, unreadable or another one than was prepared.
+            MediaChangedError: a file is gone, or another one than was prepared.
+            MediaUnreadableError: the system cannot read a file now.
         """
         lead = b""  # goes out with the block that follows it
         try:
@@ -122,7 +131,8 @@ class Upload:
                     yield lead + await medium.base64_at(offset)
                     lead = b""
         except OSError as error:
-            raise MediaChangedError(f"prepared media: {os.strerror(error.errno or 0)}") from None
+            kind = MediaChangedError if error.errno in _GONE else MediaUnreadableError
+            raise kind(f"prepared media: {os.strerror(error.errno or 0)}") from None
         yield lead + self._tail
 
     def _verify(self) -> None:

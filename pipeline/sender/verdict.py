@@ -78,6 +78,7 @@ _KINDS = {
         Verdict(FailureCode.MODEL_NOT_FOUND, "", retry=True, fatal=True),
         Verdict(FailureCode.UNAUTHORIZED, "", retry=True, fatal=True),
         Verdict(FailureCode.SOURCE_CHANGED, ""),
+        Verdict(FailureCode.SOURCE_UNREADABLE, "", retry=True),
     )
 }
 

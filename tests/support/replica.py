@@ -50,7 +50,10 @@ class Seen:
 
 @dataclass(slots=True)
 class ScriptedReplica:
-    """What a test sees of the deployment; `script` may be changed at any time."""
+    """What a test sees of the deployment; `script` may be changed at any time.
+
+    `names_requests`: whether answers carry the x-request-id of their request.
+    """
 
     script: list[Step] = field(default_factory=list)
     seen: list[Seen] = field(default_factory=list)
@@ -59,6 +62,7 @@ class ScriptedReplica:
     max_in_flight: int = 0
     models_script: list[int] = field(default_factory=list)
     models_default: Step | None = None
+    names_requests: bool = False
     default: Step = field(default_factory=lambda: caption())  # noqa: PLW0108 - defined below
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -75,6 +79,11 @@ class ScriptedReplica:
             return await step(request)
         finally:
             self.in_flight -= 1
+
+    async def name(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Send the request's id back."""
+        if self.names_requests and "x-request-id" in request.headers:
+            response.headers.setdefault("x-request-id", request.headers["x-request-id"])
 
 
 @asynccontextmanager
@@ -96,6 +105,7 @@ async def scripted(
         return web.json_response({"data": []}, status=status)
 
     app = web.Application(client_max_size=2**26)
+    app.on_response_prepare.append(replica.name)
     app.router.add_get("/v1/models", models)
     app.router.add_route("*", "/{anything:.*}", replica.handle)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1, access_log=None)
