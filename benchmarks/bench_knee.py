@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.standins import StandinProcess, flags, standins
-from pipeline.bench.machine import machine_facts
+from captionfleet.bench.machine import machine_facts
 
 _RESULTS = Path(__file__).parent / "results" / "knee.json"
 _WITHIN = 0.1
@@ -49,7 +49,7 @@ def measured(scenario: Scenario, request_s: float, seconds: float) -> dict[str, 
     own = [_flags(slots, scenario.max_queue, request_s) for slots in scenario.slots]
     with TemporaryDirectory() as folder, standins(*own) as running:
         out = Path(folder) / "bench.json"
-        command = [sys.executable, "-m", "pipeline", "bench", "--quiet", "--out", str(out)]
+        command = [sys.executable, "-m", "captionfleet", "bench", "--quiet", "--out", str(out)]
         command += ["--seconds", str(seconds), "--generate", "4", "--clip-seconds", "4"]
         for one in running:
             command += ["--base-url", one.base_url, "--model", "m"]

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.standins import flags, standins
-from pipeline.bench.machine import machine_facts
-from pipeline.standin.films import Film, Look, Sound, write_film
+from captionfleet.bench.machine import machine_facts
+from captionfleet.standin.films.film import Film, Look, Sound, write_film
 
 RESULTS = Path(__file__).parent / "results" / "plan.json"
 DEADLINE_S = 600.0
@@ -159,7 +159,7 @@ def foretold(folder: Path, name: str, case: Case, reference: str) -> dict[str, A
 def command(*words: object) -> str:
     """Run captionfleet; return what it prints."""
     ended = subprocess.run(
-        [sys.executable, "-m", "pipeline", *map(str, words)],
+        [sys.executable, "-m", "captionfleet", *map(str, words)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,

@@ -22,7 +22,7 @@ from benchmarks.films import CORPUS, LARGE, cached
 from benchmarks.picks import require_same_frames
 from benchmarks.real_clips import CLIPS, fetched
 from benchmarks.scaling import seconds_with
-from pipeline.bench.machine import machine_facts
+from captionfleet.bench.machine import machine_facts
 
 RESULTS = Path(__file__).parent / "results" / "prepare.json"
 RIVALS = ("guide", "one_ffmpeg", "pyav")

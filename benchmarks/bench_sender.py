@@ -20,7 +20,7 @@ from benchmarks.sender_faults import faults
 from benchmarks.sender_pipeline import pipeline
 from benchmarks.sender_throughput import memory, throughput
 from benchmarks.sender_windows import SCENARIOS, window
-from pipeline.bench.machine import machine_facts
+from captionfleet.bench.machine import machine_facts
 
 RESULTS = Path(__file__).parent / "results" / "sender.json"
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.steps import product
-from pipeline.workers import prepare
-from pipeline.workers.audio import AudioTrack
-from pipeline.workers.decode import FullSampler
-from pipeline.workers.packets import PacketReader
-from pipeline.workers.picture import PictureMaker
-from pipeline.workers.planned_decoder import PlannedDecoder
+from captionfleet.media import prepare
+from captionfleet.media.opening.packets import PacketReader
+from captionfleet.media.picture.picture import PictureMaker
+from captionfleet.media.sampling.full import FullSampler
+from captionfleet.media.sampling.planned_decoder import PlannedDecoder
+from captionfleet.media.sound.audio import AudioTrack
 
 # What is measured by what it is called: each a class or module, and the function in it.
 PARTS: dict[str, tuple[tuple[Any, str], ...]] = {

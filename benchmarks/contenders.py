@@ -17,7 +17,7 @@ from pathlib import Path
 import av
 import imageio_ffmpeg
 
-from pipeline.standin.films import Film, Sound, write_film
+from captionfleet.standin.films.film import Film, Sound, write_film
 
 GUIDE_VIDEO = "-t 60 -vf fps=1,scale=-2:360 -c:v libx264 -preset fast -an".split()
 GUIDE_AUDIO = "-t 60 -vn -c:a libopus -b:a 24k -ar 16000 -ac 1".split()

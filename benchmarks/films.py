@@ -18,7 +18,7 @@ import imageio_ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.standin import sounds
+from captionfleet.standin.films import sounds
 
 Picture = NDArray[np.uint8]
 

@@ -23,12 +23,12 @@ from structlog.testing import capture_logs
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from pipeline.config import JobConfig
-from pipeline.errors import FailureCode
-from pipeline.messages import Clip, Failure, ReadyClip, Source
-from pipeline.telemetry import Tally, monotonic_s
-from pipeline.workers.pool import work
-from pipeline.workers.workspace import Workspace, open_workspace
+from captionfleet.config import JobConfig
+from captionfleet.errors import FailureCode
+from captionfleet.messages import Clip, Failure, ReadyClip, Source
+from captionfleet.telemetry import Tally, monotonic_s
+from captionfleet.workers.pool import work
+from captionfleet.workers.workspace import Workspace, open_workspace
 from tests.support.mutations import mutate, seeded
 from tests.support.odd_media import ODD
 

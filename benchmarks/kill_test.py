@@ -10,8 +10,8 @@ from pathlib import Path
 
 import anyio
 
-from pipeline.standin.options import StandinOptions
-from pipeline.standin.server import serving
+from captionfleet.standin.options import StandinOptions
+from captionfleet.standin.server import serving
 from tests.support.command import Command
 from tests.support.job_file import write_job
 from tests.support.killing import Killer

@@ -10,10 +10,10 @@ from pathlib import Path
 import anyio
 import orjson
 
-from pipeline.standin.ledger import Ledger
-from pipeline.standin.options import StandinOptions
-from pipeline.standin.server import serving
-from pipeline.telemetry import monotonic_s
+from captionfleet.standin.ledger import Ledger
+from captionfleet.standin.options import StandinOptions
+from captionfleet.standin.server import serving
+from captionfleet.telemetry import monotonic_s
 from tests.support.command import Argument, Command
 from tests.support.job_file import write_job
 from tests.support.tiny_films import write_tiny_films

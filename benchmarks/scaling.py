@@ -4,8 +4,8 @@ from pathlib import Path
 
 import anyio
 
-from pipeline.telemetry import monotonic_s
-from pipeline.workers.workspace import open_workspace
+from captionfleet.telemetry import monotonic_s
+from captionfleet.workers.workspace import open_workspace
 from tests.support.preparing import Pool, clip_of, job_of
 
 CLIPS = 10

@@ -21,11 +21,11 @@ import aiohttp
 import anyio
 import pybase64
 
-from pipeline.config import JobConfig
-from pipeline.messages import Caption, Clip, MediaFacts, Outcome, ReadyClip, Source
-from pipeline.sender import open_fleet, send
-from pipeline.sender.protocol import BodyTemplate, base64_bytes, body_template
-from pipeline.telemetry import Tally, monotonic_s
+from captionfleet.config import JobConfig
+from captionfleet.messages import Caption, Clip, MediaFacts, Outcome, ReadyClip, Source
+from captionfleet.sender import open_fleet, send
+from captionfleet.sender.chat.request import BodyTemplate, base64_bytes, body_template
+from captionfleet.telemetry import Tally, monotonic_s
 
 FILES = 64  # clips with media of their own; they are taken in turn
 AUDIO_SHARE = 0.1

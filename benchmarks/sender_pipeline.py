@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.figures import Figure, at_least
 from benchmarks.standins import StandinProcess, flags, standins
-from pipeline.standin.films import Film, write_film
+from captionfleet.standin.films.film import Film, write_film
 from tests.support.job_file import write_job
 from tests.support.tiny_films import lay_to_rest
 
@@ -83,7 +83,7 @@ def _timed(folder: Path, *words: str) -> float:
     """Run the command; the wall clock from its start to its end."""
     begun_s = time.monotonic()
     subprocess.run(
-        [sys.executable, "-m", "pipeline", *words],
+        [sys.executable, "-m", "captionfleet", *words],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
         stdin=subprocess.DEVNULL,

@@ -10,10 +10,10 @@ import sys
 import time
 from dataclasses import replace
 
-from pipeline.errors import FailureCode
-from pipeline.sender.server_model import DeploymentModel, Phase, Standing
-from pipeline.sender.simulator import Scenario, simulate
-from pipeline.sender.verdict import judge
+from captionfleet.errors import FailureCode
+from captionfleet.plan.model.server_model import DeploymentModel, Phase, Standing
+from captionfleet.plan.model.simulator import Scenario, simulate
+from captionfleet.sender.routing.verdict import judge
 
 SLOTS = 16
 CURVE = ((1, 2.0), (SLOTS, 4.0), (2 * SLOTS, 4.0))

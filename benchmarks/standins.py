@@ -30,7 +30,7 @@ class StandinProcess:
 
     def start(self) -> None:
         """Start it, and wait until it takes connections."""
-        command = [sys.executable, "-m", "pipeline", "serve", "--port", str(self.port)]
+        command = [sys.executable, "-m", "captionfleet", "serve", "--port", str(self.port)]
         self.process = subprocess.Popen(
             [*command, "--no-watch-media", *self.flags],
             stdin=subprocess.DEVNULL,

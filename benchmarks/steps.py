@@ -13,11 +13,11 @@ from unittest.mock import patch
 import av
 from av.video.frame import PictureType, VideoFrame
 
-from pipeline.messages import Clip, MediaSpec, Source
-from pipeline.workers.planned_decoder import PlannedDecoder
-from pipeline.workers.prepare import prepare_clip
-from pipeline.workers.reel import Reel
-from pipeline.workers.store import MediaStore
+from captionfleet.media.picture.reel import Reel
+from captionfleet.media.prepare import prepare_clip
+from captionfleet.media.sampling.planned_decoder import PlannedDecoder
+from captionfleet.media.store import MediaStore
+from captionfleet.messages import Clip, MediaSpec, Source
 
 Told = dict[str, Any]
 Take = Callable[[Any], None]

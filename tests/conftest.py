@@ -21,11 +21,11 @@ settings.load_profile("patient")
 
 # A test that stands still meanwhile may call these itself; the program may not.
 _MAY_BLOCK = [
-    "pipeline.config",
-    "pipeline.response_schema",
-    "pipeline.standin.films",
-    "pipeline.standin.library",
-    "pipeline.workers.upkeep",
+    "captionfleet.config",
+    "captionfleet.config.response_schema",
+    "captionfleet.standin.films.film",
+    "captionfleet.standin.films.library",
+    "captionfleet.workers.upkeep",
 ]
 
 
@@ -54,7 +54,7 @@ def no_blocking_calls(request: pytest.FixtureRequest) -> Iterator[None]:
     if not inspect.iscoroutinefunction(request.function):
         yield
         return
-    with blockbuster_ctx("pipeline", excluded_modules=_MAY_BLOCK):
+    with blockbuster_ctx("captionfleet", excluded_modules=_MAY_BLOCK):
         yield
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.bench.knee import Knee, Search
+from captionfleet.bench.figures.knee import Knee, Search
 
 _MOST_LOADS = 60
 Rate = Callable[[int, int], tuple[float, float]]

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.bench.point import ClientUse, Goal, measure
-from pipeline.bench.samples import Sample
-from pipeline.bench.steady import (
+from captionfleet.bench.figures.point import ClientUse, Goal, measure
+from captionfleet.bench.figures.samples import Sample
+from captionfleet.bench.figures.steady import (
     Window,
     ended_per_s,
     half_width,
@@ -19,7 +19,7 @@ from pipeline.bench.steady import (
     steady_window,
     truncation,
 )
-from pipeline.errors import FailureCode
+from captionfleet.errors import FailureCode
 
 IDLE = ClientUse(cores=0.1, loop_lag_p50_s=0.0, loop_lag_p99_s=0.001)
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from pipeline.cli import app, run_command_line
-from pipeline.config import DeploymentConfig, JobConfig
-from pipeline.errors import (
+from captionfleet.cli import app, run_command_line
+from captionfleet.config import DeploymentConfig, JobConfig
+from captionfleet.errors import (
     ConfigError,
     DeploymentError,
     FailureCode,
@@ -20,8 +20,8 @@ from pipeline.errors import (
     OutputError,
     RunError,
 )
-from pipeline.standin.options import StandinOptions
-from pipeline.standin.server import serving
+from captionfleet.standin.options import StandinOptions
+from captionfleet.standin.server import serving
 from tests.support.command import Command
 from tests.support.output import Output, check_provenance
 from tests.support.tiny_films import write_tiny_films

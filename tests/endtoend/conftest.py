@@ -7,8 +7,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from pipeline.cli import run_command_line
-from pipeline.sender import replicas
+from captionfleet.cli import run_command_line
+from captionfleet.sender.routing import replicas
 from tests.support.command import Command, CommandHere, Ended
 from tests.support.output import Output
 from tests.support.preparing import clip_of, job_of, prepared

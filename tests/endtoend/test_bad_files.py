@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.standin.films import Film, Sound, write_film
-from pipeline.standin.library import cut_off_no_moov
-from pipeline.standin.options import StandinOptions
-from pipeline.standin.server import serving
+from captionfleet.standin.films.film import Film, Sound, write_film
+from captionfleet.standin.films.library import cut_off_no_moov
+from captionfleet.standin.options import StandinOptions
+from captionfleet.standin.server import serving
 from tests.support.command import Command
 from tests.support.output import Output, check_provenance
 from tests.support.tiny_films import Library, lay_to_rest

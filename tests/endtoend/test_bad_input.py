@@ -8,8 +8,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from pipeline.standin.options import StandinOptions
-from pipeline.standin.server import serving
+from captionfleet.standin.options import StandinOptions
+from captionfleet.standin.server import serving
 from tests.support.command import Command, CommandHere
 from tests.support.job_file import write_job
 from tests.support.output import Output

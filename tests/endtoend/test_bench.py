@@ -6,9 +6,9 @@ from pathlib import Path
 import orjson
 import pytest
 
-from pipeline.standin.faults import parse_fault
-from pipeline.standin.options import StandinOptions
-from pipeline.standin.server import serving
+from captionfleet.standin.faults import parse_fault
+from captionfleet.standin.options import StandinOptions
+from captionfleet.standin.server import serving
 from tests.support.command import Command, CommandHere
 from tests.support.tiny_films import Library
 

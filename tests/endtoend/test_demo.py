@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.standin.library import DAMAGED, DEMO_FILMS
+from captionfleet.standin.films.library import DAMAGED, DEMO_FILMS
 from tests.support.command import Command, CommandHere
 from tests.support.output import Output
 

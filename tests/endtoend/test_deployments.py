@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.standin.options import StandinOptions
-from pipeline.standin.server import serving
+from captionfleet.standin.options import StandinOptions
+from captionfleet.standin.server import serving
 from tests.support.command import Command
 from tests.support.job_file import write_job
 from tests.support.output import Output, check_provenance

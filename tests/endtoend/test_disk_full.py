@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.standin.options import StandinOptions
-from pipeline.standin.server import serving
+from captionfleet.standin.options import StandinOptions
+from captionfleet.standin.server import serving
 from tests.support.command import Command
 from tests.support.nights import Nights
 from tests.support.output import Output
@@ -21,7 +21,7 @@ CLIPS = 6
 LIMITED = """
 import resource, runpy, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)
-runpy.run_module("pipeline", run_name="__main__")
+runpy.run_module("captionfleet", run_name="__main__")
 """
 
 

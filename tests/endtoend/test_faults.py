@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.standin.faults import parse_fault
-from pipeline.standin.options import StandinOptions
-from pipeline.standin.server import serving
+from captionfleet.standin.faults import parse_fault
+from captionfleet.standin.options import StandinOptions
+from captionfleet.standin.server import serving
 from tests.support.command import Command
 from tests.support.job_file import write_job
 from tests.support.nights import Nights

@@ -13,10 +13,10 @@ import anyio
 import orjson
 import pytest
 
-from pipeline import run_job
-from pipeline.errors import ConfigError, DeploymentError, OutputError
-from pipeline.standin.options import StandinOptions
-from pipeline.standin.server import Standin, serving
+from captionfleet import run_job
+from captionfleet.errors import ConfigError, DeploymentError, OutputError
+from captionfleet.standin.options import StandinOptions
+from captionfleet.standin.server import Standin, serving
 from tests.support.command import Command
 from tests.support.nights import Nights
 from tests.support.tiny_films import Library
@@ -244,7 +244,7 @@ async def test_failures_are_listed(nights: Nights, command: Command) -> None:
     assert "2  not_video" in listed.stdout
     none = await command("failures", "out", "--code", "timeout")
     assert none.stdout == "no clip stands failed\n"
-    words = ("-m", "pipeline", "failures", nights.output.folder, "--paths0")
+    words = ("-m", "captionfleet", "failures", nights.output.folder, "--paths0")
     found = (await anyio.run_process([sys.executable, *words])).stdout.split(b"\0")
     folder = str(nights.videos).encode()
     assert sorted(found) == [b"", folder + b"/b\xff\n.mp4", folder + b"/text.mp4"]

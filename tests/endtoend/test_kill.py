@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.standin.options import StandinOptions
-from pipeline.standin.server import serving
+from captionfleet.standin.options import StandinOptions
+from captionfleet.standin.server import serving
 from tests.support.command import Command
 from tests.support.job_file import write_job
 from tests.support.killing import Killer

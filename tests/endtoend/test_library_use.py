@@ -7,10 +7,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from pipeline import JobConfig, RunError, load_job, run_job
-from pipeline.standin.faults import parse_fault
-from pipeline.standin.options import StandinOptions
-from pipeline.standin.server import serving
+from captionfleet import JobConfig, RunError, load_job, run_job
+from captionfleet.standin.faults import parse_fault
+from captionfleet.standin.options import StandinOptions
+from captionfleet.standin.server import serving
 from tests.support.command import Command, until
 from tests.support.job_file import write_job
 from tests.support.output import Output, check_provenance
@@ -18,7 +18,7 @@ from tests.support.tiny_films import Library
 
 SCRIPT = """
 import anyio
-from pipeline import JobConfig, RunError, run_job
+from captionfleet import JobConfig, RunError, run_job
 
 job = JobConfig.model_validate({{
     "input": {{"sources": [{source!r}]}},
@@ -103,7 +103,9 @@ def test_error_of_a_run_is_a_run_error(tmp_path: Path) -> None:
     assert caught.value.exit_code == 2
 
 
-@pytest.mark.parametrize("module", ["pipeline", "pipeline.workers.entry", "pipeline.__main__"])
+@pytest.mark.parametrize(
+    "module", ["captionfleet", "captionfleet.media.entry", "captionfleet.__main__"]
+)
 def test_worker_process_starts_light(module: str) -> None:
     """What a worker process imports holds neither the HTTP client nor the validation library."""
     code = f"import sys, {module}; print(*sys.modules)"

@@ -12,10 +12,10 @@ import anyio
 import pytest
 from anyio.abc import Process
 
-from pipeline.errors import MachineError
-from pipeline.standin.options import StandinOptions
-from pipeline.standin.server import serving
-from pipeline.workers import process
+from captionfleet.errors import MachineError
+from captionfleet.standin.options import StandinOptions
+from captionfleet.standin.server import serving
+from captionfleet.workers import process
 from tests.support.command import Command
 from tests.support.nights import Nights
 from tests.support.output import Output, check_provenance
@@ -28,12 +28,12 @@ import runpy, threading
 def refused(*_):
     raise RuntimeError("can't start new thread")
 threading._start_new_thread = refused
-runpy.run_module("pipeline", run_name="__main__")
+runpy.run_module("captionfleet", run_name="__main__")
 """
 GONE = """
 import os, runpy, shutil, sys
 shutil.rmtree(os.getcwd())
-runpy.run_module("pipeline", run_name="__main__")
+runpy.run_module("captionfleet", run_name="__main__")
 """
 
 

@@ -13,7 +13,7 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from pipeline import JobConfig, run_job
+from captionfleet import JobConfig, run_job
 from tests.support.command import CommandHere
 from tests.support.replica import answer, caption, gated, scripted
 from tests.support.tiny_films import Library

@@ -8,9 +8,9 @@ from typing import Any
 import anyio
 import pytest
 
-from pipeline import JobConfig
-from pipeline.errors import OutputError
-from pipeline.prepare_job import prepare_job
+from captionfleet import JobConfig
+from captionfleet.errors import OutputError
+from captionfleet.prepare import prepare_job
 from tests.support.command import CommandHere
 from tests.support.ready import ready_clip
 from tests.support.tiny_films import Library
@@ -94,8 +94,8 @@ async def test_an_output_that_fails_while_workers_wait(
             for _ in range(2):  # the second waits while the first is being written
                 await ready_out.send(ready_clip(tmp_path))
 
-    monkeypatch.setattr("pipeline.prepare_job._AHEAD", 0)
-    monkeypatch.setattr("pipeline.prepare_job.work", work)
+    monkeypatch.setattr("captionfleet.prepare._AHEAD", 0)
+    monkeypatch.setattr("captionfleet.prepare.work", work)
     (tmp_path / "file").touch()
     job = JobConfig.model_validate(
         {"input": {"sources": library.films[:1], "settle_s": 0}, "store": {"dir": library.store}}

@@ -12,8 +12,8 @@ from typing import BinaryIO
 import anyio
 import pytest
 
-from pipeline.standin.options import StandinOptions
-from pipeline.standin.server import Standin, serving
+from captionfleet.standin.options import StandinOptions
+from captionfleet.standin.server import Standin, serving
 from tests.support.command import DEADLINE_S, Command, is_alive, until
 from tests.support.job_file import write_job
 from tests.support.output import Output, answered, check_provenance
@@ -26,7 +26,7 @@ CLIPS = 10
 NOHUP = """
 import runpy, signal
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
-runpy.run_module("pipeline", run_name="__main__")
+runpy.run_module("captionfleet", run_name="__main__")
 """
 
 

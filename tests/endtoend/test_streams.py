@@ -16,9 +16,9 @@ import orjson
 import pytest
 from anyio.abc import Process
 
-from pipeline.standin.options import StandinOptions
-from pipeline.standin.server import serving
-from pipeline.streams import LenientFile
+from captionfleet.standard_streams import LenientFile
+from captionfleet.standin.options import StandinOptions
+from captionfleet.standin.server import serving
 from tests.support.output import Output
 from tests.support.tiny_films import Library
 
@@ -28,7 +28,7 @@ PIPE_BYTES = 1 << 16
 
 def shell(redirected: str, *words: str | Path) -> list[str]:
     """The command under a shell that puts its streams elsewhere."""
-    program = f'exec "$0" -m pipeline "$@" {redirected}'
+    program = f'exec "$0" -m captionfleet "$@" {redirected}'
     return ["sh", "-c", program, sys.executable, *map(str, words)]
 
 
@@ -66,7 +66,7 @@ def stalled(kind: str) -> Iterator[int]:
 @asynccontextmanager
 async def started(folder: Path, *words: str | Path, stderr: int) -> AsyncIterator[Process]:
     """The command with its log put there; it is killed at the end of the block."""
-    program = [sys.executable, "-m", "pipeline", *map(str, words)]
+    program = [sys.executable, "-m", "captionfleet", *map(str, words)]
     async with await anyio.open_process(program, stderr=stderr, cwd=folder) as process:
         with anyio.fail_after(DEADLINE_S):
             try:
@@ -158,7 +158,7 @@ def test_list_that_nobody_takes(
 ) -> None:
     """A reader that has seen enough is fine; a list that is not written is exit code 3."""
     told = tmp_path / "told"
-    program = f'("$0" -m pipeline failures "$1"; echo $? >"$2") {redirected}'
+    program = f'("$0" -m captionfleet failures "$1"; echo $? >"$2") {redirected}'
     listed = ["sh", "-c", program, sys.executable, str(failed), str(told)]
     ended = subprocess.run(listed, capture_output=True, check=False, timeout=DEADLINE_S)
     assert int(told.read_text()) == exit_code

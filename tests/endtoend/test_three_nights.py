@@ -7,8 +7,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from pipeline.standin.options import StandinOptions
-from pipeline.standin.server import serving
+from captionfleet.standin.options import StandinOptions
+from captionfleet.standin.server import serving
 from tests.support.nights import Nights
 from tests.support.output import check_provenance
 from tests.support.tiny_films import Library

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.messages import printable
-from pipeline.standin.options import StandinOptions
-from pipeline.standin.server import Standin, serving
+from captionfleet.messages import printable
+from captionfleet.standin.options import StandinOptions
+from captionfleet.standin.server import Standin, serving
 from tests.support.command import Command, is_alive
 from tests.support.output import Output, check_provenance
 from tests.support.tiny_films import PREPARED_HEIGHT_PX, Library, shown_width_px

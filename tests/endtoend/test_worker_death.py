@@ -7,8 +7,8 @@ from functools import partial
 
 import pytest
 
-from pipeline.standin.options import StandinOptions
-from pipeline.standin.server import serving
+from captionfleet.standin.options import StandinOptions
+from captionfleet.standin.server import serving
 from tests.support.command import Command, Running, is_alive
 from tests.support.output import Output, check_provenance
 from tests.support.tiny_films import Library

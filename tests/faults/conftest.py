@@ -5,14 +5,15 @@ from collections.abc import Iterator
 import pytest
 from blockbuster import blockbuster_ctx
 
-from pipeline.sender import fleet, replicas, retry
-from pipeline.sender.replicas import Change
+from captionfleet.sender import fleet
+from captionfleet.sender.routing import replicas, retry
+from captionfleet.sender.routing.replicas import Change
 
 
 @pytest.fixture(autouse=True)
 def no_blocking_calls() -> Iterator[None]:
     """Raise where code on the event loop of the sender blocks."""
-    with blockbuster_ctx("pipeline.sender"):
+    with blockbuster_ctx("captionfleet.sender"):
         yield
 
 

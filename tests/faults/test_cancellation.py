@@ -8,12 +8,12 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from pipeline.messages import Outcome, ReadyClip
-from pipeline.sender import hedging
-from pipeline.sender.dispatch import send
-from pipeline.sender.fleet import Fleet, open_fleet
-from pipeline.sender.slots import Slots
-from pipeline.telemetry import Tally
+from captionfleet.messages import Outcome, ReadyClip
+from captionfleet.sender.dispatch import send
+from captionfleet.sender.fleet import Fleet, open_fleet
+from captionfleet.sender.routing import hedging
+from captionfleet.sender.slots import Slots
+from captionfleet.telemetry import Tally
 from tests.support.ready import job, ready_clip
 from tests.support.replica import (
     ScriptedReplica,

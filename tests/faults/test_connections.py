@@ -9,9 +9,9 @@ import anyio
 import pytest
 from anyio.abc import SocketAttribute
 
-from pipeline.errors import FailureCode
-from pipeline.messages import Caption
-from pipeline.sender import connections
+from captionfleet.errors import FailureCode
+from captionfleet.messages import Caption
+from captionfleet.sender import connections
 from tests.support.raw_server import (
     Mode,
     RawRequest,

@@ -6,7 +6,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from pipeline.errors import FailureCode, Stage
+from captionfleet.errors import FailureCode, Stage
 from tests.support.ready import job, ready_clip
 from tests.support.replica import (
     Step,

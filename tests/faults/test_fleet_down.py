@@ -10,13 +10,13 @@ import anyio
 import pytest
 from aiohttp import web
 
-from pipeline.errors import ConfigError, DeploymentError, FailureCode
-from pipeline.messages import Caption
-from pipeline.sender import fleet as fleet_module
-from pipeline.sender import policy, retry
-from pipeline.sender.fleet import open_fleet
-from pipeline.sender.retry import RetryBudget
-from pipeline.telemetry import Tally
+from captionfleet.errors import ConfigError, DeploymentError, FailureCode
+from captionfleet.messages import Caption
+from captionfleet.sender import fleet as fleet_module
+from captionfleet.sender.fleet import open_fleet
+from captionfleet.sender.routing import policy, retry
+from captionfleet.sender.routing.retry import RetryBudget
+from captionfleet.telemetry import Tally
 from tests.support.ready import job, ready_clip
 from tests.support.replica import answer, caption, error_body, raw, scripted, times
 from tests.support.sending import sent

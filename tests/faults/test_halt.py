@@ -6,9 +6,9 @@ import anyio
 import pytest
 from aiohttp import web
 
-from pipeline.messages import Outcome, ReadyClip
-from pipeline.sender import open_fleet, send
-from pipeline.telemetry import Tally
+from captionfleet.messages import Outcome, ReadyClip
+from captionfleet.sender import open_fleet, send
+from captionfleet.telemetry import Tally
 from tests.support.ready import job, ready_clip
 from tests.support.replica import caption, scripted
 

@@ -7,10 +7,10 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from pipeline.errors import FailureCode
-from pipeline.errors import FailureCode as C
-from pipeline.messages import Caption, ReadyClip
-from pipeline.sender import hedging
+from captionfleet.errors import FailureCode
+from captionfleet.errors import FailureCode as C
+from captionfleet.messages import Caption, ReadyClip
+from captionfleet.sender.routing import hedging
 from tests.support.ready import job, ready_clip
 from tests.support.replica import Step, answer, caption, raw, scripted, times
 from tests.support.sending import Sent, sent

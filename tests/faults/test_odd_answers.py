@@ -8,8 +8,8 @@ import orjson
 import pytest
 from aiohttp import web
 
-from pipeline.errors import FailureCode
-from pipeline.telemetry import Tally
+from captionfleet.errors import FailureCode
+from captionfleet.telemetry import Tally
 from tests.support.ready import job, ready_clip
 from tests.support.replica import USAGE, Step, answer, completion, raw, scripted, sse_lines, stream
 from tests.support.sending import sent

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import ConfigError, DeploymentError
+from captionfleet.errors import ConfigError, DeploymentError
 from tests.support.ready import job, ready_clip
 from tests.support.sending import sent
 

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from pipeline.errors import FailureCode
+from captionfleet.errors import FailureCode
 from tests.support.ready import job, ready_clip
 from tests.support.replica import Step, answer, completion, scripted
 from tests.support.sending import sent

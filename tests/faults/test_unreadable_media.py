@@ -5,9 +5,9 @@ from pathlib import Path
 import anyio
 import pytest
 
-from pipeline.errors import FailureCode
-from pipeline.messages import ReadyClip
-from pipeline.telemetry import Tally
+from captionfleet.errors import FailureCode
+from captionfleet.messages import ReadyClip
+from captionfleet.telemetry import Tally
 from tests.support.command import until
 from tests.support.ready import job, ready_clip
 from tests.support.replica import scripted

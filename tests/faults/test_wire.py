@@ -10,10 +10,10 @@ import anyio
 import pytest
 from aiohttp import web
 
-from pipeline.errors import FailureCode
-from pipeline.messages import Failure, ReadyClip
-from pipeline.sender import client, upload
-from pipeline.sender.transport import _CODES, verdict_on
+from captionfleet.errors import FailureCode
+from captionfleet.messages import Failure, ReadyClip
+from captionfleet.sender import client, upload
+from captionfleet.sender.transport import _CODES, verdict_on
 from tests.support.ready import job, ready_clip
 from tests.support.replica import (
     answer,

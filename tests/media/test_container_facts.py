@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.errors import FailureCode, MediaError
-from pipeline.standin.films import Look, write_film
-from pipeline.workers.geometry import Crop
-from pipeline.workers.stream_facts import StreamFacts, facts_in
+from captionfleet.errors import FailureCode, MediaError
+from captionfleet.media.facts.geometry import Crop
+from captionfleet.media.facts.stream_facts import StreamFacts, facts_in
+from captionfleet.standin.films.film import Look, write_film
 from tests.support import mp4_boxes, oracle
 from tests.support.hdr import write_chart
 from tests.support.made import Made, make

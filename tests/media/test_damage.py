@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import FailureCode, MediaError
-from pipeline.messages import Damage
-from pipeline.standin.films import Film, Look, Sound, write_film
-from pipeline.standin.library import damaged_middle
-from pipeline.workers.damage import LEAST_COVERAGE
+from captionfleet.errors import FailureCode, MediaError
+from captionfleet.media.damage.damage import LEAST_COVERAGE
+from captionfleet.messages import Damage
+from captionfleet.standin.films.film import Film, Look, Sound, write_film
+from captionfleet.standin.films.library import damaged_middle
 from tests.support.made import Made, make
 from tests.support.odd_films import SMALL
 

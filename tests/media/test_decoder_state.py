@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.standin.films import write_film
+from captionfleet.standin.films.film import write_film
 from tests.support import oracle
 from tests.support.made import make
 from tests.support.odd_films import MUTE

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.standin.films import Film, Look, write_film
-from pipeline.workers.bitstream import reader_for
+from captionfleet.media.codecs.bitstream import reader_for
+from captionfleet.standin.films.film import Film, Look, write_film
 from tests.support import oracle
 from tests.support.odd_films import MUTE
 from tests.support.odd_media import ODD, REFUSED

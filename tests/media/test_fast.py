@@ -6,7 +6,7 @@ from pathlib import Path
 import av
 import pytest
 
-from pipeline.standin.films import Film, write_film
+from captionfleet.standin.films.film import Film, write_film
 from tests.support.made import make
 
 FPS = 30

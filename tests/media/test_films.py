@@ -12,10 +12,17 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.standin.films import Film, Look, Sound, frame_times_s, read_barcode, write_film
-from pipeline.standin.library import DAMAGED, DEMO_FILMS, damaged_middle, demo_films
-from pipeline.standin.pictures import draw, turn
-from pipeline.standin.sounds import samples
+from captionfleet.standin.films.film import (
+    Film,
+    Look,
+    Sound,
+    frame_times_s,
+    read_barcode,
+    write_film,
+)
+from captionfleet.standin.films.library import DAMAGED, DEMO_FILMS, damaged_middle, demo_films
+from captionfleet.standin.films.pictures import draw, turn
+from captionfleet.standin.films.sounds import samples
 from tests.support import oracle
 from tests.support.shared import shared_folder
 

@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.workers.tone import hdr_filters, is_hdr
+from captionfleet.media.picture.tone import hdr_filters, is_hdr
 from tests.support.hdr import columns, write_chart
 from tests.support.made import make
 from tests.support.odd_films import BT2020, HLG, PQ

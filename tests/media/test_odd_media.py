@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.standin.films import read_barcode
+from captionfleet.standin.films.film import read_barcode
 from tests.support import oracle
 from tests.support.odd_checks import (
     Check,

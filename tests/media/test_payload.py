@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import FailureCode, MediaError
-from pipeline.standin.films import Film, Look, Sound, write_film
+from captionfleet.errors import FailureCode, MediaError
+from captionfleet.standin.films.film import Film, Look, Sound, write_film
 from tests.support.made import Made, make
 
 NOISE = Film(

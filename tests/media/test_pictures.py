@@ -13,9 +13,9 @@ from av.filter import Graph
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from pipeline.standin.films import Film, Look, write_film
-from pipeline.standin.pictures import draw, pack
-from pipeline.workers.picture import PictureMaker
+from captionfleet.media.picture.picture import PictureMaker
+from captionfleet.standin.films.film import Film, Look, write_film
+from captionfleet.standin.films.pictures import draw, pack
 from tests.support import oracle
 from tests.support.made import make, number
 from tests.support.odd_checks import zigzags

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.errors import FailureCode, MediaError
-from pipeline.messages import Damage, Failure, ReadyClip
+from captionfleet.errors import FailureCode, MediaError
+from captionfleet.messages import Damage, Failure, ReadyClip
 from tests.support import oracle
 from tests.support.made import Made, make, number
 from tests.support.odd_films import HLG, LIMITED, PQ

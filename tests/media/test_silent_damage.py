@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.standin.films import write_film
+from captionfleet.standin.films.film import write_film
 from tests.support import oracle
 from tests.support.made import make
 from tests.support.odd_films import MUTE

@@ -7,8 +7,8 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.standin.films import Film, Sound, write_film
-from pipeline.workers.audio import AudioTrack
+from captionfleet.media.sound.audio import AudioTrack
+from captionfleet.standin.films.film import Film, Sound, write_film
 from tests.support import oracle
 from tests.support.made import Made, make, number
 from tests.support.odd_files import FRAGMENTED

@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 from blockbuster import blockbuster_ctx
 
-import pipeline
-from pipeline.errors import FailureCode
-from pipeline.messages import Source
-from pipeline.producer.content import read_content
-from pipeline.producer.walk import Unusable
+import captionfleet
+from captionfleet.errors import FailureCode
+from captionfleet.messages import Source
+from captionfleet.producer.content import read_content
+from captionfleet.producer.walk import Unusable
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(autouse=True)
 def nothing_blocks_the_loop() -> Iterator[None]:
-    with blockbuster_ctx(pipeline):
+    with blockbuster_ctx(captionfleet):
         yield
 
 

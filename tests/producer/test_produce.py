@@ -9,20 +9,20 @@ import anyio
 import pytest
 from blockbuster import blockbuster_ctx
 
-import pipeline
-from pipeline.config import JobConfig
-from pipeline.errors import ConfigError, FailureCode
-from pipeline.messages import Clip, Failure, Outcome
-from pipeline.producer import Settled, produce, walk
-from pipeline.producer.resume import load_settled
-from pipeline.telemetry import Tally, monotonic_s
+import captionfleet
+from captionfleet.config import JobConfig
+from captionfleet.errors import ConfigError, FailureCode
+from captionfleet.ledger.settled import Settled, load_settled
+from captionfleet.messages import Clip, Failure, Outcome
+from captionfleet.producer import produce, walk
+from captionfleet.telemetry import Tally, monotonic_s
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(autouse=True)
 def nothing_blocks_the_loop() -> Iterator[None]:
-    with blockbuster_ctx(pipeline):
+    with blockbuster_ctx(captionfleet):
         yield
 
 

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.config import InputConfig
-from pipeline.errors import ConfigError
-from pipeline.messages import Source
-from pipeline.producer import sources
-from pipeline.producer.sources import check_sources, list_entries
-from pipeline.producer.walk import Unusable, Walk
+from captionfleet.config import InputConfig
+from captionfleet.errors import ConfigError
+from captionfleet.messages import Source
+from captionfleet.producer import sources
+from captionfleet.producer.sources import check_sources, list_entries
+from captionfleet.producer.walk import Unusable, Walk
 
 
 def walk(*names: Path) -> list[tuple[str, str]]:

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.config import InputConfig
-from pipeline.messages import Source
-from pipeline.producer.walk import Unusable, Walk, sorted_names
+from captionfleet.config import InputConfig
+from captionfleet.messages import Source
+from captionfleet.producer.walk import Unusable, Walk, sorted_names
 
 ODD_NAMES = ("two\nlines.mp4", "🎬.mp4", 'it\'s "q".mp4', " .mp4", os.fsdecode(b"\xff\xfe.mp4"))
 

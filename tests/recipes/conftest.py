@@ -18,7 +18,7 @@ def standin_url() -> Iterator[str]:
     """The base URL of a stand-in that asks for a key."""
     command = ["serve", "--port=0", "--api-key-env=STANDIN_KEY"]
     with subprocess.Popen(
-        [sys.executable, "-m", "pipeline", *command],
+        [sys.executable, "-m", "captionfleet", *command],
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ | {"STANDIN_KEY": KEY},

@@ -9,8 +9,8 @@ from typing import Any
 
 from cyclopts import CycloptsError
 
-from pipeline.cli import app
-from pipeline.config.memory import ENOUGH_BYTES, MAIN_PROCESS_BYTES, worker_bytes
+from captionfleet.cli import app
+from captionfleet.config.memory import ENOUGH_BYTES, MAIN_PROCESS_BYTES, worker_bytes
 
 ROOT = Path(__file__).parents[2]
 JOBS = ROOT / "jobs"

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from pipeline.config import LimitsConfig, load_job
+from captionfleet.config import LimitsConfig, load_job
 from tests.recipes.recipe import DOCKER, IMAGE, JOBS, PROJECT, ROOT, adds_up, understood
 
 Service = dict[str, Any]

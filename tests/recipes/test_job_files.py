@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import load_job
-from pipeline.preflight.settings import setting_findings
+from captionfleet.check.settings import setting_findings
+from captionfleet.config import load_job
 from tests.recipes.recipe import DOCKER, JOBS, ROOT, commands_in, understood
 
 JOB_FILES = sorted(JOBS.glob("*.toml"))

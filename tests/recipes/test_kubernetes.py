@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.config import LimitsConfig, load_job
-from pipeline.errors import RunError
+from captionfleet.config import LimitsConfig, load_job
+from captionfleet.errors import RunError
 from tests.recipes.recipe import DOCKER, IMAGE, JOBS, adds_up, understood
 
 Manifest = dict[str, Any]

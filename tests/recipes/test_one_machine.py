@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import LimitsConfig, load_job
+from captionfleet.config import LimitsConfig, load_job
 from tests.recipes.conftest import KEY
 from tests.recipes.recipe import JOBS, understood
 
@@ -81,7 +81,7 @@ def test_cron_line_captions_in_cron_s_environment(
     command = (
         cron_line()
         .split(maxsplit=5)[5]
-        .replace(PROGRAM, f"{sys.executable} -m pipeline")
+        .replace(PROGRAM, f"{sys.executable} -m captionfleet")
         .replace("/etc/captionfleet/nightly.toml", str(job))
         .replace("/etc/captionfleet/environment", str(environment))
     )

@@ -8,10 +8,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from pipeline import JobConfig, run_job
-from pipeline.standin.faults import parse_fault
-from pipeline.standin.options import StandinOptions
-from pipeline.standin.server import serving
+from captionfleet import JobConfig, run_job
+from captionfleet.standin.faults import parse_fault
+from captionfleet.standin.options import StandinOptions
+from captionfleet.standin.server import serving
 from tests.support.browser import Browser, browsing
 from tests.support.output import Output
 from tests.support.tiny_films import write_tiny_films

@@ -8,8 +8,8 @@ from typing import Any
 import anyio
 import pytest
 
-from pipeline.report.sheets import SheetLimits
-from pipeline.report.write import write_report
+from captionfleet.report.sheets import SheetLimits
+from captionfleet.report.write import write_report
 from tests.report.conftest import FILMS, Finished
 from tests.support.browser import Browser
 from tests.support.run_folder import HOSTILE, caption_record, failure_record, write_run_folder

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.report.charts import bars, nice_ceiling, stack, steps
+from captionfleet.report.charts import bars, nice_ceiling, stack, steps
 
 
 def paths(chart: str) -> list[tuple[str | None, str | None]]:

@@ -5,8 +5,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from pipeline.cli import run_command_line
-from pipeline.report import command
+from captionfleet.cli import run_command_line
+from captionfleet.report import command
 from tests.report.conftest import FILMS, Finished
 from tests.support.run_folder import caption_record, write_run_folder
 

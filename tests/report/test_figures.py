@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.report import words
-from pipeline.report.cards import TextBudget, card_id, card_of
-from pipeline.report.choice import Choice, Sample
-from pipeline.report.flags import flags_of, is_flagged
-from pipeline.report.lines import number_in
-from pipeline.report.over_time import over_time
-from pipeline.report.spread import Spread
-from pipeline.report.stages import stages_of
+from captionfleet.ledger.reading import number_in
+from captionfleet.report import words
+from captionfleet.report.cards import TextBudget, card_id, card_of
+from captionfleet.report.choice import Choice, Sample
+from captionfleet.report.flags import flags_of, is_flagged
+from captionfleet.report.over_time import over_time
+from captionfleet.report.spread import Spread
+from captionfleet.report.stages import stages_of
 from tests.support.run_folder import caption_record
 
 junk: st.SearchStrategy[Any] = st.recursive(

@@ -12,9 +12,9 @@ import anyio
 import orjson
 import pytest
 
-from pipeline.errors import ConfigError, OutputError
-from pipeline.report.sheets import SheetLimits
-from pipeline.report.write import Made, write_report
+from captionfleet.errors import ConfigError, OutputError
+from captionfleet.report.sheets import SheetLimits
+from captionfleet.report.write import Made, write_report
 from tests.support.run_folder import (
     ENDED,
     HOSTILE,

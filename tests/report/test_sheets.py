@@ -14,9 +14,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.report.sheets import SheetLimits, make_sheets
-from pipeline.report.write import write_report
-from pipeline.workers.contact_sheet import grid_of
+from captionfleet.media.contact_sheet import grid_of
+from captionfleet.report.sheets import SheetLimits, make_sheets
+from captionfleet.report.write import write_report
 from tests.report.conftest import FILMS, Finished
 from tests.support.page import blocks_of
 

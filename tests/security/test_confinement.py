@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.messages import Failure, ReadyClip
-from pipeline.workers import landlock, process
-from pipeline.workers.syscall_filter import program_for
+from captionfleet.media import landlock
+from captionfleet.media.syscall_filter import program_for
+from captionfleet.messages import Failure, ReadyClip
+from captionfleet.workers import process
 from tests.support.hostile_payload import Targets, start
 from tests.support.preparing import clip_of, job_of, prepared, running_pool, worker_pids
 
@@ -115,7 +116,7 @@ async def test_older_kernels_confine_as_far_as_they_can(
     """What an older kernel has not learned yet is not asked of it, and clips are prepared."""
     if landlock.abi() < newest_abi:
         pytest.skip(f"this kernel's Landlock is older than version {newest_abi}")
-    older = f"import pipeline.workers.landlock as l; l.abi = lambda: {newest_abi}; serve(int("
+    older = f"import captionfleet.media.landlock as l; l.abi = lambda: {newest_abi}; serve(int("
     monkeypatch.setattr(process, "_START", process._START.replace("serve(int(", older))
     (result,) = (await prepared(job_of(tmp_path / "store"), [clip_of(film)])).values()
     assert isinstance(result, ReadyClip)

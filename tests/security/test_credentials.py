@@ -8,10 +8,10 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from pipeline.errors import ConfigError, DeploymentError
-from pipeline.preflight.asking import ask_deployment
-from pipeline.sender.fleet import open_fleet
-from pipeline.telemetry import Tally
+from captionfleet.check.asking import ask_deployment
+from captionfleet.errors import ConfigError, DeploymentError
+from captionfleet.sender.fleet import open_fleet
+from captionfleet.telemetry import Tally
 from tests.support.ready import job, ready_clip
 from tests.support.replica import ScriptedReplica, Step, answer, caption, error_body, raw, scripted
 from tests.support.sending import sent

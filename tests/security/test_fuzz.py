@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import FailureCode
-from pipeline.messages import Failure
+from captionfleet.errors import FailureCode
+from captionfleet.messages import Failure
 from tests.support.mutations import mutate, seeded
 from tests.support.odd_media import ODD
 from tests.support.preparing import clip_of, job_of, prepared

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import FailureCode
-from pipeline.messages import Clip, Failure, ReadyClip, Source
+from captionfleet.errors import FailureCode
+from captionfleet.messages import Clip, Failure, ReadyClip, Source
 from tests.support import hostile_files as hostile
 from tests.support import odd_files as odd
 from tests.support.preparing import (

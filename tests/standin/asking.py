@@ -10,8 +10,8 @@ import anyio
 import orjson
 from aiohttp import ClientResponse, ClientSession
 
-from pipeline.standin.options import StandinOptions
-from pipeline.standin.server import Standin, serving
+from captionfleet.standin.options import StandinOptions
+from captionfleet.standin.server import Standin, serving
 
 DEADLINE_S = 60
 

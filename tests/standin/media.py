@@ -10,7 +10,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.standin.facts import AudioFacts, VideoFacts
+from captionfleet.standin.senses.facts import AudioFacts, VideoFacts
 
 RED, GREEN, BLUE = (210, 30, 30), (30, 150, 40), (30, 60, 200)
 VIDEO = VideoFacts(

@@ -10,10 +10,11 @@ from urllib.request import urlopen
 
 import pytest
 
-from pipeline.standin.command import serve_command
+from captionfleet.standin.command import serve_command
 
 SERVE = (
-    "import sys; from pipeline.standin.command import serve_command; sys.exit(serve_command({}))"
+    "import sys; from captionfleet.standin.command import serve_command; "
+    "sys.exit(serve_command({}))"
 )
 
 
@@ -69,7 +70,7 @@ def test_bad_argument_is_exit_code_2(
 def test_command_module_loads_no_server() -> None:
     """Asking the command for help does not wait for aiohttp, PyAV or numpy."""
     code = (
-        "import sys, pipeline.standin.command; "
+        "import sys, captionfleet.standin.command; "
         "sys.exit(any(name in sys.modules for name in ('aiohttp', 'av', 'numpy')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

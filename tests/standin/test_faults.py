@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.standin.faults import Fault, FaultKind, FaultPlan, parse_fault
+from captionfleet.standin.faults import Fault, FaultKind, FaultPlan, parse_fault
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from pipeline.standin.captions import describe
-from pipeline.standin.perception import UnreadableMediaError, hear, look
+from captionfleet.standin.captions import describe
+from captionfleet.standin.senses.perception import UnreadableMediaError, hear, look
 from tests.standin import media
 
 

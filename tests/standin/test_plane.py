@@ -13,11 +13,11 @@ import anyio
 import pytest
 from aiohttp import ClientSession
 
-from pipeline.standin.options import StandinOptions
-from pipeline.standin.plane.deployment import Deployment, Life
-from pipeline.standin.plane.options import ColdStart, PlaneOptions, parse_autoscale
-from pipeline.standin.plane.record import StandinPlane
-from pipeline.standin.plane.server import serving_plane
+from captionfleet.standin.options import StandinOptions
+from captionfleet.standin.plane.deployment import Deployment, Life
+from captionfleet.standin.plane.options import ColdStart, PlaneOptions, parse_autoscale
+from captionfleet.standin.plane.record import StandinPlane
+from captionfleet.standin.plane.server import serving_plane
 
 pytestmark = pytest.mark.anyio
 
@@ -239,7 +239,7 @@ def test_command_serves_a_control_plane() -> None:
     """With --control-plane the first line on stdout is the API's base; SIGTERM ends it with 0."""
     words = ("serve", "--control-plane", "--port", "0", "--autoscale", "1:2")
     with subprocess.Popen(
-        [sys.executable, "-m", "pipeline", *words],
+        [sys.executable, "-m", "captionfleet", *words],
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONUNBUFFERED": "1"},

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from aiohttp import ClientError, ClientSession
 
-from pipeline.standin.ledger import Ledger
-from pipeline.standin.options import StandinOptions
-from pipeline.standin.perception import hear, look
-from pipeline.standin.server import serving
-from pipeline.standin.tokens import prompt_tokens, text_tokens
+from captionfleet.standin.ledger import Ledger
+from captionfleet.standin.options import StandinOptions
+from captionfleet.standin.senses.perception import hear, look
+from captionfleet.standin.server import serving
+from captionfleet.standin.tokens import prompt_tokens, text_tokens
 from tests.standin import media
 from tests.standin.asking import Asker, asker, events, message
 

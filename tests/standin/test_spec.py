@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.standin.options import StandinOptions
-from pipeline.standin.spec import audio_violations, video_violations
+from captionfleet.standin.options import StandinOptions
+from captionfleet.standin.spec import audio_violations, video_violations
 from tests.standin.media import AUDIO, VIDEO
 
 STRICT = StandinOptions()

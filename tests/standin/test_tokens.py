@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.standin.tokens import audio_tokens, prompt_tokens, resized_px, video_tokens
+from captionfleet.standin.tokens import audio_tokens, prompt_tokens, resized_px, video_tokens
 from tests.standin.media import AUDIO, VIDEO
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.standin.perception import look
-from pipeline.standin.reading import bright_corner, read_digit
-from pipeline.standin.viewing import FrameRule, Viewing, frames_kept
+from captionfleet.standin.senses.perception import look
+from captionfleet.standin.senses.reading import bright_corner, read_digit
+from captionfleet.standin.senses.viewing import FrameRule, Viewing, frames_kept
 from tests.standin import media
 from tests.standin.asking import asker, message
 

@@ -7,7 +7,7 @@ import orjson
 import pytest
 from aiohttp import ClientConnectionError, ClientPayloadError, ServerDisconnectedError
 
-from pipeline.standin.faults import parse_fault
+from captionfleet.standin.faults import parse_fault
 from tests.standin import media
 from tests.standin.asking import asker, events, message
 

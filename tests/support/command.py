@@ -118,7 +118,7 @@ class Command:
     """
 
     folder: Path
-    program: Sequence[str] = ("-m", "pipeline")
+    program: Sequence[str] = ("-m", "captionfleet")
     is_forked: bool = False
 
     async def __call__(

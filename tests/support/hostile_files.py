@@ -7,7 +7,7 @@ import base64
 import struct
 from pathlib import Path
 
-from pipeline.standin.films import write_film
+from captionfleet.standin.films.film import write_film
 from tests.support.odd_films import FILMS, MUTE
 
 AVI = FILMS["avi_no_pts"][1]

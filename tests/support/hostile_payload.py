@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from pipeline.errors import FailureCode, MediaError
+from captionfleet.errors import FailureCode, MediaError
 
 _PTRACE_SEIZE = 0x4206  # which attaches without stopping
 _PTRACE, _PROCESS_VM_READV = 101, 310  # x86_64; elsewhere they are calls that are refused as well
@@ -147,9 +147,9 @@ def start(code: str, to: Targets) -> str:
     """The code that starts a worker, with the attack in the place of what prepares clips."""
     planted = f"""
     import functools
-    import pipeline.workers.prepare
+    import captionfleet.media.prepare
     from tests.support.hostile_payload import Targets, attack
-    pipeline.workers.prepare.prepare_clip = functools.partial(attack, Targets(*{tuple(to)!r}))
+    captionfleet.media.prepare.prepare_clip = functools.partial(attack, Targets(*{tuple(to)!r}))
 """
     serve = "serve(int("
     assert code.count(serve) == 1

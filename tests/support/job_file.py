@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from pipeline.standin.server import Standin
+from captionfleet.standin.server import Standin
 
 Tables = Mapping[str, Mapping[str, Any]]
 

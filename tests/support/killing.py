@@ -11,7 +11,7 @@ from pathlib import Path
 import anyio
 import orjson
 
-from pipeline.standin.server import Standin
+from captionfleet.standin.server import Standin
 from tests.support.command import Argument, Command, Running, until
 
 _WITHIN_S = 120.0

@@ -11,11 +11,11 @@ import socket
 import sys
 from contextlib import suppress
 
-import pipeline.cli
-import pipeline.control.discovery
-import pipeline.report.command
-import pipeline.run  # noqa: F401 - the forks find all of these imported
-from pipeline.__main__ import main as command
+import captionfleet.cli
+import captionfleet.deployment.discovery
+import captionfleet.report.command
+import captionfleet.run  # noqa: F401 - the forks find all of these imported
+from captionfleet.__main__ import main as command
 
 MOST_BYTES = 1 << 16
 _DESCRIPTORS = 3

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.messages import MediaFacts, MediaSpec
-from pipeline.standin.films import read_barcode
-from pipeline.workers.prepare import prepare_clip
-from pipeline.workers.store import MediaStore
+from captionfleet.media.prepare import prepare_clip
+from captionfleet.media.store import MediaStore
+from captionfleet.messages import MediaFacts, MediaSpec
+from captionfleet.standin.films.film import read_barcode
 from tests.support import oracle
 from tests.support.preparing import clip_of
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import anyio
 
-from pipeline import JobConfig, run_job
-from pipeline.sink import RunSummary
-from pipeline.standin.server import Standin
+from captionfleet import JobConfig, run_job
+from captionfleet.sink import RunSummary
+from captionfleet.standin.server import Standin
 from tests.support.output import Output
 
 Tables = Mapping[str, Mapping[str, Any]]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from av.stream import Disposition
 
-from pipeline.standin.films import read_barcode
+from captionfleet.standin.films.film import read_barcode
 from tests.support.odd_checks import Check, frames, packets
 
 

@@ -13,8 +13,8 @@ import av
 import numpy as np
 from av.stream import Disposition
 
-from pipeline.standin.films import Film, Look, Sound, write_film
-from pipeline.standin.library import cut_off_no_moov, damaged_middle
+from captionfleet.standin.films.film import Film, Look, Sound, write_film
+from captionfleet.standin.films.library import cut_off_no_moov, damaged_middle
 from tests.support import oracle
 from tests.support.odd_films import MUTE, SMALL
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 from fractions import Fraction
 
-from pipeline.standin.films import Film, Look, Sound
+from captionfleet.standin.films.film import Film, Look, Sound
 
 SOUND = Sound()
 SMALL = Film(seconds=2.0, width_px=160, height_px=96, sounds=(SOUND,))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from pipeline.standin.films import Film, write_film
+from captionfleet.standin.films.film import Film, write_film
 from tests.support.odd_files import FILES
 from tests.support.odd_films import FILMS
 

@@ -1,7 +1,7 @@
 """Outcomes to write and to count, with every field set."""
 
-from pipeline.errors import FailureCode, Stage
-from pipeline.messages import (
+from captionfleet.errors import FailureCode, Stage
+from captionfleet.messages import (
     Attempt,
     Caption,
     Clip,

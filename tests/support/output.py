@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.standin.ledger import RequestRecord
-from pipeline.standin.server import Standin
+from captionfleet.standin.ledger import RequestRecord
+from captionfleet.standin.server import Standin
 
 Line = dict[str, Any]
 

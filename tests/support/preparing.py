@@ -12,11 +12,11 @@ import anyio
 from anyio import create_memory_object_stream
 from anyio.streams.memory import MemoryObjectReceiveStream
 
-from pipeline.config import JobConfig
-from pipeline.messages import Clip, Failure, Outcome, ReadyClip, Source
-from pipeline.telemetry import Tally
-from pipeline.workers.pool import work
-from pipeline.workers.workspace import Workspace, open_workspace
+from captionfleet.config import JobConfig
+from captionfleet.messages import Clip, Failure, Outcome, ReadyClip, Source
+from captionfleet.telemetry import Tally
+from captionfleet.workers.pool import work
+from captionfleet.workers.workspace import Workspace, open_workspace
 
 WORKER = b"captionfleet-worker"
 DEADLINE_S = 120

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import JobConfig
-from pipeline.messages import Clip, MediaFacts, ReadyClip, Source
-from pipeline.sender.protocol import base64_bytes
-from pipeline.telemetry import monotonic_s
+from captionfleet.config import JobConfig
+from captionfleet.messages import Clip, MediaFacts, ReadyClip, Source
+from captionfleet.sender.chat.request import base64_bytes
+from captionfleet.telemetry import monotonic_s
 
 
 def ready_clip(

@@ -11,16 +11,16 @@ from typing import Any, Literal
 import pytest
 from av.video.frame import VideoFrame
 
-from pipeline.messages import MediaSpec
-from pipeline.workers import take
-from pipeline.workers.decode import FullSampler, Outputs, Sampler
-from pipeline.workers.media import choose_video, open_media
-from pipeline.workers.packets import PacketReader
-from pipeline.workers.picture import PictureMaker
-from pipeline.workers.planned import Replay, make_sampler
-from pipeline.workers.planned_decoder import PlannedDecoder
-from pipeline.workers.reel import Reel
-from pipeline.workers.sampling import FpsFilter
+from captionfleet.media import take
+from captionfleet.media.opening.container import choose_video, open_media
+from captionfleet.media.opening.packets import PacketReader
+from captionfleet.media.picture.picture import PictureMaker
+from captionfleet.media.picture.reel import Reel
+from captionfleet.media.sampling.fps_filter import FpsFilter
+from captionfleet.media.sampling.full import FullSampler, Outputs, Sampler
+from captionfleet.media.sampling.planned import Replay, make_sampler
+from captionfleet.media.sampling.planned_decoder import PlannedDecoder
+from captionfleet.messages import MediaSpec
 from tests.support.preparing import clip_of
 
 Mode = Literal["full", "exact", "fast"]

@@ -6,11 +6,11 @@ from typing import Any
 
 import anyio
 
-from pipeline.config import JobConfig
-from pipeline.messages import Caption, Failure, Outcome, ReadyClip
-from pipeline.sender.dispatch import send
-from pipeline.sender.fleet import open_fleet
-from pipeline.telemetry import Tally
+from captionfleet.config import JobConfig
+from captionfleet.messages import Caption, Failure, Outcome, ReadyClip
+from captionfleet.sender.dispatch import send
+from captionfleet.sender.fleet import open_fleet
+from captionfleet.telemetry import Tally
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import pytest
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from pipeline.standin.films import Film, write_film
+from captionfleet.standin.films.film import Film, write_film
 from tests.support.shared import shared_folder
 
 SCENE_S, REPEATS = 2, 8

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.standin.films import Film, Look, Sound, write_film
+from captionfleet.standin.films.film import Film, Look, Sound, write_film
 from tests.support.shared import shared_folder
 
 HEIGHT_PX = 48

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.standin.films import write_film
+from captionfleet.standin.films.film import write_film
 from tests.support.odd_films import SMALL
 from tests.support.slow_film import shared_slow_film
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from pipeline.errors import FailureCode, OutputError
-from pipeline.messages import Failure, ReadyClip
+from captionfleet.errors import FailureCode, OutputError
+from captionfleet.messages import Failure, ReadyClip
 from tests.support.hostile_files import large_gif
 from tests.support.preparing import (
     Pool,

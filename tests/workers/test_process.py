@@ -10,9 +10,9 @@ import anyio
 import pytest
 from pydantic import ValidationError
 
-from pipeline.messages import MediaSpec, ReadyClip
-from pipeline.workers import process
-from pipeline.workers.wire import Order
+from captionfleet.media.orders import Order
+from captionfleet.messages import MediaSpec, ReadyClip
+from captionfleet.workers import process
 from tests.support.preparing import (
     a_worker_at_work,
     clip_of,
@@ -50,8 +50,9 @@ async def test_workers_do_not_get_the_key(
 def test_main_process_keeps_its_memory_to_itself() -> None:
     """No process of the same user can attach to the command, or read the keys it was given."""
     code = (
-        "import ctypes, sys, pipeline.cli, pipeline.__main__ as m; "
-        "pipeline.cli.run_command_line = lambda _: ctypes.CDLL(None).prctl(3, 0, 0, 0, 0); m.main()"
+        "import ctypes, sys, captionfleet.cli, captionfleet.__main__ as m; "
+        "captionfleet.cli.run_command_line = lambda _: ctypes.CDLL(None).prctl(3, 0, 0, 0, 0); "
+        "m.main()"
     )  # PR_GET_DUMPABLE as the exit code: 0
     was = "import ctypes, sys; sys.exit(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"
     codes = [
@@ -64,7 +65,7 @@ def test_main_process_keeps_its_memory_to_itself() -> None:
 def test_worker_starts_light() -> None:
     """Until its first clip a worker has loaded neither FFmpeg nor the main process's libraries."""
     heavy = "{'av', 'pydantic', 'anyio', 'asyncio', 'aiohttp', 'numpy', 'structlog', 'cyclopts'}"
-    code = f"import sys, pipeline.workers.entry; print({heavy} & set(sys.modules) or 'light')"
+    code = f"import sys, captionfleet.media.entry; print({heavy} & set(sys.modules) or 'light')"
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, timeout=60
     )

@@ -10,12 +10,12 @@ from pathlib import Path
 import anyio
 import pytest
 
-from pipeline.config import StoreConfig
-from pipeline.errors import OutputError
-from pipeline.messages import ReadyClip
-from pipeline.workers.store import sha256_of
-from pipeline.workers.upkeep import stored_bytes
-from pipeline.workers.workspace import Workspace, open_workspace
+from captionfleet.config import StoreConfig
+from captionfleet.errors import OutputError
+from captionfleet.media.store import sha256_of
+from captionfleet.messages import ReadyClip
+from captionfleet.workers.upkeep import stored_bytes
+from captionfleet.workers.workspace import Workspace, open_workspace
 from tests.support.preparing import (
     Pool,
     clip_of,
@@ -119,8 +119,8 @@ async def test_start_brings_the_store_within_its_bound(tmp_path: Path) -> None:
 RUN = """
 import sys, anyio
 from pathlib import Path
-from pipeline.config import StoreConfig
-from pipeline.workers.workspace import open_workspace
+from captionfleet.config import StoreConfig
+from captionfleet.workers.workspace import open_workspace
 async def main():
     async with open_workspace(StoreConfig(dir=Path(sys.argv[1]))) as workspace:
         workspace.hold("clip").with_suffix(".mp4").write_bytes(b"media")

@@ -1,0 +1,30 @@
+"""captionfleet: captions video libraries in bulk.
+
+The names below are imported on first use: worker processes import this package too, and must
+not pay for what only the main process needs.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from captionfleet.config import JobConfig, load_job
+    from captionfleet.errors import RunError
+    from captionfleet.run import run_job
+    from captionfleet.sink.stats import RunSummary
+
+__all__ = ["JobConfig", "RunError", "RunSummary", "load_job", "run_job"]
+
+_HOMES = {
+    "JobConfig": "captionfleet.config",
+    "load_job": "captionfleet.config",
+    "RunError": "captionfleet.errors",
+    "run_job": "captionfleet.run",
+    "RunSummary": "captionfleet.sink.stats",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,1 @@
+"""Compute the figures of a bench from its samples; pure."""

@@ -1,0 +1,162 @@
+"""The clips that a bench sends: a sample of the user's own sources, or generated ones (main)."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+import anyio.to_thread
+from anyio import create_memory_object_stream, create_task_group
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from captionfleet.config import InputConfig, JobConfig
+from captionfleet.errors import ConfigError
+from captionfleet.messages import Clip, Failure, Outcome, ReadyClip, Source
+from captionfleet.producer import check_sources
+from captionfleet.producer.clips import plan
+from captionfleet.producer.sample import Drawing
+from captionfleet.producer.walk import Walk
+from captionfleet.telemetry import Tally, get_log
+from captionfleet.workers.pool import work
+from captionfleet.workers.workspace import open_workspace
+
+__all__ = ["Busyness", "Generated", "Media", "open_media"]
+
+Busyness = Literal["still", "calm", "busy"]
+
+_GRAIN: dict[Busyness, int] = {"still": 0, "calm": 6, "busy": 24}
+_LOOKED_AT = 100_000  # files of a library from which the sample is drawn
+_FPS = 2  # of generated clips: one frame a second is taken
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """Clips to be made: how many, how long, and how much happens in them."""
+
+    clips: int
+    seconds: float
+    busyness: Busyness
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """Prepared clips; `of_files` is how many they were drawn from, None of generated ones."""
+
+    ready: tuple[ReadyClip, ...]
+    failed: int
+    of_files: int | None
+
+    @property
+    def prepare_s(self) -> float | None:
+        """Mean seconds that a worker of this machine needs for a clip.
+
+        None where none was prepared just now: generated clips are cheaper than real ones, and
+        others may come from the store.
+        """
+        fresh = [one.prepare_s for one in self.ready if one.decode_s is not None]
+        return sum(fresh) / len(fresh) if fresh and self.of_files is not None else None
+
+    @property
+    def clip_s(self) -> float:
+        """Mean seconds of video that a clip covers."""
+        ends = (min(one.clip.end_s, one.facts.source_s) - one.clip.start_s for one in self.ready)
+        return sum(max(0.0, seconds) for seconds in ends) / len(self.ready)
+
+
+@asynccontextmanager
+async def open_media(
+    job: JobConfig, generated: Generated, *, sample: int, seed: int
+) -> AsyncIterator[Media]:
+    """Prepare the job's sources, `sample` of them drawn by `seed`, or generated clips without any.
+
+    The media lie on disk while the block runs.
+
+    Raises:
+        ConfigError: a source is missing, or none of the sample can be prepared.
+        OutputError: the media store cannot be written.
+    """
+    with TemporaryDirectory(prefix="captionfleet-bench-") as folder:
+        of_files = None
+        if job.input.sources:
+            drawing = await _drawn(job.input, sample, seed)
+            sources, of_files = drawing.drawn, drawing.seen
+        else:
+            sources = await anyio.to_thread.run_sync(_generate, Path(folder), generated, seed)
+        clips = [clip for source in sources for clip in plan(source, job.media)]
+        async with open_workspace(job.store) as workspace:
+            clips_out, clips_in = create_memory_object_stream[Clip](len(clips))
+            ready_out, ready_in = create_memory_object_stream[ReadyClip](4)
+            outcomes_out, outcomes_in = create_memory_object_stream[Outcome](len(clips))
+            async with create_task_group() as stages:
+                stages.start_soon(_feed, clips, clips_out)
+                stages.start_soon(work, job, workspace, Tally(), clips_in, ready_out, outcomes_out)
+                ready = await _collected(ready_in)
+            failed = await _count_failures(outcomes_in)
+            if not ready:
+                raise ConfigError(f"none of the {len(clips)} clips to send can be prepared")
+            yield Media(tuple(ready), failed, of_files)
+
+
+async def _feed(clips: Sequence[Clip], clips_out: MemoryObjectSendStream[Clip]) -> None:
+    async with clips_out:
+        for clip in clips:
+            await clips_out.send(clip)
+
+
+async def _collected(ready_in: MemoryObjectReceiveStream[ReadyClip]) -> list[ReadyClip]:
+    """All of them, in an order that does not depend on which worker was faster."""
+    async with ready_in:
+        return sorted([one async for one in ready_in], key=lambda one: one.clip.clip_id)
+
+
+async def _count_failures(outcomes_in: MemoryObjectReceiveStream[Outcome]) -> int:
+    failed = 0
+    async with outcomes_in:
+        async for outcome in outcomes_in:
+            if isinstance(outcome, Failure):
+                failed += 1
+                get_log().warning(
+                    "clip left out", source=outcome.clip.source.name, code=outcome.code.value
+                )
+    return failed
+
+
+async def _drawn(config: InputConfig, sample: int, seed: int) -> Drawing:
+    await anyio.to_thread.run_sync(check_sources, config)
+    walk, drawing = Walk(config), Drawing(sample, seed)
+    while drawing.seen < _LOOKED_AT and (batch := await walk.next_batch()):
+        for found in batch:
+            if isinstance(found, Source):
+                drawing.show(found)
+    if not drawing.drawn:
+        raise ConfigError("no video among the sources")
+    return drawing
+
+
+def _generate(folder: Path, generated: Generated, seed: int) -> list[Source]:
+    # Here because numpy and FFmpeg are needed only for this.
+    from captionfleet.standin.films.film import Film, Look, Sound, write_film  # noqa: PLC0415
+
+    def films() -> Iterable[Film]:
+        scene = seed
+        while True:
+            scene_s = 3 + 0.01 * (scene - seed)  # no two clips are alike: servers cache
+            look = Look(scene_s, first_scene=scene, grain=_GRAIN[generated.busyness])
+            yield Film(
+                seconds=generated.seconds,
+                fps=Fraction(_FPS),
+                look=look,
+                sounds=(Sound(layout="mono", start_s=scene_s - 3),),
+            )
+            scene += 1
+
+    sources = []
+    for number, film in enumerate(islice(films(), generated.clips)):
+        path = write_film(folder / f"generated-{number}.mp4", film)
+        stat = path.stat()
+        sources.append(Source(str(path), path.name, stat.st_size, stat.st_mtime_ns))
+    return sources

@@ -1,0 +1,256 @@
+"""Asks deployments about the canary's clips, as they will be asked for captions (main process)."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import anyio
+
+from captionfleet.check.canary import QUESTION, CanaryClip, Seen, canary_clips, read_answer
+from captionfleet.check.findings import Finding, fail, ok, warn
+from captionfleet.check.judging import judged, without_flags
+from captionfleet.config import DeploymentConfig, JobConfig, RequestConfig
+from captionfleet.errors import ConfigError, FailureCode, RunError
+from captionfleet.media.orders import CanaryOrder, Prepared
+from captionfleet.messages import Clip, ReadyClip, Source
+from captionfleet.sender import Fleet, open_fleet
+from captionfleet.sender.chat.answers import Answer
+from captionfleet.sender.chat.structure import structure_of
+from captionfleet.sender.client import Reply
+from captionfleet.sender.routing.retry import backoff_s
+from captionfleet.sender.routing.verdict import Verdict
+from captionfleet.telemetry import Tally, monotonic_s
+from captionfleet.workers.process import WorkerDied, WorkerProcess
+
+__all__ = ["Asked", "ask_deployment", "canary_job", "draw_canary"]
+
+_DRAW_S = 120.0
+_DRAW_CPU_S = 60
+_TRIES = 3
+_MAX_TOKENS = 300
+_UNUSABLE = 4
+_BAD_JOB = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What came of one deployment: findings, and the seconds and tokens that requests took.
+
+    `long_s` is how long the answer to the long clip took, None where there is none.
+    """
+
+    findings: list[Finding] = field(default_factory=list)
+    long_s: float | None = None
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnClip:
+    """A canary's clip with its media."""
+
+    clip: CanaryClip
+    ready: ReadyClip
+
+
+def canary_job(job: JobConfig, deployment: DeploymentConfig) -> JobConfig:
+    """The job with one deployment and the canary's question; all else is as for captions."""
+    request = RequestConfig(
+        prompt=QUESTION,
+        max_tokens=_MAX_TOKENS,
+        temperature=0,
+        stream=job.request.stream,
+        timeout_s=job.request.timeout_s,
+        connect_timeout_s=job.request.connect_timeout_s,
+    )
+    return job.model_copy(update={"deployments": (deployment,), "request": request})
+
+
+async def draw_canary(job: JobConfig, folder: Path, seed: int | None = None) -> list[DrawnClip]:
+    """Have a worker process make the clips in `folder`.
+
+    Raises:
+        RunError: no worker process can be started, or it cannot make them.
+    """
+    dice = random.Random(seed)  # noqa: S311 - nobody gains by guessing
+    clips = canary_clips(job.media.max_seconds * job.media.fps, dice)
+    async with WorkerProcess(confine=job.workers.confine) as worker:
+        return [await _drawn(worker, clip, job, folder / clip.name) for clip in clips]
+
+
+async def _drawn(worker: WorkerProcess, clip: CanaryClip, job: JobConfig, hold: Path) -> DrawnClip:
+    order = CanaryOrder(
+        clip.shown, clip.frames, clip.sound, job.media.spec(), str(hold),
+        _DRAW_CPU_S, job.workers.memory_bytes,
+    )  # fmt: skip
+    try:
+        with anyio.fail_after(_DRAW_S):
+            report = await worker.work_on(order)
+    except (TimeoutError, WorkerDied) as error:
+        raise RunError(f"the canary's clips cannot be made: {error}") from None
+    if not isinstance(report.result, Prepared):
+        raise RunError(f"the canary's clips cannot be made: {report.result}")
+    facts = report.result.facts
+    audio = hold.with_suffix(".ogg") if facts.has_audio else None
+    name = f"canary-{clip.name}"
+    whole = Clip(name, Source(str(hold), name, 0, 0), 0.0, facts.source_s)
+    ready = ReadyClip(
+        whole, hold.with_suffix(".mp4"), audio, facts, report.prepare_s, monotonic_s()
+    )
+    return DrawnClip(clip, ready)
+
+
+async def ask_deployment(
+    job: JobConfig, deployment: DeploymentConfig, clips: Sequence[DrawnClip]
+) -> Asked:
+    """Contact a deployment, and ask it about the clips; without clips nothing is paid."""
+    name, asked = deployment.name, Asked()
+    try:
+        async with open_fleet(canary_job(job, deployment), Tally()) as fleet:
+            asked.findings.append(_key_finding(fleet, name))
+            problem = (await fleet.problems()).get(name)
+            if problem is not None and not fleet.may_yet_serve(name, problem):
+                asked.findings.append(_unusable(fleet, name, problem))
+                return asked
+            asked.findings.append(_reached(deployment, problem))
+            if clips:
+                asked = await _asked(fleet, deployment, clips, asked)
+    except ConfigError as error:
+        finding = fail("key", str(error), deployment=name, exit_code=_BAD_JOB)
+        return Asked([*asked.findings, finding])
+    if asked.long_s is not None and job.request.response_schema is not None:
+        return await _asked_for_json(job, deployment, clips[0], asked)
+    return asked
+
+
+async def _asked_for_json(
+    job: JobConfig, deployment: DeploymentConfig, drawn: DrawnClip, asked: Asked
+) -> Asked:
+    """Ask for one caption by the job's own prompt and schema."""
+    alone = job.model_copy(update={"deployments": (deployment,)})
+    structure = structure_of(job.request)
+    assert structure is not None  # noqa: S101 - there is a schema
+    async with open_fleet(alone, Tally()) as fleet:
+        outcome = (await _ask(fleet, deployment.name, drawn.ready)).outcome
+    tokens = asked.tokens + _tokens(outcome)
+    if isinstance(outcome, Answer):
+        outcome = structure.read(outcome)
+    if isinstance(outcome, Answer):
+        found = ok("structure", "an answer fits response_schema", deployment=deployment.name)
+    else:
+        advice = "does the prompt say what to write, and does the server take response_format?"
+        text = f"{outcome.code}: {outcome.detail}"
+        found = fail("structure", text, advice, deployment=deployment.name)
+    return Asked([*asked.findings, found], asked.long_s, tokens)
+
+
+def _reached(deployment: DeploymentConfig, problem: Verdict | None) -> Finding:
+    """What the list of models tells; without one a run asks for captions all the same."""
+    if problem is None:
+        return ok("reachable", deployment.base_url, deployment=deployment.name)
+    text = f"gives no list of models ({problem.detail})"
+    return warn("reachable", text, "a run asks all the same", deployment=deployment.name)
+
+
+def _key_finding(fleet: Fleet, name: str) -> Finding:
+    told = fleet.key_told(name)
+    hosts = [host for host, _ in fleet.deployments[name].keys_in_clear]
+    if hosts:
+        text = f"{told}; it goes unencrypted to {', '.join(hosts)}"
+        return warn("key", text, "use https: others on the way can read it", deployment=name)
+    return ok("key", told, deployment=name)
+
+
+async def _asked(
+    fleet: Fleet, deployment: DeploymentConfig, clips: Sequence[DrawnClip], asked: Asked
+) -> Asked:
+    name, hears = deployment.name, "audio" in deployment.modalities
+    replies: dict[str, Reply] = {}
+    for drawn in clips:
+        if hears or drawn.clip.sound != "speech":
+            reply = replies[drawn.clip.name] = await _ask(fleet, name, drawn.ready)
+            if isinstance(reply.outcome, Verdict) and len(replies) == 1:
+                break  # whoever refuses the plainest clip refuses all
+    refused = [
+        _refused(fleet, name, one.clip, outcome)
+        for one in clips
+        if (outcome := _outcome(replies, one)) and isinstance(outcome, Verdict)
+    ]
+    seen = {
+        one.clip.name: _seen(outcome)
+        for one in clips
+        if (outcome := _outcome(replies, one)) and isinstance(outcome, Answer)
+    }
+    told = _told(deployment, clips, seen) if seen else []
+    long = replies.get("long")
+    return Asked(
+        [*asked.findings, *refused, *told],
+        long.ended_s - long.started_s if long and "long" in seen else None,
+        sum(_tokens(one.outcome) for one in replies.values()),
+    )
+
+
+def _outcome(replies: dict[str, Reply], drawn: DrawnClip) -> Answer | Verdict | None:
+    reply = replies.get(drawn.clip.name)
+    return reply.outcome if reply else None
+
+
+def _seen(answer: Answer) -> Seen:
+    is_cut = answer.finish_reason == "length"
+    return read_answer(answer.text, answer.usage.prompt_tokens, is_cut=is_cut)
+
+
+def _told(
+    deployment: DeploymentConfig, clips: Sequence[DrawnClip], seen: dict[str, Seen]
+) -> list[Finding]:
+    """What the answers tell of a deployment that gave some."""
+    facts, hears = clips[0].ready.facts, "audio" in deployment.modalities
+    size_px = facts.width, facts.height
+    found = [
+        ok("model", f"{deployment.model} answers"),
+        *judged([one.clip for one in clips], seen, deployment.known_as, size_px, hears=hears),
+    ]
+    if deployment.speaks_fireworks:
+        found = [without_flags(finding) for finding in found]
+    return [replace(finding, deployment=deployment.name) for finding in found]
+
+
+def _tokens(outcome: Answer | Verdict) -> int:
+    usage = outcome.usage
+    return (usage.prompt_tokens or 0) + (usage.completion_tokens or 0)
+
+
+async def _ask(fleet: Fleet, name: str, ready: ReadyClip) -> Reply:
+    """Ask once, and again where the failure may pass."""
+    for failures in range(1, _TRIES):
+        reply = await fleet.clients[name].ask(ready, f"{ready.clip.clip_id}-{failures}")
+        outcome = reply.outcome
+        if isinstance(outcome, Answer) or outcome.fatal or not outcome.retry:
+            return reply
+        if outcome.code is FailureCode.SCALING_UP:
+            return reply
+        jitter = random.random()  # noqa: S311 - spreads load
+        await anyio.sleep(backoff_s(failures, jitter=jitter, floor_s=outcome.retry_after_s))
+    return await fleet.clients[name].ask(ready, f"{ready.clip.clip_id}-{_TRIES}")
+
+
+def _refused(fleet: Fleet, name: str, clip: CanaryClip, verdict: Verdict) -> Finding:
+    if verdict.code is FailureCode.SCALING_UP:
+        text = "sleeps, and is waking up now"
+        return warn("model", text, "check again in a few minutes; a run waits", deployment=name)
+    if verdict.code is FailureCode.MODEL_NOT_FOUND and fleet.deployments[name].lifecycle:
+        text = "is not up: the job brings it up, and this check does not"
+        advice = "check again while it is, after captionfleet deployment create"
+        return warn("model", text, advice, deployment=name)
+    if verdict.fatal or verdict.code is not FailureCode.REJECTED:
+        return _unusable(fleet, name, verdict)
+    if clip.sound == "speech":
+        text = f"sound is refused ({verdict.detail})"
+        return fail("sound", text, 'set modalities = ["video"]', deployment=name)
+    return fail("request", f"the {clip.name} clip is refused ({verdict.detail})", deployment=name)
+
+
+def _unusable(fleet: Fleet, name: str, verdict: Verdict) -> Finding:
+    by_code = {FailureCode.UNAUTHORIZED: "key", FailureCode.MODEL_NOT_FOUND: "model"}
+    check = by_code.get(verdict.code, "reachable")
+    return fail(check, fleet.advice(name, verdict), deployment=name, exit_code=_UNUSABLE)

@@ -1,0 +1,107 @@
+"""A check from beginning to end: settings, output, sources, deployments, estimate (main)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+
+from captionfleet.check.asking import Asked, ask_deployment, draw_canary
+from captionfleet.check.estimate import estimate, estimate_findings
+from captionfleet.check.findings import Finding, Report, fail, ok, warn
+from captionfleet.check.settings import setting_findings
+from captionfleet.check.sources import Library, source_findings, survey
+from captionfleet.config import JobConfig
+from captionfleet.errors import RunError
+from captionfleet.ledger.settled import Settled
+from captionfleet.producer.admission import examine
+from captionfleet.workers.headers import confinement_of
+
+__all__ = ["Options", "check_job"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How far a check goes: whether it may send requests, and how many headers it reads."""
+
+    canary: bool = True
+    most_probed: int = 500
+    seed: int | None = None
+
+
+async def check_job(job: JobConfig, options: Options) -> Report:
+    """Find out what can be known before the job is run; nothing is written or kept.
+
+    What would end a run is a finding here, so that the rest is checked too.
+    """
+    findings = list(setting_findings(job))
+    settled = await _output(job, findings)
+    asked: dict[str, Asked] = {}
+    async with anyio.TemporaryDirectory(prefix="captionfleet-check-") as folder:
+        clips = []
+        if options.canary and job.deployments:
+            try:
+                clips = await draw_canary(job, Path(folder), options.seed)
+            except RunError as error:
+                findings.append(fail("canary", str(error)))
+
+        async def ask(name: str) -> None:
+            asked[name] = await ask_deployment(job, by_name[name], clips)
+
+        by_name = {one.name: one for one in job.deployments}
+        async with anyio.create_task_group() as tasks:
+            for name in by_name:
+                tasks.start_soon(ask, name)
+            library = await _sources(job, settled, options, findings)
+            findings.append(await _confinement(job))
+    findings += [finding for name in by_name for finding in asked[name].findings]
+    found = [
+        one
+        for name, deployment in by_name.items()
+        if (one := estimate(job, deployment, library, asked[name].long_s))
+    ]
+    findings += [*_paid(asked), *estimate_findings(found)]
+    return Report(findings, list(by_name), {one.deployment: one.as_dict() for one in found} or None)
+
+
+async def _output(job: JobConfig, findings: list[Finding]) -> Settled:
+    """What is settled in the output folder, if a run would go on there."""
+    if not job.deployments:
+        return Settled()
+    try:
+        return await examine(job)
+    except RunError as error:
+        findings.append(fail("output", str(error), exit_code=error.exit_code))
+        return Settled()
+
+
+async def _sources(
+    job: JobConfig, settled: Settled, options: Options, findings: list[Finding]
+) -> Library:
+    if not job.input.sources:
+        findings.append(warn("sources", "none are named", "name them to have them counted"))
+        return Library()
+    try:
+        library = await survey(job, settled, most=options.most_probed)
+    except RunError as error:
+        findings.append(fail("sources", str(error), exit_code=error.exit_code))
+        return Library()
+    findings += source_findings(library)
+    return library
+
+
+async def _confinement(job: JobConfig) -> Finding:
+    if job.workers.confine == "none":
+        return warn("workers", "not confined: [workers] confine is none")
+    try:
+        held = await confinement_of(job.workers)
+    except RunError as error:
+        return fail("workers", str(error), exit_code=error.exit_code)
+    if held == "landlock+seccomp":
+        return ok("workers", f"confined by {held}")
+    advice = "give untrusted films a user of their own, or a kernel with Landlock (5.19 or later)"
+    return warn("workers", f"confinement: {held}", advice)
+
+
+def _paid(asked: dict[str, Asked]) -> list[Finding]:
+    tokens = sum(one.tokens for one in asked.values())
+    return [ok("canary", f"this check took {tokens:,} tokens")] if tokens else []

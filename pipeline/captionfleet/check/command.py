@@ -1,0 +1,71 @@
+"""The `captionfleet check` command: flags in, findings out (main process)."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+import orjson
+from cyclopts import Parameter
+
+from captionfleet.config import job_from_flags
+from captionfleet.errors import ConfigError
+from captionfleet.telemetry import configure_logging
+
+__all__ = ["check_command"]
+
+_MOST_PROBED = 500
+
+
+def check_command(  # noqa: PLR0913 - each argument is one flag of the command
+    *sources: Path,
+    job: Path | None = None,
+    out: Path | None = None,
+    base_url: Annotated[list[str] | None, Parameter(negative="")] = None,
+    model: Annotated[list[str] | None, Parameter(negative="")] = None,
+    api_key_env: str | None = None,
+    prompt: str | None = None,
+    timeout: float | None = None,
+    workers: int | None = None,
+    canary: bool = True,
+    probe: int = _MOST_PROBED,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Check everything that can be known before a job is paid for.
+
+    Args:
+        sources: Files, folders, and .txt or .lst lists of either; they replace the job file's.
+        job: Job file (TOML); flags override it.
+        out: Output folder, to see what is captioned already.
+        base_url: Where a deployment answers, up to /v1; repeat with --model for several.
+        model: The deployment's model string.
+        api_key_env: Name of the environment variable with the key (FIREWORKS_API_KEY, which goes
+            to Fireworks and to this machine alone unless it is named here).
+        prompt: What to ask of every clip.
+        timeout: Seconds that one request may take.
+        workers: Worker processes that read headers.
+        canary: Send the three small requests to each deployment; --no-canary: nothing is paid.
+        probe: Read the headers of so many files, drawn by chance where there are more.
+        json: Print the findings and the estimate as JSON.
+    """
+    from captionfleet.check.check import Options, check_job  # noqa: PLC0415 - as in the other commands
+
+    if probe < 0:
+        raise ConfigError("--probe: a number of files, 0 or more")
+    settled = job_from_flags(
+        job,
+        {
+            "input": {"sources": list(sources) or None},
+            "output": {"dir": out},
+            "request": {"prompt": prompt, "timeout_s": timeout},
+            "workers": {"processes": workers},
+        },
+        base_urls=base_url or (),
+        models=model or (),
+        each_deployment={"api_key_env": api_key_env},
+    )
+    configure_logging()
+    report = anyio.run(check_job, settled, Options(canary, probe))
+    shown = orjson.dumps(report.as_dict(), option=orjson.OPT_INDENT_2).decode()
+    sys.stdout.write((shown if json else report.text()) + "\n")
+    return report.exit_code

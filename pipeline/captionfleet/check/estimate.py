@@ -1,0 +1,122 @@
+"""What the whole job will take, from a sample of its clips; pure (main process)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from captionfleet.check.findings import Finding, ok, warn
+from captionfleet.check.sources import Library
+from captionfleet.config import DeploymentConfig, JobConfig
+from captionfleet.figures import three_digits
+from captionfleet.profiles import GPU_PRICES, PRICES_OF, Profile
+
+__all__ = ["Estimate", "estimate", "estimate_findings"]
+
+_BYTES_PER_TOKEN = 4.3
+_TEMPLATE_TOKENS = 20
+_ANSWER_TOKENS = 200
+_HOUR_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """For one deployment, if it had the whole job to itself.
+
+    Attributes:
+        prompt_tokens: Of all clips; None for a model whose arithmetic is not known.
+        completion_tokens: If answers have 200 tokens, or max_tokens if that is less.
+        hours: Least and most: with as many requests in flight as allowed and none the slower for
+            it, and with one at a time. None without a canary.
+        usd: The same hours on one replica, at the price of its GPU; None where it is not known.
+    """
+
+    deployment: str
+    clips: int
+    prompt_tokens: int | None
+    completion_tokens: int
+    hours: tuple[float, float] | None
+    gpu: str | None
+    usd_per_hour: float | None
+    usd: tuple[float, float] | None
+    prices_of: str = PRICES_OF
+
+    def as_dict(self) -> dict[str, Any]:
+        """For other programs."""
+        return asdict(self)
+
+
+def estimate(
+    job: JobConfig, deployment: DeploymentConfig, library: Library, long_s: float | None
+) -> Estimate | None:
+    """The estimate; None where there is no clip to go by.
+
+    Args:
+        job: The job.
+        deployment: Which one is to do it.
+        library: With the sample's shapes.
+        long_s: How long the deployment took for the canary's long clip.
+    """
+    if not library.shapes:
+        return None
+    clips = round(library.to_do * len(library.shapes) / len(library.sample))
+    profile = deployment.known_as
+    per_clip = _tokens_per_clip(job, profile, library)
+    hours = _hours(clips, deployment.max_in_flight, long_s)
+    price = GPU_PRICES.get(profile.gpu or "")
+    usd = (
+        (hours[0] * price.usd_per_hour, hours[1] * price.usd_per_hour) if price and hours else None
+    )
+    return Estimate(
+        deployment=deployment.name,
+        clips=clips,
+        prompt_tokens=None if per_clip is None else round(clips * per_clip),
+        completion_tokens=clips * min(job.request.max_tokens, _ANSWER_TOKENS),
+        hours=hours,
+        gpu=profile.gpu,
+        usd_per_hour=price.usd_per_hour if price else None,
+        usd=usd,
+    )
+
+
+def _tokens_per_clip(job: JobConfig, profile: Profile, library: Library) -> float | None:
+    if profile.video_tokens is None:
+        return None
+    text = len((job.request.prompt + (job.request.system or "")).encode(errors="replace"))
+    media = sum(
+        profile.video_tokens(shape.frames, shape.width, shape.height, float(job.media.fps))
+        + profile.audio_tokens(shape.audio_s)
+        for shape in library.shapes
+    )
+    return media / len(library.shapes) + text / _BYTES_PER_TOKEN + _TEMPLATE_TOKENS
+
+
+def _hours(clips: int, in_flight: int, long_s: float | None) -> tuple[float, float] | None:
+    if long_s is None:
+        return None
+    one_by_one = clips * long_s / _HOUR_S
+    return one_by_one / in_flight, one_by_one
+
+
+def estimate_findings(estimates: Sequence[Estimate]) -> Iterator[Finding]:
+    """The estimates in words."""
+    for one in estimates:
+        yield (warn if one.prompt_tokens is None else ok)(
+            "estimate", _words(one), deployment=one.deployment
+        )
+
+
+def _words(one: Estimate) -> str:
+    parts = [f"all {one.clips:,} clips"]
+    if one.prompt_tokens is None:
+        parts.append("tokens not known for this model (profile)")
+    else:
+        prompt, completion = map(three_digits, (one.prompt_tokens, one.completion_tokens))
+        parts.append(f"{prompt} tokens in, {completion} out")
+    if one.hours:
+        hours = " to ".join(f"{each:,.1f}" if each >= 1 else f"{each:.2g}" for each in one.hours)
+        parts.append(f"{hours} replica hours by the canary")
+    if one.usd:
+        parts.append(f"${one.usd[0]:,.2f} to ${one.usd[1]:,.2f}")
+    if one.usd_per_hour:
+        parts.append(f"one {one.gpu} at ${one.usd_per_hour:.2f}/h, prices of {one.prices_of}")
+    return "; ".join(parts)

@@ -1,0 +1,233 @@
+"""What a server's answers about known clips tell of it; pure (main process)."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from captionfleet.check.canary import QUESTION, SHORT_FRAMES, CanaryClip, Seen
+from captionfleet.check.findings import Finding, fail, ok, warn
+from captionfleet.profiles import Profile
+
+__all__ = ["judged", "without_flags"]
+
+_UNIFORM_FRAMES = 32
+_BYTES_PER_TOKEN = (6.0, 3.0)
+_TEMPLATE_TOKENS = 64
+_KNOWN_TOLERANCE = 0.07
+_GUESSED_TOLERANCE = 0.2
+_DOUBLE = (1.75, 2.25)
+_HEARD_SHARE = 0.5
+_TURNS = {
+    "top-right": "turned clockwise by 90 degrees, or mirrored",
+    "bottom-right": "turned by 180 degrees",
+    "bottom-left": "turned counter-clockwise by 90 degrees, or upside down",
+}
+_THINKS = "does the model think first? turn that off with extra_body, or look at its captions"
+_HOSTED = "no setting of yours does that: show it to the support, or shorten max_seconds"
+_ALL_FRAMES_VLLM = """--media-io-kwargs '{"video":{"num_frames":-1}}'"""
+_ONE_FPS_VLLM = """--media-io-kwargs '{"video":{"num_frames":-1,"fps":1}}'"""
+
+
+def judged(
+    clips: Sequence[CanaryClip],
+    seen: Mapping[str, Seen],
+    profile: Profile,
+    size_px: tuple[int, int],
+    *,
+    hears: bool,
+) -> list[Finding]:
+    """What the answers tell; `seen` holds those that came, by the clips' names.
+
+    Args:
+        clips: What was sent.
+        seen: What was made of it.
+        profile: What is known of the model.
+        size_px: Width and height of the frames.
+        hears: Whether sound was sent at all.
+    """
+    known = {clip.name: clip for clip in clips if clip.name in seen}
+    count = _Count(known, seen, profile, size_px)
+    return [*_sight(known, seen), *_frames(count), *(_sound(count) if hears else ())]
+
+
+def without_flags(finding: Finding) -> Finding:
+    """The finding for a hosted deployment, which nobody can start with other flags."""
+    is_flag = "vllm" in finding.advice
+    return replace(finding, advice=_HOSTED) if is_flag else finding
+
+
+class _Count:
+    """The tokens of a canary, taken apart.
+
+    The text's tokens are what the short clip has above its frames, as far as a text of that
+    length can have them; where a frame's tokens are not known, the text's are guessed instead.
+    """
+
+    def __init__(
+        self,
+        clips: Mapping[str, CanaryClip],
+        seen: Mapping[str, Seen],
+        profile: Profile,
+        size_px: tuple[int, int],
+    ) -> None:
+        self.clips, self.seen, self.profile = clips, seen, profile
+        self._size_px = size_px
+        low, high = (len(QUESTION) / ratio for ratio in _BYTES_PER_TOKEN)
+        high += _TEMPLATE_TOKENS
+        short = self.told("short")
+        self.text_tokens = (low + high) / 2
+        self.is_told = short is not None and self.told("long") is not None
+        if short is not None and profile.video_tokens is not None:
+            self.text_tokens = min(max(short - self._video(SHORT_FRAMES), low), high)
+        above = max(0.0, (short or 0) - self.text_tokens)
+        self._guessed_frame_tokens = above / SHORT_FRAMES
+
+    def told(self, name: str) -> int | None:
+        """The prompt tokens that a server reports."""
+        return self.seen[name].prompt_tokens if name in self.seen else None
+
+    def _video(self, frames: int) -> float:
+        if self.profile.video_tokens is None:
+            return frames * self._guessed_frame_tokens
+        return self.profile.video_tokens(frames, *self._size_px, 1.0)
+
+    def voice_tokens(self) -> float | None:
+        """What the sound of the short clip costs."""
+        short, voice = self.told("short"), self.told("voice")
+        return None if short is None or voice is None else voice - short
+
+    def frames_seen(self, name: str) -> float:
+        """How many frames the tokens of a clip are worth."""
+        clip, told = self.clips[name], self.told(name) or 0
+        sound = 0.0 if clip.sound == "none" else self.voice_tokens() or 0.0
+        sound *= clip.frames / SHORT_FRAMES
+        whole = self._video(clip.frames)
+        return clip.frames * (told - self.text_tokens - sound) / whole if whole else 0.0
+
+
+def _frames(count: _Count) -> Iterator[Finding]:
+    if "long" not in count.clips:
+        return
+    if not count.is_told:
+        yield warn(
+            "frames",
+            "the server reports no usage, so nobody knows whether all frames are kept",
+            "let it report usage.prompt_tokens",
+        )
+        return
+    sent, seen = count.clips["long"].frames, count.frames_seen("long")
+    is_known = count.profile.video_tokens is not None
+    tolerance = _KNOWN_TOLERANCE if is_known else _GUESSED_TOLERANCE
+    share, frames = seen / sent, max(0, round(seen))
+    if abs(share - 1) <= tolerance:
+        yield ok("frames", _all_seen(sent, is_known=is_known))
+    elif seen <= 1:
+        yield fail("frames", f"none of {sent} frames costs a token", "does the server take video?")
+    elif abs(seen - _UNIFORM_FRAMES) <= max(2.0, tolerance * _UNIFORM_FRAMES):
+        yield fail(
+            "frames",
+            f"{_UNIFORM_FRAMES} of {sent} frames are seen: vLLM's default for many models",
+            f"start vllm serve with {_ALL_FRAMES_VLLM}",
+        )
+    elif _DOUBLE[0] <= share <= _DOUBLE[1]:
+        yield fail(
+            "frames",
+            f"{sent} frames cost as much as {2 * sent}: resampled to 2 fps",
+            f"start vllm serve with {_ONE_FPS_VLLM}; on SGLang give fps 1",
+        )
+    elif share < 1:
+        yield fail(
+            "frames",
+            f"about {frames} of {sent} frames are seen",
+            f"raise the server's limit of frames; vllm serve: {_ALL_FRAMES_VLLM}",
+        )
+    else:
+        yield warn("frames", f"{sent} frames cost as many tokens as {frames} should")
+
+
+def _all_seen(frames: int, *, is_known: bool) -> str:
+    if is_known:
+        return f"all {frames} frames are seen, by the tokens"
+    return f"{frames} frames cost as much each as {SHORT_FRAMES} do (the model is not known here)"
+
+
+def _sight(clips: Mapping[str, CanaryClip], seen: Mapping[str, Seen]) -> Iterator[Finding]:
+    if not clips:
+        return
+    corners = Counter(seen[name].corner for name in clips)
+    corner = corners.most_common(1)[0][0]
+    wrong = [name for name, clip in clips.items() if seen[name].digits != clip.digits]
+    if corner in _TURNS:
+        yield fail(
+            "picture",
+            f"pictures arrive {_TURNS[corner]}",
+            "what is sent is upright and has no rotation: the server turns it",
+        )
+    elif any(seen[name].is_cut for name in clips):
+        yield warn("picture", "answers were cut off before they told anything", _THINKS)
+    elif len(wrong) == len(clips) and not any(_common(clips[n], seen[n]) for n in wrong):
+        yield fail(
+            "picture",
+            f"none of the digits was read in {len(clips)} clips",
+            "the model does not see the video: is it a video model, and is this its server?",
+        )
+    elif wrong:
+        yield _misread(clips[wrong[-1]], seen[wrong[-1]])
+    elif not corner:
+        yield warn("picture", "every digit was read, the mark in the corner was not")
+    else:
+        yield ok("picture", f"upright, and all digits read ({_read(clips)})")
+
+
+def _common(clip: CanaryClip, seen: Seen) -> int:
+    """How many digits are right from the start."""
+    pairs = zip(clip.digits, seen.digits, strict=False)
+    return next((at for at, (is_, was) in enumerate(pairs) if is_ != was), len(seen.digits))
+
+
+def _misread(clip: CanaryClip, seen: Seen) -> Finding:
+    right = _common(clip, seen)
+    if seen.digits == clip.digits[:right]:
+        until = clip.shown[right][1]
+        return fail(
+            "picture",
+            f"nothing was seen from frame {until} of {clip.frames} on "
+            f"({seen.digits} read of {clip.digits})",
+            f"does the server cut videos short? vllm serve: {_ALL_FRAMES_VLLM}",
+        )
+    text = f"{seen.digits or 'nothing'} was read where {clip.digits} is shown"
+    return warn("picture", text, "the model misreads, or loses frames")
+
+
+def _read(clips: Mapping[str, CanaryClip]) -> str:
+    return ", ".join(dict.fromkeys(clip.digits for clip in clips.values()))
+
+
+def _sound(count: _Count) -> Iterator[Finding]:
+    if "voice" not in count.clips:
+        return
+    said = count.seen["voice"].hears
+    in_silence = count.seen["long"].hears if "long" in count.clips else None
+    tokens, seconds = count.voice_tokens(), count.clips["voice"].frames
+    if tokens is not None:
+        expected = count.profile.audio_tokens(seconds) or seconds
+        if tokens < _HEARD_SHARE * expected:
+            yield _deaf(f"{seconds} s of sound cost {tokens:.0f} tokens")
+            return
+    elif said is False:
+        yield _deaf("a voice was not heard")
+        return
+    if said and in_silence is not True:
+        yield ok("sound", "a voice is heard, and silence is not")
+    else:
+        heard = {True: "sound", False: "no sound", None: "nothing said of it"}
+        text = f"{heard[said]} where a voice is, {heard[in_silence]} where it is silent"
+        yield warn("sound", text, "the tokens of the sound may still be right: try a real clip")
+
+
+def _deaf(text: str) -> Finding:
+    return fail(
+        "sound",
+        f"the server drops audio_url: {text}",
+        'a model that hears, with vLLM of pip install "vllm[audio]"; or modalities = ["video"]',
+    )

@@ -1,0 +1,62 @@
+"""What a job file's settings give away before anything is asked; pure (main process)."""
+
+import re
+from collections.abc import Iterator
+
+from captionfleet.check.findings import Finding, fail, ok, warn
+from captionfleet.config import DeploymentConfig, JobConfig
+from captionfleet.profiles import unknown_fields
+
+__all__ = ["setting_findings"]
+
+_MODEL_FORM = re.compile(
+    r"(accounts/[^/#\s]+/models/[^/#\s]+#)?accounts/[^/#\s]+/deployments/[^/#\s]+"
+)
+_BAD_JOB = 2
+
+
+def setting_findings(job: JobConfig) -> Iterator[Finding]:
+    """What there is to be said of the job file, by itself and for each deployment."""
+    if not job.deployments:
+        advice = "give --base-url URL and --model NAME, or [[deployments]]"
+        yield fail("job", "no deployment is named", advice, exit_code=_BAD_JOB)
+        return
+    yield ok("job", f"{len(job.deployments)} deployment(s), up to {job.media.max_seconds} s a clip")
+    asked = f"{job.request.prompt} {job.request.system or ''}"
+    if job.request.response_schema is not None and "json" not in asked.lower():
+        yield warn(
+            "prompt",
+            "response_schema is set, and neither prompt nor system says JSON",
+            "say so: a model that is not told may write blanks up to max_tokens",
+        )
+    for deployment in job.deployments:
+        yield from _deployment(job, deployment)
+
+
+def _deployment(job: JobConfig, one: DeploymentConfig) -> Iterator[Finding]:
+    yield _profile(one)
+    if one.speaks_fireworks and not _MODEL_FORM.fullmatch(one.model):
+        yield warn(
+            "model",
+            f"{one.model!r} is none of the forms that dedicated deployments have",
+            "accounts/ACCOUNT/deployments/ID, or MODEL#DEPLOYMENT with full names",
+            deployment=one.name,
+        )
+    if unknown := unknown_fields(one.extra_body, speaks_fireworks=one.speaks_fireworks):
+        text = f"extra_body holds {', '.join(unknown)}, which Fireworks does not document"
+        yield warn("request", text, "it refuses requests with such fields", deployment=one.name)
+    if job.media.max_payload_bytes > 10_000_000 and one.speaks_fireworks:  # noqa: PLR2004 - theirs
+        text = f"max_payload_bytes is {job.media.max_payload_bytes:,}"
+        yield warn("request", text, "Fireworks takes less than 10,000,000", deployment=one.name)
+
+
+def _profile(one: DeploymentConfig) -> Finding:
+    known, sent = one.known_as, " and ".join(one.modalities)
+    if known.name == "generic":
+        advice = 'if you know it, set profile = "qwen3-omni" (or molmo2-4b, molmo2-8b)'
+        text = f"the model is not known by its string; {sent} will be sent"
+        return warn("profile", text, advice, deployment=one.name)
+    if not set(one.modalities) <= set(known.modalities):
+        advice = 'set modalities = ["video"]'
+        return warn("profile", f"{known.name} does not hear", advice, deployment=one.name)
+    return ok("profile", f"{known.name}: {sent} will be sent", deployment=one.name)

@@ -1,0 +1,169 @@
+"""What there is to caption: every file counted, the headers of a sample read (main process)."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import anyio.to_thread
+
+from captionfleet.check.findings import Finding, fail, ok, warn
+from captionfleet.config import JobConfig
+from captionfleet.errors import FailureCode
+from captionfleet.ledger.settled import Settled
+from captionfleet.media.facts.geometry import output_size_px
+from captionfleet.media.orders import Header
+from captionfleet.messages import Source, printable
+from captionfleet.producer import check_sources
+from captionfleet.producer.clips import plan
+from captionfleet.producer.sample import Drawing
+from captionfleet.producer.walk import Unusable, Walk
+from captionfleet.workers.headers import read_headers
+
+__all__ = ["ClipShape", "Library", "source_findings", "survey"]
+
+_CODES_SHOWN = 4
+_HOUR_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class ClipShape:
+    """What a clip will be once it is prepared, and how many seconds of its source it covers."""
+
+    seconds: float
+    frames: int
+    width: int
+    height: int
+    audio_s: float
+
+
+@dataclass(slots=True)
+class Library:
+    """What the sources hold; `shapes`, `source_s` and `failing` are of the sample alone.
+
+    `to_do` counts the files that a run would still work on, `settled` those that it would pass
+    over: captioned, or failed for good.
+    """
+
+    drawing: Drawing = field(default_factory=lambda: Drawing(0))
+    files: int = 0
+    settled: int = 0
+    size_bytes: int = 0
+    unusable: Counter[FailureCode] = field(default_factory=Counter)
+    shapes: list[ClipShape] = field(default_factory=list)
+    source_s: float = 0.0
+    failing: dict[FailureCode, list[Source]] = field(default_factory=dict)
+
+    @property
+    def to_do(self) -> int:
+        """How many files a run would still work on."""
+        return self.drawing.seen
+
+    @property
+    def sample(self) -> list[Source]:
+        """Those whose headers are read."""
+        return self.drawing.drawn
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether the sample leaves files out."""
+        return self.drawing.is_partial
+
+
+async def survey(job: JobConfig, settled: Settled, *, most: int) -> Library:
+    """Walk the sources, and read the headers of up to `most` files drawn by chance.
+
+    Raises:
+        ConfigError: a source is missing or a list cannot be read.
+    """
+    await anyio.to_thread.run_sync(check_sources, job.input)
+    library = await anyio.to_thread.run_sync(_walked, job, settled, most, abandon_on_cancel=True)
+    headers = await read_headers(library.sample, job.workers, max_pixels=job.media.max_pixels)
+    for source, header in headers:
+        if isinstance(header, FailureCode):
+            library.failing.setdefault(header, []).append(source)
+        else:
+            shape = _shape(header, job)
+            library.shapes.append(shape)
+            library.source_s += header.seconds or shape.seconds
+    return library
+
+
+def _walked(job: JobConfig, settled: Settled, most: int) -> Library:
+    library = Library(Drawing(most))
+    for found in Walk(job.input):
+        library.files += 1
+        if isinstance(found, Unusable):
+            library.unusable[found.code] += 1
+            continue
+        library.size_bytes += found.size_bytes
+        if all(_is_settled(clip.clip_id, job, settled) for clip in plan(found, job.media)):
+            library.settled += 1
+            continue
+        library.drawing.show(found)
+    return library
+
+
+def _is_settled(clip_id: str, job: JobConfig, settled: Settled) -> bool:
+    if settled.captioned(clip_id):
+        return True
+    code, again = settled.standing(clip_id), job.input.retry_failed
+    return code is not None and code not in again and "all" not in again
+
+
+def _shape(header: Header, job: JobConfig) -> ClipShape:
+    """As the workers will make it, but for what a header does not tell: turns, odd pixels.
+
+    A file that does not say how long it is counts as long enough.
+    """
+    media = job.media
+    seconds = min(header.seconds or float(media.max_seconds), float(media.max_seconds))
+    frames = max(2, round(seconds * media.fps))
+    size = max(header.width, 1), max(header.height, 1)
+    width, height = output_size_px(*size, Fraction(1), 0, media.height)
+    return ClipShape(
+        seconds, frames + frames % 2, width, height, seconds if header.has_audio else 0.0
+    )
+
+
+def source_findings(library: Library) -> Iterator[Finding]:
+    """What is to be said of the sources."""
+    if not library.files:
+        yield warn("sources", "no video in them", "see [input] include and exclude")
+        return
+    gigabytes = library.size_bytes / 1e9
+    before = f"{library.settled:,} settled before, " if library.settled else ""
+    text = f"{library.files:,} files, {gigabytes:,.1f} GB, {before}{library.to_do:,} to caption"
+    yield ok("sources", text + _hours(library))
+    if library.unusable:
+        yield warn("sources", f"not readable: {_counts(library.unusable)}", "see their permissions")
+    if library.failing:
+        yield _failing(library)
+    elif library.sample:
+        yield ok("formats", f"the headers of {len(library.sample):,} files are sound")
+
+
+def _hours(library: Library) -> str:
+    if not library.shapes:
+        return ""
+    share = library.to_do / len(library.sample)
+    whole, used = (
+        share * seconds / _HOUR_S
+        for seconds in (library.source_s, sum(shape.seconds for shape in library.shapes))
+    )
+    about = "about " if library.is_sampled else ""
+    return f": {about}{whole:,.1f} h of video, of which {used:,.1f} h are sent"
+
+
+def _failing(library: Library) -> Finding:
+    probed, failing = len(library.sample), sum(map(len, library.failing.values()))
+    counts = Counter({code: len(sources) for code, sources in library.failing.items()})
+    example = printable(next(iter(library.failing.values()))[0].name)
+    about = f", about {failing * library.to_do / probed:,.0f} of all" if library.is_sampled else ""
+    text = f"{failing:,} of {probed:,} probed will fail{about}: {_counts(counts)}"
+    advice = f"such as {example}; they become failures lines, the others are captioned"
+    return (fail if failing == probed else warn)("formats", text, advice)
+
+
+def _counts(counts: Counter[FailureCode]) -> str:
+    return ", ".join(f"{count:,} {code}" for code, count in counts.most_common(_CODES_SHOWN))

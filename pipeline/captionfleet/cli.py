@@ -1,0 +1,343 @@
+"""The commands: parse, call, print, exit code; no logic (main process)."""
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import anyio
+from cyclopts import App, CycloptsError, Parameter
+
+from captionfleet.config import JobConfig, job_from_flags
+from captionfleet.errors import ConfigError, FailureCode, RunError
+from captionfleet.machine import machine_errors
+from captionfleet.messages import for_terminal
+from captionfleet.standard_streams import do_not_wait_for_readers
+from captionfleet.telemetry import Progress, configure_logging, get_log
+
+__all__ = ["app", "run_command_line"]
+
+_BAD_ARGUMENTS = 2
+
+app = App(
+    name="captionfleet",
+    version=lambda: version("captionfleet"),
+    help="Caption video libraries in bulk with omni-modal models.",
+    help_format="markdown",
+)
+
+
+def run_command_line(arguments: Sequence[str]) -> int:
+    """Run one command; every error the user can mend is one line on stderr."""
+    try:
+        with machine_errors():
+            result = app(
+                _spelled_out(arguments),
+                exit_on_error=False,
+                print_error=False,
+                result_action="return_value",  # by default it exits, before stdout is looked after
+            )
+    except CycloptsError as error:
+        _complain(" ".join(str(error).split()))
+        return _BAD_ARGUMENTS
+    except RunError as error:
+        _complain(str(error))
+        for note in getattr(error, "__notes__", ()):
+            print(note)
+        return error.exit_code
+    return result if isinstance(result, int) else 0
+
+
+def _spelled_out(arguments: Sequence[str]) -> list[str]:
+    """`--retry-failed` alone means all codes; the parser wants a value with every such flag."""
+    until = arguments.index("--") if "--" in arguments else len(arguments)
+    named = ["--retry-failed=all" if word == "--retry-failed" else word for word in arguments]
+    return [*named[:until], *arguments[until:]]
+
+
+def _complain(words: str) -> None:
+    """Print one line, whatever stands in the names that are part of it."""
+    print(f"captionfleet: {for_terminal(words)}", file=sys.stderr)
+
+
+@app.command
+def run(
+    *sources: Path,
+    job: Path | None = None,
+    out: Path | None = None,
+    base_url: Annotated[list[str] | None, Parameter(negative="")] = None,
+    model: Annotated[list[str] | None, Parameter(negative="")] = None,
+    api_key_env: str | None = None,
+    prompt: str | None = None,
+    max_tokens: int | None = None,
+    temperature: float | None = None,
+    stream: bool | None = None,
+    max_in_flight: int | None = None,
+    workers: int | None = None,
+    sampling: Literal["exact", "fast"] | None = None,
+    identity: Literal["stat", "content"] | None = None,
+    retry_failed: Annotated[list[str] | None, Parameter(negative="")] = None,
+    recaption: Annotated[bool, Parameter(negative="")] = False,
+    limit: int | None = None,
+    deadline: str | None = None,
+    max_hours: float | None = None,
+    max_failures: str | None = None,
+    max_tokens_total: int | None = None,
+    drain_s: float | None = None,
+    timeout: float | None = None,
+    store: Path | None = None,
+    metrics_port: int | None = None,
+    log_json: Annotated[bool, Parameter(negative="")] = False,
+    quiet: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Caption videos; continue where an earlier run into the same folder stopped.
+
+    Exit codes: 0 everything captioned, 1 finished with failures, 2 bad job file or arguments,
+    3 output cannot be written or is locked, 4 no deployment usable or credentials refused,
+    5 stopped by a limit that was asked for, 6 the machine gives no process or thread,
+    129/130/143 ended by a signal (resumable).
+
+    Args:
+        sources: Files, folders, and .txt or .lst lists of either; they replace the job file's.
+        job: Job file (TOML); flags override it.
+        out: Output folder, made if missing: captions.jsonl, failures.jsonl, run.json.
+        base_url: Where a deployment answers, up to /v1; repeat with --model for several.
+        model: The deployment's model string.
+        api_key_env: Name of the environment variable with the key (FIREWORKS_API_KEY, which goes
+            to Fireworks and to this machine alone unless it is named here).
+        prompt: What to ask of every clip.
+        max_tokens: Longest caption.
+        temperature: Sampling temperature.
+        stream: Stream answers, which measures the time to the first token.
+        max_in_flight: Ceiling of requests in flight, for each deployment.
+        workers: Worker processes that prepare clips.
+        sampling: Which frames to take: those of ffmpeg's fps=1, or the cheapest of each second.
+        identity: What makes a file the same: stat, its name, size and change time; or content,
+            its bytes, so that a renamed file is not captioned again.
+        retry_failed: Try permanent failures again: alone all of them, =CODE those with this code.
+        recaption: Replace captions that were made with another prompt, model or settings; they
+            stay until the new ones are in.
+        limit: Stop after so many clips that need a caption.
+        deadline: Stop starting clips at this local time, as in 06:00.
+        max_hours: Stop starting clips after so many hours.
+        max_failures: Stop when so many clips have failed, as in 50, or as in 5% (of at least 20).
+        max_tokens_total: Stop starting clips after so many tokens, in and out.
+        drain_s: Seconds that an early end waits for what is in flight.
+        timeout: Seconds that one request may take.
+        store: Folder for prepared media, reused by later runs.
+        metrics_port: Serve figures for Prometheus on this port of this machine while it lasts.
+        log_json: Log JSON lines to stderr, progress included.
+        quiet: No progress and no summary: errors, and one line at the end.
+    """
+    flags: dict[str, dict[str, object]] = {
+        "input": {
+            "sources": list(sources) or None,
+            "limit": limit,
+            "identity": identity,
+            "retry_failed": retry_failed,
+        },
+        "limits": {
+            "deadline": deadline,
+            "max_hours": max_hours,
+            "max_failures": max_failures,
+            "max_tokens_total": max_tokens_total,
+            "drain_s": drain_s,
+        },
+        "media": {"sampling": sampling},
+        "workers": {"processes": workers},
+        "store": {"dir": store},
+        "metrics": {"port": metrics_port},
+        "request": {
+            "prompt": prompt,
+            "max_tokens": max_tokens,
+            "temperature": temperature,
+            "stream": stream,
+            "timeout_s": timeout,
+        },
+        "output": {"dir": out, "recaption": recaption or None},
+    }
+    each = {"api_key_env": api_key_env, "max_in_flight": max_in_flight}
+    settled = job_from_flags(
+        job, flags, base_urls=base_url or (), models=model or (), each_deployment=each
+    )
+    if job is None and out is None:
+        raise ConfigError("--out DIR: where should the captions go?")
+    return _caption(settled, each, quiet=quiet, log_json=log_json)
+
+
+@app.command
+def prepare(
+    *sources: Path,
+    out: Path,
+    job: Path | None = None,
+    workers: int | None = None,
+    sampling: Literal["exact", "fast"] | None = None,
+    limit: int | None = None,
+    store: Path | None = None,
+    quiet: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Do the media step alone, to look at what would be sent.
+
+    Writes NAME.mp4, NAME.ogg and NAME.json (the facts, or the code of a clip that cannot be
+    prepared); NAME is the source's relative path with its ending, as in beach.mov.mp4.
+
+    Args:
+        sources: Files, folders, and .txt or .lst lists of either; they replace the job file's.
+        out: Output folder, made if missing; none of the sources, and in none of them.
+        job: Job file (TOML), for its [input], [media], [workers] and [store].
+        workers: Worker processes.
+        sampling: Which frames to take: those of ffmpeg's fps=1, or the cheapest of each second.
+        limit: Stop after so many clips.
+        store: Folder for prepared media, reused by later runs.
+        quiet: No progress.
+    """
+    from captionfleet.prepare import prepare_job  # noqa: PLC0415 - --help need not wait for it
+
+    flags: dict[str, dict[str, object]] = {
+        "input": {"sources": list(sources) or None, "limit": limit},
+        "media": {"sampling": sampling},
+        "workers": {"processes": workers},
+        "store": {"dir": store},
+    }
+    settled = job_from_flags(job, flags)
+    configure_logging()
+    do_not_wait_for_readers()
+
+    async def main() -> int:
+        summary = await prepare_job(settled, out, progress=None if quiet else sys.stderr)
+        print(f"captionfleet: {summary.prepared:,} prepared, {summary.failed:,} failed")
+        return int(summary.failed > 0)
+
+    return anyio.run(main)
+
+
+@app.command
+def demo(*, out: Path = Path("demo")) -> int:
+    """Show the whole pipeline on sample clips, without an account.
+
+    Makes a handful of small clips, starts two stand-in deployments on this machine, captions
+    the clips through them and prints the summary and five captions. One clip is damaged and is
+    reported as what it is.
+
+    Args:
+        out: Folder for the clips and the captions.
+    """
+    from captionfleet.demo import run_demo  # noqa: PLC0415 - the other commands need not wait for it
+
+    configure_logging()
+    do_not_wait_for_readers()
+    return anyio.run(run_demo, out)
+
+
+@app.command
+def failures(
+    folder: Path,
+    *,
+    code: FailureCode | None = None,
+    paths0: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """List the clips that stand failed, by code.
+
+    Args:
+        folder: Output folder of a run.
+        code: Only failures with this code.
+        paths0: Print the source paths alone, each ended by a NUL, for other programs.
+    """
+    from captionfleet.ledger.standing import failures_text, read_standing  # noqa: PLC0415 - as above
+
+    found = read_standing(folder, code)
+    if paths0:
+        paths = dict.fromkeys(one.path for one in found if one.path is not None)
+        sys.stdout.buffer.write(b"".join(path + b"\0" for path in paths))
+    else:
+        print(failures_text(found))
+    return 0
+
+
+app.command(
+    "captionfleet.plan.command:plan_command",
+    name="plan",
+    help="Say what a library will take: replicas, cores, hours, tokens and dollars.",
+)
+app.command(
+    "captionfleet.check.command:check_command",
+    name="check",
+    help="""Check everything that can be known before a job is paid for.
+
+    Job file, output folder, sources, keys, reachability and models; then each deployment is asked
+    about three small clips with known content, which shows whether it keeps all frames, sees them
+    upright and hears the sound; and an estimate of tokens and cost. Nothing is written.
+
+    Exit codes: 0 nothing speaks against a run; 1 something does, as frames or sound that a server
+    drops; 2 the job file, the arguments or the environment is wrong; 3 the output cannot be read;
+    4 no deployment can be used.
+    """,
+)
+app.command(
+    "captionfleet.standin.command:serve_command",
+    name="serve",
+    help="""Serve a stand-in deployment, for tests of this program or of yours.
+
+    It speaks the chat-completions protocol of a dedicated deployment under /v1 and /inference/v1,
+    decodes the video and audio it is sent, refuses what the real service refuses, and answers
+    with a caption made from what it saw and heard. The first line on stdout is its base URL.
+    GET /stats tells what it was asked.
+    """,
+)
+
+app.command(
+    "captionfleet.bench.command:bench_command",
+    name="bench",
+    help="""Measure what deployments take: throughput, latency, and the knee between them.
+
+    Sends real media, a sample of the sources or else generated clips, to one deployment after
+    the other. Without --in-flight it seeks the knee: the fewest requests in flight that bring
+    95 % of the best rate. A load's warm-up is left out; it goes on until its rate is steady.
+    Requests cost what they cost: nothing is retried, and every request is a real one.
+    """,
+)
+
+app.command(
+    "captionfleet.report.command:report_command",
+    name="report",
+    help="""Write report.html: what a run did, and what its clips looked, sounded and read like.
+
+    One file that needs no network: totals, what the time went into, failures, and a gallery of
+    the frames that were sent beside the captions. Reads only; a run may be going on meanwhile.
+    """,
+)
+
+app.command(
+    "captionfleet.deployment.command:deployment",
+    name="deployment",
+    help="Create, watch, scale and delete dedicated deployments through the control plane.",
+)
+
+
+def _caption(job: JobConfig, each: dict[str, Any], *, quiet: bool, log_json: bool) -> int:
+    from captionfleet.deployment.discovery import with_deployments  # noqa: PLC0415 - as below
+    from captionfleet.run import run_job  # noqa: PLC0415 - --help need not wait
+
+    if job.output.report:
+        # Not as late as it is needed: until then the installation may have been upgraded.
+        from captionfleet.report.command import report_of_run  # noqa: PLC0415 - others do without
+
+    configure_logging(as_json=log_json)
+    do_not_wait_for_readers()
+
+    async def main() -> int:
+        progress: Progress = None if quiet else "log" if log_json else sys.stderr
+        named = await with_deployments(job, each)
+        summary = await run_job(named, progress=progress, handle_signals=True)
+        get_log().info("run ended", ended=summary.ended, exit_code=summary.exit_code)
+        if not quiet:
+            print(summary.text())
+        if job.output.report and summary.ended != "signal":
+            report = await report_of_run(job.output.dir)
+            if not quiet:
+                print(f"report        {report}")
+        print(summary.mail_line())
+        return summary.exit_code
+
+    return anyio.run(main)

@@ -1,0 +1,32 @@
+"""The job file: typed, frozen, unknown keys refused, errors that name the key (main process)."""
+
+from captionfleet.config.asking import LimitsConfig, MetricsConfig, OutputConfig, RequestConfig
+from captionfleet.config.deployment import DeploymentConfig
+from captionfleet.config.flags import job_from_flags
+from captionfleet.config.job import JobConfig, load_job
+from captionfleet.config.lifecycle import ControlRef, LifecycleConfig
+from captionfleet.config.media import (
+    VIDEO_ENDINGS,
+    InputConfig,
+    MediaConfig,
+    StoreConfig,
+    WorkersConfig,
+)
+
+__all__ = [
+    "VIDEO_ENDINGS",
+    "ControlRef",
+    "DeploymentConfig",
+    "InputConfig",
+    "JobConfig",
+    "LifecycleConfig",
+    "LimitsConfig",
+    "MediaConfig",
+    "MetricsConfig",
+    "OutputConfig",
+    "RequestConfig",
+    "StoreConfig",
+    "WorkersConfig",
+    "job_from_flags",
+    "load_job",
+]

@@ -1,0 +1,131 @@
+"""The job file as a whole, and how it is read (main process)."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import ValidationError, model_validator
+
+from captionfleet.config.asking import LimitsConfig, MetricsConfig, OutputConfig, RequestConfig
+from captionfleet.config.deployment import DeploymentConfig
+from captionfleet.config.keys import KeyPair, default_pairs, service_base
+from captionfleet.config.media import InputConfig, MediaConfig, StoreConfig, WorkersConfig
+from captionfleet.config.mistakes import first_mistake
+from captionfleet.config.response_schema import refused_by_fireworks
+from captionfleet.config.section import Section
+from captionfleet.errors import ConfigError
+
+__all__ = ["JobConfig", "load_job"]
+
+
+_PATHS = (("input", "sources"), ("output", "dir"), ("store", "dir"), ("request", "response_schema"))
+
+
+class JobConfig(Section):
+    """A whole job, as a job file holds it."""
+
+    input: InputConfig = InputConfig()
+    media: MediaConfig = MediaConfig()
+    workers: WorkersConfig = WorkersConfig()
+    store: StoreConfig = StoreConfig()
+    request: RequestConfig = RequestConfig()
+    deployments: tuple[DeploymentConfig, ...] = ()
+    output: OutputConfig = OutputConfig()
+    limits: LimitsConfig = LimitsConfig()
+    metrics: MetricsConfig = MetricsConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_deployments(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping) or not isinstance(data.get("deployments"), list | tuple):
+            return data
+        named = [
+            {**item, "name": item.get("name") or f"d{ordinal}"}
+            if isinstance(item, Mapping)
+            else item
+            for ordinal, item in enumerate(data["deployments"], 1)
+        ]
+        return {**data, "deployments": named}
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        names = [deployment.name for deployment in self.deployments]
+        if len(set(names)) != len(names):
+            raise ValueError("deployments must have different names")
+        self._check_schema()
+        return self
+
+    @property
+    def key_pairs(self) -> frozenset[KeyPair]:
+        """The servers that the job, the environment or this program names, with their variables."""
+        own = (deployment.key_pairs for deployment in self.deployments)
+        return default_pairs(service_base()).union(*own)
+
+    def _check_schema(self) -> None:
+        """Before anything is paid: a schema that a deployment refuses fails every clip."""
+        schema = self.request.response_schema
+        keyword = refused_by_fireworks(schema) if schema else None
+        for deployment in self.deployments:
+            if keyword and deployment.speaks_fireworks:
+                raise ValueError(
+                    f"request.response_schema: {keyword}: Fireworks does not support it "
+                    f"(deployment {deployment.name})"
+                )
+
+
+def load_job(path: Path | None, overrides: Mapping[str, Any]) -> JobConfig:
+    """Read a job file and lay the overrides over it.
+
+    Relative paths in the file are taken from the file's own folder, those in the overrides
+    from the working directory. `overrides` has the file's structure; its lists replace.
+
+    Raises:
+        ConfigError: the file cannot be read, is no TOML, or a key is unknown or wrong.
+    """
+    where = str(path) if path else "arguments"
+    data = _anchored(_read_toml(path), path.absolute().parent) if path else {}
+    try:
+        return JobConfig.model_validate(_merged(data, overrides))
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {first_mistake(error, JobConfig)}") from None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        # Some editors begin a file with a byte order mark, which TOML does not know.
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read the job file: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path}: not a TOML file: {error}") from None
+
+
+def _anchored(data: dict[str, Any], folder: Path) -> dict[str, Any]:
+    for section, key in _PATHS:
+        table = data.get(section)
+        if isinstance(table, dict) and key in table:
+            table[key] = _under(folder, table[key])
+    return data
+
+
+def _under(folder: Path, value: Any) -> Any:
+    if isinstance(value, list):
+        return [_under(folder, item) for item in value]
+    if not isinstance(value, str):
+        return value
+    try:
+        return folder / Path(value).expanduser()
+    except RuntimeError:
+        raise ConfigError(f"{value}: there is no such home folder") from None
+
+
+def _merged(data: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(data)
+    for key, value in overrides.items():
+        below = merged.get(key)
+        if not isinstance(value, Mapping) or below is None:
+            merged[key] = value
+        elif isinstance(below, Mapping):  # else it is no table, as validation will say
+            merged[key] = _merged(below, value)
+    return merged

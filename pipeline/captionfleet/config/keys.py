@@ -1,0 +1,132 @@
+"""Which key goes to which server: one pure rule, `key_for`, and what it needs (main process).
+
+A key is known by the name of its environment variable. It goes to a server only where somebody
+who may say so has named the two together: the job, a flag, the environment, or this program for
+the vendor's own service.
+"""
+
+import os
+import re
+from collections.abc import Collection
+from ipaddress import ip_address
+from urllib.parse import SplitResult
+
+from pydantic import SecretStr
+
+from captionfleet.config.address import server_url
+from captionfleet.errors import ConfigError
+
+__all__ = [
+    "DEFAULT_API_BASE",
+    "DEFAULT_KEY_ENV",
+    "KeyPair",
+    "default_pairs",
+    "is_loopback",
+    "is_set",
+    "is_vendor",
+    "key_for",
+    "key_pair",
+    "origin_of",
+    "read_key",
+    "sent_in_clear",
+    "service_base",
+]
+
+DEFAULT_API_BASE = "https://api.fireworks.ai"
+DEFAULT_KEY_ENV = "FIREWORKS_API_KEY"
+_VENDOR = "fireworks.ai"
+_PORTS = {"http": 80, "https": 443}
+_KEY = re.compile(r"[!-~]+")  # what a header can hold (RFC 9110, section 5.5), without blanks
+
+KeyPair = tuple[str, str]
+"""The origin of a server and the name of a variable: the one's key may go to the other."""
+
+
+def service_base() -> str:
+    """The service that the environment names, or the vendor's own."""
+    return os.environ.get("FIREWORKS_BASE_URL") or DEFAULT_API_BASE
+
+
+def default_pairs(service: str) -> frozenset[KeyPair]:
+    """What no job has to name: the default key, to the vendor and to the environment's service."""
+    return frozenset(key_pair(url, DEFAULT_KEY_ENV) for url in (DEFAULT_API_BASE, service))
+
+
+def key_pair(url: str, variable: str) -> KeyPair:
+    """The pair of a server, wherever the URL leads on it, and a variable."""
+    return origin_of(url), variable
+
+
+def key_for(url: str, variable: str | None, named: Collection[KeyPair]) -> str:
+    """The variable whose key may go to a server; empty: none may.
+
+    Args:
+        url: The server.
+        variable: The one that is asked for; None where nobody names one: then it is the default
+            one, which also goes to the vendor's other hosts and to this machine.
+        named: The pairs that are allowed.
+    """
+    if not origin_of(url):
+        return ""
+    if variable is None and (is_loopback(url) or (is_vendor(url) and _is_encrypted(url))):
+        return DEFAULT_KEY_ENV
+    wanted = DEFAULT_KEY_ENV if variable is None else variable
+    return wanted if key_pair(url, wanted) in named else ""
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port of a URL, in one spelling and nothing else; empty for other text."""
+    parts = server_url(url)
+    if parts is None:
+        return ""
+    host, port = _host(parts), parts.port or _PORTS[parts.scheme]
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def is_vendor(url: str) -> bool:
+    """Whether the host is one of Fireworks' own."""
+    host = _host(server_url(url))
+    return host == _VENDOR or host.endswith(f".{_VENDOR}")
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the host is this machine, by a name or an address that leads nowhere else."""
+    host = _host(server_url(url))
+    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761, section 6.3
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def sent_in_clear(url: str) -> bool:
+    """Whether others on the way can read what is sent to a server."""
+    return not _is_encrypted(url) and not is_loopback(url)
+
+
+def is_set(variable: str) -> bool:
+    """Whether a variable holds anything."""
+    return bool(os.environ.get(variable, "").strip())
+
+
+def _is_encrypted(url: str) -> bool:
+    parts = server_url(url)
+    return parts is not None and parts.scheme == "https"
+
+
+def _host(parts: SplitResult | None) -> str:
+    return (parts.hostname or "").rstrip(".") if parts else ""
+
+
+def read_key(variable: str, whose: str = "") -> SecretStr | None:
+    """The key that a variable holds; None where it holds none. `whose` ends the message.
+
+    Raises:
+        ConfigError: it holds what cannot stand in a header.
+    """
+    value = os.environ.get(variable, "").strip() if variable else ""
+    if value and not _KEY.fullmatch(value):
+        what = f"environment variable {variable} holds characters that no key has"
+        raise ConfigError(f"{what} {whose}".rstrip())
+    return SecretStr(value) if value else None

@@ -1,0 +1,99 @@
+"""What the arguments of the deployment commands mean (main process)."""
+
+import re
+from dataclasses import dataclass
+
+from cyclopts import Parameter
+
+from captionfleet.config.keys import service_base
+from captionfleet.deployment.plane.access import Access, account_name
+from captionfleet.deployment.protocol.calls import Wanted
+from captionfleet.errors import ConfigError
+from captionfleet.profiles.deployable import deployable, deployable_names
+
+__all__ = ["Account", "bounds", "wanted_deployment"]
+
+_UNITS_S = {"s": 1, "m": 60, "h": 3600}
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """Whose deployments, and by which key.
+
+    Attributes:
+        account: Account id (FIREWORKS_ACCOUNT_ID).
+        api_key_env: Name of the environment variable with the key (FIREWORKS_API_KEY, for
+            Fireworks alone).
+        api_base: The control plane's URL (FIREWORKS_BASE_URL).
+    """
+
+    account: str | None = None
+    """Account id (FIREWORKS_ACCOUNT_ID)."""
+    api_key_env: str | None = None
+    """Name of the environment variable with the key (FIREWORKS_API_KEY, for Fireworks alone)."""
+    api_base: str | None = None
+    """The control plane's URL (FIREWORKS_BASE_URL)."""
+
+    def access(self) -> Access:
+        """The same, with what the environment says."""
+        return Access(account_name(self.account), self.api_key_env, self.api_base or service_base())
+
+
+def wanted_deployment(
+    model: str,
+    *,
+    shape: str | None,
+    min_replicas: int,
+    max_replicas: int | None,
+    window: str | None,
+    region: str,
+    preemptible: bool,
+) -> Wanted:
+    """What the arguments ask for.
+
+    Raises:
+        ConfigError: the model is none that is known, or a number makes no sense.
+    """
+    known = deployable(model)
+    if known is None:
+        raise ConfigError(
+            f"{model!r} is none of {', '.join(deployable_names())}; others go by their full name, "
+            "accounts/…/models/…"
+        )
+    low, high = bounds(None, min_replicas, max_replicas)
+    return Wanted(
+        base_model=known.base_model,
+        shape=shape or known.shape,
+        min_replicas=low,
+        max_replicas=max(high, 1),
+        scale_to_zero_window_s=None if window is None else _window_s(window),
+        region=region,
+        preemptible=preemptible,
+    )
+
+
+def bounds(replicas: int | None, low: int | None, high: int | None) -> tuple[int, int]:
+    """Least and most replicas: one number for both, or either of them.
+
+    Raises:
+        ConfigError: they make no sense.
+    """
+    if replicas is not None:
+        if low is not None or high is not None:
+            raise ConfigError("give the number of replicas, or --min-replicas and --max-replicas")
+        low = high = replicas
+    if low is None and high is None:
+        raise ConfigError("how many replicas? as in: captionfleet deployment scale ID 2")
+    low = low if low is not None else 0
+    high = high if high is not None else low
+    if not 0 <= low <= high:
+        raise ConfigError(f"{low} to {high} replicas: the numbers are 0 or more, the first no more")
+    return low, high
+
+
+def _window_s(text: str) -> int:
+    found = re.fullmatch(r"(\d{1,6})([smh])", text, re.ASCII)
+    if found is None:
+        raise ConfigError(f"--scale-to-zero-window {text!r}: give a time such as 300s, 5m or 1h")
+    return int(found[1]) * _UNITS_S[found[2]]

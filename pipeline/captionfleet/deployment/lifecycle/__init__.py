@@ -1,0 +1,1 @@
+"""Bring a run's deployments up, follow them, and turn them off (main process)."""

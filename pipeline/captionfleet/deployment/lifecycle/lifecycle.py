@@ -1,0 +1,291 @@
+"""The deployments that a run brings up, follows, and turns off at its end (main process)."""
+
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_thread
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from captionfleet.config import ControlRef, DeploymentConfig, JobConfig
+from captionfleet.deployment.lifecycle.following import Replicas, follow
+from captionfleet.deployment.lifecycle.managed import Managed
+from captionfleet.deployment.lifecycle.owner import Owner
+from captionfleet.deployment.lifecycle.reaping import reap, users_of
+from captionfleet.deployment.lifecycle.records import Records
+from captionfleet.deployment.lifecycle.waiting import until_serving
+from captionfleet.deployment.plane.client import open_client
+from captionfleet.deployment.plane.plane import Plane
+from captionfleet.deployment.protocol.calls import Target
+from captionfleet.deployment.protocol.states import DeploymentState
+from captionfleet.errors import DeploymentError, RunError
+from captionfleet.sender import Fleet
+from captionfleet.telemetry import Tally, get_log
+from captionfleet.watch.signals import Heed, Signals
+
+__all__ = ["Lifecycle", "open_lifecycle"]
+
+_OnCount = Callable[[str, int], None]
+"""What is called with a deployment's name and how many replicas it has now."""
+
+_T = TypeVar("_T")
+_REAP_S = 120.0
+_LAST_WORDS_S = 1.0
+
+
+@dataclass(slots=True)
+class Lifecycle:
+    """What a run does with deployments beside sending to them.
+
+    Attributes:
+        wanted: set when the first clip is ready: nothing is brought up for nothing.
+        opened: set when a deployment takes requests.
+        replicas: how many replicas each deployment had, over time.
+        problem: what could not be turned off.
+    """
+
+    job: JobConfig
+    tally: Tally
+    signals: Signals
+    owner: Owner
+    wanted: anyio.Event = field(default_factory=anyio.Event)
+    opened: anyio.Event = field(default_factory=anyio.Event)
+    replicas: dict[str, Replicas] = field(default_factory=dict)
+    problem: RunError | None = None
+    _records: Records = field(init=False)
+    _known: dict[str, ControlRef] = field(init=False)
+    _managed: list[Managed] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._records = Records(self.job.output.dir, is_locked=True)
+        refs = {one.name: one.counted_at for one in self.job.deployments}
+        self._known = {name: ref for name, ref in refs.items() if ref is not None}
+        self._managed = [
+            Managed(one, one.lifecycle, self.owner)
+            for one in self.job.deployments
+            if one.lifecycle is not None
+        ]
+        if len(self._managed) < len(self.job.deployments):
+            self.opened.set()
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether somebody has to say when the first clip is ready."""
+        return bool(self._managed)
+
+    async def clear(self) -> None:
+        """Turn off what earlier runs left on, and take over what this run will use."""
+        own = {one.record.ref for one in self._managed}
+        with anyio.move_on_after(_REAP_S):
+            for reaped in await reap(self._records, self.job.key_pairs, but=own):
+                tell = get_log().warning if reaped.is_left else get_log().info
+                tell("an earlier run left a deployment on", outcome=reaped.told)
+            await self._take_over()
+
+    async def attend(self, fleet: Fleet) -> None:
+        """Bring up what is to be brought up, and count replicas until cancelled.
+
+        What is not up yet gets no requests, which its gateway might refuse for good.
+
+        Raises:
+            DeploymentError: nothing could be brought up, and nothing else takes requests.
+        """
+        for managed in self._managed:
+            fleet.hold(managed.deployment.name)
+        async with anyio.create_task_group() as tasks:
+            for one in self.job.deployments:
+                if one.lifecycle is None and (ref := one.counted_at) is not None:
+                    tasks.start_soon(self._follow, one, ref, fleet.follow)
+            await self.wanted.wait()
+            await self._bring_all_up(fleet)
+
+    async def hold_back(
+        self,
+        clips_in: MemoryObjectReceiveStream[_T],
+        clips_out: MemoryObjectSendStream[_T],
+        halted: anyio.Event,
+    ) -> None:
+        """Let clips through once a deployment is up, or none will be; both ends are closed.
+
+        Whoever takes them may be gone by then, with an error that ends the run.
+        """
+        async with clips_in, clips_out:
+            with suppress(anyio.BrokenResourceError):
+                await self._let_through(clips_in, clips_out, halted)
+
+    async def _let_through(
+        self,
+        clips_in: MemoryObjectReceiveStream[_T],
+        clips_out: MemoryObjectSendStream[_T],
+        halted: anyio.Event,
+    ) -> None:
+        async for clip in clips_in:
+            self.wanted.set()
+            if not self.opened.is_set():
+                await _first_of(self.opened, halted)
+            await clips_out.send(clip)
+
+    async def end(self) -> None:
+        """Turn off what was brought up, whatever happens to the run; `problem` tells."""
+        brought_up = [one for one in self._managed if one.is_recorded]
+        if not brought_up:
+            return
+        longest_s = max(one.life.end_timeout_s for one in brought_up)
+        end_s = anyio.current_time() + longest_s + _LAST_WORDS_S
+        with anyio.CancelScope(shield=True, deadline=end_s) as scope:
+            self.signals.heed = _twice(scope)
+            async with self._records.exclusively(), anyio.create_task_group() as ends:
+                for one in brought_up:
+                    ends.start_soon(self._end, one)
+        left = [one for one in brought_up if one.is_recorded]
+        if left and self.problem is None:
+            self.problem = _left_on(left, "there was no time")
+
+    def report(self) -> list[dict[str, Any]]:
+        """What became of each deployment that was brought up or counted, for run.json."""
+        managed = {one.deployment.name: one for one in self._managed}
+        return [
+            {
+                "deployment": name,
+                "deployment_id": ref.deployment_id,
+                "created": name in managed and managed[name].record.created,
+                "ended": managed[name].done if name in managed else "",
+                "replicas": [list(change) for change in self._history(name)],
+            }
+            for name, ref in self._known.items()
+        ]
+
+    def _history(self, name: str) -> list[tuple[float, int]]:
+        return self.replicas[name].history if name in self.replicas else []
+
+    async def _take_over(self) -> None:
+        """What a dead run had brought up of this run's deployments is this run's to end."""
+        for kept in await anyio.to_thread.run_sync(self._records.all):
+            for one in self._managed:
+                if kept.fate == "dead" and kept.record.ref == one.record.ref:
+                    made = one.record.created or kept.record.created
+                    one.record = one.record.model_copy(update={"created": made})
+                    await one.note(self._records)
+                    await anyio.to_thread.run_sync(self._records.remove, kept.record)
+
+    async def _bring_all_up(self, fleet: Fleet) -> None:
+        problems: list[RunError] = []
+
+        async def attend(one: Managed) -> None:
+            async with open_client(one.life.api_base, one.key()) as it:
+                plane = Plane(it)
+                try:
+                    await self._bring_up(plane, one, fleet.follow)
+                except RunError as error:
+                    problems.append(error)
+                    fleet.give_up(one.deployment.name, str(error))
+                    get_log().warning("a deployment is not up", reason=str(error))
+                    if len(problems) == len(self.job.deployments):
+                        raise
+                    return
+                fleet.release(one.deployment.name)
+                self.opened.set()
+                self.tally.waiting_for = ""
+                await self._count(plane, one.deployment, one.target, fleet.follow)
+
+        async with anyio.create_task_group() as tasks:
+            for one in self._managed:
+                tasks.start_soon(attend, one)
+
+    async def _bring_up(self, plane: Plane, one: Managed, on_count: _OnCount) -> None:
+        name = one.life.deployment_id
+        self._tell(f"{name} to come up")
+        await one.bring_up(plane, self._records, self._tell)
+
+        def shown(state: DeploymentState) -> None:
+            self._tell(f"{name}: {state.replica_stats}")
+            on_count(one.deployment.name, state.ready)
+
+        models = (one.deployment.model,)
+        served = await until_serving(plane, one.target, one.patience, models=models, shown=shown)
+        on_count(one.deployment.name, served.deployment.ready)
+
+    def _tell(self, waiting_for: str) -> None:
+        if not self.opened.is_set():
+            self.tally.waiting_for = waiting_for
+
+    async def _follow(
+        self, deployment: DeploymentConfig, ref: ControlRef, on_count: _OnCount
+    ) -> None:
+        """Count the replicas of a deployment that somebody else minds, as far as the key may."""
+        key = deployment.api_key()
+        if key is None:
+            return
+        async with open_client(ref.api_base, key) as client:
+            target = Target(ref.account, ref.deployment_id)
+            await self._count(Plane(client), deployment, target, on_count)
+
+    async def _count(
+        self, plane: Plane, deployment: DeploymentConfig, target: Target, on_count: _OnCount
+    ) -> None:
+        history = self.replicas.setdefault(deployment.name, Replicas(self.tally.started_s))
+        poll_s = deployment.lifecycle.poll_s if deployment.lifecycle else None
+        await follow(plane, target, history, lambda n: on_count(deployment.name, n), poll_s)
+
+    async def _end(self, one: Managed) -> None:
+        kept = await anyio.to_thread.run_sync(self._records.all)
+        if users := users_of(one.record, kept):
+            one.done = f"left on for {users[0].owner}"
+            get_log().info("a deployment stays on", deployment=one.life.deployment_id, why=one.done)
+        else:
+            try:
+                await one.turn_off()
+            except RunError as error:
+                self.problem = _left_on([one], str(error))
+                return
+            get_log().info("deployment_ended", outcome=one.done)
+        await one.forget(self._records)
+
+
+async def _first_of(*events: anyio.Event) -> None:
+    async with anyio.create_task_group() as tasks:
+
+        async def heed(event: anyio.Event) -> None:
+            await event.wait()
+            tasks.cancel_scope.cancel()
+
+        for event in events:
+            tasks.start_soon(heed, event)
+
+
+def _twice(scope: anyio.CancelScope) -> Heed:
+    """While deployments are turned off, a first signal is answered by words, a second obeyed."""
+    told = False
+
+    def heed(_: signal.Signals) -> None:
+        nonlocal told
+        if told:
+            scope.cancel()
+            return
+        told = True
+        get_log().warning("turning deployments off; a second signal leaves them on")
+
+    return heed
+
+
+def _left_on(left: list[Managed], why: str) -> DeploymentError:
+    names = ", ".join(one.life.deployment_id for one in left)
+    return DeploymentError(
+        f"{names} may still be on, and cost money ({why}): captionfleet deployment reap"
+    )
+
+
+@asynccontextmanager
+async def open_lifecycle(
+    job: JobConfig, tally: Tally, signals: Signals
+) -> AsyncIterator[Lifecycle]:
+    """Mind a run's deployments until the block ends; what it brought up is then turned off."""
+    owner = await anyio.to_thread.run_sync(Owner.this)
+    life = Lifecycle(job, tally, signals, owner)
+    try:
+        yield life
+    finally:
+        await life.end()

@@ -1,0 +1,202 @@
+"""One deployment of a job that the job itself switches on (main process)."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import anyio
+import anyio.to_thread
+from pydantic import SecretStr
+
+from captionfleet.config import DeploymentConfig, LifecycleConfig
+from captionfleet.deployment.lifecycle.owner import Owner
+from captionfleet.deployment.lifecycle.records import APPEARS_S, Record, Records
+from captionfleet.deployment.lifecycle.turning_off import turn_off
+from captionfleet.deployment.lifecycle.waiting import Patience
+from captionfleet.deployment.plane.client import key_at, open_client
+from captionfleet.deployment.plane.plane import Plane
+from captionfleet.deployment.protocol.calls import Target, Wanted
+from captionfleet.deployment.protocol.refusals import (
+    NOT_DONE,
+    ControlError,
+    ExistsError,
+    QuotaError,
+    UnansweredError,
+)
+from captionfleet.deployment.protocol.states import DeploymentState
+from captionfleet.errors import RunError
+from captionfleet.telemetry import utc_now
+
+__all__ = ["Managed"]
+
+_CHANGE_S = 40.0
+_AGAIN_S = 2.0
+
+
+@dataclass(slots=True)
+class Managed:
+    """A deployment with a life cycle.
+
+    Attributes:
+        record: what is on disk of it, or would be.
+        is_recorded: whether this run has to end it.
+        done: how it was ended.
+    """
+
+    deployment: DeploymentConfig
+    life: LifecycleConfig
+    owner: Owner
+    record: Record = field(init=False)
+    is_recorded: bool = False
+    done: str = ""
+
+    def __post_init__(self) -> None:
+        self.record = Record(
+            owner=self.owner,
+            api_base=self.life.api_base,
+            account=self.life.account,
+            deployment_id=self.life.deployment_id,
+            api_key_env=self.deployment.key_env_at(self.life.api_base),
+            at_end=self.life.at_end,
+            ignore_checks=self.life.ignore_checks,
+        )
+
+    @property
+    def target(self) -> Target:
+        """Which deployment, as calls name it."""
+        return self.record.target
+
+    def key(self) -> SecretStr:
+        """The key for its control plane.
+
+        Raises:
+            ConfigError: the variable holds none, or is not named for this control plane.
+        """
+        one = self.deployment
+        return key_at(self.life.api_base, one.api_key_env, one.key_pairs)
+
+    @property
+    def patience(self) -> Patience:
+        """How long to wait until it serves."""
+        appears_s = APPEARS_S if self.record.created else 0.0
+        return Patience(self.life.ready_timeout_s, self.life.poll_s, appears_s)
+
+    async def note(self, records: Records) -> None:
+        """Put on disk that it may be on, unless it is to stay so.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        if self.life.at_end != "keep":
+            await anyio.to_thread.run_sync(records.write, self.record)
+            self.is_recorded = True
+
+    async def bring_up(self, plane: Plane, records: Records, tell: Callable[[str], None]) -> None:
+        """Switch it on, however often the control plane has to be asked within its patience.
+
+        Raises:
+            ControlError: it was refused, not answered in time, or is one of another model.
+        """
+        problem = UnansweredError("no answer in time")
+        with anyio.move_on_after(self.patience.timeout_s):
+            while True:
+                try:
+                    await self.switch_on(plane, records)
+                except UnansweredError as error:
+                    problem = error
+                    tell(str(error))
+                else:
+                    return
+                await anyio.sleep(self.patience.poll_s)
+        raise problem
+
+    async def turn_off(self) -> None:
+        """Turn it off, however often the control plane has to be asked within `end_timeout_s`.
+
+        Raises:
+            RunError: it may still be on.
+        """
+        problem: RunError = UnansweredError("no answer in time")
+        with anyio.move_on_after(self.life.end_timeout_s):
+            async with open_client(self.life.api_base, self.key()) as client:
+                while True:
+                    try:
+                        self.done = await turn_off(Plane(client), self.record)
+                    except (UnansweredError, QuotaError) as error:
+                        problem = error
+                    else:
+                        return
+                    await anyio.sleep(min(_AGAIN_S, self.life.poll_s))
+        raise problem
+
+    async def switch_on(self, plane: Plane, records: Records) -> None:
+        """Create it, or scale it to what the job says; the record is written before.
+
+        Raises:
+            ControlError: it was refused, or is a deployment of another model.
+        """
+        before, was_recorded = self.record, self.is_recorded
+        async with records.exclusively():
+            state = await plane.find(self.target)
+            if state is None:
+                asked = {"created": True, "asked_at_utc": utc_now()}
+                self.record = before.model_copy(update=asked)
+            elif state.base_model != self.life.full_model:
+                name, wanted = self.life.deployment_id, self.life.full_model
+                raise ControlError(f"{name} is a deployment of {state.base_model}, not of {wanted}")
+            await self.note(records)
+        if state is not None:
+            await self._rescale(plane, state)
+            return
+        try:
+            existed = await self._create(plane)
+        except ExistsError:  # and yet nobody can find it
+            await self._make_known(records, created=before.created)
+            raise
+        except NOT_DONE:
+            self.record = before
+            await (self.note(records) if was_recorded else self.forget(records))
+            raise
+        if existed:
+            await self._make_known(records, created=before.created)
+
+    async def forget(self, records: Records) -> None:
+        """Take its record away: nothing of it is on."""
+        await anyio.to_thread.run_sync(records.remove, self.record)
+        self.is_recorded = False
+
+    async def _make_known(self, records: Records, *, created: bool) -> None:
+        self.record = self.record.model_copy(update={"created": created})
+        await self.note(records)
+
+    async def _create(self, plane: Plane) -> bool:
+        """Create it; whether it existed. Not given up half-way: the control plane may yet obey."""
+        wanted = await plane.with_shape(self.life.account, self._wanted())
+        with self._unbroken():
+            return (await plane.create(self.target, wanted)).existed
+
+    async def _rescale(self, plane: Plane, state: DeploymentState) -> None:
+        bounds = self.life.min_replicas, self.life.max_replicas
+        if (state.min_replica_count, state.max_replica_count) != bounds:
+            with self._unbroken():
+                await plane.rescale(self.target, *bounds)
+
+    @contextmanager
+    def _unbroken(self) -> Iterator[None]:
+        try:
+            with anyio.fail_after(_CHANGE_S, shield=True):
+                yield
+        except TimeoutError:
+            name = self.life.deployment_id
+            raise UnansweredError(f"bring up {name}: no answer within {_CHANGE_S:g} s") from None
+
+    def _wanted(self) -> Wanted:
+        return Wanted(
+            base_model=self.life.full_model,
+            shape=self.life.full_shape,
+            min_replicas=self.life.min_replicas,
+            max_replicas=self.life.max_replicas,
+            scale_to_zero_window_s=self.life.scale_to_zero_window_s,
+            region=self.life.region,
+            preemptible=self.life.preemptible,
+        )

@@ -1,0 +1,106 @@
+"""Finds what runs left on that are no more, and turns it off (main process)."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+import anyio.to_thread
+
+from captionfleet.config import ControlRef
+from captionfleet.config.keys import KeyPair, key_for
+from captionfleet.deployment.lifecycle.records import Kept, Record, Records
+from captionfleet.deployment.lifecycle.turning_off import turn_off
+from captionfleet.deployment.plane.client import key_at, open_client
+from captionfleet.deployment.plane.plane import Plane
+from captionfleet.errors import RunError
+
+__all__ = ["Reaped", "reap", "users_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reaped:
+    """What became of one record, and whether its deployment may still be on."""
+
+    record: Record
+    told: str
+    is_left: bool
+
+
+async def reap(
+    records: Records,
+    named: Collection[KeyPair],
+    *,
+    but: Collection[ControlRef] = (),
+    elsewhere: bool = False,
+    told: Callable[[Reaped], None] = lambda _: None,
+) -> list[Reaped]:
+    """Turn off what dead runs left on, unless a run that lives uses it too.
+
+    Args:
+        records: Where to look.
+        named: Which variables' keys may go to which servers, beside those that a run of this user
+            has named.
+        but: Deployments to leave alone.
+        elsewhere: Take runs on other machines for dead.
+        told: Called with each as it is done.
+
+    Returns:
+        What became of each record. No error is raised: one that cannot be turned off now must
+        not keep the others on.
+    """
+    done: list[Reaped] = []
+    if not await anyio.to_thread.run_sync(records.all):
+        return done
+    async with records.exclusively():
+        kept = await anyio.to_thread.run_sync(records.all)
+        for one in kept:
+            if one.record.ref in but or one.fate == "alive":
+                continue
+            pairs = frozenset(named) | one.key_pairs
+            done.append(await _reaped(records, one, kept, pairs, elsewhere=elsewhere))
+            told(done[-1])
+    return done
+
+
+def users_of(record: Record, kept: list[Kept]) -> list[Record]:
+    """Other runs that live, as far as is known, and use the same deployment."""
+    return [
+        other.record
+        for other in kept
+        if other.fate != "dead"
+        and other.record.ref == record.ref
+        and other.record.record_id != record.record_id
+    ]
+
+
+async def _reaped(
+    records: Records,
+    one: Kept,
+    kept: list[Kept],
+    named: Collection[KeyPair],
+    *,
+    elsewhere: bool,
+) -> Reaped:
+    record, name = one.record, one.record.deployment_id
+    if one.fate == "elsewhere" and not elsewhere:
+        return Reaped(record, f"{name} was brought up by {record.owner}: look there", is_left=True)
+    if users := [] if elsewhere else users_of(record, kept):
+        return Reaped(record, f"{name} is used by {users[0].owner}", is_left=True)
+    if not key_for(record.api_base, record.api_key_env, named):
+        return Reaped(record, f"{name} may still be on: {_not_named(one)}", is_left=True)
+    try:
+        key = key_at(record.api_base, record.api_key_env, named)
+        async with open_client(record.api_base, key) as client:
+            told = await turn_off(Plane(client), record)
+    except RunError as error:
+        return Reaped(record, f"{name} may still be on: {error}", is_left=True)
+    await anyio.to_thread.run_sync(records.remove, record)
+    return Reaped(record, told, is_left=False)
+
+
+def _not_named(one: Kept) -> str:
+    record = one.record
+    return (
+        f"no run of this user is known to have written {one.path}, which asks for the key in "
+        f"{record.api_key_env} to be sent to {record.api_base}; remove the file, or, if that is "
+        "right: captionfleet deployment reap --out DIR --api-base URL --api-key-env NAME"
+    )

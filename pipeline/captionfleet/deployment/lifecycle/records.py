@@ -1,0 +1,254 @@
+"""What runs have switched on and must switch off again, durable on disk (main, in threads).
+
+A record is on disk before the call that it speaks of is made, so whatever kills a run, it is
+known what may still be up, and cost money.
+
+Others may write to an output folder, or give it to the user as an archive. So a record there is
+a hint until the state folder, which is the user's alone, holds the same one: it names no server
+that a key goes to, and claims no deployment as made by a run, for such a one may be deleted.
+"""
+
+import errno
+import os
+import uuid
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import anyio.to_thread
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from captionfleet.config import ControlRef
+from captionfleet.config.keys import KeyPair, key_pair
+from captionfleet.deployment.lifecycle.owner import Fate, Owner
+from captionfleet.deployment.protocol.calls import Target
+from captionfleet.errors import OutputError
+from captionfleet.ledger.disk import create_folder, replace_atomically
+from captionfleet.regular_file import open_regular
+from captionfleet.telemetry import get_log, utc_now
+
+__all__ = ["APPEARS_S", "AtEnd", "Kept", "Record", "Records", "state_folder"]
+
+APPEARS_S = 60.0
+"""How long a deployment that was asked for may be unknown to the control plane."""
+
+AtEnd = Literal["scale-to-zero", "delete", "keep"]
+
+_IN_OUTPUT = ".left-on"
+_NAME = r"^[A-Za-z0-9_-]{1,63}$"
+_MAX_BYTES = 64 * 2**10
+_MAX_RECORDS = 1000
+_LOCK_S = 60.0
+
+
+class Record(BaseModel):
+    """A deployment that a run brought up, and what is to become of it at the end.
+
+    `created` is whether the run made it: nothing else is ever deleted. `asked_at_utc` is when it
+    last asked for it to be made. The key goes by the name of its variable.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    record_id: str = Field(default_factory=lambda: uuid.uuid4().hex, pattern=r"^[0-9a-f]{32}$")
+    owner: Owner = Field(default_factory=Owner.this)
+    api_base: str = Field(max_length=500)
+    account: str = Field(pattern=_NAME)
+    deployment_id: str = Field(pattern=_NAME)
+    api_key_env: str = Field(max_length=200)
+    created: bool = False
+    at_end: AtEnd = "scale-to-zero"
+    ignore_checks: bool = False
+    asked_at_utc: str = Field(default="", max_length=40)
+    written_at_utc: str = Field(default_factory=utc_now, max_length=40)
+
+    @property
+    def may_yet_appear(self) -> bool:
+        """Whether it was asked for so lately that the control plane may not know it yet."""
+        try:
+            asked_at = datetime.fromisoformat(self.asked_at_utc)
+            age_s = (datetime.now(UTC) - asked_at).total_seconds()
+        except (ValueError, TypeError):
+            return False
+        return 0 <= age_s < APPEARS_S
+
+    @property
+    def ref(self) -> ControlRef:
+        """Which deployment."""
+        return ControlRef(self.api_base, self.account, self.deployment_id)
+
+    @property
+    def target(self) -> Target:
+        """Which deployment, as calls name it."""
+        return Target(self.account, self.deployment_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A record as it was found.
+
+    Attributes:
+        fate: that of the run that wrote it.
+        is_vouched_for: whether this user's own run wrote it, as the state folder shows.
+        path: where it was found.
+    """
+
+    record: Record
+    fate: Fate
+    is_vouched_for: bool
+    path: Path
+
+    @property
+    def key_pairs(self) -> frozenset[KeyPair]:
+        """The server and the variable that a run of this user named together."""
+        if not self.is_vouched_for:
+            return frozenset()
+        return frozenset({key_pair(self.record.api_base, self.record.api_key_env)})
+
+
+class Records:
+    """Records in the user's state folder, and in the output folder of the run, if there is one.
+
+    The output folder outlives a container whose home does not.
+
+    Args:
+        output: The output folder.
+        is_locked: Whether this process holds it: as one run at a time does, a record that another
+            left there is then a dead run's.
+    """
+
+    def __init__(self, output: Path | None = None, *, is_locked: bool = False) -> None:
+        state = state_folder()
+        self._state = state / "left-on" if state else None
+        self._output = output / _IN_OUTPUT if output else None
+        self._is_locked = is_locked
+
+    def write(self, record: Record) -> None:
+        """Put a record on disk, or replace it.
+
+        Raises:
+            OutputError: there is no folder that takes it.
+        """
+        problem: OutputError | None = None
+        written = 0
+        for folder in self._folders():
+            try:
+                create_folder(folder)
+                path = folder / f"{record.record_id}.json"
+                replace_atomically(path, iter([record.model_dump_json().encode()]))
+                written += 1
+            except OutputError as error:
+                problem = error
+        if problem is not None and not written:
+            raise problem
+
+    def remove(self, record: Record) -> None:
+        """Take a record away: nothing of it is on any more."""
+        for folder in self._folders():
+            try:
+                (folder / f"{record.record_id}.json").unlink(missing_ok=True)
+                with suppress(OSError):  # others' records are in it, or there is none
+                    folder.rmdir()
+            except OSError as error:
+                get_log().warning("a record cannot be removed", reason=error.strerror or "")
+
+    def all(self) -> list[Kept]:
+        """The records of all runs, once each, those in the state folder first."""
+        found: dict[str, Kept] = {}
+        is_ours = not _is_below(self._state, self._output)
+        for path, record in _read_folder(self._state):
+            own, fate = record if is_ours else _as_hint(record), record.owner.fate()
+            found[record.record_id] = Kept(own, fate, is_ours, path)
+        for path, record in _read_folder(self._output):
+            known = found.get(record.record_id)
+            if known is None:
+                fate = self._fate_there(record.owner)
+                hint = Kept(_as_hint(record), fate, is_vouched_for=False, path=path)
+                found[record.record_id] = hint
+            elif record == known.record and known.fate == "elsewhere":
+                found[record.record_id] = replace(known, fate="dead")
+        return list(found.values())
+
+    @asynccontextmanager
+    async def exclusively(self) -> AsyncIterator[None]:
+        """Keep other runs on this machine from switching on or off meanwhile.
+
+        Where the state folder cannot be written, or another run is stuck, nothing is kept.
+        """
+        if self._state is None:
+            yield
+            return
+        lock = FileLock(self._state.with_suffix(".lock"), thread_local=False)
+        try:
+            await anyio.to_thread.run_sync(_acquire, lock, self._state.parent)
+            yield
+        finally:
+            lock.release()
+
+    def _fate_there(self, owner: Owner) -> Fate:
+        """The fate of a run that used the output folder, on whatever machine it ran."""
+        fate = owner.fate()
+        is_over = fate == "elsewhere" or (self._is_locked and owner != Owner.this())
+        return "dead" if is_over else fate
+
+    def _folders(self) -> list[Path]:
+        return [folder for folder in (self._state, self._output) if folder is not None]
+
+
+def state_folder() -> Path | None:
+    """Where this program keeps what must outlive it; None for a user without a home."""
+    given = os.environ.get("XDG_STATE_HOME", "")
+    try:
+        base = Path(given) if given.startswith("/") else Path.home() / ".local/state"
+    except RuntimeError:
+        return None
+    return base / "captionfleet"
+
+
+def _acquire(lock: FileLock, folder: Path) -> None:
+    try:
+        create_folder(folder)
+        lock.acquire(timeout=_LOCK_S)
+    except (OSError, OutputError, Timeout):
+        get_log().warning("the state folder cannot be locked", path=str(folder))
+
+
+def _is_below(state: Path | None, output: Path | None) -> bool:
+    """Whether those who may write to the output folder may write to the state folder, too."""
+    if state is None or output is None:
+        return False
+    output = output.parent
+    return Path(os.path.realpath(state)).is_relative_to(os.path.realpath(output))
+
+
+def _as_hint(record: Record) -> Record:
+    return record.model_copy(update={"created": False})
+
+
+def _read_folder(folder: Path | None) -> Iterable[tuple[Path, Record]]:
+    if folder is None:
+        return
+    try:
+        paths = sorted(folder.glob("*.json"))[:_MAX_RECORDS]
+    except OSError:
+        return
+    for path in paths:
+        try:
+            yield path, _read(path)
+        except FileNotFoundError:
+            continue  # its run has just ended
+        except (OSError, ValidationError):
+            get_log().warning("a record of what was left on cannot be read", path=str(path))
+
+
+def _read(path: Path) -> Record:
+    """Read a record that this user wrote."""
+    handle = open_regular(path)
+    with os.fdopen(handle, "rb") as file:
+        if os.fstat(handle).st_uid != os.geteuid():
+            raise PermissionError(errno.EPERM, "it is another user's")
+        return Record.model_validate_json(file.read(_MAX_BYTES))

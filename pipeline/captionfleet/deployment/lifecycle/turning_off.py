@@ -1,0 +1,58 @@
+"""Turns off what a run had switched on (main process)."""
+
+from contextlib import suppress
+
+import anyio
+
+from captionfleet.deployment.lifecycle.records import Record
+from captionfleet.deployment.plane.plane import Plane
+from captionfleet.deployment.protocol import calls
+from captionfleet.deployment.protocol.refusals import BlockedError, MissingError
+from captionfleet.deployment.protocol.states import DeploymentState
+from captionfleet.deployment.show import cost_text
+
+__all__ = ["turn_off"]
+
+_LOOK_EVERY_S = 1.0
+
+
+async def turn_off(plane: Plane, record: Record) -> str:
+    """Delete or scale to zero, as the record says; return what was done, for people.
+
+    What the run did not make is not deleted, and neither is, without `ignore_checks`, what has
+    just served: both are scaled to zero, which costs nothing either.
+
+    Raises:
+        ControlError: it may still be on.
+    """
+    target, name = record.target, record.deployment_id
+    state = await _found(plane, record)
+    if state is None:
+        return f"{name} is gone already"
+    if record.at_end == "delete" and record.created:
+        try:
+            await plane.delete(target, ignore_checks=record.ignore_checks)
+        except BlockedError:
+            await plane.rescale(target, 0, 0)
+            later = calls.delete(target, ignore_checks=True).firectl
+            return (
+                f"{name} is off; it is not deleted, having served within the last hour "
+                f"(ignore_checks = true, or later: {later})"
+            )
+        return f"{name} is deleted"
+    if state.is_off and not state.replica_count:
+        return f"{name} is off already"
+    was = cost_text(state, state.ready)
+    await plane.rescale(target, 0, 0)
+    return f"{name} is off ({was} saved)"
+
+
+async def _found(plane: Plane, record: Record) -> DeploymentState | None:
+    """The deployment as it is now; that it is not known yet is no proof that it will not be."""
+    while True:
+        with suppress(MissingError):
+            state = await plane.get(record.target)
+            return None if state.is_gone else state
+        if not record.may_yet_appear:
+            return None
+        await anyio.sleep(_LOOK_EVERY_S)

@@ -1,0 +1,219 @@
+"""Waits until a deployment serves, and proves it by a request (main process)."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import RLock
+from typing import TextIO
+
+import anyio
+from tqdm import tqdm
+
+from captionfleet.deployment.plane.plane import Plane
+from captionfleet.deployment.protocol.calls import Target
+from captionfleet.deployment.protocol.refusals import (
+    ControlError,
+    DeniedError,
+    MissingError,
+    UnansweredError,
+)
+from captionfleet.deployment.protocol.states import DeploymentState
+from captionfleet.sender.chat.request import model_forms
+from captionfleet.telemetry import utc_now
+
+__all__ = ["Patience", "Served", "Shown", "forms_of", "show_replicas", "until_serving"]
+
+Shown = Callable[[DeploymentState], None]
+"""What is called with every state that is seen on the way."""
+
+_FIRST_WAIT_S, _GROWTH = 1.0, 1.3
+_REFUSED = frozenset({401, 402, 403, 412})
+_WRONG = frozenset({400, 405, 413, 422})
+_FINE = 200
+_BUSY = 429
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait, and how often to look once the first looks are over.
+
+    `appears_s` is how long a deployment that was made just now may not be known.
+    """
+
+    timeout_s: float = 3600.0
+    poll_s: float = 10.0
+    appears_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A deployment that answered, and the model string it answered to."""
+
+    deployment: DeploymentState
+    model: str
+
+
+def forms_of(state: DeploymentState, target: Target) -> tuple[str, ...]:
+    """The ways to name a deployment in a request; the vendor's pages use all three.
+
+    The one that also names the model comes first: captions then tell which model made them,
+    and stay comparable when the deployment is made anew.
+    """
+    plain, vendor, own = model_forms(f"{state.base_model}#{target.name}")
+    full = (f"{state.base_model}#{target.name}",) if state.base_model else ()
+    return tuple(dict.fromkeys((*full, vendor, plain, own)))
+
+
+async def until_serving(
+    plane: Plane,
+    target: Target,
+    patience: Patience,
+    *,
+    models: tuple[str, ...] = (),
+    shown: Shown = lambda _: None,
+) -> Served:
+    """Wait until a replica is ready, then until a tiny request is answered.
+
+    READY is no proof of serving, and a deployment scaled to zero comes up on a request only. One
+    that is ready and has no place free serves: others.
+
+    Args:
+        plane: The control plane.
+        target: Which deployment.
+        patience: How long to wait.
+        models: The model strings to try; by default all that name the deployment.
+        shown: Called with every state seen.
+
+    Raises:
+        ControlError: it failed, is off, refuses the request, or did not come up in time.
+    """
+    seen: list[DeploymentState] = []
+    with anyio.move_on_after(patience.timeout_s):
+        return await _Waiting(plane, target, patience, shown, seen).served(models)
+    replicas = f" ({seen[-1].label}; {seen[-1].replica_stats})" if seen else ""
+    raise ControlError(
+        f"deployment {target.deployment_id} did not serve within {patience.timeout_s:g} s{replicas}"
+    )
+
+
+@dataclass(slots=True)
+class _Waiting:
+    plane: Plane
+    target: Target
+    patience: Patience
+    shown: Shown
+    seen: list[DeploymentState]
+    appears_by_s: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.appears_by_s = anyio.current_time() + self.patience.appears_s
+
+    async def served(self, models: tuple[str, ...]) -> Served:
+        wait_s = min(_FIRST_WAIT_S, self.patience.poll_s)
+        while True:
+            state = await self._look()
+            # One that may sleep comes up on a request, and stays up for as long as some come.
+            if state is not None and (state.ready or not state.min_replica_count):
+                model = await self._first_to_answer(models or forms_of(state, self.target))
+                if model is not None:
+                    return Served(await self.plane.get(self.target), model)
+                await self._check_name(state, models)
+            await anyio.sleep(wait_s)
+            wait_s = min(_GROWTH * wait_s, self.patience.poll_s)
+
+    async def _look(self) -> DeploymentState | None:
+        """The state, unless the control plane is away for a while, or does not know it yet."""
+        try:
+            state = await self.plane.get(self.target)
+        except UnansweredError:
+            return None
+        except MissingError:
+            if self.seen or anyio.current_time() >= self.appears_by_s:
+                raise
+            return None
+        self.seen[:] = [state]
+        self.shown(state)
+        self._check(state)
+        return state
+
+    def _check(self, state: DeploymentState) -> None:
+        name = self.target.deployment_id
+        if state.state == "FAILED" or state.is_gone:
+            why = state.status.message or state.status.code or "no reason is given"
+            raise ControlError(f"deployment {name} is {state.state}: {why}")
+        if state.is_off and state.state == "READY":
+            raise ControlError(
+                f"deployment {name} is off (0 replicas allowed): "
+                f"captionfleet deployment scale {name} 1"
+            )
+
+    async def _first_to_answer(self, models: tuple[str, ...]) -> str | None:
+        for model in models:
+            if await self._answers(model):
+                return model
+        return None
+
+    async def _check_name(self, state: DeploymentState, models: tuple[str, ...]) -> None:
+        """See whether it is only the given model string that nobody answers to."""
+        others = tuple(form for form in forms_of(state, self.target) if form not in models)
+        if models and state.ready and (other := await self._first_to_answer(others)):
+            raise ControlError(
+                f"deployment {self.target.deployment_id} answers to {other}, not to {models[0]}: "
+                f'give model = "{other}"'
+            )
+
+    async def _answers(self, model: str) -> bool:
+        proof = await self.plane.client.prove(model)
+        # What is full is there: another job may keep it so for hours.
+        if proof.status == _FINE or (proof.status == _BUSY and self.seen[-1].ready):
+            return True
+        name, told = self.target.deployment_id, f"{proof.status} {proof.detail}".strip()
+        if proof.status in _REFUSED:
+            raise DeniedError(f"deployment {name} refuses the key: {told}")
+        if proof.status in _WRONG:
+            raise ControlError(f"deployment {name} refuses a request of one line: {told}")
+        return False
+
+
+@contextmanager
+def show_replicas(stream: TextIO | None) -> Iterator[Shown]:
+    """Show replicas on their way: a bar on a terminal, elsewhere a line at every change."""
+    if stream is None:
+        yield lambda _: None
+    elif stream.isatty() and os.get_terminal_size(stream.fileno()).columns > 0:
+        bar = _Bar(stream)
+        try:
+            yield bar
+        finally:
+            bar.close()
+    else:
+        yield _Lines(stream)
+
+
+class _Bar:
+    def __init__(self, stream: TextIO) -> None:
+        tqdm.set_lock(RLock())  # its own is one for processes, a system-wide semaphore
+        self._bar = tqdm(unit="replica", file=stream, dynamic_ncols=True)
+
+    def __call__(self, state: DeploymentState) -> None:
+        self._bar.total = max(state.desired_replica_count, state.min_replica_count, 1)
+        self._bar.n = min(state.ready, self._bar.total)
+        self._bar.set_description(f"{state.deployment_id} {state.label}", refresh=False)
+        self._bar.set_postfix_str(str(state.replica_stats), refresh=False)
+        self._bar.refresh()
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+@dataclass(slots=True)
+class _Lines:
+    stream: TextIO
+    last: str = ""
+
+    def __call__(self, state: DeploymentState) -> None:
+        line = f"{state.deployment_id} {state.label}: {state.replica_stats}"
+        if line != self.last:
+            print(f"{utc_now()} {line}", file=self.stream, flush=True)
+            self.last = line

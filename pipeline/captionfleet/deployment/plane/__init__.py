@@ -1,0 +1,1 @@
+"""Talk to the control plane over HTTP (main process)."""

@@ -1,0 +1,233 @@
+"""Calls to the control plane over HTTP (main process; beside the sender's client, the only one).
+
+Nothing of aiohttp leaves this module: its exceptions hold the request's headers, and with them
+the key. No redirect is followed, every answer has a largest size and every call a deadline.
+"""
+
+import random
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import anyio
+import orjson
+from pydantic import SecretStr
+
+from captionfleet.config.address import is_bare
+from captionfleet.config.keys import KeyPair, key_for, origin_of, read_key
+from captionfleet.config.lifecycle import INFERENCE_PATH
+from captionfleet.deployment.protocol.calls import Call
+from captionfleet.deployment.protocol.refusals import (
+    ControlError,
+    Refusal,
+    UnansweredError,
+    error_for,
+    read_refusal,
+)
+from captionfleet.errors import ConfigError
+from captionfleet.sender.transport import BORDER, open_session, proxy_for, scrubbed, verdict_on
+from captionfleet.telemetry import get_log
+
+__all__ = ["ControlClient", "Proof", "key_at", "open_client"]
+
+_MAX_ANSWER_BYTES = 8 * 2**20
+_MAX_ERROR_BYTES = 64 * 2**10
+_ATTEMPT_S = 30.0
+_CALL_S = 120.0
+_ATTEMPTS = 4
+_FIRST_WAIT_S, _GROWTH, _LONGEST_WAIT_S = 0.5, 3.0, 20.0
+_AGAIN = frozenset({408, 429, 500, 502, 503, 504, 520})
+_REDIRECTS = range(300, 400)
+_MOST_CONNECTIONS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a tiny request to a deployment came to: its status, None where no answer came."""
+
+    status: int | None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Raw:
+    status: int
+    body: bytes
+    is_cut: bool
+    retry_after_s: float
+
+
+class ControlClient:
+    """Makes calls with one key to one control plane."""
+
+    def __init__(self, session: aiohttp.ClientSession, api_base: str, key: SecretStr) -> None:
+        self._session = session
+        self._key = key
+        self._proxy = proxy_for(api_base)
+        self.api_base = api_base
+
+    @property
+    def base_url(self) -> str:
+        """Where the deployments of this control plane take requests."""
+        return f"{self.api_base}{INFERENCE_PATH}"
+
+    async def answer(self, call: Call) -> dict[str, Any]:
+        """Make a call and return the object that it is answered with.
+
+        What may be repeated is, after 5xx, 408, 429 and broken connections, with growing waits.
+
+        Raises:
+            ControlError: it was refused, or not answered in time, or by something else.
+        """
+        try:
+            with anyio.fail_after(_CALL_S):
+                for attempt in range(1, _ATTEMPTS):
+                    try:
+                        raw = await self._once(call)
+                    except UnansweredError:
+                        if not call.may_repeat:
+                            raise
+                        wait_s = 0.0
+                    else:
+                        if not _is_worth_repeating(call, raw):
+                            return self._read(call, raw)
+                        wait_s = raw.retry_after_s
+                    await anyio.sleep(max(_backoff_s(attempt), min(wait_s, _LONGEST_WAIT_S)))
+                return self._read(call, await self._once(call))
+        except TimeoutError:
+            raise UnansweredError(f"{call.what}: no answer within {_CALL_S:.0f} s") from None
+
+    async def prove(self, model: str, timeout_s: float = 30.0) -> Proof:
+        """Ask a deployment for one token of text, which no state can replace as a proof."""
+        body = {
+            "model": model,
+            "messages": [{"role": "user", "content": "Say ok."}],
+            "max_tokens": 1,
+            "temperature": 0,
+        }
+        url = f"{self.base_url}/chat/completions"
+        try:
+            raw = await self._exchange("POST", url, orjson.dumps(body), timeout_s)
+        except BORDER as error:
+            return Proof(None, verdict_on(error).detail)
+        refusal = self._refusal(raw)
+        return Proof(raw.status, " ".join(filter(None, (refusal.code, refusal.message))))
+
+    async def _once(self, call: Call) -> _Raw:
+        url = f"{self.api_base}{call.path_and_query}"
+        body = None if call.body is None else orjson.dumps(call.body)
+        try:
+            return await self._exchange(call.method, url, body, _ATTEMPT_S)
+        except BORDER as error:
+            detail = verdict_on(error).detail
+            problem = f"{call.what}: {self.api_base} does not answer ({detail})"
+            raise UnansweredError(problem) from None
+
+    async def _exchange(self, method: str, url: str, body: bytes | None, timeout_s: float) -> _Raw:
+        headers = {
+            "Accept": "application/json",
+            "Authorization": f"Bearer {self._key.get_secret_value()}",
+        } | ({} if body is None else {"Content-Type": "application/json"})
+        with anyio.fail_after(timeout_s):
+            async with self._session.request(
+                method,
+                url,
+                data=body,
+                headers=headers,
+                allow_redirects=False,
+                proxy=self._proxy,
+            ) as response:
+                is_fine = response.ok
+                most = _MAX_ANSWER_BYTES if is_fine else _MAX_ERROR_BYTES
+                received = bytearray()
+                async for portion in response.content.iter_any():
+                    received += portion
+                    if len(received) > most:
+                        break
+                retry_after_s = _seconds(response.headers.get("Retry-After", ""))
+                is_cut = len(received) > most
+                return _Raw(response.status, bytes(received[:most]), is_cut, retry_after_s)
+
+    def _read(self, call: Call, raw: _Raw) -> dict[str, Any]:
+        if not 200 <= raw.status < 300:  # noqa: PLR2004 - HTTP's 2xx
+            if raw.status in _REDIRECTS:
+                raise ControlError(
+                    f"{call.what}: {self.api_base} answers with a redirect ({raw.status}): "
+                    "the base URL must be the end of it"
+                )
+            raise error_for(self._refusal(raw), call.what)
+        if raw.is_cut:
+            raise ControlError(f"{call.what}: the control plane's answer is larger than 8 MiB")
+        try:
+            told = orjson.loads(self._scrubbed(raw.body) or b"{}")
+        except orjson.JSONDecodeError:
+            told = None
+        if not isinstance(told, dict):
+            raise ControlError(f"{call.what}: the control plane's answer is no JSON object")
+        return told
+
+    def _refusal(self, raw: _Raw) -> Refusal:
+        return read_refusal(raw.status, self._scrubbed(raw.body))
+
+    def _scrubbed(self, body: bytes) -> bytes:
+        return scrubbed(body.decode(errors="replace"), self._key).encode()
+
+
+def _is_worth_repeating(call: Call, raw: _Raw) -> bool:
+    if raw.status not in _AGAIN or not call.may_repeat:
+        return False
+    is_final = read_refusal(raw.status, raw.body).is_final
+    if not is_final:
+        get_log().info("control_plane_asked_again", call=call.what, status=raw.status)
+    return not is_final
+
+
+def _backoff_s(attempt: int) -> float:
+    longest_s = min(_FIRST_WAIT_S * _GROWTH ** (attempt - 1), _LONGEST_WAIT_S)
+    return longest_s * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
+
+
+def _seconds(retry_after: str) -> float:
+    is_number = retry_after.isascii() and retry_after.isdecimal() and len(retry_after) < 6  # noqa: PLR2004 - a day
+    return float(retry_after) if is_number else 0.0
+
+
+def key_at(api_base: str, variable: str | None, named: Collection[KeyPair]) -> SecretStr:
+    """The key for a control plane.
+
+    Args:
+        api_base: The control plane's URL.
+        variable: Name of the environment variable with the key; None where nobody names one.
+        named: Which variables go to which servers.
+
+    Raises:
+        ConfigError: no key may go there, or the variable holds none.
+    """
+    allowed = key_for(api_base, variable, named)
+    if not allowed:
+        raise ConfigError(
+            f"no key goes to {origin_of(api_base) or 'what is no URL'} unless its variable is "
+            "named for it: --api-key-env (api_key_env)"
+        )
+    key = read_key(allowed)
+    if key is None:
+        raise ConfigError(
+            f"environment variable {allowed} is not set: "
+            "export it, or name another one with --api-key-env (api_key_env)"
+        )
+    return key
+
+
+@asynccontextmanager
+async def open_client(api_base: str, key: SecretStr) -> AsyncIterator[ControlClient]:
+    """Open a client for one control plane.
+
+    Raises:
+        ConfigError: `api_base` is no http URL of a server.
+    """
+    if not is_bare(api_base):  # not quoted: it may hold a password
+        raise ConfigError("the control plane's URL must be like https://api.fireworks.ai")
+    async with open_session(_MOST_CONNECTIONS) as session:
+        yield ControlClient(session, api_base.rstrip("/"), key)

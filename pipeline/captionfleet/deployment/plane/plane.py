@@ -1,0 +1,135 @@
+"""What can be done with the deployments of an account, by typed answers (main process)."""
+
+from dataclasses import dataclass, replace
+
+from captionfleet.deployment.plane.client import ControlClient
+from captionfleet.deployment.protocol import calls
+from captionfleet.deployment.protocol.calls import Target, Wanted
+from captionfleet.deployment.protocol.refusals import (
+    ControlError,
+    ExistsError,
+    MissingError,
+    UnansweredError,
+)
+from captionfleet.deployment.protocol.states import DeploymentPage, DeploymentState, Shapes, read
+from captionfleet.telemetry import get_log
+
+__all__ = ["Created", "Plane"]
+
+_MOST_PAGES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A deployment that was asked for, and whether it was there before."""
+
+    deployment: DeploymentState
+    existed: bool
+
+
+class Plane:
+    """The control plane as the commands and the life cycle need it."""
+
+    def __init__(self, client: ControlClient) -> None:
+        self.client = client
+
+    async def find(self, target: Target) -> DeploymentState | None:
+        """A deployment as it is now; None where there is none, or only a deleted one."""
+        try:
+            found = await self.get(target)
+        except MissingError:
+            return None
+        return None if found.is_gone else found
+
+    async def get(self, target: Target) -> DeploymentState:
+        """A deployment as it is now.
+
+        Raises:
+            MissingError: there is none.
+        """
+        call = calls.get(target)
+        return read(DeploymentState, await self.client.answer(call), call.what)
+
+    async def list_all(self, account: str) -> list[DeploymentState]:
+        """All deployments of an account but the deleted ones."""
+        found: list[DeploymentState] = []
+        token, seen = "", {""}
+        for _ in range(_MOST_PAGES):
+            call = calls.list_page(account, token)
+            page = read(DeploymentPage, await self.client.answer(call), call.what)
+            found += page.deployments
+            token = page.next_page_token
+            if token in seen:
+                break
+            seen.add(token)
+        return [one for one in found if not one.is_gone]
+
+    async def create(self, target: Target, wanted: Wanted) -> Created:
+        """Make a deployment, unless there is one of that name.
+
+        Raises:
+            QuotaError: the account has no GPU left for it.
+        """
+        if (there := await self.find(target)) is not None:
+            return Created(there, existed=True)
+        call = calls.create(target, wanted)
+        try:
+            made = read(DeploymentState, await self.client.answer(call), call.what)
+        except (ExistsError, UnansweredError) as error:
+            # Nobody knows who made it, or whether it was made: look.
+            found = await self.find(target)
+            if found is None:
+                raise
+            return Created(found, existed=isinstance(error, ExistsError))
+        return Created(made, existed=False)
+
+    async def with_shape(self, account: str, wanted: Wanted) -> Wanted:
+        """The same with a shape, looked up where none is given.
+
+        Raises:
+            ControlError: the model has no shape.
+        """
+        if wanted.shape is not None:
+            return wanted
+        call = calls.match_shape(account, wanted.base_model)
+        shape = read(Shapes, await self.client.answer(call), call.what).best()
+        if shape is None:
+            raise ControlError(f"{call.what}: there is none; name one with --shape")
+        return replace(wanted, shape=shape.name)
+
+    async def rescale(
+        self, target: Target, min_replicas: int, max_replicas: int
+    ) -> DeploymentState:
+        """Set the bounds of the autoscaler; 0 and 0 turn the deployment off.
+
+        Raises:
+            QuotaError: the account has no GPU left for it.
+            ControlError: it was not done, or the autoscaling policy was lost on the way.
+        """
+        before = await self.get(target)
+        call = calls.rescale(target, min_replicas, max_replicas)
+        await self.client.answer(call)
+        after = await self.get(target)
+        bounds = after.min_replica_count, after.max_replica_count
+        if bounds != (min_replicas, max_replicas):
+            raise ControlError(f"{call.what}: it still has {bounds[0]} to {bounds[1]} replicas")
+        if after.autoscaling_policy != before.autoscaling_policy:
+            get_log().warning(
+                "the control plane lost the autoscaling policy: set its windows again",
+                deployment=target.deployment_id,
+            )
+        return after
+
+    async def delete(
+        self, target: Target, *, ignore_checks: bool = False, hard: bool = False
+    ) -> bool:
+        """Delete a deployment; False where there was none.
+
+        Raises:
+            BlockedError: it served within the last hour, and checks are not ignored.
+        """
+        try:
+            await self.client.answer(calls.delete(target, ignore_checks=ignore_checks, hard=hard))
+        except MissingError:
+            return False
+        return True

@@ -1,0 +1,1 @@
+"""Write calls to the control plane and read its answers; pure."""

@@ -1,0 +1,164 @@
+"""How the control plane says no, and what follows for the command; pure (main process)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from captionfleet.errors import DeploymentError
+
+__all__ = [
+    "NOT_DONE",
+    "BadRequestError",
+    "BlockedError",
+    "ControlError",
+    "DeniedError",
+    "ExistsError",
+    "MissingError",
+    "QuotaError",
+    "Refusal",
+    "UnansweredError",
+    "error_for",
+    "read_refusal",
+]
+
+_MAX_MESSAGE_CHARS = 300
+# https://grpc.io/docs/guides/status-codes
+_GRPC = {
+    3: "INVALID_ARGUMENT",
+    5: "NOT_FOUND",
+    6: "ALREADY_EXISTS",
+    7: "PERMISSION_DENIED",
+    8: "RESOURCE_EXHAUSTED",
+    9: "FAILED_PRECONDITION",
+    10: "ABORTED",
+    11: "OUT_OF_RANGE",
+    16: "UNAUTHENTICATED",
+}
+
+
+class ControlError(DeploymentError):
+    """Raised when a call to the control plane came to nothing."""
+
+
+class DeniedError(ControlError):
+    """Raised when the key is not taken, or may not do this."""
+
+
+class QuotaError(ControlError):
+    """Raised when the account's quota of GPUs, or of calls, is used up."""
+
+
+class MissingError(ControlError):
+    """Raised when there is no such deployment, model or account."""
+
+
+class ExistsError(ControlError):
+    """Raised when a deployment of this name exists."""
+
+
+class BlockedError(ControlError):
+    """Raised when the deployment's state does not allow it, as long as checks are heeded."""
+
+
+class BadRequestError(ControlError):
+    """Raised when the control plane finds the arguments wrong."""
+
+    exit_code = 2
+
+
+class UnansweredError(ControlError):
+    """Raised when no answer came, or only 5xx, so that nobody knows whether it was done."""
+
+
+NOT_DONE = (BadRequestError, BlockedError, DeniedError, ExistsError, MissingError, QuotaError)
+"""Refusals after which it is certain that a call changed nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An answer that is none of the 2xx.
+
+    Attributes:
+        code: the gRPC code's name, where one was given.
+        message: one line for people.
+        is_final: whether asking again is of no use: a quota is used up.
+    """
+
+    status: int
+    code: str
+    message: str
+    is_final: bool = False
+
+
+def read_refusal(status: int, body: bytes) -> Refusal:
+    """Read the body of an error, whatever it is.
+
+    It may be grpc-gateway's `{"code", "message", "details"}`, the same wrapped in `error`, or a
+    page of an edge proxy.
+    """
+    try:
+        told = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        told = None
+    error = told.get("error", told) if isinstance(told, dict) else None
+    if not isinstance(error, dict):
+        return Refusal(status, "", _line(error) if isinstance(error, str) else "")
+    code = error.get("code")
+    name = _GRPC.get(code, "") if isinstance(code, int) else str(code) if code else ""
+    return Refusal(status, name[:40], _line(error.get("message")), _is_quota(error))
+
+
+def error_for(refusal: Refusal, what: str) -> ControlError:
+    """The error that ends a call; `what` says what was tried, as in "create deployment a"."""
+    kind = _KINDS_BY_CODE.get(refusal.code) or _KINDS_BY_STATUS.get(refusal.status)
+    if kind is None:
+        kind = UnansweredError if refusal.status >= 500 else ControlError  # noqa: PLR2004 - 5xx
+    told = f": {refusal.message}" if refusal.message else ""
+    code = f" {refusal.code}" if refusal.code else ""
+    return kind(f"{what}: the control plane answers {refusal.status}{code}{told}{_advice(kind)}")
+
+
+_KINDS_BY_CODE: Mapping[str, type[ControlError]] = {
+    "INVALID_ARGUMENT": BadRequestError,
+    "OUT_OF_RANGE": BadRequestError,
+    "NOT_FOUND": MissingError,
+    "ALREADY_EXISTS": ExistsError,
+    "PERMISSION_DENIED": DeniedError,
+    "UNAUTHENTICATED": DeniedError,
+    "RESOURCE_EXHAUSTED": QuotaError,
+    "FAILED_PRECONDITION": BlockedError,
+}
+_KINDS_BY_STATUS: Mapping[int, type[ControlError]] = {
+    400: BadRequestError,
+    401: DeniedError,
+    402: DeniedError,
+    403: DeniedError,
+    404: MissingError,
+    409: ExistsError,
+    412: DeniedError,
+    422: BadRequestError,
+    429: QuotaError,
+}
+
+
+def _advice(kind: type[ControlError]) -> str:
+    if kind is DeniedError:
+        return " (is it a key of this account, with the rights of an admin?)"
+    if kind is QuotaError:
+        return " (`firectl quota list` shows the account's quotas)"
+    return ""
+
+
+def _is_quota(error: Mapping[str, Any]) -> bool:
+    details = error.get("details")
+    if not isinstance(details, list):
+        return False
+    return any(isinstance(one, dict) and "QuotaFailure" in str(one.get("@type")) for one in details)
+
+
+def _line(message: object) -> str:
+    text = " ".join(str(message).split()) if message else ""
+    text = "".join(c for c in text if c.isprintable())
+    return text if len(text) <= _MAX_MESSAGE_CHARS else f"{text[:_MAX_MESSAGE_CHARS]}…"

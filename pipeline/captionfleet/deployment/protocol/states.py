@@ -1,0 +1,181 @@
+"""What the control plane says of deployments, checked at the border; pure (main process)."""
+
+import re
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+
+from captionfleet.deployment.protocol.refusals import ControlError
+from captionfleet.profiles.deployable import deployable, model_id, price_per_hour
+
+__all__ = ["DeploymentPage", "DeploymentState", "ReplicaStats", "Shape", "Shapes", "read"]
+
+_Count = Annotated[int, Field(ge=0, le=1_000_000)]
+_Printable = AfterValidator(lambda text: "".join(c if c.isprintable() else " " for c in text))
+_Word = Annotated[str, Field(max_length=500), _Printable]
+_Message = Annotated[str, Field(max_length=5000), _Printable]
+_T = TypeVar("_T", bound=BaseModel)
+
+
+class _Told(BaseModel):
+    """Further fields are no error, and neither is null where there is nothing to say."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", alias_generator=to_camel, hide_input_in_errors=True
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {key: value for key, value in data.items() if value is not None}
+
+
+class ReplicaStats(_Told):
+    """How many replicas are how far."""
+
+    pending_scheduling_replica_count: _Count = 0
+    downloading_model_replica_count: _Count = 0
+    initializing_replica_count: _Count = 0
+    ready_replica_count: _Count = 0
+
+    def __str__(self) -> str:
+        return (
+            f"{self.pending_scheduling_replica_count} pending, "
+            f"{self.downloading_model_replica_count} downloading, "
+            f"{self.initializing_replica_count} initializing, {self.ready_replica_count} ready"
+        )
+
+
+class _Status(_Told):
+    code: _Word = ""
+    message: _Message = ""
+
+
+class _Policy(_Told):
+    scale_up_window: _Word = ""
+    scale_down_window: _Word = ""
+    scale_to_zero_window: _Word = ""
+    load_targets: dict[_Word, float] = {}
+
+
+class _Placement(_Told):
+    region: _Word = ""
+    multi_region: _Word = ""
+
+
+class DeploymentState(_Told):
+    """A deployment as it is now; what is left out is zero or empty, as in proto JSON."""
+
+    name: _Word
+    state: _Word = "STATE_UNSPECIFIED"
+    status: _Status = _Status()
+    base_model: _Word = ""
+    deployment_shape: _Word = ""
+    min_replica_count: _Count = 0
+    max_replica_count: _Count = 0
+    desired_replica_count: _Count = 0
+    replica_count: _Count = 0
+    replica_stats: ReplicaStats = ReplicaStats()
+    autoscaling_policy: _Policy | None = None
+    accelerator_type: _Word = ""
+    accelerator_count: _Count = 0
+    placement: _Placement = _Placement()
+    region: _Word = ""
+    preemptible: bool = False
+
+    @property
+    def deployment_id(self) -> str:
+        """The last part of the name."""
+        return self.name.rpartition("/")[2]
+
+    @property
+    def model(self) -> str:
+        """The last part of the model's name."""
+        return model_id(self.base_model)
+
+    @property
+    def ready(self) -> int:
+        """Replicas that serve."""
+        return self.replica_stats.ready_replica_count
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it is deleted, or about to be."""
+        return self.state in {"DELETING", "DELETED"}
+
+    @property
+    def is_off(self) -> bool:
+        """Whether no request brings it up: it may have no replica at all."""
+        return self.max_replica_count == 0
+
+    @property
+    def sleeps(self) -> bool:
+        """Whether it has no replica, and will have one on the first request."""
+        return not (self.is_off or self.min_replica_count or self.desired_replica_count)
+
+    @property
+    def label(self) -> str:
+        """The state in the words of the service's own pages."""
+        if self.state != "READY":
+            return self.state.removeprefix("STATE_").capitalize()
+        if self.ready:
+            return "Serving"
+        return "Inactive" if self.is_off else "Scaled to 0" if self.sleeps else "Starting"
+
+    @property
+    def replica_price(self) -> float | None:
+        """Dollars that a replica costs by the hour, where known."""
+        known = deployable(self.base_model)
+        accelerator = self.accelerator_type or (known.accelerator if known else "")
+        return price_per_hour(accelerator, self.accelerator_count)
+
+
+class DeploymentPage(_Told):
+    """One page of a list."""
+
+    deployments: Annotated[tuple[DeploymentState, ...], Field(max_length=1000)] = ()
+    next_page_token: Annotated[str, Field(max_length=4000)] = ""
+
+
+class Shape(_Told):
+    """A predefined combination of GPU, precision and serving settings."""
+
+    name: Annotated[str, Field(max_length=500, min_length=1)]
+    accelerator_type: _Word = ""
+    accelerator_count: _Count = 0
+    preset_type: _Word = ""
+
+
+class _ShapeVersion(_Told):
+    snapshot: Shape
+
+
+class Shapes(_Told):
+    """The shapes that a model may be deployed with."""
+
+    deployment_shape_versions: Annotated[tuple[_ShapeVersion, ...], Field(max_length=1000)] = ()
+
+    def best(self) -> Shape | None:
+        """The smallest: the one meant for least cost, or the first."""
+        shapes = [version.snapshot for version in self.deployment_shape_versions]
+        minimal = [shape for shape in shapes if shape.preset_type == "MINIMAL"]
+        return next(iter(minimal + shapes), None)
+
+
+def read(kind: type[_T], told: object, what: str) -> _T:
+    """Check an answer.
+
+    Raises:
+        ControlError: it is not what the control plane is documented to say.
+    """
+    try:
+        return kind.model_validate(told)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        key = ".".join(str(part) for part in first["loc"])[:100] or "the answer"
+        key = re.sub(r"[^\w.\[\] -]", "?", key)
+        problem = f"{what}: the control plane's answer makes no sense ({key}: {first['msg']})"
+        raise ControlError(problem) from None

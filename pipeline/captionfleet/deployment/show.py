@@ -1,0 +1,131 @@
+"""Deployments in words: what they are, what they cost, what to do next; pure (main process)."""
+
+import shlex
+from collections.abc import Sequence
+
+from captionfleet.deployment.protocol.calls import Wanted
+from captionfleet.deployment.protocol.states import DeploymentState
+from captionfleet.profiles import PRICES_OF
+
+__all__ = [
+    "cost_text",
+    "differences",
+    "list_text",
+    "run_line",
+    "scale_text",
+    "status_text",
+    "stop_text",
+]
+
+
+def cost_text(state: DeploymentState, replicas: int) -> str:
+    """What so many replicas cost while they are up, as in "$12.00/h"."""
+    if not replicas:
+        return "$0/h"
+    price = state.replica_price
+    if price is None:
+        gpu = state.accelerator_type or "an unknown GPU"
+        return f"{replicas} x {max(state.accelerator_count, 1)} x {gpu}, price not known"
+    return f"${price * replicas:.2f}/h"
+
+
+def status_text(state: DeploymentState) -> str:
+    """All there is to say of one deployment, over several lines."""
+    gpu = f"{max(state.accelerator_count, 1)} x {state.accelerator_type or 'GPU not told'}"
+    place = state.region or state.placement.multi_region or state.placement.region
+    rows = [
+        ("state", state.label + (f": {state.status.message}" if state.status.message else "")),
+        ("model", state.model),
+        ("replicas", f"{state.min_replica_count} to {state.max_replica_count} allowed"),
+        ("now", str(state.replica_stats)),
+        ("a replica", gpu + (", preemptible" if state.preemptible else "")),
+        ("costs", _now_text(state)),
+        ("region", place),
+        ("shape", state.deployment_shape),
+        ("sleeps after", _window(state)),
+    ]
+    shown = (f"  {name + ':':<14}{value}" for name, value in rows if value)
+    return "\n".join([state.name, *shown])
+
+
+def _now_text(state: DeploymentState) -> str:
+    now = cost_text(state, state.ready)
+    most = cost_text(state, state.max_replica_count)
+    return f"{now} now, {most} with all replicas (prices of {PRICES_OF})"
+
+
+def _window(state: DeploymentState) -> str:
+    if state.min_replica_count or state.autoscaling_policy is None:
+        return ""
+    return state.autoscaling_policy.scale_to_zero_window
+
+
+def list_text(states: Sequence[DeploymentState], account: str) -> str:
+    """The deployments of an account as a table."""
+    if not states:
+        return f"{account} has no deployments: captionfleet deployment create"
+    rows = [("ID", "MODEL", "STATE", "READY", "ALLOWED", "NOW")]
+    rows += [
+        (
+            state.deployment_id,
+            state.model,
+            state.label,
+            str(state.ready),
+            f"{state.min_replica_count}-{state.max_replica_count}",
+            cost_text(state, state.ready),
+        )
+        for state in states
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+    return "\n".join(lines)
+
+
+def differences(wanted: Wanted, state: DeploymentState) -> list[str]:
+    """How a deployment that exists is not what was asked for."""
+    window = state.autoscaling_policy.scale_to_zero_window if state.autoscaling_policy else ""
+    asked = wanted.scale_to_zero_window_s
+    pairs = [
+        ("model", state.base_model, wanted.base_model),
+        ("min replicas", state.min_replica_count, wanted.min_replicas),
+        ("max replicas", state.max_replica_count, wanted.max_replicas),
+        ("preemptible", state.preemptible, wanted.preemptible),
+    ]
+    # The server may name a version of the shape, and fills in what was left open.
+    if wanted.shape and not state.deployment_shape.startswith(wanted.shape):
+        pairs.append(("shape", state.deployment_shape, wanted.shape))
+    if asked is not None and window != f"{asked}s":
+        pairs.append(("scale-to-zero window", window, f"{asked}s"))
+    return [f"{name} {there or 'none'}, not {here}" for name, there, here in pairs if there != here]
+
+
+def scale_text(state: DeploymentState, min_replicas: int, max_replicas: int) -> str:
+    """What scaling does, and what it costs before and after."""
+    bounds = f"{min_replicas} to {max_replicas}" if min_replicas != max_replicas else min_replicas
+    stopped = max(state.desired_replica_count - max_replicas, 0)
+    told = [f"{state.deployment_id}: {_serving(state)}; from now on {bounds}"]
+    if stopped:
+        told.append(f"this stops {stopped}, and the requests in flight there")
+    low, high = cost_text(state, min_replicas), cost_text(state, max_replicas)
+    told.append(f"then {low}" if low == high else f"then {low} to {high}")
+    return "; ".join(told)
+
+
+def stop_text(state: DeploymentState) -> str:
+    """What deleting a deployment stops."""
+    return f"{state.deployment_id}: {_serving(state)}; deleting stops all of it"
+
+
+def _serving(state: DeploymentState) -> str:
+    are = "replica serves" if state.ready == 1 else "replicas serve"
+    return f"{state.ready} {are} ({cost_text(state, state.ready)})"
+
+
+def run_line(base_url: str, model: str) -> str:
+    """The command that captions with a deployment."""
+    words = ["captionfleet", "run", "videos", "--out", "captions"]
+    words += ["--base-url", base_url, "--model", model]
+    return shlex.join(words)

@@ -1,0 +1,123 @@
+"""What decides a caption besides the clip: the request, as 16 hex digits; pure (main process)."""
+
+from collections.abc import Collection, Mapping
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+
+from captionfleet.config import DeploymentConfig, JobConfig
+from captionfleet.errors import ConfigError
+
+__all__ = ["Facts", "admitted", "fingerprint", "request_facts"]
+
+Facts = Mapping[str, Any]
+"""The parts of a request that decide its caption, by the names of the job file."""
+
+_DIGEST_BYTES = 8
+_SHOWN_CHARS = 40
+# Fields that servers take and that change no word of a caption.
+_NOT_RELEVANT = frozenset(
+    {
+        "metadata",
+        "perf_metrics_in_response",
+        "priority",
+        "prompt_cache_isolation_key",
+        "prompt_cache_key",
+        "request_id",
+        "service_tier",
+        "store",
+        "stream_options",
+        "user",
+    }
+)
+_MEDIA = ("fps", "height", "max_seconds", "sampling", "video_preset", "audio_bitrate")
+
+
+def request_facts(job: JobConfig, deployment: DeploymentConfig) -> Facts:
+    """The facts of the requests that a job sends to one of its deployments.
+
+    The limits of the media are left out: within them they change nothing.
+    """
+    schema = job.request.response_schema
+    extra_body = {k: v for k, v in deployment.extra_body.items() if k not in _NOT_RELEVANT}
+    return {
+        "prompt": job.request.prompt,
+        "system": job.request.system,
+        "max_tokens": job.request.max_tokens,
+        "temperature": job.request.temperature,
+        "model": _model(deployment.model),
+        "modalities": sorted(deployment.modalities),
+        "extra_body": extra_body,
+        **({"response_schema": schema} if schema is not None else {}),
+        **{f"media.{name}": getattr(job.media, name) for name in _MEDIA},
+    }
+
+
+def _model(model: str) -> str:
+    """The model of a string that names model and deployment; a deployment alone stays as it is."""
+    return model.partition("#")[0]
+
+
+def fingerprint(facts: Facts) -> str:
+    """16 hex digits that stay the same from release to release."""
+    text = orjson.dumps(dict(facts), option=orjson.OPT_SORT_KEYS, default=str)
+    return blake2b(text, digest_size=_DIGEST_BYTES).hexdigest()
+
+
+def admitted(
+    there: Mapping[str, Facts | None], here: Mapping[str, Facts], *, recaption: bool
+) -> frozenset[str]:
+    """The fingerprints whose captions stand after this run.
+
+    A fleet may gain or lose deployments from night to night, so of the requests behind the
+    captions and those of this run, one side only has to hold the other.
+
+    Args:
+        there: the requests behind the captions, with their facts where those are known.
+        here: the requests of this run.
+        recaption: replace captions of other requests rather than refuse.
+
+    Raises:
+        ConfigError: the captions were made with another request.
+    """
+    known, own = frozenset(there), frozenset(here)
+    if known <= own or own <= known:
+        return known | own
+    if recaption:
+        return own
+    raise ConfigError(
+        f"the captions there were made with another request ({_change(there, here)}): "
+        "choose another folder with --out, or replace them with --recaption"
+    )
+
+
+def _change(there: Mapping[str, Facts | None], here: Mapping[str, Facts]) -> str:
+    """How the two most alike requests differ, of those that only one side has."""
+    pairs: list[list[str]] = [
+        _differences(old, new)
+        for key, old in there.items()
+        for other, new in here.items()
+        if old is not None and key not in here and other not in there
+    ]
+    if not pairs:
+        return "which one is not known any more"
+    fewest: list[str] = min(pairs, key=len)
+    return "; ".join(fewest)
+
+
+def _differences(old: Facts, new: Facts) -> list[str]:
+    names: Collection[str] = dict.fromkeys([*new, *old])
+    return [
+        # What extra_body holds may be a secret.
+        name
+        if name == "extra_body"
+        else f"{name}: {_shown(old.get(name))} there, {_shown(new.get(name))} here"
+        for name in names
+        if old.get(name) != new.get(name)
+    ]
+
+
+def _shown(value: object) -> str:
+    text = " ".join(orjson.dumps(value, default=str).decode().split())
+    return text if len(text) <= _SHOWN_CHARS else f"{text[: _SHOWN_CHARS - 2]}…{text[-1]}"

@@ -1,0 +1,239 @@
+"""The output folder: a durable line for every clip, totals at the end (main process)."""
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import anyio
+import anyio.to_thread
+import orjson
+
+from captionfleet.config import OutputConfig
+from captionfleet.errors import OutputError
+from captionfleet.ledger.disk import (
+    AppendFile,
+    create_folder,
+    remove_old_drafts,
+    replace_atomically,
+)
+from captionfleet.ledger.lines import caption_line, document, failure_line, same_line
+from captionfleet.ledger.lock import FolderLock
+from captionfleet.ledger.superseded import find_superseded
+from captionfleet.messages import Caption, Outcome, SameFile
+from captionfleet.telemetry import utc_now
+
+__all__ = ["Ledger", "open_ledger"]
+
+
+@asynccontextmanager
+async def open_ledger(
+    output: OutputConfig, fingerprints: Mapping[str, str] | None = None
+) -> AsyncIterator["Ledger"]:
+    """Lock the folder, mend what a crash tore, and write to it while the block runs.
+
+    `fingerprints` are those of the requests to each deployment, for the captions lines.
+    Leaving the block syncs, settles failures.jsonl unless that was done, and unlocks, also when
+    an error or a cancellation ends it.
+
+    Raises:
+        OutputError: the folder cannot be written, or another run holds it.
+    """
+    ledger = await anyio.to_thread.run_sync(Ledger.open, output, fingerprints or {})
+    try:
+        yield ledger
+    except BaseException:
+        with anyio.CancelScope(shield=True), suppress(OutputError):  # the first error is the cause
+            await anyio.to_thread.run_sync(ledger.close)
+        raise
+    with anyio.CancelScope(shield=True):
+        await anyio.to_thread.run_sync(ledger.close)
+
+
+class Ledger:
+    """The two line files of an output folder, and run.json; made by `open_ledger`.
+
+    Memory: about 100 bytes for each line of failures.jsonl. `hand_over` is called with the clip id
+    before each caption's line is written, in a thread, until it returns True.
+    """
+
+    def __init__(self, folder: Path, captions: AppendFile, failures: AppendFile) -> None:
+        self.folder = folder
+        self.torn_lines_repaired = captions.torn_lines + failures.torn_lines
+        self._captions = captions
+        self._failures = failures
+        self._same: AppendFile | None = None
+        self._failed_at: dict[int, int] = {}  # clip id → where its latest failure line begins
+        self._run_begins_at = 0
+        self._is_settled = False
+        self._fsync_s = 0.0
+        self._fingerprints: Mapping[str, str] = {}
+        self.hand_over: Callable[[str], bool] | None = None
+        self._turn = anyio.Lock()
+        self._unsynced = anyio.Event()
+        self._opened_at = datetime.now(UTC)
+        self._closing = ExitStack()
+
+    @classmethod
+    def open(cls, output: OutputConfig, fingerprints: Mapping[str, str]) -> Self:
+        """Open the folder. Blocks."""
+        create_folder(output.dir)
+        with ExitStack() as closing:
+            closing.callback(FolderLock(output.dir).release)
+            remove_old_drafts(output.dir)
+            captions = AppendFile(output.dir / "captions.jsonl")
+            closing.callback(captions.close)
+            failures = AppendFile(output.dir / "failures.jsonl")
+            closing.callback(failures.close)
+            ledger = cls(output.dir, captions, failures)
+            ledger._fsync_s = output.fsync_s
+            ledger._fingerprints = fingerprints
+            ledger._read_failures()
+            ledger._closing = closing.pop_all()
+        return ledger
+
+    async def append(self, outcome: Outcome) -> None:
+        """Write the outcome's line; once begun it is finished, whatever is cancelled.
+
+        Raises:
+            OutputError: the line is not in the file.
+        """
+        if isinstance(outcome, Caption):
+            fingerprint = self._fingerprints.get(outcome.deployment, "")
+            line = caption_line(outcome, utc_now(), fingerprint)
+        else:
+            line = failure_line(outcome, utc_now())
+        with anyio.CancelScope(shield=True):
+            async with self._turn:
+                await anyio.to_thread.run_sync(self._append, outcome, line)
+        self._unsynced.set()
+
+    async def note(self, same: SameFile) -> None:
+        """Note in same.jsonl that a file need not be read again to be known.
+
+        Raises:
+            OutputError: the line is not in the file.
+        """
+        line = same_line(same, utc_now())
+        with anyio.CancelScope(shield=True):
+            async with self._turn:
+                await anyio.to_thread.run_sync(self._note, line)
+
+    async def keep_synced(self) -> None:
+        """Bring lines to the disk at most `fsync_s` after they were written; runs until cancelled.
+
+        Raises:
+            OutputError: the disk refuses; lines may be lost.
+        """
+        while self._fsync_s:
+            await self._unsynced.wait()
+            await anyio.sleep(self._fsync_s)
+            self._unsynced = anyio.Event()
+            await anyio.to_thread.run_sync(self._sync)
+
+    async def settle(self, keeps_failure: Callable[[str], bool]) -> None:
+        """Rewrite failures.jsonl: one line for each clip that stands failed, the latest.
+
+        `keeps_failure` decides, by clip id, on lines of earlier runs whose clips were not tried.
+        """
+        with anyio.CancelScope(shield=True):
+            async with self._turn:
+                await anyio.to_thread.run_sync(self._settle, keeps_failure)
+
+    async def drop_superseded(self) -> None:
+        """Rewrite captions.jsonl without the lines whose clip has a later one.
+
+        Raises:
+            OutputError: that failed; the file is as it was.
+        """
+        with anyio.CancelScope(shield=True):
+            async with self._turn:
+                await anyio.to_thread.run_sync(self._drop_superseded)
+
+    async def write_run(self, record: Mapping[str, Any]) -> None:
+        """Replace run.json, and keep a copy for this run alone in runs/."""
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(self._write_run, document(record))
+
+    async def write_timeline(self, record: Mapping[str, Any]) -> None:
+        """Replace timeline.json, which is long and read by programs alone."""
+        path, text = self.folder / "timeline.json", orjson.dumps(record)
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(replace_atomically, path, iter([text]))
+
+    def close(self) -> None:
+        """Settle, which syncs, and unlock. Blocks."""
+        with self._closing:
+            if not self._is_settled:
+                self._settle(lambda _: True)
+
+    def _write_run(self, text: bytes) -> None:
+        create_folder(self.folder / "runs")
+        started_at = self._opened_at.strftime("%Y%m%dT%H%M%SZ")
+        kept = self.folder / "runs" / f"{started_at}-{os.getpid()}.json"
+        replace_atomically(self.folder / "run.json", iter([text]))
+        replace_atomically(kept, iter([text]))
+
+    def _drop_superseded(self) -> None:
+        self._captions.sync()
+        superseded = find_superseded(line for _, line in self._captions.lines())
+        if superseded:
+            lines = (line for _, line in self._captions.lines())
+            kept = (line for at, line in enumerate(lines) if at not in superseded)
+            self._captions.rewrite(kept)
+
+    def _append(self, outcome: Outcome, line: bytes) -> None:
+        clip, is_caption = outcome.clip, isinstance(outcome, Caption)
+        if is_caption and self.hand_over is not None and self.hand_over(clip.clip_id):
+            self.hand_over = None
+        begins_at = (self._captions if is_caption else self._failures).append(line)
+        # A file whose bytes could not be read before had failed by its name, size and time.
+        for identity in filter(None, (clip.clip_id, clip.stat_id)):
+            self._failed_at.pop(int(identity, 16), None)
+        if not is_caption:
+            self._failed_at[int(clip.clip_id, 16)] = begins_at
+        self._is_settled = False
+        if not self._fsync_s:
+            self._sync()
+
+    def _note(self, line: bytes) -> None:
+        # What is lost of it in a crash costs a reading, so no line waits to be synced.
+        if self._same is None:
+            self._same = AppendFile(self.folder / "same.jsonl")
+            self._closing.callback(self._same.close)
+        self._same.append(line)
+
+    def _sync(self) -> None:
+        self._captions.sync()
+        self._failures.sync()
+
+    def _read_failures(self) -> None:
+        for offset, line in self._failures.lines():
+            identity = _clip_id(line)
+            if identity is not None:
+                self._failed_at[identity] = offset
+            self._run_begins_at = offset + len(line)
+
+    def _settle(self, keeps_failure: Callable[[str], bool]) -> None:
+        standing = {
+            offset
+            for identity, offset in self._failed_at.items()
+            if offset >= self._run_begins_at or keeps_failure(f"{identity:032x}")
+        }
+        self._captions.sync()  # before a failure goes, the caption in its place must be safe
+        self._failures.rewrite(self._lines_at(standing))
+        self._failed_at.clear()
+        self._read_failures()
+        self._is_settled = True
+
+    def _lines_at(self, offsets: set[int]) -> Iterator[bytes]:
+        return (line for offset, line in self._failures.lines() if offset in offsets)
+
+
+def _clip_id(line: bytes) -> int | None:
+    try:
+        return int(orjson.loads(line)["clip_id"], 16)
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,108 @@
+"""What stands in a line of the output, byte for byte; pure (main process)."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
+from pathlib import PurePath
+from typing import Any
+
+import orjson
+
+from captionfleet.messages import Attempt, Caption, Clip, Failure, SameFile, printable
+from captionfleet.names import name_fields
+
+__all__ = ["caption_line", "document", "failure_line", "same_line"]
+
+_MAX_DETAIL_CHARS = 500
+_MAX_INTEGER = 2**63
+
+
+def caption_line(caption: Caption, completed_at_utc: str, fingerprint: str = "") -> bytes:
+    """One line for captions.jsonl, its newline included.
+
+    `fingerprint` names the request; it stands at a fixed place, where resuming reads it.
+    """
+    record = _identity(caption.clip, fingerprint) | {
+        "caption": caption.text,
+        **({} if caption.data is None else {"data": caption.data}),
+        "finish_reason": caption.finish_reason,
+        "model": caption.model,
+        "deployment": caption.deployment,
+        "attempts": len(caption.attempts),
+        "usage": caption.usage,
+        "latency": caption.latency,
+        "media": caption.facts,
+        "server": caption.server,
+        "flags": caption.flags,
+        **({"hedged": True} if caption.hedged else {}),
+        **({"media_key": caption.media_key} if caption.media_key else {}),
+        "completed_at_utc": completed_at_utc,
+    }
+    return _dumps(record, orjson.OPT_APPEND_NEWLINE)
+
+
+def failure_line(failure: Failure, failed_at_utc: str) -> bytes:
+    """One line for failures.jsonl, its newline included."""
+    record = _identity(failure.clip) | {
+        "stage": failure.stage,
+        "code": failure.code,
+        "permanent": failure.code.permanent,
+        "detail": " ".join(failure.detail.split())[:_MAX_DETAIL_CHARS],
+        "attempts": len(failure.attempts),
+        **name_fields("path", failure.clip.source.path),
+        "requests": [_request(attempt) for attempt in failure.attempts],
+        "failed_at_utc": failed_at_utc,
+    }
+    return _dumps(record, orjson.OPT_APPEND_NEWLINE)
+
+
+def same_line(same: SameFile, noted_at_utc: str) -> bytes:
+    """One line for same.jsonl: the file is the clip, and so need not be read again."""
+    keys = {"clip_id": same.clip.clip_id, "stat_id": same.clip.stat_id}
+    name = name_fields("source", same.clip.source.name)
+    return _dumps(keys | name | {"noted_at_utc": noted_at_utc}, orjson.OPT_APPEND_NEWLINE)
+
+
+def document(record: Mapping[str, Any]) -> bytes:
+    """A whole file of readable JSON."""
+    return _dumps(dict(record), orjson.OPT_APPEND_NEWLINE | orjson.OPT_INDENT_2)
+
+
+def _identity(clip: Clip, fingerprint: str = "") -> dict[str, Any]:
+    keys = {"clip_id": clip.clip_id, "fingerprint": fingerprint, "stat_id": clip.stat_id}
+    window = {"start_s": float(clip.start_s), "end_s": float(clip.end_s)}
+    known = {key: value for key, value in keys.items() if value}
+    return known | name_fields("source", clip.source.name) | window
+
+
+def _request(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "deployment": attempt.deployment,
+        "code": attempt.code,
+        "status": attempt.status,
+        "seconds": round(attempt.ended_s - attempt.started_s, 6),
+    }
+
+
+def _dumps(record: dict[str, Any], options: int) -> bytes:
+    # A server may send halves of surrogate pairs or integers of any length; orjson writes
+    # NaN and infinity as null by itself.
+    try:
+        return orjson.dumps(record, option=options)
+    except orjson.JSONEncodeError:
+        return orjson.dumps(_clean(record), option=options)
+
+
+def _clean(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
+    if isinstance(value, Mapping):
+        return {_clean(str(key)): _clean(below) for key, below in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean(below) for below in value]
+    if isinstance(value, PurePath):
+        return printable(os.fspath(value))
+    if isinstance(value, str):
+        return str(value).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    is_too_large = isinstance(value, int) and not -_MAX_INTEGER <= value < _MAX_INTEGER
+    return None if is_too_large else value

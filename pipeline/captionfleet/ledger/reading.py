@@ -1,0 +1,81 @@
+"""Reads what a run wrote, believing none of it (main process, in a thread)."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from captionfleet.errors import ConfigError
+from captionfleet.messages import MAX_LINE_BYTES, printable
+
+__all__ = ["Line", "number_in", "read_lines", "read_object", "table_in", "text_in"]
+
+_MAX_OBJECT_BYTES = 1 << 26
+_MOST = 1e15  # of anything that is counted or measured here
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One record of a line file, and where it begins; what is no record is an empty one."""
+
+    offset: int
+    record: dict[str, Any]
+
+
+def read_lines(path: Path, begin: int = 0) -> Iterator[Line]:
+    """The records of a line file; nothing of a file that is not there.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            offset = file.seek(begin)
+            while raw := file.readline(MAX_LINE_BYTES):
+                record = _loads(raw)
+                yield Line(offset, record if isinstance(record, dict) else {})
+                offset += len(raw)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ConfigError(f"{printable(os.fspath(path))}: {error.strerror}") from None
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The one object of a JSON file; nothing where there is none."""
+    try:
+        with path.open("rb") as file:
+            record = _loads(file.read(_MAX_OBJECT_BYTES))
+    except OSError:
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _loads(raw: bytes) -> Any:
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def number_in(record: dict[str, Any], key: str) -> float | None:
+    """A number that can be one; None for whatever else may stand there."""
+    value = record.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if -_MOST < value < _MOST else None
+
+
+def text_in(record: dict[str, Any], key: str) -> str:
+    """A text; empty for whatever else may stand there."""
+    value = record.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def table_in(record: dict[str, Any], key: str) -> dict[str, Any]:
+    """A table; empty for whatever else may stand there."""
+    value = record.get(key)
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,57 @@
+"""Which requests an output folder's captions came from: requests.json (main process, a thread)."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from captionfleet.errors import OutputError
+from captionfleet.ledger.disk import replace_atomically
+from captionfleet.ledger.lines import document
+from captionfleet.messages import printable
+from captionfleet.regular_file import open_regular
+
+__all__ = ["Requests", "load_requests", "save_requests"]
+
+_NAME = "requests.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """Requests by fingerprint; `current` are those whose captions stand, None if never said."""
+
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    current: frozenset[str] | None = None
+
+
+def load_requests(folder: Path) -> Requests:
+    """Read what earlier runs noted; a file that makes no sense counts as none. Blocks.
+
+    Raises:
+        OutputError: the file is there and cannot be read.
+    """
+    path = folder / _NAME
+    try:
+        with os.fdopen(open_regular(path), "rb") as file:
+            record = orjson.loads(file.read())
+        facts, current = record["requests"], record["current"]
+        return Requests({str(k): dict(v) for k, v in facts.items()}, frozenset(map(str, current)))
+    except FileNotFoundError:
+        return Requests()
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Requests()
+    except OSError as error:
+        raise OutputError(f"cannot read {printable(os.fspath(path))}: {error.strerror}") from None
+
+
+def save_requests(folder: Path, requests: Requests) -> None:
+    """Replace the file. Blocks.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    record = {"current": sorted(requests.current or ()), "requests": dict(requests.facts)}
+    replace_atomically(folder / _NAME, iter([document(record)]))

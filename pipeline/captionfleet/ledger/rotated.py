@@ -1,0 +1,41 @@
+"""Captions that are not where they were: rotated away, compressed (main process, in a thread)."""
+
+import os
+from pathlib import Path
+
+from captionfleet.errors import OutputError
+from captionfleet.messages import printable
+
+__all__ = ["CAPTIONS", "require_no_captions"]
+
+CAPTIONS = "captions.jsonl"
+
+
+def require_no_captions(output_dir: Path, ignored_lines: int) -> None:
+    """Refuse to pay again for captions in another form or under another name. Blocks.
+
+    Raises:
+        OutputError: captions.jsonl holds something else, or was rotated away.
+    """
+    where = printable(os.fspath(output_dir / CAPTIONS))
+    if ignored_lines:
+        raise OutputError(
+            f"{where}: no line of it names a clip: is it compressed, or no UTF-8? Restore it, or "
+            "choose another folder with --out"
+        )
+    try:
+        rotated = sorted(path.name for path in output_dir.iterdir() if _is_rotated(path))
+    except OSError:
+        return
+    if rotated:
+        raise OutputError(
+            f"{where}: there are no captions in it, but {printable(rotated[0])} is beside it: put "
+            "that back, or take it to another folder to begin from nothing"
+        )
+
+
+def _is_rotated(path: Path) -> bool:
+    ending = path.name.removeprefix(CAPTIONS)
+    is_named_so = ending != path.name and ending[:1] in {".", "-", "_", "~"}
+    is_torn_line = ending.startswith(".torn-")
+    return is_named_so and not is_torn_line and path.is_file() and path.stat().st_size > 0

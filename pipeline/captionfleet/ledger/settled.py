@@ -1,0 +1,272 @@
+"""What earlier runs settled, read back from their output folder (main process, in a thread)."""
+
+import os
+from codecs import BOM_UTF8
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import anyio.to_thread
+import orjson
+
+from captionfleet.errors import FailureCode, OutputError
+from captionfleet.ledger.rotated import CAPTIONS, require_no_captions
+from captionfleet.messages import MAX_LINE_BYTES, Clip, printable
+
+__all__ = ["Settled", "failures_in", "load_settled"]
+
+_OWN_START = b'{"clip_id":"'
+_OWN_END = b"}\n"
+_ID_AT = slice(len(_OWN_START), len(_OWN_START) + 32)
+_PRINT_KEY = b'","fingerprint":"'
+_PRINT_KEY_AT = slice(_ID_AT.stop, _ID_AT.stop + len(_PRINT_KEY))
+_PRINT_AT = slice(_PRINT_KEY_AT.stop, _PRINT_KEY_AT.stop + 16)
+_STAT_KEY = b'","stat_id":"'
+_STAT_KEY_AT = slice(_PRINT_AT.stop, _PRINT_AT.stop + len(_STAT_KEY))
+_STAT_AT = slice(_STAT_KEY_AT.stop, _STAT_KEY_AT.stop + 32)
+_BUFFER_BYTES = 1 << 20
+_MAX_FINGERPRINTS = 64
+_OTHERS = "others"
+
+
+class _Captioned(NamedTuple):
+    """What a captions line settles; no fingerprint in lines of versions that had none."""
+
+    clip: int
+    alias: int | None = None
+    fingerprint: str = ""
+
+
+class Settled:
+    """The clips that need no work: captioned, or failed for good.
+
+    About 100 bytes a clip, twice that where `identity = "content"` made the lines, and for each
+    other name that it knows them by.
+    `ignored_lines` are lines of captions.jsonl that name no clip; `repeated_lines` hold a clip that
+    an earlier line holds too; `replaces` tells that a clip was met whose caption does not count.
+    `folder` is where all this was read, None for what nobody ran before.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder
+        self.ignored_lines = 0
+        self.repeated_lines = 0
+        self.replaces = False
+        self._captioned: dict[str, set[int]] = {}
+        self._accepted: frozenset[str] | None = None
+        self._standing: dict[int, tuple[FailureCode, int]] = {}
+        self._same: dict[int, int] = {}
+        self._met: set[int] = set()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there are captions that say which request they came from."""
+        return any(ids for fingerprint, ids in self._captioned.items() if fingerprint)
+
+    @property
+    def fingerprints(self) -> frozenset[str]:
+        """The requests behind the captions."""
+        return frozenset(name for name, ids in self._captioned.items() if name and ids)
+
+    def accept(self, fingerprints: Iterable[str]) -> None:
+        """Let only captions of these requests count, and those of unknown ones."""
+        self._accepted = frozenset(fingerprints)
+
+    def captioned(self, clip_id: str) -> bool:
+        """Whether the clip has its caption."""
+        is_there = self._counts(clip_id)
+        self.replaces = self.replaces or is_there is False
+        return is_there is True
+
+    @property
+    def has_captions(self) -> bool:
+        """Whether any clip has a caption."""
+        return any(self._captioned.values())
+
+    def has_caption(self, clip_id: str) -> bool:
+        """Whether the clip has a caption, of whatever request."""
+        return self._counts(clip_id) is not None
+
+    def is_replaced(self, clip_id: str) -> bool:
+        """Whether the clip has a caption, and it does not count."""
+        return self._counts(clip_id) is False
+
+    def _counts(self, clip_id: str) -> bool | None:
+        """Whether the clip's caption counts; None if it has none."""
+        accepted, identity = self._accepted, int(clip_id, 16)
+        same = self._same.get(identity, identity)
+        is_there: bool | None = None
+        for name, ids in self._captioned.items():
+            if identity in ids or same in ids:
+                if not name or accepted is None or name in accepted:
+                    return True
+                is_there = False
+        return is_there
+
+    def standing(self, clip_id: str) -> FailureCode | None:
+        """The permanent failure of this very file content, if an earlier run found one."""
+        found = self._failed(clip_id)
+        return found[0] if found else None
+
+    def meet(self, clip_id: str) -> None:
+        """Note that a standing failure's file is still there."""
+        found = self._failed(clip_id)
+        if found:
+            self.keep(found[1])
+
+    def is_same(self, clip: Clip) -> bool:
+        """Whether an earlier run noted that this file holds this clip."""
+        return self._same.get(int(clip.stat_id, 16)) == int(clip.clip_id, 16)
+
+    def _failed(self, clip_id: str) -> tuple[FailureCode, int] | None:
+        identity = int(clip_id, 16)
+        return self._standing.get(identity) or self._standing.get(self._same.get(identity, -1))
+
+    def keep(self, identity: int) -> None:
+        """Let the failure line of this clip stand."""
+        self._met.add(identity)
+
+    def keeps_failure(self, clip_id: str, *, is_complete: bool) -> bool:
+        """Whether an earlier run's failure line still tells the truth after this run.
+
+        A run that got through everything keeps the standing failures it met, and those beyond its
+        sources; one that did not keeps all that were not captioned.
+        """
+        return int(clip_id, 16) in self._met if is_complete else not self.captioned(clip_id)
+
+    def _keep(self, line: _Captioned) -> None:
+        is_room = line.fingerprint in self._captioned or len(self._captioned) < _MAX_FINGERPRINTS
+        ids = self._captioned.setdefault(line.fingerprint if is_room else _OTHERS, set())
+        known = self._forget(line.clip, ids)
+        ids.add(line.clip)
+        if line.alias is not None:
+            known |= self._forget(line.alias, ids)
+            ids.add(line.alias)
+        self.repeated_lines += known
+
+    def _forget(self, identity: int, keeper: set[int]) -> bool:
+        """Take a clip from all but its latest request; return whether any held it."""
+        is_known = identity in keeper
+        if len(self._captioned) > 1:
+            for ids in self._captioned.values():
+                if ids is not keeper and identity in ids:
+                    ids.remove(identity)
+                    is_known = True
+        return is_known
+
+    def _fail(self, identity: int, code: FailureCode, alias: int | None) -> None:
+        for one in (identity, identity if alias is None else alias):
+            if code.permanent:
+                self._standing[one] = code, identity
+            else:
+                self._standing.pop(one, None)
+
+
+async def load_settled(output_dir: Path, *, by_content: bool = False) -> Settled:
+    """Read what earlier runs left; lines that make no sense are ignored.
+
+    By content, files that were found to hold a clip under another name are known as well.
+
+    Raises:
+        OutputError: a file is there and cannot be read.
+    """
+    return await anyio.to_thread.run_sync(_load, output_dir, by_content)
+
+
+def _load(output_dir: Path, by_content: bool) -> Settled:  # noqa: FBT001 - passed by position
+    settled = Settled(output_dir)
+    for line in _lines(output_dir / CAPTIONS):
+        captioned = _own(line) or _foreign(_record(line))
+        if captioned is not None:
+            settled._keep(captioned)  # noqa: SLF001 - this function builds it
+        elif not line.isspace():
+            settled.ignored_lines += 1
+    if not settled.has_captions:
+        require_no_captions(output_dir, settled.ignored_lines)
+    for identity, code, record in failures_in(output_dir):
+        settled._fail(identity, code, _any_id(record, "stat_id"))  # noqa: SLF001 - as above
+    for line in _lines(output_dir / "same.jsonl") if by_content else ():
+        record = _record(line)
+        clip, alias = _any_id(record), _any_id(record, "stat_id")
+        if clip is not None and alias is not None:
+            settled._same[alias] = clip  # noqa: SLF001 - as above
+    return settled
+
+
+def failures_in(output_dir: Path) -> Iterator[tuple[int, FailureCode, dict[str, Any]]]:
+    """The lines of failures.jsonl that name a clip and a known code. Blocks.
+
+    Raises:
+        OutputError: the file is there and cannot be read.
+    """
+    for line in _lines(output_dir / "failures.jsonl"):
+        record = _record(line)
+        identity, code = _any_id(record), _code(record)
+        if identity is not None and code is not None:
+            yield identity, code, record
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb", buffering=_BUFFER_BYTES) as file:
+            line = file.readline(MAX_LINE_BYTES).removeprefix(BOM_UTF8)  # somebody's editor's
+            while line:
+                yield line
+                line = file.readline(MAX_LINE_BYTES)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        where = printable(os.fspath(path))
+        raise OutputError(f"{where}: cannot read what is done already: {error.strerror}") from None
+
+
+def _own(line: bytes) -> _Captioned | None:
+    # A line as the sink writes it: parsing a million of them as JSON would take ten times longer.
+    if not (line.startswith(_OWN_START) and line.endswith(_OWN_END)):
+        return None
+    if line[_PRINT_KEY_AT] != _PRINT_KEY:
+        return None
+    identity, alias = _number(line[_ID_AT]), None
+    if line[_STAT_KEY_AT] == _STAT_KEY:
+        alias = _number(line[_STAT_AT])
+    if identity is None:
+        return None
+    return _Captioned(identity, alias, line[_PRINT_AT].decode("ascii", "replace"))
+
+
+def _foreign(record: dict[str, Any]) -> _Captioned | None:
+    identity = _any_id(record)
+    if identity is None:
+        return None
+    fingerprint = record.get("fingerprint")
+    known = fingerprint if isinstance(fingerprint, str) else ""
+    return _Captioned(identity, _any_id(record, "stat_id"), known)
+
+
+def _record(line: bytes) -> dict[str, Any]:
+    try:
+        record = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _any_id(record: dict[str, Any], key: str = "clip_id") -> int | None:
+    text = record.get(key)
+    if not isinstance(text, str) or len(text) != _ID_AT.stop - _ID_AT.start:
+        return None
+    return _number(text.encode())
+
+
+def _number(digits: bytes) -> int | None:
+    try:
+        return int(digits, 16)
+    except ValueError:
+        return None
+
+
+def _code(record: dict[str, Any]) -> FailureCode | None:
+    try:
+        return FailureCode(record.get("code", ""))
+    except ValueError:
+        return None

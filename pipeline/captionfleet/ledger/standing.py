@@ -1,0 +1,96 @@
+"""The clips that stand failed, read back for people and other programs (main process)."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from captionfleet.errors import ConfigError, FailureCode
+from captionfleet.messages import MAX_LINE_BYTES, for_terminal, printable
+from captionfleet.names import name_bytes
+
+__all__ = ["Standing", "failures_text", "read_standing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One clip that stands failed; `path` is None in lines of versions that did not keep it."""
+
+    source: str
+    path: bytes | None
+    stage: str
+    code: FailureCode
+    detail: str
+    attempts: int
+
+
+def read_standing(folder: Path, code: FailureCode | None = None) -> list[Standing]:
+    """The failures of an output folder, with this code or any, each clip's latest. Blocks.
+
+    A run may be writing meanwhile: lines that make no sense are left out.
+
+    Raises:
+        ConfigError: the folder is no output folder.
+    """
+    latest: dict[str, Standing] = {}
+    for record in _records(folder / "failures.jsonl"):
+        one = _standing(record)
+        if one is not None:
+            latest[str(record.get("clip_id"))] = one
+    return [one for one in latest.values() if code in {None, one.code}]
+
+
+def failures_text(failures: list[Standing]) -> str:
+    """Counts by code, each with its meaning, and a line for every failure."""
+    if not failures:
+        return "no clip stands failed"
+    counts = Counter(one.code for one in failures).most_common()
+    width = max(len(code) for code, _ in counts)
+    summary = [
+        f"{count:>7,}  {code:<{width}}  {_permanence(code)}  {code.meaning}"
+        for code, count in counts
+    ]
+    order = {code: rank for rank, (code, _) in enumerate(counts)}
+    ranked = sorted(failures, key=lambda one: (order[one.code], one.source))
+    each = [
+        f"{one.code:<{width}}  {for_terminal(one.source)}  ({for_terminal(one.detail)})"
+        for one in ranked
+    ]
+    return "\n".join([*summary, "", *each])
+
+
+def _permanence(code: FailureCode) -> str:
+    return "permanent  " if code.permanent else "tried again"
+
+
+def _records(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        with path.open("rb") as file:
+            while line := file.readline(MAX_LINE_BYTES):
+                try:
+                    record = orjson.loads(line)
+                except orjson.JSONDecodeError:
+                    continue
+                if isinstance(record, dict):
+                    yield record
+    except OSError as error:
+        where = printable(os.fspath(path))
+        raise ConfigError(f"{where}: {error.strerror}: is this an output folder?") from None
+
+
+def _standing(record: dict[str, Any]) -> Standing | None:
+    try:
+        return Standing(
+            source=str(record["source"]),
+            path=name_bytes(record, "path"),
+            stage=str(record["stage"]),
+            code=FailureCode(record["code"]),
+            detail=str(record["detail"]),
+            attempts=int(record["attempts"]),
+        )
+    except (KeyError, ValueError, TypeError):
+        return None

@@ -1,0 +1,1 @@
+"""All that runs in a worker process: open, sample, decode, encode, and nothing else."""

@@ -1,0 +1,1 @@
+"""Read what a coded packet says of itself, without decoding it; pure (worker process)."""

@@ -1,0 +1,1 @@
+"""Count what a file has lost (worker process)."""

@@ -1,0 +1,112 @@
+"""Shows the damage watch what each packet tells (worker process)."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from captionfleet.media.damage.damage import DamageWatch
+from captionfleet.media.opening.container import source_seconds, start_ticks
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.stream import Stream
+    from av.video.stream import VideoStream
+
+__all__ = ["Witness", "promised_end_s"]
+
+_MORE_THAN_HEADERS = 1 << 16  # bytes: more than headers between packets take up
+_USUAL_RATE, _HIGHEST_RATE = 25, 240
+# Containers whose packets follow one another in the file with next to nothing between them.
+_GAPLESS = frozenset({"matroska,webm", "flv"})
+# Containers that store how long they are. What libav says of others, it guesses from what is
+# there.
+_PROMISES = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "avi", "matroska,webm", "flv"})
+
+
+class Witness:
+    """Reads the times of packets, in seconds from the zero, and their places in the file."""
+
+    def __init__(
+        self, container: InputContainer, video: VideoStream, audio: AudioStream | None
+    ) -> None:
+        rate = video.average_rate or _USUAL_RATE
+        self.watch = DamageWatch(1 / min(float(rate), _HIGHEST_RATE))
+        streams = [video] if audio is None else [video, audio]
+        self._times = {s.index: _Time(container, s) for s in streams}
+        is_all = len(container.streams) == len(streams)
+        self._sees_holes = is_all and container.format.name in _GAPLESS
+        self._end_byte = 0
+        # Theora has a fixed rate, and a packet, be it empty, for every frame: in an Ogg file, whose
+        # demuxer passes over damage without a word, each gap is a loss.
+        is_ogg = container.format.name == "ogg"
+        self._is_gapless = is_ogg and video.codec_context.name == "theora"
+
+    def time_s(self, packet: Packet[Any]) -> float:
+        """When a packet is decoded, or shown if that is not known."""
+        at = packet.dts if packet.dts is not None else packet.pts
+        return self._times[packet.stream_index].seconds(at)
+
+    def video(self, packet: Packet[Any]) -> None:
+        """Take a video packet before it is decoded."""
+        if self._sees_holes:
+            self._place(packet)
+        if self._is_gapless:
+            self.watch.hole(_MORE_THAN_HEADERS)
+        time = self._times[packet.stream_index]
+        self.watch.video(
+            time.seconds(packet.dts if packet.pts is None else packet.pts),
+            (packet.duration or 0) * time.tick_s,
+            is_key=packet.is_keyframe,
+            is_corrupt=packet.is_corrupt,
+        )
+
+    def audio(self, packet: Packet[Any]) -> None:
+        """Take an audio packet."""
+        if self._sees_holes:
+            self._place(packet)
+        duration = packet.duration or 0
+        self.watch.audio(self.time_s(packet), duration * self._times[packet.stream_index].tick_s)
+
+    def undecodable(self, packet: Packet[Any]) -> None:
+        """A video packet gave an error."""
+        at = packet.pts if packet.pts is not None else packet.dts
+        self.watch.undecodable(self._times[packet.stream_index].seconds(at))
+
+    def _place(self, packet: Packet[Any]) -> None:
+        begin = packet.pos
+        if begin is None or begin < 0:
+            return
+        if 0 < self._end_byte < begin:
+            self.watch.hole(begin - self._end_byte)
+        self._end_byte = max(self._end_byte, begin + packet.size)
+
+
+class _Time:
+    """Makes seconds of one stream's ticks."""
+
+    def __init__(self, container: InputContainer, stream: Stream) -> None:
+        time_base = Fraction(stream.time_base or 1)
+        self.tick_s = float(time_base)
+        self._zero = start_ticks(container, time_base)
+        self._last = self._zero
+
+    def seconds(self, ticks: int | None) -> float:
+        """Seconds from the zero; without a timestamp, those of the last that had one."""
+        if ticks is not None:
+            self._last = ticks
+        return (self._last - self._zero) * self.tick_s
+
+
+def promised_end_s(container: InputContainer, stream: VideoStream) -> float:
+    """When the file says that the video ends, or all of it where it says no more; else 0.0."""
+    if container.format.name not in _PROMISES:
+        return 0.0
+    time = _Time(container, stream)
+    if stream.duration is None:
+        return source_seconds(container, stream)
+    begin_s = time.seconds(stream.start_time)
+    frames_s = stream.frames / float(stream.average_rate) if stream.average_rate else 0.0
+    return begin_s + max(stream.duration * time.tick_s, frames_s)

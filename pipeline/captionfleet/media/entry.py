@@ -1,0 +1,215 @@
+"""The life of a worker process: one clip after the other, whatever is in it (worker process).
+
+Light until the first clip is there: nothing here imports av.
+"""
+
+import importlib
+import os
+import pickle
+import struct
+import sys
+import time
+from _socket import CMSG_SPACE, socket  # what `socket` wraps, in a tenth of the time
+from pathlib import Path
+from typing import BinaryIO
+
+import orjson
+
+from captionfleet.errors import FailureCode, MediaError, StoreError
+from captionfleet.media import confine
+from captionfleet.media.orders import (
+    NO_PROGRAM,
+    AnyOrder,
+    CanaryOrder,
+    Header,
+    HeaderOrder,
+    Held,
+    Order,
+    Prepared,
+    Refused,
+    Report,
+    Sheet,
+    SheetOrder,
+    StoreTrouble,
+)
+from captionfleet.media.source_file import OPENINGS, Handed, handed_over
+
+__all__ = ["serve", "work_on"]
+
+
+_MODULES = {
+    Order: "captionfleet.media.prepare",
+    SheetOrder: "captionfleet.media.contact_sheet",
+    HeaderOrder: "captionfleet.media.opening.header",
+    CanaryOrder: "captionfleet.media.canary",
+}
+
+
+def serve(parent: int, handover: int, *, may_confine: bool) -> None:
+    """Take orders from standard input until it ends, and report on standard output.
+
+    Descriptors of the files that an order names come over the Unix socket `handover`.
+    """
+    confine.heed_no_signals()
+    confine.die_with(parent)
+    confine.die_first()
+    orders, reports = _claim_pipes()
+    files_in = socket(fileno=handover)
+    clips_done, held = 0, None
+    while (order := _next(orders)) is not None:
+        files = _files(orders, files_in)
+        confine.limit_cpu(order.cpu_s)
+        held = held or _settle_in(order, may_confine=may_confine)
+        clips_done += 1
+        started_s = time.perf_counter()
+        with handed_over(files):
+            result = work_on(order)
+        spent_s = time.perf_counter() - started_s
+        report = Report(result, spent_s, clips_done, confine.rss_bytes(), held)
+        reports.write(orjson.dumps(report, option=orjson.OPT_APPEND_NEWLINE))
+        reports.flush()
+
+
+def _settle_in(order: AnyOrder, *, may_confine: bool) -> Held:
+    """Load what an order of this kind needs, and give up what it does not."""
+    try:
+        importlib.import_module(_MODULES[type(order)])
+    except ImportError:  # no clip can be the cause
+        sys.exit(NO_PROGRAM)
+    confine.bound(order.memory_bytes)
+    if not may_confine:
+        return "none"
+    return confine.confine(_folders_written(order))
+
+
+def _folders_written(order: AnyOrder) -> tuple[str, ...]:
+    match order:
+        case Order():
+            return os.path.dirname(order.hold), order.store  # noqa: PTH120 - as it came
+        case CanaryOrder():
+            return (os.path.dirname(order.hold),)  # noqa: PTH120 - as it came
+        case _:
+            return ()
+
+
+def _claim_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Move the pipes to where no library that prints can reach them."""
+    orders, reports = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(nowhere, standard)
+    os.close(nowhere)
+    return orders, reports
+
+
+def _next(orders: BinaryIO) -> AnyOrder | None:
+    try:
+        order = pickle.load(orders)  # noqa: S301 - the main process wrote it
+    except EOFError:
+        return None
+    assert isinstance(order, AnyOrder)  # noqa: S101 - nothing else is sent
+    return order
+
+
+def _files(orders: BinaryIO, files_in: socket) -> Handed:
+    """The files of the order that was just read: errors by name, descriptors in the same order."""
+    errors: dict[str, int] = pickle.load(orders)  # noqa: S301 - as above
+    files: dict[str, list[int] | int] = dict(errors)
+    opened = [path for path, error in errors.items() if not error]
+    if opened:
+        descriptors = _descriptors(files_in, len(opened) * OPENINGS)
+        for at, path in enumerate(opened):
+            files[path] = descriptors[at * OPENINGS : (at + 1) * OPENINGS]
+    return files
+
+
+def _descriptors(files_in: socket, count: int) -> list[int]:
+    size = struct.calcsize("i")
+    _, ancillary, _, _ = files_in.recvmsg(1, CMSG_SPACE(count * size))
+    return [one for _, _, data in ancillary for (one,) in struct.iter_unpack("i", data)]
+
+
+def work_on(order: AnyOrder) -> Prepared | Refused | Sheet | Header | StoreTrouble:
+    """Prepare or show one clip; whatever a file provokes costs that file alone."""
+    try:
+        return _done(order)
+    except StoreError as error:
+        return StoreTrouble(error.errno, error.reason)
+    except MediaError as error:
+        return Refused(error.code, error.detail)
+    except MemoryError:
+        detail = f"needs more than the {order.memory_bytes} bytes that a worker may have"
+        return Refused(FailureCode.OUT_OF_MEMORY, detail)
+    except ImportError:  # no clip can be the cause
+        sys.exit(NO_PROGRAM)
+    except Exception as error:  # noqa: BLE001 - nobody foresaw it, and the run goes on
+        return Refused(FailureCode.UNEXPECTED, f"{type(error).__name__} at {_origin(error)}")
+
+
+def _done(order: AnyOrder) -> Prepared | Sheet | Header:
+    match order:
+        case Order():
+            return _prepare(order)
+        case SheetOrder():
+            return _show(order)
+        case HeaderOrder():
+            return _look(order)
+        case CanaryOrder():
+            return _draw(order)
+
+
+def _origin(error: Exception) -> str:
+    """Where it was raised; its text may quote the file, and is nobody's business."""
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    if trace is None:
+        return "?"
+    return f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+
+
+def _prepare(order: Order) -> Prepared:
+    import av  # noqa: PLC0415 - after the limits are set
+
+    from captionfleet.media.prepare import prepare_clip  # noqa: PLC0415 - imports av
+    from captionfleet.media.store import MediaStore  # noqa: PLC0415 - goes with it
+
+    av.logging.set_level(None)  # a callback into Python from libav can deadlock
+    store = MediaStore(Path(order.store), Path(order.hold))
+    media = prepare_clip(order.clip, order.spec, store)
+    return Prepared(
+        media.facts,
+        media.from_store,
+        media.key,
+        decode_s=media.decode_s,
+        encode_s=media.encode_s,
+        video_mtime_ns=media.video.stat().st_mtime_ns,
+        audio_mtime_ns=media.audio.stat().st_mtime_ns if media.audio else None,
+    )
+
+
+def _show(order: SheetOrder) -> Sheet:
+    import av  # noqa: PLC0415 - after the limits are set
+
+    from captionfleet.media.contact_sheet import make_sheet  # noqa: PLC0415 - imports av
+
+    av.logging.set_level(None)  # as above
+    return make_sheet(order)
+
+
+def _look(order: HeaderOrder) -> Header:
+    import av  # noqa: PLC0415 - after the limits are set
+
+    from captionfleet.media.opening.header import read_header  # noqa: PLC0415 - imports av
+
+    av.logging.set_level(None)  # as above
+    return read_header(order)
+
+
+def _draw(order: CanaryOrder) -> Prepared:
+    import av  # noqa: PLC0415 - after the limits are set
+
+    from captionfleet.media.canary import make_canary  # noqa: PLC0415 - imports av
+
+    av.logging.set_level(None)  # as above
+    return Prepared(make_canary(order), from_store=False)

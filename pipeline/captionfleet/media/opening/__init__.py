@@ -1,0 +1,1 @@
+"""Open untrusted files and read their packets on one clock (worker process)."""

@@ -1,0 +1,240 @@
+"""Opens untrusted media and reads its facts; the one place that reads rates (worker process)."""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from typing import cast
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from captionfleet.errors import FailureCode, MediaError
+from captionfleet.media.facts.geometry import Turn, upright_turn
+from captionfleet.media.facts.side_data import display_matrix
+from captionfleet.media.opening.signature import Verdict, judge
+from captionfleet.media.source_file import descriptor_of
+from captionfleet.messages import Source
+
+__all__ = [
+    "choose_audio",
+    "choose_video",
+    "has_no_timestamps",
+    "nominal_rate",
+    "open_media",
+    "require_unchanged",
+    "source_seconds",
+    "start_ticks",
+    "turn_of",
+]
+
+# A text file under a video's name may be a playlist that names other files (concat, HLS, DASH,
+# image sequences): only containers that hold their own media are opened.
+_FORMATS = (
+    "aiff,amr,apng,asf,av1,avi,dv,flac,flv,gif,h261,h263,h264,hevc,ivf,m4v,matroska,webm,mjpeg,"
+    "mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,mpegvideo,mxf,nsv,nut,obu,ogg,rm,roq,smk,swf,vc1,"
+    "wav,wtv,yuv4mpegpipe"
+)
+# PyAV has libav invent a missing PTS: that of the next packet's DTS. It is right for codecs that
+# give one frame back, a packet later, for each they are given, and a frame late for all others.
+# FFmpeg's command line leaves it missing, and takes the DTS with which the frame came out.
+_INVENTED_PTS = 0x0001  # AVFMT_FLAG_GENPTS
+_ONE_IN_ONE_OUT = frozenset({"mpeg1video", "mpeg2video", "mpeg4"})
+_TIMESTAMPS_OF_ITS_OWN_BITS = 0x0080  # AVFMT_NOTIMESTAMPS
+_CODES = {
+    Verdict.NO_VIDEO: FailureCode.NOT_VIDEO,
+    Verdict.CUT_OFF: FailureCode.CUT_OFF,
+    Verdict.DAMAGED: FailureCode.UNDECODABLE,
+}
+
+
+@contextmanager
+def open_media(source: Source, max_pixels: int) -> Iterator[InputContainer]:
+    """Open a source as media, and map every error to its code.
+
+    What is read is the file that was found and no other: it is opened once, by its descriptor,
+    and libav is given no name, no other protocol and no container that refers to other files.
+
+    Raises:
+        MediaError: not the regular file that was found, unreadable, empty, cut off or no video.
+    """
+    with _descriptor(source) as descriptor:
+        try:
+            container = av.open(
+                "fd:",
+                options={
+                    "fd": str(descriptor),
+                    "protocol_whitelist": "fd",
+                    "format_whitelist": _FORMATS,
+                },
+                metadata_errors="replace",
+            )
+        except (av.FFmpegError, OSError, MemoryError, ValueError) as error:
+            raise _opening_failed(error, descriptor) from None
+        with container:
+            for stream in container.streams:
+                _prepare_decoder(stream.codec_context, max_pixels)
+            if has_no_timestamps(container) or not _is_one_in_one_out(container):
+                container.flags &= ~_INVENTED_PTS
+            yield container
+
+
+def _prepare_decoder(context: object, max_pixels: int) -> None:
+    if isinstance(context, av.CodecContext):
+        context.thread_count = 1
+    if isinstance(context, VideoCodecContext):  # pictures may grow midway
+        context.options = {"max_pixels": str(max_pixels)}
+
+
+def _is_one_in_one_out(container: InputContainer) -> bool:
+    return any(
+        s.codec_context is not None and s.codec_context.name in _ONE_IN_ONE_OUT
+        for s in container.streams.video
+    )
+
+
+@contextmanager
+def _descriptor(source: Source) -> Iterator[int]:
+    try:
+        _require_same(source, os.stat(source.path))  # noqa: PTH116 - the name may be no text
+        descriptor = descriptor_of(source.path)
+    except (OSError, ValueError) as error:
+        raise _not_readable(error) from None
+    try:
+        _require_same(source, os.fstat(descriptor))
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def require_unchanged(source: Source) -> None:
+    """Check that the file is still the one that was found.
+
+    Raises:
+        MediaError: it vanished, or its size or change time is another one.
+    """
+    try:
+        _require_same(source, os.stat(source.path))  # noqa: PTH116 - the name may be no text
+    except (OSError, ValueError) as error:
+        raise _not_readable(error) from None
+
+
+def _require_same(source: Source, facts: os.stat_result) -> None:
+    if not stat.S_ISREG(facts.st_mode):
+        raise MediaError(FailureCode.SOURCE_UNREADABLE, "not a regular file")
+    if (facts.st_size, facts.st_mtime_ns) != (source.size_bytes, source.mtime_ns):
+        raise MediaError(FailureCode.SOURCE_CHANGED, "the file changed since it was found")
+    if facts.st_size == 0:
+        raise MediaError(FailureCode.EMPTY_FILE, "the file has no bytes")
+
+
+def _not_readable(error: OSError | ValueError) -> MediaError:
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return MediaError(FailureCode.SOURCE_CHANGED, "the file vanished")
+    reason = error.strerror if isinstance(error, OSError) else "no such name can be"
+    return MediaError(FailureCode.SOURCE_UNREADABLE, str(reason))
+
+
+def _opening_failed(error: Exception, descriptor: int) -> MediaError:
+    if isinstance(error, MemoryError):
+        detail = "its index needs more memory or streams than are allowed"
+        return MediaError(FailureCode.OUT_OF_MEMORY, detail)
+    return _unreadable_container(error, descriptor)
+
+
+def _unreadable_container(error: Exception, descriptor: int) -> MediaError:
+    """Say why libav gave up; its EIO and EPERM speak of the content as often as of the disk."""
+    try:
+        verdict = judge(
+            lambda offset, size: os.pread(descriptor, size, offset),
+            os.fstat(descriptor).st_size,
+            met_end=isinstance(error, EOFError) or getattr(error, "errno", None) == errno.EIO,
+        )
+    except OSError as disk_error:
+        return _not_readable(disk_error)
+    return MediaError(_CODES[verdict], verdict.value)
+
+
+def choose_video(container: InputContainer, max_pixels: int) -> VideoStream:
+    """The stream that FFmpeg's command line would choose.
+
+    No cover art; then a stream in which packets were seen; then most pixels.
+
+    Raises:
+        MediaError: there is none, no decoder for it, or its pictures are too large.
+    """
+    candidates = [s for s in container.streams.video if not _is_picture(s)]
+    if not candidates:
+        raise MediaError(FailureCode.NO_VIDEO_STREAM, "the file holds no video stream")
+    chosen = max(candidates, key=_preference)
+    context = cast("VideoCodecContext | None", chosen.codec_context)
+    if context is None:
+        raise MediaError(FailureCode.UNSUPPORTED_CODEC, "no decoder for the video stream")
+    pixels = max(context.width * context.height, context.coded_width * context.coded_height)
+    if pixels > max_pixels:
+        raise MediaError(FailureCode.LIMIT_EXCEEDED, f"{pixels} pixels, {max_pixels} are allowed")
+    return chosen
+
+
+def _preference(stream: VideoStream) -> tuple[bool, int, int]:
+    context = cast("av.VideoCodecContext | None", stream.codec_context)
+    pixels = context.width * context.height if context else 0
+    score = pixels + 5_000_000 * bool(stream.disposition & Disposition.default)
+    return stream.start_time is not None, score, -stream.index
+
+
+def _is_picture(stream: VideoStream) -> bool:
+    return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
+
+
+def choose_audio(container: InputContainer) -> AudioStream | None:
+    """The default audio track, else the first; None where nothing can be heard."""
+    heard = [
+        s
+        for s in container.streams.audio
+        if cast("av.AudioCodecContext | None", s.codec_context) is not None
+    ]
+    return max(
+        heard, key=lambda s: (bool(s.disposition & Disposition.default), -s.index), default=None
+    )
+
+
+def start_ticks(container: InputContainer, time_base: Fraction) -> int:
+    """The file's common zero in a stream's ticks, rounded as FFmpeg's command line does."""
+    start = cast("int | None", container.start_time)
+    if start is None:
+        return 0
+    ratio = Fraction(1, av.time_base) / time_base
+    return (1 if start >= 0 else -1) * int(abs(start) * ratio + Fraction(1, 2))
+
+
+def nominal_rate(stream: VideoStream) -> Fraction | None:
+    """Frames per second that the stream claims; None where it claims nothing useful."""
+    rate = stream.codec_context.framerate or stream.average_rate
+    return Fraction(rate) if rate else None
+
+
+def source_seconds(container: InputContainer, stream: VideoStream) -> float:
+    """How long the source claims to be; 0.0 where it claims nothing."""
+    if container.duration is not None and container.duration > 0:
+        return container.duration / av.time_base
+    if stream.duration is not None and stream.time_base is not None:
+        return max(0.0, float(stream.duration * stream.time_base))
+    return 0.0
+
+
+def has_no_timestamps(container: InputContainer) -> bool:
+    """Whether the format stores no times, so that those seen are made up."""
+    return bool(container.format.flags & _TIMESTAMPS_OF_ITS_OWN_BITS)
+
+
+def turn_of(frame: VideoFrame) -> Turn:
+    """How the frame has to be turned to be upright."""
+    return upright_turn(frame.rotation, display_matrix(frame))

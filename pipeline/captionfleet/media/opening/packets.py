@@ -1,0 +1,79 @@
+"""Reads the packets of a container, past its damage and on one clock (worker process)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import av
+
+from captionfleet.media.opening.clock import JoinedClock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.stream import VideoStream
+
+__all__ = ["PacketReader"]
+
+_CLOCK_MAY_JUMP = 0x0200  # AVFMT_TS_DISCONT
+# Many demuxers give an error for each thing they cannot read and then go on; some give the same
+# one for ever.
+_MOST_ERRORS = 100
+_MOST_ERRORS_IN_A_ROW = 10
+
+
+class PacketReader:
+    """The packets of some streams in file order; `errors` counts those of the container."""
+
+    def __init__(
+        self, container: InputContainer, streams: Sequence[VideoStream | AudioStream]
+    ) -> None:
+        self.errors = 0
+        self._container = container
+        self._streams = streams
+        self._clock = JoinedClock() if container.format.flags & _CLOCK_MAY_JUMP else None
+
+    def __iter__(self) -> Iterator[Packet[Any]]:
+        """Give packets until the file ends or gives nothing but errors."""
+        if self._clock is None:
+            yield from self._read()
+            return
+        for packet in self._read():
+            _correct(packet, self._clock)
+            yield packet
+
+    def _read(self) -> Iterator[Packet[Any]]:
+        in_a_row = 0
+        while self.errors < _MOST_ERRORS and in_a_row < _MOST_ERRORS_IN_A_ROW:
+            try:
+                for packet in self._container.demux(*self._streams):
+                    in_a_row = 0
+                    if packet.size or packet.pts is not None:  # those that flush are empty
+                        yield packet
+            except av.FFmpegError:  # an ENOMEM too: of a size that the file made up
+                self.errors += 1
+                in_a_row += 1
+            except IndexError:  # PyAV at the end of a file that grew a stream midway
+                return
+            else:
+                return
+
+
+def _correct(packet: Packet[Any], clock: JoinedClock) -> None:
+    numerator, denominator = packet.time_base.numerator, packet.time_base.denominator
+    scale = 1_000_000 * numerator
+    offset_us = clock.offset_us
+    if packet.dts is not None:
+        dts_us = packet.dts * scale // denominator
+        offset_us = clock.correct(
+            packet.stream_index, dts_us, (packet.duration or 0) * scale // denominator
+        )
+    if offset_us:
+        ticks = round(offset_us * denominator / scale)
+        if packet.dts is not None:
+            packet.dts += ticks
+        if packet.pts is not None:
+            packet.pts += ticks

@@ -1,0 +1,181 @@
+"""What the main process and a worker process tell each other (both).
+
+An order goes to the worker as a pickle. A report comes back as one line of JSON: the worker has
+decoded bytes that nobody vouches for, so what it says is data and never code.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from captionfleet.errors import FailureCode
+from captionfleet.messages import Clip, MediaFacts, MediaSpec, Source
+
+__all__ = [
+    "NO_PROGRAM",
+    "AnyOrder",
+    "CanaryOrder",
+    "Confine",
+    "Header",
+    "HeaderOrder",
+    "Held",
+    "Order",
+    "Prepared",
+    "Refused",
+    "Report",
+    "Sheet",
+    "SheetOrder",
+    "StoreTrouble",
+    "files_of",
+]
+
+
+NO_PROGRAM = 71
+"""The exit code of a worker that cannot import what it needs (EX_OSERR of sysexits.h)."""
+
+
+Confine = Literal["auto", "none"]
+"""Whether worker processes are confined as far as the kernel can, or not at all."""
+
+Held = Literal["landlock+seccomp", "landlock", "seccomp", "none"]
+"""Which confinement a worker process is under."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Everything that a worker needs to know about one clip.
+
+    `hold` is where the clip's own names go, without their endings; `memory_bytes` is what the
+    process may address, and `cpu_s` what it may compute for this clip.
+    """
+
+    clip: Clip
+    spec: MediaSpec
+    store: str
+    hold: str
+    cpu_s: int
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SheetOrder:
+    """Prepared media to be shown to a person; `with_sound` asks for the Ogg itself, too."""
+
+    video: str
+    video_sha256: str
+    audio: str | None
+    audio_sha256: str | None
+    with_sound: bool
+    cpu_s: int
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderOrder:
+    """A source of which only the header is to be read."""
+
+    source: Source
+    max_pixels: int
+    cpu_s: int
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryOrder:
+    """A clip to be made of nothing, to see what a server makes of it.
+
+    `shown` are digits with the first frame that shows them and the first that does not any more;
+    `hold` is where the media go, without their endings.
+    """
+
+    shown: tuple[tuple[str, int, int], ...]
+    frames: int
+    sound: Literal["none", "speech", "silence"]
+    spec: MediaSpec
+    hold: str
+    cpu_s: int
+    memory_bytes: int
+
+
+AnyOrder = Order | SheetOrder | HeaderOrder | CanaryOrder
+
+
+def files_of(order: AnyOrder) -> list[str]:
+    """The files that a worker needs for an order; the main process opens them for it."""
+    match order:
+        case Order():
+            return [order.clip.source.path]
+        case HeaderOrder():
+            return [order.source.path]
+        case SheetOrder():
+            return [order.video, *([order.audio] if order.audio is not None else [])]
+        case CanaryOrder():
+            return []
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Media lie at the order's `hold`; `from_store` says that they were made before.
+
+    `key` names their entry in the store. `decode_s` is one pass over the file, its sound
+    included, `encode_s` the H.264; None where the media came from the store. The mtimes are
+    the files', read when they had just been hashed.
+    """
+
+    facts: MediaFacts
+    from_store: bool
+    key: str = ""
+    decode_s: float | None = None
+    encode_s: float | None = None
+    video_mtime_ns: int | None = None
+    audio_mtime_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A clip that cannot be captioned."""
+
+    code: FailureCode
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreTrouble:
+    """The media store cannot be written; the clip is not to blame."""
+
+    errno: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """The frames of a clip on one picture, and its sound; `peaks` in percent of full scale."""
+
+    webp_base64: str
+    columns: int
+    rows: int
+    width_px: int
+    height_px: int
+    ogg_base64: str
+    peaks: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a file says of itself; `seconds` is 0.0 where it says nothing of its length."""
+
+    codec: str
+    width: int
+    height: int
+    seconds: float
+    has_audio: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of an order, and the state of the process that worked on it."""
+
+    result: Prepared | Refused | Sheet | Header | StoreTrouble
+    prepare_s: float
+    clips_done: int
+    rss_bytes: int
+    confinement: Held = "none"

@@ -1,0 +1,58 @@
+"""The pictures of one clip, in the order in which they are sent (worker process)."""
+
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from captionfleet.media.picture.encode import even_number
+from captionfleet.media.picture.picture import PictureMaker
+
+__all__ = ["Reel"]
+
+
+class Reel:
+    """Collects prepared pictures; one that fills two slots is there twice.
+
+    `times_s` are true source times, `corrupt` says whose decoder doubted them; `sampled` counts
+    the pictures that the sampler gave, the others only pad.
+    """
+
+    def __init__(self, maker: PictureMaker) -> None:
+        self._maker = maker
+        self.pictures: list[VideoFrame] = []
+        self.times_s: list[float] = []
+        self.corrupt: list[bool] = []
+        self.sampled = 0
+
+    def add(self, frame: VideoFrame, time_s: float, slots: int) -> None:
+        """Take a sampled frame that `slots` slots show."""
+        self.add_padding(frame, time_s, slots)
+        self.sampled += slots
+
+    def add_padding(self, frame: VideoFrame, time_s: float, slots: int = 1) -> None:
+        """Take a frame that no slot shows, for want of a better one."""
+        picture = self._maker.make(frame)
+        self.pictures += [picture] * slots
+        self.times_s += [time_s] * slots
+        self.corrupt += [frame.is_corrupt] * slots
+
+    def follow(self, stream: VideoStream) -> None:
+        """Take the frames to come for those of another opening of the same stream."""
+        self._maker.follow(stream)
+
+    def hold_first(self, slots: int) -> None:
+        """Show the first picture from the zero on, where the video starts late."""
+        self.pictures[:0] = self.pictures[:1] * slots
+        self.times_s[:0] = self.times_s[:1] * slots
+        self.corrupt[:0] = self.corrupt[:1] * slots
+
+    def pad(self) -> None:
+        """Repeat the last picture until servers take the number."""
+        missing = even_number(len(self.pictures)) - len(self.pictures)
+        self.pictures += self.pictures[-1:] * missing
+        self.times_s += self.times_s[-1:] * missing
+        self.corrupt += self.corrupt[-1:] * missing
+
+    @property
+    def rotation_deg(self) -> int:
+        """How far the pictures were turned, clockwise."""
+        return self._maker.rotation_deg

@@ -1,0 +1,1 @@
+"""Turn one audio track into the mono Opus that is sent (worker process)."""

@@ -1,0 +1,164 @@
+"""Turns one audio track into 16 kHz mono Opus, aligned with the file's zero (worker process)."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import av
+
+from captionfleet.media.sound.mono import MonoResampler
+from captionfleet.media.sound.opus import SAMPLE_BYTES, SAMPLE_RATE_HZ, OpusWriter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+    from av.audio.codeccontext import AudioCodecContext
+    from av.audio.frame import AudioFrame
+    from av.audio.stream import AudioStream
+    from av.packet import Packet
+
+__all__ = ["AudioTrack"]
+
+_BLOCK_SAMPLES = SAMPLE_RATE_HZ
+# Timestamps of single frames jitter; only more than that is a gap or an overlap.
+_JITTER_SAMPLES = SAMPLE_RATE_HZ // 20
+# A clock that runs back further than this was set anew (FFmpeg's -dts_delta_threshold).
+_RESET_SAMPLES = 10 * SAMPLE_RATE_HZ
+# So many frames in a row that start after the end of what is wanted: no stray timestamp.
+_FRAMES_BEYOND = 16
+
+
+class AudioTrack:
+    """Decodes packets of one track and writes an Ogg; nothing is written before sound comes.
+
+    Sample n is what is heard n / 16000 s after the zero: sound before the zero is cut, a late
+    start and gaps become silence, what overlaps is heard once. Where timestamps run back by far,
+    the sound goes on without a gap.
+
+    Args:
+        zero: the zero, in ticks of the stream.
+        seconds: how much is wanted.
+    """
+
+    def __init__(
+        self, path: Path, stream: AudioStream, *, zero: int, seconds: float, bitrate: int
+    ) -> None:
+        self.decode_errors = 0
+        self.stream = stream
+        self._decoder: AudioCodecContext = stream.codec_context
+        samples_per_tick = Fraction(stream.time_base or 1) * SAMPLE_RATE_HZ
+        self._samples_per_tick = samples_per_tick.as_integer_ratio()
+        self._zero = zero
+        self._wanted = round(seconds * SAMPLE_RATE_HZ)
+        self._writer = OpusWriter(path, bitrate)
+        self._resampler: MonoResampler | None = None
+        self._shape: tuple[str, str, int] | None = None
+        self._written = 0
+        # Where, in samples from the zero, the next sample into and out of the resampler belongs.
+        self._next_in: float | None = None
+        self._next_out = 0
+        self._reset = 0
+        self._beyond = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._writer.close()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether no further packet can matter."""
+        return self._written >= self._wanted or self._beyond >= _FRAMES_BEYOND
+
+    @property
+    def seconds(self) -> float:
+        """How much has been written."""
+        return self._written / SAMPLE_RATE_HZ
+
+    def push(self, packet: Packet[AudioStream] | None) -> None:
+        """Decode a packet; errors of single packets are counted and become silence."""
+        try:
+            frames = self._decoder.decode(packet)
+        except EOFError:
+            return
+        except MemoryError:
+            raise
+        except (av.FFmpegError, ValueError):
+            self.decode_errors += 1
+            return
+        for frame in frames:
+            if frame.samples and frame.sample_rate and frame.layout.nb_channels:
+                self._take(frame)
+
+    def finish(self) -> None:
+        """End of the track: drain the decoder, the resampler and the encoder."""
+        if not self.is_complete:
+            self.push(None)
+        self._flush_resampler()
+        self._writer.finish()
+
+    def _take(self, frame: AudioFrame) -> None:
+        at = self._belongs_at(frame)
+        if at >= self._wanted:
+            self._beyond += 1
+            return
+        self._beyond = 0
+        if self._next_in is None or abs(at - self._next_in) > _JITTER_SAMPLES:
+            self._flush_resampler()
+            self._next_out, self._next_in = at, float(at)
+        self._next_in += frame.samples * SAMPLE_RATE_HZ / frame.sample_rate
+        shape = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if shape != self._shape:
+            self._flush_resampler()
+            self._shape, self._resampler = shape, MonoResampler()
+        frame.pts = None
+        self._resample(frame)
+
+    def _belongs_at(self, frame: AudioFrame) -> int:
+        """The sample, counted from the zero, that a frame starts at."""
+        follows_at = round(self._next_in or 0)
+        if frame.pts is None:
+            return follows_at
+        numerator, denominator = self._samples_per_tick
+        at = (frame.pts - self._zero) * numerator // denominator + self._reset
+        if self._next_in is not None and at < follows_at - _RESET_SAMPLES:
+            self._reset += follows_at - at
+            return follows_at
+        return at
+
+    def _flush_resampler(self) -> None:
+        self._resample(None)
+        self._resampler = self._shape = None
+
+    def _resample(self, frame: AudioFrame | None) -> None:
+        if self._resampler is None:
+            return
+        try:
+            for pcm in self._resampler.push(frame):
+                self._place(pcm)
+        except (av.FFmpegError, ValueError):
+            self.decode_errors += 1
+
+    def _place(self, pcm: bytes) -> None:
+        """Write samples where they belong: after silence, or without those written already."""
+        silence = min(self._next_out, self._wanted) - self._written
+        self._next_out += len(pcm) // SAMPLE_BYTES
+        while silence > 0:
+            block = min(silence, _BLOCK_SAMPLES)
+            self._write(bytes(block * SAMPLE_BYTES))
+            silence -= block
+        self._write(pcm[max(0, -silence) * SAMPLE_BYTES :])
+
+    def _write(self, pcm: bytes) -> None:
+        pcm = pcm[: (self._wanted - self._written) * SAMPLE_BYTES]
+        self._written += len(pcm) // SAMPLE_BYTES
+        self._writer.write(pcm)

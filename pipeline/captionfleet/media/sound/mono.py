@@ -1,0 +1,74 @@
+"""Makes 16 kHz mono PCM of decoded sound of one format (worker process)."""
+
+from collections.abc import Iterator
+
+import av
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from av.filter import Graph
+
+from captionfleet.media.sound.opus import SAMPLE_BYTES, SAMPLE_RATE_HZ
+
+__all__ = ["MonoResampler"]
+
+
+class MonoResampler:
+    """Mixes all channels down without clipping, and resamples.
+
+    Layouts that FFmpeg's mixer does not know (numbered channels, ambisonics) are mixed evenly,
+    ambisonics by their omnidirectional channel.
+    """
+
+    def __init__(self) -> None:
+        self._mixer = AudioResampler("s16", "mono", SAMPLE_RATE_HZ)
+        self._unusual: Graph | None = None
+
+    def push(self, frame: AudioFrame | None) -> Iterator[bytes]:
+        """Take a frame without timestamp, or None at the end; give 16-bit samples.
+
+        Raises:
+            av.FFmpegError: the sound cannot be resampled.
+        """
+        for piece in self._resample(frame):
+            yield bytes(piece.planes[0])[: piece.samples * SAMPLE_BYTES]
+
+    def _resample(self, frame: AudioFrame | None) -> list[AudioFrame]:
+        if self._unusual is None:
+            try:
+                return self._mixer.resample(frame)
+            except av.FFmpegError:
+                if frame is None:
+                    raise
+                self._unusual = _even_mixer(frame)
+        return _through(self._unusual, frame)
+
+
+def _even_mixer(frame: AudioFrame) -> Graph:
+    layout, count = frame.layout.name, frame.layout.nb_channels
+    is_ambisonic = layout.startswith("ambisonic")
+    mix = "c0" if is_ambisonic else "+".join(f"{1 / count}*c{n}" for n in range(count))
+    graph = Graph()
+    graph.threads = 1
+    graph.link_nodes(
+        graph.add(
+            "abuffer",
+            f"sample_rate={frame.sample_rate}:sample_fmt={frame.format.name}"
+            f":channel_layout={layout}:time_base=1/{frame.sample_rate}",
+        ),
+        graph.add("pan", f"mono|c0={mix}"),
+        graph.add("aformat", f"sample_fmts=s16:sample_rates={SAMPLE_RATE_HZ}"),
+        graph.add("abuffersink"),
+    ).configure()
+    return graph
+
+
+def _through(graph: Graph, frame: AudioFrame | None) -> list[AudioFrame]:
+    graph.push(frame)
+    pieces: list[AudioFrame] = []
+    while True:
+        try:
+            piece = graph.pull()
+        except (av.BlockingIOError, EOFError):
+            return pieces
+        if isinstance(piece, AudioFrame):
+            pieces.append(piece)

@@ -1,0 +1,258 @@
+"""What travels between the stages: plain frozen values, standard library only (any process)."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from captionfleet.errors import FailureCode, Stage
+
+__all__ = [
+    "MAX_ANSWER_BYTES",
+    "MAX_LINE_BYTES",
+    "Attempt",
+    "Caption",
+    "Clip",
+    "Damage",
+    "Failure",
+    "Latency",
+    "MediaFacts",
+    "MediaSpec",
+    "Outcome",
+    "ReadyClip",
+    "SameFile",
+    "Source",
+    "Usage",
+    "for_terminal",
+    "printable",
+]
+
+
+MAX_ANSWER_BYTES = 16 * 2**20
+"""The longest answer that is read, decompressed."""
+MAX_LINE_BYTES = 4 * MAX_ANSWER_BYTES
+"""The longest line of the output that is read back: the line of any answer fits.
+
+A byte of an answer makes at most three bytes of a line, where it is no UTF-8 and is replaced;
+the rest is for `data`, at most 256 KiB of text, and for the facts.
+"""
+
+
+def printable(name: str) -> str:
+    r"""A file name as valid UTF-8 text: bytes that are none become `\xNN`."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def for_terminal(text: str) -> str:
+    r"""Text of others for one line of a terminal: what is not printable becomes `\x1b` or the like.
+
+    Names and answers may hold line breaks, escape sequences and turns of the writing direction.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file that was found, as it was when it was found.
+
+    `path` opens the file; `name` is relative to the folder it was found under. Both may hold
+    undecodable bytes as surrogates (`os.fsdecode`).
+    """
+
+    path: str
+    name: str
+    size_bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One window of one source: the unit of work, of payment and of output.
+
+    `stat_id` is what it would be called by name, size and time, where `clip_id` goes by content.
+    """
+
+    clip_id: str
+    source: Source
+    start_s: float
+    end_s: float
+    stat_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaSpec:
+    """What a worker makes of a clip; every field is part of the prepared media's identity."""
+
+    fps: int = 1
+    height_px: int = 360
+    sampling: str = "exact"
+    video_preset: str = "fast"
+    crf: int = 23
+    audio_bitrate: int = 24_000
+    max_payload_bytes: int = 10_000_000
+    max_pixels: int = 8192 * 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """What the file had lost within the clip's window, as far as it shows; nothing by default.
+
+    `packets_lost` counts packets that do not decode or are marked corrupt, and estimates those of
+    the video that gaps and a missing end took. `coverage` is the share of the window's frames, of
+    those that the file promises, that were there. `frozen_frames` show another second's frame
+    because their own were lost; `doubtful_frames` were decoded after a loss and before the next
+    key frame, so parts may be smeared; `padded_frames` only make up the number.
+    """
+
+    packets_lost: int = 0
+    coverage: float = 1.0
+    frozen_frames: int = 0
+    doubtful_frames: int = 0
+    padded_frames: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MediaFacts:
+    """What was made of a clip, and of what; times in seconds from the file's common zero.
+
+    `frame_times_s` holds the true source time of every frame sent, in order, repeats included.
+    `crf` and `height` are what was sent: less than the settings ask where the payload was too
+    large.
+    """
+
+    frames: int
+    width: int
+    height: int
+    has_audio: bool
+    audio_s: float
+    sampling: str
+    video_bytes: int
+    audio_bytes: int
+    payload_bytes: int
+    video_sha256: str
+    audio_sha256: str | None
+    source_codec: str
+    source_width: int
+    source_height: int
+    source_s: float
+    padded_frames: int = 0
+    rotation_deg: int = 0
+    frame_times_s: tuple[float, ...] = ()
+    decode_errors: int = 0
+    crf: int = 23
+    damage: Damage = field(default_factory=Damage)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyClip:
+    """A clip whose media lie on disk; no media bytes travel between the stages.
+
+    `ready_s` is the monotonic time at which the sender could have it; `prepare_s` is what the
+    worker needed, 0.0 or nearly so when the media came from the store. Of that, `decode_s` is the
+    pass over the file, its sound included, and `encode_s` the H.264; None if nothing was made.
+    `media_key` names the media in the store. The mtimes are those of the files as they were
+    hashed for the facts; None where nobody looked.
+    """
+
+    clip: Clip
+    video: Path
+    audio: Path | None
+    facts: MediaFacts
+    prepare_s: float
+    ready_s: float
+    media_key: str = ""
+    decode_s: float | None = None
+    encode_s: float | None = None
+    video_mtime_ns: int | None = None
+    audio_mtime_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts as the server reports them; `None` where it reports nothing."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+    cached_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One request that was sent: where, when (monotonic) and how it ended.
+
+    Neither code nor status: it was cancelled, as another one for the same clip was answered.
+    """
+
+    deployment: str
+    started_s: float
+    ended_s: float
+    code: FailureCode | None = None
+    status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Durations in seconds; `None` where nothing is known rather than a guess.
+
+    `queue_s` runs from prepared media to the start of the attempt that answered, so it holds
+    earlier attempts and back-off; `request_s` is that last attempt alone. `decode_s` and
+    `encode_s` are parts of `prepare_s`; `upload_s` is the part of `request_s`, connecting
+    included, until the last byte of the body was handed to the system.
+    """
+
+    prepare_s: float
+    queue_s: float
+    request_s: float
+    ttft_s: float | None
+    total_s: float
+    decode_s: float | None = None
+    encode_s: float | None = None
+    upload_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """A captioned clip; `server` holds the deployment's own timings by their documented names.
+
+    `flags` say what is odd about the text: "truncated", "unknown_finish", "degenerate".
+    `media_key` names what was sent in the media store, for as long as it is there. `data` is the
+    text as JSON, where the job asked for it. `hedged` says that a second deployment was asked as
+    well, as the first took long.
+    """
+
+    clip: Clip
+    text: str
+    finish_reason: str
+    model: str
+    deployment: str
+    usage: Usage
+    latency: Latency
+    facts: MediaFacts
+    attempts: tuple[Attempt, ...]
+    server: dict[str, float | str] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+    media_key: str = ""
+    data: Any = None
+    hedged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A clip without caption; `detail` is one line and holds no secret."""
+
+    clip: Clip
+    stage: Stage
+    code: FailureCode
+    detail: str
+    attempts: tuple[Attempt, ...] = ()
+
+
+Outcome = Caption | Failure
+
+
+@dataclass(frozen=True, slots=True)
+class SameFile:
+    """A clip that is known by its content, met in a file of another name or time."""
+
+    clip: Clip

@@ -1,0 +1,217 @@
+"""Reads the result of `captionfleet bench` as the reference of a plan (main process)."""
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from captionfleet.errors import ConfigError
+from captionfleet.plan.model.curve import is_saturated, rising
+from captionfleet.plan.model.fit import GUESSED_COMPLETION, GUESSED_PROMPT, GUESSED_WORKER_TIME
+from captionfleet.plan.model.reference import ClipFacts, Reference, ReplicaProfile, WorkerTime
+from captionfleet.plan.model.requests import base_model, never_full
+from captionfleet.plan.model.shape import fit_terms
+
+__all__ = ["BenchResult", "read_bench", "reference_of"]
+
+_MAX_BYTES = 1 << 26
+_NOMINAL_CLIP_S = 30.0
+_AS_GOOD = 0.9  # of the best rate: more in flight than bring it are not counted on
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Size = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+
+class Seconds(_Part):
+    """A spread of request times; only what a plan reads."""
+
+    mean: Positive
+    std: Size = 0.0
+
+
+class Point(_Part):
+    """One load; `in_flight` is None where arrivals were held instead. Means are of one clip."""
+
+    in_flight: Annotated[int, Field(gt=0, le=100_000)] | None = None
+    clips_per_s: Size
+    request_s: Seconds | None = None
+    prompt_tokens: Size | None = None
+    completion_tokens: Size | None = None
+    clip_s: Size | None = None
+    payload_bytes: Size | None = None
+    requests: int = 0
+    is_steady: bool = True
+    is_client_limit: bool = False
+
+
+class Deployment(_Part):
+    """One deployment and the points measured on it; those before `changed_at` count no more."""
+
+    name: str
+    model: str
+    points: tuple[Point, ...]
+    changed_at: Annotated[int, Field(ge=0)] = 0
+
+
+class Preparation(_Part):
+    """The media step on one core."""
+
+    seconds_per_clip: Positive
+    clips: int = 0
+    clip_s: Size = 0.0
+
+
+class BenchResult(_Part):
+    """The part of a benchmark's JSON that a plan is made from, version 1."""
+
+    kind: Literal["captionfleet-bench"]
+    version: Literal[1]
+    deployments: Annotated[tuple[Deployment, ...], Field(min_length=1)]
+    prepare: Preparation | None = None
+    is_complete: bool = True
+
+
+def read_bench(path: Path) -> Reference:
+    """Read a benchmark's result. Blocks.
+
+    Raises:
+        ConfigError: it cannot be read, or is none, or has no point with captions.
+    """
+    try:
+        with path.open("rb") as file:
+            text = file.read(_MAX_BYTES)
+        result = BenchResult.model_validate_json(text)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ConfigError(
+            f"{path}: no result of captionfleet bench: {where}: {first['msg']}"
+        ) from None
+    return reference_of(os.fspath(path), result)
+
+
+def reference_of(label: str, result: BenchResult) -> Reference:
+    """Make a reference of a benchmark's result.
+
+    Raises:
+        ConfigError: no point has captions.
+    """
+    by_deployment = [(one, _measured(one)) for one in result.deployments]
+    profiles = tuple(_profile(one, points) for one, points in by_deployment if points)
+    points = [point for _, measured in by_deployment for point in measured]
+    if not points:
+        raise ConfigError(f"{label}: no number in flight was held and brought captions")
+    prepare, clip_s = result.prepare, _mean([point.clip_s for point in points])
+    clip = ClipFacts("", 0, clip_s or (prepare.clip_s if prepare else 0.0) or _NOMINAL_CLIP_S)
+    each = (1.0, clip.seconds)
+    return Reference(
+        label=label,
+        clips=sum(point.requests for point in points),
+        profiles=profiles,
+        request_factor=fit_terms([each], [1.0], (0.5, 0.5 / clip.seconds)),
+        worker_time=_worker_time(prepare, clip),
+        prompt_tokens=fit_terms([each], [_mean([p.prompt_tokens for p in points])], GUESSED_PROMPT),
+        completion_tokens=fit_terms(
+            [each], [_mean([p.completion_tokens for p in points])], GUESSED_COMPLETION
+        ),
+        payload_bytes=fit_terms([each], [_mean([p.payload_bytes for p in points])], GUESSED_PROMPT),
+        request_drift=max(map(_error_of_mean, points)),
+        worker_drift=0.0,
+        token_drift=0.0,
+        mix=(clip,),
+        fleet=(len(profiles), os.cpu_count() or 1),
+        notes=tuple(_notes(result, profiles, points, clip)),
+    )
+
+
+def _measured(deployment: Deployment) -> list[Point]:
+    """The points of a held number in flight up to the best rate, fewest in flight first."""
+    points = deployment.points[deployment.changed_at :]
+    held = [p for p in points if p.in_flight and p.clips_per_s and p.request_s]
+    best = max((point.clips_per_s for point in held), default=0.0)
+    most = max((p.in_flight or 0 for p in held if p.clips_per_s >= _AS_GOOD * best), default=0)
+    return sorted((p for p in held if (p.in_flight or 0) <= most), key=lambda p: p.in_flight or 0)
+
+
+def _profile(deployment: Deployment, points: Sequence[Point]) -> ReplicaProfile:
+    # By Little's law, and not as the mean of request_s: pauses between requests count, too.
+    curve = rising((p.in_flight or 1, (p.in_flight or 1) / p.clips_per_s, 1.0) for p in points)
+    return ReplicaProfile(
+        names=(deployment.name,),
+        model=base_model(deployment.model),
+        curve=curve,
+        sigma=max(map(_sigma, points)),
+        max_in_flight=curve[-1][0],
+        adaptive=True,
+        requests=sum(point.requests for point in points),
+        is_saturated=is_saturated(curve),
+    )
+
+
+def _sigma(point: Point) -> float:
+    spread = point.request_s
+    return math.sqrt(math.log1p((spread.std / spread.mean) ** 2)) if spread else 0.0
+
+
+def _error_of_mean(point: Point) -> float:
+    return _sigma(point) / math.sqrt(max(point.requests, 1))
+
+
+def _worker_time(prepare: Preparation | None, clip: ClipFacts) -> WorkerTime | None:
+    if prepare is None:
+        return None
+    seconds = prepare.clip_s or clip.seconds
+    known = (1.0, seconds, seconds * clip.megapixels)
+    return WorkerTime(fit_terms([known], [prepare.seconds_per_clip], GUESSED_WORKER_TIME))
+
+
+def _mean(values: Sequence[float | None]) -> float:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else 0.0
+
+
+def _notes(
+    result: BenchResult,
+    profiles: Sequence[ReplicaProfile],
+    points: Sequence[Point],
+    clip: ClipFacts,
+) -> Iterator[str]:
+    yield (
+        f"the benchmark's clips are {clip.seconds:.0f} s long: how requests and the workers' time "
+        "grow with length, pictures and codec is guessed"
+    )
+    if result.prepare is None:
+        yield "the benchmark prepared no clip: nothing is known of the workers"
+    yield from _doubts(result, profiles, points)
+    for profile in profiles:
+        if note := never_full(profile, profile.max_in_flight):
+            yield note
+    if any(point.is_client_limit for point in points):
+        yield "the client was the limit at some points: a replica may do more"
+
+
+def _doubts(
+    result: BenchResult, profiles: Sequence[ReplicaProfile], points: Sequence[Point]
+) -> Iterator[str]:
+    if not result.is_complete:
+        yield "the benchmark was broken off: loads that it did not come to are missing"
+    known = {name for profile in profiles for name in profile.names}
+    if silent := [one.name for one in result.deployments if one.name not in known]:
+        yield f"{', '.join(silent)} brought no caption in the benchmark, and is left out"
+    if gone := [one.name for one in result.deployments if one.name in known and _is_gone(one)]:
+        yield f"{', '.join(gone)} brought no caption at the end of the benchmark"
+    if unsteady := sum(not point.is_steady for point in points):
+        yield f"{unsteady} of {len(points)} loads were not steady: measure for longer (--seconds)"
+
+
+def _is_gone(deployment: Deployment) -> bool:
+    return deployment.points[-1].clips_per_s == 0

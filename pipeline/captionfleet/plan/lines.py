@@ -1,0 +1,186 @@
+"""Reads what a finished run left behind: captions.jsonl line by line, and run.json (main)."""
+
+import math
+import os
+from array import array
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from captionfleet.errors import ConfigError
+from captionfleet.messages import MAX_LINE_BYTES, printable
+
+__all__ = ["Lines", "RunRecord", "read_lines", "read_run"]
+
+_MAX_RUN_BYTES = 1 << 26
+_MAX_NAMES = 1000
+_FROM_STORE_S = 0.003  # nothing is decoded and encoded in less
+_COLUMNS = (
+    "ended_s", "request_s", "prepare_s", "seconds", "pixels", "prompt_tokens",
+    "completion_tokens", "payload_bytes", "deployment", "codec",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Lines:
+    """Captions lines as columns, 80 bytes a line; nan where a line tells nothing.
+
+    `ended_s` is on the wall clock, in seconds. `prepare_s` is nan for media from the store.
+    `deployment` and `codec` are places in the lists of their names.
+    """
+
+    columns: dict[str, "array[float]"] = field(
+        default_factory=lambda: {name: array("d") for name in _COLUMNS}
+    )
+    deployments: list[str] = field(default_factory=list)
+    codecs: list[str] = field(default_factory=list)
+    models: dict[str, str] = field(default_factory=dict)
+    unreadable: int = 0
+
+    def __len__(self) -> int:
+        return len(self.columns["ended_s"])
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Take a line in.
+
+        Raises:
+            ValueError, KeyError, TypeError, OverflowError: it lacks what every line has.
+        """
+        latency, media, usage = record["latency"], record["media"], record["usage"]
+        name, codec = str(record["deployment"])[:200], str(media["source_codec"])[:40]
+        values = {
+            "ended_s": datetime.fromisoformat(record["completed_at_utc"]).timestamp(),
+            "request_s": _size(latency["request_s"]),
+            "prepare_s": _prepare_s(latency),
+            "seconds": max(
+                0.0,
+                min(_size(record["end_s"]), _size(media["source_s"])) - _size(record["start_s"]),
+            ),
+            "pixels": _size(media["source_width"]) * _size(media["source_height"]),
+            "prompt_tokens": _count(usage["prompt_tokens"]),
+            "completion_tokens": _count(usage["completion_tokens"]),
+            "payload_bytes": _size(media["payload_bytes"]),
+            "deployment": _place(self.deployments, name),
+            "codec": _place(self.codecs, codec),
+        }
+        self.models.setdefault(name, str(record["model"])[:200])
+        for column, value in values.items():
+            self.columns[column].append(value)
+
+
+def _size(value: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise ValueError("no measure")
+    return float(value)
+
+
+def _count(value: float | None) -> float:
+    return math.nan if value is None else _size(value)
+
+
+def _prepare_s(latency: Mapping[str, Any]) -> float:
+    prepare_s = _size(latency["prepare_s"])
+    is_made = latency["decode_s"] is not None if "decode_s" in latency else True
+    return prepare_s if is_made and prepare_s >= _FROM_STORE_S else math.nan
+
+
+def _place(names: list[str], name: str) -> int:
+    if name not in names:
+        if len(names) == _MAX_NAMES:
+            raise ValueError("too many names")
+        names.append(name)
+    return names.index(name)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """run.json as far as a plan needs it; times on the wall clock, in seconds."""
+
+    started_s: float
+    ended_s: float
+    captioned: int
+    failed: int
+    requests: int
+    processes: int
+    busy_s: float
+    prepare_s: float
+    bottleneck: str
+    timeout_s: float
+    max_seconds: int
+    ceilings: Mapping[str, tuple[int, bool]]
+
+
+def read_run(folder: Path) -> RunRecord:
+    """Read run.json. Blocks.
+
+    Raises:
+        ConfigError: it is not there, or is none.
+    """
+    path = folder / "run.json"
+    try:
+        with path.open("rb") as file:
+            return _run_record(orjson.loads(file.read(_MAX_RUN_BYTES)))
+    except OSError as error:
+        raise ConfigError(
+            f"{_shown(path)}: {error.strerror}: is this the output folder of a finished run?"
+        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        raise ConfigError(f"{_shown(path)}: this is no run.json of a finished run") from None
+
+
+def _run_record(run: Mapping[str, Any]) -> RunRecord:
+    settings, share = run["settings"], run["time_share"]
+    return RunRecord(
+        started_s=_wall_s(run["started_at_utc"]),
+        ended_s=_wall_s(run["ended_at_utc"]),
+        captioned=int(run["captioned"]),
+        failed=int(run["failed"]),
+        requests=int(run["attempts"]),
+        processes=max(1, int(settings["workers"]["processes"])),
+        busy_s=_size(share["workers_busy_s"]),
+        prepare_s=_size(share["prepare_s"]),
+        bottleneck=str(run["bottleneck"]["limit"]),
+        timeout_s=max(1.0, _size(settings["request"]["timeout_s"])),
+        max_seconds=max(1, int(settings["media"]["max_seconds"])),
+        ceilings={
+            str(one["name"]): (max(1, int(one["max_in_flight"])), bool(one["adaptive"]))
+            for one in settings["deployments"]
+        },
+    )
+
+
+def _wall_s(text: str) -> float:
+    time = datetime.fromisoformat(text)
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+
+
+def read_lines(folder: Path) -> Lines:
+    """Read captions.jsonl; a line that makes no sense, such as a torn last one, is counted. Blocks.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    path, lines = folder / "captions.jsonl", Lines()
+    try:
+        for line in _lines(path):
+            try:
+                lines.add(orjson.loads(line))
+            except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+                lines.unreadable += 1
+    except OSError as error:
+        raise ConfigError(f"{_shown(path)}: {error.strerror}") from None
+    return lines
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while line := file.readline(MAX_LINE_BYTES):
+            yield line
+
+
+def _shown(path: Path) -> str:
+    return printable(os.fspath(path))

@@ -1,0 +1,140 @@
+"""From the lines of a run to a reference that can be asked about other runs (pure)."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from captionfleet.plan.lines import Lines, RunRecord
+from captionfleet.plan.model.reference import ClipFacts, Reference, WorkerTime
+from captionfleet.plan.model.requests import fit_requests
+from captionfleet.plan.model.shape import Terms, fit_terms
+from captionfleet.plan.model.table import Floats, Table, drift, make_table
+
+__all__ = ["GUESSED_COMPLETION", "GUESSED_PROMPT", "GUESSED_WORKER_TIME", "fit_run"]
+
+GUESSED_WORKER_TIME = (0.05, 0.006, 0.012)
+"""Proportions of a clip's work: itself, each second, each second and megapixel of the source."""
+
+GUESSED_PROMPT, GUESSED_COMPLETION = (1.0, 1.0), (1.0, 0.03)
+"""Of tokens: what stands for itself, and what each second adds."""
+
+_FEW = 100
+_MOST_IN_MIX = 2000
+_LIKE_ALL = 5.0  # clips of a codec that are like all others
+_MANY_RETRIES = 0.02
+_UNKNOWN = 0.5
+
+
+def fit_run(label: str, run: RunRecord, lines: Lines, *, apart: bool = False) -> Reference:
+    """Make a reference of the last run in an output folder.
+
+    `apart` keeps deployments of one model apart, whose requests are else taken together.
+
+    Raises:
+        ConfigError: there is no caption in it.
+    """
+    table = make_table(run, lines)
+    requests = fit_requests(table, lines, run, apart=apart)
+    worker_time, worker_drift = _worker_time(table, lines, run)
+    prompt, completion, token_drift = _tokens(table)
+    startup_s, ending_s = _edges(run, table, worker_time)
+    return Reference(
+        label=label,
+        clips=len(table),
+        profiles=requests.profiles,
+        request_factor=requests.factor,
+        worker_time=worker_time,
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        payload_bytes=fit_terms(table.one_and_seconds, table.payload_bytes, GUESSED_PROMPT),
+        request_drift=requests.drift,
+        worker_drift=worker_drift,
+        token_drift=token_drift,
+        mix=_mix(table, lines),
+        fleet=(max(1, len(run.ceilings)), run.processes),
+        startup_s=startup_s,
+        ending_s=ending_s,
+        timeout_s=run.timeout_s,
+        max_seconds=run.max_seconds,
+        notes=(*_notes(run, lines, table, worker_time), *requests.notes),
+    )
+
+
+def _worker_time(table: Table, lines: Lines, run: RunRecord) -> tuple[WorkerTime | None, float]:
+    made = np.flatnonzero(np.isfinite(table.prepare_s))
+    if not len(made):
+        return None, _UNKNOWN
+    seconds, megapixels = table.seconds[made], table.pixels[made] / 1e6
+    known = np.column_stack([np.ones(len(made)), seconds, seconds * megapixels])
+    measured_s = table.prepare_s[made]
+    terms = fit_terms(known, measured_s, GUESSED_WORKER_TIME)
+    expected_s = np.maximum(terms.each(known), 1e-6)
+    factors = _codec_factors(table.codec[made], measured_s, expected_s)
+    ratios = measured_s / expected_s / np.asarray([factors[c] for c in table.codec[made]])
+    codecs = tuple((lines.codecs[place], factor) for place, factor in factors.items())
+    return WorkerTime(terms, codecs, _overhead_s(run)), drift(ratios)
+
+
+def _codec_factors(codec: "np.ndarray", measured_s: Floats, expected_s: Floats) -> dict[int, float]:
+    alike_s = _LIKE_ALL * float(expected_s.mean())
+    return {
+        int(place): float(
+            (measured_s[codec == place].sum() + alike_s)
+            / (expected_s[codec == place].sum() + alike_s)
+        )
+        for place in np.unique(codec)
+    }
+
+
+def _overhead_s(run: RunRecord) -> float:
+    """What a worker is busy with a clip beyond preparing it: its start, and talk."""
+    return max(0.0, run.busy_s - run.prepare_s) / max(run.captioned + run.failed, 1)
+
+
+def _tokens(table: Table) -> tuple[Terms, Terms, float]:
+    told = np.isfinite(table.prompt_tokens) & np.isfinite(table.completion_tokens)
+    if not told.any():
+        return Terms((0.0, 0.0)), Terms((0.0, 0.0)), _UNKNOWN
+    known = table.one_and_seconds[told]
+    prompt = fit_terms(known, table.prompt_tokens[told], GUESSED_PROMPT)
+    completion = fit_terms(known, table.completion_tokens[told], GUESSED_COMPLETION)
+    expected = prompt.each(known) + completion.each(known)
+    measured = table.prompt_tokens[told] + table.completion_tokens[told]
+    return prompt, completion, drift(measured / np.maximum(expected, 1e-6))
+
+
+def _edges(run: RunRecord, table: Table, worker_time: WorkerTime | None) -> tuple[float, float]:
+    """Seconds before the first request, less the first clip's own, and after the last caption."""
+    if not table.is_last_run:
+        return 0.0, 0.0
+    first_s = float((table.ended_s - table.request_s).min()) - run.started_s
+    if worker_time is not None:
+        first_s -= float(np.nanmean(table.prepare_s)) / run.processes
+    return max(0.0, first_s), max(0.0, run.ended_s - float(table.ended_s.max()))
+
+
+def _mix(table: Table, lines: Lines) -> tuple[ClipFacts, ...]:
+    places = np.linspace(0, len(table) - 1, min(len(table), _MOST_IN_MIX)).astype(int)
+    return tuple(
+        ClipFacts(lines.codecs[table.codec[at]], int(table.pixels[at]), float(table.seconds[at]))
+        for at in places
+    )
+
+
+def _notes(
+    run: RunRecord, lines: Lines, table: Table, worker_time: WorkerTime | None
+) -> Iterator[str]:
+    if not table.is_last_run:
+        yield "the last run captioned few clips: all captions of the folder count, from its start"
+    if len(table) < _FEW:
+        yield f"only {len(table)} captions: the range tells how much less that is than enough"
+    if lines.unreadable:
+        yield f"{lines.unreadable:,} line(s) of captions.jsonl make no sense and were left out"
+    if worker_time is None:
+        yield (
+            "no clip of the reference was prepared, all media came from the store: nothing is "
+            "known of the workers, and the plan is for a library that is prepared already"
+        )
+    retried = run.requests - run.captioned
+    if retried > _MANY_RETRIES * max(run.requests, 1):
+        yield f"{retried:,} of {run.requests:,} requests brought no caption; the plan has no faults"

@@ -1,0 +1,83 @@
+"""The lines of a run as columns, in the order in which the captions came (pure)."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from captionfleet.errors import ConfigError
+from captionfleet.plan.lines import Lines, RunRecord
+
+__all__ = ["Floats", "Table", "drift", "make_table"]
+
+Floats = NDArray[np.float64]
+
+_FEW = 50
+_EDGE_S = 1.0
+_SLICES, _SLICE_LINES = 10, 20
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The lines that count; units and gaps as in `Lines`.
+
+    `is_last_run` says that all of them are of the run that run.json tells of.
+    """
+
+    ended_s: Floats
+    request_s: Floats
+    prepare_s: Floats
+    seconds: Floats
+    pixels: Floats
+    prompt_tokens: Floats
+    completion_tokens: Floats
+    payload_bytes: Floats
+    deployment: NDArray[np.int64]
+    codec: NDArray[np.int64]
+    is_last_run: bool
+
+    def __len__(self) -> int:
+        return len(self.ended_s)
+
+    @property
+    def one_and_seconds(self) -> Floats:
+        """Two columns: what terms of a clip's length are fitted to."""
+        return np.column_stack([np.ones(len(self)), self.seconds])
+
+
+def make_table(run: RunRecord, lines: Lines) -> Table:
+    """The lines of the last run; where they are few, all that the folder holds.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if not len(lines):
+        raise ConfigError("the reference holds no caption: nothing can be learnt from it")
+    columns = {name: np.asarray(values) for name, values in lines.columns.items()}
+    ended_s = columns["ended_s"]
+    is_last = (ended_s >= run.started_s - _EDGE_S) & (ended_s <= run.ended_s + _EDGE_S)
+    are_enough = int(is_last.sum()) >= min(_FEW, len(lines))
+    places = np.flatnonzero(is_last | (not are_enough))
+    places = places[np.argsort(ended_s[places], kind="stable")]
+    chosen = {name: values[places] for name, values in columns.items()}
+    return Table(
+        deployment=chosen.pop("deployment").astype(np.int64),
+        codec=chosen.pop("codec").astype(np.int64),
+        is_last_run=are_enough,
+        **chosen,
+    )
+
+
+def drift(ratios: Floats) -> float:
+    """How far parts of a run lie from the whole: standard deviation of the logs of their means.
+
+    Args:
+        ratios: Measured over expected, in the order of time.
+    """
+    count = min(_SLICES, len(ratios) // _SLICE_LINES)
+    if count < 2:  # noqa: PLR2004 - one part has nothing to be compared with
+        spread = float(np.std(ratios)) if len(ratios) > 1 else 0.5
+        return spread / math.sqrt(max(len(ratios), 1))
+    means = [max(float(part.mean()), 1e-9) for part in np.array_split(ratios, count)]
+    return float(np.std(np.log(means), ddof=1))

@@ -1,0 +1,212 @@
+"""A plan in words, and as JSON; pure (main process)."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from captionfleet.figures import three_digits
+from captionfleet.messages import for_terminal
+from captionfleet.plan.model.predict import Estimate, Prediction, Pricing
+from captionfleet.plan.model.reference import Library, Reference
+from captionfleet.plan.model.search import Limits, Plan, Verdict
+
+__all__ = ["Answer"]
+
+_LABEL_CHARS = 12
+_MINUTE_S, _HOUR_S = 60.0, 3600.0
+_COLUMNS = ("replicas", "cores", "time", "at most", "GPU-hours", "cost", "at most", "limited by")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A plan and what it was made from; `price_note` says where the price comes from."""
+
+    plan: Plan
+    reference: Reference
+    library: Library
+    limits: Limits
+    pricing: Pricing
+    price_note: str
+    now: datetime
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything that the text says, with all digits."""
+        return {
+            "kind": "captionfleet-plan",
+            "version": 1,
+            "made_at": self.now.isoformat(timespec="seconds"),
+            "reference": {"label": self.reference.label, "clips": self.reference.clips},
+            "library": {
+                "label": self.library.label,
+                "clips": self.library.clips,
+                "unusable": self.library.unusable,
+                "mean_clip_s": self.library.mean_seconds,
+                "headers_read": len(self.library.mix),
+                "is_sample": self.library.is_sample,
+            },
+            "limits": asdict(self.limits),
+            "pricing": asdict(self.pricing) | {"note": self.price_note},
+            "verdict": self.plan.verdict.value,
+            "binding": self.plan.binding,
+            "plan": _record(self.plan.chosen),
+            "alternatives": [_record(other) for other in self.plan.others],
+            "notes": list(self.notes()),
+        }
+
+    def text(self) -> str:
+        """The block for people."""
+        rows = [
+            for_terminal(f"{label:<{_LABEL_CHARS}}{words}".rstrip())
+            for label, words in self._rows()
+        ]
+        table = ["", *self._table()] if self.plan.others else []
+        notes = [for_terminal(f"- {note}") for note in self.notes()]
+        return "\n".join([*rows, *table, *(["", *notes] if notes else [])])
+
+    def notes(self) -> Iterator[str]:
+        """What has to be known to trust the plan."""
+        yield from self.reference.notes
+        yield from self.library.notes
+        yield from self._strange_codecs()
+        chosen = self.plan.chosen
+        simulated = chosen.outlook.simulated_clips
+        if simulated < self.library.clips:
+            yield (
+                f"{simulated:,} clips were simulated; the rest goes on at the "
+                f"{chosen.outlook.clips_per_s:.3g} clips/s of their middle"
+            )
+        if self.library.is_sample:
+            yield f"the headers of {len(self.library.mix):,} files were read, drawn by chance"
+
+    def _strange_codecs(self) -> Iterator[str]:
+        worker_time, mix = self.reference.worker_time, self.library.mix
+        if worker_time is None:
+            return
+        strange = [clip.codec for clip in mix if not worker_time.knows(clip.codec)]
+        if strange:
+            names = ", ".join(sorted(set(strange)))
+            yield (
+                f"{len(strange) / len(mix):.0%} of the library is {names}, of which the reference "
+                "has nothing: the workers' time for it is a guess"
+            )
+
+    def _rows(self) -> Iterator[tuple[str, str]]:
+        chosen, plan = self.plan.chosen, self.plan
+        yield "library", self._library()
+        yield "reference", f"{self.reference.label}, {self.reference.clips:,} clips"
+        yield "replicas", self._replicas(chosen)
+        is_known = self.reference.worker_time is not None
+        yield "cores", f"{chosen.fleet.cores:,}" if is_known else "not known"
+        yield "time", f"{_range(chosen.seconds, _duration)}, done {self._done(chosen)}"
+        yield "GPU-hours", _range(chosen.gpu_hours, _hours)
+        yield (
+            "tokens",
+            (
+                f"{_range(chosen.prompt_tokens, three_digits)} in, "
+                f"{_range(chosen.completion_tokens, three_digits)} out"
+            ),
+        )
+        yield "cost", f"{_range(chosen.usd, _usd)}, {self.price_note}"
+        yield "bottleneck", _bottleneck(chosen)
+        if chosen.payload_bytes:
+            rate = chosen.payload_bytes / max(chosen.seconds.expected, 1e-9)
+            yield (
+                "upload",
+                f"{three_digits(chosen.payload_bytes)}B, {three_digits(rate)}B/s on average",
+            )
+        if plan.verdict is not Verdict.KEPT:
+            yield "", ""
+            yield "NOT KEPT", f"the {_KEPT_BY[plan.verdict]}; what is above comes closest"
+            yield "in the way", plan.binding
+
+    def _library(self) -> str:
+        hours = self.library.clips * self.library.mean_seconds / _HOUR_S
+        unusable = f", {self.library.unusable:,} more are no use" if self.library.unusable else ""
+        return (
+            f"{self.library.clips:,} clips of {self.library.mean_seconds:.1f} s on average "
+            f"({hours:,.1f} h){unusable}"
+        )
+
+    def _replicas(self, chosen: Prediction) -> str:
+        gpus = self.pricing.gpus_per_replica
+        cold = f", {self.pricing.cold_start_s:.0f} s to start" if self.pricing.cold_start_s else ""
+        return f"{chosen.fleet.replicas:,} (of {gpus} GPU{'s' if gpus > 1 else ''} each{cold})"
+
+    def _done(self, chosen: Prediction) -> str:
+        try:
+            # In the zone as it is on that day: the clocks may change until then.
+            done = (self.now + timedelta(seconds=chosen.seconds.expected)).astimezone()
+        except (OverflowError, ValueError):
+            return "never"
+        return f"{done:%Y-%m-%d %H:%M} if started now"
+
+    def _table(self) -> Iterator[str]:
+        every = sorted(
+            (self.plan.chosen, *self.plan.others),
+            key=lambda one: (one.fleet.replicas, one.fleet.cores),
+        )
+        rows = [_COLUMNS, *(_cells(one) for one in every)]
+        widths = [max(len(row[at]) for row in rows) for at in range(len(_COLUMNS))]
+        for row, one in zip(rows, (None, *every), strict=True):
+            cells = "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+            yield f"{cells}  <" if one is self.plan.chosen else cells
+
+
+def _cells(one: Prediction) -> Sequence[str]:
+    return (
+        f"{one.fleet.replicas:,}",
+        "-" if math.isnan(one.outlook.cores) else f"{one.fleet.cores:,}",
+        _duration(one.seconds.expected),
+        _duration(one.seconds.high),
+        _hours(one.gpu_hours.expected),
+        _usd(one.usd.expected),
+        _usd(one.usd.high),
+        one.outlook.bottleneck,
+    )
+
+
+def _record(one: Prediction) -> dict[str, Any]:
+    record = asdict(one)
+    outlook = record.pop("outlook")
+    busy = {name: None if math.isnan(outlook[name]) else outlook[name] for name in _BUSY}
+    return {
+        **record,
+        "bottleneck": {"limit": one.outlook.bottleneck, **busy},
+        "clips_per_s": outlook["clips_per_s"],
+        "simulated_clips": outlook["simulated_clips"],
+    }
+
+
+_BUSY = ("cores", "deployments")
+_KEPT_BY = {Verdict.DEADLINE: "deadline", Verdict.MONEY: "limit of money"}
+
+
+def _bottleneck(one: Prediction) -> str:
+    limit, outlook = one.outlook.bottleneck, one.outlook
+    if math.isnan(outlook.cores):
+        return f"{limit} ({outlook.deployments:.0%} busy; cores not known)"
+    busy = {"cores": outlook.cores, "deployments": outlook.deployments}
+    other = "deployments" if limit == "cores" else "cores"
+    return f"{limit} ({busy[limit]:.0%} busy; {other} {busy[other]:.0%})"
+
+
+def _range(value: Estimate, shown: Any) -> str:
+    return f"{shown(value.expected)} ({shown(value.low)} to {shown(value.high)})"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 2 * _MINUTE_S:
+        return f"{seconds:.0f} s"
+    if seconds < 2 * _HOUR_S:
+        return f"{seconds / _MINUTE_S:.0f} min"
+    return f"{seconds / _HOUR_S:.1f} h"
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:,.0f}" if hours >= 100 else f"{hours:.3g}"  # noqa: PLR2004 - digits
+
+
+def _usd(usd: float) -> str:
+    return f"${usd:,.0f}" if usd >= 100 else f"${usd:.2f}"  # noqa: PLR2004 - digits

@@ -1,0 +1,188 @@
+"""The media step alone: what would be sent, as files to look at (main process)."""
+
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePath
+from typing import Any, TextIO
+
+import anyio.to_thread
+import orjson
+from anyio import create_memory_object_stream, create_task_group
+from anyio.streams.memory import MemoryObjectReceiveStream
+
+from captionfleet.config import JobConfig
+from captionfleet.errors import ConfigError, OutputError, RunError, first_run_error
+from captionfleet.ledger.settled import Settled
+from captionfleet.messages import Clip, Failure, Outcome, ReadyClip, SameFile, printable
+from captionfleet.producer import check_sources, produce
+from captionfleet.regular_file import open_regular
+from captionfleet.telemetry import Tally, show_progress
+from captionfleet.workers.pool import work
+from captionfleet.workers.workspace import Workspace, open_workspace
+
+__all__ = ["PrepareSummary", "prepare_job"]
+
+_AHEAD = 16
+_ANEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+_MAX_NAME_BYTES = 250  # what a file system allows, less the longest ending
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareSummary:
+    """How many clips were prepared, and how many could not be."""
+
+    prepared: int
+    failed: int
+
+
+async def prepare_job(
+    job: JobConfig, out: Path, *, progress: TextIO | None = None
+) -> PrepareSummary:
+    """Write NAME.mp4, NAME.ogg and NAME.json for every clip; NAME is the source's relative path.
+
+    A clip that cannot be prepared has a NAME.json with its code alone. A NAME that would be too
+    long for a file is cut, and marked with the clip's id. Nothing is written over but what an
+    earlier call wrote.
+
+    Raises:
+        RunError: a source is missing, `out` lies in one, or it or the store cannot be written.
+    """
+    await anyio.to_thread.run_sync(check_sources, job.input)
+    await anyio.to_thread.run_sync(_check_apart, job, out)
+    tally, shelf = Tally(), _Shelf(out)
+    problem: RunError | None = None
+    try:
+        async with show_progress(tally, progress), open_workspace(job.store) as media:
+            await _flow(job, media, tally, shelf)
+    except* RunError as group:
+        problem = first_run_error(group)
+    if problem is not None:
+        raise problem
+    return PrepareSummary(tally.captioned, tally.failed)
+
+
+def _check_apart(job: JobConfig, out: Path) -> None:
+    """Films that were prepared must not be taken for sources, by this call or the next."""
+    for source in job.input.sources:
+        if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
+            where, of = (printable(os.fspath(path)) for path in (out, source))
+            raise ConfigError(f"{where} lies in the source {of}: choose a folder beside it")
+
+
+async def _flow(job: JobConfig, media: Workspace, tally: Tally, shelf: "_Shelf") -> None:
+    clips_out, clips_in = create_memory_object_stream[Clip](_AHEAD)
+    ready_out, ready_in = create_memory_object_stream[ReadyClip](_AHEAD)
+    outcomes_out, outcomes_in = create_memory_object_stream[Outcome | SameFile](_AHEAD)
+    # Open until all have ended: to a stage that fails, the others must not lose their reader first.
+    async with ready_in, outcomes_in, create_task_group() as stages:
+        stages.start_soon(produce, job, Settled(), tally, clips_out, outcomes_out.clone())
+        stages.start_soon(work, job, media, tally, clips_in, ready_out, outcomes_out)
+        stages.start_soon(_keep_ready, ready_in, shelf, tally, media)
+        stages.start_soon(_keep_failures, outcomes_in, shelf, tally)
+
+
+async def _keep_ready(
+    ready_in: MemoryObjectReceiveStream[ReadyClip], shelf: "_Shelf", tally: Tally, media: Workspace
+) -> None:
+    async for ready in ready_in:
+        await anyio.to_thread.run_sync(shelf.put, ready)
+        media.release(ready.clip.clip_id)
+        tally.captioned += 1
+
+
+async def _keep_failures(
+    outcomes_in: MemoryObjectReceiveStream[Outcome | SameFile], shelf: "_Shelf", tally: Tally
+) -> None:
+    async for outcome in outcomes_in:
+        if isinstance(outcome, Failure):
+            await anyio.to_thread.run_sync(shelf.put_failure, outcome)
+            tally.failed += 1
+
+
+class _Shelf:
+    """The output folder; two sources of one name get different files."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._taken: set[int] = set()
+
+    def put(self, ready: ReadyClip) -> None:
+        """Copy one clip's media, and write its facts."""
+        base = self._base(ready.clip)
+        try:
+            self._write(base, _identity(ready.clip) | {"media": asdict(ready.facts)})
+            _copy(ready.video, _with_ending(base, ".mp4"))
+            if ready.audio is not None:
+                _copy(ready.audio, _with_ending(base, ".ogg"))
+        except OSError as error:
+            raise self._unwritable(error) from None
+
+    def put_failure(self, failure: Failure) -> None:
+        """Say why a clip has no media."""
+        base = self._base(failure.clip)
+        why = {"stage": failure.stage, "code": failure.code, "detail": failure.detail}
+        try:
+            self._write(base, _identity(failure.clip) | why)
+        except OSError as error:
+            raise self._unwritable(error) from None
+
+    def _base(self, clip: Clip) -> Path:
+        # A name from a list may be absolute or climb; here everything stays below the folder.
+        parts = [part for part in PurePath(clip.source.name).parts if part not in {"/", "//", ".."}]
+        base = self._folder.joinpath(*parts)
+        name, mark = os.fsencode(base.name), f"~{clip.clip_id[:8]}"
+        if len(name) > _MAX_NAME_BYTES:
+            return base.with_name(os.fsdecode(name[: _MAX_NAME_BYTES - len(mark)]) + mark)
+        if hash(base) in self._taken:
+            return _with_ending(base, mark)
+        self._taken.add(hash(base))
+        return base
+
+    @staticmethod
+    def _write(base: Path, record: dict[str, Any]) -> None:
+        """Write the facts, before the media: by them the next call knows what is its own."""
+        base.parent.mkdir(parents=True, exist_ok=True)
+        facts = _with_ending(base, ".json")
+        if not _is_own(facts):
+            for path in (facts, _with_ending(base, ".mp4"), _with_ending(base, ".ogg")):
+                if os.path.lexists(path):
+                    raise FileExistsError(0, f"somebody else's {path.name} is there")
+        options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+        with os.fdopen(open_regular(facts, _ANEW), "wb") as file:
+            file.write(orjson.dumps(record, option=options))
+
+    def _unwritable(self, error: OSError) -> OutputError:
+        where, why = printable(os.fspath(self._folder)), printable(str(error.strerror))
+        return OutputError(f"{where}: {why}: choose another folder with --out")
+
+
+def _copy(source: Path, target: Path) -> None:
+    with (
+        os.fdopen(open_regular(source), "rb") as read,
+        os.fdopen(open_regular(target, _ANEW), "wb") as written,
+    ):
+        shutil.copyfileobj(read, written)
+
+
+def _is_own(facts: Path) -> bool:
+    """Whether this program wrote the facts, or a call that was killed while it wrote them."""
+    try:
+        with os.fdopen(open_regular(facts), "rb") as file:
+            text = file.read()
+        return not text or "clip_id" in orjson.loads(text)
+    except (OSError, ValueError, TypeError):
+        return False
+
+
+def _identity(clip: Clip) -> dict[str, Any]:
+    return {
+        "clip_id": clip.clip_id,
+        "source": printable(clip.source.name),
+        "start_s": clip.start_s,
+        "end_s": clip.end_s,
+    }
+
+
+def _with_ending(path: Path, ending: str) -> Path:
+    return path.with_name(path.name + ending)

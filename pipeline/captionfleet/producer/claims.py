@@ -1,0 +1,98 @@
+"""Who takes a file that several sources reach: the first (main process, in a thread)."""
+
+import os
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from captionfleet.messages import Source
+from captionfleet.producer.selection import Selection
+
+__all__ = ["Area", "Claims", "Order"]
+
+Order = tuple[int, int]
+"""When a walk came to something: the source's position, then a count within that source."""
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A folder that is walked whole: a source, or what a followed link leads to.
+
+    `real` has no link in it; `relative` is where it hangs under its source, empty for a source.
+    """
+
+    real: str
+    relative: str
+    order: Order
+
+
+class Claims:
+    """Settles overlaps without remembering the files of a folder.
+
+    Remembered are the areas; 16 bytes for each file that a list or a link names; and, only where
+    a job has several sources, 16 bytes for each file (about 100 as Python keeps them).
+    """
+
+    def __init__(self, selection: Selection, *, several_sources: bool) -> None:
+        self._selection = selection
+        self._several_sources = several_sources
+        self._areas: dict[str, Area] = {}
+        self._named: set[int] = set()
+        self._sources: set[int] = set()
+
+    def add(self, area: Area) -> None:
+        """Let an area claim all it will take; of two on the same folder the earlier stays."""
+        there = self._areas.get(area.real)
+        if there is None or area.order < there.order:
+            self._areas[area.real] = area
+
+    def reaching(self, folder: str, *, before: Order | None = None) -> tuple[str, ...]:
+        """How the areas (earlier than `before`) that walk through this real folder call it."""
+        found = []
+        real, below = folder, ""
+        while True:
+            area = self._areas.get(real)
+            if area and (before is None or area.order < before):
+                relative = "/".join(filter(None, (area.relative, below)))
+                if self._selection.reaches(area.relative, below):
+                    found.append(relative)
+            parent, name = os.path.split(real)
+            if parent == real:
+                return tuple(found)
+            real, below = parent, f"{name}/{below}" if below else name
+
+    def takes(self, real_file: str, *, before: Order | None = None) -> bool:
+        """Whether an area (earlier than `before`) takes this file under its own name."""
+        folder, name = os.path.split(real_file)
+        return self.takes_in(self.reaching(folder, before=before), name)
+
+    def takes_in(self, folders: tuple[str, ...], name: str) -> bool:
+        """The same, with what `reaching` said of the file's folder."""
+        return any(
+            self._selection.file_reason(name, f"{folder}/{name}" if folder else name) is None
+            for folder in folders
+        )
+
+    def name_file(self, real_file: str) -> bool:
+        """Claim a file that a source or a link names; False if one did before."""
+        return _add(self._named, _digest(os.fsencode(real_file)))
+
+    def was_named(self, real_file: str) -> bool:
+        """Whether a source or a link named the file, earlier."""
+        return bool(self._named) and _digest(os.fsencode(real_file)) in self._named
+
+    def is_first(self, source: Source) -> bool:
+        """False if an earlier source gave the same name, size and time: the same clips."""
+        if not self._several_sources:
+            return True
+        identity = f"{source.size_bytes}/{source.mtime_ns}/".encode() + os.fsencode(source.name)
+        return _add(self._sources, _digest(identity))
+
+
+def _add(known: set[int], digest: int) -> bool:
+    before = len(known)
+    known.add(digest)
+    return len(known) > before
+
+
+def _digest(identity: bytes) -> int:
+    return int.from_bytes(blake2b(identity, digest_size=16).digest())

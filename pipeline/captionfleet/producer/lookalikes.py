@@ -1,0 +1,90 @@
+"""Whether a library looks new by the times of its files alone (main process, in a thread)."""
+
+import os
+import unicodedata
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import anyio.to_thread
+import orjson
+
+from captionfleet.ledger.settled import Settled
+from captionfleet.messages import Clip
+from captionfleet.names import name_bytes
+from captionfleet.telemetry import get_log
+
+__all__ = ["Lookalikes"]
+
+_LEAST_FILES = 20  # fewer are told by a look at what is sent
+_MOST_FILES = 200
+_MOST = 0.8
+_MOST_LINES = 100_000  # a second or two; a walk and its captions begin with the same names
+_MAX_LINE_BYTES = 1 << 24
+
+_Key = tuple[str, float]
+
+
+class Lookalikes:
+    """Warns once where most clips have no caption, but their names have.
+
+    A copy or an archive may cut, shift or renew times, and a file system change the form of names
+    (NFC, NFD): all is then paid for again.
+    """
+
+    def __init__(self, settled: Settled) -> None:
+        self._settled = settled
+        self._clips = 0
+        self._new: set[_Key] = set()
+        self.is_over = settled.folder is None or not settled.has_captions
+
+    async def see(self, clip: Clip) -> None:
+        """Take a clip into account; enough of them are looked into at once."""
+        if self.is_over:
+            return
+        self._clips += 1
+        if not self._settled.has_caption(clip.clip_id):
+            self._new.add(_key(os.fsencode(clip.source.name), clip.end_s))
+        if self._clips == _MOST_FILES:
+            await self.conclude()
+
+    async def conclude(self) -> None:
+        """Look into what was seen, unless that was done."""
+        if self.is_over:
+            return
+        self.is_over = True
+        if len(self._new) < max(_LEAST_FILES, _MOST * self._clips):
+            return
+        known = await anyio.to_thread.run_sync(self._known_names, abandon_on_cancel=True)
+        if known >= _MOST * len(self._new):
+            get_log().warning(
+                "most files look new, though captions of the same names are there: did a copy "
+                "change their times? Restore them (rsync -t, cp -p), or all are paid for again",
+                looked_at=self._clips,
+                same_names=known,
+            )
+
+    def _known_names(self) -> int:
+        assert self._settled.folder is not None  # noqa: S101 - it would be over
+        left = set(self._new)
+        try:
+            for key in _keys(self._settled.folder / "captions.jsonl"):
+                left.discard(key)
+        except OSError:  # what counts was read before
+            return 0
+        return len(self._new) - len(left)
+
+
+def _keys(path: Path) -> Iterator[_Key]:
+    with path.open("rb") as file:
+        lines = iter(lambda: file.readline(_MAX_LINE_BYTES), b"")
+        for line in islice(lines, _MOST_LINES):
+            try:
+                record = orjson.loads(line)
+                yield _key(name_bytes(record, "source") or b"", float(record["end_s"]))
+            except (ValueError, KeyError, TypeError, AttributeError):
+                continue
+
+
+def _key(name: bytes, end_s: float) -> _Key:
+    return unicodedata.normalize("NFC", os.fsdecode(name)), end_s

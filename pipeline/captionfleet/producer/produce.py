@@ -1,0 +1,126 @@
+"""The first stage: every file a job names becomes clips, and most of them work (main process)."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+import anyio.to_thread
+from anyio.streams.memory import MemoryObjectSendStream
+
+from captionfleet.config import JobConfig
+from captionfleet.errors import Stage
+from captionfleet.ledger.settled import Settled
+from captionfleet.messages import Clip, Failure, Outcome, SameFile, Source
+from captionfleet.producer.clips import plan
+from captionfleet.producer.content import read_content
+from captionfleet.producer.lookalikes import Lookalikes
+from captionfleet.producer.selection import PassedOver
+from captionfleet.producer.sources import check_sources
+from captionfleet.producer.unreached import keep_failures_elsewhere
+from captionfleet.producer.walk import Found, Unusable, Walk
+from captionfleet.telemetry import Tally
+
+__all__ = ["produce"]
+
+
+async def produce(
+    job: JobConfig,
+    settled: Settled,
+    tally: Tally,
+    clips_out: MemoryObjectSendStream[Clip],
+    outcomes_out: MemoryObjectSendStream[Outcome | SameFile],
+) -> None:
+    """Send every clip that needs a caption, and a failure for each that cannot be had.
+
+    Told as well is what had to be read to be known, so that it need not be read again. Closes
+    both streams. `tally.planned_total` is set only if all sources were walked to the end.
+
+    Raises:
+        ConfigError: a source is missing or a list cannot be read.
+    """
+    async with clips_out, outcomes_out:
+        await anyio.to_thread.run_sync(check_sources, job.input)
+        walk = Walk(job.input, settle_s=job.input.settle_s)
+        choice = _Choice(job, settled, tally)
+        lookalikes, by_name = Lookalikes(settled), job.input.identity == "stat"
+        while batch := await walk.next_batch():
+            for found in batch:
+                if by_name and not lookalikes.is_over and isinstance(found, Source):
+                    for clip in plan(found, job.media):
+                        await lookalikes.see(clip)
+                for todo in await choice.to_do(found):
+                    if isinstance(todo, SameFile):
+                        await outcomes_out.send(todo)
+                        continue
+                    tally.planned += 1  # before it is sent: what never arrives is unfinished
+                    if isinstance(todo, Clip):
+                        await clips_out.send(todo)
+                    else:
+                        await outcomes_out.send(todo)
+                    if tally.planned == job.input.limit:
+                        return
+            tally.passed_over = walk.passed_over + choice.passed_over
+        tally.passed_over = walk.passed_over + choice.passed_over
+        await lookalikes.conclude()
+        await keep_failures_elsewhere(job.input, settled)
+        tally.planned_total = tally.planned
+
+
+class _Choice:
+    """Which clips of what was found are to be done."""
+
+    def __init__(self, job: JobConfig, settled: Settled, tally: Tally) -> None:
+        self.passed_over: Counter[str] = Counter()
+        self._job = job
+        self._settled = settled
+        self._tally = tally
+        self._retried = frozenset(job.input.retry_failed)
+        self._begun: set[int] = set()
+
+    async def to_do(self, found: Found) -> list[Clip | Failure | SameFile]:
+        """The clips of one file that need a caption, or why they cannot have one.
+
+        Its bytes are read only where its name, size and time do not settle it, so a library that
+        was captioned is not read again every night.
+        """
+        source = found.source if isinstance(found, Unusable) else found
+        clips = [clip for clip in plan(source, self._job.media) if not self._is_settled(clip)]
+        if isinstance(found, Unusable):
+            return [_failure(clip, found) for clip in clips]
+        if self._job.input.identity == "stat" or not clips:
+            return [*clips]
+        content = await read_content(source, self._job.workers.clip_timeout_s)
+        if isinstance(content, Unusable):
+            return [_failure(clip, content) for clip in clips]
+        return list(self._first(plan(source, self._job.media, content)))
+
+    def _first(self, clips: Iterable[Clip]) -> Iterator[Clip | SameFile]:
+        """Those that no file of the same bytes has begun in this run, or settled before."""
+        for clip in clips:
+            if self._is_settled(clip) or self._is_begun(clip):
+                if not self._settled.is_same(clip):
+                    yield SameFile(clip)
+            else:
+                yield clip
+
+    def _is_begun(self, clip: Clip) -> bool:
+        identity = int(clip.clip_id, 16)
+        if identity in self._begun:
+            self.passed_over[PassedOver.DUPLICATE] += 1
+            return True
+        self._begun.add(identity)
+        return False
+
+    def _is_settled(self, clip: Clip) -> bool:
+        if self._settled.captioned(clip.clip_id):
+            self._tally.already_captioned += 1
+            return True
+        code = self._settled.standing(clip.clip_id)
+        if code is None or code in self._retried or "all" in self._retried:
+            return False
+        self._tally.standing_failures += 1
+        self._settled.meet(clip.clip_id)
+        return True
+
+
+def _failure(clip: Clip, problem: Unusable) -> Failure:
+    return Failure(clip, Stage.PRODUCER, problem.code, problem.detail)

@@ -1,0 +1,49 @@
+"""Whether a job's sources hold a clip whose caption another request made (main process)."""
+
+from collections.abc import Callable
+
+from captionfleet.config import JobConfig
+from captionfleet.ledger.settled import Settled
+from captionfleet.messages import Source
+from captionfleet.producer.clips import plan
+from captionfleet.producer.content import read_content
+from captionfleet.producer.walk import Unusable, Walk
+
+__all__ = ["finds_replaceable"]
+
+
+async def finds_replaceable(
+    job: JobConfig, settled: Settled, is_stopping: Callable[[], bool]
+) -> bool:
+    """Walk the sources up to the first clip whose caption does not count; True also if stopped.
+
+    By content, files are read only where no name, size and time matches.
+
+    Raises:
+        ConfigError: a list cannot be read.
+    """
+    if await _finds(job, settled, is_stopping, by_content=False):
+        return True
+    is_by_content = job.input.identity == "content"
+    return is_by_content and await _finds(job, settled, is_stopping, by_content=True)
+
+
+async def _finds(
+    job: JobConfig, settled: Settled, is_stopping: Callable[[], bool], *, by_content: bool
+) -> bool:
+    walk = Walk(job.input)
+    while batch := await walk.next_batch():
+        for source in batch:
+            if is_stopping():
+                return True
+            if isinstance(source, Unusable):
+                continue
+            content = await _content(job, source) if by_content else None
+            if any(settled.is_replaced(clip.clip_id) for clip in plan(source, job.media, content)):
+                return True
+    return False
+
+
+async def _content(job: JobConfig, source: Source) -> bytes | None:
+    content = await read_content(source, job.workers.clip_timeout_s)
+    return None if isinstance(content, Unusable) else content

@@ -1,0 +1,95 @@
+"""The sources as they are named: files, folders and lists; checked before a run (main process)."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from captionfleet.config import InputConfig
+from captionfleet.errors import ConfigError
+from captionfleet.messages import printable
+
+__all__ = ["check_sources", "is_list", "list_entries"]
+
+_LIST_ENDINGS = (".txt", ".lst")
+_CHUNK_BYTES = 1 << 16
+_MAX_ENTRY_BYTES = 1 << 20
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def check_sources(config: InputConfig) -> None:
+    """Make sure that every source is there and can be read. Blocks.
+
+    Raises:
+        ConfigError: there is no source, or one is missing, unreadable or no file or folder.
+    """
+    if not config.sources:
+        raise ConfigError("input.sources: nothing to caption: name files, folders or lists of them")
+    for source in config.sources:
+        try:
+            _open_once(source)
+        except OSError as error:
+            raise ConfigError(f"source {_shown(source)}: {error.strerror}") from None
+
+
+def _open_once(path: Path) -> None:
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        os.scandir(path).close()
+    elif not stat.S_ISREG(mode):
+        raise ConfigError(f"source {_shown(path)}: is neither a file nor a folder")
+    elif is_list(path):
+        with path.open("rb") as lines:
+            lines.read(1)
+
+
+def _shown(path: Path) -> str:
+    return printable(os.fspath(path)).replace("\n", "\\n")
+
+
+def is_list(path: Path) -> bool:
+    """Whether a source of this name holds paths, one a line; a folder never does."""
+    return path.suffix.lower() in _LIST_ENDINGS and not path.is_dir()
+
+
+def list_entries(path: Path) -> Iterator[str]:
+    """The paths in a list as they are written, blank lines left out. Blocks.
+
+    Entries end at a NUL if the file holds one (`find -print0`), else at the line's end.
+
+    Raises:
+        ConfigError: the list cannot be read, or is no list.
+    """
+    try:
+        is_text = not _holds_nul(path)
+        for ordinal, entry in enumerate(_pieces(path, b"\n" if is_text else b"\0")):
+            name = _line(entry, is_first=not ordinal) if is_text else entry
+            if name:
+                yield os.fsdecode(name)
+    except OSError as error:
+        raise ConfigError(f"list {_shown(path)}: {error.strerror}") from None
+
+
+def _line(entry: bytes, *, is_first: bool) -> bytes:
+    line = entry.removeprefix(_BYTE_ORDER_MARK) if is_first else entry
+    return b"" if line.isspace() else line.removesuffix(b"\r")
+
+
+def _holds_nul(path: Path) -> bool:
+    return any(b"\0" in chunk for chunk in _chunks(path))
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            yield chunk
+
+
+def _pieces(path: Path, separator: bytes) -> Iterator[bytes]:
+    rest = b""
+    for chunk in _chunks(path):
+        *whole, rest = (rest + chunk).split(separator)
+        yield from whole
+        if len(rest) > _MAX_ENTRY_BYTES:
+            raise ConfigError(f"list {_shown(path)}: no path is that long: is this a list?")
+    yield rest

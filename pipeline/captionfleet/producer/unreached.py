@@ -1,0 +1,54 @@
+"""Failures of files that a run's sources do not reach, and that stand all the same (main)."""
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from captionfleet.config import InputConfig
+from captionfleet.ledger.settled import Settled, failures_in
+from captionfleet.names import name_bytes
+from captionfleet.producer.clips import clip_id
+
+__all__ = ["keep_failures_elsewhere"]
+
+_LOOK_S = 30.0
+
+
+async def keep_failures_elsewhere(config: InputConfig, settled: Settled) -> None:
+    """Let failures stand whose files lie in none of these folders and are as they were.
+
+    A run says nothing about what it does not look at. Files that cannot be looked at in time, on
+    a dead disk, count as gone.
+    """
+    with anyio.move_on_after(_LOOK_S):
+        await anyio.to_thread.run_sync(_keep, config, settled, abandon_on_cancel=True)
+
+
+def _keep(config: InputConfig, settled: Settled) -> None:
+    if settled.folder is None:
+        return
+    folders = [source for source in config.sources if source.is_dir()]
+    walked = [folder.absolute() for folder in folders] + [folder.resolve() for folder in folders]
+    for identity, _, record in failures_in(settled.folder):
+        path = name_bytes(record, "path")
+        if path is not None and not _is_below(path, walked) and _is_unchanged(path, record):
+            settled.keep(identity)
+
+
+def _is_below(path: bytes, folders: Collection[Path]) -> bool:
+    return any(Path(os.fsdecode(path)).is_relative_to(folder) for folder in folders)
+
+
+def _is_unchanged(path: bytes, record: dict[str, Any]) -> bool:
+    """Whether the clip would still be called the same by name, size and time."""
+    name, own = name_bytes(record, "source"), (record["clip_id"], record.get("stat_id"))
+    try:
+        facts = Path(os.fsdecode(path)).stat()
+        window = float(record["start_s"]), float(record["end_s"])
+        return clip_id(name or b"", facts.st_size, facts.st_mtime_ns, *window) in own
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

@@ -1,0 +1,324 @@
+"""From the sources to the files in them, sorted, in bounded memory (main process, in threads)."""
+
+import itertools
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from captionfleet.config import InputConfig
+from captionfleet.errors import FailureCode
+from captionfleet.messages import Source, printable
+from captionfleet.producer.claims import Area, Claims, Order
+from captionfleet.producer.selection import PassedOver, Selection
+from captionfleet.producer.sources import is_list, list_entries
+from captionfleet.telemetry import get_log, monotonic_s, wall_ns
+
+__all__ = ["Found", "Unusable", "Walk", "sorted_names", "unusable"]
+
+_PAGE_NAMES = 65_536
+_BATCH_FILES = 256
+_BATCH_S = 0.05
+_MAX_FRESH = 10_000
+_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """A file that a source names and that cannot be captioned."""
+
+    source: Source
+    code: FailureCode
+    detail: str
+
+
+Found = Source | Unusable
+
+
+def sorted_names(folder: str, page: int) -> Iterator[str]:
+    """The names in a folder in order, never holding more than twice `page` of them.
+
+    A larger folder is read again for each page: a million names take 16 passes of half a second
+    and 10 MB, where sorting them at once takes 100 MB.
+    """
+    names = _smallest_names(folder, "", page)
+    while names:
+        yield from names
+        names = _smallest_names(folder, names[-1], page) if len(names) == page else []
+
+
+def _smallest_names(folder: str, after: str, page: int) -> list[str]:
+    kept: list[str] = []
+    below: str | None = None
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = entry.name
+            if name > after and (below is None or name < below):
+                kept.append(name)
+                if len(kept) == 2 * page:
+                    kept.sort()
+                    del kept[page:]
+                    below = kept[-1]
+    kept.sort()
+    return kept[:page]
+
+
+@dataclass(frozen=True, slots=True)
+class _Root:
+    """The folder that names are relative to, and what goes before them."""
+
+    real: str
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """A folder being walked; `rivals` is what earlier areas call it. Paths end in a slash."""
+
+    root: _Root
+    path: str
+    real: str
+    relative: str
+    order: Order
+    rivals: tuple[str, ...]
+    names: Iterator[str]
+
+
+class Walk:
+    """One pass over a job's sources, depth first, each folder's content sorted by name.
+
+    Iterating blocks; `next_batch` does it in a thread. `passed_over` counts what is not taken.
+    Memory: `page` names for each folder on the current path, and what Claims remembers.
+
+    A file in a folder that was written to within the last `settle_s` is looked at again by
+    `next_batch`, after all others and once so much time has passed: it may be half a copy.
+    """
+
+    def __init__(
+        self, config: InputConfig, *, page: int = _PAGE_NAMES, settle_s: float = 0.0
+    ) -> None:
+        self.passed_over: Counter[str] = Counter()
+        self._settle_ns = round(settle_s * _NS)
+        self._fresh: list[Source] = []
+        self._sources = config.sources
+        self._follow_symlinks = config.follow_symlinks
+        self._page = page
+        self._selection = Selection.of(config)
+        self._claims = Claims(self._selection, several_sources=len(config.sources) > 1)
+        self._orders: Iterator[Order] = iter(())
+        self._found = self._walk()
+
+    def __iter__(self) -> Iterator[Found]:
+        return self._found
+
+    async def next_batch(self) -> list[Found]:
+        """The next files, a handful or as many as 50 ms give; empty at the end.
+
+        Raises:
+            ConfigError: a list cannot be read.
+        """
+        batch = await anyio.to_thread.run_sync(self._take, abandon_on_cancel=True)
+        if not batch and self._fresh:
+            youngest_ns = max(source.mtime_ns for source in self._fresh)
+            wait_ns = min(youngest_ns + self._settle_ns - wall_ns(), self._settle_ns)
+            await anyio.sleep(max(0, wait_ns) / _NS)
+            batch = await anyio.to_thread.run_sync(self._take_fresh, abandon_on_cancel=True)
+        return batch
+
+    def _take(self) -> list[Found]:
+        batch: list[Found] = []
+        until_s = monotonic_s() + _BATCH_S
+        for found in itertools.islice(self._found, _BATCH_FILES):
+            batch.append(found)
+            if monotonic_s() > until_s:
+                break
+        return batch
+
+    def _take_fresh(self) -> list[Found]:
+        fresh, self._fresh = self._fresh, []
+        batch: list[Found] = [source for source in fresh if _is_at_rest(source)]
+        if len(batch) < len(fresh):
+            self.passed_over[PassedOver.STILL_CHANGING] += len(fresh) - len(batch)
+        return batch
+
+    def _is_fresh(self, source: Source) -> bool:
+        # The clock of a file server may be ahead; a date far in the future is just a wrong date.
+        age_ns = abs(wall_ns() - source.mtime_ns) if self._settle_ns else 0
+        return age_ns < self._settle_ns
+
+    def _walk(self) -> Iterator[Found]:
+        sources = [source.absolute() for source in self._sources]  # absolute ones need no folder
+        for position, source in enumerate(sources):
+            if source.is_dir():
+                self._claims.add(Area(os.path.realpath(source), "", (position, 0)))
+        for position, source in enumerate(sources):
+            self._orders = zip(itertools.repeat(position), itertools.count())
+            if is_list(source):
+                yield from self._list(source)
+            else:
+                yield from self._named(os.fspath(source), source.name, "")
+
+    def _list(self, source: Path) -> Iterator[Found]:
+        for entry in list_entries(source):
+            path = os.fspath(source.parent / entry)
+            yield from self._named(path, entry, entry.rstrip("/") + "/")
+
+    def _named(self, path: str, name: str, prefix: str) -> Iterator[Found]:
+        order, real = next(self._orders), os.path.realpath(path)
+        try:
+            facts = Path(path).stat()
+        except OSError as error:
+            if self._claims.name_file(real):
+                yield unusable(Source(path, name, 0, 0), error)
+            return
+        if stat.S_ISDIR(facts.st_mode):
+            self._claims.add(Area(real, "", order))
+            yield from self._tree(self._level(_Root(real, prefix), path, real, "", order))
+            return
+        found = self._named_file(_source(path, name, facts), real, facts, order)
+        if isinstance(found, PassedOver):
+            self.passed_over[found] += 1
+        else:
+            yield found
+
+    def _named_file(
+        self, source: Source, real: str, facts: os.stat_result, order: Order
+    ) -> Found | PassedOver:
+        if not stat.S_ISREG(facts.st_mode):
+            return PassedOver.NOT_A_FILE
+        is_taken = self._claims.takes(real, before=order)
+        if is_taken or not self._claims.name_file(real) or not self._claims.is_first(source):
+            return PassedOver.DUPLICATE
+        if not source.size_bytes:
+            return Unusable(source, FailureCode.EMPTY_FILE, "0 bytes")
+        if not os.access(source.path, os.R_OK):
+            return Unusable(source, FailureCode.SOURCE_UNREADABLE, "Permission denied")
+        return source
+
+    def _level(self, root: _Root, path: str, real: str, relative: str, order: Order) -> _Level:
+        return _Level(
+            root=root,
+            path=path.rstrip("/") + "/",
+            real=real.rstrip("/") + "/",
+            relative=relative and relative + "/",
+            order=order,
+            rivals=self._claims.reaching(real, before=order),
+            names=sorted_names(path, self._page),
+        )
+
+    def _tree(self, top: _Level) -> Iterator[Source]:
+        levels = [top]
+        while levels:
+            found = self._next(levels[-1])
+            if found is None:
+                levels.pop()
+            elif isinstance(found, Source):
+                if not self._is_fresh(found):
+                    yield found
+                elif len(self._fresh) < _MAX_FRESH:
+                    self._fresh.append(found)
+                else:
+                    self.passed_over[PassedOver.STILL_CHANGING] += 1
+            elif isinstance(found, _Level):
+                levels.append(found)
+            else:
+                self.passed_over[found] += 1
+
+    def _next(self, level: _Level) -> Source | _Level | PassedOver | None:
+        try:
+            name = next(level.names, None)
+        except OSError as error:
+            where = printable(level.path)
+            get_log().warning("folder passed over", folder=where, error=error.strerror)
+            return PassedOver.UNREADABLE_FOLDER
+        return None if name is None else self._look(level, name)
+
+    def _look(self, level: _Level, name: str) -> Source | _Level | PassedOver:
+        if name.startswith("."):
+            return PassedOver.HIDDEN
+        try:
+            facts = os.lstat(level.path + name)
+        except FileNotFoundError:
+            return PassedOver.VANISHED
+        except OSError:
+            return PassedOver.UNREADABLE
+        if stat.S_ISLNK(facts.st_mode):
+            return self._link(level, name)
+        if stat.S_ISDIR(facts.st_mode):
+            return self._folder(level, name, level.real + name, level.order)
+        return self._file(level, name, level.real + name, facts)
+
+    def _folder(self, level: _Level, name: str, real: str, order: Order) -> _Level | PassedOver:
+        relative = level.relative + name
+        reason = self._selection.folder_reason(name, relative)
+        return reason or self._level(level.root, level.path + name, real, relative, order)
+
+    def _file(
+        self, level: _Level, name: str, real: str, facts: os.stat_result
+    ) -> Source | PassedOver:
+        if not stat.S_ISREG(facts.st_mode):
+            return PassedOver.NOT_A_FILE
+        if reason := self._selection.file_reason(name, level.relative + name):
+            return reason
+        if not facts.st_size:
+            return PassedOver.EMPTY
+        source = _source(level.path + name, level.root.prefix + level.relative + name, facts)
+        is_taken = self._claims.takes_in(level.rivals, name) or self._claims.was_named(real)
+        if is_taken or not self._claims.is_first(source):
+            return PassedOver.DUPLICATE
+        return source
+
+    def _link(self, level: _Level, name: str) -> Source | _Level | PassedOver:
+        path = Path(level.path + name)
+        try:
+            facts = path.stat()
+        except OSError:
+            return PassedOver.BROKEN_SYMLINK
+        real = os.path.realpath(path)
+        if stat.S_ISDIR(facts.st_mode):
+            return self._linked_folder(level, name, real)
+        if self._selection.file_reason(name, level.relative + name) is None:
+            if not self._follow_symlinks and not real.startswith(level.root.real.rstrip("/") + "/"):
+                return PassedOver.SYMLINK_OUTSIDE
+            if self._claims.takes(real) or self._claims.was_named(real):
+                return PassedOver.ALIAS
+        found = self._file(level, name, real, facts)
+        if isinstance(found, Source):
+            self._claims.name_file(real)
+        return found
+
+    def _linked_folder(self, level: _Level, name: str, real: str) -> _Level | PassedOver:
+        if not self._follow_symlinks:
+            return PassedOver.SYMLINK_FOLDER
+        if self._claims.reaching(real):
+            # Walked under its own name, before or after; so a link to a parent ends here too.
+            return PassedOver.ALIAS
+        order = next(self._orders)
+        below = self._folder(level, name, real, order)
+        if isinstance(below, _Level):
+            self._claims.add(Area(real, level.relative + name, order))
+        return below
+
+
+def _source(path: str, name: str, facts: os.stat_result) -> Source:
+    return Source(path, name, facts.st_size, facts.st_mtime_ns)
+
+
+def _is_at_rest(source: Source) -> bool:
+    try:
+        facts = Path(source.path).stat()
+    except OSError:
+        return False
+    return (facts.st_size, facts.st_mtime_ns) == (source.size_bytes, source.mtime_ns)
+
+
+def unusable(source: Source, error: OSError) -> Unusable:
+    """What an error on opening a named file makes of it."""
+    is_missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+    code = FailureCode.SOURCE_MISSING if is_missing else FailureCode.SOURCE_UNREADABLE
+    return Unusable(source, code, error.strerror or type(error).__name__)

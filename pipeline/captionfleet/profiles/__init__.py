@@ -1,0 +1,16 @@
+"""What models see, what it costs them in tokens, and what servers take; pure (main process)."""
+
+from captionfleet.profiles.fields import unknown_fields
+from captionfleet.profiles.models import PROFILES, Profile, profile_of, text_tokens_between
+from captionfleet.profiles.prices import GPU_PRICES, PRICES_OF, GpuPrice
+
+__all__ = [
+    "GPU_PRICES",
+    "PRICES_OF",
+    "PROFILES",
+    "GpuPrice",
+    "Profile",
+    "profile_of",
+    "text_tokens_between",
+    "unknown_fields",
+]

@@ -1,0 +1,74 @@
+"""The report command (main process)."""
+
+from pathlib import Path
+
+import anyio
+
+from captionfleet.errors import ConfigError
+from captionfleet.messages import for_terminal, printable
+from captionfleet.report import words
+from captionfleet.report.sheets import SheetLimits
+from captionfleet.report.write import Made, write_report
+from captionfleet.telemetry import configure_logging, get_log
+
+__all__ = ["report_command", "report_of_run"]
+
+_MB = 1_000_000
+# What a run waits for at its end: about ten seconds of reading, and twenty of pictures.
+_QUICK_BYTES, _QUICK_S = 256 * _MB, 20.0
+
+
+def report_command(
+    folder: Path,
+    *,
+    out: Path | None = None,
+    media: Path | None = None,
+    sample: int | None = None,
+    max_mb: int = 48,
+) -> int:
+    """Write report.html: what a run did, and what its clips looked, sounded and read like.
+
+    Args:
+        folder: Output folder of a run.
+        out: The page; by default report.html in the folder.
+        media: Media store; by default the one that the last run used.
+        sample: How many captioned clips to show, besides all that are flagged; by default all of
+            up to 1,000, else 300.
+        max_mb: Most that pictures and sound may take together; the most telling clips come first.
+    """
+    if sample is not None and sample < 0:
+        raise ConfigError("--sample N: how many clips to show, 0 or more")
+    configure_logging()
+    limits = SheetLimits(max_bytes=max(0, max_mb) * _MB)
+    made = anyio.run(_write, folder, out, media, sample, limits)
+    print(_told(made))
+    return 0
+
+
+async def _write(
+    folder: Path, out: Path | None, media: Path | None, sample: int | None, limits: SheetLimits
+) -> Made:
+    return await write_report(folder, out=out, store=media, sample=sample, limits=limits)
+
+
+async def report_of_run(folder: Path) -> str:
+    """Write the report at the end of a run, if that is quick; what to tell the user of it.
+
+    Whatever goes wrong here, the run went well.
+    """
+    later = f"captionfleet report {printable(str(folder))}"
+    try:
+        captions = anyio.Path(folder / "captions.jsonl")
+        if (await captions.stat()).st_size > _QUICK_BYTES:
+            return f"large: {later}"
+        return _told(await write_report(folder, limits=SheetLimits(deadline_s=_QUICK_S)))
+    except Exception as error:  # noqa: BLE001 - as the docstring says
+        get_log().warning("no report", reason=str(error) or type(error).__name__)
+        return f"failed: {later}"
+
+
+def _told(made: Made) -> str:
+    return (
+        f"{for_terminal(printable(str(made.path)))} ({words.size(made.size_bytes)}, "
+        f"{made.shown:,} of {made.clips:,} clips, {made.with_pictures:,} with pictures)"
+    )

@@ -1,0 +1,77 @@
+"""What each deployment did in the last run, as a table; pure (main process)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from captionfleet.ledger.reading import number_in, table_in, text_in
+from captionfleet.report import charts, words
+from captionfleet.report.spread import Spread
+from captionfleet.report.survey import Group, Survey
+
+__all__ = ["deployments_table"]
+
+_MAX_ROWS, _MAX_CODES, _MAX_MODEL_CHARS, _MAX_NAME_CHARS = 50, 20, 200, 300
+
+
+def deployments_table(run: dict[str, Any], survey: Survey) -> dict[str, Any]:
+    """A row for each of the busiest, and how many are left out."""
+    told = run.get("fleet")
+    fleet = [one for one in told if isinstance(one, dict)] if isinstance(told, list) else []
+    known = {text_in(one, "name"): one for one in fleet}
+    names = sorted(
+        {*known, *survey.deployments}, key=lambda name: (-_busy(name, known, survey), name)
+    )
+    run_s = number_in(run, "seconds") or 0.0
+    most = max((_busy(name, known, survey) for name in names), default=1) or 1
+    rows = [
+        _deployment(name, known.get(name, {}), survey.deployments.get(name, Group()), run_s, most)
+        for name in names[:_MAX_ROWS]
+    ]
+    return {"rows": rows, "left_out": max(0, len(names) - _MAX_ROWS)}
+
+
+def _busy(name: str, known: Mapping[str, dict[str, Any]], survey: Survey) -> float:
+    captions = survey.deployments.get(name, Group()).captions
+    return max(captions, number_in(known.get(name, {}), "requests") or 0)
+
+
+def _deployment(
+    name: str, told: dict[str, Any], group: Group, run_s: float, most: float
+) -> dict[str, Any]:
+    errors = {
+        str(code)[:_MAX_NAME_CHARS]: int(number)
+        for code in list(table_in(told, "errors"))[:_MAX_CODES]
+        if (number := number_in(table_in(told, "errors"), code)) is not None
+    }
+    failed = sum(errors.values())
+    return {
+        "name": name[:_MAX_NAME_CHARS],
+        "model": text_in(told, "model")[:_MAX_MODEL_CHARS],
+        "requests": number_in(told, "requests"),
+        "captions": group.captions,
+        "errors": errors,
+        "failed": failed,
+        "ejections": number_in(told, "ejections"),
+        "window": _last_window(told),
+        "request": _p50_p99(group.request),
+        "first_token": _p50_p99(group.first_token),
+        "tokens_per_s": words.share(group.completion_tokens, run_s),
+        "bar": charts.stack(
+            [("good", group.captions), ("bad", failed)],
+            whole=most,
+            label=f"{group.captions} captions, {failed} errors",
+        ),
+    }
+
+
+def _last_window(told: dict[str, Any]) -> float | None:
+    """What the last change in the history, (since when, how many), made of it."""
+    history = told.get("window")
+    match history[-1:] if isinstance(history, list) else None:
+        case [[_, size]]:
+            return number_in({"size": size}, "size")
+    return None
+
+
+def _p50_p99(spread: Spread) -> tuple[float, float] | None:
+    return (spread.percentile(0.5), spread.percentile(0.99)) if spread.count else None

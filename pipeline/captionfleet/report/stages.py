@@ -1,0 +1,52 @@
+"""Where a clip's time went: a captions line's latencies as parts that add up; pure (main)."""
+
+from typing import Any
+
+from captionfleet.ledger.reading import number_in, table_in
+
+__all__ = ["STAGES", "stages_of"]
+
+STAGES = {
+    "decode": "reading, decoding and scaling, and the sound",
+    "encode": "the frames as H.264",
+    "store": "hashing, and keeping or finding the media in the store",
+    "queue": "waiting for a place, earlier attempts and back-off",
+    "upload": "connecting and sending the body",
+    "first token": "from the last byte sent to the first token",
+    "rest": "from there to the last byte of the answer",
+}
+
+
+def stages_of(line: dict[str, Any]) -> dict[str, float | None]:
+    """Seconds by stage, None where nothing is known; what is known adds up to the total.
+
+    Where the first token's time is unknown, the rest begins with the end of the upload.
+    """
+    latency = table_in(line, "latency")
+    known = {name: number_in(latency, f"{name}_s") for name in _NAMES}
+    decode, encode = known["decode"], known["encode"]
+    upload, first = known["upload"], _first_token(line, known["ttft"], known["upload"])
+    return {
+        "decode": decode,
+        "encode": encode,
+        "store": _less(known["prepare"], decode, encode),
+        "queue": known["queue"],
+        "upload": upload,
+        "first token": first,
+        "rest": _less(known["request"], upload, first),
+    }
+
+
+_NAMES = ("prepare", "decode", "encode", "queue", "request", "upload", "ttft")
+
+
+def _first_token(line: dict[str, Any], ttft: float | None, upload: float | None) -> float | None:
+    # What the server itself tells began when it had the request; what was measured, before.
+    told = number_in(table_in(line, "server"), "server-time-to-first-token")
+    return ttft if ttft is None or ttft == told else _less(ttft, upload)
+
+
+def _less(whole: float | None, *parts: float | None) -> float | None:
+    if whole is None:
+        return None
+    return max(0.0, whole - sum(part for part in parts if part is not None))

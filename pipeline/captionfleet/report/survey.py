@@ -1,0 +1,180 @@
+"""One pass over an output folder: everything the report counts (main process, in a thread)."""
+
+import heapq
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from captionfleet.ledger.reading import Line, number_in, read_lines, read_object, table_in, text_in
+from captionfleet.report.choice import Choice, Sample
+from captionfleet.report.flags import flags_of, is_flagged
+from captionfleet.report.spread import Spread
+from captionfleet.report.stages import STAGES, stages_of
+
+__all__ = ["Folder", "Group", "Survey", "open_folder", "take_survey"]
+
+_MAX_DEPLOYMENTS, _MAX_FLAGS, _MAX_CODES = 512, 40, 80
+_OTHERS = "(others)"
+_FOR_EVER = "9999"
+_SLOWEST, _EXAMPLES, _SHOWN_OF_A_CODE = 10, 3, 250
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """An output folder: where, and what its last run left about itself.
+
+    `unended_since_utc` is when a run began that goes on, or was killed; empty if there is none.
+    """
+
+    path: Path
+    run: dict[str, Any]
+    timeline: dict[str, Any]
+    unended_since_utc: str = ""
+
+    @property
+    def captions(self) -> Path:
+        """One line for each captioned clip."""
+        return self.path / "captions.jsonl"
+
+    @property
+    def failures(self) -> Path:
+        """One line for each clip that stands failed."""
+        return self.path / "failures.jsonl"
+
+
+def open_folder(path: Path) -> Folder:
+    """Read what is small. Blocks."""
+    run, timeline = read_object(path / "run.json"), read_object(path / "timeline.json")
+    if text_in(timeline, "started_at_utc") != text_in(run, "started_at_utc"):
+        timeline = {}  # of a run that did not get to its end
+    holder = read_object(path / ".lock-holder.json")
+    return Folder(path, run, timeline, text_in(holder, "since_utc"))
+
+
+@dataclass(slots=True)
+class Group:
+    """What the captions of one deployment in the last run come to."""
+
+    captions: int = 0
+    prompt_tokens: float = 0
+    completion_tokens: float = 0
+    request: Spread = field(default_factory=Spread)
+    first_token: Spread = field(default_factory=Spread)
+
+
+@dataclass(slots=True)
+class Survey:
+    """Counts over the whole folder, and of the last run that ended where `run` says so.
+
+    `slowest` holds (seconds, offset), the slowest last.
+    """
+
+    since_utc: str
+    until_utc: str
+    settings: dict[str, Any]
+    choice: Choice
+    captioned: int = 0
+    captioned_run: int = 0
+    unreadable: int = 0
+    flagged: int = 0
+    with_sound: int = 0
+    payload_bytes: float = 0
+    prompt_tokens: float = 0
+    completion_tokens: float = 0
+    cached_tokens: float = 0
+    caption_chars: Spread = field(default_factory=Spread)
+    prompt: Spread = field(default_factory=Spread)
+    completion: Spread = field(default_factory=Spread)
+    stages: dict[str, Spread] = field(default_factory=lambda: {n: Spread() for n in STAGES})
+    total: Spread = field(default_factory=Spread)
+    flags: Counter[str] = field(default_factory=Counter)
+    deployments: dict[str, Group] = field(default_factory=dict)
+    slowest: list[tuple[float, int]] = field(default_factory=list)
+    failed: int = 0
+    codes: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
+    failures: dict[str, Sample] = field(default_factory=dict)
+
+    def add_caption(self, line: Line) -> None:
+        """Count one captions line."""
+        record = line.record
+        flags = flags_of(record, self.settings)
+        self.captioned += 1
+        self.flagged += is_flagged(flags)
+        self.flags.update(self._bounded(flags, self.flags, _MAX_FLAGS))
+        self.caption_chars.add(len(text_in(record, "caption")))
+        self.choice.add(text_in(record, "clip_id"), line.offset, is_flagged=is_flagged(flags))
+        self._add_sizes(record)
+        if self.since_utc <= text_in(record, "completed_at_utc") <= self.until_utc:
+            self._add_to_run(line)
+
+    def add_failure(self, line: Line) -> None:
+        """Count one failures line."""
+        code = text_in(line.record, "code") or "unknown"
+        (code,) = self._bounded([code], self.codes, _MAX_CODES)
+        self.failed += 1
+        self.codes[code] += 1
+        if len(self.examples[code]) < _EXAMPLES:
+            self.examples[code].append(line.record)
+        sample = self.failures.setdefault(code, Sample(_SHOWN_OF_A_CODE))
+        sample.add(text_in(line.record, "clip_id"), line.offset)
+
+    def _add_sizes(self, record: dict[str, Any]) -> None:
+        media, usage = table_in(record, "media"), table_in(record, "usage")
+        self.with_sound += media.get("has_audio") is True
+        self.payload_bytes += number_in(media, "payload_bytes") or 0
+        self.prompt_tokens += _measured(self.prompt, number_in(usage, "prompt_tokens"))
+        self.completion_tokens += _measured(self.completion, number_in(usage, "completion_tokens"))
+        self.cached_tokens += number_in(usage, "cached_tokens") or 0
+
+    def _add_to_run(self, line: Line) -> None:
+        record = line.record
+        latency, usage = table_in(record, "latency"), table_in(record, "usage")
+        self.captioned_run += 1
+        stages = stages_of(record)
+        for name, spread in self.stages.items():
+            _measured(spread, stages[name])
+        total_s = number_in(latency, "total_s") or 0.0
+        self.total.add(total_s)
+        heapq.heappush(self.slowest, (total_s, line.offset))
+        if len(self.slowest) > _SLOWEST:
+            heapq.heappop(self.slowest)
+        (name,) = self._bounded([text_in(record, "deployment")], self.deployments, _MAX_DEPLOYMENTS)
+        group = self.deployments.setdefault(name, Group())
+        group.captions += 1
+        group.prompt_tokens += number_in(usage, "prompt_tokens") or 0
+        group.completion_tokens += number_in(usage, "completion_tokens") or 0
+        _measured(group.request, number_in(latency, "request_s"))
+        _measured(group.first_token, stages["first token"])
+
+    @staticmethod
+    def _bounded(names: list[str], known: dict[str, Any], most: int) -> list[str]:
+        # Whoever wrote the lines chose the names, so there may be as many as lines.
+        return [name if name in known or len(known) < most else _OTHERS for name in names]
+
+
+def _measured(spread: Spread, value: float | None) -> float:
+    if value is None:
+        return 0.0
+    spread.add(value)
+    return value
+
+
+def take_survey(folder: Folder, sample: int | None) -> Survey:
+    """Read both line files from end to end, a line at a time. Blocks.
+
+    Raises:
+        ConfigError: a file cannot be read.
+    """
+    settings = table_in(table_in(folder.run, "settings"), "media")
+    since_utc, until_utc = (text_in(folder.run, key) for key in ("started_at_utc", "ended_at_utc"))
+    survey = Survey(since_utc, until_utc or _FOR_EVER, settings, Choice(sample))
+    adders = {folder.captions: survey.add_caption, folder.failures: survey.add_failure}
+    for path, add in adders.items():
+        for line in read_lines(path):
+            if line.record:
+                add(line)
+            else:
+                survey.unreadable += 1
+    return survey

@@ -1,0 +1,260 @@
+"""What the page says above the gallery: figures, charts and tables; pure (main process)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from captionfleet.ledger.reading import number_in, table_in, text_in
+from captionfleet.report import charts, words
+from captionfleet.report.cards import card_id, meaning_of
+from captionfleet.report.deployments import deployments_table
+from captionfleet.report.spread import Spread
+from captionfleet.report.stages import STAGES, stages_of
+from captionfleet.report.survey import Folder, Survey
+
+__all__ = ["view_of"]
+
+_BINS = 48
+_MAX_NAME_CHARS = 300
+_MAX_PROMPT_CHARS = 4000
+_SATURATED, _MANY = 0.6, 200
+
+
+def view_of(folder: Folder, survey: Survey, slowest: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Everything the template names, but for the gallery.
+
+    Args:
+        folder: where the output lies, and its last run.
+        survey: what the lines come to.
+        slowest: the captions lines that took longest, the slowest first.
+    """
+    return {
+        "run": _run(folder.run) | {"unended_since": _clock(folder.unended_since_utc)},
+        "figures": _figures(folder.run, survey),
+        "bottleneck": _bottleneck(folder.run),
+        "stages": _stages(survey),
+        "mean_bar": _mean_bar(survey),
+        "tokens": _tokens(folder.run, survey),
+        "codes": _codes(survey),
+        "slowest": [_slow(line, slowest) for line in slowest],
+        "deployments": deployments_table(folder.run, survey),
+        "settings": _settings(folder.run),
+        "counts": {
+            "captioned": survey.captioned,
+            "captioned_run": survey.captioned_run,
+            "failed": survey.failed,
+            "flagged": survey.flagged,
+        },
+    }
+
+
+def _run(run: dict[str, Any]) -> dict[str, Any]:
+    ended, limit = text_in(run, "ended"), text_in(run, "limit")
+    return {
+        "is_known": bool(run),
+        "ended": f"limit {limit}" if limit and limit != ended else ended,
+        "exit_code": number_in(run, "exit_code"),
+        "error": text_in(run, "error")[:_MAX_NAME_CHARS],
+        "started": _clock(text_in(run, "started_at_utc")),
+        "ended_at": _clock(text_in(run, "ended_at_utc")),
+        "seconds": number_in(run, "seconds"),
+    }
+
+
+def _clock(utc: str) -> str:
+    return utc[:19].replace("T", " ")
+
+
+def _figures(run: dict[str, Any], survey: Survey) -> list[tuple[str, str, str]]:
+    """Label, figure, and what stands small below it."""
+
+    def of(key: str) -> float | None:
+        return number_in(run, key)
+
+    planned = of("planned")
+    others = survey.captioned - survey.captioned_run
+    here = "all of this folder; " if others else ""
+    unfinished = of("unfinished") or 0
+    return [
+        (
+            "captioned",
+            words.count(survey.captioned_run),
+            (f"of {words.count(planned)} planned" if planned is not None else "in this folder")
+            + (f", {words.count(unfinished)} unfinished" if unfinished else "")
+            + (f", {words.count(others)} by other runs" if others else ""),
+        ),
+        ("failed", words.count(survey.failed), _and_more(len(survey.codes), "code")),
+        ("flagged", words.count(survey.flagged), "to look at"),
+        ("rate", f"{words.short(of('clips_per_s'))}/s", "clips"),
+        ("source hours", words.short(of("source_hours_per_hour")), "per hour"),
+        (
+            "tokens in",
+            words.short(survey.prompt_tokens),
+            f"{here}{words.short(of('prompt_tokens_per_s'))}/s in the run",
+        ),
+        (
+            "tokens out",
+            words.short(survey.completion_tokens),
+            f"{here}{words.short(of('completion_tokens_per_s'))}/s in the run",
+        ),
+        ("payload", words.size(survey.payload_bytes), "base64, sent once each"),
+        ("retries", words.count(of("retries")), f"{words.count(of('attempts'))} requests"),
+    ]
+
+
+def _and_more(number: int, name: str) -> str:
+    return f"{number} {name}{'' if number == 1 else 's'}"
+
+
+def _bottleneck(run: dict[str, Any]) -> dict[str, Any] | None:
+    told = table_in(run, "bottleneck")
+    cores, deployments = number_in(told, "cores"), number_in(told, "deployments")
+    if cores is None or deployments is None or not (cores or deployments):
+        return None  # not known, or nothing was to be done
+    limit = "cores" if text_in(told, "limit") == "cores" else "deployments"
+    workers = number_in(table_in(table_in(run, "settings"), "workers"), "processes")
+    return {
+        "limit": limit,
+        "is_saturated": max(cores, deployments) >= _SATURATED,
+        "meters": [
+            ("cores", cores, f"{words.count(workers)} workers preparing clips"),
+            ("deployments", deployments, "of the request places in use"),
+        ],
+    }
+
+
+def _stages(survey: Survey) -> list[dict[str, Any]]:
+    """A row for every stage, and one for the total."""
+    known = [spread for spread in [*survey.stages.values(), survey.total] if spread.count]
+    low = min((max(spread.min, 1e-4) for spread in known), default=1e-3)
+    high = max((spread.max for spread in known), default=1.0)
+    high = max(high, low * 10)
+    rows = [_stage(name, survey.stages[name], low, high) for name in STAGES]
+    return [*rows, _stage("total", survey.total, low, high)]
+
+
+def _stage(name: str, spread: Spread, low: float, high: float) -> dict[str, Any]:
+    bins = _BINS if spread.count >= _MANY else _BINS // 2
+    counts = spread.counts(low, high, bins) if spread.count else []
+    label = f"{name}: half below {words.seconds(spread.percentile(0.5))}"
+    return {
+        "name": name,
+        "class": _class(name),
+        "what": STAGES.get(name, "preparing, waiting and asking, end to end"),
+        "count": spread.count,
+        "cells": [spread.percentile(share) for share in (0.5, 0.9, 0.99)]
+        + [spread.max, spread.mean]
+        if spread.count
+        else None,
+        "chart": charts.bars(
+            [(_class(name), counts)], top=max(counts, default=1), slots=bins, label=label
+        ),
+        "low": low,
+        "high": high,
+    }
+
+
+def _class(name: str) -> str:
+    return f"s-{name.replace(' ', '-')}"
+
+
+def _mean_bar(survey: Survey) -> Markup | None:
+    """A mean clip's time, in parts; a stage that only some clips tell counts as 0 for others."""
+    clips = survey.captioned_run
+    if not clips:
+        return None
+    parts = [(name, spread.sum / clips) for name, spread in survey.stages.items()]
+    told = ", ".join(f"{name} {words.seconds(value)}" for name, value in parts)
+    whole = sum(value for _, value in parts)
+    return charts.stack([(_class(n), v) for n, v in parts], whole=whole, label=f"mean: {told}")
+
+
+def _tokens(run: dict[str, Any], survey: Survey) -> list[dict[str, Any]]:
+    kinds = (
+        ("in", survey.prompt, survey.prompt_tokens, "prompt_tokens_per_s"),
+        ("out", survey.completion, survey.completion_tokens, "completion_tokens_per_s"),
+    )
+    return [
+        {
+            "name": name,
+            "total": total,
+            "rate": number_in(run, rate),
+            "cells": [spread.percentile(0.5), spread.percentile(0.9), spread.max, spread.mean],
+            "chart": charts.bars(
+                [("s-rest", counts := spread.counts(spread.min, spread.max + 1, _BINS))],
+                top=max(counts),
+                slots=_BINS,
+                label=f"tokens {name}: half of the clips below {spread.percentile(0.5):.0f}",
+            ),
+            "low": spread.min,
+            "high": spread.max,
+            "cached": survey.cached_tokens if name == "in" else None,
+        }
+        for name, spread, total, rate in kinds
+        if spread.count
+    ]
+
+
+def _codes(survey: Survey) -> list[dict[str, Any]]:
+    most = survey.codes.most_common()
+    return [
+        {
+            "code": code[:_MAX_NAME_CHARS],
+            "count": count,
+            "permanence": meaning_of(code)[0],
+            "meaning": meaning_of(code)[1],
+            "bar": charts.stack([("bad", count)], whole=most[0][1], label=f"{count} of {code}"),
+            "examples": [
+                (text_in(line, "source")[:_MAX_NAME_CHARS], text_in(line, "detail"), card_id(line))
+                for line in survey.examples[code]
+            ],
+        }
+        for code, count in most
+    ]
+
+
+def _slow(line: dict[str, Any], slowest: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    stages = [(name, value or 0.0) for name, value in stages_of(line).items()]
+    longest = number_in(table_in(slowest[0], "latency"), "total_s") or 1.0
+    worst = max(stages, key=lambda stage: stage[1])
+    return {
+        "id": card_id(line),
+        "source": text_in(line, "source")[:_MAX_NAME_CHARS],
+        "total_s": number_in(table_in(line, "latency"), "total_s"),
+        "worst": worst[0],
+        "worst_s": worst[1],
+        "deployment": text_in(line, "deployment")[:_MAX_NAME_CHARS],
+        "attempts": number_in(line, "attempts"),
+        "bar": charts.stack(
+            [(_class(name), value) for name, value in stages],
+            whole=longest,
+            label=", ".join(f"{name} {words.seconds(value)}" for name, value in stages),
+        ),
+    }
+
+
+def _settings(run: dict[str, Any]) -> list[tuple[str, str]]:
+    """What was asked for, in few words; no key is among the settings."""
+    settings = table_in(run, "settings")
+    media, request = table_in(settings, "media"), table_in(settings, "request")
+    if not media or not request:
+        return []
+    asked = (
+        f"at most {words.count(number_in(request, 'max_tokens'))} tokens, temperature "
+        f"{number_in(request, 'temperature')}, "
+        f"{'streamed' if request.get('stream') else 'not streamed'}"
+    )
+    made = (
+        f"{words.count(number_in(media, 'fps'))} frame/s ({text_in(media, 'sampling')}), "
+        f"{words.count(number_in(media, 'height'))} px high, at most "
+        f"{words.count(number_in(media, 'max_seconds'))} s; x264 "
+        f"{text_in(media, 'video_preset')}; Opus "
+        f"{words.short(number_in(media, 'audio_bitrate'))} bit/s"
+    )
+    return [
+        ("prompt", text_in(request, "prompt")[:_MAX_PROMPT_CHARS]),
+        ("system", text_in(request, "system")[:_MAX_PROMPT_CHARS]),
+        ("request", asked),
+        ("media", made),
+    ]

@@ -1,0 +1,58 @@
+"""Figures as people read them; pure (main process)."""
+
+from captionfleet.figures import three_digits
+
+__all__ = ["UNKNOWN", "count", "percent", "seconds", "share", "short", "size"]
+
+UNKNOWN = "\N{EN DASH}"
+_MINUTE_S, _HOUR_S = 60, 3600
+_TEN_THOUSAND = 1e4
+_TEN_MS, _TWO_DIGITS, _THREE_DIGITS, _ONE_PERCENT = 0.01, 10, 100, 0.01
+
+
+def count(number: float | None) -> str:
+    """A whole number with its thousands apart."""
+    return UNKNOWN if number is None else f"{number:,.0f}"
+
+
+def short(number: float | None) -> str:
+    """Three digits and a letter: 13.1k."""
+    if number is None:
+        return UNKNOWN
+    is_whole = number == int(number) or abs(number) >= _THREE_DIGITS
+    return three_digits(number, plain_below=_TEN_THOUSAND) if is_whole else f"{number:.3g}"
+
+
+def seconds(value: float | None) -> str:
+    """A duration in the unit that suits it."""
+    if value is None:
+        return UNKNOWN
+    if value < 1:
+        return f"{value * 1000:.0f} ms" if value >= _TEN_MS else f"{value * 1000:.2g} ms"
+    if value < _MINUTE_S:
+        return f"{value:.1f} s" if value >= _TWO_DIGITS else f"{value:.2f} s"
+    minutes, left_s = divmod(int(value), _MINUTE_S)
+    if value < _HOUR_S:
+        return f"{minutes} min {left_s} s" if left_s else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:,} h {minutes} min" if minutes else f"{hours:,} h"
+
+
+def size(number_of_bytes: float | None) -> str:
+    """Bytes in powers of ten."""
+    if number_of_bytes is None:
+        return UNKNOWN
+    digits = three_digits(number_of_bytes)
+    return f"{digits[:-1]} {digits[-1]}B" if digits[-1].isalpha() else f"{digits} B"
+
+
+def percent(value: float | None) -> str:
+    """A share of one."""
+    if value is None:
+        return UNKNOWN
+    return f"{value:.1%}" if 0 < value < _ONE_PERCENT else f"{value:.0%}"
+
+
+def share(part: float, whole: float) -> float:
+    """What `part` is of `whole`; nothing of nothing is nothing."""
+    return part / whole if whole else 0.0

@@ -1,0 +1,252 @@
+"""The flow: four stages and three bounded streams in one task group (main process)."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+import anyio
+import anyio.to_thread
+from anyio import create_memory_object_stream, create_task_group
+from anyio.abc import AsyncResource, TaskGroup
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from captionfleet.config import JobConfig
+from captionfleet.deployment.lifecycle.lifecycle import Lifecycle, open_lifecycle
+from captionfleet.errors import ConfigError, RunError, first_run_error
+from captionfleet.ledger.folder import Ledger, open_ledger
+from captionfleet.ledger.settled import Settled
+from captionfleet.machine import machine_errors
+from captionfleet.messages import Clip, Outcome, ReadyClip, SameFile
+from captionfleet.producer import check_sources, produce
+from captionfleet.producer.admission import admit, fingerprints
+from captionfleet.sender import Fleet, open_fleet, send
+from captionfleet.sink import (
+    RunStatistics,
+    RunSummary,
+    drain,
+    summarise,
+)
+from captionfleet.sink.media_tokens import media_tokens_of
+from captionfleet.sink.stats import Ended
+from captionfleet.telemetry import Progress, Tally, show_progress, utc_now
+from captionfleet.watch.descriptors import within_descriptors
+from captionfleet.watch.metrics import Metrics, open_metrics
+from captionfleet.watch.signals import open_signals
+from captionfleet.watch.stopping import Stopping
+from captionfleet.watch.timeline import LOOK_EVERY_S, Reading, Timeline
+from captionfleet.workers.pool import work
+from captionfleet.workers.workspace import Workspace, open_workspace
+
+__all__ = ["run_job"]
+
+_CLIPS_AHEAD = 64
+_READY_AHEAD = 16
+_OUTCOMES_AHEAD = 64
+
+
+async def run_job(
+    job: JobConfig, *, progress: Progress = None, handle_signals: bool = False
+) -> RunSummary:
+    """Caption what the job names and is not captioned yet.
+
+    Args:
+        job: the job; it needs at least one source and one deployment.
+        progress: the stream for the progress line, "log" for the structured log, or None.
+        handle_signals: let SIGINT, SIGTERM, and SIGHUP unless nohup has it ignored, end the run
+            in order (main thread only): the first starts nothing new, the second stops at once.
+
+    Raises:
+        RunError: the run cannot begin or go on. What was captioned by then is kept, and
+            run.json says how far it came; so does the error's note, if it got so far.
+    """
+    if not job.deployments:
+        raise ConfigError("deployments: name at least one (--base-url URL --model NAME)")
+    await anyio.to_thread.run_sync(check_sources, job.input)
+    job = within_descriptors(job)
+    tally = Tally()
+    async with (
+        open_metrics(job.metrics, tally) as metrics,
+        open_fleet(job, tally) as fleet,
+        open_ledger(job.output, fingerprints(job)) as ledger,
+    ):
+        stopping = Stopping(job.limits, tally)
+        async with open_signals(stopping.heed, handle=handle_signals) as signals:
+            settled = await admit(job, ledger, lambda: stopping.is_stopping)
+            async with open_lifecycle(job, tally, signals) as lifecycle:
+                run = _Run(job, tally, fleet, ledger, settled, stopping, lifecycle, metrics)
+                async with show_progress(tally, progress):
+                    problem = await run.flow()
+            summary, problem = await run.conclude(problem or lifecycle.problem)
+        if problem is not None:
+            problem.add_note(summary.mail_line())
+            raise problem
+    return summary
+
+
+@dataclass(slots=True)
+class _Run:
+    job: JobConfig
+    tally: Tally
+    fleet: Fleet
+    ledger: Ledger
+    settled: Settled
+    stopping: Stopping
+    lifecycle: Lifecycle
+    metrics: Metrics | None
+    statistics: RunStatistics = field(init=False)
+    started_at_utc: str = field(default_factory=utc_now)
+    timeline: Timeline = field(init=False)
+
+    def __post_init__(self) -> None:
+        observe = self.metrics.watch(self.fleet.router) if self.metrics else None
+        self.statistics = RunStatistics(media_tokens_of(self.job), observe)
+        self.timeline = Timeline(len(self.job.deployments))
+
+    async def flow(self) -> RunError | None:
+        """Run the stages to their end; return the error that ended them early, if one did."""
+        problem: RunError | None = None
+        try:
+            with machine_errors(), self.stopping.everything:
+                async with create_task_group() as watch:
+                    watch.start_soon(self.stopping.watch)
+                    watch.start_soon(self._keep_looking)
+                    with self.stopping.checking:
+                        await self.lifecycle.clear()
+                        watch.start_soon(self._attend)
+                        await self.fleet.check()
+                    if not self.stopping.is_stopping:
+                        async with open_workspace(self.job.store) as media:
+                            await self._stages(media)
+                    watch.cancel_scope.cancel()
+        except* RunError as group:
+            problem = first_run_error(group)
+        return self.stopping.problem or problem
+
+    async def _attend(self) -> None:
+        with self.stopping.failing():
+            await self.lifecycle.attend(self.fleet)
+
+    async def _stages(self, media: Workspace) -> None:
+        clips_out, clips_in = create_memory_object_stream[Clip](_CLIPS_AHEAD)
+        ready_out, ready_in = create_memory_object_stream[ReadyClip](_READY_AHEAD)
+        outcomes_out, outcomes_in = create_memory_object_stream[Outcome | SameFile](_OUTCOMES_AHEAD)
+        job, tally, kept = self.job, self.tally, self.stopping.weigh(media.release)
+        # Open until all stages have ended: of one that fails, the others must not learn by an end
+        # that nobody reads, for that would hide what it failed with.
+        with clips_in.clone() as unprepared, ready_in.clone() as unsent, outcomes_in.clone():
+            self.stopping.queues = (unprepared, unsent)
+            self.stopping.halted = self.fleet.halted
+            async with create_task_group() as stages:
+                stages.start_soon(self._produce, clips_out, outcomes_out.clone())
+                stages.start_soon(
+                    self._prepare,
+                    partial(work, job, media, tally),
+                    clips_in,
+                    ready_out,
+                    outcomes_out.clone(),
+                )
+                if self.lifecycle.holds_back:
+                    ready_in = self._gated(stages, ready_in)
+                stages.start_soon(send, job, self.fleet, ready_in, outcomes_out, tally)
+                stages.start_soon(drain, self.ledger, outcomes_in, tally, self.statistics, kept)
+
+    def _gated(
+        self, stages: TaskGroup, ready_in: MemoryObjectReceiveStream[ReadyClip]
+    ) -> MemoryObjectReceiveStream[ReadyClip]:
+        """The same clips, from when a deployment is up; the first of them asks for one."""
+        gated_out, gated_in = create_memory_object_stream[ReadyClip](0)
+        stages.start_soon(self.lifecycle.hold_back, ready_in, gated_out, self.fleet.halted)
+        return gated_in
+
+    async def _keep_looking(self) -> None:
+        while True:
+            self._look()
+            self.stopping.look()
+            await anyio.sleep(LOOK_EVERY_S)
+
+    def _look(self) -> None:
+        replicas = self.fleet.router.replicas
+        readings = {name: Reading.of(replica) for name, replica in replicas.items()}
+        self.timeline.add(self.tally.elapsed_s(), readings)
+
+    async def _produce(
+        self,
+        clips_out: MemoryObjectSendStream[Clip],
+        outcomes_out: MemoryObjectSendStream[Outcome | SameFile],
+    ) -> None:
+        with self.stopping.failing(), self.stopping.producing:
+            await produce(self.job, self.settled, self.tally, clips_out, outcomes_out)
+
+    async def _prepare(
+        self, stage: Callable[..., Awaitable[None]], *streams: AsyncResource
+    ) -> None:
+        with self.stopping.failing():
+            await stage(*streams)
+
+    async def conclude(self, problem: RunError | None) -> tuple[RunSummary, RunError | None]:
+        """Settle the lines, write run.json, and draw the bottom line.
+
+        What goes wrong here ends the run too, unless something did before: of a full disk, the
+        first error is the one that tells.
+        """
+        problem = await _attempt(self._settle, problem)
+        summary = self._summary(problem)
+        problem = await _attempt(partial(self._record, summary, problem), problem)
+        return summary, problem
+
+    async def _settle(self) -> None:
+        is_complete = self.tally.planned_total is not None
+        is_complete = is_complete and self.tally.planned == self.tally.settled
+        await self.ledger.settle(
+            lambda clip_id: self.settled.keeps_failure(clip_id, is_complete=is_complete)
+        )
+        if self.settled.replaces and self.tally.captioned:
+            await self.ledger.drop_superseded()
+
+    def _summary(self, problem: RunError | None) -> RunSummary:
+        ended = self._ended(problem)
+        stopped_with = self.stopping.exit_code if ended in {"limit", "signal"} else None
+        return summarise(
+            self.tally,
+            self.statistics,
+            self.job,
+            ended=ended,
+            limit=(self.stopping.limit or "limit") if ended == "limit" else None,
+            started_at_utc=self.started_at_utc,
+            place_seconds=self.fleet.place_seconds(self.tally.elapsed_s()),
+            refusing=self.fleet.refusing(),
+            torn_lines_repaired=self.ledger.torn_lines_repaired,
+            ignored_lines=self.settled.ignored_lines,
+            exit_code=problem.exit_code if problem is not None else stopped_with,
+        )
+
+    async def _record(self, summary: RunSummary, problem: RunError | None) -> None:
+        problem_line = {"error": str(problem)} if problem else {}
+        self._look()
+        await self.ledger.write_timeline(
+            {"started_at_utc": self.started_at_utc} | self.timeline.as_dict()
+        )
+        await self.ledger.write_run(
+            summary.as_dict()
+            | {"fleet": self.fleet.report(), "lifecycle": self.lifecycle.report()}
+            | problem_line
+        )
+
+    def _ended(self, problem: RunError | None) -> Ended:
+        if problem is not None:
+            return "error"
+        if self.stopping.signal_number:
+            return "signal"
+        is_left = self.tally.planned > self.tally.settled and self.stopping.limit is not None
+        return "limit" if self.tally.planned_total is None or is_left else "complete"
+
+
+async def _attempt(
+    step: Callable[[], Awaitable[None]], problem: RunError | None
+) -> RunError | None:
+    """Take a step whatever happened before; return the first thing that went wrong."""
+    try:
+        await step()
+    except RunError as error:
+        return problem or error
+    return problem

@@ -1,0 +1,1 @@
+"""Write chat-completions requests and read their answers; pure."""

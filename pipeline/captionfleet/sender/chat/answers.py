@@ -1,0 +1,235 @@
+"""The chat-completions protocol: caption in, whole or streamed (main process; pure).
+
+Everything here was written by a server that may be broken or hostile: any field may be
+missing, of another type or absurd, and none of that may raise.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from captionfleet.errors import FailureCode
+from captionfleet.messages import Usage
+from captionfleet.sender.chat.error_body import error_of, problem_in
+from captionfleet.sender.chat.events import EventLines, is_event_stream
+from captionfleet.sender.chat.finish import UNKNOWN, finish_reason_of, stopped_before_caption
+from captionfleet.sender.chat.foreign import NOT_JSON, loads
+from captionfleet.sender.chat.server_figures import server_metrics, usage_of
+from captionfleet.sender.routing.verdict import Verdict, judge, one_line
+
+__all__ = ["Answer", "AnswerReader", "error_of", "server_metrics"]
+
+_HEARTBEATS = frozenset({b"ping", b"heartbeat", b"keepalive"})
+_REASONING = ("reasoning_content", "reasoning")  # vLLM and DeepSeek; OpenRouter and later vLLM
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A caption as the server gave it; `server` holds its own timings and its request id.
+
+    `data` is the caption as JSON, where a schema was asked for and the caption fits it.
+    """
+
+    text: str
+    finish_reason: str
+    usage: Usage
+    server: dict[str, float | str]
+    ttft_s: float | None = None
+    data: Any = None
+
+
+class AnswerReader:
+    """Reads one 200 answer from its bytes; the same for whole and for streamed ones.
+
+    A stream ends with `[DONE]` or with the connection. A finish reason is no end: some servers
+    write one into every chunk.
+
+    Args:
+        streamed: Whether the bytes are server-sent events, by the answer's Content-Type; what
+            they begin with counts for more.
+    """
+
+    def __init__(self, *, streamed: bool) -> None:
+        self._lines = EventLines() if streamed else None
+        self._start: bytearray | None = bytearray()  # until it tells what the answer is
+        self._whole = bytearray()
+        self._text: list[str] = []
+        self._refusal: list[str] = []
+        self._has_reasoning = False
+        self._finish_reason = ""
+        self._has_text_after_finish = False
+        self._is_finish_bare = False  # the finish reason came in a chunk without text
+        self._usage: object = None
+        self._perf: object = None
+        self._problem: Verdict | None = None
+        self._ended = False
+
+    @property
+    def has_text(self) -> bool:
+        """Whether a first token of the caption is there."""
+        return bool(self._text)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the caption counts even if the connection breaks now."""
+        if self._problem is not None:
+            return False
+        if self._lines is None:
+            return _has_finish(self._whole)
+        return self._ended or bool(self._finish_reason and not self._has_text_after_finish)
+
+    @property
+    def awaits_end(self) -> bool:
+        """Whether only usage and the end of the stream can be expected."""
+        return self._is_finish_bare and self.has_text and self.is_complete
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing of interest can follow."""
+        return self._ended or self._problem is not None
+
+    def feed(self, portion: bytes) -> None:
+        """Take the next bytes of the answer."""
+        if self._start is not None:
+            self._start += portion
+            portion = bytes(self._start)
+            streamed = is_event_stream(portion, is_declared=self._lines is not None)
+            if streamed is None:
+                return
+            self._start, self._lines = None, EventLines() if streamed else None
+        if self._lines is None:
+            self._whole += portion
+            return
+        for event, data in self._lines.feed(portion):
+            self._take_event(event, data)
+
+    def close(self, headers: Mapping[str, str]) -> Answer | Verdict:
+        """What the answer came to; `headers` are looked up in lower case."""
+        self._whole += self._start or b""  # too short to tell
+        if self._lines is None:
+            self._take_chunk(loads(bytes(self._whole)))
+        elif not self.is_over:
+            for event, data in self._lines.close():
+                if loads(data) is not NOT_JSON or data == b"[DONE]":
+                    self._take_event(event, data)
+        metrics = server_metrics(headers, self._perf)
+        usage = usage_of(self._usage, metrics)
+        if self._problem is not None:
+            return replace(self._problem, usage=usage)
+        return self._result(metrics, usage)
+
+    def _take_event(self, event: bytes, data: bytes) -> None:
+        data = data.strip()
+        if self.is_over or event in _HEARTBEATS or not data:
+            return
+        if data == b"[DONE]":
+            self._ended = True
+            return
+        chunk = loads(data)
+        if event == b"error":
+            self._fail(problem_in(chunk, streamed=True))
+        elif chunk is NOT_JSON or isinstance(chunk, dict):
+            self._take_chunk(chunk)  # null, lists and the like are heartbeats
+
+    def _take_chunk(self, chunk: object) -> None:
+        if not isinstance(chunk, dict):
+            self._fail(judge(FailureCode.MALFORMED_ANSWER, "the answer is no JSON object"))
+            return
+        if isinstance(usage := chunk.get("usage"), dict):
+            self._usage = usage
+        self._perf = chunk.get("perf_metrics") or self._perf
+        if chunk.get("error"):
+            self._fail(problem_in(chunk, streamed=self._lines is not None))
+        elif (choice := _first_choice(chunk)) is not None:
+            self._take_choice(choice)
+        elif self._lines is None:
+            self._fail(judge(FailureCode.MALFORMED_ANSWER, "the answer has no choices"))
+
+    def _take_choice(self, choice: dict[str, Any]) -> None:
+        message = self._message_in(choice)
+        text = _text_of(message.get("content")) or _text_of(choice.get("text"))
+        if text:
+            self._text.append(text)
+            self._has_text_after_finish = bool(self._finish_reason)
+        if refusal := _text_of(message.get("refusal")):
+            self._refusal.append(refusal)
+        self._has_reasoning |= any(message.get(key) for key in _REASONING)
+        if reason := finish_reason_of(choice.get("finish_reason")):
+            self._finish_reason = reason
+            self._is_finish_bare = not text
+
+    def _message_in(self, choice: dict[str, Any]) -> dict[str, Any]:
+        """The message, or a part of it; a stream's last chunk may repeat the message whole."""
+        keys = ("message", "delta") if self._lines is None else ("delta", "message")
+        parts = (choice[key] for key in keys if isinstance(choice.get(key), dict))
+        found: dict[str, Any] = next(parts, {})
+        is_repeated = self._text and found is not choice.get("delta")
+        return {} if is_repeated else found
+
+    def _fail(self, problem: Verdict) -> None:
+        """Note what is wrong, unless the caption is complete: it is paid for, and right."""
+        if self._lines is None or not self.is_complete:
+            self._problem = problem
+
+    def _result(self, metrics: dict[str, float | str], usage: Usage) -> Answer | Verdict:
+        reason = self._finish_reason
+        if not reason and self._lines is not None and not self._ended:
+            words = "the stream ended without finish_reason and [DONE]"
+            return replace(judge(FailureCode.TRUNCATED_ANSWER, words), usage=usage)
+        text = _repaired("".join(self._text)).strip()
+        problem = stopped_before_caption(
+            reason or UNKNOWN,
+            text=text,
+            refusal=one_line("".join(self._refusal)),
+            has_reasoning=self._has_reasoning,
+            tokens=usage.completion_tokens,
+        )
+        if problem is not None:
+            return replace(problem, usage=usage)
+        ttft_s = metrics.get("server-time-to-first-token")
+        return Answer(
+            text=text,
+            finish_reason=reason or UNKNOWN,
+            usage=usage,
+            server=metrics,
+            ttft_s=ttft_s if isinstance(ttft_s, float) else None,
+        )
+
+
+def _has_finish(whole: bytes | bytearray) -> bool:
+    """Whether the bytes are a whole completion with a finish reason."""
+    chunk = loads(bytes(whole))
+    choice = _first_choice(chunk) if isinstance(chunk, dict) else None
+    return choice is not None and bool(finish_reason_of(choice.get("finish_reason")))
+
+
+def _first_choice(chunk: dict[str, Any]) -> dict[str, Any] | None:
+    """The choice with index 0; a lone one counts whatever its index."""
+    choices = chunk.get("choices")
+    if not isinstance(choices, list):
+        return None
+    only = choices[0] if len(choices) == 1 and isinstance(choices[0], dict) else None
+    firsts = (c for c in choices if isinstance(c, dict) and c.get("index") in (None, 0, "0"))
+    return next(firsts, only)
+
+
+def _text_of(content: object) -> str:
+    """The text of a message: as text, as one part, or as a list of parts."""
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else [content]
+    return "".join(map(_part_text, parts))
+
+
+def _part_text(part: object) -> str:
+    if isinstance(part, str):
+        return part
+    if not isinstance(part, dict) or part.get("type") in ("thinking", "reasoning"):
+        return ""
+    text = part.get("text")
+    return text if isinstance(text, str) else ""
+
+
+def _repaired(text: str) -> str:
+    """Surrogates joined where two chunks hold halves of one character, else replaced."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -1,0 +1,67 @@
+"""Why a model stopped, in the words of many servers (main process; pure)."""
+
+from captionfleet.errors import FailureCode
+from captionfleet.sender.routing.verdict import Verdict, judge, one_line
+
+__all__ = ["LENGTH", "STOP", "UNKNOWN", "finish_reason_of", "stopped_before_caption"]
+
+STOP, LENGTH = "stop", "length"
+UNKNOWN = "unknown"
+"""The answer is whole and gives no finish reason."""
+_MOST_CHARS = 40
+
+_SAME = {
+    **dict.fromkeys(("eos", "eos_token", "end_turn", "stop_sequence", "completed"), STOP),
+    **dict.fromkeys(("max_tokens", "max_length", "max_output_tokens", "model_length"), LENGTH),
+}
+# A filter cuts the text anywhere, and decides the same way again.
+_FILTERED = frozenset({"content_filter", "safety", "recitation", "prohibited_content", "refusal"})
+_TOOLS = frozenset({"tool_calls", "tool_use", "function_call"})
+# The server broke off: vLLM says abort, OpenRouter error, DeepSeek that it lacked resources.
+_BROKEN = frozenset({"abort", "cancelled", "error", "insufficient_system_resource"})
+
+
+def finish_reason_of(value: object) -> str:
+    """The reason by its OpenAI name, as the server spells it where it has none; "" for none."""
+    if not isinstance(value, str):
+        return ""
+    reason = one_line(value, _MOST_CHARS)
+    plain = reason.lower()
+    known = {STOP, LENGTH} | _FILTERED | _TOOLS | _BROKEN
+    return _SAME.get(plain, plain if plain in known else reason)
+
+
+def stopped_before_caption(
+    reason: str, *, text: str, refusal: str, has_reasoning: bool, tokens: int | None
+) -> Verdict | None:
+    """Why an answer that arrived whole is no caption; None where its text is one.
+
+    Asking again is left out where it costs the same and ends the same.
+    """
+    if reason in _FILTERED or reason in _BROKEN:
+        return _unfinished(f"finish_reason {reason}", retry=reason in _BROKEN)
+    if text:
+        return None
+    if refusal:
+        return _unfinished(f"the model refused: {refusal}", retry=False)
+    if reason == LENGTH:
+        return _empty(_used_up(tokens, has_reasoning=has_reasoning), retry=False)
+    if has_reasoning:
+        advice = "turn thinking off, or correct the server's reasoning parser"
+        return _empty(f"the answer holds reasoning and no caption: {advice}", retry=False)
+    words, is_empty = f"finish_reason {reason}", reason in {STOP, UNKNOWN}
+    return (_empty if is_empty else _unfinished)(words, retry=reason not in _TOOLS)
+
+
+def _used_up(tokens: int | None, *, has_reasoning: bool) -> str:
+    after = f" after {tokens} tokens" if tokens is not None else ""
+    doing = "while the model was thinking" if has_reasoning else "before the caption began"
+    return f"max_tokens was reached{after} {doing}: raise max_tokens"
+
+
+def _unfinished(detail: str, *, retry: bool) -> Verdict:
+    return judge(FailureCode.UNFINISHED_ANSWER, detail, retry=retry)
+
+
+def _empty(detail: str, *, retry: bool) -> Verdict:
+    return judge(FailureCode.EMPTY_CAPTION, detail, retry=retry)

@@ -1,0 +1,63 @@
+"""Tokens and timings that a server reports with an answer (main process; pure)."""
+
+from collections.abc import Mapping
+
+from captionfleet.messages import Usage
+from captionfleet.sender.chat.foreign import count_of, number_of
+from captionfleet.sender.routing.verdict import one_line
+
+__all__ = ["server_metrics", "usage_of"]
+
+# https://docs.fireworks.ai: headers `fireworks-<name>`, or `perf_metrics` in the body.
+_METRICS = frozenset(
+    """
+    prompt-tokens cached-prompt-tokens server-time-to-first-token server-processing-time
+    backend-host num-concurrent-requests deployment tokenizer-queue-duration tokenizer-duration
+    prefill-queue-duration prefill-duration generation-queue-duration generation-duration
+    speculation-generated-tokens speculation-acceptance speculation-prompt-tokens
+    speculation-prompt-matched-tokens
+    """.split()
+)
+_REQUEST_IDS = ("x-request-id", "x-fireworks-request-id", "cf-ray")
+
+
+def server_metrics(headers: Mapping[str, str], perf: object) -> dict[str, float | str]:
+    """The documented timings of a server, from headers or body, and its request id.
+
+    Numbers come as numbers or as text (seconds); what is neither is kept as short text.
+    """
+    found: dict[str, object] = {
+        name: headers[f"fireworks-{name}"] for name in _METRICS if f"fireworks-{name}" in headers
+    }
+    if isinstance(perf, dict):
+        found |= {name: perf[name] for name in _METRICS if name in perf}
+    metrics: dict[str, float | str] = {}
+    for name, value in sorted(found.items()):
+        if (number := number_of(value)) is not None:
+            metrics[name] = number
+        elif isinstance(value, str) and (text := one_line(value, 100)):
+            metrics[name] = text
+    for name in _REQUEST_IDS:
+        if name in headers:
+            metrics[name] = one_line(headers[name], 100)
+            break
+    return metrics
+
+
+def usage_of(reported: object, metrics: Mapping[str, float | str]) -> Usage:
+    """Token counts by their names in chat completions, or in later interfaces (`input_tokens`)."""
+    usage = reported if isinstance(reported, dict) else {}
+    details = usage.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else None
+
+    def first(*values: object) -> int | None:
+        return next((n for n in map(count_of, values) if n is not None), None)
+
+    return Usage(
+        prompt_tokens=first(
+            usage.get("prompt_tokens"), usage.get("input_tokens"), metrics.get("prompt-tokens")
+        ),
+        completion_tokens=first(usage.get("completion_tokens"), usage.get("output_tokens")),
+        total_tokens=first(usage.get("total_tokens")),
+        cached_tokens=first(cached, metrics.get("cached-prompt-tokens")),
+    )

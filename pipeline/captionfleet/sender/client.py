@@ -1,0 +1,288 @@
+"""One request to one deployment, which ends as a value, whatever happens (main process)."""
+
+import re
+from collections import deque
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+import aiohttp
+import anyio
+from aiohttp.abc import AbstractStreamWriter
+from pydantic import SecretStr
+
+from captionfleet.config import DeploymentConfig, RequestConfig
+from captionfleet.errors import FailureCode
+from captionfleet.messages import MAX_ANSWER_BYTES, ReadyClip
+from captionfleet.sender.chat.answers import Answer, AnswerReader, error_of
+from captionfleet.sender.chat.request import body_template
+from captionfleet.sender.connections import REQUEST_ID
+from captionfleet.sender.deadline import answered_within
+from captionfleet.sender.routing.verdict import Verdict, classify, judge
+from captionfleet.sender.transport import BORDER, Flight, proxy_for, scrubbed, verdict_on
+from captionfleet.sender.upload import MediaChangedError, MediaUnreadableError, Upload
+from captionfleet.telemetry import get_log, monotonic_s
+
+__all__ = ["DeploymentClient", "Reply"]
+
+_MAX_ERROR_BYTES = 64 * 2**10
+_UPLOAD_STALL_S = 60.0
+_ERROR_BODY_S = 5.0
+_STREAM_END_S = 2.0  # of silence after a finish reason; usage and [DONE] come at once, if at all
+_CONNECTION_END_S = 0.25  # in which the end of the body makes the connection usable again
+_REMEMBERED_IDS = 1024  # some requests in flight, and those whose answers may be late
+# What a used connection may come to through no fault of deployment and clip.
+_OF_CONNECTION = frozenset({FailureCode.DISCONNECTED, FailureCode.MALFORMED_ANSWER})
+_CLOSED_S = 1.0  # within which a request on a connection that was closed before has broken
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """How one request ended, with the monotonic times at which it began and ended.
+
+    `upload_s` is how long it took until the body was out; None if it never was.
+    """
+
+    started_s: float
+    ended_s: float
+    status: int | None
+    outcome: Answer | Verdict
+    upload_s: float | None = None
+
+
+class DeploymentClient:
+    """Sends clips to one deployment, with its key and no other.
+
+    Attributes:
+        key_env: the variable that its key came from; empty where none is sent.
+
+    Raises:
+        ConfigError: the key is missing or cannot stand in a header, or extra_body is wrong.
+    """
+
+    def __init__(
+        self, session: aiohttp.ClientSession, config: DeploymentConfig, request: RequestConfig
+    ) -> None:
+        self._session = session
+        self._request = request
+        self._base_url = config.base_url.rstrip("/")
+        self._hears = "audio" in config.modalities
+        self._key = config.api_key()
+        self.key_env = config.key_env_at(config.base_url) if self._key is not None else ""
+        self._name = config.name
+        self._proxy = proxy_for(self._base_url)
+        self._sent_ids: deque[str] = deque(maxlen=_REMEMBERED_IDS)
+        self._timeout = aiohttp.ClientTimeout(total=None, connect=request.connect_timeout_s)
+        self._templates = {
+            has_audio: body_template(request, config, with_audio=has_audio)
+            for has_audio in (False, True)
+        }
+
+    async def ask(self, ready: ReadyClip, request_id: str) -> Reply:
+        """Ask for the caption of one clip, once."""
+        template = self._templates[self._hears and ready.audio is not None]
+        body = _Body(Upload(template, ready))
+        flight = Flight(_header_form(request_id))
+        exchange = _Exchange(self._key, body)
+        self._sent_ids.append(flight.request_id)
+        started_s = monotonic_s()
+        outcome: Answer | Verdict
+        try:
+            async with (
+                answered_within(self._request.timeout_s),
+                self._session.post(
+                    f"{self._base_url}/chat/completions",
+                    data=body,
+                    headers=self._headers(flight.request_id),
+                    allow_redirects=False,
+                    proxy=self._proxy,
+                    timeout=self._timeout,
+                    trace_request_ctx=flight,
+                ) as response,
+            ):
+                if self._is_anothers(response, flight):
+                    outcome = self._misdelivered()
+                else:
+                    outcome = await exchange.receive(response, started_s)
+        except BORDER as error:
+            verdict = body.problem or verdict_on(error)
+            if flight.is_on_used_connection and exchange.status is None and body.was_out_briefly:
+                verdict = replace(verdict, stale=verdict.code in _OF_CONNECTION)
+            outcome = verdict if body.problem else exchange.kept() or verdict
+        upload_s = None if body.written_s is None else body.written_s - started_s
+        return Reply(started_s, monotonic_s(), exchange.status, outcome, upload_s)
+
+    def _is_anothers(self, response: aiohttp.ClientResponse, flight: Flight) -> bool:
+        """Whether the answer is, or may be, that to another request.
+
+        A connection is used again only where the server names requests in its answers.
+        """
+        named = response.headers.get(REQUEST_ID)
+        if named == flight.request_id:
+            return False
+        return flight.is_on_used_connection or named in self._sent_ids
+
+    def _misdelivered(self) -> Verdict:
+        get_log().warning("answer_to_another_request", deployment=self._name)
+        verdict = judge(FailureCode.DISCONNECTED, "the answer was that to another request")
+        return replace(verdict, stale=True)
+
+    async def check(self, timeout_s: float) -> Verdict | None:
+        """Why the deployment cannot be used, as far as listing its models tells; else None."""
+        try:
+            with anyio.fail_after(timeout_s):
+                async with self._session.get(
+                    f"{self._base_url}/models",
+                    headers=self._headers("check"),
+                    allow_redirects=False,
+                    proxy=self._proxy,
+                    timeout=self._timeout,
+                ) as response:
+                    status = response.status
+        except TimeoutError:  # also where connecting takes that long
+            return judge(FailureCode.TIMEOUT, f"no answer within {timeout_s:g} s")
+        except BORDER as error:
+            return verdict_on(error)
+        # Only these say something about requests: many servers have no list of models.
+        return classify(status, None, {}) if status in {401, 403} else None
+
+    def _headers(self, request_id: str) -> dict[str, str]:
+        headers = {"Accept": "application/json, text/event-stream", REQUEST_ID: request_id}
+        if self._key is not None:
+            headers["Authorization"] = f"Bearer {self._key.get_secret_value()}"
+        return headers
+
+
+class _Exchange:
+    """Reads one answer, and remembers its status whatever happens then."""
+
+    def __init__(self, key: SecretStr | None, body: "_Body") -> None:
+        self._key = key
+        self._body = body
+        self.status: int | None = None
+        self._reader: AnswerReader | None = None
+        self._headers: dict[str, str] = {}
+        self._ttft_s: float | None = None
+
+    async def receive(self, response: aiohttp.ClientResponse, started_s: float) -> Answer | Verdict:
+        self.status = response.status
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        if response.status != 200:  # noqa: PLR2004 - an HTTP status
+            return await self._refusal(response, headers)
+        if self._body.written_s is None:
+            words = "the server answered before it had the whole request"
+            return judge(FailureCode.MALFORMED_ANSWER, words)
+        reader = AnswerReader(streamed=response.content_type == "text/event-stream")
+        self._reader, self._headers = reader, headers
+        problem = await self._read(response, reader, started_s)
+        return problem or self._closed(reader)
+
+    def kept(self) -> Answer | None:
+        """The caption where the connection broke, or the time ran out, only after it was whole."""
+        if self._reader is None or not self._reader.is_complete:
+            return None
+        outcome = self._closed(self._reader)
+        return outcome if isinstance(outcome, Answer) else None
+
+    async def _read(
+        self, response: aiohttp.ClientResponse, reader: AnswerReader, started_s: float
+    ) -> Verdict | None:
+        """Feed the reader until the answer ends."""
+        left_bytes = MAX_ANSWER_BYTES
+        with anyio.CancelScope() as silence:
+            async for portion in response.content.iter_any():
+                left_bytes -= len(portion)
+                if left_bytes < 0:
+                    return None if reader.awaits_end else _too_large()
+                reader.feed(portion)
+                if self._ttft_s is None and reader.has_text:
+                    self._ttft_s = monotonic_s() - started_s
+                if reader.is_over:
+                    silence.deadline = anyio.current_time() + _CONNECTION_END_S
+                    await _discard(response)
+                    return None
+                if reader.awaits_end:
+                    silence.deadline = anyio.current_time() + _STREAM_END_S
+        return None
+
+    def _closed(self, reader: AnswerReader) -> Answer | Verdict:
+        outcome = reader.close(self._headers)
+        if isinstance(outcome, Verdict):
+            return replace(outcome, detail=scrubbed(outcome.detail, self._key))
+        return self._without_key(replace(outcome, ttft_s=self._ttft_s or outcome.ttft_s))
+
+    async def _refusal(self, response: aiohttp.ClientResponse, headers: dict[str, str]) -> Verdict:
+        """Status and headers decide; the body is read for its code, if it comes at all."""
+        body = bytearray()
+        try:
+            with anyio.move_on_after(_ERROR_BODY_S):
+                async for portion in response.content.iter_any():
+                    body += portion
+                    if len(body) > _MAX_ERROR_BYTES:
+                        break
+        except BORDER:
+            pass
+        code, message = error_of(bytes(body), response.content_type)
+        code, message = scrubbed(code or "", self._key), scrubbed(message, self._key)
+        return classify(response.status, code, headers, message)
+
+    def _without_key(self, answer: Answer) -> Answer:
+        told = {
+            name: scrubbed(value, self._key) if isinstance(value, str) else value
+            for name, value in answer.server.items()
+        }
+        return replace(answer, text=scrubbed(answer.text, self._key), server=told)
+
+
+async def _discard(response: aiohttp.ClientResponse) -> None:
+    """Read what follows the end of an answer: no more than a portion or two, in any case."""
+    try:
+        while await response.content.read(2**16):
+            pass
+    except BORDER:
+        pass
+
+
+def _too_large() -> Verdict:
+    """Asking again would cost as much, and bring as much."""
+    words = f"the answer is larger than {MAX_ANSWER_BYTES >> 20} MiB: lower max_tokens"
+    return judge(FailureCode.MALFORMED_ANSWER, words, retry=False)
+
+
+class _Body(aiohttp.Payload):
+    """An upload as aiohttp wants it; a server that stops reading is given up after a while."""
+
+    def __init__(self, upload: Upload) -> None:
+        super().__init__(upload, content_type="application/json")
+        self._upload = upload
+        self._size = upload.size_bytes
+        self.problem: Verdict | None = None
+        self.written_s: float | None = None
+
+    @property
+    def was_out_briefly(self) -> bool:
+        """Whether no server can have made much of it by now."""
+        return self.written_s is None or monotonic_s() - self.written_s < _CLOSED_S
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:  # noqa: ARG002 - theirs
+        """Refused: the body is never in memory."""
+        raise TypeError("a streamed body has no text")
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Write the body, or enough of it to know that it must not be sent."""
+        try:
+            with anyio.fail_after(_UPLOAD_STALL_S) as stall:
+                async with aclosing(self._upload.pieces()) as pieces:
+                    async for piece in pieces:
+                        await writer.write(piece)
+                        stall.deadline = anyio.current_time() + _UPLOAD_STALL_S
+        except MediaChangedError as error:
+            self.problem = judge(FailureCode.SOURCE_CHANGED, str(error))
+            raise
+        except MediaUnreadableError as error:
+            self.problem = judge(FailureCode.SOURCE_UNREADABLE, str(error))
+            raise
+        self.written_s = monotonic_s()
+
+
+def _header_form(request_id: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]", "-", request_id)[:100]

@@ -1,0 +1,183 @@
+"""Sends ready clips to the fleet and hands on what became of them (main process)."""
+
+from contextlib import suppress
+from dataclasses import replace
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from captionfleet.config import JobConfig
+from captionfleet.errors import Stage
+from captionfleet.messages import Attempt, Caption, Failure, Latency, MediaFacts, Outcome, ReadyClip
+from captionfleet.sender.chat.answers import Answer
+from captionfleet.sender.chat.quality import DEGENERATE, flags_of
+from captionfleet.sender.chat.structure import structure_of
+from captionfleet.sender.client import Reply
+from captionfleet.sender.fleet import Fleet
+from captionfleet.sender.race import Asker, attempt_of
+from captionfleet.sender.routing.hedging import HedgePolicy
+from captionfleet.sender.routing.policy import Past, RetryPolicy, lanes
+from captionfleet.sender.routing.verdict import Verdict
+from captionfleet.sender.slots import HaltedError, Slots, jitter
+from captionfleet.telemetry import Tally
+
+__all__ = ["send"]
+
+
+async def send(
+    job: JobConfig,
+    fleet: Fleet,
+    ready_in: MemoryObjectReceiveStream[ReadyClip],
+    outcomes_out: MemoryObjectSendStream[Outcome],
+    tally: Tally,
+) -> None:
+    """Send every clip that comes in until the stream ends; both stream ends are closed.
+
+    Once the fleet is halted no request begins any more, and clips without an answer are dropped.
+
+    Raises:
+        DeploymentError: no deployment can be used, or none was up for patience_s.
+    """
+    slots = Slots(fleet, tally, patience_s=job.request.patience_s)
+    sender = _Sender(job, fleet, slots, tally)
+    places = sum(deployment.most_in_flight for deployment in job.deployments)
+    async with ready_in, outcomes_out, anyio.create_task_group() as tasks:
+        tasks.start_soon(slots.watch, tasks.cancel_scope)
+        tasks.start_soon(slots.heed_halt)
+        tasks.start_soon(slots.heed_growth)
+        async with anyio.create_task_group() as lane_tasks:
+            for _ in range(lanes(places)):
+                lane_tasks.start_soon(sender.run_lane, ready_in, outcomes_out)
+        tasks.cancel_scope.cancel()
+    if slots.end is not None:
+        raise slots.end
+
+
+class _Sender:
+    """What the lanes share: the job, the slots and the retry budget."""
+
+    def __init__(self, job: JobConfig, fleet: Fleet, slots: Slots, tally: Tally) -> None:
+        self._fleet = fleet
+        self._slots = slots
+        self._tally = tally
+        self._policy = RetryPolicy(job.request.max_attempts, fleet.router)
+        self._structure = structure_of(job.request)
+        self._asker = Asker(fleet, slots, tally, HedgePolicy(job.request.hedge_percentile))
+
+    async def run_lane(
+        self,
+        ready_in: MemoryObjectReceiveStream[ReadyClip],
+        outcomes_out: MemoryObjectSendStream[Outcome],
+    ) -> None:
+        """One clip after the other, from ready to outcome."""
+        async for ready in ready_in:
+            with suppress(HaltedError):
+                await outcomes_out.send(await self._outcome(ready))
+        self._asker.tail.set()
+
+    async def _outcome(self, ready: ReadyClip) -> Outcome:
+        attempts: list[Attempt] = []
+        past, hedged = Past(), False
+        spare: Caption | None = None  # degenerate: better than nothing
+        while True:
+            try:
+                lease = await self._slots.lease(past.avoid)
+            except HaltedError:
+                if spare is None:
+                    raise
+                return spare
+            asked = await self._asker.ask(lease, ready, len(attempts) + 1)
+            lease, reply = asked.lease, self._judged(asked.reply, attempts)
+            attempts += [*asked.others, attempt_of(lease, reply)]
+            hedged = hedged or bool(asked.others)
+            verdict = reply.outcome
+            if isinstance(verdict, Answer):
+                self._policy.captioned()
+                caption = self._caption(ready, verdict, attempts, reply.upload_s)
+                caption = replace(caption, hedged=hedged)
+                may_ask_again = not spare and self._policy.may_burn(past.burnt)
+                if DEGENERATE not in caption.flags or not may_ask_again:
+                    return caption
+                spare = caption
+                past = replace(past, burnt=past.burnt + 1, avoid=lease.deployment)
+                self._tally.retries += 1
+                continue
+            again = self._policy.failed(lease, verdict, past, jitter=jitter())
+            if again is None:
+                return _given_up(ready, verdict, attempts, spare)
+            self._tally.retries += 1
+            past = again.past
+            await anyio.sleep(again.wait_s)
+
+    def _judged(self, reply: Reply, attempts: list[Attempt]) -> Reply:
+        """The reply with its data where JSON was asked for, after the attempts before it.
+
+        A misfit is asked for once more; the deployment has done its work either way, so its
+        window does not hear of it. A connection found closed is excused once.
+        """
+        outcome = reply.outcome
+        if isinstance(outcome, Verdict):
+            outcome = replace(outcome, stale=outcome.stale and _is_first(outcome, attempts))
+        elif self._structure is not None:
+            outcome = self._structure.read(outcome)
+            if isinstance(outcome, Verdict):
+                outcome = replace(outcome, retry=outcome.retry and _is_first(outcome, attempts))
+        return replace(reply, outcome=outcome)
+
+    def _caption(
+        self, ready: ReadyClip, answer: Answer, attempts: list[Attempt], upload_s: float | None
+    ) -> Caption:
+        last = attempts[-1]
+        queue_s = last.started_s - ready.ready_s
+        request_s = last.ended_s - last.started_s
+        return Caption(
+            clip=ready.clip,
+            text=answer.text,
+            finish_reason=answer.finish_reason,
+            model=self._fleet.deployments[last.deployment].model,
+            deployment=last.deployment,
+            usage=answer.usage,
+            latency=Latency(
+                prepare_s=ready.prepare_s,
+                queue_s=queue_s,
+                request_s=request_s,
+                ttft_s=answer.ttft_s,
+                total_s=ready.prepare_s + queue_s + request_s,
+                decode_s=ready.decode_s,
+                encode_s=ready.encode_s,
+                upload_s=upload_s,
+            ),
+            facts=self._sent_facts(ready, last.deployment),
+            attempts=tuple(attempts),
+            server=answer.server,
+            flags=flags_of(answer.text, answer.finish_reason),
+            data=answer.data,
+            media_key=ready.media_key,
+        )
+
+    def _sent_facts(self, ready: ReadyClip, deployment: str) -> MediaFacts:
+        """The facts of what was sent: a deployment that does not hear got no sound."""
+        facts = ready.facts
+        if not facts.has_audio or "audio" in self._fleet.deployments[deployment].modalities:
+            return facts
+        return replace(
+            facts,
+            has_audio=False,
+            audio_s=0.0,
+            audio_bytes=0,
+            audio_sha256=None,
+            payload_bytes=4 * -(-facts.video_bytes // 3),
+        )
+
+
+def _is_first(verdict: Verdict, attempts: list[Attempt]) -> bool:
+    return all(attempt.code is not verdict.code for attempt in attempts)
+
+
+def _given_up(
+    ready: ReadyClip, verdict: Verdict, attempts: list[Attempt], spare: Caption | None
+) -> Outcome:
+    """The end of a clip that is not asked again: its flagged caption, if there is one."""
+    if spare is not None:
+        return replace(spare, attempts=tuple(attempts))
+    return Failure(ready.clip, Stage.SENDER, verdict.code, verdict.detail, tuple(attempts))

@@ -1,0 +1,247 @@
+"""The deployments of one run: opened, checked and reported on as one (main process)."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio
+
+from captionfleet.config import DeploymentConfig, JobConfig
+from captionfleet.config.keys import DEFAULT_KEY_ENV
+from captionfleet.errors import ConfigError, DeploymentError, FailureCode
+from captionfleet.sender.chat.request import model_forms
+from captionfleet.sender.client import DeploymentClient
+from captionfleet.sender.routing.limits import AdaptiveWindow, FixedWindow, place_seconds
+from captionfleet.sender.routing.replicas import Replica
+from captionfleet.sender.routing.router import Router
+from captionfleet.sender.routing.verdict import Verdict, judge
+from captionfleet.sender.transport import open_session
+from captionfleet.telemetry import Tally, get_log, monotonic_s
+
+__all__ = ["Fleet", "open_fleet"]
+
+_CHECK_S = 10.0
+_SURE_S = 2.0  # of looks that find no deployment: a restart of a proxy, a hiccup, take less
+_LOOK_EVERY_S = 0.5
+_FORBIDDEN = 403
+
+
+class Fleet:
+    """The clients of all deployments, and the router that chooses among them.
+
+    Once `halted` is set no request begins any more; those in flight go on. `grown` is set, and
+    then another event, whenever there may be more places, or fewer to hope for.
+    """
+
+    def __init__(
+        self,
+        deployments: tuple[DeploymentConfig, ...],
+        clients: Mapping[str, DeploymentClient],
+        tally: Tally,
+    ) -> None:
+        self.deployments = {deployment.name: deployment for deployment in deployments}
+        self.clients = clients
+        self.halted = anyio.Event()
+        self.grown = anyio.Event()
+        self._tally = tally
+        now_s = monotonic_s()
+        self.router = Router([Replica(d.name, _window(d, now_s)) for d in deployments])
+
+    async def check(self) -> None:
+        """Contact every deployment; those out of reach begin ejected.
+
+        One that is silent or closes the connection may be a gateway that is cold: a request will
+        wait for it, and patience_s ends the wait.
+
+        Raises:
+            DeploymentError: none can be used, however often it was tried within two seconds.
+        """
+        self._tell_of_keys()
+        self._tally.waiting_for = "the deployments to answer"
+        problems = await self.problems()
+        self._tally.waiting_for = ""
+        if not self._may_serve(problems):
+            raise self.unusable(problems)
+        for name, problem in problems.items():
+            get_log().warning("deployment_doubtful", deployment=name, reason=problem.detail)
+            if problem.code is not FailureCode.UNAUTHORIZED:
+                self.router.take_down(name, problem, now_s=monotonic_s())
+
+    async def problems(self) -> dict[str, Verdict]:
+        """Why deployments cannot be reached, by name; looks again while none may be used."""
+        end_s = monotonic_s() + _SURE_S
+        problems = await self._look()
+        while not self._may_serve(problems) and monotonic_s() < end_s:
+            await anyio.sleep(_LOOK_EVERY_S)
+            problems = await self._look()
+        return problems
+
+    async def _look(self) -> dict[str, Verdict]:
+        problems: dict[str, Verdict] = {}
+
+        async def contact(name: str, client: DeploymentClient) -> None:
+            if (problem := await client.check(_CHECK_S)) is not None:
+                problems[name] = problem
+
+        async with anyio.create_task_group() as tasks:
+            for name, client in self.clients.items():
+                tasks.start_soon(contact, name, client)
+        return problems
+
+    def _may_serve(self, problems: Mapping[str, Verdict]) -> bool:
+        return any(
+            name not in problems or self.may_yet_serve(name, problems[name])
+            for name in self.clients
+        )
+
+    def _tell_of_keys(self) -> None:
+        for name, deployment in self.deployments.items():
+            for host, variable in deployment.keys_in_clear:
+                get_log().warning(
+                    "a key goes unencrypted to another machine: use https",
+                    deployment=name,
+                    key=variable,
+                    host=host,
+                )
+            if deployment.withholds_default_key:
+                get_log().warning("no key is sent", deployment=name, reason=self.key_told(name))
+
+    def may_yet_serve(self, name: str, problem: Verdict) -> bool:
+        """Whether captions may come from where the list of models did not."""
+        if self.router.replicas[name].is_held:
+            return True
+        if problem.code is FailureCode.UNAUTHORIZED:
+            return problem.status == _FORBIDDEN  # a key may be good for captions alone
+        return problem.code not in {FailureCode.CONNECT_FAILED, FailureCode.MALFORMED_ANSWER}
+
+    def unusable(self, problems: Mapping[str, Verdict] | None = None) -> DeploymentError:
+        """The error that ends the run, naming each deployment and what is wrong with it."""
+        reasons = problems or {
+            name: replica.reason
+            for name, replica in self.router.replicas.items()
+            if replica.reason is not None
+        }
+        told = "; ".join(f"{name}: {self.advice(name, why)}" for name, why in reasons.items())
+        return DeploymentError(f"no deployment can be used: {told}")
+
+    def advice(self, name: str, verdict: Verdict) -> str:
+        """What is wrong with a deployment and what to look at, in words that follow its name."""
+        deployment = self.deployments[name]
+        match verdict.code:
+            case FailureCode.UNAUTHORIZED:
+                return f"refuses the key or the account ({verdict.detail}; {self.key_told(name)})"
+            case FailureCode.MODEL_NOT_FOUND if deployment.speaks_fireworks:
+                forms = ", ".join(model_forms(deployment.model))
+                return f"does not know the model ({verdict.detail}); the forms to try: {forms}"
+            case FailureCode.MODEL_NOT_FOUND:
+                hint = "" if urlsplit(deployment.base_url).path.strip("/") else "; is it …/v1?"
+                return (
+                    f"does not know the model {deployment.model} under {deployment.base_url} "
+                    f"({verdict.detail}{hint})"
+                )
+            case FailureCode.REJECTED | FailureCode.PAYLOAD_REFUSED if verdict.rejects:
+                sound = "and sound " if "audio" in deployment.modalities else ""
+                return (
+                    f"refuses every clip ({verdict.detail}): does it know the model "
+                    f"{deployment.model}, and take video {sound}of this size?"
+                )
+            case FailureCode.REJECTED:
+                return f"answers with a redirect ({verdict.detail}): base_url must be the end of it"
+            case _:
+                return f"{verdict.detail} ({deployment.base_url})"
+
+    def key_told(self, name: str) -> str:
+        """Which key a deployment gets, for people."""
+        deployment, variable = self.deployments[name], self.clients[name].key_env
+        if variable:
+            return f"key from {variable}"
+        if deployment.withholds_default_key:
+            host = urlsplit(deployment.base_url).hostname
+            return f"{DEFAULT_KEY_ENV} is not sent to {host} unless api_key_env names it"
+        return "no key is sent"
+
+    def follow(self, name: str, replicas: int) -> None:
+        """Let a deployment's ceiling follow its replicas; with none up it is that of one.
+
+        There are connections and lanes for `most_in_flight`, whatever the autoscaler does.
+        """
+        deployment = self.deployments[name]
+        if deployment.counted_at is None:
+            return
+        ceiling = min(deployment.max_in_flight * max(replicas, 1), deployment.most_in_flight)
+        if self.router.follow(name, ceiling, now_s=monotonic_s()):
+            self._tell_of_growth()
+
+    def hold(self, name: str) -> None:
+        """Send nothing to a deployment that is still to be brought up, and wait for it."""
+        self.router.hold(name)
+
+    def release(self, name: str) -> None:
+        """Send to a deployment that was held: it serves."""
+        self.router.release(name, now_s=monotonic_s())
+        self._tell_of_growth()
+
+    def give_up(self, name: str, reason: str) -> None:
+        """Do without a deployment that was held: it does not come up."""
+        verdict = judge(FailureCode.SCALING_UP, reason)
+        self.router.give_up(name, verdict, now_s=monotonic_s())
+        self._tell_of_growth()
+
+    def _tell_of_growth(self) -> None:
+        self.grown.set()
+        self.grown = anyio.Event()
+
+    def place_seconds(self, seconds: float) -> float:
+        """How long requests could have been in flight, summed over all windows."""
+        windows = (replica.window for replica in self.router.replicas.values())
+        return sum(place_seconds(window.history, seconds) for window in windows)
+
+    def refusing(self) -> dict[str, str]:
+        """What is wrong with each deployment that ends the run refusing, by its name."""
+        return {
+            replica.name: self.advice(replica.name, replica.reason)
+            for replica in self.router.replicas.values()
+            if replica.is_refusing and replica.reason is not None
+        }
+
+    def report(self) -> list[dict[str, Any]]:
+        """What each deployment did, for run.json."""
+        return [
+            {
+                "name": replica.name,
+                "model": self.deployments[replica.name].model,
+                "requests": replica.requests,
+                "captions": replica.captions,
+                "errors": {code.value: number for code, number in replica.errors.items()},
+                "ejections": replica.ejections,
+                "standing": replica.down.value if replica.down else "up",
+                "reason": replica.reason.detail if replica.reason else "",
+                "window": [list(change) for change in replica.window.history],
+            }
+            for replica in self.router.replicas.values()
+        ]
+
+
+def _window(deployment: DeploymentConfig, now_s: float) -> AdaptiveWindow | FixedWindow:
+    if deployment.adaptive:
+        return AdaptiveWindow(deployment.max_in_flight, now_s=now_s)
+    return FixedWindow(deployment.max_in_flight, now_s)
+
+
+@asynccontextmanager
+async def open_fleet(job: JobConfig, tally: Tally) -> AsyncIterator[Fleet]:
+    """Read the keys and open one connection pool for all deployments.
+
+    Raises:
+        ConfigError: there is no deployment, or a key or an extra_body cannot be used.
+    """
+    if not job.deployments:
+        raise ConfigError("no deployment: give --base-url and --model, or [[deployments]]")
+    places = sum(deployment.most_in_flight for deployment in job.deployments)
+    async with open_session(places + len(job.deployments)) as session:
+        clients = {
+            deployment.name: DeploymentClient(session, deployment, job.request)
+            for deployment in job.deployments
+        }
+        yield Fleet(job.deployments, clients, tally)

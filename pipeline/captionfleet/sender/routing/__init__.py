@@ -1,0 +1,1 @@
+"""Choose the deployment for each request and decide what follows its end; pure."""

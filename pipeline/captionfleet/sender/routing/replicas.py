@@ -1,0 +1,226 @@
+"""How a deployment stands, and what its answers and failures make of that (main; pure).
+
+A deployment is up; or down until a time at which one request probes it (ejected after
+failures, refusing, saturated, scaling up); or held until somebody says that it serves; or out for
+the rest of the run. The clock is an argument.
+
+Refusals (401, 404, a redirect, any other 4xx) are answers about the deployment or about the clip,
+and may be a hiccup of a gateway. They put a deployment out only when they are spread over time.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from captionfleet.errors import FailureCode
+from captionfleet.sender.routing.limits import AdaptiveWindow, FixedWindow
+from captionfleet.sender.routing.verdict import Verdict
+
+__all__ = ["Change", "Lease", "Replica"]
+
+_FAILURES_TO_EJECT = 5
+
+# Refusals in a row. Key, account or model: one answer tells of a deployment that is new, while one
+# that works sends a lone 401 now and then. Other 4xx speak of the clip as a rule, and clips that
+# lie side by side may share a fault.
+_REFUSALS_TO_DOUBT_NEW, _REFUSALS_TO_DOUBT = 1, 3
+_REJECTIONS_TO_DOUBT_NEW, _REJECTIONS_TO_DOUBT = 3, 10
+_REFUSALS_TO_GIVE_UP = 3
+_REJECTIONS_TO_GIVE_UP = 10
+# Seconds between the first of them and the one that puts a deployment out. Hiccups of gateways
+# last 50 to 300 ms, reloads of their settings a second: a wrong key still ends a run in about 3 s.
+# One that has worked is worth a minute, as an authentication service takes to restart.
+_NEW_S, _KNOWN_S = 2.0, 60.0
+
+
+class Change(StrEnum):
+    """What became of a deployment, for the log."""
+
+    EJECTED = "ejected"
+    REFUSING = "refusing"
+    SATURATED = "saturated"
+    SCALING_UP = "scaling up"
+    HELD = "held"
+    READMITTED = "readmitted"
+    OUT = "out"
+
+
+# First wait, growth and longest wait, in seconds. Scaling up: the vendor's own sample code. Who is
+# saturated by others has a place for a moment only, now and then.
+_WAITS = {
+    Change.EJECTED: (1.0, 2.0, 60.0),
+    Change.REFUSING: (1.0, 2.0, 10.0),  # several probes in a minute
+    Change.SATURATED: (1.0, 2.0, 15.0),
+    Change.SCALING_UP: (5.0, 1.5, 60.0),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lease:
+    """The right to one request to one deployment; given back exactly once."""
+
+    deployment: str
+    started_s: float
+    is_probe: bool
+
+
+@dataclass(slots=True, eq=False)
+class Replica:
+    """One deployment: its window, how it stands, and what it did so far."""
+
+    name: str
+    window: AdaptiveWindow | FixedWindow
+    in_flight: int = 0
+    requests: int = 0
+    captions: int = 0
+    ejections: int = 0
+    errors: Counter[FailureCode] = field(default_factory=Counter)
+    down: Change | None = None
+    due_s: float = 0.0
+    reason: Verdict | None = None
+    _wait_s: float = 0.0
+    _is_probed: bool = False
+    _failures: int = 0
+    _refusals: int = 0
+    _refused_since_s: float = 0.0
+    _has_scaled_up: bool = False  # only one that knows key and model says so
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it takes requests as its window allows."""
+        return self.down is None
+
+    @property
+    def is_out(self) -> bool:
+        """Whether it gets no more requests in this run."""
+        return self.down is Change.OUT
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it gets no request until it is released."""
+        return self.down is Change.HELD
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether it has captioned a clip: what it rejects is then the clip's fault."""
+        return self.captions > 0
+
+    @property
+    def is_refusing(self) -> bool:
+        """Whether refusals took it down or put it out."""
+        return self.down in (Change.REFUSING, Change.OUT)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it is up and below its window."""
+        return self.is_up and self.in_flight < self.window.size
+
+    @property
+    def is_probeable(self) -> bool:
+        """Whether it waits for the one request that may bring it back."""
+        return not (self.is_up or self.is_out or self.is_held or self._is_probed)
+
+    def begin(self, now_s: float) -> Lease:
+        """Count one request more in flight."""
+        self.in_flight += 1
+        self.requests += 1
+        self._is_probed = self._is_probed or not self.is_up
+        return Lease(self.name, now_s, is_probe=not self.is_up)
+
+    def end(self, lease: Lease) -> None:
+        """Count one request less in flight."""
+        self.in_flight -= 1
+        if lease.is_probe:
+            self._is_probed = False
+
+    def answered(self) -> Change | None:
+        """It answered, so it is there: whatever it was down for is over."""
+        self._failures = self._refusals = 0
+        return self._come_back()
+
+    def _come_back(self) -> Change | None:
+        if self.is_up or self.is_out:
+            return None
+        self.down, self.reason, self._wait_s = None, None, 0.0
+        return Change.READMITTED
+
+    def failed(
+        self, lease: Lease, verdict: Verdict, *, now_s: float, jitter: float
+    ) -> Change | None:
+        """It did not answer; the streak decides what becomes of it.
+
+        Nor does one take requests that does not take the only one.
+        """
+        if self.is_out:
+            return None
+        self._failures += 1
+        kind = _kind_of(verdict)
+        self._has_scaled_up = self._has_scaled_up or kind is Change.SCALING_UP
+        takes_none = kind is Change.SCALING_UP or (verdict.untaken and not self.in_flight)
+        is_over = takes_none or self._failures >= _FAILURES_TO_EJECT
+        if is_over if self.is_up else lease.is_probe:
+            return self.take_down(kind, verdict, now_s=now_s, jitter=jitter)
+        return None
+
+    def refused(
+        self, lease: Lease, verdict: Verdict, *, now_s: float, jitter: float
+    ) -> Change | None:
+        """It refused a request: several in a row take it down, and several over time put it out.
+
+        A clip that is rejected by one that is down for another reason shows that it is there.
+        """
+        if self.is_out:
+            return None
+        self._failures = 0
+        self._refused_since_s = self._refused_since_s if self._refusals else now_s
+        self._refusals += 1
+        if self._is_past_hope(verdict, now_s):
+            return self.put_out(verdict)
+        is_there = verdict.rejects and self.down is not Change.REFUSING
+        if is_there or self.is_up:
+            if self._refusals >= self._refusals_to_doubt(verdict):
+                return self.take_down(Change.REFUSING, verdict, now_s=now_s, jitter=jitter)
+            return self._come_back()
+        if not lease.is_probe:
+            return None
+        kind = Change.SCALING_UP if self.down is Change.SCALING_UP else Change.REFUSING
+        return self.take_down(kind, verdict, now_s=now_s, jitter=jitter)
+
+    def _refusals_to_doubt(self, verdict: Verdict) -> int:
+        if verdict.rejects:
+            return _REJECTIONS_TO_DOUBT if self.is_proven else _REJECTIONS_TO_DOUBT_NEW
+        is_known = self.is_proven or self._has_scaled_up
+        return _REFUSALS_TO_DOUBT if is_known else _REFUSALS_TO_DOUBT_NEW
+
+    def _is_past_hope(self, verdict: Verdict, now_s: float) -> bool:
+        """Whether it has refused long and often enough to be out.
+
+        One that has captioned and now rejects clip after clip is never out, only down: the clips
+        may be to blame, and the run's patience ends the wait.
+        """
+        if verdict.rejects and self.is_proven:
+            return False
+        is_known = self.is_proven or self._has_scaled_up
+        least = _REJECTIONS_TO_GIVE_UP if verdict.rejects else _REFUSALS_TO_GIVE_UP
+        span_s = _KNOWN_S if is_known else _NEW_S
+        return self._refusals >= least and now_s - self._refused_since_s >= span_s
+
+    def take_down(self, kind: Change, verdict: Verdict, *, now_s: float, jitter: float) -> Change:
+        """No request until a wait is over, which grows from one failed probe to the next."""
+        first_s, growth, longest_s = _WAITS[kind]
+        self._wait_s = min(self._wait_s * growth, longest_s) if self.down is kind else first_s
+        self.due_s = now_s + max(self._wait_s * (0.8 + 0.4 * jitter), verdict.retry_after_s)
+        self.ejections += kind is Change.EJECTED and self.down is not kind
+        self.down, self.reason = kind, verdict
+        return kind
+
+    def put_out(self, verdict: Verdict) -> Change:
+        """No more requests in this run."""
+        self.down, self.reason = Change.OUT, verdict
+        return Change.OUT
+
+
+def _kind_of(verdict: Verdict) -> Change:
+    if verdict.code is FailureCode.SCALING_UP:
+        return Change.SCALING_UP
+    return Change.EJECTED if verdict.blames else Change.SATURATED

@@ -1,0 +1,55 @@
+"""When a clip is asked again: full jitter, Retry-After, a budget for the run (main; pure)."""
+
+from captionfleet.sender.routing.verdict import MAX_RETRY_AFTER_S
+
+__all__ = ["RetryBudget", "backoff_s"]
+
+_BASE_S = 0.5
+_CAP_S = 30.0
+
+
+def backoff_s(
+    failures: int, *, jitter: float, floor_s: float = 0.0, in_budget: bool = True
+) -> float:
+    """How long to wait after the given number of failures, which is at least 1.
+
+    Full jitter (uniform from 0) spreads a burst of failures best; `floor_s` is the server's
+    Retry-After, to which the jitter is added: clips told the same second must not come back
+    in the same second. Out of budget, the wait lies between half the cap and the cap.
+
+    Args:
+        failures: Failed attempts of this clip so far.
+        jitter: Uniform in [0, 1).
+        floor_s: Least wait.
+        in_budget: Whether the run may still afford quick retries.
+    """
+    if not in_budget:
+        return max(floor_s, _CAP_S / 2) + jitter * _CAP_S / 2
+    ceiling_s = min(_CAP_S, _BASE_S * 2.0 ** min(failures - 1, 16))
+    return min(max(floor_s, 0.0), MAX_RETRY_AFTER_S) + jitter * ceiling_s
+
+
+class RetryBudget:
+    """Quick retries earned by captions: one for two, and 50 to begin with.
+
+    A fleet that works pays for its failures at once, even where a third of its answers is bad.
+    One that fails everything spends the 50 and is then asked at the slowest pace instead of
+    being hammered, and no clip fails for it: the attempts of a clip stay what the job says.
+    The start covers a deployment that dies while 50 requests are out.
+    """
+
+    def __init__(self, *, reserve: float = 50.0, share: float = 0.5) -> None:
+        self._reserve = reserve
+        self._share = share
+        self._left = reserve
+
+    def earn(self) -> None:
+        """A clip was captioned."""
+        self._left = min(self._left + self._share, 2 * self._reserve)
+
+    def spend(self) -> bool:
+        """Whether one more retry is in the budget, which it then leaves."""
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True

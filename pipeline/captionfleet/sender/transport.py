@@ -1,0 +1,119 @@
+"""The connection pool, proxies, and what the HTTP library's exceptions mean (main process).
+
+None of these exceptions goes further than the clients: they hold the request's headers, and with
+them the key.
+"""
+
+import os
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
+from pydantic import SecretStr
+
+from captionfleet.errors import FailureCode
+from captionfleet.sender.connections import MAX_HEAD_BYTES, HeadTooLargeError, OneAnswerConnector
+from captionfleet.sender.proxies import proxy_for
+from captionfleet.sender.routing.verdict import Verdict, judge
+
+__all__ = ["BORDER", "Flight", "open_session", "proxy_for", "scrubbed", "verdict_on"]
+
+_KEEP_ALIVE_S = 4.0  # below the 5 s after which uvicorn closes, so no request meets a closed door
+_LEAST_SECRET_CHARS = 8
+_PARSER_MAX_BYTES = 2**20  # beyond MAX_HEAD_BYTES, so that one limit alone is met
+
+# Subclasses before their bases: the first that matches counts.
+_CODES: tuple[tuple[type[Exception], FailureCode, str], ...] = (
+    (aiohttp.ConnectionTimeoutError, FailureCode.CONNECT_FAILED, "no connection in time"),
+    (aiohttp.ServerTimeoutError, FailureCode.TIMEOUT, "the server fell silent"),
+    (aiohttp.ClientConnectorDNSError, FailureCode.CONNECT_FAILED, "host name not found"),
+    (
+        aiohttp.ClientConnectorCertificateError,
+        FailureCode.CONNECT_FAILED,
+        "TLS certificate not trusted",
+    ),
+    (aiohttp.ClientSSLError, FailureCode.CONNECT_FAILED, "TLS handshake failed"),
+    (
+        aiohttp.ClientProxyConnectionError,
+        FailureCode.CONNECT_FAILED,
+        "no connection to the proxy that HTTP_PROXY or HTTPS_PROXY names",
+    ),
+    (aiohttp.ClientConnectorError, FailureCode.CONNECT_FAILED, "no connection"),
+    (aiohttp.ServerFingerprintMismatch, FailureCode.CONNECT_FAILED, "TLS fingerprint differs"),
+    (aiohttp.ClientHttpProxyError, FailureCode.CONNECT_FAILED, "the proxy of HTTPS_PROXY refused"),
+    (
+        HeadTooLargeError,
+        FailureCode.MALFORMED_ANSWER,
+        f"the answer's headers are larger than {MAX_HEAD_BYTES >> 10} KiB",
+    ),
+    (aiohttp.ClientResponseError, FailureCode.MALFORMED_ANSWER, "the answer is not HTTP"),
+    (aiohttp.ClientPayloadError, FailureCode.DISCONNECTED, "the answer broke off"),
+    (aiohttp.UploadAbortedError, FailureCode.DISCONNECTED, "the upload broke off"),
+    (aiohttp.WSMessageTypeError, FailureCode.MALFORMED_ANSWER, "the answer is not HTTP"),
+    (aiohttp.InvalidURL, FailureCode.CONNECT_FAILED, "base_url cannot be used"),
+    (aiohttp.RedirectClientError, FailureCode.CONNECT_FAILED, "an impossible redirect"),
+    (aiohttp.NonHttpUrlClientError, FailureCode.CONNECT_FAILED, "base_url is not HTTP"),
+    (aiohttp.ClientConnectionError, FailureCode.DISCONNECTED, "the connection broke"),
+    (HttpProcessingError, FailureCode.MALFORMED_ANSWER, "the answer is not HTTP"),
+    (TimeoutError, FailureCode.TIMEOUT, "no complete answer in time"),
+    (aiohttp.ClientError, FailureCode.DISCONNECTED, "the request failed"),
+    (OSError, FailureCode.DISCONNECTED, "the connection broke"),
+    (UnicodeError, FailureCode.CONNECT_FAILED, "a host name that cannot be one"),
+)
+BORDER = (aiohttp.ClientError, HttpProcessingError, OSError, UnicodeError)
+# Their numbers are not those of the operating system.
+_OWN_NUMBERS = (aiohttp.ClientConnectorDNSError, aiohttp.ClientSSLError, ssl.SSLError)
+
+
+@dataclass(slots=True)
+class Flight:
+    """What becomes known of a request on its way: give it as `trace_request_ctx`."""
+
+    request_id: str
+    is_on_used_connection: bool = False
+
+
+async def _note_reuse(_: object, context: SimpleNamespace, __: object) -> None:
+    if isinstance(context.trace_request_ctx, Flight):
+        context.trace_request_ctx.is_on_used_connection = True
+
+
+@asynccontextmanager
+async def open_session(max_connections: int) -> AsyncIterator[aiohttp.ClientSession]:
+    """Open the one connection pool of a run; it keeps no cookies and knows no key."""
+    connector = OneAnswerConnector(limit=max_connections, keepalive_timeout=_KEEP_ALIVE_S)
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_reuseconn.append(_note_reuse)
+    async with aiohttp.ClientSession(
+        connector=connector,
+        trace_configs=[trace],
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"User-Agent": "captionfleet"},
+        timeout=aiohttp.ClientTimeout(total=None),
+        # The connection counts the bytes of all headers itself.
+        max_line_size=_PARSER_MAX_BYTES,
+        max_field_size=_PARSER_MAX_BYTES,
+        max_headers=_PARSER_MAX_BYTES,
+        # trust_env would also read ~/.netrc, whose entry then collides with our key.
+        trust_env=False,
+    ) as session:
+        yield session
+
+
+def verdict_on(error: Exception) -> Verdict:
+    """What an exception of the HTTP library, or of the sockets below it, means."""
+    code, words = next((code, words) for kind, code, words in _CODES if isinstance(error, kind))
+    is_numbered = isinstance(error, OSError) and not isinstance(error, _OWN_NUMBERS)
+    number = getattr(error, "errno", None) if is_numbered else None
+    return judge(code, f"{words}: {os.strerror(number)}" if number else words)
+
+
+def scrubbed(text: str, key: SecretStr | None) -> str:
+    """Foreign text without the key: a server may quote it, above all one that it refuses."""
+    secret = key.get_secret_value() if key else ""
+    # A word as short as EMPTY, which own servers are given, is no secret, and may be any other's.
+    return text.replace(secret, "[key]") if len(secret) >= _LEAST_SECRET_CHARS else text

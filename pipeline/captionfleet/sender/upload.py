@@ -1,0 +1,140 @@
+"""A request body that is read from the media files while it is sent (main process).
+
+A block that the system has in memory, which it mostly has of files just written, is read on the
+event loop: handing it to a thread costs several times as much as reading it. What would block is
+left to a thread, as is all hashing.
+"""
+
+import errno
+import hashlib
+import os
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pybase64
+from anyio import to_thread
+
+from captionfleet.messages import ReadyClip
+from captionfleet.sender.chat.request import BodyTemplate
+
+__all__ = ["MediaChangedError", "MediaUnreadableError", "Upload"]
+
+_BLOCK_BYTES = 3 * 2**16  # of three: the base64 of one block then needs nothing of the next
+# The file is gone, or another thing stands in its place. Whatever else fails is the machine's
+# trouble (no descriptor free, a disk or a network that stumbles) and may pass.
+_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO})
+_NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)  # Linux alone has it
+
+
+class MediaChangedError(Exception):
+    """Raised when prepared media are not, or no longer, what their facts say."""
+
+
+class MediaUnreadableError(Exception):
+    """Raised when prepared media cannot be read now; the message says why."""
+
+
+@dataclass(slots=True)
+class _Medium:
+    """One media file; none stays open from one block to the next, so none can be left open.
+
+    `mtime_ns` is that of the file that has the hash. A file of that age, to the nanosecond, is
+    that file; any other is hashed before it is sent.
+    """
+
+    path: Path
+    size_bytes: int
+    sha256: str | None
+    mtime_ns: int | None
+    is_near: bool = False  # whether its file system reads from memory or not at all, if asked to
+
+    def verify(self) -> None:
+        """See to it that the file is what the facts say; blocks.
+
+        Raises:
+            MediaChangedError: it is another one.
+        """
+        with self.path.open("rb", buffering=0) as file:
+            mtime_ns = os.fstat(file.fileno()).st_mtime_ns
+            if mtime_ns != self.mtime_ns:
+                digest = hashlib.file_digest(file, "sha256")
+                _require(is_same=digest.hexdigest() == self.sha256)
+                self.mtime_ns = mtime_ns
+            self._require_unchanged(file.fileno())
+            if _NOWAIT is not None:
+                with suppress(OSError):
+                    self.is_near = os.preadv(file.fileno(), [bytearray(1)], 0, _NOWAIT) == 1
+
+    async def base64_at(self, offset: int) -> bytes:
+        """The base64 of one block."""
+        if self.is_near and _NOWAIT is not None:
+            with suppress(BlockingIOError):
+                return self._read(offset, _NOWAIT)
+        return await to_thread.run_sync(self._read, offset)
+
+    def _read(self, offset: int, flags: int = 0) -> bytes:
+        block = bytearray(min(_BLOCK_BYTES, self.size_bytes - offset))
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            read_bytes = os.preadv(descriptor, [block], offset, flags)
+            self._require_unchanged(descriptor)
+        finally:
+            os.close(descriptor)
+        if read_bytes < len(block):  # which is in memory in part
+            raise BlockingIOError
+        return pybase64.b64encode(block)
+
+    def _require_unchanged(self, descriptor: int) -> None:
+        status = os.fstat(descriptor)
+        _require(is_same=(status.st_size, status.st_mtime_ns) == (self.size_bytes, self.mtime_ns))
+
+
+def _require(*, is_same: bool) -> None:
+    if not is_same:
+        raise MediaChangedError("prepared media changed on disk")
+
+
+class Upload:
+    """The bytes of one request, of a length that is known before.
+
+    Each block comes of a file that still is the one that was verified: a server never sees the
+    whole of a body whose media changed on disk.
+    """
+
+    def __init__(self, template: BodyTemplate, ready: ReadyClip) -> None:
+        facts = ready.facts
+        self.size_bytes = template.size_bytes(facts.video_bytes, facts.audio_bytes)
+        self._tail = template.tail
+        video = _Medium(ready.video, facts.video_bytes, facts.video_sha256, ready.video_mtime_ns)
+        self._parts = [(template.head, video)]
+        if template.audio_head is not None and ready.audio is not None:
+            audio = _Medium(
+                ready.audio, facts.audio_bytes, facts.audio_sha256, ready.audio_mtime_ns
+            )
+            self._parts.append((template.audio_head, audio))
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """The body in order.
+
+        Raises:
+            MediaChangedError: a file is gone, or another one than was prepared.
+            MediaUnreadableError: the system cannot read a file now.
+        """
+        lead = b""  # goes out with the block that follows it
+        try:
+            await to_thread.run_sync(self._verify)
+            for head, medium in self._parts:
+                lead += head
+                for offset in range(0, medium.size_bytes, _BLOCK_BYTES):
+                    yield lead + await medium.base64_at(offset)
+                    lead = b""
+        except OSError as error:
+            kind = MediaChangedError if error.errno in _GONE else MediaUnreadableError
+            raise kind(f"prepared media: {os.strerror(error.errno or 0)}") from None
+        yield lead + self._tail
+
+    def _verify(self) -> None:
+        for _, medium in self._parts:
+            medium.verify()

@@ -1,0 +1,71 @@
+"""The last stage: every outcome becomes a line and is counted (main process)."""
+
+from collections.abc import Callable
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream
+
+from captionfleet.ledger.folder import Ledger
+from captionfleet.messages import Caption, Outcome, SameFile
+from captionfleet.sink.stats import RunStatistics
+from captionfleet.telemetry import Tally
+
+__all__ = ["drain"]
+
+
+async def drain(
+    ledger: Ledger,
+    outcomes_in: MemoryObjectReceiveStream[Outcome | SameFile],
+    tally: Tally,
+    statistics: RunStatistics,
+    release: Callable[[str], None],
+) -> None:
+    """Keep every outcome until the stream ends; closes it.
+
+    `release` is told the `clip_id` of every clip whose media nobody needs any more.
+
+    When cancelled it first keeps what already lies in the stream, for that has been paid.
+
+    Raises:
+        ExceptionGroup: of an OutputError, when a line cannot be written.
+    """
+    async with outcomes_in, anyio.create_task_group() as tasks:
+        tasks.start_soon(ledger.keep_synced)
+        try:
+            async for outcome in outcomes_in:
+                await _keep(outcome, ledger, tally, statistics)
+                if not isinstance(outcome, SameFile):
+                    release(outcome.clip.clip_id)
+        except anyio.get_cancelled_exc_class():
+            with anyio.CancelScope(shield=True):
+                await _keep_rest(outcomes_in, ledger, tally, statistics)
+            raise
+        tasks.cancel_scope.cancel()
+
+
+async def _keep_rest(
+    outcomes_in: MemoryObjectReceiveStream[Outcome | SameFile],
+    ledger: Ledger,
+    tally: Tally,
+    statistics: RunStatistics,
+) -> None:
+    while True:
+        try:
+            outcome = outcomes_in.receive_nowait()
+        except (anyio.WouldBlock, anyio.EndOfStream):
+            return
+        await _keep(outcome, ledger, tally, statistics)
+
+
+async def _keep(
+    outcome: Outcome | SameFile, ledger: Ledger, tally: Tally, statistics: RunStatistics
+) -> None:
+    if isinstance(outcome, SameFile):
+        await ledger.note(outcome)
+        return
+    await ledger.append(outcome)
+    statistics.add(outcome)
+    if isinstance(outcome, Caption):
+        tally.captioned += 1
+    else:
+        tally.failed += 1

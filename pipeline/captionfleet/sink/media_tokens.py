@@ -1,0 +1,90 @@
+"""Whether the media were paid for in full: tokens told against tokens expected; pure (main)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from captionfleet.config import JobConfig
+from captionfleet.messages import Caption
+from captionfleet.profiles import Profile, text_tokens_between
+
+__all__ = ["MediaTokens", "media_tokens_of"]
+
+_LEAST_MISSING = 0.05
+_MOST_EXTRA = 0.25
+_NEARLY_ALL = 0.9
+_ALIKE = 0.3
+
+
+@dataclass(slots=True)
+class MediaTokens:
+    """Sums over the captions of one deployment.
+
+    What a prompt's text costs is not known, only that it is the same for every clip. It is taken
+    from the clip with the least media, where a server that drops media can hide least, and kept
+    within what a text of so many bytes can cost.
+    """
+
+    profile: Profile
+    text_bytes: int
+    fps: float
+    clips: int = 0
+    _told: int = 0
+    _video: int = 0
+    _audio: int = 0
+    _least: tuple[int, int] | None = None
+
+    def add(self, caption: Caption) -> None:
+        """Count a caption; one without usage tells nothing."""
+        told, facts = caption.usage.prompt_tokens, caption.facts
+        if told is None or self.profile.video_tokens is None:
+            return
+        video = self.profile.video_tokens(facts.frames, facts.width, facts.height, self.fps)
+        audio = self.profile.audio_tokens(facts.audio_s)
+        self._least = min(self._least or (video + audio, told), (video + audio, told))
+        self.clips += 1
+        self._told += told
+        self._video += video
+        self._audio += audio
+
+    def report(self) -> dict[str, Any] | None:
+        """For run.json; None where nothing could be compared.
+
+        `deviation` is that of the tokens told, less the text, from those of the media sent.
+        """
+        expected = self._video + self._audio
+        if self._least is None or not expected:
+            return None
+        least, most = text_tokens_between(self.text_bytes)
+        text_tokens = min(max(self._least[1] - self._least[0], least), most)
+        told = self._told - self.clips * text_tokens
+        return {
+            "profile": self.profile.name,
+            "clips": self.clips,
+            "expected": expected,
+            "told": told,
+            "text_tokens_per_clip": text_tokens,
+            "deviation": round(told / expected - 1, 4),
+            "remark": self._remark(expected - told),
+        }
+
+    def _remark(self, missing: int) -> str | None:
+        expected = self._video + self._audio
+        if missing >= _NEARLY_ALL * expected:
+            return "as if no media were seen"
+        if missing > _LEAST_MISSING * expected:
+            if self._audio and abs(missing - self._audio) <= _ALIKE * self._audio:
+                return "as if the sound were not heard"
+            return f"as if {max(0, 1 - missing / self._video):.0%} of the frames were seen"
+        if -missing > _MOST_EXTRA * self._video:
+            return f"as if there were {1 - missing / self._video:.1f} times the frames"
+        return None
+
+
+def media_tokens_of(job: JobConfig) -> Mapping[str, MediaTokens]:
+    """One for each deployment of a job, by its name."""
+    text = job.request.prompt + (job.request.system or "")
+    size_bytes = len(text.encode(errors="replace"))
+    return {
+        one.name: MediaTokens(one.known_as, size_bytes, job.media.fps) for one in job.deployments
+    }

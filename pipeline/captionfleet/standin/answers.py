@@ -1,0 +1,157 @@
+"""Words answers as the service does: bodies, events of a stream, headers; pure."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import orjson
+
+from captionfleet.standin.refusals import Refusal
+from captionfleet.standin.tokens import CHARACTERS_PER_TOKEN, Usage
+
+__all__ = [
+    "Reply",
+    "Timing",
+    "completion",
+    "content_events",
+    "error_body",
+    "last_events",
+    "perf_headers",
+    "perf_metrics",
+]
+
+_DEPLOYMENT = "stand-in"
+_STREAMED_HEADERS = frozenset(
+    {"prompt-tokens", "cached-prompt-tokens", "server-time-to-first-token"}
+)
+_VLLM_TYPES = {400: "BadRequestError", 401: "AuthenticationError", 404: "NotFoundError"}
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long a dedicated deployment says a request took."""
+
+    queue_s: float
+    first_token_s: float
+    processing_s: float
+    in_flight: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """One caption and what is told with it.
+
+    Attributes:
+        usage_in: where usage is told: in the chunk that finishes a stream (Fireworks), in one more
+            chunk without choices (vLLM, when asked), or nowhere.
+        perf: perf metrics; empty on a server that has none.
+        perf_in_body: whether the body tells them too; the headers always do.
+    """
+
+    request_id: str
+    created_unix_s: int
+    model: str
+    text: str
+    finish_reason: str
+    usage: Usage
+    stream: bool
+    usage_in: Literal["finish", "extra", "none"]
+    perf_in_body: bool
+    perf: dict[str, str] = field(default_factory=dict)
+
+
+def perf_metrics(usage: Usage, timing: Timing) -> dict[str, str]:
+    """Return the metrics of a dedicated deployment, seconds and counts as strings."""
+    return {
+        "prompt-tokens": str(usage.prompt_tokens),
+        "cached-prompt-tokens": "0",
+        "server-time-to-first-token": f"{timing.first_token_s:.6f}",
+        "server-processing-time": f"{timing.processing_s:.6f}",
+        "prefill-queue-duration": f"{timing.queue_s:.6f}",
+        "prefill-duration": f"{timing.first_token_s - timing.queue_s:.6f}",
+        "generation-queue-duration": "0",
+        "generation-duration": f"{timing.processing_s - timing.first_token_s:.6f}",
+        "num-concurrent-requests": str(timing.in_flight),
+        "deployment": _DEPLOYMENT,
+    }
+
+
+def perf_headers(reply: Reply) -> dict[str, str]:
+    """Return the metrics as headers; a stream's are sent too early to carry more than three."""
+    sent = _STREAMED_HEADERS.intersection(reply.perf) if reply.stream else reply.perf.keys()
+    return {f"fireworks-{name}": reply.perf[name] for name in sent}
+
+
+def completion(reply: Reply) -> bytes:
+    """Return the body of an answer that is not streamed."""
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": reply.text},
+        "finish_reason": reply.finish_reason,
+        "logprobs": None,
+    }
+    usage = {} if reply.usage_in == "none" else {"usage": _usage(reply.usage)}
+    return orjson.dumps(_envelope(reply, "chat.completion", [choice]) | usage | _perf(reply))
+
+
+def content_events(reply: Reply, tokens_per_event: int) -> list[bytes]:
+    """Return the events that carry the caption, a few tokens each, the role before all."""
+    step = tokens_per_event * CHARACTERS_PER_TOKEN
+    pieces = [reply.text[at : at + step] for at in range(0, len(reply.text), step)]
+    deltas = [{"role": "assistant"}, *({"content": piece} for piece in pieces)]
+    return [_event(_chunk(reply, delta)) for delta in deltas]
+
+
+def last_events(reply: Reply) -> bytes:
+    """Return the events that end a stream: finish reason, usage, [DONE]."""
+    finish = _chunk(reply, {}, reply.finish_reason)
+    events = [finish]
+    if reply.usage_in == "finish":
+        finish["usage"] = _usage(reply.usage)
+        finish |= _perf(reply)
+    elif reply.usage_in == "extra":
+        envelope = _envelope(reply, "chat.completion.chunk", [])
+        events.append(envelope | {"usage": _usage(reply.usage)})
+    return b"".join(map(_event, events)) + b"data: [DONE]\n\n"
+
+
+def error_body(refusal: Refusal, request_id: str, *, strict: bool) -> bytes:
+    """Return the body of a refusal: Fireworks' with `strict`, else vLLM's with an integer code."""
+    if not strict:
+        kind = _VLLM_TYPES.get(refusal.status, "InternalServerError")
+        error: dict[str, Any] = {"message": refusal.message, "type": kind, "param": refusal.param}
+        return orjson.dumps({"error": error | {"code": refusal.status}})
+    error = {"message": refusal.message, "code": refusal.code, "type": "error"}
+    error |= {"param": refusal.param} if refusal.param else {}
+    return orjson.dumps({"error": error, "request_id": request_id})
+
+
+def _envelope(reply: Reply, kind: str, choices: list[Any]) -> dict[str, Any]:
+    return {
+        "id": reply.request_id,
+        "object": kind,
+        "created": reply.created_unix_s,
+        "model": reply.model,
+        "choices": choices,
+    }
+
+
+def _chunk(reply: Reply, delta: dict[str, str], finish_reason: str | None = None) -> dict[str, Any]:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+    return _envelope(reply, "chat.completion.chunk", [choice]) | {"usage": None}
+
+
+def _event(chunk: dict[str, Any]) -> bytes:
+    return b"data: " + orjson.dumps(chunk) + b"\n\n"
+
+
+def _perf(reply: Reply) -> dict[str, Any]:
+    return {"perf_metrics": reply.perf} if reply.perf and reply.perf_in_body else {}
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.total_tokens,
+        "prompt_tokens_details": {"cached_tokens": 0},
+    }

@@ -1,0 +1,177 @@
+"""The `captionfleet serve` command: options in, a running stand-in out; the server's process."""
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from captionfleet.standin.faults import parse_fault
+from captionfleet.standin.options import StandinOptions
+
+if TYPE_CHECKING:
+    from captionfleet.standin.server import Standin
+
+__all__ = ["serve_command"]
+
+_BAD_ARGUMENTS = 2
+
+_Repeated = Annotated[tuple[str, ...], Parameter(negative="")]
+_Switch = Annotated[bool, Parameter(negative="")]
+
+
+def serve_command(  # noqa: PLR0913 -- each argument is one flag of the command
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    model: _Repeated = (),
+    profile: Literal["qwen3-omni", "molmo2"] = "qwen3-omni",
+    video_only: _Switch = False,
+    frames: Literal["all", "32", "2fps"] = "all",
+    turned_deg: Literal[0, 90, 180, 270] = 0,
+    deaf: _Switch = False,
+    usage: bool = True,
+    api_key_env: str | None = None,
+    strict: bool = True,
+    slots: int = 16,
+    max_queue: int = 64,
+    service_time_s: float = 0.0,
+    service_time_jitter: float = 0.0,
+    time_per_token_s: float = 0.0,
+    completion_tokens: int | None = None,
+    halves_after_s: float | None = None,
+    cold_start_s: float = 0.0,
+    fault: _Repeated = (),
+    seed: int = 0,
+    watch_media: bool = True,
+    max_payload_bytes: int = 10_000_000,
+    max_seconds: float = 60.0,
+    control_plane: _Switch = False,
+    account: str = "stand-in",
+    time_scale: float = 1.0,
+    gpu_quota: int = 8,
+    autoscale: str = "",
+    preempt_after: int | None = None,
+) -> int:
+    """Serve a stand-in deployment until SIGINT or SIGTERM.
+
+    It speaks the chat-completions protocol of a dedicated deployment under /v1 and /inference/v1,
+    decodes the video and audio it is sent, refuses what the real service refuses, and answers with
+    a caption made from what it saw and heard. The first line on stdout is its base URL. GET /stats
+    tells what it was asked.
+
+    Args:
+        host: Address to listen on.
+        port: Port to listen on; 0 takes any free one.
+        model: A model string to serve, repeatable; without it any is.
+        profile: Whose token arithmetic and frame limits to use.
+        video_only: Refuse audio, as Molmo2 does.
+        frames: Which frames the model gets to see: all; 32 at most; or resampled to 2fps.
+        turned_deg: Turn its pictures clockwise.
+        deaf: Take audio and drop it.
+        usage: Tell token counts.
+        api_key_env: Environment variable that holds the key to ask for; without it none is.
+        strict: Refuse unknown fields and other formats as Fireworks does; else be like vLLM.
+        slots: Requests served at a time.
+        max_queue: Requests that may wait for a slot; past them a 429.
+        service_time_s: Time to the first token, in a slot.
+        service_time_jitter: Fraction by which the service time varies.
+        time_per_token_s: Time for each further token.
+        completion_tokens: Length of every caption; without it, as what was seen needs.
+        halves_after_s: Lose half of the slots that long after the first request.
+        cold_start_s: Answer 503 DEPLOYMENT_SCALING_UP that long from the first request on.
+        fault: What goes wrong, repeatable: KIND[+MODIFIER=VALUE][:RATE]. Kinds: a status (429,
+            500, 502-html), scaling-up, reset-before, reset-during, hang, truncate, garbage, empty,
+            not-json, misfit, stream-error, slow. Modifiers: retry-after, seconds, after, first.
+        seed: Draws the faults and the jitter.
+        watch_media: Decode the media; else only hash them.
+        max_payload_bytes: Base64 of video and audio together must stay under it.
+        max_seconds: Longest video and audio.
+        control_plane: Serve a control plane instead, whose deployments have such replicas; the
+            first line on stdout is then what --api-base and FIREWORKS_BASE_URL want.
+        account: The control plane's account.
+        time_scale: Factor on all its durations: 0.01 makes a cold start of 75 s one of 0.75 s.
+        gpu_quota: GPUs that its deployments may hold.
+        autoscale: Replicas by requests instead of by load, as in 1:2,12:1: two from the first
+            request of a deployment on, one from the 12th.
+        preempt_after: The request, of those that find a replica, at which a deployment loses one.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        options = StandinOptions(
+            host=host,
+            port=port,
+            models=model,
+            modalities=("video",) if video_only else ("video", "audio"),
+            api_key=_key(api_key_env),
+            strict=strict,
+            frames=frames,
+            turned_deg=turned_deg,
+            deaf=deaf,
+            tells_usage=usage,
+            profile=profile,
+            slots=slots,
+            max_queue=max_queue,
+            service_time_s=service_time_s,
+            service_time_jitter=service_time_jitter,
+            time_per_token_s=time_per_token_s,
+            completion_tokens=completion_tokens,
+            halves_after_s=halves_after_s,
+            cold_start_s=cold_start_s,
+            faults=tuple(map(parse_fault, fault)),
+            seed=seed,
+            watch_media=watch_media,
+            max_payload_bytes=max_payload_bytes,
+            max_seconds=max_seconds,
+        )
+        if control_plane:
+            plane = {
+                "host": host,
+                "port": port,
+                "replica": options,
+                "account": account,
+                "time_scale": time_scale,
+                "gpu_quota": gpu_quota,
+                "preempt_after": preempt_after,
+            }
+            _run_plane(plane, autoscale)
+        else:
+            _run(options)
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return _BAD_ARGUMENTS
+    return 0
+
+
+def _key(name: str | None) -> str | None:
+    if name is None:
+        return None
+    if not os.environ.get(name):
+        raise ValueError(f"the environment variable {name} holds no key")
+    return os.environ[name]
+
+
+def _run(options: StandinOptions) -> None:
+    # Imported here so that --help and a wrong flag do not wait for aiohttp, PyAV and numpy.
+    import anyio  # noqa: PLC0415
+
+    from captionfleet.standin.server import serve  # noqa: PLC0415
+
+    anyio.run(serve, options, _announce)
+
+
+def _run_plane(given: dict[str, Any], autoscale: str) -> None:
+    import anyio  # noqa: PLC0415 -- as above
+
+    from captionfleet.standin.plane.options import PlaneOptions, parse_autoscale  # noqa: PLC0415
+    from captionfleet.standin.plane.server import serve_plane  # noqa: PLC0415
+
+    options = PlaneOptions(**given, autoscale=parse_autoscale(autoscale))
+    anyio.run(serve_plane, options, lambda plane: print(plane.api_base, flush=True))  # noqa: T201 -- the first line
+
+
+def _announce(standin: "Standin") -> None:
+    sys.stdout.write(f"{standin.base_url}\n")
+    sys.stdout.flush()

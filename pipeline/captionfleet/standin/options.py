@@ -1,0 +1,95 @@
+"""What a stand-in deployment is told to be; pure."""
+
+import math
+from dataclasses import dataclass, field
+
+from captionfleet.standin.faults import Fault
+from captionfleet.standin.senses.viewing import FrameRule, Turn
+from captionfleet.standin.tokens import Profile
+
+__all__ = ["StandinOptions"]
+
+_MODALITIES = frozenset({"video", "audio"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandinOptions:
+    """One stand-in replica.
+
+    Attributes:
+        port: 0 takes any free one.
+        models: the model strings that are served; none means any.
+        modalities: "video", "audio" or both; a Molmo2 deployment hears nothing.
+        api_key: the bearer key that is asked for; None asks for none.
+        strict: answers as Fireworks does, and refuses unknown fields and media beside the guide's
+            formats. Without it, answers as vLLM does: unknown fields ignored, integer error
+            codes, no `fireworks-` headers, streamed usage only on `include_usage`.
+        frames: which frames of a video the model gets to see; see `Viewing`.
+        turned_deg: by how much its pictures are turned, clockwise.
+        deaf: takes audio and drops it.
+        tells_usage: whether answers tell how many tokens there were.
+        profile: whose token arithmetic and fewest frames.
+        slots: requests served at a time.
+        max_queue: requests that may wait for a slot; past them a 429.
+        service_time_s: from taking a slot to the first token.
+        service_time_jitter: the service time varies by up to this fraction, either way.
+        time_per_token_s: for each token after the first.
+        completion_tokens: the length of every caption; None leaves it to what was seen.
+        halves_after_s: half of the slots are gone that long after the first request; None: never.
+        cold_start_s: 503 DEPLOYMENT_SCALING_UP until that long after the first request.
+        faults: what goes wrong, earlier ones first.
+        seed: draws faults and jitter.
+        watch_media: decodes the media; without it they are only taken out of base64 and hashed,
+            and usage counts only text.
+        max_payload_bytes: base64 of video and audio together must stay under it.
+        max_seconds: longest video and audio.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    models: tuple[str, ...] = ()
+    modalities: tuple[str, ...] = ("video", "audio")
+    api_key: str | None = field(default=None, repr=False)
+    strict: bool = True
+    frames: FrameRule = "all"
+    turned_deg: Turn = 0
+    deaf: bool = False
+    tells_usage: bool = True
+    profile: Profile = "qwen3-omni"
+    slots: int = 16
+    max_queue: int = 64
+    service_time_s: float = 0.0
+    service_time_jitter: float = 0.0
+    time_per_token_s: float = 0.0
+    completion_tokens: int | None = None
+    halves_after_s: float | None = None
+    cold_start_s: float = 0.0
+    faults: tuple[Fault, ...] = ()
+    seed: int = 0
+    watch_media: bool = True
+    max_payload_bytes: int = 10_000_000
+    max_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        self._check_words()
+        self._check_at_least(1, "slots", "max_payload_bytes", "completion_tokens")
+        self._check_at_least(0, "max_queue", "service_time_s", "time_per_token_s", "max_seconds")
+        self._check_at_least(0, "halves_after_s", "cold_start_s")
+        if not 0 <= self.service_time_jitter <= 1:
+            raise ValueError("service_time_jitter is 0 to 1")
+
+    def _check_words(self) -> None:
+        if not self.modalities or not _MODALITIES.issuperset(self.modalities):
+            raise ValueError(f'modalities are "video" and "audio", not {self.modalities}')
+        if self.profile not in {"qwen3-omni", "molmo2"}:
+            raise ValueError(f'profile is "qwen3-omni" or "molmo2", not {self.profile!r}')
+        if self.frames not in {"all", "32", "2fps"} or self.turned_deg not in {0, 90, 180, 270}:
+            raise ValueError("frames are all, 32 or 2fps, turned by 0, 90, 180 or 270 degrees")
+        if self.api_key == "":
+            raise ValueError("api_key is empty; None asks for no key")
+
+    def _check_at_least(self, least: int, *names: str) -> None:
+        for name in names:
+            value = getattr(self, name)
+            if value is not None and not least <= value < math.inf:
+                raise ValueError(f"{name} is at least {least} and finite, not {value}")

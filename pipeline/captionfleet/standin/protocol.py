@@ -1,0 +1,229 @@
+"""Reads the body of a chat-completions request as the service validates it; pure."""
+
+import binascii
+import hashlib
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+import orjson
+import pybase64
+from pydantic import BaseModel, BeforeValidator, Field, StrictBool, ValidationError
+
+from captionfleet.standin.options import StandinOptions
+from captionfleet.standin.refusals import Refusal, RefusedError, invalid, joined, too_large
+from captionfleet.standin.structured import unsupported
+
+__all__ = ["Chat", "Media", "read_chat"]
+
+_DEFAULT_MAX_TOKENS = 2048
+_SHOWN_VALUE_CHARS = 64
+_SHOWN_ERRORS = 20
+
+# Documented request fields (and those the service says it drops) that change nothing here.
+_PASSED_OVER = frozenset(
+    """
+    add_generation_prompt add_special_tokens allowed_token_ids bad_words best_of
+    chat_template_kwargs context_length_exceeded_behavior continue_final_message detokenize echo
+    echo_last frequency_penalty guided_choice guided_decoding_backend guided_grammar guided_json
+    guided_regex ignore_eos include_reasoning include_stop_str_in_output logit_bias logprobs
+    metadata min_p min_tokens mirostat_lr mirostat_target nvext parallel_tool_calls prediction
+    presence_penalty prompt_cache_isolation_key prompt_cache_key prompt_truncate_len raw_output
+    reasoning_effort reasoning_history repetition_penalty return_token_ids
+    safe_tokenization seed service_tier skip_special_tokens spaces_between_special_tokens
+    speculation stop stop_token_ids thinking tool_choice tools top_k top_logprobs
+    truncate_prompt_tokens typical_p use_beam_search user
+    """.split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """One decoded data URL."""
+
+    data: bytes = field(repr=False)
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chat:
+    """One valid request; `schema` is what the answer must be JSON of, {} for any object."""
+
+    model: str
+    text: str
+    video: Media | None
+    audio: Media | None
+    max_tokens: int
+    stream: bool
+    include_usage: bool
+    perf_in_body: bool
+    schema: dict[str, Any] | None = None
+
+
+class _Url(BaseModel):
+    url: str
+
+
+class _VideoUrl(_Url):
+    detail: str | None = None
+    max_frames: int | None = None
+    sample_fps: float | None = None
+    spatial_limit: int | None = None
+
+
+class _Text(BaseModel):
+    type: Literal["text"]
+    text: str
+
+
+class _Video(BaseModel):
+    type: Literal["video_url"]
+    video_url: _VideoUrl
+
+
+class _Audio(BaseModel):
+    type: Literal["audio_url"]
+    audio_url: _Url
+
+
+def _as_parts(content: Any) -> Any:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+
+class _Message(BaseModel):
+    role: Literal["system", "user", "assistant"]
+    content: Annotated[
+        list[Annotated[_Text | _Video | _Audio, Field(discriminator="type")]],
+        BeforeValidator(_as_parts),
+        Field(max_length=100),
+    ]
+    name: str | None = None
+
+
+class _StreamOptions(BaseModel):
+    include_usage: StrictBool = False
+
+
+class _JsonSchema(BaseModel):
+    name: str = ""
+    schema_: dict[str, Any] = Field(alias="schema")
+
+
+class _ResponseFormat(BaseModel):
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: _JsonSchema | None = None
+
+
+class _Body(BaseModel):
+    model: str
+    messages: list[_Message] = Field(min_length=1, max_length=100)
+    max_tokens: int | None = Field(None, ge=1)
+    max_completion_tokens: int | None = Field(None, ge=1)
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, ge=0, le=1)
+    n: int | None = Field(None, ge=1, le=1)
+    stream: StrictBool | None = None
+    stream_options: _StreamOptions | None = None
+    perf_metrics_in_response: StrictBool | None = None
+    response_format: _ResponseFormat | None = None
+
+
+def read_chat(raw: bytes | bytearray, options: StandinOptions) -> Chat:
+    """Validate a request body and take its media out of base64.
+
+    Raises:
+        RefusedError: 400 for a body, a part or base64 that is wrong, 404 for a model that is not
+            served, 413 for too much base64.
+    """
+    body = _validated(raw, strict=options.strict)
+    if options.models and body.model not in options.models:
+        raise RefusedError(_no_such_model())
+    parts = [part for message in body.messages for part in message.content]
+    videos = [part.video_url.url for part in parts if isinstance(part, _Video)]
+    audios = [part.audio_url.url for part in parts if isinstance(part, _Audio)]
+    _check_media(videos, audios, options)
+    return Chat(
+        model=body.model,
+        text="\n".join(part.text for part in parts if isinstance(part, _Text)),
+        video=_media(videos, "video/mp4", "video_url", strict=options.strict),
+        audio=_media(audios, "audio/ogg", "audio_url", strict=options.strict),
+        max_tokens=body.max_tokens or body.max_completion_tokens or _DEFAULT_MAX_TOKENS,
+        stream=bool(body.stream),
+        include_usage=bool(body.stream_options and body.stream_options.include_usage),
+        perf_in_body=bool(body.perf_metrics_in_response),
+        schema=_schema(body.response_format, strict=options.strict),
+    )
+
+
+def _validated(raw: bytes | bytearray, *, strict: bool) -> _Body:
+    try:
+        fields = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise RefusedError(invalid("the request body is no JSON")) from error
+    if not isinstance(fields, dict):
+        raise RefusedError(invalid("the request body is no JSON object"))
+    used = {name: value for name, value in fields.items() if name not in _PASSED_OVER}
+    try:
+        body = _Body.model_validate(used, extra="forbid" if strict else "ignore")
+    except ValidationError as error:
+        details = error.errors(include_url=False)[:_SHOWN_ERRORS]
+        raise RefusedError(joined([_as_refusal(detail) for detail in details])) from None
+    if body.max_tokens is not None and body.max_completion_tokens is not None:
+        raise RefusedError(invalid("max_tokens and max_completion_tokens exclude each other"))
+    if body.stream_options is not None and not body.stream:
+        raise RefusedError(invalid("stream_options needs stream: true", "stream_options"))
+    return body
+
+
+def _schema(wanted: _ResponseFormat | None, *, strict: bool) -> dict[str, Any] | None:
+    if wanted is None or wanted.type == "text":
+        return None
+    if wanted.type == "json_object":
+        return {}
+    if wanted.json_schema is None:
+        raise RefusedError(invalid("json_schema is missing", "response_format"))
+    schema = wanted.json_schema.schema_
+    if strict and (keyword := unsupported(schema)):
+        raise RefusedError(invalid(f"the schema keyword {keyword} is not supported"))
+    return schema
+
+
+def _as_refusal(detail: Any) -> Refusal:
+    """Word one pydantic error as the service does: "..., field: 'f', value: v"."""
+    name = ".".join(str(step) for step in detail["loc"])
+    value = repr(detail["input"])
+    shown = value if len(value) <= _SHOWN_VALUE_CHARS else f"{value[:_SHOWN_VALUE_CHARS]}..."
+    return invalid(f"{detail['msg']}, field: '{name}', value: {shown}", name)
+
+
+def _no_such_model() -> Refusal:
+    message = "Model not found, inaccessible, and/or not deployed"
+    return Refusal(404, "NOT_FOUND", message, "model")
+
+
+def _check_media(videos: list[str], audios: list[str], options: StandinOptions) -> None:
+    for name, urls in (("video", videos), ("audio", audios)):
+        if urls and name not in options.modalities:
+            raise RefusedError(invalid(f"this model takes no {name} input", f"{name}_url"))
+        if len(urls) > 1:
+            raise RefusedError(invalid(f"{len(urls)} {name} parts; at most one", f"{name}_url"))
+    payload_bytes = sum(len(url) - url.find(",") - 1 for url in (*videos, *audios))
+    if payload_bytes >= options.max_payload_bytes:
+        message = f"{payload_bytes} bytes of base64; it must be under {options.max_payload_bytes}"
+        raise RefusedError(too_large(message))
+
+
+def _media(urls: list[str], mime_type: str, param: str, *, strict: bool) -> Media | None:
+    if not urls:
+        return None
+    head, comma, payload = urls[0].partition(",")
+    if not comma or not head.startswith("data:") or not head.endswith(";base64"):
+        raise RefusedError(invalid("only data:...;base64, URLs are accepted", param))
+    if strict and head != f"data:{mime_type};base64":
+        raise RefusedError(
+            invalid(f"the media type is {head[5:-7][:64]!r}, not {mime_type}", param)
+        )
+    try:
+        data = pybase64.b64decode(payload, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise RefusedError(invalid("the data URL is not valid base64", param)) from error
+    return Media(data, hashlib.sha256(data).hexdigest())

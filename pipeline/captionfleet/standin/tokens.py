@@ -1,0 +1,93 @@
+"""How many tokens a request costs, by the arithmetic the models' own code documents; pure."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from captionfleet.standin.senses.facts import AudioFacts, VideoFacts
+
+__all__ = [
+    "CHARACTERS_PER_TOKEN",
+    "Profile",
+    "Usage",
+    "audio_tokens",
+    "prompt_tokens",
+    "resized_px",
+    "text_tokens",
+    "video_tokens",
+]
+
+Profile = Literal["qwen3-omni", "molmo2"]
+
+CHARACTERS_PER_TOKEN = 4
+"""A usual figure for English; the stand-in has no tokenizer."""
+
+_QWEN_SIDE_PX = 32
+_QWEN_FRAME_PX = (131_072, 786_432)
+_QWEN_FRAMES_PER_GRID = 2
+_QWEN_AUDIO_TOKENS_PER_S = 13
+_MOLMO_FRAME_TOKENS = 9 * 9 + 2
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one request, as `usage` reports them."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+    @property
+    def total_tokens(self) -> int:
+        """Both together."""
+        return self.prompt_tokens + self.completion_tokens
+
+
+def resized_px(width: int, height: int) -> tuple[int, int]:
+    """Return the width and height to which Qwen3-Omni scales a frame.
+
+    Sides become multiples of 32 and the area is brought between 131,072 and 786,432 px, the
+    aspect ratio kept as well as that allows (`smart_resize` of Qwen2-VL in transformers 5).
+    """
+    smallest, largest = _QWEN_FRAME_PX
+    sides = tuple(max(1, round(side / _QWEN_SIDE_PX)) for side in (width, height))
+    area = sides[0] * sides[1] * _QWEN_SIDE_PX**2
+    if area > largest:
+        shrink = math.sqrt(width * height / largest) * _QWEN_SIDE_PX
+        sides = tuple(max(1, math.floor(side / shrink)) for side in (width, height))
+    elif area < smallest:
+        grow = math.sqrt(smallest / (width * height)) / _QWEN_SIDE_PX
+        sides = tuple(math.ceil(side * grow) for side in (width, height))
+    return sides[0] * _QWEN_SIDE_PX, sides[1] * _QWEN_SIDE_PX
+
+
+def video_tokens(profile: Profile, video: VideoFacts) -> int:
+    """Return the prompt tokens of a video.
+
+    Qwen3-Omni: one token per 32x32 px of each pair of frames, an odd last frame dropped. Molmo2:
+    per frame 9x9 pooled patches, a start, an end and the text of its time.
+    """
+    if profile == "molmo2":
+        times = (index / (video.fps or 1.0) for index in range(video.frames))
+        return sum(_MOLMO_FRAME_TOKENS + text_tokens(f"{time_s:.1f} ") for time_s in times)
+    width, height = resized_px(video.width, video.height)
+    per_grid = (width // _QWEN_SIDE_PX) * (height // _QWEN_SIDE_PX)
+    return video.frames // _QWEN_FRAMES_PER_GRID * per_grid
+
+
+def audio_tokens(audio: AudioFacts) -> int:
+    """Return the prompt tokens of a sound track: 13 a second (Qwen3-Omni)."""
+    return round(audio.duration_s * _QWEN_AUDIO_TOKENS_PER_S)
+
+
+def text_tokens(text: str) -> int:
+    """Return about how many tokens a text has: one for every four characters begun."""
+    return math.ceil(len(text) / CHARACTERS_PER_TOKEN)
+
+
+def prompt_tokens(
+    profile: Profile, text: str, video: VideoFacts | None, audio: AudioFacts | None
+) -> int:
+    """Return the prompt tokens of a request; chat-template tokens are not counted."""
+    seen = video_tokens(profile, video) if video else 0
+    heard = audio_tokens(audio) if audio else 0
+    return seen + heard + text_tokens(text)

@@ -1,0 +1,1 @@
+"""Watch a run from beside it: stop rules, signals, metrics and the timeline (main process)."""

@@ -1,0 +1,188 @@
+"""What a scraper sees of a run while it lasts (main process, and a thread that serves it).
+
+Every label is a deployment of the job, a failure code or a word of this module: their number is
+known before the run begins.
+"""
+
+import errno
+import os
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from anyio import to_thread
+
+from captionfleet.config import MetricsConfig
+from captionfleet.errors import ConfigError
+from captionfleet.messages import Attempt, Caption, Outcome
+from captionfleet.sender.routing.router import Router
+from captionfleet.telemetry import Tally, get_log
+
+if TYPE_CHECKING:
+    from prometheus_client import Histogram, Metric
+
+__all__ = ["Metrics", "open_metrics"]
+
+_PREFIX = "captionfleet"
+_REQUEST_BOUNDS_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320)
+_FIRST_TOKEN_BOUNDS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_PREPARE_BOUNDS_S = (0.01, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+_TOTAL_BOUNDS_S = (0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640)
+_Values = Mapping[tuple[str, ...], int]
+_TAKEN = {errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL}
+
+
+@asynccontextmanager
+async def open_metrics(config: MetricsConfig, tally: Tally) -> AsyncIterator["Metrics | None"]:
+    """Serve /metrics while the block runs; None where no port is set.
+
+    Raises:
+        ConfigError: prometheus-client is not installed, or the port cannot be had.
+    """
+    if config.port is None:
+        yield None
+        return
+    metrics = Metrics(tally)
+    close = await to_thread.run_sync(_serve, config.host, config.port, metrics.registry)
+    get_log().info("metrics", host=config.host, port=config.port)
+    try:
+        yield metrics
+    finally:
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(close)
+
+
+def _serve(host: str, port: int, registry: Any) -> Callable[[], None]:
+    """Begin to serve from a thread; what is returned ends it. Blocks."""
+    from prometheus_client import start_http_server  # noqa: PLC0415 - an extra
+
+    try:
+        server, thread = start_http_server(port, host, registry)
+    except (OSError, socket.gaierror) as error:
+        reason = os.strerror(error.errno) if error.errno in _TAKEN else error.strerror
+        raise ConfigError(f"--metrics-port: cannot listen on {host}:{port}: {reason}") from None
+
+    def close() -> None:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    return close
+
+
+class Metrics:
+    """Counts outcomes, and reads everything else when it is asked.
+
+    Raises:
+        ConfigError: prometheus-client is not installed.
+    """
+
+    def __init__(self, tally: Tally) -> None:
+        try:
+            from prometheus_client import CollectorRegistry, Histogram  # noqa: PLC0415 - an extra
+        except ImportError:
+            raise ConfigError(
+                "--metrics-port needs prometheus-client: pip install 'captionfleet[metrics]'"
+            ) from None
+        self.registry = CollectorRegistry(auto_describe=False)
+        self._tally = tally
+        self._router: Router | None = None
+        self._failures: Counter[str] = Counter()
+        self._requests: Counter[tuple[str, ...]] = Counter()
+        self._histograms = dict(_histograms(Histogram, self.registry))
+        self.registry.register(self)
+
+    def watch(self, router: Router) -> Callable[[Outcome], None]:
+        """Tell of these deployments from now on, and of the outcomes that are handed in."""
+        self._router = router
+        return self.observe
+
+    def observe(self, outcome: Outcome) -> None:
+        """Take a clip's line."""
+        for attempt in outcome.attempts:
+            self._requests[attempt.deployment, _status_class(attempt)] += 1
+        if not isinstance(outcome, Caption):
+            self._failures[outcome.code.value] += 1
+            return
+        latency, deployment = outcome.latency, outcome.deployment
+        self._histograms["prepare"].observe(latency.prepare_s)
+        self._histograms["clip"].observe(latency.total_s)
+        self._histograms["request"].labels(deployment).observe(latency.request_s)
+        if latency.ttft_s is not None:
+            self._histograms["first_token"].labels(deployment).observe(latency.ttft_s)
+
+    def collect(self) -> Iterator["Metric"]:
+        """What prometheus-client asks for; in its thread, so everything is copied at once."""
+        yield from self._counters()
+        yield from self._gauges()
+
+    def _counters(self) -> Iterator["Metric"]:
+        tally = self._tally
+        clips: dict[tuple[str, ...], int] = {("captioned", ""): tally.captioned}
+        clips |= {("failed", code): number for code, number in dict(self._failures).items()}
+        yield _counter("clips", "Clips that have their line", ("outcome", "code"), clips)
+        yield _counter(
+            "tokens", "Tokens as the deployments count them", ("kind",),
+            {
+                ("prompt",): tally.prompt_tokens,
+                ("completion",): tally.completion_tokens,
+                ("cached",): tally.cached_tokens,
+            },
+        )  # fmt: skip
+        yield _counter("retries", "Requests beyond a clip's first", (), {(): tally.retries})
+        yield _counter(
+            "requests", "Requests of clips that have their line, by class of status",
+            ("deployment", "status"), dict(self._requests),
+        )  # fmt: skip
+
+    def _gauges(self) -> Iterator["Metric"]:
+        tally = self._tally
+        replicas = self._router.replicas.items() if self._router else ()
+        flight: _Values = {(name,): replica.in_flight for name, replica in replicas}
+        windows: _Values = {(name,): replica.window.size for name, replica in replicas}
+        up: _Values = {(name,): int(replica.is_up) for name, replica in replicas}
+        by = ("deployment",)
+        yield _gauge("in_flight", "Requests in flight", by, flight)
+        yield _gauge("window", "Requests that may be in flight", by, windows)
+        yield _gauge("deployment_up", "1 while it takes requests", by, up)
+        yield _gauge("preparing", "Clips in the hands of workers", (), {(): tally.preparing})
+        yield _gauge("planned_clips", "Clips found to be done so far", (), {(): tally.planned})
+
+
+def _status_class(attempt: Attempt) -> str:
+    return "none" if attempt.status is None else f"{attempt.status // 100}xx"
+
+
+def _histograms(kind: "type[Histogram]", registry: Any) -> Iterator[tuple[str, "Histogram"]]:
+    plans: tuple[tuple[str, str, tuple[str, ...], tuple[float, ...]], ...] = (
+        ("request", "The request that brought a caption", ("deployment",), _REQUEST_BOUNDS_S),
+        ("first_token", "Its time to the first token", ("deployment",), _FIRST_TOKEN_BOUNDS_S),
+        ("prepare", "Preparing a captioned clip", (), _PREPARE_BOUNDS_S),
+        ("clip", "A captioned clip from worker to caption", (), _TOTAL_BOUNDS_S),
+    )
+    for name, what, labels, bounds in plans:
+        histogram = kind(
+            f"{_PREFIX}_{name}_seconds", what, labels, buckets=bounds, registry=registry
+        )
+        yield name, histogram
+
+
+def _counter(name: str, what: str, labels: tuple[str, ...], values: _Values) -> "Metric":
+    from prometheus_client.core import CounterMetricFamily  # noqa: PLC0415 - an extra
+
+    family = CounterMetricFamily(f"{_PREFIX}_{name}", what, labels=labels)
+    for each, value in values.items():
+        family.add_metric(each, value)
+    return family
+
+
+def _gauge(name: str, what: str, labels: tuple[str, ...], values: _Values) -> "Metric":
+    from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415 - an extra
+
+    family = GaugeMetricFamily(f"{_PREFIX}_{name}", what, labels=labels)
+    for each, value in values.items():
+        family.add_metric(each, value)
+    return family

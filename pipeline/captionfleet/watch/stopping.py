@@ -1,0 +1,160 @@
+"""How a run ends early: signals, limits, failures; then a bounded drain (main process)."""
+
+import math
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from typing import Any
+
+import anyio
+from anyio import CancelScope
+from anyio.streams.memory import MemoryObjectReceiveStream
+
+from captionfleet.config import LimitsConfig
+from captionfleet.config.stop_rules import Limit, next_time
+from captionfleet.errors import RunError, first_run_error
+from captionfleet.machine import machine_errors
+from captionfleet.telemetry import Tally, get_log
+from captionfleet.telemetry.awake import sleep_awake
+
+__all__ = ["Stopping"]
+
+_SIGNAL_EXIT = 128
+_LIMIT_EXIT = 5
+_LOOK_AT_CLOCK_S = 10.0
+_HOUR_S = 3600.0
+
+
+class Stopping:
+    """Lets a run start nothing new, finish what is in flight, and give up what takes too long.
+
+    `checking` is the scope of what comes before the stages, `producing` that of the first stage,
+    `everything` that of all of it; whoever runs them enters them. `queues` hold the clips that no
+    stage has in hand; `halted` keeps the sender from new requests.
+    """
+
+    def __init__(self, limits: LimitsConfig, tally: Tally) -> None:
+        self.checking = CancelScope()
+        self.producing = CancelScope()
+        self.everything = CancelScope()
+        self.queues: tuple[MemoryObjectReceiveStream[Any], ...] = ()
+        self.halted: anyio.Event | None = None
+        self.signal_number = 0
+        self.limit: Limit | None = None
+        self.problem: RunError | None = None
+        self._draining = anyio.Event()
+        self._drained_s = math.inf
+        self._limits = limits
+        self._rules = limits.stop_rules()
+        self._tally = tally
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether a signal, a limit or a failure has come."""
+        return bool(self.signal_number or self.limit or self.problem)
+
+    @property
+    def exit_code(self) -> int | None:
+        """What a run that was stopped ends with; None if it was not."""
+        if self.signal_number:
+            return _SIGNAL_EXIT + self.signal_number
+        return _LIMIT_EXIT if self.limit else None
+
+    def heed(self, number: signal.Signals) -> None:
+        """Take a signal: the first starts the drain, the second ends it."""
+        if self.signal_number:
+            self.everything.cancel()
+            return
+        self.signal_number = number
+        get_log().warning("stopping: no new clips; a second signal stops at once")
+        self._drain()
+
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """Around a stage before the requests: if it fails, those in flight still get their lines.
+
+        The first such failure is kept as `problem`, for the end of the run.
+        """
+        failure: RunError | None = None
+        try:
+            with machine_errors():
+                yield
+        except* RunError as group:
+            failure = first_run_error(group)
+        if failure is not None and self.problem is None:
+            self.problem = failure
+            if in_flight := self._tally.in_flight:
+                get_log().warning(
+                    "stopping: no new clips, requests in flight are waited for",
+                    reason=str(failure),
+                    in_flight=in_flight,
+                )
+            self._drain()
+
+    async def watch(self) -> None:
+        """Heed the clock until cancelled, and end a drain that takes too long."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._end_drain)
+            if self._limits.deadline is not None:
+                tasks.start_soon(self._heed_deadline)
+            if self._limits.max_hours is not None:
+                tasks.start_soon(self._heed_hours, self._limits.max_hours)
+
+    def weigh(self, release: Callable[[str], None]) -> Callable[[str], None]:
+        """What to call for every clip that has its line: `release`, and a look at the limits."""
+
+        def kept(clip_id: str) -> None:
+            release(clip_id)
+            self.look()
+
+        return kept
+
+    def look(self) -> None:
+        """Compare what the run has done with its limits: retries are paid for between lines."""
+        tally = self._tally
+        tokens = tally.prompt_tokens + tally.completion_tokens
+        limit = self._rules.reached(captioned=tally.captioned, failed=tally.failed, tokens=tokens)
+        if limit is not None:
+            self._reach(limit)
+
+    async def _heed_deadline(self) -> None:
+        assert self._limits.deadline is not None  # noqa: S101 - watch looked
+        # The clock on the wall is asked again and again, for it may jump, and a laptop sleeps.
+        end = next_time(self._limits.time_of_day(), datetime.now())  # noqa: DTZ005 - local time
+        while (left_s := (end - datetime.now()).total_seconds()) > 0:  # noqa: ASYNC110, DTZ005 - no event tells that a clock moves on
+            await anyio.sleep(min(left_s, _LOOK_AT_CLOCK_S))
+        self._reach("deadline")
+
+    async def _heed_hours(self, hours: float) -> None:
+        await anyio.sleep(max(0.0, hours * _HOUR_S - self._tally.elapsed_s()))
+        self._reach("max_hours")
+
+    def _reach(self, limit: Limit) -> None:
+        if self.limit is None and not self.signal_number:
+            self.limit = limit
+            get_log().info("stopping: no new clips, a limit is reached", limit=limit)
+            self._drain()
+
+    def _drain(self) -> None:
+        self.checking.cancel()
+        self.producing.cancel()
+        self._drop_queued()
+        if self.halted is not None:
+            self.halted.set()
+        # A signal during the drain after a limit does not make it longer.
+        if not self._draining.is_set():
+            self._drained_s = anyio.current_time() + self._limits.drain_s
+            self._draining.set()
+
+    async def _end_drain(self) -> None:
+        await self._draining.wait()
+        await sleep_awake(max(0.0, self._drained_s - anyio.current_time()))
+        self.everything.cancel()
+
+    def _drop_queued(self) -> None:
+        """Forget the clips that no stage has in hand; they count as unfinished."""
+        for queue in self.queues:
+            with suppress(anyio.WouldBlock, anyio.EndOfStream, anyio.ClosedResourceError):
+                while True:
+                    queue.receive_nowait()

@@ -1,0 +1,196 @@
+"""A run's own corner of the media store: what is being made, and what is still needed (main).
+
+Its files are hard links to entries of the store, so that no eviction, of this run or of another
+one, takes a clip's media away. A lock on `ID.lock` says that the run lives; whoever finds the
+lock free clears `ID` away.
+"""
+
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import anyio
+from anyio import to_thread
+
+from captionfleet.config import StoreConfig
+from captionfleet.errors import OutputError
+from captionfleet.messages import printable
+from captionfleet.telemetry import get_log
+from captionfleet.workers.upkeep import evict, stored_bytes
+
+__all__ = ["Workspace", "open_workspace", "store_unwritable"]
+
+_RUNS = "runs"
+_SLACK = 16
+_ROOM_BYTES = 2**28
+
+
+def store_unwritable(store: Path, reason: str) -> OutputError:
+    """What ends the run when the store cannot be written."""
+    where = printable(os.fspath(store))
+    return OutputError(
+        f"{where}: cannot write the media store: {reason} (another folder: [store] dir, or --store)"
+    )
+
+
+@asynccontextmanager
+async def open_workspace(config: StoreConfig) -> AsyncIterator["Workspace"]:
+    """Open the store for a run, keep it within its bound meanwhile, and leave nothing behind.
+
+    Raises:
+        OutputError: the store cannot be written.
+    """
+    store = config.folder()
+    try:
+        corner = await to_thread.run_sync(_Corner, store)
+    except OSError as error:
+        raise store_unwritable(store, str(error.strerror)) from None
+    workspace = Workspace(store, corner.folder, config.max_bytes)
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(workspace.tend)
+            yield workspace
+            tasks.cancel_scope.cancel()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(corner.clear)
+
+
+class Workspace:
+    """Names for clips to hold their media by; releasing them never blocks."""
+
+    def __init__(self, store: Path, corner: Path, max_bytes: int) -> None:
+        self.store = store
+        self._corner = corner
+        self._max_bytes = max_bytes
+        self._slack_bytes = max_bytes // _SLACK
+        self._grown_bytes = 0
+        self._given = 0
+        self._held: dict[str, Path] = {}
+        self._released: list[Path] = []
+        self._stirred = anyio.Event()
+        self._one_at_a_time = anyio.Lock()
+
+    def hold(self, clip_id: str) -> Path:
+        """The name, without ending, under which this clip's media may lie until released."""
+        self._given += 1
+        path = self._held[clip_id] = self._corner / str(self._given)
+        return path
+
+    def release(self, clip_id: str) -> None:
+        """Let go of a clip's media, if it has any; the entry in the store may stay."""
+        path = self._held.pop(clip_id, None)
+        if path is not None:
+            self._released.append(path)
+            self._stirred.set()
+
+    def grow(self, added_bytes: int) -> None:
+        """Take note that the store has grown."""
+        self._grown_bytes += added_bytes
+        if self._grown_bytes > self._slack_bytes:
+            self._stirred.set()
+
+    async def make_room(self) -> bool:
+        """On a full disk: evict some of what nobody holds; False if there is nothing.
+
+        Raises:
+            OutputError: the store cannot be written.
+        """
+        async with self._one_at_a_time:
+            await self._remove_released()
+            try:
+                freed_bytes = await to_thread.run_sync(evict, self.store, _ROOM_BYTES)
+            except OSError as error:
+                raise store_unwritable(self.store, str(error.strerror)) from None
+        return freed_bytes > 0
+
+    async def tend(self) -> None:
+        """Clear away what dead runs left, then keep the bound; runs until cancelled."""
+        await to_thread.run_sync(_clear_dead, self._corner.parent)
+        self._grown_bytes = self._slack_bytes + 1
+        while True:
+            self._stirred = anyio.Event()
+            async with self._one_at_a_time:
+                await self._remove_released()
+                if self._grown_bytes > self._slack_bytes:
+                    await self._keep_bound()
+            await self._stirred.wait()
+
+    async def _remove_released(self) -> None:
+        released, self._released = self._released, []
+        if released:
+            await to_thread.run_sync(_remove, released)
+
+    async def _keep_bound(self) -> None:
+        self._grown_bytes = 0
+        try:
+            total_bytes = await to_thread.run_sync(stored_bytes, self.store)
+            excess_bytes = total_bytes - (self._max_bytes - self._slack_bytes)
+            freed_bytes = await to_thread.run_sync(evict, self.store, excess_bytes)
+        except OSError as error:  # the run can do without; a store that fails ends it elsewhere
+            get_log().warning("media store not tended", reason=error.strerror)
+            return
+        if freed_bytes:
+            get_log().info("media store", bytes=total_bytes, evicted_bytes=freed_bytes)
+
+
+class _Corner:
+    """The folder of a living run; everything in here blocks.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+
+    def __init__(self, store: Path) -> None:
+        store.parent.mkdir(parents=True, exist_ok=True)
+        store.mkdir(mode=0o700, exist_ok=True)  # the films may be nobody else's business
+        runs = store / _RUNS
+        runs.mkdir(exist_ok=True)
+        self.folder = runs / secrets.token_hex(8)
+        self._lock_path = self.folder.with_suffix(".lock")
+        self._lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.folder.mkdir()  # only now can it be seen, by whoever looks for dead runs
+        except BaseException:
+            self._lock_path.unlink(missing_ok=True)
+            os.close(self._lock)
+            raise
+
+    def clear(self) -> None:
+        """Remove it; what cannot be removed is left to the next run."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        with suppress(OSError):
+            self._lock_path.unlink()
+        os.close(self._lock)
+
+
+def _clear_dead(runs: Path) -> None:
+    """Remove the corners of runs that were killed."""
+    with suppress(OSError):
+        for corner in runs.iterdir():
+            if corner.is_dir():
+                with suppress(OSError):
+                    _clear_if_dead(corner)
+
+
+def _clear_if_dead(corner: Path) -> None:
+    lock_path = corner.with_suffix(".lock")
+    lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(corner, ignore_errors=True)
+        lock_path.unlink(missing_ok=True)
+    finally:
+        os.close(lock)
+
+
+def _remove(holds: list[Path]) -> None:
+    for hold in holds:
+        for ending in (".mp4", ".ogg", ".new"):
+            with suppress(OSError):
+                hold.with_suffix(ending).unlink()

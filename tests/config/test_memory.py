@@ -1,0 +1,93 @@
+"""How much memory there is, and what each worker may have of it."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from captionfleet.config import WorkersConfig
+from captionfleet.config.memory import (
+    ENOUGH_BYTES,
+    MAIN_PROCESS_BYTES,
+    available_bytes,
+    cgroup_limit_bytes,
+    worker_bytes,
+    workers_that_fit,
+)
+
+GIB = 2**30
+
+
+@given(cores=st.integers(1, 512), memory_bytes=st.integers(0, 2**42))
+def test_workers_and_the_program_fit_into_the_memory(cores: int, memory_bytes: int) -> None:
+    """By default, all workers at their limit and the program itself fit; one worker always runs."""
+    workers = workers_that_fit(cores, memory_bytes)
+    assert 1 <= workers <= cores
+    each = worker_bytes(workers, memory_bytes)
+    assert ENOUGH_BYTES <= each <= 4 * GIB
+    if memory_bytes >= MAIN_PROCESS_BYTES + ENOUGH_BYTES:
+        assert MAIN_PROCESS_BYTES + workers * each <= memory_bytes
+
+
+@pytest.mark.parametrize(
+    ("workers", "memory_bytes", "expected"),
+    [(4, 4 * GIB, 896 * 2**20), (4, 64 * GIB, 4 * GIB), (64, 4 * GIB, ENOUGH_BYTES)],
+)
+def test_share_of_a_worker(workers: int, memory_bytes: int, expected: int) -> None:
+    """A pod's limit is shared, a large machine's is capped, and each has enough for most clips."""
+    assert worker_bytes(workers, memory_bytes) == expected
+
+
+def written(folder: Path, files: dict[str, str]) -> Path:
+    """Files with these texts."""
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "limit"),
+    [
+        pytest.param("0::/\n", {"memory.max": "4294967296\n"}, 4 * GIB, id="container, version 2"),
+        pytest.param("0::/\n", {"memory.max": "max\n"}, None, id="unlimited, version 2"),
+        pytest.param(
+            "0::/a/b\n",
+            {"a/b/memory.max": "max\n", "a/memory.max": "1000\n", "memory.max": "2000\n"},
+            1000,
+            id="nested, version 2",
+        ),
+        pytest.param("0::/host/pod\n", {"memory.max": "7\n"}, 7, id="the host's path"),
+        pytest.param(
+            "3:cpu:/x\n2:memory:/a\n0::/\n",
+            {"memory/a/memory.limit_in_bytes": "5000\n", "memory/memory.limit_in_bytes": "9000\n"},
+            5000,
+            id="version 1",
+        ),
+        pytest.param("0::/\n", {}, None, id="nothing mounted"),
+        pytest.param("0::/../..\n", {"memory.max": "9\n"}, 9, id="above the container's top"),
+        pytest.param("nonsense\n\n:::\n", {"memory.max": "9\n"}, None, id="nonsense"),
+    ],
+)
+def test_limit_of_control_groups(
+    tmp_path: Path, own: str, files: dict[str, str], limit: int | None
+) -> None:
+    """The tightest limit from the own group up to the top counts, in both versions."""
+    (tmp_path / "cgroup").write_text(own)
+    root = written(tmp_path / "root", files)
+    assert cgroup_limit_bytes(tmp_path / "cgroup", root) == limit
+
+
+def test_no_control_groups_at_all(tmp_path: Path) -> None:
+    """A system without control groups has no limit of theirs."""
+    assert cgroup_limit_bytes(tmp_path / "none", tmp_path) is None
+
+
+def test_default_follows_the_number_of_workers() -> None:
+    """More workers get less each, and a number of bytes that was set stands."""
+    each = WorkersConfig(processes=1).memory_bytes
+    assert each == worker_bytes(1, available_bytes())
+    assert WorkersConfig(processes=200).memory_bytes == worker_bytes(200, available_bytes())
+    assert WorkersConfig(processes=200, memory_bytes=2**30).memory_bytes == 2**30

@@ -1,0 +1,116 @@
+"""How a window gives way to refusals: driven caption by caption, a hundred to the second."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from captionfleet.sender.routing.congestion import CongestionWindow
+
+SERVICE_S = 1.0
+
+
+class Drive:
+    """A window that is always full, at a server with so many slots and so many odd refusals."""
+
+    def __init__(self, aim: int, *, slots: int, odd: float = 0.0, seed: int = 0) -> None:
+        self.window = CongestionWindow(aim)
+        self.slots = slots
+        self.odd = odd
+        self.rng = random.Random(seed)  # noqa: S311 - repeatable
+        self.now_s = 0.0
+        self.losses = 0
+        self.sizes: list[int] = []
+
+    def run(self, captions: int) -> None:
+        """Let so many captions come."""
+        for _ in range(captions):
+            self.now_s += SERVICE_S / min(self.window.size, self.slots)
+            self.window.answered(self.now_s, started_s=self.now_s - SERVICE_S)
+            while self.window.size > self.slots or self.rng.random() < self.odd:
+                self.losses += 1
+                self.window.lost(
+                    self.now_s + 0.001, started_s=self.now_s, in_flight=self.window.size
+                )
+                self.now_s += 0.001
+            self.sizes.append(self.window.size)
+
+
+def test_lone_loss_costs_a_place_for_four_captions() -> None:
+    """One refused request takes one place, which four captions bring back."""
+    window = CongestionWindow(16)
+    window.lost(10.0, started_s=9.9, in_flight=16)
+    sizes = []
+    for number in range(4):
+        sizes.append(window.size)
+        window.answered(10.1 + number, started_s=9.1 + number)
+    assert (sizes, window.size) == ([15] * 4, 16)
+
+
+@pytest.mark.parametrize("slots", [4, 16, 64])
+def test_end_of_the_server_is_asked_for_ever_more_rarely(slots: int) -> None:
+    """A server with fewer slots than wanted refuses 2 % at most, and all its slots are used."""
+    drive = Drive(2 * slots, slots=slots)
+    drive.run(200)
+    assert drive.window.knows_end
+    before = drive.losses
+    drive.run(2000)
+    assert drive.losses - before <= 0.02 * 2000
+    assert min(drive.sizes[200:]) >= slots - 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("size", [4, 16, 64])
+def test_odd_losses_hardly_shrink_the_window(size: int, seed: int) -> None:
+    """One refusal in twenty that has nothing to do with load leaves most of the window."""
+    drive = Drive(size, slots=size, odd=0.05, seed=seed)
+    drive.run(4000)
+    assert sum(drive.sizes) / len(drive.sizes) >= 0.75 * size
+
+
+@pytest.mark.parametrize("size", [8, 64])
+def test_window_comes_back_from_one_place(size: int) -> None:
+    """After a storm that left one place, a handful of rounds bring all of them back."""
+    drive = Drive(size, slots=size, odd=0.9)
+    drive.run(5 * size)
+    assert drive.window.size == 1
+    drive.odd, storm_s = 0.0, drive.now_s
+    while drive.window.size < size:
+        drive.run(1)
+    assert drive.now_s - storm_s <= 25 * SERVICE_S
+
+
+def test_room_that_appears_is_taken() -> None:
+    """A server whose end was known, and that then takes more, is given all that is wanted."""
+    drive = Drive(32, slots=8)
+    drive.run(500)
+    drive.slots = 32
+    drive.run(1000)
+    assert drive.window.size == 32
+    assert not drive.window.knows_end
+
+
+@given(
+    st.integers(1, 100),
+    st.lists(
+        st.tuples(
+            st.sampled_from(["answered", "lost", "aim"]), st.integers(1, 100), st.floats(0, 9)
+        ),
+        max_size=200,
+    ),
+)
+def test_window_stays_between_one_and_its_aim(
+    size: int, ends: list[tuple[str, int, float]]
+) -> None:
+    """Whatever comes, at least one request may be out and never more than wanted."""
+    window, now_s = CongestionWindow(size), 0.0
+    for kind, number, passed_s in ends:
+        sent_s, now_s = now_s, now_s + passed_s
+        if kind == "answered":
+            window.answered(now_s, started_s=sent_s)
+        elif kind == "lost":
+            window.lost(now_s, started_s=sent_s, in_flight=number)
+        else:
+            window.aim_at(number, now_s)
+        assert 1 <= window.size <= window.aim
