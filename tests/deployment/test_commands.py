@@ -33,6 +33,7 @@ def test_deployment_from_nothing_to_serving_and_back(served: Serve, here: Comman
     assert (created.exit_code, created.stderr) == (0, "")
     assert f"{OMNI} is created" in created.stdout
     assert "$6.00/h with all replicas" in created.stdout
+    assert f"{OMNI} sleeps after 300s without requests, and costs nothing then" in created.stdout
     waited = here("deployment", "wait", OMNI, *QUICK)
     assert waited.exit_code == 0
     assert f"{OMNI} serves: a request was answered" in waited.stdout
@@ -44,11 +45,13 @@ def test_deployment_from_nothing_to_serving_and_back(served: Serve, here: Comman
         "qwen3-omni-30b-a3b-instruct",
         "Serving",
         "1",
-        "1-1",
+        "0-1",
         "$6.00/h",
+        "300s",
     ]
     scaled = here("deployment", "scale", OMNI, "0")
     assert "1 replica serves ($6.00/h); from now on 0; this stops 1" in scaled.stdout
+    assert f"{OMNI} is off and costs nothing" in scaled.stdout
     assert state_of(plane) == (0, 0, 0)
     assert plane.account.deployments[OMNI].spec["autoscalingPolicy"] == {
         "scaleToZeroWindow": "300s"
@@ -62,6 +65,30 @@ def test_deployment_from_nothing_to_serving_and_back(served: Serve, here: Comman
         ("DELETE", OMNI, {}),
     ]
     check_calls(plane)
+
+
+@pytest.mark.parametrize("words", [(), ("--min-replicas", "1")])
+def test_deployment_that_never_sleeps_says_so(
+    words: tuple[str, ...], served: Serve, here: CommandHere
+) -> None:
+    """Whatever leaves replicas up for ever names their price and the command that ends it."""
+    served()
+    never = f"{OMNI} never sleeps: $6.00/h until captionfleet deployment scale {OMNI} 0"
+    created = here("deployment", "create", *words)
+    assert never in created.stdout
+    assert never in here("deployment", "wait", OMNI, *QUICK, "--quiet").stdout
+    assert here("deployment", "list").stdout.splitlines()[1].split()[-1] == "never"
+    assert "never" in here("deployment", "status", OMNI).stdout
+    twice = f"{OMNI} never sleeps: $12.00/h until"
+    assert twice in here("deployment", "scale", OMNI, "2").stdout
+
+
+def test_window_lets_a_deployment_sleep(served: Serve, here: CommandHere) -> None:
+    """A scale-to-zero window alone asks for a minimum of 0, without which it would not count."""
+    plane = served()
+    here("deployment", "create", "--scale-to-zero-window", "5m")
+    (create,) = (call for call in plane.calls if call.query.get("deploymentId"))
+    assert (create.body["minReplicaCount"], create.body["maxReplicaCount"]) == (0, 1)
 
 
 def test_sleeping_deployment_is_woken(served: Serve, here: CommandHere) -> None:
@@ -182,6 +209,12 @@ REFUSALS: dict[str, tuple[dict[str, object], tuple[str, ...], int, str]] = {
         "rights of an admin",
     ),
     "window too short": ({}, ("create", "--scale-to-zero-window", "60s"), 2, "300 s or more"),
+    "a window that never counts": (
+        {},
+        ("create", "--min-replicas", "1", "--scale-to-zero-window", "5m"),
+        2,
+        "keeps it up for ever",
+    ),
     "no window": ({}, ("create", "--scale-to-zero-window", "soon"), 2, "300s, 5m or 1h"),
     "bounds crossed": ({}, ("scale", "x", "--min-replicas", "3", "--max-replicas", "1"), 2, "3 to"),
     "no number": ({}, ("scale", "x"), 2, "how many replicas?"),

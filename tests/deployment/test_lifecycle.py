@@ -10,10 +10,10 @@ import anyio
 import orjson
 import pytest
 
-from captionfleet import JobConfig, run_job
+from captionfleet import JobConfig, load_job, run_job
 from captionfleet.deployment.lifecycle.reaping import reap
 from captionfleet.deployment.lifecycle.records import Record, Records
-from captionfleet.errors import DeploymentError
+from captionfleet.errors import ConfigError, DeploymentError
 from captionfleet.sink import RunSummary
 from captionfleet.standin.faults import parse_fault
 from captionfleet.standin.options import StandinOptions
@@ -58,7 +58,8 @@ class Nightly:
     def tables(self, plane: StandinPlane, count: int, **life: Any) -> dict[str, Any]:
         """The job's tables."""
         own = {"account": ACCOUNT, "api_base": plane.api_base, "poll_s": 0.02, "max_replicas": 2}
-        own["scale_to_zero_window_s"] = NEVER_S
+        if not life.get("min_replicas"):
+            own["scale_to_zero_window_s"] = NEVER_S
         return {
             "input": {"sources": [str(film) for film in self.library.films[:count]]},
             "output": {"dir": str(self.folder / "out")},
@@ -111,6 +112,14 @@ def break_down(plane: StandinPlane, fault: str) -> None:
 def variables(nightly: Nightly) -> dict[str, str]:
     """What a command needs of the environment."""
     return {"FIREWORKS_API_KEY": KEY, "XDG_STATE_HOME": str(nightly.folder / "state")}
+
+
+async def test_window_that_never_counts_is_refused() -> None:
+    """A job with a minimum of replicas and a time to sleep after means one of the two."""
+    life = {"account": ACCOUNT, "min_replicas": 1, "scale_to_zero_window_s": 600}
+    job = {"input": {"sources": ["videos"]}, "deployments": [{"lifecycle": life}]}
+    with pytest.raises(ConfigError, match="min_replicas = 1 keeps it up for ever"):
+        load_job(None, job | {"output": {"dir": "captions"}})
 
 
 async def test_whole_life_in_one_command(
@@ -335,6 +344,21 @@ async def test_end_is_the_one_asked_for(name: str, nightly: Nightly) -> None:
         assert (one.deleted, one.spec["maxReplicaCount"]) == (is_deleted, most)
         assert [call.method for call in plane.changes()] == methods
     assert nightly.left() == []
+
+
+@pytest.mark.parametrize(
+    ("least", "said"),
+    [(0, f"{OMNI} sleeps after {NEVER_S}s"), (1, f"{OMNI} never sleeps: $6.00/h")],
+)
+async def test_run_says_when_what_it_leaves_on_sleeps(
+    least: int, said: str, nightly: Nightly, command: Command
+) -> None:
+    """A run that keeps its deployment ends with a word on when that stops costing money."""
+    async with serving_plane(plane_options()) as plane:
+        job = nightly.write(plane, 1, at_end="keep", min_replicas=least)
+        ended = await command("run", "--job", job, variables=variables(nightly), within_s=RUN_S)
+    assert ended.exit_code == 0
+    assert said in ended.stderr
 
 
 async def test_failed_run_turns_it_off(nightly: Nightly) -> None:

@@ -63,11 +63,20 @@ class LifecycleConfig(Section):
         if deployable(self.base_model) is None:
             names = ", ".join(deployable_names())
             raise ValueError(f"base_model is one of {names}, or a full name: accounts/…/models/…")
+        if self.min_replicas and self.scale_to_zero_window_s and self._sets_window:
+            raise ValueError(
+                f"min_replicas = {self.min_replicas} keeps it up for ever, and "
+                "scale_to_zero_window_s lets it sleep: set one of the two"
+            )
         if self.min_replicas > self.max_replicas:
             raise ValueError("min_replicas exceeds max_replicas")
         if self.api_base and not is_bare(self.api_base):
             raise ValueError(f"api_base must look like {DEFAULT_API_BASE}")
         return self
+
+    @property
+    def _sets_window(self) -> bool:
+        return "scale_to_zero_window_s" in self.model_fields_set
 
     @property
     def full_model(self) -> str:

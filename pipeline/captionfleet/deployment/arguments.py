@@ -13,6 +13,7 @@ from captionfleet.profiles.deployable import deployable, deployable_names
 
 __all__ = ["Account", "bounds", "wanted_deployment"]
 
+_ALWAYS_UP = 1  # replicas without any flag, as in the service's own guide
 _UNITS_S = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -44,16 +45,17 @@ def wanted_deployment(
     model: str,
     *,
     shape: str | None,
-    min_replicas: int,
+    min_replicas: int | None,
     max_replicas: int | None,
     window: str | None,
     region: str,
     preemptible: bool,
 ) -> Wanted:
-    """What the arguments ask for.
+    """What the arguments ask for; a window without a minimum means a minimum of 0.
 
     Raises:
-        ConfigError: the model is none that is known, or a number makes no sense.
+        ConfigError: the model is none that is known, a number makes no sense, or a window comes
+            with a minimum that keeps the deployment up.
     """
     known = deployable(model)
     if known is None:
@@ -61,7 +63,13 @@ def wanted_deployment(
             f"{model!r} is none of {', '.join(deployable_names())}; others go by their full name, "
             "accounts/…/models/…"
         )
-    low, high = bounds(None, min_replicas, max_replicas)
+    if window is not None and min_replicas:
+        raise ConfigError(
+            f"--min-replicas {min_replicas} keeps it up for ever, and --scale-to-zero-window lets "
+            "it sleep: give one of the two"
+        )
+    least = min_replicas if min_replicas is not None else _ALWAYS_UP * (window is None)
+    low, high = bounds(None, least, max_replicas)
     return Wanted(
         base_model=known.base_model,
         shape=shape or known.shape,

@@ -36,7 +36,7 @@ def create(
     model: str = _DEFAULT_MODEL,
     *,
     deployment_id: str | None = None,
-    min_replicas: int = 1,
+    min_replicas: int | None = None,
     max_replicas: int | None = None,
     scale_to_zero_window: str | None = None,
     region: str = "GLOBAL",
@@ -50,9 +50,11 @@ def create(
     Args:
         model: qwen3-omni, molmo2-4b, molmo2-8b, or a model's full name.
         deployment_id: Its name; by default captionfleet- and the model's.
-        min_replicas: Replicas that are always up; 0 lets it sleep when idle.
+        min_replicas: Replicas that are always up and paid for; 0 lets it sleep when idle.
+            By default 1, or 0 with --scale-to-zero-window.
         max_replicas: Most replicas; by default as few as allowed.
         scale_to_zero_window: Idle time after which it sleeps, 5m or more, as in 300s, 5m, 1h.
+            Implies --min-replicas 0.
         region: GLOBAL, US, EUROPE, APAC, or a single region; it cannot be changed later.
         preemptible: Replicas that cost less and may be taken away at any time.
         shape: The deployment shape; by default the predefined one, or the smallest there is.
@@ -86,6 +88,7 @@ def create(
         print(show.status_text(state))
         if made.existed and (differing := show.differences(wanted, state)):
             print(f"it is not what was asked for: {'; '.join(differing)}")
+        print(show.sleep_line(state))
         print(f"next: captionfleet deployment wait {target.deployment_id}")
         return 0
 
@@ -165,6 +168,7 @@ def wait(
             served = await until_serving(plane, target, patience, shown=shown)
         print(f"{deployment_id} serves: a request was answered")
         print(show.status_text(served.deployment))
+        print(show.sleep_line(served.deployment))
         print(f"next: {show.run_line(plane.client.base_url, served.model)}")
         return 0
 
@@ -208,6 +212,7 @@ def scale(
             return 1
         after = await plane.rescale(target, low, high)
         print(show.status_text(after))
+        print(show.sleep_line(after))
         return 0
 
     return with_plane(access, main)

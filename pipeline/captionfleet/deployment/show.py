@@ -13,6 +13,7 @@ __all__ = [
     "list_text",
     "run_line",
     "scale_text",
+    "sleep_line",
     "status_text",
     "stop_text",
 ]
@@ -42,7 +43,7 @@ def status_text(state: DeploymentState) -> str:
         ("costs", _now_text(state)),
         ("region", place),
         ("shape", state.deployment_shape),
-        ("sleeps after", _window(state)),
+        ("sleeps", _sleeps(state)),
     ]
     shown = (f"  {name + ':':<14}{value}" for name, value in rows if value)
     return "\n".join([state.name, *shown])
@@ -54,17 +55,30 @@ def _now_text(state: DeploymentState) -> str:
     return f"{now} now, {most} with all replicas (prices of {PRICES_OF})"
 
 
-def _window(state: DeploymentState) -> str:
-    if state.min_replica_count or state.autoscaling_policy is None:
+def _sleeps(state: DeploymentState) -> str:
+    if state.is_off:
         return ""
-    return state.autoscaling_policy.scale_to_zero_window
+    return f"after {state.sleeps_after} without requests" if state.sleeps_after else "never"
+
+
+def sleep_line(state: DeploymentState) -> str:
+    """When the deployment stops costing money by itself, or what stops it."""
+    name = state.deployment_id
+    if state.is_off:
+        return f"{name} is off and costs nothing"
+    if state.sleeps_after:
+        return f"{name} sleeps {_sleeps(state)}, and costs nothing then"
+    return (
+        f"{name} never sleeps: {cost_text(state, state.min_replica_count)} until "
+        f"captionfleet deployment scale {name} 0"
+    )
 
 
 def list_text(states: Sequence[DeploymentState], account: str) -> str:
     """The deployments of an account as a table."""
     if not states:
         return f"{account} has no deployments: captionfleet deployment create"
-    rows = [("ID", "MODEL", "STATE", "READY", "ALLOWED", "NOW")]
+    rows = [("ID", "MODEL", "STATE", "READY", "ALLOWED", "NOW", "SLEEPS")]
     rows += [
         (
             state.deployment_id,
@@ -73,6 +87,7 @@ def list_text(states: Sequence[DeploymentState], account: str) -> str:
             str(state.ready),
             f"{state.min_replica_count}-{state.max_replica_count}",
             cost_text(state, state.ready),
+            "off" if state.is_off else state.sleeps_after or "never",
         )
         for state in states
     ]

@@ -8,9 +8,11 @@ import anyio
 from captionfleet.deployment.plane.plane import Plane
 from captionfleet.deployment.protocol.calls import Target
 from captionfleet.deployment.protocol.refusals import ControlError, QuotaError, UnansweredError
+from captionfleet.deployment.protocol.states import DeploymentState
+from captionfleet.deployment.show import sleep_line
 from captionfleet.telemetry import get_log, monotonic_s
 
-__all__ = ["Replicas", "follow"]
+__all__ = ["Replicas", "follow", "say_that_it_stays_on"]
 
 _POLL_S = 15.0
 _MOST_CHANGES = 1000
@@ -18,18 +20,32 @@ _MOST_CHANGES = 1000
 
 @dataclass(slots=True)
 class Replicas:
-    """How many replicas were ready, over time."""
+    """How many replicas were ready, over time, and the deployment as it was seen last."""
 
     started_s: float
+    last: DeploymentState | None = None
     history: list[tuple[float, int]] = field(default_factory=list)
 
-    def count(self, ready: int) -> bool:
-        """Note a count; whether it is another than before."""
+    def count(self, state: DeploymentState) -> bool:
+        """Note what was seen; whether the count is another than before."""
+        self.last, ready = state, state.ready
         if self.history and self.history[-1][1] == ready:
             return False
         if len(self.history) < _MOST_CHANGES:
             self.history.append((round(monotonic_s() - self.started_s, 3), ready))
         return True
+
+
+def say_that_it_stays_on(replicas: Replicas, *, is_own: bool) -> None:
+    """Log when a deployment that a run leaves on sleeps, or that it never does.
+
+    It is a warning only for one that the run itself brought up: the others are as their owner
+    left them.
+    """
+    state = replicas.last
+    if state is not None and not state.is_off:
+        say = get_log().warning if is_own else get_log().info
+        say("a deployment stays on", note=sleep_line(state))
 
 
 async def follow(
@@ -53,6 +69,6 @@ async def follow(
             get_log().info("replicas are not counted", reason=str(error))
             return
         else:
-            if replicas.count(state.ready):
+            if replicas.count(state):
                 on_count(state.ready)
         await anyio.sleep(poll_s or _POLL_S)

@@ -11,7 +11,7 @@ import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from captionfleet.config import ControlRef, DeploymentConfig, JobConfig
-from captionfleet.deployment.lifecycle.following import Replicas, follow
+from captionfleet.deployment.lifecycle.following import Replicas, follow, say_that_it_stays_on
 from captionfleet.deployment.lifecycle.managed import Managed
 from captionfleet.deployment.lifecycle.owner import Owner
 from captionfleet.deployment.lifecycle.reaping import reap, users_of
@@ -131,6 +131,7 @@ class Lifecycle:
     async def end(self) -> None:
         """Turn off what was brought up, whatever happens to the run; `problem` tells."""
         brought_up = [one for one in self._managed if one.is_recorded]
+        self._say_what_stays_on()
         if not brought_up:
             return
         longest_s = max(one.life.end_timeout_s for one in brought_up)
@@ -143,6 +144,12 @@ class Lifecycle:
         left = [one for one in brought_up if one.is_recorded]
         if left and self.problem is None:
             self.problem = _left_on(left, "there was no time")
+
+    def _say_what_stays_on(self) -> None:
+        own = {one.deployment.name: one for one in self._managed}
+        for name, replicas in self.replicas.items():
+            if name not in own or not own[name].is_recorded:
+                say_that_it_stays_on(replicas, is_own=name in own)
 
     def report(self) -> list[dict[str, Any]]:
         """What became of each deployment that was brought up or counted, for run.json."""

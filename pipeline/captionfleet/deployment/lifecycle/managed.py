@@ -191,12 +191,13 @@ class Managed:
             raise UnansweredError(f"bring up {name}: no answer within {_CHANGE_S:g} s") from None
 
     def _wanted(self) -> Wanted:
+        least = self.life.min_replicas
         return Wanted(
             base_model=self.life.full_model,
             shape=self.life.full_shape,
-            min_replicas=self.life.min_replicas,
+            min_replicas=least,
             max_replicas=self.life.max_replicas,
-            scale_to_zero_window_s=self.life.scale_to_zero_window_s,
+            scale_to_zero_window_s=None if least else self.life.scale_to_zero_window_s,
             region=self.life.region,
             preemptible=self.life.preemptible,
         )

@@ -11,6 +11,7 @@ from captionfleet.profiles.deployable import deployable, model_id, price_per_hou
 
 __all__ = ["DeploymentPage", "DeploymentState", "ReplicaStats", "Shape", "Shapes", "read"]
 
+_DEFAULT_WINDOW = "3600s"  # the service's own, where a deployment names none
 _Count = Annotated[int, Field(ge=0, le=1_000_000)]
 _Printable = AfterValidator(lambda text: "".join(c if c.isprintable() else " " for c in text))
 _Word = Annotated[str, Field(max_length=500), _Printable]
@@ -115,6 +116,14 @@ class DeploymentState(_Told):
     def sleeps(self) -> bool:
         """Whether it has no replica, and will have one on the first request."""
         return not (self.is_off or self.min_replica_count or self.desired_replica_count)
+
+    @property
+    def sleeps_after(self) -> str:
+        """Idle time until it scales to zero by itself; empty where that never happens."""
+        if self.is_off or self.min_replica_count:
+            return ""
+        window = self.autoscaling_policy.scale_to_zero_window if self.autoscaling_policy else ""
+        return window or _DEFAULT_WINDOW
 
     @property
     def label(self) -> str:
