@@ -41,4 +41,5 @@ def test_qwen_drops_an_odd_last_frame() -> None:
 def test_molmo_counts_frames_and_their_times() -> None:
     """Molmo2 pays 81 patches, a start, an end and the time of each frame, at any size."""
     ten = replace(VIDEO, frames=12, width=1920, height=1080)
-    assert video_tokens("molmo2", ten) == 12 * (81 + 2) + 10 * 1 + 2 * 2
+    spaced = "0.0  1.0  2.0  3.0  4.0  5.0  6.0  7.0  8.0  9.0  10.0  11.0 "
+    assert video_tokens("molmo2", ten) == 12 * (81 + 2) + len(spaced)

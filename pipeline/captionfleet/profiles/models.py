@@ -83,11 +83,13 @@ def _molmo_video_tokens(frames: int, width_px: int, height_px: int, fps: float) 
     """81 patches, a start, an end and the text of its time for each frame.
 
     A frame becomes 378x378 pixels whatever its shape, in 27x27 patches pooled 3x3; its time is
-    written as "12.0 " (Molmo2's processor in transformers 5). Qwen's tokenizer, on which Molmo2
-    builds, splits numbers into digits, so each character counts as a token: an estimate.
+    written as "0.0 " before the first frame and as " 12.0 " before each other one (Molmo2's
+    processor in transformers 5). Qwen's tokenizer, on which Molmo2 builds, makes a token of each
+    digit, point and lone space, so each character is one.
     """
-    times = (f"{frame / fps:.1f} " for frame in range(frames))
-    return sum(_MOLMO_PATCH_TOKENS + _MOLMO_FRAME_MARKS + len(time) for time in times)
+    times = sum(len(f" {frame / fps:.1f} ") for frame in range(frames))
+    marked = frames * (_MOLMO_PATCH_TOKENS + _MOLMO_FRAME_MARKS)
+    return marked + times - (frames > 0)
 
 
 def _molmo(name: Literal["molmo2-4b", "molmo2-8b"]) -> Profile:

@@ -64,11 +64,12 @@ def video_tokens(profile: Profile, video: VideoFacts) -> int:
     """Return the prompt tokens of a video.
 
     Qwen3-Omni: one token per 32x32 px of each pair of frames, an odd last frame dropped. Molmo2:
-    per frame 9x9 pooled patches, a start, an end and the text of its time.
+    per frame 9x9 pooled patches, a start, an end and the text of its time, in which each character
+    is a token; a space stands between a frame's end and the next time.
     """
     if profile == "molmo2":
-        times = (index / (video.fps or 1.0) for index in range(video.frames))
-        return sum(_MOLMO_FRAME_TOKENS + text_tokens(f"{time_s:.1f} ") for time_s in times)
+        times = " ".join(f"{index / (video.fps or 1.0):.1f} " for index in range(video.frames))
+        return video.frames * _MOLMO_FRAME_TOKENS + len(times)
     width, height = resized_px(video.width, video.height)
     per_grid = (width // _QWEN_SIDE_PX) * (height // _QWEN_SIDE_PX)
     return video.frames // _QWEN_FRAMES_PER_GRID * per_grid
