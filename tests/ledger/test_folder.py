@@ -195,7 +195,7 @@ from pathlib import Path
 
 import anyio
 from captionfleet.config import OutputConfig
-from captionfleet.sink import open_ledger
+from captionfleet.ledger.folder import open_ledger
 from tests.support.outcomes import make_caption, make_clip
 
 async def run():

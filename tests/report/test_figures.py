@@ -8,12 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from captionfleet.ledger.reading import number_in
-from captionfleet.report import words
+from captionfleet.measures import Histogram
 from captionfleet.report.cards import TextBudget, card_id, card_of
 from captionfleet.report.choice import Choice, Sample
 from captionfleet.report.flags import flags_of, is_flagged
 from captionfleet.report.over_time import over_time
-from captionfleet.report.spread import Spread
 from captionfleet.report.stages import stages_of
 from tests.support.run_folder import caption_record
 
@@ -27,7 +26,7 @@ junk: st.SearchStrategy[Any] = st.recursive(
 @given(st.lists(st.floats(1e-6, 1e6), min_size=1), st.floats(0.01, 1))
 def test_percentiles_are_right_to_half_a_percent(values: list[float], share: float) -> None:
     """A spread's percentile is the measured value of that rank, but for the bucket's width."""
-    spread = Spread()
+    spread = Histogram()
     for value in values:
         spread.add(value)
 
@@ -169,52 +168,6 @@ def test_a_timeline_shows_the_busiest_and_the_sum() -> None:
     assert [row["name"] for row in seen["rows"]] == ["", *(f"d{n:02}" for n in range(19, 7, -1))]
     assert (seen["rows"][0]["captions"], seen["rows"][0]["errors"]) == (190, 20)
     assert (seen["seconds"], seen["left_out"]) == (1.0, 8)
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (None, words.UNKNOWN),
-        (0.0004, "0.4 ms"),
-        (0.28, "280 ms"),
-        (1.5, "1.50 s"),
-        (45.04, "45.0 s"),
-        (90, "1 min 30 s"),
-        (5400, "1 h 30 min"),
-        (7200, "2 h"),
-    ],
-)
-def test_durations_are_readable(value: float | None, text: str) -> None:
-    """A duration has the unit that suits it, and three digits at most."""
-    assert words.seconds(value) == text
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (7, "7"),
-        (2.409, "2.41"),
-        (1846, "1,846"),
-        (13073, "13.1k"),
-        (9.97e6, "9.97M"),
-        (999_999, "1M"),
-        (9_999.9, "10,000"),
-        (999.6e6, "1G"),
-        (2e12, "2T"),
-    ],
-)
-def test_figures_are_short(value: float, text: str) -> None:
-    """A figure has three digits and a letter once it is large."""
-    assert words.short(value) == text
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(None, words.UNKNOWN), (999, "999 B"), (999_990, "1 MB"), (34.3e6, "34.3 MB")],
-)
-def test_sizes_have_their_unit(value: float | None, text: str) -> None:
-    """Bytes are told in the unit that gives them one to three digits."""
-    assert words.size(value) == text
 
 
 def test_a_rate_is_of_some_captions() -> None:

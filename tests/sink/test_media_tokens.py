@@ -104,11 +104,11 @@ def test_nothing_is_said_where_nothing_is_known() -> None:
 
 
 def test_molmo_is_counted_by_the_frame() -> None:
-    """Molmo2 pays by the frame whatever its size; the text of its times is an estimate."""
+    """Molmo2 pays by the frame whatever its size; with the text of its time."""
     silent = [
         replace(caption, facts=replace(caption.facts, has_audio=False, audio_s=0.0))
-        for caption in captions(lambda facts: 30 + 86 * facts.frames)
+        for caption in captions(lambda facts: 30 + 88 * facts.frames)
     ]
     assert report(silent, model=MOLMO)["remark"] is None
-    halved = [replace(c, usage=Usage(30 + 86 * c.facts.frames // 2)) for c in silent]
+    halved = [replace(c, usage=Usage(30 + 88 * c.facts.frames // 2)) for c in silent]
     assert report(halved, model=MOLMO)["remark"] == "as if 50% of the frames were seen"

@@ -15,10 +15,11 @@ from statistics import median
 import anyio
 from anyio.abc import TaskGroup
 
-from captionfleet.bench.figures.point import ClientUse, Goal, Point, Spread, measure
+from captionfleet.bench.figures.point import ClientUse, Goal, Point, measure
 from captionfleet.bench.figures.samples import Sample
 from captionfleet.bench.figures.steady import Window, ended_per_s, is_queue_growing, steady_window
 from captionfleet.errors import FailureCode
+from captionfleet.measures import Percentiles
 from captionfleet.messages import ReadyClip
 from captionfleet.sender.chat.answers import Answer
 from captionfleet.sender.client import DeploymentClient, Reply
@@ -159,7 +160,7 @@ class _Run:
 
     def client_use(self, cores: float) -> ClientUse:
         """What the measuring took."""
-        lag = Spread.of(self._lags)
+        lag = Percentiles.of(self._lags)
         return ClientUse(
             cores=cores,
             loop_lag_p50_s=lag.p50 if lag else 0.0,

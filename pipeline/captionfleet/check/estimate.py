@@ -7,8 +7,8 @@ from typing import Any
 from captionfleet.check.findings import Finding, ok, warn
 from captionfleet.check.sources import Library
 from captionfleet.config import DeploymentConfig, JobConfig
-from captionfleet.figures import three_digits
 from captionfleet.profiles import GPU_PRICES, PRICES_OF, Profile
+from captionfleet.text import three_digits
 
 __all__ = ["Estimate", "estimate", "estimate_findings"]
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import anyio
 
+from captionfleet import text
 from captionfleet.errors import ConfigError
 from captionfleet.messages import for_terminal, printable
-from captionfleet.report import words
 from captionfleet.report.sheets import SheetLimits
 from captionfleet.report.write import Made, write_report
 from captionfleet.telemetry import configure_logging, get_log
@@ -69,6 +69,6 @@ async def report_of_run(folder: Path) -> str:
 
 def _told(made: Made) -> str:
     return (
-        f"{for_terminal(printable(str(made.path)))} ({words.size(made.size_bytes)}, "
+        f"{for_terminal(printable(str(made.path)))} ({text.size(made.size_bytes)}, "
         f"{made.shown:,} of {made.clips:,} clips, {made.with_pictures:,} with pictures)"
     )

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from captionfleet import text
 from captionfleet.ledger.reading import number_in, table_in, text_in
-from captionfleet.report import charts, words
-from captionfleet.report.spread import Spread
+from captionfleet.measures import Histogram
+from captionfleet.report import charts
 from captionfleet.report.survey import Group, Survey
 
 __all__ = ["deployments_table"]
@@ -55,7 +56,7 @@ def _deployment(
         "window": _last_window(told),
         "request": _p50_p99(group.request),
         "first_token": _p50_p99(group.first_token),
-        "tokens_per_s": words.share(group.completion_tokens, run_s),
+        "tokens_per_s": text.share(group.completion_tokens, run_s),
         "bar": charts.stack(
             [("good", group.captions), ("bad", failed)],
             whole=most,
@@ -73,5 +74,5 @@ def _last_window(told: dict[str, Any]) -> float | None:
     return None
 
 
-def _p50_p99(spread: Spread) -> tuple[float, float] | None:
+def _p50_p99(spread: Histogram) -> tuple[float, float] | None:
     return (spread.percentile(0.5), spread.percentile(0.99)) if spread.count else None

@@ -4,8 +4,9 @@ from collections.abc import Callable, Collection, Sequence
 from itertools import zip_longest
 from typing import Any
 
+from captionfleet import text
 from captionfleet.ledger.reading import number_in, table_in
-from captionfleet.report import charts, words
+from captionfleet.report import charts
 
 __all__ = ["over_time"]
 
@@ -114,8 +115,8 @@ def _row(
     rates = [None if value is None else value / bucket_s for value in series["captions"]]
     refusals, errors = _known(series["refusals"]), _known(series["errors"])
     label = name or "all deployments"
-    fastest = words.short(max(_known(rates), default=0))
-    most = words.short(max(_known(series["in_flight"]), default=0))
+    fastest = text.short(max(_known(rates), default=0))
+    most = text.short(max(_known(series["in_flight"]), default=0))
     return {
         "name": name,
         "captions": _sum(series["captions"]),

@@ -17,7 +17,7 @@ import orjson
 from jinja2 import Environment, FunctionLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from captionfleet.report import words
+from captionfleet import text
 
 __all__ = ["page_parts", "safe_json"]
 
@@ -75,8 +75,8 @@ def _own(name: str) -> str:
     return files("captionfleet.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def _digest(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+def _digest(content: str) -> str:
+    return base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
 
 
 @cache
@@ -89,5 +89,5 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     names = ("count", "percent", "seconds", "short", "size")
-    environment.filters.update({name: getattr(words, name) for name in names})
+    environment.filters.update({name: getattr(text, name) for name in names})
     return environment

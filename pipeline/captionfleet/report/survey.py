@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from captionfleet.ledger.reading import Line, number_in, read_lines, read_object, table_in, text_in
+from captionfleet.measures import Histogram
 from captionfleet.report.choice import Choice, Sample
 from captionfleet.report.flags import flags_of, is_flagged
-from captionfleet.report.spread import Spread
 from captionfleet.report.stages import STAGES, stages_of
 
 __all__ = ["Folder", "Group", "Survey", "open_folder", "take_survey"]
@@ -59,8 +59,8 @@ class Group:
     captions: int = 0
     prompt_tokens: float = 0
     completion_tokens: float = 0
-    request: Spread = field(default_factory=Spread)
-    first_token: Spread = field(default_factory=Spread)
+    request: Histogram = field(default_factory=Histogram)
+    first_token: Histogram = field(default_factory=Histogram)
 
 
 @dataclass(slots=True)
@@ -83,11 +83,11 @@ class Survey:
     prompt_tokens: float = 0
     completion_tokens: float = 0
     cached_tokens: float = 0
-    caption_chars: Spread = field(default_factory=Spread)
-    prompt: Spread = field(default_factory=Spread)
-    completion: Spread = field(default_factory=Spread)
-    stages: dict[str, Spread] = field(default_factory=lambda: {n: Spread() for n in STAGES})
-    total: Spread = field(default_factory=Spread)
+    caption_chars: Histogram = field(default_factory=Histogram)
+    prompt: Histogram = field(default_factory=Histogram)
+    completion: Histogram = field(default_factory=Histogram)
+    stages: dict[str, Histogram] = field(default_factory=lambda: {n: Histogram() for n in STAGES})
+    total: Histogram = field(default_factory=Histogram)
     flags: Counter[str] = field(default_factory=Counter)
     deployments: dict[str, Group] = field(default_factory=dict)
     slowest: list[tuple[float, int]] = field(default_factory=list)
@@ -154,7 +154,7 @@ class Survey:
         return [name if name in known or len(known) < most else _OTHERS for name in names]
 
 
-def _measured(spread: Spread, value: float | None) -> float:
+def _measured(spread: Histogram, value: float | None) -> float:
     if value is None:
         return 0.0
     spread.add(value)

@@ -5,11 +5,12 @@ from typing import Any
 
 from markupsafe import Markup
 
+from captionfleet import text
 from captionfleet.ledger.reading import number_in, table_in, text_in
-from captionfleet.report import charts, words
+from captionfleet.measures import Histogram
+from captionfleet.report import charts
 from captionfleet.report.cards import card_id, meaning_of
 from captionfleet.report.deployments import deployments_table
-from captionfleet.report.spread import Spread
 from captionfleet.report.stages import STAGES, stages_of
 from captionfleet.report.survey import Folder, Survey
 
@@ -79,27 +80,27 @@ def _figures(run: dict[str, Any], survey: Survey) -> list[tuple[str, str, str]]:
     return [
         (
             "captioned",
-            words.count(survey.captioned_run),
-            (f"of {words.count(planned)} planned" if planned is not None else "in this folder")
-            + (f", {words.count(unfinished)} unfinished" if unfinished else "")
-            + (f", {words.count(others)} by other runs" if others else ""),
+            text.count(survey.captioned_run),
+            (f"of {text.count(planned)} planned" if planned is not None else "in this folder")
+            + (f", {text.count(unfinished)} unfinished" if unfinished else "")
+            + (f", {text.count(others)} by other runs" if others else ""),
         ),
-        ("failed", words.count(survey.failed), _and_more(len(survey.codes), "code")),
-        ("flagged", words.count(survey.flagged), "to look at"),
-        ("rate", f"{words.short(of('clips_per_s'))}/s", "clips"),
-        ("source hours", words.short(of("source_hours_per_hour")), "per hour"),
+        ("failed", text.count(survey.failed), _and_more(len(survey.codes), "code")),
+        ("flagged", text.count(survey.flagged), "to look at"),
+        ("rate", f"{text.short(of('clips_per_s'))}/s", "clips"),
+        ("source hours", text.short(of("source_hours_per_hour")), "per hour"),
         (
             "tokens in",
-            words.short(survey.prompt_tokens),
-            f"{here}{words.short(of('prompt_tokens_per_s'))}/s in the run",
+            text.short(survey.prompt_tokens),
+            f"{here}{text.short(of('prompt_tokens_per_s'))}/s in the run",
         ),
         (
             "tokens out",
-            words.short(survey.completion_tokens),
-            f"{here}{words.short(of('completion_tokens_per_s'))}/s in the run",
+            text.short(survey.completion_tokens),
+            f"{here}{text.short(of('completion_tokens_per_s'))}/s in the run",
         ),
-        ("payload", words.size(survey.payload_bytes), "base64, sent once each"),
-        ("retries", words.count(of("retries")), f"{words.count(of('attempts'))} requests"),
+        ("payload", text.size(survey.payload_bytes), "base64, sent once each"),
+        ("retries", text.count(of("retries")), f"{text.count(of('attempts'))} requests"),
     ]
 
 
@@ -118,7 +119,7 @@ def _bottleneck(run: dict[str, Any]) -> dict[str, Any] | None:
         "limit": limit,
         "is_saturated": max(cores, deployments) >= _SATURATED,
         "meters": [
-            ("cores", cores, f"{words.count(workers)} workers preparing clips"),
+            ("cores", cores, f"{text.count(workers)} workers preparing clips"),
             ("deployments", deployments, "of the request places in use"),
         ],
     }
@@ -134,10 +135,10 @@ def _stages(survey: Survey) -> list[dict[str, Any]]:
     return [*rows, _stage("total", survey.total, low, high)]
 
 
-def _stage(name: str, spread: Spread, low: float, high: float) -> dict[str, Any]:
+def _stage(name: str, spread: Histogram, low: float, high: float) -> dict[str, Any]:
     bins = _BINS if spread.count >= _MANY else _BINS // 2
     counts = spread.counts(low, high, bins) if spread.count else []
-    label = f"{name}: half below {words.seconds(spread.percentile(0.5))}"
+    label = f"{name}: half below {text.seconds(spread.percentile(0.5))}"
     return {
         "name": name,
         "class": _class(name),
@@ -165,7 +166,7 @@ def _mean_bar(survey: Survey) -> Markup | None:
     if not clips:
         return None
     parts = [(name, spread.sum / clips) for name, spread in survey.stages.items()]
-    told = ", ".join(f"{name} {words.seconds(value)}" for name, value in parts)
+    told = ", ".join(f"{name} {text.seconds(value)}" for name, value in parts)
     whole = sum(value for _, value in parts)
     return charts.stack([(_class(n), v) for n, v in parts], whole=whole, label=f"mean: {told}")
 
@@ -229,7 +230,7 @@ def _slow(line: dict[str, Any], slowest: Sequence[dict[str, Any]]) -> dict[str, 
         "bar": charts.stack(
             [(_class(name), value) for name, value in stages],
             whole=longest,
-            label=", ".join(f"{name} {words.seconds(value)}" for name, value in stages),
+            label=", ".join(f"{name} {text.seconds(value)}" for name, value in stages),
         ),
     }
 
@@ -241,16 +242,16 @@ def _settings(run: dict[str, Any]) -> list[tuple[str, str]]:
     if not media or not request:
         return []
     asked = (
-        f"at most {words.count(number_in(request, 'max_tokens'))} tokens, temperature "
+        f"at most {text.count(number_in(request, 'max_tokens'))} tokens, temperature "
         f"{number_in(request, 'temperature')}, "
         f"{'streamed' if request.get('stream') else 'not streamed'}"
     )
     made = (
-        f"{words.count(number_in(media, 'fps'))} frame/s ({text_in(media, 'sampling')}), "
-        f"{words.count(number_in(media, 'height'))} px high, at most "
-        f"{words.count(number_in(media, 'max_seconds'))} s; x264 "
+        f"{text.count(number_in(media, 'fps'))} frame/s ({text_in(media, 'sampling')}), "
+        f"{text.count(number_in(media, 'height'))} px high, at most "
+        f"{text.count(number_in(media, 'max_seconds'))} s; x264 "
         f"{text_in(media, 'video_preset')}; Opus "
-        f"{words.short(number_in(media, 'audio_bitrate'))} bit/s"
+        f"{text.short(number_in(media, 'audio_bitrate'))} bit/s"
     )
     return [
         ("prompt", text_in(request, "prompt")[:_MAX_PROMPT_CHARS]),

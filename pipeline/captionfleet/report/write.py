@@ -11,12 +11,12 @@ from typing import Any
 
 from anyio import to_thread
 
+from captionfleet import text
 from captionfleet.config import StoreConfig
 from captionfleet.errors import ConfigError
 from captionfleet.ledger.disk import replace_atomically
 from captionfleet.ledger.reading import read_lines, table_in, text_in
 from captionfleet.messages import printable
-from captionfleet.report import words
 from captionfleet.report.cards import TextBudget, card_of, meaning_of
 from captionfleet.report.flags import MEANINGS
 from captionfleet.report.over_time import over_time
@@ -141,20 +141,20 @@ def _write(path: Path, folder: Folder, survey: Survey, gallery: _Gallery, sheets
 
 def _lead(survey: Survey, gallery: _Gallery, sheets: Sheets) -> str:
     shown, all_clips = len(gallery.cards), survey.captioned + survey.failed
-    said = f"{words.count(shown)} of {words.count(all_clips)} clips"
+    said = f"{text.count(shown)} of {text.count(all_clips)} clips"
     if left_out := all_clips - shown:
         flagged_out = max(0, survey.flagged - survey.choice.max_flagged)
         said += ": a sample, the slowest, and what is flagged or failed; "
-        said += f"{words.count(left_out)} are not shown"
-        said += f", {words.count(flagged_out)} flagged ones among them" if flagged_out else ""
+        said += f"{text.count(left_out)} are not shown"
+        said += f", {text.count(flagged_out)} flagged ones among them" if flagged_out else ""
     said += (
         ". The pictures are the frames that were sent, decoded from the very bytes; "
         "the sound is the file that was sent."
     )
     if missing := len(gallery.captioned) - sheets.shown:
-        said += f" Without pictures: {words.count(missing)}, each says why."
+        said += f" Without pictures: {text.count(missing)}, each says why."
     if survey.unreadable:
-        said += f" Lines that are no record: {words.count(survey.unreadable)}, not counted."
+        said += f" Lines that are no record: {text.count(survey.unreadable)}, not counted."
     if left_out := sheets.without_sound:
-        said += f" Sound left out to keep this page small: {words.count(left_out)}."
+        said += f" Sound left out to keep this page small: {text.count(left_out)}."
     return said

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from captionfleet.config import JobConfig
+from captionfleet.measures import Measurements, Percentiles
 from captionfleet.messages import Caption, Outcome
 from captionfleet.sink.media_tokens import MediaTokens
-from captionfleet.sink.percentiles import Measurements, Percentiles
 from captionfleet.sink.wording import mail_line, report_text
 from captionfleet.telemetry import Tally, utc_now
 

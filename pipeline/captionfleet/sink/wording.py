@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from captionfleet import text
+
 __all__ = ["mail_line", "report_text"]
 
-_MINUTE_S = 60
-_HOUR_S = 3600
 _LABEL_CHARS = 14
 
 
@@ -20,7 +20,7 @@ def mail_line(run: Mapping[str, Any]) -> str:
     tokens = run["prompt_tokens"] + run["completion_tokens"]
     codes = f" ({_counts(run['failures_by_code'])})" if run["failed"] else ""
     parts = [f"{run['captioned']:,} captioned", f"{run['failed']:,} failed{codes}"]
-    parts += [f"{skipped:,} skipped", _duration(run["seconds"]), f"{_short(tokens)} tokens"]
+    parts += [f"{skipped:,} skipped", text.seconds(run["seconds"]), f"{text.short(tokens)} tokens"]
     if run["standing_failures"]:  # why the exit code may be 1 where nothing failed now
         parts.append(f"{run['standing_failures']:,} of the skipped failed before")
     if run["unfinished"]:
@@ -32,11 +32,11 @@ def mail_line(run: Mapping[str, Any]) -> str:
 
 def report_text(run: Mapping[str, Any]) -> str:
     """The block that a run prints at its end; keys as in run.json."""
-    return "\n".join(f"{label:<{_LABEL_CHARS}}{text}".rstrip() for label, text in _rows(run))
+    return "\n".join(f"{label:<{_LABEL_CHARS}}{row}".rstrip() for label, row in _rows(run))
 
 
 def _rows(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "run", f"{_end(run)}, exit code {run['exit_code']}, {_duration(run['seconds'])}"
+    yield "run", f"{_end(run)}, exit code {run['exit_code']}, {text.seconds(run['seconds'])}"
     yield "clips", _figures(run, "planned", "captioned", "failed", "unfinished")
     if run["already_captioned"] or run["standing_failures"]:
         yield "before", _figures(run, "already_captioned", "standing_failures")
@@ -54,8 +54,8 @@ def _rows(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield (
         "tokens",
         (
-            f"{_short(run['prompt_tokens'])} in ({run['prompt_tokens_per_s']:,.0f}/s), "
-            f"{_short(run['completion_tokens'])} out ({run['completion_tokens_per_s']:,.0f}/s)"
+            f"{text.short(run['prompt_tokens'])} in ({run['prompt_tokens_per_s']:,.0f}/s), "
+            f"{text.short(run['completion_tokens'])} out ({run['completion_tokens_per_s']:,.0f}/s)"
         ),
     )
     yield from _latency_rows(run["latency"])
@@ -125,18 +125,3 @@ def _media_warning(tokens: Mapping[str, Any]) -> str:
         f"{share:.0%} of the media tokens that {tokens['profile']} takes, {tokens['remark']}: "
         "see captionfleet check"
     )
-
-
-def _duration(seconds: float) -> str:
-    if seconds < _MINUTE_S:
-        return f"{seconds:.1f} s"
-    if seconds < _HOUR_S:
-        return f"{int(seconds) // _MINUTE_S} min {int(seconds) % _MINUTE_S} s"
-    return f"{int(seconds) // _HOUR_S} h {int(seconds) % _HOUR_S // _MINUTE_S} min"
-
-
-def _short(count: int) -> str:
-    for size, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
-        if count >= size:
-            return f"{count / size:.1f}{letter}"
-    return str(count)

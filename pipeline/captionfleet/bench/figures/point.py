@@ -1,7 +1,6 @@
 """The figures of one load: latency, rates, errors, and what the client itself needed (pure)."""
 
 import math
-from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,8 +14,9 @@ from captionfleet.bench.figures.steady import (
     is_queue_growing,
     rate_per_s,
 )
+from captionfleet.measures import Percentiles
 
-__all__ = ["ClientUse", "Goal", "Point", "Spread", "measure"]
+__all__ = ["ClientUse", "Goal", "Point", "measure"]
 
 _MOST_REPLICAS = 64
 _MOST_CORES = 0.9  # of one: the event loop runs on a single core
@@ -36,29 +36,6 @@ class Goal:
         in_time = self.request_s is None or one.request_s <= self.request_s
         ttft_s = math.inf if one.ttft_s is None else one.ttft_s
         return in_time and (self.ttft_s is None or ttft_s <= self.ttft_s)
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """Of measured seconds; percentiles are values that were measured (nearest rank)."""
-
-    mean: float
-    std: float
-    p50: float
-    p90: float
-    p99: float
-    max: float
-
-    @classmethod
-    def of(cls, values: "array[float]") -> "Spread | None":
-        """None where nothing was measured."""
-        if not values:
-            return None
-        ordered = sorted(values)
-        mean = math.fsum(ordered) / len(ordered)
-        std = math.sqrt(math.fsum((value - mean) ** 2 for value in ordered) / len(ordered))
-        p50, p90, p99 = (ordered[math.ceil(p * len(ordered)) - 1] for p in (0.5, 0.9, 0.99))
-        return cls(mean, std, p50, p90, p99, ordered[-1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,9 +96,9 @@ class Point:
     cached_share: float
     clip_s: float
     payload_bytes: float
-    request_s: Spread | None
-    ttft_s: Spread | None
-    upload_s: Spread | None
+    request_s: Percentiles | None
+    ttft_s: Percentiles | None
+    upload_s: Percentiles | None
     upload_share: float | None
     client: ClientUse
     client_cpu_s_per_request: float
@@ -158,7 +135,7 @@ def measure(  # noqa: PLR0913 - the load and its circumstances, by keyword
     clips_per_s = rate(captioned, from_s, to_s)
     seconds = max(window.seconds, 1e-9)
     means = _Means(good)
-    request_s = Spread.of(array("d", (one.request_s for one in good)))
+    request_s = Percentiles.of(one.request_s for one in good)
     return Point(
         in_flight=in_flight,
         arrivals_per_s=arrivals_per_s,
@@ -188,8 +165,8 @@ def measure(  # noqa: PLR0913 - the load and its circumstances, by keyword
         clip_s=means.of("clip_s"),
         payload_bytes=means.of("payload_bytes"),
         request_s=request_s,
-        ttft_s=Spread.of(array("d", (one.ttft_s for one in good if one.ttft_s is not None))),
-        upload_s=Spread.of(array("d", (one.upload_s for one in good if one.upload_s is not None))),
+        ttft_s=Percentiles.of(one.ttft_s for one in good if one.ttft_s is not None),
+        upload_s=Percentiles.of(one.upload_s for one in good if one.upload_s is not None),
         upload_share=_upload_share(good),
         client=client,
         client_cpu_s_per_request=client.cores * seconds / max(len(ended), 1),
@@ -198,7 +175,7 @@ def measure(  # noqa: PLR0913 - the load and its circumstances, by keyword
     )
 
 
-def _renewal_error(clips_per_s: float, request_s: Spread | None, captions: int) -> float:
+def _renewal_error(clips_per_s: float, request_s: Percentiles | None, captions: int) -> float:
     """Half of the 95 % interval of a rate of lanes that ask again at once: renewal processes."""
     if request_s is None or not request_s.mean:
         return 0.0

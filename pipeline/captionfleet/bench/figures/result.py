@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from captionfleet.bench.figures.knee import Knee
-from captionfleet.bench.figures.point import Point, Spread
+from captionfleet.bench.figures.point import Point
+from captionfleet.measures import Percentiles
 from captionfleet.messages import for_terminal
 
 __all__ = ["BenchResult", "DeploymentResult", "brief"]
@@ -118,7 +119,7 @@ def _row(point: Point) -> str:
     return f"{line}  {_remarks(point)}".rstrip()
 
 
-def _percentiles(spread: Spread | None) -> tuple[str, str, str]:
+def _percentiles(spread: Percentiles | None) -> tuple[str, str, str]:
     if spread is None:
         return "-", "-", "-"
     return f"{spread.p50:.3g}", f"{spread.p90:.3g}", f"{spread.p99:.3g}"

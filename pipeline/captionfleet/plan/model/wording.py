@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from captionfleet.figures import three_digits
 from captionfleet.messages import for_terminal
 from captionfleet.plan.model.predict import Estimate, Prediction, Pricing
 from captionfleet.plan.model.reference import Library, Reference
 from captionfleet.plan.model.search import Limits, Plan, Verdict
+from captionfleet.text import three_digits
 
 __all__ = ["Answer"]
 

@@ -1,13 +1,21 @@
-"""Figures as people read them; pure (main process)."""
+"""Numbers and durations as people read them; pure."""
 
-from captionfleet.figures import three_digits
-
-__all__ = ["UNKNOWN", "count", "percent", "seconds", "share", "short", "size"]
+__all__ = ["UNKNOWN", "count", "percent", "seconds", "share", "short", "size", "three_digits"]
 
 UNKNOWN = "\N{EN DASH}"
 _MINUTE_S, _HOUR_S = 60, 3600
 _TEN_THOUSAND = 1e4
 _TEN_MS, _TWO_DIGITS, _THREE_DIGITS, _ONE_PERCENT = 0.01, 10, 100, 0.01
+_UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+_ROUNDS_UP = 0.9995  # to three digits, this much of a unit is one
+
+
+def three_digits(number: float, *, plain_below: float = 1e3) -> str:
+    """Three digits and the letter of a power of a thousand: 13.1k; whole numbers below it."""
+    for unit, letter in _UNITS:
+        if abs(number) >= max(_ROUNDS_UP * unit, plain_below):
+            return f"{number / unit:.3g}{letter}"
+    return f"{number:,.0f}"
 
 
 def count(number: float | None) -> str:
