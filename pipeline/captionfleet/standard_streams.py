@@ -9,6 +9,7 @@ import select
 import sys
 import threading
 from collections import deque
+from contextlib import suppress
 from functools import partial
 from typing import Any, TextIO
 
@@ -57,7 +58,9 @@ class LenientFile(io.RawIOBase):
     def write(self, data: Any, /) -> int:
         """Take what can be taken, and claim to have written it all."""
         piece = bytes(data)
-        if self._has_writer():
+        if sys.is_finalizing():  # no thread runs any more
+            self._write_out_if_ready(piece)
+        elif self._has_writer():
             self._put(piece)
         else:
             self._write_out(piece)
@@ -134,6 +137,12 @@ class LenientFile(io.RawIOBase):
                 self._queued_bytes -= len(piece)
                 self._changed.notify_all()
 
+    def _write_out_if_ready(self, piece: bytes) -> None:
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLOUT)
+        if poll.poll(0):
+            self._write_out(piece)
+
     def _write_out(self, piece: bytes) -> None:
         rest = memoryview(piece)
         while rest:
@@ -169,8 +178,8 @@ def open_standard_streams() -> LenientFile:
     errors = LenientFile(_STDERR, 0.0)
     sys.stdout = _text(output, sys.stdout, line_buffering=output.isatty())
     sys.stderr = _text(errors, sys.stderr, line_buffering=True)
-    for stream in (output, errors):  # also after a traceback, which comes later than all else
-        atexit.register(partial(stream.finish, _LOG_AT_END_S))
+    for stream, raw in ((sys.stdout, output), (sys.stderr, errors)):
+        atexit.register(partial(_finish, stream, raw))  # also after a traceback
     return output
 
 
@@ -179,6 +188,13 @@ def do_not_wait_for_readers() -> None:
     output = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     if isinstance(output, LenientFile):
         output.patience_s = _SUMMARY_AT_END_S
+
+
+def _finish(stream: TextIO, raw: LenientFile) -> None:
+    """Write what is buffered, while threads still run."""
+    with suppress(ValueError):  # somebody closed it
+        stream.flush()
+    raw.finish(_LOG_AT_END_S)
 
 
 def _text(raw: LenientFile, former: TextIO | None, *, line_buffering: bool) -> TextIO:

@@ -127,12 +127,12 @@ async def test_signal_while_what_is_settled_is_read(
 ) -> None:
     """A run stopped before its first request says so in run.json and in its last line."""
     output.folder.mkdir()
-    requests = output.folder / "requests.json"
-    os.mkfifo(requests)  # held up there, as by a million lines
+    same = output.folder / "same.jsonl"
+    os.mkfifo(same)  # held up there, as by a million lines
     async with serving(SLOW) as standin:
-        words = arguments(standin, library, command.folder, CLIPS)
+        words = [*arguments(standin, library, command.folder, CLIPS), "--identity", "content"]
         async with command.started(*words) as running:
-            with await held_up(requests):
+            with await held_up(same):
                 await running.insist(signal.SIGTERM, "stopping")
             ended = await running.ended()
         assert standin.ledger.total == 0

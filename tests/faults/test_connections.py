@@ -237,7 +237,7 @@ async def test_a_refusal_by_size_is_read_although_the_upload_breaks(
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         return False
 
-    clips = [ready_clip(tmp_path, f"c{n}", video_bytes=1_000_000) for n in range(24)]
+    clips = [ready_clip(tmp_path, f"c{n}", video_bytes=1_000_000) for n in range(8)]
     with raw_server_aside(mode) as server:
         run = await sent(job(server.base_url, max_in_flight=8), clips)
         assert server.posts == len(clips)

@@ -162,6 +162,7 @@ def test_bad_input_stops_all_pods_and_a_full_disk_only_its_own() -> None:
         3: "FailIndex",
         4: "FailJob",
         5: "FailIndex",
+        6: "Count",
     }
 
 

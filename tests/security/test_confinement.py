@@ -71,7 +71,7 @@ async def doors_open(
     film: Path, store: Path, targets: Targets, confine: str, monkeypatch: pytest.MonkeyPatch
 ) -> set[str]:
     """What the attack found open."""
-    root = str(Path(__file__).parents[2])
+    root = f"{Path(__file__).parents[2]}/."  # workers leave out the working directory's own name
     monkeypatch.setattr(sys, "path", [*sys.path, root])
     monkeypatch.setattr(process, "_START", start(process._START, targets))
     job = job_of(store, {"confine": confine})

@@ -232,7 +232,7 @@ def test_the_text_is_for_people() -> None:
         "passed over   2 not_video, 1 hidden",
         "failures      1 timeout",
         "rate          0.03 clips/s, 1.8 source hours per hour",
-        "tokens        3.0k in (30/s), 150 out (2/s)",
+        "tokens        3,000 in (30/s), 150 out (2/s)",
         "latency             p50      p90      p99      max     mean",
         "  prepare        2.00 s   2.00 s   2.00 s   2.00 s   2.00 s",
     ]
@@ -257,7 +257,7 @@ def test_the_mail_line() -> None:
 
     assert summary_of(tally, statistics).mail_line() == (
         "captionfleet: 1,203 captioned, 2 failed (1 undecodable, 1 timeout), 31 skipped, "
-        "2 h 11 min, 1.3M tokens"
+        "2 h 11 min, 1.26M tokens"
     )
 
 

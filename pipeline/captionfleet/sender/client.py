@@ -230,7 +230,8 @@ class _Exchange:
             name: scrubbed(value, self._key) if isinstance(value, str) else value
             for name, value in answer.server.items()
         }
-        return replace(answer, text=scrubbed(answer.text, self._key), server=told)
+        text, reason = (scrubbed(one, self._key) for one in (answer.text, answer.finish_reason))
+        return replace(answer, text=text, finish_reason=reason, server=told)
 
 
 async def _discard(response: aiohttp.ClientResponse) -> None:
