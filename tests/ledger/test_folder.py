@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -101,6 +102,17 @@ async def test_a_torn_line_is_mended_and_told(output: OutputConfig) -> None:
     assert [path.read_bytes() for path in output.dir.glob("captions.jsonl.torn-*")] == [
         b'{"clip_id":"00'
     ]
+
+
+async def test_a_byte_order_mark_costs_no_failure_its_line(output: OutputConfig) -> None:
+    """A failures.jsonl that went through an editor keeps its first line, which resume counts."""
+    await append_failures(output, 1, 2)
+    failures = output.dir / "failures.jsonl"
+    failures.write_bytes(BOM_UTF8 + failures.read_bytes())
+    async with open_ledger(output) as ledger:
+        await ledger.settle(lambda _: True)
+
+    assert numbers(output, "failures.jsonl") == [1, 2]
 
 
 async def test_a_failure_line_goes_when_the_clip_is_captioned(output: OutputConfig) -> None:

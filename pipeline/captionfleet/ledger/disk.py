@@ -11,9 +11,8 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-import orjson
-
 from captionfleet.errors import OutputError
+from captionfleet.ledger.reading import raw_lines, record_of
 from captionfleet.messages import MAX_LINE_BYTES, printable
 from captionfleet.regular_file import open_regular
 from captionfleet.telemetry import wall_ns
@@ -187,11 +186,8 @@ class AppendFile:
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
         """All lines with their offsets; one of absurd length comes in pieces."""
-        offset = 0
-        with output_errors(self.path), self.path.open("rb") as file:
-            while line := file.readline(MAX_LINE_BYTES):
-                yield offset, line
-                offset += len(line)
+        with output_errors(self.path):
+            yield from raw_lines(self.path)
 
     def rewrite(self, lines: Iterator[bytes]) -> None:
         """Replace the whole file atomically, and append to the new one from now on."""
@@ -231,7 +227,7 @@ class AppendFile:
         if torn_at == size_bytes:
             return
         self.torn_lines = 1
-        if _is_record(os.pread(self._handle, MAX_LINE_BYTES, torn_at)):
+        if record_of(os.pread(self._handle, MAX_LINE_BYTES, torn_at)):
             self._write(b"\n")
             return
         now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
@@ -262,10 +258,3 @@ def _is_text(head: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return b"\0" not in head
-
-
-def _is_record(text: bytes) -> bool:
-    try:
-        return isinstance(orjson.loads(text), dict)
-    except orjson.JSONDecodeError:
-        return False

@@ -21,6 +21,7 @@ from captionfleet.ledger.disk import (
 )
 from captionfleet.ledger.lines import caption_line, document, failure_line, same_line
 from captionfleet.ledger.lock import FolderLock
+from captionfleet.ledger.reading import record_of
 from captionfleet.ledger.superseded import find_superseded
 from captionfleet.messages import Caption, Outcome, SameFile
 from captionfleet.telemetry import utc_now
@@ -234,6 +235,6 @@ class Ledger:
 
 def _clip_id(line: bytes) -> int | None:
     try:
-        return int(orjson.loads(line)["clip_id"], 16)
+        return int(record_of(line)["clip_id"], 16)
     except (ValueError, KeyError, TypeError):
         return None

@@ -1,6 +1,7 @@
 """Reads what a run wrote, believing none of it (main process, in a thread)."""
 
 import os
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,18 @@ import orjson
 from captionfleet.errors import ConfigError
 from captionfleet.messages import MAX_LINE_BYTES, printable
 
-__all__ = ["Line", "number_in", "read_lines", "read_object", "table_in", "text_in"]
+__all__ = [
+    "Line",
+    "number_in",
+    "raw_lines",
+    "read_lines",
+    "read_object",
+    "record_of",
+    "table_in",
+    "text_in",
+]
+
+_BUFFER_BYTES = 1 << 20  # a million lines are read at every start
 
 _MAX_OBJECT_BYTES = 1 << 26
 _MOST = 1e15  # of anything that is counted or measured here
@@ -25,6 +37,28 @@ class Line:
     record: dict[str, Any]
 
 
+def raw_lines(path: Path, begin: int = 0) -> Iterator[tuple[int, bytes]]:
+    """Read the lines of a line file, each with the offset at which it begins.
+
+    This is the one definition of a line: it ends with a newline or after MAX_LINE_BYTES, and the
+    byte order mark that some editors write before the first one does not belong to it.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb", buffering=_BUFFER_BYTES) as file:
+        offset = file.seek(begin)
+        while raw := file.readline(MAX_LINE_BYTES):
+            yield offset, raw if offset else raw.removeprefix(BOM_UTF8)
+            offset += len(raw)
+
+
+def record_of(line: bytes) -> dict[str, Any]:
+    """The record in a line; an empty one where the line holds none."""
+    record = _loads(line)
+    return record if isinstance(record, dict) else {}
+
+
 def read_lines(path: Path, begin: int = 0) -> Iterator[Line]:
     """The records of a line file; nothing of a file that is not there.
 
@@ -32,12 +66,8 @@ def read_lines(path: Path, begin: int = 0) -> Iterator[Line]:
         ConfigError: the file cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            offset = file.seek(begin)
-            while raw := file.readline(MAX_LINE_BYTES):
-                record = _loads(raw)
-                yield Line(offset, record if isinstance(record, dict) else {})
-                offset += len(raw)
+        for offset, raw in raw_lines(path, begin):
+            yield Line(offset, record_of(raw))
     except FileNotFoundError:
         return
     except OSError as error:
@@ -48,10 +78,9 @@ def read_object(path: Path) -> dict[str, Any]:
     """The one object of a JSON file; nothing where there is none."""
     try:
         with path.open("rb") as file:
-            record = _loads(file.read(_MAX_OBJECT_BYTES))
+            return record_of(file.read(_MAX_OBJECT_BYTES))
     except OSError:
         return {}
-    return record if isinstance(record, dict) else {}
 
 
 def _loads(raw: bytes) -> Any:

@@ -1,17 +1,16 @@
 """What earlier runs settled, read back from their output folder (main process, in a thread)."""
 
 import os
-from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import anyio.to_thread
-import orjson
 
 from captionfleet.errors import FailureCode, OutputError
+from captionfleet.ledger.reading import raw_lines, record_of
 from captionfleet.ledger.rotated import CAPTIONS, require_no_captions
-from captionfleet.messages import MAX_LINE_BYTES, Clip, printable
+from captionfleet.messages import Clip, printable
 
 __all__ = ["Settled", "failures_in", "load_settled"]
 
@@ -24,7 +23,6 @@ _PRINT_AT = slice(_PRINT_KEY_AT.stop, _PRINT_KEY_AT.stop + 16)
 _STAT_KEY = b'","stat_id":"'
 _STAT_KEY_AT = slice(_PRINT_AT.stop, _PRINT_AT.stop + len(_STAT_KEY))
 _STAT_AT = slice(_STAT_KEY_AT.stop, _STAT_KEY_AT.stop + 32)
-_BUFFER_BYTES = 1 << 20
 _MAX_FINGERPRINTS = 64
 _OTHERS = "others"
 
@@ -176,7 +174,7 @@ async def load_settled(output_dir: Path, *, by_content: bool = False) -> Settled
 def _load(output_dir: Path, by_content: bool) -> Settled:  # noqa: FBT001 - passed by position
     settled = Settled(output_dir)
     for line in _lines(output_dir / CAPTIONS):
-        captioned = _own(line) or _foreign(_record(line))
+        captioned = _own(line) or _foreign(record_of(line))
         if captioned is not None:
             settled._keep(captioned)  # noqa: SLF001 - this function builds it
         elif not line.isspace():
@@ -186,7 +184,7 @@ def _load(output_dir: Path, by_content: bool) -> Settled:  # noqa: FBT001 - pass
     for identity, code, record in failures_in(output_dir):
         settled._fail(identity, code, _any_id(record, "stat_id"))  # noqa: SLF001 - as above
     for line in _lines(output_dir / "same.jsonl") if by_content else ():
-        record = _record(line)
+        record = record_of(line)
         clip, alias = _any_id(record), _any_id(record, "stat_id")
         if clip is not None and alias is not None:
             settled._same[alias] = clip  # noqa: SLF001 - as above
@@ -200,7 +198,7 @@ def failures_in(output_dir: Path) -> Iterator[tuple[int, FailureCode, dict[str, 
         OutputError: the file is there and cannot be read.
     """
     for line in _lines(output_dir / "failures.jsonl"):
-        record = _record(line)
+        record = record_of(line)
         identity, code = _any_id(record), _code(record)
         if identity is not None and code is not None:
             yield identity, code, record
@@ -208,11 +206,8 @@ def failures_in(output_dir: Path) -> Iterator[tuple[int, FailureCode, dict[str, 
 
 def _lines(path: Path) -> Iterator[bytes]:
     try:
-        with path.open("rb", buffering=_BUFFER_BYTES) as file:
-            line = file.readline(MAX_LINE_BYTES).removeprefix(BOM_UTF8)  # somebody's editor's
-            while line:
-                yield line
-                line = file.readline(MAX_LINE_BYTES)
+        for _, line in raw_lines(path):
+            yield line
     except FileNotFoundError:
         return
     except OSError as error:
@@ -241,14 +236,6 @@ def _foreign(record: dict[str, Any]) -> _Captioned | None:
     fingerprint = record.get("fingerprint")
     known = fingerprint if isinstance(fingerprint, str) else ""
     return _Captioned(identity, _any_id(record, "stat_id"), known)
-
-
-def _record(line: bytes) -> dict[str, Any]:
-    try:
-        record = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return {}
-    return record if isinstance(record, dict) else {}
 
 
 def _any_id(record: dict[str, Any], key: str = "clip_id") -> int | None:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from captionfleet.errors import ConfigError, FailureCode
-from captionfleet.messages import MAX_LINE_BYTES, for_terminal, printable
+from captionfleet.ledger.reading import raw_lines, record_of
+from captionfleet.messages import for_terminal, printable
 from captionfleet.names import name_bytes
 
 __all__ = ["Standing", "failures_text", "read_standing"]
@@ -69,14 +68,8 @@ def _permanence(code: FailureCode) -> str:
 
 def _records(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        with path.open("rb") as file:
-            while line := file.readline(MAX_LINE_BYTES):
-                try:
-                    record = orjson.loads(line)
-                except orjson.JSONDecodeError:
-                    continue
-                if isinstance(record, dict):
-                    yield record
+        for _, line in raw_lines(path):
+            yield record_of(line)
     except OSError as error:
         where = printable(os.fspath(path))
         raise ConfigError(f"{where}: {error.strerror}: is this an output folder?") from None

@@ -1,10 +1,8 @@
 """Which captions lines a later line of the same clip replaces; pure (main process, a thread)."""
 
-from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
-from typing import Any
 
-import orjson
+from captionfleet.ledger.reading import record_of
 
 __all__ = ["find_superseded"]
 
@@ -27,12 +25,7 @@ def find_superseded(lines: Iterable[bytes]) -> set[int]:
 
 
 def _ids(line: bytes) -> Iterator[int]:
-    try:
-        record: Any = orjson.loads(line.removeprefix(BOM_UTF8))
-    except orjson.JSONDecodeError:
-        return
-    if not isinstance(record, dict):
-        return
+    record = record_of(line)
     for key in ("clip_id", "stat_id"):
         try:
             yield int(record[key], 16)

@@ -3,7 +3,7 @@
 import math
 import os
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +12,8 @@ from typing import Any
 import orjson
 
 from captionfleet.errors import ConfigError
-from captionfleet.messages import MAX_LINE_BYTES, printable
+from captionfleet.ledger.reading import raw_lines
+from captionfleet.messages import printable
 
 __all__ = ["Lines", "RunRecord", "read_lines", "read_run"]
 
@@ -166,7 +167,7 @@ def read_lines(folder: Path) -> Lines:
     """
     path, lines = folder / "captions.jsonl", Lines()
     try:
-        for line in _lines(path):
+        for _, line in raw_lines(path):
             try:
                 lines.add(orjson.loads(line))
             except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
@@ -174,12 +175,6 @@ def read_lines(folder: Path) -> Lines:
     except OSError as error:
         raise ConfigError(f"{_shown(path)}: {error.strerror}") from None
     return lines
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while line := file.readline(MAX_LINE_BYTES):
-            yield line
 
 
 def _shown(path: Path) -> str:

@@ -7,8 +7,8 @@ from itertools import islice
 from pathlib import Path
 
 import anyio.to_thread
-import orjson
 
+from captionfleet.ledger.reading import raw_lines, record_of
 from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Clip
 from captionfleet.names import name_bytes
@@ -20,7 +20,6 @@ _LEAST_FILES = 20  # fewer are told by a look at what is sent
 _MOST_FILES = 200
 _MOST = 0.8
 _MOST_LINES = 100_000  # a second or two; a walk and its captions begin with the same names
-_MAX_LINE_BYTES = 1 << 24
 
 _Key = tuple[str, float]
 
@@ -76,14 +75,12 @@ class Lookalikes:
 
 
 def _keys(path: Path) -> Iterator[_Key]:
-    with path.open("rb") as file:
-        lines = iter(lambda: file.readline(_MAX_LINE_BYTES), b"")
-        for line in islice(lines, _MOST_LINES):
-            try:
-                record = orjson.loads(line)
-                yield _key(name_bytes(record, "source") or b"", float(record["end_s"]))
-            except (ValueError, KeyError, TypeError, AttributeError):
-                continue
+    for _, line in islice(raw_lines(path), _MOST_LINES):
+        record = record_of(line)
+        try:
+            yield _key(name_bytes(record, "source") or b"", float(record["end_s"]))
+        except (ValueError, KeyError, TypeError):
+            continue
 
 
 def _key(name: bytes, end_s: float) -> _Key:
