@@ -3,13 +3,21 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pipeline tests benchmarks
 
-.PHONY: demo test bench check format clean
+.PHONY: demo test test-fast bench check format clean
 
 demo: .venv/.installed
 	$(BIN)/captionfleet demo
 
+# ARGS is handed on to pytest, as in make test ARGS="-k clips".
 test: check
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal $(ARGS)
+
+# The pure core alone: no process, hardly a file.
+FAST := tests/config tests/profiles tests/sink tests/telemetry tests/watch tests/bench \
+	tests/sender tests/media/codecs tests/media/sampling tests/media/facts tests/media/damage \
+	tests/media/test_ladder.py tests/test_text.py
+test-fast: .venv/.tested
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal $(FAST) $(ARGS)
 
 # Minutes; results go to bench-results/. SUITES="prepare knee" runs only those.
 bench: .venv/.tested

@@ -1,4 +1,4 @@
-"""The README says what is so: its example runs, and nothing that users meet is left out."""
+"""The documents say what is so: its example runs, and nothing that users meet is left out."""
 
 import re
 import shlex
@@ -26,8 +26,21 @@ from tests.support.command import Command
 from tests.support.output import Output, check_provenance
 from tests.support.tiny_films import write_tiny_films
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
-# What the README's job file sets because there is no default, or none that fits on a page.
+ROOT = Path(__file__).parents[2]
+PAGES = {
+    page: (ROOT / page).read_text()
+    for page in (
+        "README.md",
+        "jobs/README.md",
+        "pipeline/README.md",
+        "docker/README.md",
+        "benchmarks/README.md",
+        "tests/README.md",
+    )
+}
+DOCS = "\n".join(PAGES.values())
+MOST_LINES = 200  # of the front page
+# What the documents' job file sets because there is no default, or none that fits on a page.
 CHOSEN = {
     ("input", "sources"),
     ("input", "include"),
@@ -41,8 +54,8 @@ CHOSEN = {
 
 
 def fenced(language: str) -> list[str]:
-    """The README's code blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    """The code blocks of a language in all pages."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", DOCS, re.DOTALL | re.MULTILINE)
 
 
 def run_flags() -> list[str]:
@@ -65,7 +78,7 @@ def known_keys() -> dict[tuple[str, str], Any]:
 
 
 def shown_keys() -> dict[tuple[str, str], Any]:
-    """Every key of the README's job file with its value."""
+    """Every key of the documents' job file with its value."""
     (example,) = fenced("toml")
     JobConfig.model_validate(tomllib.loads(example))
     tables = {
@@ -92,8 +105,8 @@ async def test_python_example_runs(tmp_path: Path) -> None:
 
 
 def test_shell_examples_parse() -> None:
-    """Every command line in the README is one that the program understands."""
-    joined = README.replace("\\\n", " ")
+    """Every command line in the documents is one that the program understands."""
+    joined = DOCS.replace("\\\n", " ")
     lines = re.findall(r"^    captionfleet (.+)$", joined, re.MULTILINE)
     assert lines
     for line in lines:
@@ -101,13 +114,13 @@ def test_shell_examples_parse() -> None:
 
 
 def test_commands_and_flags_are_told() -> None:
-    """Every command, and every flag of run, is in the README."""
+    """Every command, and every flag of run, is in the documents."""
     commands = [name for name in app if not name.startswith("-")]
     assert "run" in commands
-    missing = [name for name in commands if f"`captionfleet {name}" not in README]
+    missing = [name for name in commands if f"`captionfleet {name}" not in DOCS]
     flags = run_flags()
     assert "--max-in-flight" in flags
-    missing += [flag for flag in flags if not re.search(rf"`{flag}[ `]", README)]
+    missing += [flag for flag in flags if not re.search(rf"`{flag}[ `]", DOCS)]
     assert missing == []
 
 
@@ -124,31 +137,31 @@ def test_failure_codes_are_told() -> None:
         f"| `{code.value}` | {'yes' if code.permanent else 'no'} | {code.meaning} |"
         for code in FailureCode
     ]
-    assert [row for row in rows if row not in README] == []
+    assert [row for row in rows if row not in DOCS] == []
 
 
 def test_exit_codes_are_told() -> None:
-    """Every exit code has its row in the README."""
+    """Every exit code has its row in the documents."""
     errors = (RunError, ConfigError, OutputError, DeploymentError, LimitReached, MachineError)
     codes = {"0", "129", "130", "143"} | {str(error.exit_code) for error in errors}
-    cells = re.findall(r"^\| ([\d, ]+) \|", README, re.MULTILINE)
+    cells = re.findall(r"^\| ([\d, ]+) \|", PAGES["pipeline/README.md"], re.MULTILINE)
     assert {code for cell in cells for code in cell.split(", ")} == codes
 
 
 def test_keys_of_the_job_file_are_told() -> None:
-    """Every key of the job file is in the README's example, or named with its section."""
+    """Every key of the job file is in the documents' example, or named with its section."""
     shown = shown_keys()
     missing = [
         f"[{section}] {name}"
         for section, name in known_keys()
         if (section, name) not in shown
-        and not (f"`{name}`" in README and re.search(rf"\[{section}\]", README))
+        and not (f"`{name}`" in DOCS and re.search(rf"\[{section}\]", DOCS))
     ]
     assert missing == []
 
 
 def test_job_file_shows_the_defaults() -> None:
-    """The README's job file is valid, and its values are the defaults it says they are."""
+    """The documents' job file is valid, and its values are the defaults it says they are."""
     known = known_keys()
     differing = {
         key: value
@@ -164,9 +177,30 @@ def _as_toml(default: Any) -> Any:
     return str(default) if isinstance(default, Path) else default
 
 
-def test_links_lead_somewhere() -> None:
-    """Every file that the README links to is there."""
-    links = re.findall(r"\]\(([^)#:]+)\)", README)
-    root = Path(__file__).parents[2]
-    assert links
-    assert [link for link in links if not (root / link).exists()] == []
+def anchor(heading: str) -> str:
+    """The name that a heading goes by in links."""
+    return re.sub(r"[^a-z0-9 _-]", "", heading.lower()).replace(" ", "-")
+
+
+def anchors(page: Path) -> set[str]:
+    """The names of all headings of a page."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    return {anchor(heading) for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE)}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    """Every file and every heading that a page links to is there."""
+    links = re.findall(r"\]\(([^)\s]+)\)", PAGES[page])
+    broken = []
+    for link in (link for link in links if "://" not in link):
+        name, _, heading = link.partition("#")
+        there = (ROOT / page).parent / name if name else ROOT / page
+        is_there = there.exists() and (not heading or heading in anchors(there))
+        broken += [] if is_there else [link]
+    assert broken == []
+
+
+def test_front_page_is_short() -> None:
+    """The front page is read in one go; the rest stands behind links."""
+    assert len(PAGES["README.md"].splitlines()) <= MOST_LINES
