@@ -17,6 +17,7 @@ import pybase64
 from anyio import to_thread
 
 from captionfleet.messages import ReadyClip
+from captionfleet.regular_file import open_regular
 from captionfleet.sender.chat.request import BodyTemplate
 
 __all__ = ["MediaChangedError", "MediaUnreadableError", "Upload"]
@@ -24,7 +25,10 @@ __all__ = ["MediaChangedError", "MediaUnreadableError", "Upload"]
 _BLOCK_BYTES = 3 * 2**16  # of three: the base64 of one block then needs nothing of the next
 # The file is gone, or another thing stands in its place. Whatever else fails is the machine's
 # trouble (no descriptor free, a disk or a network that stumbles) and may pass.
-_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO})
+# Gone, or a link, a FIFO or a folder in its place: whatever a hostile worker may have put there.
+_GONE = frozenset(
+    {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.EINVAL}
+)
 _NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)  # Linux alone has it
 
 
@@ -56,7 +60,7 @@ class _Medium:
         Raises:
             MediaChangedError: it is another one.
         """
-        with self.path.open("rb", buffering=0) as file:
+        with os.fdopen(open_regular(self.path), "rb", buffering=0) as file:
             mtime_ns = os.fstat(file.fileno()).st_mtime_ns
             if mtime_ns != self.mtime_ns:
                 digest = hashlib.file_digest(file, "sha256")
@@ -76,7 +80,7 @@ class _Medium:
 
     def _read(self, offset: int, flags: int = 0) -> bytes:
         block = bytearray(min(_BLOCK_BYTES, self.size_bytes - offset))
-        descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = open_regular(self.path)
         try:
             read_bytes = os.preadv(descriptor, [block], offset, flags)
             self._require_unchanged(descriptor)
