@@ -1,6 +1,5 @@
 """What decides a caption besides the clip: the request, as 16 hex digits; pure (main process)."""
 
-import re
 from collections.abc import Collection, Mapping
 from hashlib import blake2b
 from typing import Any
@@ -10,14 +9,13 @@ import orjson
 from captionfleet.config import DeploymentConfig, JobConfig
 from captionfleet.errors import ConfigError
 
-__all__ = ["Facts", "admitted", "fingerprint", "hashed", "request_facts", "without_secrets"]
+__all__ = ["Facts", "admitted", "fingerprint", "request_facts"]
 
 Facts = Mapping[str, Any]
 """The parts of a request that decide its caption, by the names of the job file."""
 
 _DIGEST_BYTES = 8
 _SHOWN_CHARS = 40
-_HASH = re.compile(r"blake2b:[0-9a-f]{16}")
 # Fields that servers take and that change no word of a caption.
 _NOT_RELEVANT = frozenset(
     {
@@ -65,29 +63,6 @@ def fingerprint(facts: Facts) -> str:
     """16 hex digits that stay the same from release to release."""
     text = orjson.dumps(dict(facts), option=orjson.OPT_SORT_KEYS, default=str)
     return blake2b(text, digest_size=_DIGEST_BYTES).hexdigest()
-
-
-def without_secrets(facts: Facts) -> Facts:
-    """The same facts as files may hold them: of `extra_body` the names, and hashes of the values.
-
-    What is hashed already, as it was read back from a file, stays as it is.
-    """
-    extra_body = facts.get("extra_body")
-    if not isinstance(extra_body, Mapping):
-        return facts
-    return {**facts, "extra_body": hashed(extra_body)}
-
-
-def hashed(values: Mapping[str, Any]) -> dict[str, str]:
-    """Each value by its hash, under its own name."""
-    return {name: _hash(value) for name, value in values.items()}
-
-
-def _hash(value: Any) -> str:
-    if isinstance(value, str) and _HASH.fullmatch(value):
-        return value
-    text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=str)
-    return f"blake2b:{blake2b(text, digest_size=_DIGEST_BYTES).hexdigest()}"
 
 
 def admitted(

@@ -10,7 +10,6 @@ import orjson
 
 from captionfleet.errors import OutputError
 from captionfleet.ledger.disk import replace_atomically
-from captionfleet.ledger.fingerprint import without_secrets
 from captionfleet.ledger.lines import document
 from captionfleet.messages import printable
 from captionfleet.regular_file import open_regular
@@ -22,15 +21,10 @@ _NAME = "requests.json"
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """Requests by fingerprint; `current` are those whose captions stand, None if never said.
-
-    The facts hold no value of extra_body. `held_secrets` says that the file did, as those of
-    earlier versions, and has to be replaced.
-    """
+    """Requests by fingerprint; `current` are those whose captions stand, None if never said."""
 
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     current: frozenset[str] | None = None
-    held_secrets: bool = False
 
 
 def load_requests(folder: Path) -> Requests:
@@ -43,9 +37,8 @@ def load_requests(folder: Path) -> Requests:
     try:
         with os.fdopen(open_regular(path), "rb") as file:
             record = orjson.loads(file.read())
-        read = {str(name): dict(facts) for name, facts in record["requests"].items()}
-        kept = {name: without_secrets(facts) for name, facts in read.items()}
-        return Requests(kept, frozenset(map(str, record["current"])), held_secrets=kept != read)
+        facts, current = record["requests"], record["current"]
+        return Requests({str(k): dict(v) for k, v in facts.items()}, frozenset(map(str, current)))
     except FileNotFoundError:
         return Requests()
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from captionfleet.config import JobConfig
-from captionfleet.ledger.fingerprint import hashed
 from captionfleet.measures import Measurements, Percentiles
 from captionfleet.messages import Caption, Outcome
 from captionfleet.sink.media_tokens import MediaTokens
@@ -158,14 +157,6 @@ class RunSummary:
         return mail_line(self.as_dict())
 
 
-def _settings(job: JobConfig) -> dict[str, Any]:
-    """The job's settings as files may hold them: what extra_body says may be a secret."""
-    settings = job.model_dump()
-    for deployment in settings["deployments"]:
-        deployment["extra_body"] = hashed(deployment["extra_body"])
-    return settings
-
-
 def summarise(  # noqa: PLR0913 - what else is known of a run, by keyword
     tally: Tally,
     statistics: RunStatistics,
@@ -227,7 +218,7 @@ def summarise(  # noqa: PLR0913 - what else is known of a run, by keyword
         torn_lines_repaired=torn_lines_repaired,
         ignored_lines=ignored_lines,
         confinement=tally.confinement,
-        settings=_settings(job),
+        settings=job.model_dump(),
     )
 
 
