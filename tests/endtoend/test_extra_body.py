@@ -8,7 +8,7 @@ import pytest
 
 from captionfleet import JobConfig, run_job
 from captionfleet.errors import ConfigError
-from tests.support.replica import ScriptedReplica, scripted
+from tests.support.replica import ScriptedReplica, answer, error_body, scripted
 from tests.support.tiny_films import Library
 
 pytestmark = pytest.mark.anyio
@@ -80,3 +80,21 @@ async def test_refused_run_names_the_field_that_differs(library: Library, tmp_pa
     assert '(extra_body: "tenant")' in message
     assert HIDDEN not in message
     assert "tok-other" not in message
+
+
+async def test_error_that_quotes_extra_body_is_written_without_it(
+    library: Library, tmp_path: Path
+) -> None:
+    """A 400 that quotes the whole body, and an error in a 200, stand in the files scrubbed."""
+    words = f"unknown field: {HIDDEN}"
+    for number, step in enumerate(
+        (answer(400, error_body("bad", words)), answer(200, error_body("bad", words)))
+    ):
+        folder = tmp_path / str(number)
+        async with scripted() as replica:
+            replica.default = step
+            job = job_of(library, folder, replica, tenant=[{"token": HIDDEN}])
+            request = job.request.model_copy(update={"max_attempts": 1})
+            await run_job(job.model_copy(update={"request": request}))
+        assert holding(folder) == []
+        assert b"unknown field: [extra_body]" in (folder / "failures.jsonl").read_bytes()

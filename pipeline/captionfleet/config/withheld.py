@@ -9,7 +9,7 @@ import orjson
 
 from captionfleet.config.job import JobConfig
 
-__all__ = ["hashed_values", "written_settings"]
+__all__ = ["hashed_values", "strings_in", "written_settings"]
 
 _PREFIX = "sha256:"
 # Of the 64: enough to tell two values apart, and short enough to read.
@@ -28,6 +28,20 @@ def written_settings(job: JobConfig) -> dict[str, Any]:
     for deployment in settings["deployments"]:
         deployment["extra_body"] = hashed_values(deployment["extra_body"])
     return settings
+
+
+def strings_in(value: Any) -> list[str]:
+    """Every string value of extra_body at any depth, the longest first."""
+    found, waiting = set[str](), [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            found.add(one)
+        elif isinstance(one, Mapping):
+            waiting += one.values()
+        elif isinstance(one, list | tuple):
+            waiting += one
+    return sorted(found, key=len, reverse=True)
 
 
 def _hashed(value: Any) -> str:
