@@ -7,9 +7,10 @@ from typing import Any
 import orjson
 
 from captionfleet.config import DeploymentConfig, JobConfig
+from captionfleet.config.withheld import hashed_values
 from captionfleet.errors import ConfigError
 
-__all__ = ["Facts", "admitted", "fingerprint", "request_facts"]
+__all__ = ["Facts", "admitted", "fingerprint", "request_facts", "written_facts"]
 
 Facts = Mapping[str, Any]
 """The parts of a request that decide its caption, by the names of the job file."""
@@ -65,6 +66,17 @@ def fingerprint(facts: Facts) -> str:
     return blake2b(text, digest_size=_DIGEST_BYTES).hexdigest()
 
 
+def written_facts(facts: Facts) -> dict[str, Any]:
+    """The facts as they are written and compared: what extra_body holds may be a secret.
+
+    The fingerprint is that of the facts before this.
+    """
+    extra_body = facts.get("extra_body")
+    if not isinstance(extra_body, Mapping):
+        return {name: value for name, value in facts.items() if name != "extra_body"}
+    return {**facts, "extra_body": hashed_values(extra_body)}
+
+
 def admitted(
     there: Mapping[str, Facts | None], here: Mapping[str, Facts], *, recaption: bool
 ) -> frozenset[str]:
@@ -109,13 +121,18 @@ def _change(there: Mapping[str, Facts | None], here: Mapping[str, Facts]) -> str
 def _differences(old: Facts, new: Facts) -> list[str]:
     names: Collection[str] = dict.fromkeys([*new, *old])
     return [
-        # What extra_body holds may be a secret.
-        name
+        _extra_body_difference(written_facts(old), written_facts(new))
         if name == "extra_body"
         else f"{name}: {_shown(old.get(name))} there, {_shown(new.get(name))} here"
         for name in names
         if old.get(name) != new.get(name)
     ]
+
+
+def _extra_body_difference(old: Facts, new: Facts) -> str:
+    there, here = old.get("extra_body", {}), new.get("extra_body", {})
+    names = [name for name in dict.fromkeys([*here, *there]) if there.get(name) != here.get(name)]
+    return f"extra_body: {_shown(', '.join(names))}"
 
 
 def _shown(value: object) -> str:

@@ -10,6 +10,7 @@ import orjson
 
 from captionfleet.errors import OutputError
 from captionfleet.ledger.disk import replace_atomically
+from captionfleet.ledger.fingerprint import written_facts
 from captionfleet.ledger.lines import document
 from captionfleet.messages import printable
 from captionfleet.regular_file import open_regular
@@ -21,10 +22,14 @@ _NAME = "requests.json"
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """Requests by fingerprint; `current` are those whose captions stand, None if never said."""
+    """Requests by fingerprint; `current` are those whose captions stand, None if never said.
+
+    `is_clear`: the file shows what extra_body holds, as those of earlier releases do.
+    """
 
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     current: frozenset[str] | None = None
+    is_clear: bool = False
 
 
 def load_requests(folder: Path) -> Requests:
@@ -38,7 +43,9 @@ def load_requests(folder: Path) -> Requests:
         with os.fdopen(open_regular(path), "rb") as file:
             record = orjson.loads(file.read())
         facts, current = record["requests"], record["current"]
-        return Requests({str(k): dict(v) for k, v in facts.items()}, frozenset(map(str, current)))
+        noted = {str(k): dict(v) for k, v in facts.items()}
+        written = {key: written_facts(one) for key, one in noted.items()}
+        return Requests(written, frozenset(map(str, current)), is_clear=written != noted)
     except FileNotFoundError:
         return Requests()
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -10,7 +10,13 @@ import anyio.to_thread
 
 from captionfleet.config import JobConfig
 from captionfleet.errors import ConfigError
-from captionfleet.ledger.fingerprint import Facts, admitted, fingerprint, request_facts
+from captionfleet.ledger.fingerprint import (
+    Facts,
+    admitted,
+    fingerprint,
+    request_facts,
+    written_facts,
+)
 from captionfleet.ledger.folder import Ledger
 from captionfleet.ledger.requests import Requests, load_requests, save_requests
 from captionfleet.ledger.settled import Settled, load_settled
@@ -82,7 +88,7 @@ async def _standing(job: JobConfig) -> _Standing:
     by_content = job.input.identity == "content"
     settled = await load_settled(job.output.dir, by_content=by_content)
     noted = await anyio.to_thread.run_sync(load_requests, job.output.dir)
-    own = {fingerprint(facts): facts for facts in _facts(job)}
+    own = {fingerprint(facts): written_facts(facts) for facts in _facts(job)}
     there = settled.fingerprints if noted.current is None else noted.current
     known = {one: noted.facts.get(one) for one in there}
     current = admitted(known if settled.is_known else {}, own, recaption=job.output.recaption)
@@ -116,6 +122,7 @@ def _hand_over(folder: Path, standing: _Standing, clip_id: str) -> bool:
 
 def _note(folder: Path, standing: _Standing, current: frozenset[str]) -> None:
     noted, own = standing.noted, standing.own
-    if noted.current == current and own.keys() <= noted.facts.keys():
+    is_noted = noted.current == current and own.keys() <= noted.facts.keys()
+    if is_noted and not noted.is_clear:
         return
     save_requests(folder, Requests({**noted.facts, **own}, current))

@@ -11,6 +11,7 @@ from aiohttp.abc import AbstractStreamWriter
 from pydantic import SecretStr
 
 from captionfleet.config import DeploymentConfig, RequestConfig
+from captionfleet.config.withheld import strings_in
 from captionfleet.errors import FailureCode
 from captionfleet.messages import MAX_ANSWER_BYTES, ReadyClip
 from captionfleet.sender.chat.answers import Answer, AnswerReader, error_of
@@ -68,6 +69,7 @@ class DeploymentClient:
         self._hears = "audio" in config.modalities
         self._key = config.api_key()
         self.key_env = config.key_env_at(config.base_url) if self._key is not None else ""
+        self._extra = strings_in(config.extra_body)
         self._name = config.name
         self._proxy = proxy_for(self._base_url)
         self._sent_ids: deque[str] = deque(maxlen=_REMEMBERED_IDS)
@@ -82,7 +84,7 @@ class DeploymentClient:
         template = self._templates[self._hears and ready.audio is not None]
         body = _Body(Upload(template, ready))
         flight = Flight(_header_form(request_id))
-        exchange = _Exchange(self._key, body)
+        exchange = _Exchange(self._key, self._extra, body)
         self._sent_ids.append(flight.request_id)
         started_s = monotonic_s()
         outcome: Answer | Verdict
@@ -155,8 +157,9 @@ class DeploymentClient:
 class _Exchange:
     """Reads one answer, and remembers its status whatever happens then."""
 
-    def __init__(self, key: SecretStr | None, body: "_Body") -> None:
+    def __init__(self, key: SecretStr | None, extra: list[str], body: "_Body") -> None:
         self._key = key
+        self._extra = extra
         self._body = body
         self.status: int | None = None
         self._reader: AnswerReader | None = None
@@ -207,7 +210,7 @@ class _Exchange:
     def _closed(self, reader: AnswerReader) -> Answer | Verdict:
         outcome = reader.close(self._headers)
         if isinstance(outcome, Verdict):
-            return replace(outcome, detail=scrubbed(outcome.detail, self._key))
+            return replace(outcome, detail=scrubbed(outcome.detail, self._key, self._extra))
         return self._without_key(replace(outcome, ttft_s=self._ttft_s or outcome.ttft_s))
 
     async def _refusal(self, response: aiohttp.ClientResponse, headers: dict[str, str]) -> Verdict:
@@ -222,7 +225,7 @@ class _Exchange:
         except BORDER:
             pass
         code, message = error_of(bytes(body), response.content_type)
-        code, message = scrubbed(code or "", self._key), scrubbed(message, self._key)
+        code, message = (scrubbed(one, self._key, self._extra) for one in (code or "", message))
         return classify(response.status, code, headers, message)
 
     def _without_key(self, answer: Answer) -> Answer:

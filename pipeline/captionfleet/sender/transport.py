@@ -6,7 +6,7 @@ them the key.
 
 import os
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -112,8 +112,17 @@ def verdict_on(error: Exception) -> Verdict:
     return judge(code, f"{words}: {os.strerror(number)}" if number else words)
 
 
-def scrubbed(text: str, key: SecretStr | None) -> str:
-    """Foreign text without the key: a server may quote it, above all one that it refuses."""
+def scrubbed(text: str, key: SecretStr | None, sent: Iterable[str] = ()) -> str:
+    """Foreign text without the key: a server may quote it, above all one that it refuses.
+
+    Args:
+        text: what the server says.
+        key: stands as [key].
+        sent: strings of extra_body, the longest first, any of which may be a secret.
+    """
     secret = key.get_secret_value() if key else ""
     # A word as short as EMPTY, which own servers are given, is no secret, and may be any other's.
-    return text.replace(secret, "[key]") if len(secret) >= _LEAST_SECRET_CHARS else text
+    for words, name in ((secret, "[key]"), *((one, "[extra_body]") for one in sent)):
+        if len(words) >= _LEAST_SECRET_CHARS:
+            text = text.replace(words, name)
+    return text

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from captionfleet.config import JobConfig
+from captionfleet.config.withheld import written_settings
 from captionfleet.measures import Measurements, Percentiles
 from captionfleet.messages import Caption, Outcome
 from captionfleet.sink.media_tokens import MediaTokens
@@ -218,7 +219,7 @@ def summarise(  # noqa: PLR0913 - what else is known of a run, by keyword
         torn_lines_repaired=torn_lines_repaired,
         ignored_lines=ignored_lines,
         confinement=tally.confinement,
-        settings=job.model_dump(),
+        settings=written_settings(job),
     )
 
 

@@ -1,0 +1,51 @@
+"""What a job's settings look like in files: extra_body by name and hash; pure (main process)."""
+
+import re
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+import orjson
+
+from captionfleet.config.job import JobConfig
+
+__all__ = ["hashed_values", "strings_in", "written_settings"]
+
+_PREFIX = "sha256:"
+# Of the 64: enough to tell two values apart, and short enough to read.
+_SHOWN_HEX = 16
+_HASHED = re.compile(rf"{_PREFIX}[0-9a-f]{{{_SHOWN_HEX}}}")
+
+
+def hashed_values(extra_body: Mapping[str, Any]) -> dict[str, str]:
+    """Each value, which may be a secret, as a hash; what is one already stays as it is."""
+    return {name: _hashed(value) for name, value in extra_body.items()}
+
+
+def written_settings(job: JobConfig) -> dict[str, Any]:
+    """The settings of a job as run.json holds them."""
+    settings = job.model_dump()
+    for deployment in settings["deployments"]:
+        deployment["extra_body"] = hashed_values(deployment["extra_body"])
+    return settings
+
+
+def strings_in(value: Any) -> list[str]:
+    """Every string value of extra_body at any depth, the longest first."""
+    found, waiting = set[str](), [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            found.add(one)
+        elif isinstance(one, Mapping):
+            waiting += one.values()
+        elif isinstance(one, list | tuple):
+            waiting += one
+    return sorted(found, key=len, reverse=True)
+
+
+def _hashed(value: Any) -> str:
+    if isinstance(value, str) and _HASHED.fullmatch(value):
+        return value
+    text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS, default=str)
+    return f"{_PREFIX}{sha256(text).hexdigest()[:_SHOWN_HEX]}"
