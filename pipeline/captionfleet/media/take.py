@@ -13,6 +13,7 @@ from captionfleet.media.damage.witness import Witness, promised_end_s
 from captionfleet.media.opening.container import (
     choose_audio,
     choose_video,
+    ends_whole,
     has_no_timestamps,
     nominal_rate,
     open_media,
@@ -164,6 +165,7 @@ class _Pass:
         """Read the file as far as anything is wanted."""
         video, track = self._stream.index, self._track
         for packet in self._reader:
+            self._witness.place(packet)
             if packet.stream_index == video:
                 if not sampler.is_complete:
                     self._witness.video(packet)
@@ -187,9 +189,13 @@ class _Pass:
 
     @property
     def is_cut_off(self) -> bool:
-        """Whether the file ended before the time that it promises."""
+        """Whether the file ended before the time that it promises, and not where it says.
+
+        A time alone is no promise: edit lists, other streams and recorders make it longer.
+        """
         promised_s = promised_end_s(self._container, self._stream)
-        return self._met_end and self.watch.reached_s < promised_s - _SLACK_S
+        is_short = self._met_end and self.watch.reached_s < promised_s - _SLACK_S
+        return is_short and not (ends_whole(self._container) and self._witness.saw_the_end)
 
     def expected_slots(self, fps: int, most: int) -> int:
         """How many slots of the window would have a frame if nothing were lost; 0 if nothing is."""

@@ -87,6 +87,10 @@ class DamageWatch:
 
     Args:
         interval_s: one frame at the nominal rate.
+
+    Attributes:
+        pauses_are_known: whether `hole` is called for all bytes that are missing, so that a gap
+            without any is a pause of the film.
     """
 
     def __init__(self, interval_s: float) -> None:
@@ -96,7 +100,9 @@ class DamageWatch:
         self._video = _Line(interval_s, slack_s=_REORDERED_FRAMES * interval_s)
         self._audio = _Line(interval_s)
         self._newest_key_s = -inf
+        self.pauses_are_known = False
         self._hole_bytes = 0
+        self._has_bytes_between = False
         self._corrupt_s = -inf
         self._gap: _Gap | None = None  # the last one, unless it is known for a loss
         self._losses: list[tuple[float, float]] = []
@@ -116,7 +122,7 @@ class DamageWatch:
         if self._video.advance(at_s, max(duration_s, self._interval_s), least_gap_s):
             self._gap = _Gap(before_s, at_s, is_clean=is_key)
             self._judge_gap(is_proven=is_proven)
-        self._hole_bytes = 0
+        self._hole_bytes, self._has_bytes_between = 0, False
         if is_corrupt:
             self.packets_lost += 1
             self._lose(min(before_s, at_s), at_s)
@@ -133,9 +139,14 @@ class DamageWatch:
         """Until when the packets seen would show pictures."""
         return 0.0 if self._video.due_s == inf else self._video.due_s
 
-    def hole(self, size_bytes: int) -> None:
-        """Take note of bytes before the next packet that belong to none."""
-        self._hole_bytes += size_bytes
+    def hole(self, size_bytes: int, *, is_proof: bool = True) -> None:
+        """Take note of bytes before the next packet that belong to none.
+
+        They are no proof of a loss where they may belong to a stream that is not watched.
+        """
+        self._has_bytes_between = self._has_bytes_between or size_bytes > _HOLE_BYTES
+        if is_proof:
+            self._hole_bytes += size_bytes
 
     def undecodable(self, at_s: float) -> None:
         """A video packet gave an error instead of a frame."""
@@ -151,6 +162,7 @@ class DamageWatch:
     def _judge_gap(self, *, is_proven: bool) -> None:
         ours, theirs = self._video.gap, self._audio.gap
         is_shared = ours[0] < theirs[1] and theirs[0] < ours[1]
+        is_shared = is_shared and (self._has_bytes_between or not self.pauses_are_known)
         gap = self._gap
         if gap is None or not (is_shared or is_proven):
             return

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["Witness", "promised_end_s"]
 
 _MORE_THAN_HEADERS = 1 << 16  # bytes: more than headers between packets take up
+_BETWEEN_BYTES = 256  # headers of blocks and clusters, and the small additions of blocks
+_MOST_INDEX_SHARE = 0.1  # of a file: its cues, tags and attachments
 _USUAL_RATE, _HIGHEST_RATE = 25, 240
 # Containers whose packets follow one another in the file with next to nothing between them.
 _GAPLESS = frozenset({"matroska,webm", "flv"})
@@ -36,9 +38,14 @@ class Witness:
         self.watch = DamageWatch(1 / min(float(rate), _HIGHEST_RATE))
         streams = [video] if audio is None else [video, audio]
         self._times = {s.index: _Time(container, s) for s in streams}
+        is_gapless_file = container.format.name in _GAPLESS
         is_all = len(container.streams) == len(streams)
-        self._sees_holes = is_all and container.format.name in _GAPLESS
+        self._sees_places = is_gapless_file
+        self._sees_holes = is_gapless_file and is_all
+        # Where bytes that are missing show, a gap that picture and sound share is a pause.
+        self.watch.pauses_are_known = is_gapless_file
         self._end_byte = 0
+        self._size_bytes = container.size
         # Theora has a fixed rate, and a packet, be it empty, for every frame: in an Ogg file, whose
         # demuxer passes over damage without a word, each gap is a loss.
         is_ogg = container.format.name == "ogg"
@@ -51,8 +58,6 @@ class Witness:
 
     def video(self, packet: Packet[Any]) -> None:
         """Take a video packet before it is decoded."""
-        if self._sees_holes:
-            self._place(packet)
         if self._is_gapless:
             self.watch.hole(_MORE_THAN_HEADERS)
         time = self._times[packet.stream_index]
@@ -65,8 +70,6 @@ class Witness:
 
     def audio(self, packet: Packet[Any]) -> None:
         """Take an audio packet."""
-        if self._sees_holes:
-            self._place(packet)
         duration = packet.duration or 0
         self.watch.audio(self.time_s(packet), duration * self._times[packet.stream_index].tick_s)
 
@@ -75,12 +78,21 @@ class Witness:
         at = packet.pts if packet.pts is not None else packet.dts
         self.watch.undecodable(self._times[packet.stream_index].seconds(at))
 
-    def _place(self, packet: Packet[Any]) -> None:
+    @property
+    def saw_the_end(self) -> bool:
+        """Whether what follows the last packet is no more than an index takes up."""
+        tail_bytes = self._size_bytes - self._end_byte
+        most_bytes = max(_MORE_THAN_HEADERS, self._size_bytes * _MOST_INDEX_SHARE)
+        return not self._sees_places or tail_bytes <= most_bytes
+
+    def place(self, packet: Packet[Any]) -> None:
+        """Take note of where any packet lies, before it is taken itself."""
         begin = packet.pos
-        if begin is None or begin < 0:
+        if not self._sees_places or begin is None or begin < 0:
             return
-        if 0 < self._end_byte < begin:
-            self.watch.hole(begin - self._end_byte)
+        between_bytes = begin - self._end_byte
+        if self._end_byte and between_bytes > _BETWEEN_BYTES:
+            self.watch.hole(between_bytes, is_proof=self._sees_holes)
         self._end_byte = max(self._end_byte, begin + packet.size)
 
 

@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 from captionfleet.errors import FailureCode, MediaError
 from captionfleet.media.facts.geometry import Turn, upright_turn
 from captionfleet.media.facts.side_data import display_matrix
+from captionfleet.media.opening.ending import ends_regularly
 from captionfleet.media.opening.signature import Verdict, judge
 from captionfleet.media.source_file import descriptor_of
 from captionfleet.messages import Source
@@ -26,6 +27,7 @@ from captionfleet.messages import Source
 __all__ = [
     "choose_audio",
     "choose_video",
+    "ends_whole",
     "has_no_timestamps",
     "nominal_rate",
     "open_media",
@@ -112,6 +114,16 @@ def _descriptor(source: Source) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def ends_whole(container: InputContainer) -> bool:
+    """Whether nothing of an open container lies beyond the end of its file."""
+    descriptor = int(container.options["fd"])
+
+    def read_at(offset: int, size_bytes: int) -> bytes:
+        return os.pread(descriptor, size_bytes, offset)
+
+    return ends_regularly(container.format.name, read_at, os.fstat(descriptor).st_size)
 
 
 def require_unchanged(source: Source) -> None:
