@@ -19,6 +19,7 @@ __all__ = ["Witness", "promised_end_s"]
 
 _MORE_THAN_HEADERS = 1 << 16  # bytes: more than headers between packets take up
 _BETWEEN_BYTES = 256  # headers of blocks and clusters, and the small additions of blocks
+_PADDING_BYTES = 4096  # AVI writers align chunks to sectors and pages
 _MOST_INDEX_SHARE = 0.1  # of a file: its cues, tags and attachments
 _USUAL_RATE, _HIGHEST_RATE = 25, 240
 # Containers whose packets follow one another in the file with next to nothing between them.
@@ -40,7 +41,9 @@ class Witness:
         self._times = {s.index: _Time(container, s) for s in streams}
         is_gapless_file = container.format.name in _GAPLESS
         is_all = len(container.streams) == len(streams)
-        self._sees_places = is_gapless_file
+        self._counts_frames = container.format.name == "avi"
+        self._sees_places = is_gapless_file or self._counts_frames
+        self._largest_hole_bytes = 0
         self._sees_holes = is_gapless_file and is_all
         # Where bytes that are missing show, a gap that picture and sound share is a pause.
         self.watch.pauses_are_known = is_gapless_file
@@ -80,7 +83,12 @@ class Witness:
 
     @property
     def saw_the_end(self) -> bool:
-        """Whether what follows the last packet is no more than an index takes up."""
+        """Whether the file's bytes belong to its packets, but for what an index takes up.
+
+        AVI has no times but the count of its frames, so there a hole makes the film shorter.
+        """
+        if self._counts_frames and self._largest_hole_bytes > _PADDING_BYTES:
+            return False
         tail_bytes = self._size_bytes - self._end_byte
         most_bytes = max(_MORE_THAN_HEADERS, self._size_bytes * _MOST_INDEX_SHARE)
         return not self._sees_places or tail_bytes <= most_bytes
@@ -92,7 +100,9 @@ class Witness:
             return
         between_bytes = begin - self._end_byte
         if self._end_byte and between_bytes > _BETWEEN_BYTES:
-            self.watch.hole(between_bytes, is_proof=self._sees_holes)
+            self._largest_hole_bytes = max(self._largest_hole_bytes, between_bytes)
+            if not self._counts_frames:
+                self.watch.hole(between_bytes, is_proof=self._sees_holes)
         self._end_byte = max(self._end_byte, begin + packet.size)
 
 
