@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from captionfleet.errors import OutputError
-from captionfleet.ledger.reading import raw_lines, record_of
+from captionfleet.ledger.reading import is_record, raw_lines
 from captionfleet.messages import MAX_LINE_BYTES, printable
 from captionfleet.regular_file import open_regular
 from captionfleet.telemetry import wall_ns
@@ -227,7 +227,7 @@ class AppendFile:
         if torn_at == size_bytes:
             return
         self.torn_lines = 1
-        if record_of(os.pread(self._handle, MAX_LINE_BYTES, torn_at)):
+        if is_record(os.pread(self._handle, MAX_LINE_BYTES, torn_at)):
             self._write(b"\n")
             return
         now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")

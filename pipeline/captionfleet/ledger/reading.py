@@ -14,6 +14,7 @@ from captionfleet.messages import MAX_LINE_BYTES, printable
 
 __all__ = [
     "Line",
+    "is_record",
     "number_in",
     "raw_lines",
     "read_lines",
@@ -47,10 +48,15 @@ def raw_lines(path: Path, begin: int = 0) -> Iterator[tuple[int, bytes]]:
         OSError: the file cannot be read.
     """
     with path.open("rb", buffering=_BUFFER_BYTES) as file:
-        offset = file.seek(begin)
+        offset = file.seek(begin) if begin else 0
         while raw := file.readline(MAX_LINE_BYTES):
             yield offset, raw if offset else raw.removeprefix(BOM_UTF8)
             offset += len(raw)
+
+
+def is_record(line: bytes) -> bool:
+    """Whether a line holds a record, be it an empty one."""
+    return isinstance(_loads(line), dict)
 
 
 def record_of(line: bytes) -> dict[str, Any]:
