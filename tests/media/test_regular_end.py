@@ -4,7 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
+import soundfile
 
 from captionfleet.errors import FailureCode, MediaError
 from captionfleet.media.opening.ending import ends_regularly
@@ -123,6 +125,23 @@ def test_whole_film_is_no_damage(write: Callable[[Path], Path], tmp_path: Path) 
     assert facts.damage.coverage == 1.0
     assert facts.damage.packets_lost == 0
     assert facts.frames - facts.damage.padded_frames == FILMS[write]
+
+
+def test_multiplex_gives_the_sound_of_its_picture(tmp_path: Path) -> None:
+    """Of two programmes in one file, the sound that is sent belongs to the picture that is."""
+    small = ("-f", "lavfi", "-i", "testsrc2=s=160x90:r=10:d=6")
+    low = ("-f", "lavfi", "-i", "sine=f=500:d=6")
+    large = ("-f", "lavfi", "-i", "testsrc2=s=320x180:r=10:d=6")
+    high = ("-f", "lavfi", "-i", "sine=f=2000:d=6")
+    maps = [word for n in range(4) for word in ("-map", str(n))]
+    programmes = ("-program", "program_num=1:st=0:st=1", "-program", "program_num=2:st=2:st=3")
+    path = tmp_path / "film.ts"
+    oracle.ffmpeg(*small, *low, *large, *high, *maps, *CODED, *programmes, path)
+    made = make(path, tmp_path)
+    assert made.audio is not None
+    sound, rate = soundfile.read(made.audio)
+    tones_hz = np.fft.rfftfreq(len(sound), 1 / rate)
+    assert tones_hz[np.abs(np.fft.rfft(sound)).argmax()] == pytest.approx(2000, abs=20)
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -74,7 +74,7 @@ def take_clip(clip: Clip, spec: MediaSpec, audio_path: Path) -> Take:
         reel = Reel(PictureMaker(stream, spec.height_px))
         slots = round(clip.end_s * spec.fps)
         fps_filter = FpsFilter(Fraction(stream.time_base or 1) * spec.fps, slots)
-        track = _track(container, clip, spec, audio_path)
+        track = _track(container, stream, clip, spec, audio_path)
         if track:
             cleanup.enter_context(track)
         errand = _Pass(container, stream, track, clip.end_s)
@@ -123,15 +123,17 @@ def _replay(clip: Clip, spec: MediaSpec, reel: Reel, cleanup: ExitStack) -> Repl
         container = cleanup.enter_context(open_media(clip.source, spec.max_pixels))
         stream = choose_video(container, spec.max_pixels)
         reel.follow(stream)
-        audio = choose_audio(container)  # on whose times the common clock depends, too
+        audio = choose_audio(container, stream)  # on whose times the common clock depends, too
         reader = PacketReader(container, [stream, *([audio] if audio else [])])
         return stream, (packet for packet in reader if packet.stream_index == stream.index)
 
     return reopen
 
 
-def _track(container: InputContainer, clip: Clip, spec: MediaSpec, path: Path) -> AudioTrack | None:
-    stream = choose_audio(container)
+def _track(
+    container: InputContainer, beside: VideoStream, clip: Clip, spec: MediaSpec, path: Path
+) -> AudioTrack | None:
+    stream = choose_audio(container, beside)
     if stream is None:
         return None
     zero = start_ticks(container, Fraction(stream.time_base or 1))

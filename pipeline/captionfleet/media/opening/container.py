@@ -206,8 +206,19 @@ def _is_picture(stream: VideoStream) -> bool:
     return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
 
 
-def choose_audio(container: InputContainer) -> AudioStream | None:
-    """The default audio track, else the first; None where nothing can be heard."""
+def choose_audio(
+    container: InputContainer, beside: VideoStream | None = None
+) -> AudioStream | None:
+    """The default audio track, else the first; None where nothing can be heard.
+
+    In a multiplex of several programmes it is the sound of the programme of the video `beside`.
+    """
+    if (
+        beside is not None
+        and container.format.name == "mpegts"
+        and len(container.streams.video) > 1
+    ):
+        return cast("AudioStream | None", container.streams.best("audio", related=beside))
     heard = [
         s
         for s in container.streams.audio
