@@ -47,7 +47,7 @@ def test_figures_are_short(value: float, shown: str) -> None:
     [(None, text.UNKNOWN), (999, "999 B"), (999_990, "1 MB"), (34.3e6, "34.3 MB")],
 )
 def test_sizes_have_their_unit(value: float | None, shown: str) -> None:
-    """Bytes are told in the unit that gives them one to three digits."""
+    """A size has the unit that gives it one to three digits."""
     assert text.size(value) == shown
 
 

@@ -23,9 +23,9 @@ from captionfleet.sender.chat.request import BodyTemplate
 __all__ = ["MediaChangedError", "MediaUnreadableError", "Upload"]
 
 _BLOCK_BYTES = 3 * 2**16  # of three: the base64 of one block then needs nothing of the next
-# The file is gone, or another thing stands in its place. Whatever else fails is the machine's
-# trouble (no descriptor free, a disk or a network that stumbles) and may pass.
-# Gone, or a link, a FIFO or a folder in its place: whatever a hostile worker may have put there.
+# The file is gone, or a link, a FIFO or a folder stands in its place, as a hostile worker may put
+# there. Whatever else fails is the machine's trouble (no descriptor free, a disk or a network that
+# stumbles) and may pass.
 _GONE = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.EINVAL}
 )

@@ -52,7 +52,7 @@ class Witness:
         # Theora has a fixed rate, and a packet, be it empty, for every frame: in an Ogg file, whose
         # demuxer passes over damage without a word, each gap is a loss.
         is_ogg = container.format.name == "ogg"
-        self._is_gapless = is_ogg and video.codec_context.name == "theora"
+        self._has_every_frame = is_ogg and video.codec_context.name == "theora"
 
     def time_s(self, packet: Packet[Any]) -> float:
         """When a packet is decoded, or shown if that is not known."""
@@ -61,7 +61,7 @@ class Witness:
 
     def video(self, packet: Packet[Any]) -> None:
         """Take a video packet before it is decoded."""
-        if self._is_gapless:
+        if self._has_every_frame:
             self.watch.hole(_MORE_THAN_HEADERS)
         time = self._times[packet.stream_index]
         self.watch.video(

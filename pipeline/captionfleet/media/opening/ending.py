@@ -1,4 +1,4 @@
-"""Tells whether a container ends where it says that it does; pure (worker process).
+"""Check whether a container ends where it says that it does; pure (worker process).
 
 A duration in a header is no promise: edit lists shorten it, other streams lengthen it, recorders
 guess it. What a container says of its own size is one.
