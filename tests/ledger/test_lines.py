@@ -39,6 +39,8 @@ def test_a_captions_line_has_the_documented_keys_in_order() -> None:
         "media",
         "server",
         "flags",
+        "path",
+        "root",
         "completed_at_utc",
     ]
     assert line.startswith(b'{"clip_id":"%032x","source":"holiday/beach.mp4",' % 1)
@@ -71,6 +73,7 @@ def test_a_failures_line_has_the_documented_keys_in_order() -> None:
         "detail": "no answer in 300 s",
         "attempts": 2,
         "path": "/videos/holiday/beach.mp4",
+        "root": "",
         "requests": [
             {"deployment": "omni-a", "code": "no_frames", "status": 503, "seconds": 1.5},
             {"deployment": "omni-b", "code": "no_frames", "status": None, "seconds": 1.0},

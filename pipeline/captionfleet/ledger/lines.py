@@ -8,13 +8,22 @@ from typing import Any
 
 import orjson
 
-from captionfleet.messages import Attempt, Caption, Clip, Failure, SameFile, printable
+from captionfleet.messages import Adopted, Attempt, Caption, Clip, Failure, SameFile, printable
 from captionfleet.names import name_fields
 
-__all__ = ["caption_line", "document", "failure_line", "same_line"]
+__all__ = [
+    "adopted_line",
+    "caption_line",
+    "document",
+    "failure_line",
+    "refiled_line",
+    "same_line",
+]
 
 _MAX_DETAIL_CHARS = 500
 _MAX_INTEGER = 2**63
+_EXACT = ("source_b64", "path_b64", "root_b64")
+_NAMES = ("source", "path", "root", *_EXACT)
 
 
 def caption_line(caption: Caption, completed_at_utc: str, fingerprint: str = "") -> bytes:
@@ -36,6 +45,7 @@ def caption_line(caption: Caption, completed_at_utc: str, fingerprint: str = "")
         "flags": caption.flags,
         **({"hedged": True} if caption.hedged else {}),
         **({"media_key": caption.media_key} if caption.media_key else {}),
+        **_place(caption.clip),
         "completed_at_utc": completed_at_utc,
     }
     return _dumps(record, orjson.OPT_APPEND_NEWLINE)
@@ -49,7 +59,7 @@ def failure_line(failure: Failure, failed_at_utc: str) -> bytes:
         "permanent": failure.code.permanent,
         "detail": " ".join(failure.detail.split())[:_MAX_DETAIL_CHARS],
         "attempts": len(failure.attempts),
-        **name_fields("path", failure.clip.source.path),
+        **_place(failure.clip),
         "requests": [_request(attempt) for attempt in failure.attempts],
         "failed_at_utc": failed_at_utc,
     }
@@ -63,6 +73,24 @@ def same_line(same: SameFile, noted_at_utc: str) -> bytes:
     return _dumps(keys | name | {"noted_at_utc": noted_at_utc}, orjson.OPT_APPEND_NEWLINE)
 
 
+def adopted_line(adopted: Adopted, adopted_at_utc: str) -> bytes:
+    """One line for adopted.jsonl: the caption under `former_id` is this clip's."""
+    keys = {"clip_id": adopted.clip.clip_id, "former_id": adopted.former_id}
+    source = name_fields("source", adopted.clip.source.name)
+    record = keys | source | _place(adopted.clip) | {"adopted_at_utc": adopted_at_utc}
+    return _dumps(record, orjson.OPT_APPEND_NEWLINE)
+
+
+def refiled_line(record: Mapping[str, Any], key: str, adopted: Mapping[str, Any]) -> bytes:
+    """A captions line under the id and the place of its file as they are today.
+
+    `key` holds the id that changes, and `adopted` is the record of its line in adopted.jsonl.
+    """
+    kept = {name: value for name, value in record.items() if name not in _EXACT}
+    place = {name: adopted[name] for name in _NAMES if name in adopted}
+    return _dumps(kept | {key: adopted["clip_id"]} | place, orjson.OPT_APPEND_NEWLINE)
+
+
 def document(record: Mapping[str, Any]) -> bytes:
     """A whole file of readable JSON."""
     return _dumps(dict(record), orjson.OPT_APPEND_NEWLINE | orjson.OPT_INDENT_2)
@@ -73,6 +101,10 @@ def _identity(clip: Clip, fingerprint: str = "") -> dict[str, Any]:
     window = {"start_s": float(clip.start_s), "end_s": float(clip.end_s)}
     known = {key: value for key, value in keys.items() if value}
     return known | name_fields("source", clip.source.name) | window
+
+
+def _place(clip: Clip) -> dict[str, str]:
+    return name_fields("path", clip.source.known_path) | name_fields("root", clip.source.root)
 
 
 def _request(attempt: Attempt) -> dict[str, Any]:
