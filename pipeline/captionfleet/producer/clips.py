@@ -20,9 +20,9 @@ def plan(source: Source, media: MediaConfig, content: bytes | None = None) -> tu
     start_s, end_s = 0.0, float(media.max_seconds)
     identity = clip_id(name, source.size_bytes, source.mtime_ns, start_s, end_s)
     if content is None:
-        return (Clip(identity, source, start_s, end_s),)
+        return (Clip(identity, source, start_s, end_s, stands_alone=True),)
     own = content_clip_id(content, source.size_bytes, start_s, end_s)
-    return (Clip(own, source, start_s, end_s, stat_id=identity),)
+    return (Clip(own, source, start_s, end_s, stat_id=identity, stands_alone=True),)
 
 
 def clip_id(
