@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from captionfleet.ledger.reading import number_in, table_in, text_in
+from captionfleet.ledger.reading import flags_in, number_in, table_in, text_in
 
 __all__ = ["Footage"]
 
@@ -26,8 +26,7 @@ class Footage:
         source_s = number_in(table_in(record, "media"), "source_s") or 0.0
         self._covered_s += max(0.0, min(end_s, source_s) - start_s)
         film = hash(text_in(record, "path") or text_in(record, "source"))
-        flags = record.get("flags")
-        if isinstance(flags, list) and _CUT in flags:
+        if _CUT in flags_in(record):
             self._rest_s[film] = max(0.0, source_s - end_s)
         elif start_s > 0:
             self._continued.add(film)
