@@ -10,6 +10,7 @@ from captionfleet.errors import FailureCode, Stage
 __all__ = [
     "MAX_ANSWER_BYTES",
     "MAX_LINE_BYTES",
+    "Adopted",
     "Attempt",
     "Caption",
     "Clip",
@@ -18,6 +19,7 @@ __all__ = [
     "Latency",
     "MediaFacts",
     "MediaSpec",
+    "Note",
     "Outcome",
     "ReadyClip",
     "SameFile",
@@ -55,21 +57,29 @@ def for_terminal(text: str) -> str:
 class Source:
     """One file that was found, as it was when it was found.
 
-    `path` opens the file; `name` is relative to the folder it was found under. Both may hold
-    undecodable bytes as surrogates (`os.fsdecode`).
+    `path` opens the file; `name` is relative to `root`, the folder or the list's folder that it was
+    found under. `real_path` is absolute and holds no link: it is what the file is known by, under
+    whatever names it was found. All may hold undecodable bytes as surrogates (`os.fsdecode`).
     """
 
     path: str
     name: str
     size_bytes: int
     mtime_ns: int
+    root: str = ""
+    real_path: str = ""
+
+    @property
+    def known_path(self) -> str:
+        """The path that a clip of this file is known by."""
+        return self.real_path or self.path
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
     """One window of one source: the unit of work, of payment and of output.
 
-    `stat_id` is what it would be called by name, size and time, where `clip_id` goes by content.
+    `stat_id` is what it would be called by path, size and time, where `clip_id` goes by content.
     """
 
     clip_id: str
@@ -256,3 +266,15 @@ class SameFile:
     """A clip that is known by its content, met in a file of another name or time."""
 
     clip: Clip
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """A clip whose caption stands under another id: of an earlier version, or of another root."""
+
+    clip: Clip
+    former_id: str
+
+
+Note = SameFile | Adopted
+"""What a producer learned of a clip that needs no work."""

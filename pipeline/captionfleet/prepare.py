@@ -23,7 +23,7 @@ from captionfleet.errors import (
     first_run_error,
 )
 from captionfleet.ledger.settled import Settled
-from captionfleet.messages import Clip, Failure, Outcome, ReadyClip, SameFile, printable
+from captionfleet.messages import Clip, Failure, Note, Outcome, ReadyClip, printable
 from captionfleet.producer import check_sources, produce
 from captionfleet.regular_file import make_folder, open_regular
 from captionfleet.telemetry import Tally, show_progress
@@ -83,7 +83,7 @@ def _check_apart(job: JobConfig, out: Path) -> None:
 async def _flow(job: JobConfig, media: Workspace, tally: Tally, shelf: "_Shelf") -> None:
     clips_out, clips_in = create_memory_object_stream[Clip](_AHEAD)
     ready_out, ready_in = create_memory_object_stream[ReadyClip](_AHEAD)
-    outcomes_out, outcomes_in = create_memory_object_stream[Outcome | SameFile](_AHEAD)
+    outcomes_out, outcomes_in = create_memory_object_stream[Outcome | Note](_AHEAD)
     # Open until all have ended: to a stage that fails, the others must not lose their reader first.
     async with ready_in, outcomes_in, create_task_group() as stages:
         stages.start_soon(produce, job, Settled(), tally, clips_out, outcomes_out.clone())
@@ -104,7 +104,7 @@ async def _keep_ready(
 
 
 async def _keep_failures(
-    outcomes_in: MemoryObjectReceiveStream[Outcome | SameFile], shelf: "_Shelf", tally: Tally
+    outcomes_in: MemoryObjectReceiveStream[Outcome | Note], shelf: "_Shelf", tally: Tally
 ) -> None:
     async for outcome in outcomes_in:
         if isinstance(outcome, Failure):
