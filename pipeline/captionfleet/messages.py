@@ -102,6 +102,7 @@ class Clip:
     """One window of one source: the unit of work, of payment and of output.
 
     `stat_id` is what it would be called by path, size and time, where `clip_id` goes by content.
+    `stands_alone` says that the job asks for no other window of the film.
     """
 
     clip_id: str
@@ -109,6 +110,7 @@ class Clip:
     start_s: float
     end_s: float
     stat_id: str = ""
+    stands_alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +249,8 @@ class Latency:
 class Caption:
     """A captioned clip; `server` holds the deployment's own timings by their documented names.
 
-    `flags` say what is odd about the text: "truncated", "unknown_finish", "degenerate".
+    `flags` say what is odd about the text: "truncated", "unknown_finish", "degenerate"; or about
+    the clip: "cut_to_window".
     `media_key` names what was sent in the media store, for as long as it is there. `data` is the
     text as JSON, where the job asked for it. `hedged` says that a second deployment was asked as
     well, as the first took long.

@@ -21,9 +21,9 @@ def plan(source: Source, media: MediaConfig, content: bytes | None = None) -> tu
     prompt = source.row.prompt
     identity = clip_id(path, source.size_bytes, source.mtime_ns, start_s, end_s, prompt)
     if content is None:
-        return (Clip(identity, source, start_s, end_s),)
+        return (Clip(identity, source, start_s, end_s, stands_alone=True),)
     own = content_clip_id(content, source.size_bytes, start_s, end_s, prompt)
-    return (Clip(own, source, start_s, end_s, stat_id=identity),)
+    return (Clip(own, source, start_s, end_s, stat_id=identity, stands_alone=True),)
 
 
 def clip_id(  # noqa: PLR0913, PLR0917 - all that makes a clip another one
