@@ -9,15 +9,20 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import anyio
 import pytest
 
+from captionfleet.check.check import Options, check_job
 from captionfleet.errors import FailureCode
 from captionfleet.media import landlock
 from captionfleet.media.drafts import sha256_of
 from captionfleet.media.syscall_filter import program_for
 from captionfleet.messages import Failure, ReadyClip
+from captionfleet.standin.options import StandinOptions
+from captionfleet.standin.server import serving
 from captionfleet.workers import process
 from tests.support.hostile_payload import Targets, start, start_and_leave
+from tests.support.nights import Nights
 from tests.support.preparing import clip_of, job_of, prepared, running_pool, worker_pids
 
 pytestmark = pytest.mark.anyio
@@ -186,3 +191,35 @@ async def test_worker_is_first_to_be_killed_for_memory(tmp_path: Path, film: Pat
         own, its = (int(text_of(f"/proc/{pid}/oom_score_adj")) for pid in ("self", worker))
         assert its == min(1000, own + 500)
         assert "Threads:\t1\n" in text_of(f"/proc/{worker}/status")
+
+
+WEAKER = {
+    "landlock+seccomp": "pass",
+    "landlock": "import captionfleet.media.confine as c; c.program_for = lambda *_: None",
+    "seccomp": "import captionfleet.media.landlock as l; l.abi = lambda: 0",
+    "none": (
+        "import captionfleet.media.landlock as l; l.abi = lambda: 0; "
+        "import captionfleet.media.confine as c; c.program_for = lambda *_: None"
+    ),
+}
+
+
+@pytest.mark.parametrize("held", WEAKER)
+@needs_landlock
+async def test_what_holds_is_said(
+    tmp_path: Path, film: Path, held: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`check` and run.json say which confinement the kernel gives, and warn of less than both."""
+    weaker = process._START.replace("serve(int(", f"{WEAKER[held]}; serve(int(")
+    monkeypatch.setattr(process, "_START", weaker)
+    nights = Nights(tmp_path, tmp_path / "store")
+    nights.videos.mkdir()
+    shutil.copy2(film, nights.videos)
+    async with serving(StandinOptions()) as standin:
+        await nights.run(standin, output={"report": False})
+        assert nights.output.run["confinement"] == held
+        with anyio.fail_after(60):
+            report = await check_job(nights.job(standin), Options(canary=False))
+    (finding,) = (one for one in report.findings if one.check == "workers")
+    assert held in finding.text
+    assert (finding.level == "ok") is (held == "landlock+seccomp")
