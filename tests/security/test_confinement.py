@@ -5,11 +5,14 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
+from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import anyio
+import av
 import pytest
 
 from captionfleet.check.check import Options, check_job
@@ -23,6 +26,7 @@ from captionfleet.standin.server import serving
 from captionfleet.workers import process
 from tests.support.hostile_payload import Targets, start, start_and_leave
 from tests.support.nights import Nights
+from tests.support.odd_media import ODD
 from tests.support.preparing import clip_of, job_of, prepared, running_pool, worker_pids
 
 pytestmark = pytest.mark.anyio
@@ -154,6 +158,46 @@ async def test_media_are_the_same_with_and_without_confinement(tmp_path: Path, f
         assert isinstance(result, ReadyClip)
         made.append(result.facts)
     assert made[0] == made[1]
+
+
+def write_avif(path: Path) -> Path:
+    """An animation of two seconds, whose decoder maps libraries and starts threads of its own."""
+    with av.open(path, "w", format="avif") as file:
+        stream = file.add_stream("libsvtav1", rate=2, options={"preset": "11"})
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        for number in range(4):
+            frame = av.VideoFrame(64, 64, "yuv420p")
+            for plane in frame.planes:
+                plane.update(bytes([60 * number]) * plane.buffer_size)
+            frame.pts, frame.time_base = number, Fraction(1, 2)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    return path
+
+
+@pytest.fixture
+def other_disk() -> Iterator[Path]:
+    """A folder on another file system than the films."""
+    memory = Path("/dev/shm")  # noqa: S108 - it is on Linux, and the folder in it is private
+    with TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
+        yield Path(folder)
+
+
+async def test_odd_media_need_no_more_than_a_worker_has(tmp_path: Path, other_disk: Path) -> None:
+    """AVIF, HDR, GIF and hidden frames give the same bytes; the store is on another disk, too."""
+    films = [ODD[name](tmp_path) for name in ("hdr_pq", "gif", "vp9_alt_ref", "mpeg2")]
+    films.append(write_avif(tmp_path / "animation.avif"))
+    clips = [clip_of(film) for film in films]
+    made = [
+        await prepared(job_of(store, {"confine": confine}), clips)
+        for store, confine in ((other_disk, "auto"), (tmp_path / "store", "none"))
+    ]
+    for clip in clips:
+        confined, free = (found[clip.clip_id] for found in made)
+        assert isinstance(confined, ReadyClip)
+        assert isinstance(free, ReadyClip)
+        assert confined.facts == free.facts
 
 
 @pytest.mark.parametrize("newest_abi", [1, 2, 3, 4, 5, 6])
