@@ -68,7 +68,7 @@ async def test_lines_on_a_terminal_without_a_width(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A terminal that does not know its width, as in a container, gets plain lines."""
-    monkeypatch.setattr("captionfleet.telemetry._PLAIN_EVERY_S", 0.01)
+    monkeypatch.setattr("captionfleet.telemetry.progress._PLAIN_EVERY_S", 0.01)
     async with show_progress(half_way(), terminal.stream):
         await anyio.sleep(0.1)
     assert " 4/8 clips, 1 failed, 0 preparing, 2 in flight" in terminal.shown()
