@@ -25,7 +25,7 @@ NOW_S = 10_000.0
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rates are of a time that has passed, however long a test takes."""
-    monkeypatch.setattr("captionfleet.telemetry.monotonic_s", lambda: NOW_S)
+    monkeypatch.setattr("captionfleet.telemetry.tally.monotonic_s", lambda: NOW_S)
 
 
 def percentiles_of(values: Iterable[float]) -> Percentiles | None:
