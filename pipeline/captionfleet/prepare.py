@@ -15,7 +15,7 @@ from captionfleet.config import JobConfig
 from captionfleet.errors import ConfigError, OutputError, RunError, first_run_error
 from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Clip, Failure, Outcome, ReadyClip, SameFile, printable
-from captionfleet.producer import check_sources, produce
+from captionfleet.producer import check_sources, count_ahead, produce
 from captionfleet.regular_file import open_regular
 from captionfleet.telemetry import Tally, show_progress
 from captionfleet.workers.pool import work
@@ -53,8 +53,15 @@ async def prepare_job(
     tally, shelf = Tally(), _Shelf(out)
     problem: RunError | None = None
     try:
-        async with show_progress(tally, progress), open_workspace(job.store) as media:
+        async with (
+            show_progress(tally, progress, sends=False),
+            open_workspace(job.store) as media,
+            create_task_group() as watch,
+        ):
+            if progress is not None:
+                watch.start_soon(count_ahead, job, Settled(), tally)
             await _flow(job, media, tally, shelf)
+            watch.cancel_scope.cancel()
     except* RunError as group:
         problem = first_run_error(group)
     if problem is not None:
@@ -88,7 +95,7 @@ async def _keep_ready(
     async for ready in ready_in:
         await anyio.to_thread.run_sync(shelf.put, ready)
         media.release(ready.clip.clip_id)
-        tally.captioned += 1
+        tally.settle(ready.clip, ready.facts)
 
 
 async def _keep_failures(
@@ -97,7 +104,7 @@ async def _keep_failures(
     async for outcome in outcomes_in:
         if isinstance(outcome, Failure):
             await anyio.to_thread.run_sync(shelf.put_failure, outcome)
-            tally.failed += 1
+            tally.settle(outcome.clip, None)
 
 
 class _Shelf:

@@ -65,7 +65,4 @@ async def _keep(
         return
     await ledger.append(outcome)
     statistics.add(outcome)
-    if isinstance(outcome, Caption):
-        tally.captioned += 1
-    else:
-        tally.failed += 1
+    tally.settle(outcome.clip, outcome.facts if isinstance(outcome, Caption) else None)

@@ -3,8 +3,9 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from captionfleet.messages import Usage
+from captionfleet.messages import Clip, MediaFacts, Usage
 from captionfleet.telemetry.clock import monotonic_s
+from captionfleet.telemetry.outlook import Outlook
 
 __all__ = ["Tally"]
 
@@ -14,6 +15,7 @@ class Tally:
     """The live counters of one run; every stage counts its own and reads nobody else's.
 
     `planned_total` is the number of clips once the producer has seen everything, else None.
+    `outlook` is what is counted on the side, and `expected` what follows from both.
     `waiting_for` is why nothing moves, for the progress line; empty while things move.
     `confinement` is what holds of the worker processes, None before the first one reported.
     """
@@ -39,12 +41,42 @@ class Tally:
     in_flight_s: float = 0.0
     waiting_for: str = ""
     confinement: str | None = None
+    outlook: Outlook = field(default_factory=Outlook)
+    prepared_video_s: float = 0.0
+    settled_video_s: float = 0.0
     started_s: float = field(default_factory=monotonic_s)
 
     @property
     def settled(self) -> int:
         """Clips of this run that have their line."""
         return self.captioned + self.failed
+
+    @property
+    def expected(self) -> int | None:
+        """How many clips this run has, as far as is known; None while nothing is known."""
+        if self.planned_total is not None:
+            return self.planned_total
+        return max(self.planned, self.outlook.clips) or None
+
+    @property
+    def is_growing(self) -> bool:
+        """Whether more clips than `expected` may be found."""
+        return self.planned_total is None and not self.outlook.is_whole
+
+    def prepare(self, clip: Clip, facts: MediaFacts) -> None:
+        """Count a clip that is ready to be sent."""
+        self.prepared += 1
+        self.prepared_video_s += _video_s(clip, facts)
+        self.outlook.learn(clip, facts.source_s)
+
+    def settle(self, clip: Clip, facts: MediaFacts | None) -> None:
+        """Count a clip that has its line; without `facts`, it failed."""
+        self.outlook.settle(clip)
+        if facts is None:
+            self.failed += 1
+            return
+        self.captioned += 1
+        self.settled_video_s += _video_s(clip, facts)
 
     def pay(self, usage: Usage) -> None:
         """Count the tokens of an answer, whether or not it brought a caption."""
@@ -56,14 +88,6 @@ class Tally:
         """Seconds since the run began."""
         return monotonic_s() - self.started_s
 
-    def line(self) -> str:
-        """The figures of the progress line, without bar and ETA."""
-        seconds = max(self.elapsed_s(), 1e-9)
-        parts = [
-            f"{self.failed} failed",
-            f"{self.preparing} preparing",
-            f"{self.in_flight} in flight",
-            f"{self.settled / seconds:.2f} clips/s",
-            f"{(self.prompt_tokens + self.completion_tokens) / seconds:,.0f} tokens/s",
-        ]
-        return ", ".join(parts + ([f"waiting: {self.waiting_for}"] if self.waiting_for else []))
+
+def _video_s(clip: Clip, facts: MediaFacts) -> float:
+    return max(0.0, min(clip.end_s, facts.source_s) - clip.start_s)
