@@ -8,7 +8,7 @@ from captionfleet import text
 from captionfleet.errors import FailureCode
 from captionfleet.messages import for_terminal
 
-__all__ = ["GO_ON", "ending_text", "skipped_in_words"]
+__all__ = ["GO_ON", "cut_in_words", "ending_text", "skipped_in_words"]
 
 GO_ON = "run the same command again to go on"
 _LABEL_CHARS = 12
@@ -35,6 +35,15 @@ def skipped_in_words(run: Mapping[str, Any]) -> list[str]:
     return [f"{number:,} {reason}" for number, reason in found if number]
 
 
+def cut_in_words(run: Mapping[str, Any]) -> str:
+    """What was left out of films longer than their window; older runs do not know it."""
+    cut = run.get("cut_to_window") or {"films": 0}
+    if not cut["films"]:
+        return ""
+    films = f"{cut['films']:,} film{'' if cut['films'] == 1 else 's'}"
+    return f"{cut['share']:.0%} of the footage, of {films} longer than a clip"
+
+
 def _passed_over(run: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
     yield from run["passed_over"].items()
 
@@ -45,9 +54,8 @@ def _rows(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "failed", _failed(run)
     if skipped := skipped_in_words(run):
         yield "skipped", ", ".join(skipped)
-    if cut := run.get("cut_to_window", {}).get("films"):
-        share = text.percent(run["cut_to_window"]["share"])
-        yield "left out", f"{share} of the footage: {cut:,} films are longer than their window"
+    if cut := cut_in_words(run):
+        yield "left out", cut
     tokens = run["prompt_tokens"] + run["completion_tokens"]
     yield (
         "took",

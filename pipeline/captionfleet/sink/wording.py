@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from captionfleet import text
-from captionfleet.sink.ending import GO_ON, skipped_in_words
+from captionfleet.sink.ending import GO_ON, cut_in_words, skipped_in_words
 
 __all__ = ["mail_line", "report_text"]
 
@@ -24,6 +24,8 @@ def mail_line(run: Mapping[str, Any]) -> str:
     parts += [text.seconds(run["seconds"]), f"{text.short(tokens)} tokens"]
     if run["unfinished"]:
         parts.append(f"{run['unfinished']:,} unfinished")
+    if cut := cut_in_words(run):
+        parts.append(f"left out {cut}")
     if run["ended"] != "complete":
         parts.append(f"ended by {_end(run)}")
     again = f": {GO_ON}" if run["ended"] in {"signal", "limit"} else ""
@@ -51,6 +53,8 @@ def _rows(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             f"{run['source_hours_per_hour']:.3g} source hours per hour"
         ),
     )
+    if cut := cut_in_words(run):
+        yield "left out", cut
     yield (
         "tokens",
         (
