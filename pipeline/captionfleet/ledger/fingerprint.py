@@ -42,6 +42,9 @@ _NOT_RELEVANT = frozenset(
     }
 )
 _MEDIA = ("fps", "height", "max_seconds", "sampling", "video_preset", "audio_bitrate")
+# Encodings that show the same as another: a caption made from either stands for both, so the
+# folders of versions whose default was `fast` are not paid again.
+_SAME_PICTURE = {"one_fps": "fast"}
 
 
 def request_facts(job: JobConfig, deployment: DeploymentConfig) -> Facts:
@@ -61,6 +64,7 @@ def request_facts(job: JobConfig, deployment: DeploymentConfig) -> Facts:
         "extra_body": extra_body,
         **({"response_schema": schema} if schema is not None else {}),
         **{f"media.{name}": getattr(job.media, name) for name in _MEDIA},
+        "media.video_preset": _SAME_PICTURE.get(job.media.video_preset, job.media.video_preset),
     }
 
 
