@@ -13,10 +13,11 @@ from pydantic import BeforeValidator, Field
 from captionfleet.config.memory import available_bytes, worker_bytes, workers_that_fit
 from captionfleet.config.section import AnyPath, Section
 from captionfleet.errors import ConfigError, FailureCode
-from captionfleet.messages import MediaSpec
+from captionfleet.messages import Form, MediaSpec
 
 __all__ = ["VIDEO_ENDINGS", "InputConfig", "MediaConfig", "StoreConfig", "WorkersConfig"]
 
+_USUAL = Form()
 VIDEO_ENDINGS = tuple(
     """
     .3g2 .3gp .asf .avi .divx .dv .f4v .flv .gif .m2ts .m2v .m4v .mjpeg .mjpg .mkv .mov .mp4
@@ -89,7 +90,7 @@ class MediaConfig(Section):
         default=8192 * 8192, ge=1, description="largest picture to decode, width times height"
     )
 
-    def spec(self) -> MediaSpec:
+    def spec(self, form: Form = _USUAL) -> MediaSpec:
         """The part that decides the prepared bytes, light enough for a worker process."""
         return MediaSpec(
             fps=self.fps,
@@ -99,6 +100,7 @@ class MediaConfig(Section):
             audio_bitrate=self.audio_bitrate,
             max_payload_bytes=self.max_payload_bytes,
             max_pixels=self.max_pixels,
+            form=form,
         )
 
 

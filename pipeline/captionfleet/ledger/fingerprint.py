@@ -51,8 +51,23 @@ def request_facts(job: JobConfig, deployment: DeploymentConfig) -> Facts:
         "modalities": sorted(deployment.modalities),
         "extra_body": extra_body,
         **({"response_schema": schema} if schema is not None else {}),
+        **_form_facts(deployment),
         **{f"media.{name}": getattr(job.media, name) for name in _MEDIA},
     }
+
+
+def _form_facts(deployment: DeploymentConfig) -> Facts:
+    """How the media are sent; nothing of the usual form, which was the only one once."""
+    form, frames = deployment.form, deployment.frames
+    facts: dict[str, Any] = {}
+    if form.video_as == "frames":
+        facts["video_as"] = "frames"
+        facts |= {f"frames.{name}": value for name, value in frames.model_dump().items()}
+    if "audio" in deployment.modalities and form.audio_as != "audio_url":
+        facts["audio_as"] = form.audio_as
+    if "audio" in deployment.modalities and form.audio_format != "ogg":
+        facts["audio_format"] = form.audio_format
+    return facts
 
 
 def _model(model: str) -> str:

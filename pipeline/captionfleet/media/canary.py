@@ -9,7 +9,7 @@ from av.video.frame import VideoFrame
 
 from captionfleet.media.orders import CanaryOrder
 from captionfleet.media.picture.encode import write_mp4
-from captionfleet.media.sound.opus import SAMPLE_RATE_HZ, OpusWriter
+from captionfleet.media.sound.writer import SAMPLE_RATE_HZ, SoundWriter
 from captionfleet.media.store import sha256_of
 from captionfleet.messages import MediaFacts, MediaSpec
 
@@ -113,7 +113,7 @@ def _fill(luma: list[bytearray], left: int, top: int, width: int, height: int) -
 
 def _write_sound(path: Path, bitrate: int, seconds: int, *, is_silent: bool) -> None:
     loop = bytes(2 * SAMPLE_RATE_HZ * _LOOP_S) if is_silent else _voice()
-    writer = OpusWriter(path, bitrate)
+    writer = SoundWriter(path, bitrate)
     for _ in range(-(-seconds // _LOOP_S)):
         writer.write(loop[: 2 * SAMPLE_RATE_HZ * min(_LOOP_S, seconds)])
         seconds -= _LOOP_S

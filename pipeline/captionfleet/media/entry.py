@@ -10,8 +10,9 @@ import struct
 import sys
 import time
 from _socket import CMSG_SPACE, socket  # what `socket` wraps, in a tenth of the time
+from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import orjson
 
@@ -31,8 +32,12 @@ from captionfleet.media.orders import (
     Sheet,
     SheetOrder,
     StoreTrouble,
+    hold_of,
 )
 from captionfleet.media.source_file import OPENINGS, Handed, handed_over
+
+if TYPE_CHECKING:
+    from captionfleet.media.store import StoredMedia
 
 __all__ = ["serve", "work_on"]
 
@@ -171,12 +176,20 @@ def _origin(error: Exception) -> str:
 def _prepare(order: Order) -> Prepared:
     import av  # noqa: PLC0415 - after the limits are set
 
-    from captionfleet.media.prepare import prepare_clip  # noqa: PLC0415 - imports av
+    from captionfleet.media.prepare import prepare_forms  # noqa: PLC0415 - imports av
     from captionfleet.media.store import MediaStore  # noqa: PLC0415 - goes with it
 
     av.logging.set_level(None)  # a callback into Python from libav can deadlock
-    store = MediaStore(Path(order.store), Path(order.hold))
-    media = prepare_clip(order.clip, order.spec, store)
+    specs = [order.spec, *(replace(order.spec, form=form) for form in order.others)]
+    wanted = [
+        (spec, MediaStore(Path(order.store), Path(hold_of(order.hold, place)), spec.form))
+        for place, spec in enumerate(specs)
+    ]
+    first, *others = map(_prepared, prepare_forms(order.clip, wanted))
+    return replace(first, others=tuple(others))
+
+
+def _prepared(media: "StoredMedia") -> Prepared:
     return Prepared(
         media.facts,
         media.from_store,

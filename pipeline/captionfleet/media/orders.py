@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from captionfleet.errors import FailureCode
-from captionfleet.messages import Clip, MediaFacts, MediaSpec, Source
+from captionfleet.messages import Clip, Form, MediaFacts, MediaSpec, Source
 
 __all__ = [
     "NO_PROGRAM",
@@ -26,6 +26,7 @@ __all__ = [
     "SheetOrder",
     "StoreTrouble",
     "files_of",
+    "hold_of",
 ]
 
 
@@ -45,7 +46,8 @@ class Order:
     """Everything that a worker needs to know about one clip.
 
     `hold` is where the clip's own names go, without their endings; `memory_bytes` is what the
-    process may address, and `cpu_s` what it may compute for this clip.
+    process may address, and `cpu_s` what it may compute for this clip. `others` are further forms
+    to make of the same pictures, beside that of `spec`.
     """
 
     clip: Clip
@@ -54,6 +56,12 @@ class Order:
     hold: str
     cpu_s: int
     memory_bytes: int
+    others: tuple[Form, ...] = ()
+
+
+def hold_of(hold: str, place: int) -> str:
+    """The name, without ending, of a clip's media in the form at this place, from 0 on."""
+    return f"{hold}-{place}" if place else hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +126,8 @@ class Prepared:
 
     `key` names their entry in the store. `decode_s` is one pass over the file, its sound
     included, `encode_s` the H.264; None where the media came from the store. The mtimes are
-    the files', read when they had just been hashed.
+    the files', read when they had just been hashed. `others` are the further forms, in the
+    order's order, each at its own `hold_of`.
     """
 
     facts: MediaFacts
@@ -128,6 +137,7 @@ class Prepared:
     encode_s: float | None = None
     video_mtime_ns: int | None = None
     audio_mtime_ns: int | None = None
+    others: "tuple[Prepared, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Prepared media on disk, found again by what they were made of (worker processes).
 
-An entry is up to three files: KEY.mp4, KEY.ogg and KEY.json. The facts come into place last, so
-an entry without them does not exist, whenever a process died.
+An entry is up to three files: KEY.mp4 (or .mjpeg, JPEGs one after the other), KEY.ogg (or .wav,
+.mp3) and KEY.json. The facts come into place last, so an entry without them does not exist,
+whenever a process died.
 
 What a clip needs it holds by names of its own, hard links to the entry's files: whoever evicts
 the entry takes nothing from the clip.
@@ -18,13 +19,16 @@ from pathlib import Path
 import orjson
 
 from captionfleet.errors import StoreError
-from captionfleet.messages import Clip, Damage, MediaFacts, MediaSpec
+from captionfleet.messages import Clip, Damage, Form, MediaFacts, MediaSpec
 
 __all__ = ["MediaStore", "StoredMedia", "media_key", "sha256_of"]
 
 # Raised whenever the bytes that a worker makes of the same source change.
 _RECIPE = 4
+_USUAL = Form()
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+# Facts that entries of earlier versions lack; their defaults are true of those.
+_LATER_FACTS = {"video_as", "audio_as", "audio_format", "jpeg_quality", "frame_bytes"}
 _NO_LINKS = {errno.EPERM, errno.EXDEV, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
@@ -45,11 +49,17 @@ class StoredMedia:
 
 
 def media_key(clip: Clip, spec: MediaSpec) -> str:
-    """What an entry is found by: the source as it was found, the window and the settings."""
+    """What an entry is found by: the source as it was found, the window and the settings.
+
+    The usual form is left out, so that entries of versions that knew no other are found.
+    """
     source = clip.source
     path = os.fsencode(os.path.realpath(source.path)).hex()
     made = [_RECIPE, path, source.size_bytes, source.mtime_ns, clip.start_s, clip.end_s]
-    return hashlib.blake2b(orjson.dumps([*made, asdict(spec)]), digest_size=20).hexdigest()
+    settings = asdict(spec)
+    if spec.form == Form():
+        del settings["form"]
+    return hashlib.blake2b(orjson.dumps([*made, settings]), digest_size=20).hexdigest()
 
 
 class MediaStore:
@@ -59,12 +69,15 @@ class MediaStore:
         folder: the store.
         hold: the clip's own name in the same file system; endings are added. By default one
             that nobody clears away.
+        form: how the clip is to be sent, which decides the endings.
     """
 
-    def __init__(self, folder: Path, hold: Path | None = None) -> None:
+    def __init__(self, folder: Path, hold: Path | None = None, form: Form = _USUAL) -> None:
         self._folder = folder
+        self._form = form
         hold = hold or folder / "held" / os.urandom(8).hex()
-        self._video, self._audio = hold.with_suffix(".mp4"), hold.with_suffix(".ogg")
+        self._video = hold.with_suffix(form.video_ending)
+        self._audio = hold.with_suffix(form.audio_ending)
         self._draft = hold.with_suffix(".new")
 
     def find(self, key: str) -> StoredMedia | None:
@@ -72,10 +85,10 @@ class MediaStore:
         base = self._base(key)
         try:
             facts = _read_facts(base.with_suffix(".json"))
-            _link(base.with_suffix(".mp4"), self._video)
+            _link(base.with_suffix(self._form.video_ending), self._video)
             intact = sha256_of(self._video) == facts.video_sha256
             if facts.has_audio:
-                _link(base.with_suffix(".ogg"), self._audio)
+                _link(base.with_suffix(self._form.audio_ending), self._audio)
                 intact = intact and sha256_of(self._audio) == facts.audio_sha256
         except (OSError, ValueError, TypeError):
             intact = False
@@ -88,7 +101,7 @@ class MediaStore:
 
     @contextmanager
     def drafts(self) -> Iterator[tuple[Path, Path]]:
-        """The clip's own names, to write an MP4 and an Ogg under; removed if the block fails.
+        """The clip's own names, to write pictures and sound under; removed if the block fails.
 
         Raises:
             StoreError: there is no place to write.
@@ -113,9 +126,9 @@ class MediaStore:
         base = self._base(key)
         with _store_errors():
             base.parent.mkdir(parents=True, exist_ok=True)
-            self._publish(video, base.with_suffix(".mp4"))
+            self._publish(video, base.with_suffix(self._form.video_ending))
             if audio is not None:
-                self._publish(audio, base.with_suffix(".ogg"))
+                self._publish(audio, base.with_suffix(self._form.audio_ending))
             self._draft.write_bytes(orjson.dumps(asdict(facts)))
             self._draft.replace(base.with_suffix(".json"))
         return self._media(key, facts, from_store=False)
@@ -175,10 +188,12 @@ def _read_facts(path: Path) -> MediaFacts:
     if not _has_fields_of(MediaFacts, stored) or not _has_fields_of(Damage, stored["damage"]):
         raise ValueError
     stored["damage"] = Damage(**stored["damage"])
-    stored["frame_times_s"] = tuple(stored["frame_times_s"])
+    for name in ("frame_times_s", "frame_bytes"):
+        stored[name] = tuple(stored.get(name, ()))
     return MediaFacts(**stored)
 
 
 def _has_fields_of(kind: type[MediaFacts | Damage], stored: object) -> bool:
     """Whether this program wrote it: an earlier version may have known fewer facts."""
-    return isinstance(stored, dict) and set(stored) == {field.name for field in fields(kind)}
+    known = {field.name for field in fields(kind)}
+    return isinstance(stored, dict) and set(stored) | (_LATER_FACTS & known) == known

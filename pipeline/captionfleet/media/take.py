@@ -29,13 +29,13 @@ from captionfleet.media.sampling.planned import Replay, make_sampler
 from captionfleet.media.sound.audio import AudioTrack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
     from av.container import InputContainer
     from av.packet import Packet
     from av.video.stream import VideoStream
 
+    from captionfleet.media.sound.writer import SoundWriter
     from captionfleet.messages import Clip, Damage, MediaSpec
 
 __all__ = ["Take", "take_clip"]
@@ -63,8 +63,8 @@ class Take:
     source_s: float
 
 
-def take_clip(clip: Clip, spec: MediaSpec, audio_path: Path) -> Take:
-    """Read the window of a clip: its pictures into memory, its sound into a file.
+def take_clip(clip: Clip, spec: MediaSpec, sounds: Sequence[SoundWriter]) -> Take:
+    """Read the window of a clip: its pictures into memory, its sound to the writers, if any.
 
     Raises:
         MediaError: the file cannot be read, or gives no picture.
@@ -74,7 +74,7 @@ def take_clip(clip: Clip, spec: MediaSpec, audio_path: Path) -> Take:
         reel = Reel(PictureMaker(stream, spec.height_px))
         slots = round(clip.end_s * spec.fps)
         fps_filter = FpsFilter(Fraction(stream.time_base or 1) * spec.fps, slots)
-        track = _track(container, stream, clip, spec, audio_path)
+        track = _track(container, stream, clip, sounds)
         if track:
             cleanup.enter_context(track)
         errand = _Pass(container, stream, track, clip.end_s)
@@ -131,13 +131,13 @@ def _replay(clip: Clip, spec: MediaSpec, reel: Reel, cleanup: ExitStack) -> Repl
 
 
 def _track(
-    container: InputContainer, beside: VideoStream, clip: Clip, spec: MediaSpec, path: Path
+    container: InputContainer, beside: VideoStream, clip: Clip, sounds: Sequence[SoundWriter]
 ) -> AudioTrack | None:
-    stream = choose_audio(container, beside)
+    stream = choose_audio(container, beside) if sounds else None
     if stream is None:
         return None
     zero = start_ticks(container, Fraction(stream.time_base or 1))
-    return AudioTrack(path, stream, zero=zero, seconds=clip.end_s, bitrate=spec.audio_bitrate)
+    return AudioTrack(sounds, stream, zero=zero, seconds=clip.end_s)
 
 
 class _Pass:

@@ -4,6 +4,7 @@ import errno
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -11,8 +12,8 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from captionfleet.config import JobConfig
 from captionfleet.errors import FailureCode, Stage
-from captionfleet.media.orders import Order, Prepared, Refused, Report, StoreTrouble
-from captionfleet.messages import Clip, Failure, Outcome, ReadyClip
+from captionfleet.media.orders import Order, Prepared, Refused, Report, StoreTrouble, hold_of
+from captionfleet.messages import Clip, Failure, Form, Outcome, ReadyClip
 from captionfleet.telemetry import Tally, get_log, monotonic_s
 from captionfleet.workers.process import WorkerDied, WorkerProcess
 from captionfleet.workers.workspace import Workspace, store_unwritable
@@ -45,6 +46,43 @@ async def work(  # noqa: PLR0913, PLR0917 - a stage with three streams
             lanes.start_soon(lane.run, clips_in.clone(), ready_out.clone(), outcomes_out.clone())
 
 
+def ready_clip(order: Order, prepared: Prepared, prepare_s: float) -> ReadyClip:
+    """The clip of an order with its media, in all the forms that were ordered."""
+    forms = [order.spec.form, *order.others]
+    made = [prepared, *prepared.others]
+    first, *others = (
+        _in_form(order, place, form, one, prepare_s)
+        for place, (form, one) in enumerate(zip(forms, made, strict=True))
+    )
+    return replace(first, others=tuple(others))
+
+
+def _answers(order: Order, report: Report) -> bool:
+    """Whether media, if there are any, are there in each form; a hostile worker may omit some."""
+    result = report.result
+    return not isinstance(result, Prepared) or len(result.others) == len(order.others)
+
+
+def _in_form(
+    order: Order, place: int, form: Form, prepared: Prepared, prepare_s: float
+) -> ReadyClip:
+    hold = Path(hold_of(order.hold, place))
+    return ReadyClip(
+        order.clip,
+        hold.with_suffix(form.video_ending),
+        hold.with_suffix(form.audio_ending) if prepared.facts.has_audio else None,
+        prepared.facts,
+        prepare_s,
+        monotonic_s(),
+        media_key=prepared.key,
+        decode_s=prepared.decode_s,
+        encode_s=prepared.encode_s,
+        video_mtime_ns=prepared.video_mtime_ns,
+        audio_mtime_ns=prepared.audio_mtime_ns,
+        form=form,
+    )
+
+
 class _Lane:
     """One clip at a time through one worker process."""
 
@@ -52,7 +90,8 @@ class _Lane:
         self._limits = job.workers
         self._workspace = workspace
         self._tally = tally
-        self._spec = job.media.spec()
+        self._spec, *others = (job.media.spec(form) for form in job.forms)
+        self._others = tuple(spec.form for spec in others)
         self._worker = WorkerProcess(confine=job.workers.confine)
 
     async def run(
@@ -88,30 +127,18 @@ class _Lane:
             clip,
             self._spec,
             str(self._workspace.store),
-            str(self._workspace.hold(clip.clip_id)),
+            str(self._workspace.hold(clip.clip_id, 1 + len(self._others))),
             math.ceil(limits.clip_timeout_s),
             limits.memory_bytes,
+            self._others,
         )
 
     def _ready(self, order: Order, prepared: Prepared, prepare_s: float) -> ReadyClip:
-        hold, facts = Path(order.hold), prepared.facts
-        if not prepared.from_store:
-            self._workspace.grow(facts.video_bytes + facts.audio_bytes)
-        video = hold.with_suffix(".mp4")
-        audio = hold.with_suffix(".ogg") if facts.has_audio else None
-        return ReadyClip(
-            order.clip,
-            video,
-            audio,
-            facts,
-            prepare_s,
-            monotonic_s(),
-            media_key=prepared.key,
-            decode_s=prepared.decode_s,
-            encode_s=prepared.encode_s,
-            video_mtime_ns=prepared.video_mtime_ns,
-            audio_mtime_ns=prepared.audio_mtime_ns,
-        )
+        ready = ready_clip(order, prepared, prepare_s)
+        for made, one in zip((prepared, *prepared.others), (ready, *ready.others), strict=True):
+            if not made.from_store:
+                self._workspace.grow(one.facts.video_bytes + one.facts.audio_bytes)
+        return ready
 
     @asynccontextmanager
     async def _counted(self) -> AsyncIterator[None]:
@@ -140,6 +167,9 @@ class _Lane:
             try:
                 with anyio.fail_after(self._limits.clip_timeout_s):
                     report = await self._worker.work_on(order)
+                if not _answers(order, report):
+                    await self._worker.kill()
+                    raise WorkerDied(None)  # noqa: TRY301 - handled as if it had said nothing
             except TimeoutError:
                 return self._too_slow(clip, "not prepared within {:g} s")
             except WorkerDied as death:

@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from captionfleet.messages import MEDIA_ENDINGS
+
 __all__ = ["Entry", "choose_victims", "entries", "evict", "stored_bytes"]
 
 _HEX = frozenset("0123456789abcdef")
@@ -90,6 +92,6 @@ def evict(store: Path, excess_bytes: int) -> int:
     """
     victims = choose_victims(entries(store), excess_bytes)
     for victim in victims:
-        for ending in (".json", ".mp4", ".ogg"):  # without its facts an entry does not exist
+        for ending in (".json", *MEDIA_ENDINGS):  # without its facts an entry does not exist
             Path(victim.base + ending).unlink(missing_ok=True)
     return sum(victim.size_bytes for victim in victims)

@@ -1,4 +1,4 @@
-"""Turns one audio track into 16 kHz mono Opus, aligned with the file's zero (worker process)."""
+"""Turns one audio track into 16 kHz mono sound, aligned with the file's zero (worker process)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import av
 
 from captionfleet.media.sound.mono import MonoResampler
-from captionfleet.media.sound.opus import SAMPLE_BYTES, SAMPLE_RATE_HZ, OpusWriter
+from captionfleet.media.sound.writer import SAMPLE_BYTES, SAMPLE_RATE_HZ, SoundWriter
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
     from types import TracebackType
     from typing import Self
 
@@ -32,7 +32,7 @@ _FRAMES_BEYOND = 16
 
 
 class AudioTrack:
-    """Decodes packets of one track and writes an Ogg; nothing is written before sound comes.
+    """Decodes packets of one track for its writers, which get nothing before sound comes.
 
     Sample n is what is heard n / 16000 s after the zero: sound before the zero is cut, a late
     start and gaps become silence, what overlaps is heard once. Where timestamps run back by far,
@@ -44,7 +44,7 @@ class AudioTrack:
     """
 
     def __init__(
-        self, path: Path, stream: AudioStream, *, zero: int, seconds: float, bitrate: int
+        self, writers: Sequence[SoundWriter], stream: AudioStream, *, zero: int, seconds: float
     ) -> None:
         self.decode_errors = 0
         self.stream = stream
@@ -53,7 +53,7 @@ class AudioTrack:
         self._samples_per_tick = samples_per_tick.as_integer_ratio()
         self._zero = zero
         self._wanted = round(seconds * SAMPLE_RATE_HZ)
-        self._writer = OpusWriter(path, bitrate)
+        self._writers = writers
         self._resampler: MonoResampler | None = None
         self._shape: tuple[str, str, int] | None = None
         self._written = 0
@@ -72,7 +72,8 @@ class AudioTrack:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._writer.close()
+        for writer in self._writers:
+            writer.close()
 
     @property
     def is_complete(self) -> bool:
@@ -104,7 +105,8 @@ class AudioTrack:
         if not self.is_complete:
             self.push(None)
         self._flush_resampler()
-        self._writer.finish()
+        for writer in self._writers:
+            writer.finish()
 
     def _take(self, frame: AudioFrame) -> None:
         at = self._belongs_at(frame)
@@ -161,4 +163,5 @@ class AudioTrack:
     def _write(self, pcm: bytes) -> None:
         pcm = pcm[: (self._wanted - self._written) * SAMPLE_BYTES]
         self._written += len(pcm) // SAMPLE_BYTES
-        self._writer.write(pcm)
+        for writer in self._writers:
+            writer.write(pcm)
