@@ -3,14 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pipeline tests benchmarks
 
-.PHONY: demo test test-fast bench check format clean
+.PHONY: demo test test-fast test-readers bench check format clean
 
 demo: .venv/.installed
 	$(BIN)/captionfleet demo
 
 # ARGS is handed on to pytest, as in make test ARGS="-k clips".
 test: check
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal --ignore tests/readers $(ARGS)
 
 # The pure core alone: no process, hardly a file.
 FAST := tests/config tests/profiles tests/sink tests/telemetry tests/watch tests/bench \
@@ -18,6 +18,10 @@ FAST := tests/config tests/profiles tests/sink tests/telemetry tests/watch tests
 	tests/media/test_ladder.py tests/test_text.py
 test-fast: .venv/.tested
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal $(FAST) $(ARGS)
+
+# pandas, polars, pyarrow and datasets open the output: 40 s to install, so not a part of test.
+test-readers: .venv/.readers
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal tests/readers $(ARGS)
 
 # Minutes; results go to bench-results/. SUITES="prepare knee" runs only those.
 bench: .venv/.tested
@@ -47,4 +51,8 @@ clean:
 
 .venv/.tested: .venv/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group test --group check
+	touch $@
+
+.venv/.readers: .venv/.tested
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group readers
 	touch $@

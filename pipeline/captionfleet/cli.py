@@ -256,6 +256,15 @@ def failures(
 
 
 app.command(
+    "captionfleet.ledger.schema_command:schema_command",
+    name="schema",
+    help="""Print what a line of captions.jsonl or failures.jsonl holds, for its readers.
+
+    Every key stands in every line, with a value whose type never changes. The forms: JSON Schema,
+    a pyarrow schema (Python), and a view for DuckDB.
+    """,
+)
+app.command(
     "captionfleet.plan.command:plan_command",
     name="plan",
     help="Say what a library will take: replicas, cores, hours, tokens and dollars.",

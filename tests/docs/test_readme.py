@@ -1,5 +1,6 @@
 """The documents say what is so: its example runs, and nothing that users meet is left out."""
 
+import json
 import re
 import shlex
 import tomllib
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 
 from captionfleet.cli import app, run_command_line
@@ -20,6 +22,7 @@ from captionfleet.errors import (
     OutputError,
     RunError,
 )
+from captionfleet.ledger.schema import Form, LineFile, schema_text
 from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import serving
 from tests.support.command import Command
@@ -138,6 +141,25 @@ def test_failure_codes_are_told() -> None:
         for code in FailureCode
     ]
     assert [row for row in rows if row not in DOCS] == []
+
+
+def test_output_example_is_a_line() -> None:
+    """The example has every key of a captions line, in order, with a value of its type."""
+    (example,) = (json.loads(text) for text in fenced("json") if '"caption"' in text)
+    schema = json.loads(schema_text(LineFile.CAPTIONS, Form.JSON_SCHEMA))
+
+    assert [*Draft202012Validator(schema).iter_errors(example)] == []
+    assert list(example) == schema["required"]
+    for name, value in example.items():
+        if isinstance(value, dict):
+            assert list(value) == schema["properties"][name]["required"]
+
+
+def test_keys_of_a_failure_are_told() -> None:
+    """The list of a failures line's keys is complete."""
+    told = PAGES["pipeline/README.md"].partition("A failures line has")[2].partition("\n\n")[0]
+    schema = json.loads(schema_text(LineFile.FAILURES, Form.JSON_SCHEMA))
+    assert re.findall(r"`(\w+)`", told) == schema["required"]
 
 
 def test_exit_codes_are_told() -> None:

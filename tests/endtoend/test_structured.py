@@ -49,9 +49,10 @@ async def test_captions_are_kept_as_data(
     assert (ended.exit_code, ended.stderr) == (0, "")
     assert output.settled_run()["retries"] == 1
     for line in output.captions:
-        assert orjson.loads(line["caption"]) == line["data"]
-        assert line["data"].keys() == SCHEMA["properties"].keys()  # type: ignore[attr-defined]
-        assert line["media"]["video_sha256"] in line["data"]["caption"]
+        data = orjson.loads(line["data"])
+        assert data == orjson.loads(line["caption"])
+        assert data.keys() == SCHEMA["properties"].keys()  # type: ignore[attr-defined]
+        assert line["media"]["video_sha256"] in data["caption"]
     assert other.exit_code == 2
 
 

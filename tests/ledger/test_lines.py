@@ -26,22 +26,28 @@ def test_a_captions_line_has_the_documented_keys_in_order() -> None:
     record = json.loads(line)
     assert list(record) == [
         "clip_id",
+        "fingerprint",
+        "stat_id",
         "source",
+        "source_b64",
         "start_s",
         "end_s",
         "caption",
+        "data",
         "finish_reason",
         "model",
         "deployment",
         "attempts",
+        "hedged",
         "usage",
         "latency",
         "media",
         "server",
         "flags",
+        "media_key",
         "completed_at_utc",
     ]
-    assert line.startswith(b'{"clip_id":"%032x","source":"holiday/beach.mp4",' % 1)
+    assert line.startswith(b'{"clip_id":"%032x","fingerprint":"","stat_id":"","source":"' % 1)
     assert record["attempts"] == 1
     assert record["usage"] == {
         "prompt_tokens": 7402,
@@ -52,7 +58,10 @@ def test_a_captions_line_has_the_documented_keys_in_order() -> None:
     assert list(record["latency"])[:5] == "prepare_s queue_s request_s ttft_s total_s".split()
     assert list(record["latency"])[5:] == ["decode_s", "encode_s", "upload_s"]
     assert record["media"] == dataclasses.asdict(FACTS) | {"frame_times_s": [0.0, 1.001, 2.002]}
-    assert record["server"] == {"server-time-to-first-token": 0.4}
+    assert {key: value for key, value in record["server"].items() if value} == {
+        "server-time-to-first-token": 0.4
+    }
+    assert (record["data"], record["flags"], record["hedged"]) == ("null", "", False)
     assert record["completed_at_utc"] == AT
 
 
@@ -62,7 +71,9 @@ def test_a_failures_line_has_the_documented_keys_in_order() -> None:
 
     assert record == {
         "clip_id": f"{1:032x}",
+        "stat_id": "",
         "source": "holiday/beach.mp4",
+        "source_b64": "",
         "start_s": 0.0,
         "end_s": 60.0,
         "stage": "sender",
@@ -71,15 +82,18 @@ def test_a_failures_line_has_the_documented_keys_in_order() -> None:
         "detail": "no answer in 300 s",
         "attempts": 2,
         "path": "/videos/holiday/beach.mp4",
-        "requests": [
-            {"deployment": "omni-a", "code": "no_frames", "status": 503, "seconds": 1.5},
-            {"deployment": "omni-b", "code": "no_frames", "status": None, "seconds": 1.0},
-        ],
+        "path_b64": "",
+        "requests": record["requests"],
         "failed_at_utc": AT,
     }
-    assert list(record)[:9] == (
-        "clip_id source start_s end_s stage code permanent detail attempts".split()
+    assert list(record) == (
+        "clip_id stat_id source source_b64 start_s end_s stage code permanent detail attempts "
+        "path path_b64 requests failed_at_utc".split()
     )
+    assert json.loads(record["requests"]) == [
+        {"deployment": "omni-a", "code": "no_frames", "status": 503, "seconds": 1.5},
+        {"deployment": "omni-b", "code": "no_frames", "status": None, "seconds": 1.0},
+    ]
 
 
 def test_a_detail_is_one_short_line() -> None:
@@ -117,18 +131,18 @@ def test_any_answer_is_one_line_of_json(
 
     record = orjson.loads(line)
     assert line.count(b"\n") == 1
-    assert record["latency"]["prepare_s"] is None
+    assert record["latency"]["prepare_s"] == 0
     if all(ord(character) not in range(0xD800, 0xE000) for character in text):
         assert record["caption"] == text
 
 
 def test_a_number_beyond_all_reason_does_not_break_the_line() -> None:
-    """A token count of a hundred digits is left out, not a crash."""
+    """A token count of a hundred digits is taken as not known, not a crash."""
     caption = make_caption(usage=Usage(prompt_tokens=10**100, completion_tokens=5))
 
     usage = orjson.loads(caption_line(caption, AT))["usage"]
 
-    assert (usage["prompt_tokens"], usage["completion_tokens"]) == (None, 5)
+    assert (usage["prompt_tokens"], usage["completion_tokens"]) == (0, 5)
 
 
 def test_a_document_may_hold_paths() -> None:

@@ -1,6 +1,7 @@
 """What earlier runs settled."""
 
 from codecs import BOM_UTF8
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -9,7 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from captionfleet.errors import FailureCode, OutputError
+from captionfleet.ledger.lines import caption_line
 from captionfleet.ledger.settled import Settled, load_settled
+from tests.support.mixed_lines import AT
+from tests.support.outcomes import make_caption, make_clip
 
 pytestmark = pytest.mark.anyio
 
@@ -70,6 +74,20 @@ async def test_lines_of_another_hand_are_read(tmp_path: Path) -> None:
 
     assert all(settled.captioned(f"{number:032x}") for number in (1, 0xAB, 3, 4))
     assert settled.ignored_lines == 0
+
+
+async def test_lines_as_they_are_written_are_read(tmp_path: Path) -> None:
+    """With and without a known request, with and without a second id."""
+    alias = f"{0xA1:032x}"
+    clips = [make_clip(1), make_clip(2), replace(make_clip(3), stat_id=alias)]
+    prints = ["", "f" * 16, "f" * 16]
+    written = [caption_line(make_caption(c), AT, p) for c, p in zip(clips, prints, strict=True)]
+
+    settled = await load(tmp_path, b"".join(written))
+
+    assert all(settled.captioned(one) for one in (*(clip.clip_id for clip in clips), alias))
+    assert settled.fingerprints == {"f" * 16}
+    assert (settled.ignored_lines, settled.repeated_lines) == (0, 0)
 
 
 hostile_lines = st.one_of(

@@ -51,7 +51,7 @@ def test_every_name_and_number_comes_back(finished: Finished) -> None:
     lines = finished.output.captions
 
     for key in ("source", "source_b64", "caption", "deployment"):
-        assert values(path, key) == [line.get(key) for line in lines]
+        assert values(path, key) == [line[key] for line in lines]
     assert values(path, "latency.total_s") == [line["latency"]["total_s"] for line in lines]
     assert values(path, "usage.prompt_tokens") == [line["usage"]["prompt_tokens"] for line in lines]
     assert values(path, "len(media.frame_times_s)") == [line["media"]["frames"] for line in lines]

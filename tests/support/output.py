@@ -31,11 +31,11 @@ class _Latency(_Documented):
     prepare_s: float = Field(ge=0)
     queue_s: float = Field(ge=0)
     request_s: float = Field(gt=0)
-    ttft_s: float | None
+    ttft_s: float = Field(ge=0)
     total_s: float = Field(gt=0)
-    decode_s: float | None
-    encode_s: float | None
-    upload_s: float | None
+    decode_s: float = Field(ge=0)
+    encode_s: float = Field(ge=0)
+    upload_s: float = Field(ge=0)
 
 
 class _Media(_Documented):
@@ -49,7 +49,7 @@ class _Media(_Documented):
     audio_bytes: int
     payload_bytes: int = Field(gt=0)
     video_sha256: str = Field(pattern="[0-9a-f]{64}")
-    audio_sha256: str | None
+    audio_sha256: str = Field(pattern="^([0-9a-f]{64})?$")
     source_codec: str
     source_width: int
     source_height: int
@@ -166,7 +166,7 @@ def check_provenance(captions: Iterable[Line], *standins: Standin) -> None:
     named = []
     for line in captions:
         video, audio = line["media"]["video_sha256"], line["media"]["audio_sha256"]
-        named.append((video, audio))
+        named.append((video, audio or None))
         proof = f"\nvideo sha256 {video}" + (f"\naudio sha256 {audio}" if audio else "")
         assert line["caption"].endswith(proof)
     assert Counter(named) == Counter(received)

@@ -1,19 +1,27 @@
 """What stands in a line of the output, byte for byte; pure (main process)."""
 
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import PurePath
 from typing import Any
 
 import orjson
 
-from captionfleet.messages import Attempt, Caption, Clip, Failure, SameFile, printable
+from captionfleet.ledger.columns import (
+    CAPTIONS,
+    FAILURES,
+    CaptionRow,
+    Column,
+    FailureRow,
+    Type,
+)
+from captionfleet.messages import Caption, Failure, SameFile, printable
 from captionfleet.names import name_fields
 
 __all__ = ["caption_line", "document", "failure_line", "same_line"]
 
-_MAX_DETAIL_CHARS = 500
 _MAX_INTEGER = 2**63
 
 
@@ -22,38 +30,14 @@ def caption_line(caption: Caption, completed_at_utc: str, fingerprint: str = "")
 
     `fingerprint` names the request; it stands at a fixed place, where resuming reads it.
     """
-    record = _identity(caption.clip, fingerprint) | {
-        "caption": caption.text,
-        **({} if caption.data is None else {"data": caption.data}),
-        "finish_reason": caption.finish_reason,
-        "model": caption.model,
-        "deployment": caption.deployment,
-        "attempts": len(caption.attempts),
-        "usage": caption.usage,
-        "latency": caption.latency,
-        "media": caption.facts,
-        "server": caption.server,
-        "flags": caption.flags,
-        **({"hedged": True} if caption.hedged else {}),
-        **({"media_key": caption.media_key} if caption.media_key else {}),
-        "completed_at_utc": completed_at_utc,
-    }
-    return _dumps(record, orjson.OPT_APPEND_NEWLINE)
+    row = CaptionRow(caption, fingerprint, completed_at_utc)
+    return _dumps(_filled(CAPTIONS, row), orjson.OPT_APPEND_NEWLINE)
 
 
 def failure_line(failure: Failure, failed_at_utc: str) -> bytes:
     """One line for failures.jsonl, its newline included."""
-    record = _identity(failure.clip) | {
-        "stage": failure.stage,
-        "code": failure.code,
-        "permanent": failure.code.permanent,
-        "detail": " ".join(failure.detail.split())[:_MAX_DETAIL_CHARS],
-        "attempts": len(failure.attempts),
-        **name_fields("path", failure.clip.source.path),
-        "requests": [_request(attempt) for attempt in failure.attempts],
-        "failed_at_utc": failed_at_utc,
-    }
-    return _dumps(record, orjson.OPT_APPEND_NEWLINE)
+    row = FailureRow(failure, failed_at_utc)
+    return _dumps(_filled(FAILURES, row), orjson.OPT_APPEND_NEWLINE)
 
 
 def same_line(same: SameFile, noted_at_utc: str) -> bytes:
@@ -68,23 +52,56 @@ def document(record: Mapping[str, Any]) -> bytes:
     return _dumps(dict(record), orjson.OPT_APPEND_NEWLINE | orjson.OPT_INDENT_2)
 
 
-def _identity(clip: Clip, fingerprint: str = "") -> dict[str, Any]:
-    keys = {"clip_id": clip.clip_id, "fingerprint": fingerprint, "stat_id": clip.stat_id}
-    window = {"start_s": float(clip.start_s), "end_s": float(clip.end_s)}
-    known = {key: value for key, value in keys.items() if value}
-    return known | name_fields("source", clip.source.name) | window
+def _filled(columns: tuple[Column, ...], row: object) -> dict[str, Any]:
+    """Every column's value, each of its column's type."""
+    return {column.name: _typed(column, _value(column, row)) for column in columns}
 
 
-def _request(attempt: Attempt) -> dict[str, Any]:
-    return {
-        "deployment": attempt.deployment,
-        "code": attempt.code,
-        "status": attempt.status,
-        "seconds": round(attempt.ended_s - attempt.started_s, 6),
-    }
+def _value(column: Column, row: object) -> object:
+    return getattr(row, column.name) if column.value is None else column.value(row)
 
 
-def _dumps(record: dict[str, Any], options: int) -> bytes:
+def _typed(column: Column, value: Any) -> object:
+    if column.type is Type.TABLE:
+        return _filled(column.columns, value)
+    return _AS[column.type](value)
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _integer(value: object) -> int:
+    return value if isinstance(value, int) and -_MAX_INTEGER <= value < _MAX_INTEGER else 0
+
+
+def _number(value: object) -> float:
+    try:
+        number = float(value) if isinstance(value, int | float) else 0.0
+    except OverflowError:
+        return 0.0
+    return number if math.isfinite(number) else 0.0
+
+
+def _numbers(values: Iterable[object]) -> list[float]:
+    return [_number(value) for value in values]
+
+
+def _json(value: object) -> str:
+    return _dumps(value, 0).decode()
+
+
+_AS: Mapping[Type, Callable[[Any], object]] = {
+    Type.TEXT: _text,
+    Type.INTEGER: _integer,
+    Type.NUMBER: _number,
+    Type.BOOLEAN: bool,
+    Type.NUMBERS: _numbers,
+    Type.JSON: _json,
+}
+
+
+def _dumps(record: Any, options: int) -> bytes:
     # A server may send halves of surrogate pairs or integers of any length; orjson writes
     # NaN and infinity as null by itself.
     try:

@@ -14,7 +14,9 @@ from captionfleet.messages import MAX_LINE_BYTES, printable
 
 __all__ = [
     "Line",
+    "flags_in",
     "is_record",
+    "measure_in",
     "number_in",
     "raw_lines",
     "read_lines",
@@ -102,6 +104,19 @@ def number_in(record: dict[str, Any], key: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if -_MOST < value < _MOST else None
+
+
+def measure_in(record: dict[str, Any], key: str) -> float | None:
+    """A number that is never 0 when it is known; None for 0 and whatever else may stand there."""
+    return number_in(record, key) or None
+
+
+def flags_in(record: dict[str, Any]) -> list[str]:
+    """The flags of a captions line: words in one text, or a list of them in earlier lines."""
+    flags = record.get("flags")
+    if isinstance(flags, str):
+        return flags.split()
+    return [flag for flag in flags if isinstance(flag, str)] if isinstance(flags, list) else []
 
 
 def text_in(record: dict[str, Any], key: str) -> str:

@@ -23,6 +23,7 @@ _PRINT_AT = slice(_PRINT_KEY_AT.stop, _PRINT_KEY_AT.stop + 16)
 _STAT_KEY = b'","stat_id":"'
 _STAT_KEY_AT = slice(_PRINT_AT.stop, _PRINT_AT.stop + len(_STAT_KEY))
 _STAT_AT = slice(_STAT_KEY_AT.stop, _STAT_KEY_AT.stop + 32)
+_QUOTE = ord('"')
 _MAX_FINGERPRINTS = 64
 _OTHERS = "others"
 
@@ -222,10 +223,10 @@ def _own(line: bytes) -> _Captioned | None:
     if line[_PRINT_KEY_AT] != _PRINT_KEY:
         return None
     identity, alias = _number(line[_ID_AT]), None
-    if line[_STAT_KEY_AT] == _STAT_KEY:
-        alias = _number(line[_STAT_AT])
-    if identity is None:
+    if identity is None or _number(line[_PRINT_AT]) is None:
         return None
+    if line[_STAT_KEY_AT] == _STAT_KEY and line[_STAT_AT.start] != _QUOTE:
+        alias = _number(line[_STAT_AT])
     return _Captioned(identity, alias, line[_PRINT_AT].decode("ascii", "replace"))
 
 

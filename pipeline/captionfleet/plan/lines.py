@@ -80,12 +80,12 @@ def _size(value: float) -> float:
 
 
 def _count(value: float | None) -> float:
-    return math.nan if value is None else _size(value)
+    return math.nan if value is None else _size(value) or math.nan
 
 
 def _prepare_s(latency: Mapping[str, Any]) -> float:
     prepare_s = _size(latency["prepare_s"])
-    is_made = latency["decode_s"] is not None if "decode_s" in latency else True
+    is_made = bool(latency["decode_s"]) if "decode_s" in latency else True
     return prepare_s if is_made and prepare_s >= _FROM_STORE_S else math.nan
 
 

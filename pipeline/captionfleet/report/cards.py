@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from captionfleet.errors import FailureCode
-from captionfleet.ledger.reading import number_in, table_in, text_in
+from captionfleet.ledger.reading import measure_in, number_in, table_in, text_in
 from captionfleet.report.flags import flags_of
 from captionfleet.report.stages import stages_of
 
@@ -73,7 +73,7 @@ def _captioned(
         "deployment": text_in(record, "deployment")[:_MAX_WORD_CHARS],
         "model": text_in(record, "model")[:_MAX_WORD_CHARS],
         "finish": text_in(record, "finish_reason")[:_MAX_WORD_CHARS],
-        "tokens": [number_in(usage, key) for key in tokens],
+        "tokens": [measure_in(usage, key) for key in tokens],
         "stages": [_rounded(value) for value in stages_of(record).values()],
         "total_s": _rounded(number_in(table_in(record, "latency"), "total_s")),
         "media": {key: number_in(media, key) for key in _MEDIA}

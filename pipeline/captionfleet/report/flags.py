@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from captionfleet.ledger.reading import number_in, table_in
+from captionfleet.ledger.reading import flags_in, number_in, table_in
 
 __all__ = ["MEANINGS", "flags_of", "is_flagged"]
 
@@ -22,9 +22,7 @@ _HARMLESS = {"retried", "silent"}
 
 def flags_of(line: dict[str, Any], settings: dict[str, Any]) -> list[str]:
     """The line's own flags, and what its facts say; `settings` are those of [media]."""
-    told = line.get("flags")
-    own = [flag for flag in told if isinstance(flag, str)] if isinstance(told, list) else []
-    flags = [flag[:_MAX_FLAG_CHARS] for flag in own[:_MAX_FLAGS]]
+    flags = [flag[:_MAX_FLAG_CHARS] for flag in flags_in(line)[:_MAX_FLAGS]]
     media = table_in(line, "media")
     damage = table_in(media, "damage")
     if (number_in(damage, "packets_lost") or 0) > 0 or (number_in(damage, "coverage") or 1) < 1:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from captionfleet.ledger.reading import number_in, table_in
+from captionfleet.ledger.reading import measure_in, number_in, table_in
 
 __all__ = ["STAGES", "stages_of"]
 
@@ -24,6 +24,7 @@ def stages_of(line: dict[str, Any]) -> dict[str, float | None]:
     """
     latency = table_in(line, "latency")
     known = {name: number_in(latency, f"{name}_s") for name in _NAMES}
+    known |= {name: measure_in(latency, f"{name}_s") for name in _NEVER_ZERO}
     decode, encode = known["decode"], known["encode"]
     upload, first = known["upload"], _first_token(line, known["ttft"], known["upload"])
     return {
@@ -37,7 +38,8 @@ def stages_of(line: dict[str, Any]) -> dict[str, float | None]:
     }
 
 
-_NAMES = ("prepare", "decode", "encode", "queue", "request", "upload", "ttft")
+_NAMES = ("prepare", "queue", "request")
+_NEVER_ZERO = ("decode", "encode", "upload", "ttft")
 
 
 def _first_token(line: dict[str, Any], ttft: float | None, upload: float | None) -> float | None:

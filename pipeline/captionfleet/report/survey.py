@@ -6,7 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from captionfleet.ledger.reading import Line, number_in, read_lines, read_object, table_in, text_in
+from captionfleet.ledger.reading import (
+    Line,
+    measure_in,
+    number_in,
+    read_lines,
+    read_object,
+    table_in,
+    text_in,
+)
 from captionfleet.measures import Histogram
 from captionfleet.report.choice import Choice, Sample
 from captionfleet.report.flags import flags_of, is_flagged
@@ -124,8 +132,9 @@ class Survey:
         media, usage = table_in(record, "media"), table_in(record, "usage")
         self.with_sound += media.get("has_audio") is True
         self.payload_bytes += number_in(media, "payload_bytes") or 0
-        self.prompt_tokens += _measured(self.prompt, number_in(usage, "prompt_tokens"))
-        self.completion_tokens += _measured(self.completion, number_in(usage, "completion_tokens"))
+        self.prompt_tokens += _measured(self.prompt, measure_in(usage, "prompt_tokens"))
+        completion = measure_in(usage, "completion_tokens")
+        self.completion_tokens += _measured(self.completion, completion)
         self.cached_tokens += number_in(usage, "cached_tokens") or 0
 
     def _add_to_run(self, line: Line) -> None:

@@ -2,23 +2,15 @@
 
 from collections.abc import Mapping
 
+from captionfleet.ledger.columns import SERVER
 from captionfleet.messages import Usage
 from captionfleet.sender.chat.foreign import count_of, number_of
 from captionfleet.sender.routing.verdict import one_line
 
 __all__ = ["server_metrics", "usage_of"]
 
-# https://docs.fireworks.ai: headers `fireworks-<name>`, or `perf_metrics` in the body.
-_METRICS = frozenset(
-    """
-    prompt-tokens cached-prompt-tokens server-time-to-first-token server-processing-time
-    backend-host num-concurrent-requests deployment tokenizer-queue-duration tokenizer-duration
-    prefill-queue-duration prefill-duration generation-queue-duration generation-duration
-    speculation-generated-tokens speculation-acceptance speculation-prompt-tokens
-    speculation-prompt-matched-tokens
-    """.split()
-)
 _REQUEST_IDS = ("x-request-id", "x-fireworks-request-id", "cf-ray")
+_METRICS = frozenset(column.name for column in SERVER if column.name not in _REQUEST_IDS)
 
 
 def server_metrics(headers: Mapping[str, str], perf: object) -> dict[str, float | str]:

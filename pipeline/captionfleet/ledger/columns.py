@@ -1,0 +1,246 @@
+"""What a line of captions.jsonl and of failures.jsonl holds: the one definition; pure (main).
+
+The writer (`lines`), the schemas (`schema`) and the documents' check follow it, so a further key is
+one entry here. Readers of JSON lines take a column's type from the first lines or megabytes, hence
+three rules: every key stands in every line, in this order; a value's type never changes; nothing is
+null. What is not known, or not there, is "", 0 or false.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from operator import attrgetter
+from typing import Any
+
+from captionfleet.messages import Attempt, Caption, Clip, Failure, printable
+from captionfleet.names import exact_bytes
+
+__all__ = [
+    "CAPTIONS",
+    "FAILURES",
+    "SERVER",
+    "CaptionRow",
+    "Column",
+    "FailureRow",
+    "Type",
+]
+
+
+class Type(StrEnum):
+    """What a value is, in every line; `JSON` is text that holds one JSON value, perhaps null.
+
+    JSON is for what has no shape of its own: every shape of it is a string to all readers.
+    `NUMBERS` is a list that is never empty, as an empty one says nothing of its items' type.
+    """
+
+    TEXT = "text"
+    INTEGER = "integer"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    NUMBERS = "numbers"
+    JSON = "json"
+    TABLE = "table"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A key of a line, or of a table in it.
+
+    `value` takes it from the row, or from the table's value; None takes the attribute of that name.
+    """
+
+    name: str
+    type: Type
+    meaning: str
+    value: Callable[[Any], Any] | None = None
+    columns: tuple["Column", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionRow:
+    """What becomes a captions line; `fingerprint` names the request."""
+
+    caption: Caption
+    fingerprint: str
+    completed_at_utc: str
+
+    @property
+    def clip(self) -> Clip:
+        """Whose line it is."""
+        return self.caption.clip
+
+
+@dataclass(frozen=True, slots=True)
+class FailureRow:
+    """What becomes a failures line."""
+
+    failure: Failure
+    failed_at_utc: str
+
+    @property
+    def clip(self) -> Clip:
+        """Whose line it is."""
+        return self.failure.clip
+
+
+_MAX_DETAIL_CHARS = 500
+
+
+def _detail(row: FailureRow) -> str:
+    return " ".join(row.failure.detail.split())[:_MAX_DETAIL_CHARS]
+
+
+def _requests(row: FailureRow) -> list[dict[str, Any]]:
+    return [_request(attempt) for attempt in row.failure.attempts]
+
+
+def _request(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "deployment": attempt.deployment,
+        "code": attempt.code,
+        "status": attempt.status,
+        "seconds": round(attempt.ended_s - attempt.started_s, 6),
+    }
+
+
+def _flags_text(row: CaptionRow) -> str:
+    return " ".join(row.caption.flags)
+
+
+_TEXT, _INTEGER, _NUMBER = Type.TEXT, Type.INTEGER, Type.NUMBER
+_BOOLEAN, _NUMBERS, _JSON, _TABLE = Type.BOOLEAN, Type.NUMBERS, Type.JSON, Type.TABLE
+
+_USAGE = (
+    Column("prompt_tokens", _INTEGER, "tokens of prompt and media; 0: the server did not say"),
+    Column("completion_tokens", _INTEGER, "tokens of the answer; 0: the server did not say"),
+    Column("total_tokens", _INTEGER, "both, as the server adds them; 0: it did not say"),
+    Column("cached_tokens", _INTEGER, "those of the prompt that it had in its cache; 0: or unsaid"),
+)
+
+_LATENCY = (
+    Column("prepare_s", _NUMBER, "seconds of the worker"),
+    Column("queue_s", _NUMBER, "from prepared media to the start of the request that answered"),
+    Column("request_s", _NUMBER, "that request alone"),
+    Column("ttft_s", _NUMBER, "time to the first token (TTFT); 0: neither streamed nor reported"),
+    Column("total_s", _NUMBER, "from the start of preparing to the caption"),
+    Column("decode_s", _NUMBER, "part of prepare_s: reading, decoding; 0: found in the store"),
+    Column("encode_s", _NUMBER, "part of prepare_s: the H.264; 0: found in the store"),
+    Column("upload_s", _NUMBER, "part of request_s until the body was out; 0: not known"),
+)
+
+_DAMAGE = (
+    Column("packets_lost", _INTEGER, "packets that are missing or do not decode"),
+    Column("coverage", _NUMBER, "share of the window's frames that were there"),
+    Column("frozen_frames", _INTEGER, "frames that show another second's, as their own were lost"),
+    Column("doubtful_frames", _INTEGER, "frames decoded after a loss: parts may be smeared"),
+    Column("padded_frames", _INTEGER, "frames that only make up the number"),
+)
+
+_MEDIA = (
+    Column("frames", _INTEGER, "frames that were sent"),
+    Column("width", _INTEGER, "their width in pixels"),
+    Column("height", _INTEGER, "their height in pixels"),
+    Column("has_audio", _BOOLEAN, "whether sound was sent"),
+    Column("audio_s", _NUMBER, "seconds of sound that were sent"),
+    Column("sampling", _TEXT, "how the frames were chosen: exact or fast"),
+    Column("video_bytes", _INTEGER, "size of the MP4"),
+    Column("audio_bytes", _INTEGER, "size of the Ogg; 0: no sound"),
+    Column("payload_bytes", _INTEGER, "both in base64"),
+    Column("video_sha256", _TEXT, "SHA-256 of the MP4"),
+    Column("audio_sha256", _TEXT, "SHA-256 of the Ogg; empty: no sound"),
+    Column("source_codec", _TEXT, "the file's video codec"),
+    Column("source_width", _INTEGER, "its width in pixels"),
+    Column("source_height", _INTEGER, "its height in pixels"),
+    Column("source_s", _NUMBER, "its duration in seconds"),
+    Column("padded_frames", _INTEGER, "frames that repeat another, to make up the number"),
+    Column("rotation_deg", _INTEGER, "how far the pictures were turned"),
+    Column("frame_times_s", _NUMBERS, "true time of each frame in the file"),
+    Column("decode_errors", _INTEGER, "packets that did not decode"),
+    Column("crf", _INTEGER, "quality of the H.264: higher is smaller"),
+    Column("damage", _TABLE, "what the file had lost in the window", columns=_DAMAGE),
+)
+
+
+def _figure(name: str, type_: Type, meaning: str) -> Column:
+    return Column(name, type_, meaning, lambda server: server.get(name))
+
+
+# https://docs.fireworks.ai: headers `fireworks-<name>`, or `perf_metrics` in the body.
+SERVER = (
+    _figure("prompt-tokens", _NUMBER, "tokens of the prompt"),
+    _figure("cached-prompt-tokens", _NUMBER, "those of them that were cached"),
+    _figure("server-time-to-first-token", _NUMBER, "seconds to the first token"),
+    _figure("server-processing-time", _NUMBER, "seconds in all"),
+    _figure("num-concurrent-requests", _NUMBER, "requests the server worked on meanwhile"),
+    _figure("tokenizer-queue-duration", _NUMBER, "seconds"),
+    _figure("tokenizer-duration", _NUMBER, "seconds"),
+    _figure("prefill-queue-duration", _NUMBER, "seconds"),
+    _figure("prefill-duration", _NUMBER, "seconds"),
+    _figure("generation-queue-duration", _NUMBER, "seconds"),
+    _figure("generation-duration", _NUMBER, "seconds"),
+    _figure("speculation-generated-tokens", _NUMBER, "tokens guessed ahead"),
+    _figure("speculation-acceptance", _TEXT, "how many of them were right, by position"),
+    _figure("speculation-prompt-tokens", _NUMBER, "prompt tokens guessed from"),
+    _figure("speculation-prompt-matched-tokens", _NUMBER, "those of them that matched"),
+    _figure("backend-host", _TEXT, "the machine that answered"),
+    _figure("deployment", _TEXT, "the deployment that answered, by the server's name"),
+    _figure("x-request-id", _TEXT, "the request's id, for questions to the provider"),
+    _figure("x-fireworks-request-id", _TEXT, "the same, where the header above is missing"),
+    _figure("cf-ray", _TEXT, "the same, where both are missing"),
+)
+
+_CLIP_ID = Column("clip_id", _TEXT, "the clip: 32 hex digits", attrgetter("clip.clip_id"))
+_STAT_ID = Column(
+    "stat_id",
+    _TEXT,
+    'the clip by name, size and time, with identity = "content"; else empty',
+    attrgetter("clip.stat_id"),
+)
+_EXACT = "its exact bytes in base64 where they are no UTF-8; else empty"
+_WINDOW = (
+    Column(
+        "source",
+        _TEXT,
+        "the file, relative to the folder it was found under",
+        lambda row: printable(row.clip.source.name),
+    ),
+    Column("source_b64", _TEXT, _EXACT, lambda row: exact_bytes(row.clip.source.name)),
+    Column("start_s", _NUMBER, "where the clip begins", attrgetter("clip.start_s")),
+    Column("end_s", _NUMBER, "where it ends at the latest", attrgetter("clip.end_s")),
+)
+
+CAPTIONS = (
+    _CLIP_ID,
+    Column("fingerprint", _TEXT, "the request it came from, as in requests.json"),
+    _STAT_ID,
+    *_WINDOW,
+    Column("caption", _TEXT, "the answer's text", attrgetter("caption.text")),
+    Column("data", _JSON, "the answer as JSON, with response_schema", attrgetter("caption.data")),
+    Column("finish_reason", _TEXT, "why the answer ended", attrgetter("caption.finish_reason")),
+    Column("model", _TEXT, "the model that answered", attrgetter("caption.model")),
+    Column("deployment", _TEXT, "the deployment that answered", attrgetter("caption.deployment")),
+    Column("attempts", _INTEGER, "requests sent", lambda row: len(row.caption.attempts)),
+    Column("hedged", _BOOLEAN, "a second deployment was asked too", attrgetter("caption.hedged")),
+    Column("usage", _TABLE, "tokens, as the server counts", attrgetter("caption.usage"), _USAGE),
+    Column("latency", _TABLE, "seconds", attrgetter("caption.latency"), _LATENCY),
+    Column("media", _TABLE, "what was sent, and of what", attrgetter("caption.facts"), _MEDIA),
+    Column("server", _TABLE, "the server's own figures", attrgetter("caption.server"), SERVER),
+    Column("flags", _TEXT, "what is odd, in words; empty: nothing", _flags_text),
+    Column("media_key", _TEXT, "the media in the store; or empty", attrgetter("caption.media_key")),
+    Column("completed_at_utc", _TEXT, "when the caption came"),
+)
+
+FAILURES = (
+    _CLIP_ID,
+    _STAT_ID,
+    *_WINDOW,
+    Column("stage", _TEXT, "producer, workers or sender", attrgetter("failure.stage")),
+    Column("code", _TEXT, "the failure code", attrgetter("failure.code")),
+    Column("permanent", _BOOLEAN, "final for this file", attrgetter("failure.code.permanent")),
+    Column("detail", _TEXT, "one line in words", _detail),
+    Column("attempts", _INTEGER, "requests sent", lambda row: len(row.failure.attempts)),
+    Column("path", _TEXT, "the whole path", lambda row: printable(row.clip.source.path)),
+    Column("path_b64", _TEXT, _EXACT, lambda row: exact_bytes(row.clip.source.path)),
+    Column("requests", _JSON, "each request: deployment, code, status, seconds", _requests),
+    Column("failed_at_utc", _TEXT, "when it failed"),
+)
