@@ -14,7 +14,15 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 from captionfleet.config import JobConfig
 from captionfleet.errors import ConfigError, OutputError, RunError, first_run_error
 from captionfleet.ledger.settled import Settled
-from captionfleet.messages import Clip, Failure, Outcome, ReadyClip, SameFile, printable
+from captionfleet.messages import (
+    MEDIA_ENDINGS,
+    Clip,
+    Failure,
+    Outcome,
+    ReadyClip,
+    SameFile,
+    printable,
+)
 from captionfleet.producer import check_sources, produce
 from captionfleet.regular_file import open_regular
 from captionfleet.telemetry import Tally, show_progress
@@ -41,6 +49,8 @@ async def prepare_job(
 ) -> PrepareSummary:
     """Write NAME.mp4, NAME.ogg and NAME.json for every clip; NAME is the source's relative path.
 
+    In the forms that the job's deployments take: JPEGs one after the other are NAME.mjpeg, other
+    sound is NAME.wav or NAME.mp3. The facts are those of the first deployment's form.
     A clip that cannot be prepared has a NAME.json with its code alone. A NAME that would be too
     long for a file is cut, and marked with the clip's id. Nothing is written over but what an
     earlier call wrote.
@@ -112,9 +122,10 @@ class _Shelf:
         base = self._base(ready.clip)
         try:
             self._write(base, _identity(ready.clip) | {"media": asdict(ready.facts)})
-            _copy(ready.video, _with_ending(base, ".mp4"))
-            if ready.audio is not None:
-                _copy(ready.audio, _with_ending(base, ".ogg"))
+            for one in (ready, *ready.others):
+                _copy(one.video, _with_ending(base, one.form.video_ending))
+                if one.audio is not None:
+                    _copy(one.audio, _with_ending(base, one.form.audio_ending))
         except OSError as error:
             raise self._unwritable(error) from None
 
@@ -145,7 +156,7 @@ class _Shelf:
         base.parent.mkdir(parents=True, exist_ok=True)
         facts = _with_ending(base, ".json")
         if not _is_own(facts):
-            for path in (facts, _with_ending(base, ".mp4"), _with_ending(base, ".ogg")):
+            for path in (facts, *(_with_ending(base, ending) for ending in MEDIA_ENDINGS)):
                 if os.path.lexists(path):
                     raise FileExistsError(0, f"somebody else's {path.name} is there")
         options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE

@@ -129,7 +129,7 @@ def _lower_oom_score() -> None:
 
 
 def attack(to: Targets, *_: object) -> NoReturn:
-    """Try every door, in the place of `prepare_clip`, and say which were open."""
+    """Try every door, in the place of `prepare_forms`, and say which were open."""
     signal.alarm(0)
     found = [name for name, try_door in _doors(to).items() if _is_open(try_door)]
     raise MediaError(FailureCode.UNDECODABLE, json.dumps(found))
@@ -149,7 +149,7 @@ def start(code: str, to: Targets) -> str:
     import functools
     import captionfleet.media.prepare
     from tests.support.hostile_payload import Targets, attack
-    captionfleet.media.prepare.prepare_clip = functools.partial(attack, Targets(*{tuple(to)!r}))
+    captionfleet.media.prepare.prepare_forms = functools.partial(attack, Targets(*{tuple(to)!r}))
 """
     serve = "serve(int("
     assert code.count(serve) == 1
