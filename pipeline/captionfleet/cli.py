@@ -77,6 +77,7 @@ def run(
     workers: int | None = None,
     sampling: Literal["exact", "fast"] | None = None,
     identity: Literal["stat", "content"] | None = None,
+    relocate: Annotated[list[str] | None, Parameter(negative="")] = None,
     retry_failed: Annotated[list[str] | None, Parameter(negative="")] = None,
     recaption: Annotated[bool, Parameter(negative="")] = False,
     limit: int | None = None,
@@ -113,8 +114,9 @@ def run(
         max_in_flight: Ceiling of requests in flight, for each deployment.
         workers: Worker processes that prepare clips.
         sampling: Which frames to take: those of ffmpeg's fps=1, or the cheapest of each second.
-        identity: What makes a file the same: stat, its name, size and change time; or content,
+        identity: What makes a file the same: stat, its path, size and change time; or content,
             its bytes, so that a renamed file is not captioned again.
+        relocate: OLD=NEW: the folder OLD lies at NEW today, and its files keep their captions.
         retry_failed: Try permanent failures again: alone all of them, =CODE those with this code.
         recaption: Replace captions that were made with another prompt, model or settings; they
             stay until the new ones are in.
@@ -135,6 +137,7 @@ def run(
             "sources": list(sources) or None,
             "limit": limit,
             "identity": identity,
+            "relocate": relocate,
             "retry_failed": retry_failed,
         },
         "limits": {

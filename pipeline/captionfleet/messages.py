@@ -11,6 +11,7 @@ __all__ = [
     "MAX_ANSWER_BYTES",
     "MAX_LINE_BYTES",
     "MEDIA_ENDINGS",
+    "Adopted",
     "Attempt",
     "Caption",
     "Clip",
@@ -20,6 +21,7 @@ __all__ = [
     "Latency",
     "MediaFacts",
     "MediaSpec",
+    "Note",
     "Outcome",
     "ReadyClip",
     "SameFile",
@@ -57,21 +59,30 @@ def for_terminal(text: str) -> str:
 class Source:
     """One file that was found, as it was when it was found.
 
-    `path` opens the file; `name` is relative to the folder it was found under. Both may hold
-    undecodable bytes as surrogates (`os.fsdecode`).
+    `path` opens the file; `name` is relative to `root`, the folder or the list's folder that it was
+    found under. `real_path` is absolute and holds no link: it is what the file is known by, under
+    whatever names it was found. All may hold undecodable bytes as surrogates (`os.fsdecode`).
     """
 
     path: str
     name: str
     size_bytes: int
     mtime_ns: int
+    root: str = ""
+    real_path: str = ""
+
+    @property
+    def known_path(self) -> str:
+        """The path that a clip of this file is known by."""
+        return self.real_path or self.path
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
     """One window of one source: the unit of work, of payment and of output.
 
-    `stat_id` is what it would be called by name, size and time, where `clip_id` goes by content.
+    `stat_id` is what it would be called by path, size and time, where `clip_id` goes by content.
+    `stands_alone` says that the job asks for no other window of the film.
     """
 
     clip_id: str
@@ -79,6 +90,7 @@ class Clip:
     start_s: float
     end_s: float
     stat_id: str = ""
+    stands_alone: bool = False
 
 
 MEDIA_ENDINGS = (".mp4", ".mjpeg", ".ogg", ".wav", ".mp3")
@@ -262,7 +274,8 @@ class Latency:
 class Caption:
     """A captioned clip; `server` holds the deployment's own timings by their documented names.
 
-    `flags` say what is odd about the text: "truncated", "unknown_finish", "degenerate".
+    `flags` say what is odd about the text: "truncated", "unknown_finish", "degenerate"; or about
+    the clip: "cut_to_window".
     `media_key` names what was sent in the media store, for as long as it is there. `data` is the
     text as JSON, where the job asked for it. `hedged` says that a second deployment was asked as
     well, as the first took long.
@@ -303,3 +316,15 @@ class SameFile:
     """A clip that is known by its content, met in a file of another name or time."""
 
     clip: Clip
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """A clip whose caption stands under another id: of an earlier version, or of another root."""
+
+    clip: Clip
+    former_id: str
+
+
+Note = SameFile | Adopted
+"""What a producer learned of a clip that needs no work."""

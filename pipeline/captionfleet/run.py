@@ -16,7 +16,7 @@ from captionfleet.errors import ConfigError, RunError, first_run_error
 from captionfleet.ledger.folder import Ledger, open_ledger
 from captionfleet.ledger.settled import Settled
 from captionfleet.machine import machine_errors
-from captionfleet.messages import Clip, Outcome, ReadyClip, SameFile
+from captionfleet.messages import Clip, Note, Outcome, ReadyClip
 from captionfleet.producer import check_sources, produce
 from captionfleet.producer.admission import admit, fingerprints
 from captionfleet.sender import Fleet, open_fleet, send
@@ -129,7 +129,7 @@ class _Run:
     async def _stages(self, media: Workspace) -> None:
         clips_out, clips_in = create_memory_object_stream[Clip](_CLIPS_AHEAD)
         ready_out, ready_in = create_memory_object_stream[ReadyClip](_READY_AHEAD)
-        outcomes_out, outcomes_in = create_memory_object_stream[Outcome | SameFile](_OUTCOMES_AHEAD)
+        outcomes_out, outcomes_in = create_memory_object_stream[Outcome | Note](_OUTCOMES_AHEAD)
         job, tally, kept = self.job, self.tally, self.stopping.weigh(media.release)
         # Open until all stages have ended: of one that fails, the others must not learn by an end
         # that nobody reads, for that would hide what it failed with.
@@ -172,7 +172,7 @@ class _Run:
     async def _produce(
         self,
         clips_out: MemoryObjectSendStream[Clip],
-        outcomes_out: MemoryObjectSendStream[Outcome | SameFile],
+        outcomes_out: MemoryObjectSendStream[Outcome | Note],
     ) -> None:
         with self.stopping.failing(), self.stopping.producing:
             await produce(self.job, self.settled, self.tally, clips_out, outcomes_out)
@@ -200,6 +200,7 @@ class _Run:
         await self.ledger.settle(
             lambda clip_id: self.settled.keeps_failure(clip_id, is_complete=is_complete)
         )
+        await self.ledger.refile()
         if self.settled.replaces and self.tally.captioned:
             await self.ledger.drop_superseded()
 

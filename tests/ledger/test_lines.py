@@ -45,6 +45,10 @@ def test_a_captions_line_has_the_documented_keys_in_order() -> None:
         "server",
         "flags",
         "media_key",
+        "path",
+        "path_b64",
+        "root",
+        "root_b64",
         "completed_at_utc",
     ]
     assert line.startswith(b'{"clip_id":"%032x","fingerprint":"","stat_id":"","source":"' % 1)
@@ -86,12 +90,14 @@ def test_a_failures_line_has_the_documented_keys_in_order() -> None:
         "attempts": 2,
         "path": "/videos/holiday/beach.mp4",
         "path_b64": "",
+        "root": "",
+        "root_b64": "",
         "requests": record["requests"],
         "failed_at_utc": AT,
     }
     assert list(record) == (
         "clip_id stat_id source source_b64 start_s end_s stage code permanent detail attempts "
-        "path path_b64 requests failed_at_utc".split()
+        "path path_b64 root root_b64 requests failed_at_utc".split()
     )
     assert json.loads(record["requests"]) == [
         {"deployment": "omni-a", "code": "no_frames", "status": 503, "seconds": 1.5},

@@ -1,6 +1,7 @@
 """Frames as JPEGs: which, how large, in which colours, and found again."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -13,11 +14,13 @@ from hypothesis import strategies as st
 
 from captionfleet.errors import FailureCode, MediaError
 from captionfleet.media.ladder import JpegRung, base64_bytes, next_jpeg_rung, qscale_of
+from captionfleet.media.orders import hold_of
 from captionfleet.media.picture.jpeg import evenly_chosen, write_jpegs
-from captionfleet.media.prepare import prepare_forms
-from captionfleet.media.store import MediaStore, StoredMedia, media_key
+from captionfleet.media.prepare import prepare_clip
 from captionfleet.messages import Form, MediaSpec
 from captionfleet.standin.films.film import Film, Look, Sound, write_film
+from captionfleet.workers.store import MediaStore, StoredMedia, media_key
+from captionfleet.workers.taking import NotAsReportedError
 from tests.support.preparing import clip_of
 
 SMALL = Form("frames", "input_audio", "wav", frame_height_px=48, jpeg_quality=60, max_frames=3)
@@ -33,10 +36,28 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def made(film: Path, folder: Path, *forms: Form, **spec: int) -> list[StoredMedia]:
-    """The film's media in these forms."""
+    """The film's media in these forms, made at once and put into a store."""
     specs = [MediaSpec(height_px=96, form=form, **spec) for form in forms]
-    stores = [MediaStore(folder, form=form) for form in forms]
-    return prepare_forms(clip_of(film), list(zip(specs, stores, strict=True)))
+    own = folder / "drafts" / "1"
+    own.parent.mkdir(exist_ok=True)
+    first = prepare_clip(clip_of(film), specs[0], own, [one.form for one in specs[1:]])
+    return [
+        MediaStore(folder).keep(
+            media_key(clip_of(film), one),
+            Path(hold_of(str(own), place)),
+            folder / f"hold{place}",
+            prepared.facts,
+            one.max_payload_bytes,
+            one.form,
+        )
+        for place, (one, prepared) in enumerate(zip(specs, [first, *first.others], strict=True))
+    ]
+
+
+def found(film: Path, folder: Path, form: Form) -> StoredMedia | None:
+    """The media as a later run finds them."""
+    key = media_key(clip_of(film), MediaSpec(height_px=96, form=form))
+    return MediaStore(folder).find(key, folder / "later", form)
 
 
 @given(st.integers(1, 700), st.integers(1, 700))
@@ -64,9 +85,10 @@ def test_one_pass_makes_every_form(film: Path, tmp_path: Path) -> None:
     assert small.audio.stat().st_size == pytest.approx(5 * 32_000, rel=0.01)
     sizes = [*small.facts.frame_bytes, small.facts.audio_bytes]
     assert small.facts.payload_bytes == base64_bytes(sizes)
-    again = made(film, tmp_path, Form(), Form("frames", "none"), SMALL)
-    assert [one.from_store for one in again] == [True] * 3
-    assert [one.facts for one in again] == [video.facts, whole.facts, small.facts]
+    for one, form in ((video, Form()), (whole, Form("frames", "none")), (small, SMALL)):
+        again = found(film, tmp_path, form)
+        assert again is not None
+        assert again.facts == one.facts
 
 
 @pytest.mark.parametrize("audio_format", ["ogg", "wav", "mp3"])
@@ -93,6 +115,15 @@ def test_what_is_too_large_goes_down_the_ladder(film: Path, tmp_path: Path) -> N
     with pytest.raises(MediaError) as caught:
         made(film, tmp_path, form, max_payload_bytes=2000)
     assert caught.value.code is FailureCode.PAYLOAD_TOO_LARGE
+
+
+def test_sizes_that_are_no_sizes_are_no_media(film: Path, tmp_path: Path) -> None:
+    """What a worker says of its JPEGs has to add up to the file that it left."""
+    own, spec = tmp_path / "1", MediaSpec(form=Form("frames", "none"))
+    for lie in ((), (10, 10), (-5, 10**6)):
+        facts = replace(prepare_clip(clip_of(film), spec, own).facts, frame_bytes=lie)
+        with pytest.raises(NotAsReportedError):
+            MediaStore(tmp_path).keep("ab" * 20, own, tmp_path / "2", facts, 10**7, spec.form)
 
 
 @given(st.integers(30, 95), st.integers(16, 1080), st.integers(1, 10**8), st.integers(0, 10**7))
@@ -143,8 +174,8 @@ def test_entries_of_earlier_versions_are_found(film: Path, tmp_path: Path) -> No
     for name in ("video_as", "audio_as", "audio_format", "jpeg_quality", "frame_bytes"):
         del facts[name]
     path.write_bytes(orjson.dumps(facts))
-    (again,) = made(film, tmp_path, Form())
-    assert again.from_store
+    again = found(film, tmp_path, Form())
+    assert again is not None
     assert again.facts == media.facts
     clip = clip_of(film)
     assert media_key(clip, MediaSpec()) != media_key(clip, MediaSpec(form=Form("frames")))

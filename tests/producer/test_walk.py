@@ -58,7 +58,8 @@ def test_a_source_tells_what_was_found(tmp_path: Path) -> None:
 
     (source,) = Walk(InputConfig(sources=(tmp_path,)))
 
-    assert source == Source(str(path), "deep/a.mp4", 5, -5_000_000_001)
+    where = str(tmp_path), str(path)
+    assert source == Source(str(path), "deep/a.mp4", 5, -5_000_000_001, *where)
 
 
 def test_a_relative_source_gives_paths_that_open_anywhere(
@@ -183,16 +184,16 @@ def test_overlapping_sources(tmp_path: Path) -> None:
     )
 
 
-def test_the_same_name_size_and_time_in_two_sources_is_one_clip(tmp_path: Path) -> None:
-    """A copy that keeps its relative name, size and time is not paid for again."""
+def test_the_same_name_size_and_time_in_two_sources_are_two_files(tmp_path: Path) -> None:
+    """Two cameras may write files of the same name, size and time: both are taken."""
     for folder in ("one", "two"):
         os.utime(put(tmp_path / folder / "a.mp4"), ns=(1, 1))
         os.utime(put(tmp_path / folder / "b.mp4"), ns=(1, 2 if folder == "one" else 3))
 
     names, passed_over = walked(tmp_path / "one", tmp_path / "two")
 
-    assert names == ["a.mp4", "b.mp4", "b.mp4"]
-    assert passed_over == {"duplicate": 1}
+    assert names == ["a.mp4", "b.mp4", "a.mp4", "b.mp4"]
+    assert not passed_over
 
 
 def test_a_file_that_is_named_is_taken_as_it_is(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from captionfleet.media.orders import Header
 from captionfleet.messages import Source, printable
 from captionfleet.producer import check_sources
 from captionfleet.producer.clips import plan
+from captionfleet.producer.recognition import Recognition
 from captionfleet.producer.sample import Drawing
 from captionfleet.producer.walk import Unusable, Walk
 from captionfleet.workers.headers import read_headers
@@ -90,13 +91,14 @@ async def survey(job: JobConfig, settled: Settled, *, most: int) -> Library:
 
 
 def _walked(job: JobConfig, settled: Settled, most: int) -> Library:
-    library = Library(Drawing(most))
+    library, recognition = Library(Drawing(most)), Recognition(job, settled)
     for found in Walk(job.input):
         library.files += 1
         if isinstance(found, Unusable):
             library.unusable[found.code] += 1
             continue
         library.size_bytes += found.size_bytes
+        recognition.see([found])
         if all(_is_settled(clip.clip_id, job, settled) for clip in plan(found, job.media)):
             library.settled += 1
             continue

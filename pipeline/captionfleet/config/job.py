@@ -20,7 +20,13 @@ from captionfleet.messages import Form
 __all__ = ["JobConfig", "load_job"]
 
 
-_PATHS = (("input", "sources"), ("output", "dir"), ("store", "dir"), ("request", "response_schema"))
+_PATHS = (
+    ("input", "sources"),
+    ("input", "relocate"),
+    ("output", "dir"),
+    ("store", "dir"),
+    ("request", "response_schema"),
+)
 
 
 class JobConfig(Section):
@@ -127,6 +133,8 @@ def _anchored(data: dict[str, Any], folder: Path) -> dict[str, Any]:
 def _under(folder: Path, value: Any) -> Any:
     if isinstance(value, list):
         return [_under(folder, item) for item in value]
+    if isinstance(value, dict):
+        return {_under(folder, key): _under(folder, item) for key, item in value.items()}
     if not isinstance(value, str):
         return value
     try:

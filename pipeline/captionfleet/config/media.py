@@ -34,6 +34,21 @@ def _as_code(value: object) -> object:
     raise ValueError(f"no failure code{f', did you mean {alike[0]}?' if alike else ''}")
 
 
+def _as_moves(value: object) -> object:
+    """OLD=NEW, as the flag has it, or a table; either path may hold the sign itself."""
+    if not isinstance(value, list | tuple):
+        return value
+    return dict(_move(str(one)) for one in value)
+
+
+def _move(text: str) -> tuple[str, str]:
+    signs = [at for at, character in enumerate(text) if character == "=" and text[:at]]
+    splits = [(text[:at], text[at + 1 :]) for at in signs if text[at + 1 :]]
+    if not splits:
+        raise ValueError(f"{text}: not OLD=NEW, the folder's former path and its path of today")
+    return next((split for split in splits if Path(split[1]).is_dir()), splits[0])
+
+
 class InputConfig(Section):
     """Where the videos are."""
 
@@ -49,7 +64,7 @@ class InputConfig(Section):
     )
     identity: Literal["stat", "content"] = Field(
         default="stat",
-        description="what makes a file the same: name, size and change time, or its bytes",
+        description="what makes a file the same: path, size and change time, or its bytes",
     )
     settle_s: float = Field(
         default=2.0,
@@ -62,6 +77,10 @@ class InputConfig(Section):
     )
     follow_symlinks: bool = Field(
         default=False, description="follow links that leave the folder, and links to folders"
+    )
+    relocate: Annotated[dict[AnyPath, AnyPath], BeforeValidator(_as_moves)] = Field(
+        default={},
+        description="folders that moved, old path to new: their files keep their captions",
     )
     limit: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="stop after so many clips that need a caption"

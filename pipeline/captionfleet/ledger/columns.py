@@ -202,7 +202,7 @@ _CLIP_ID = Column("clip_id", _TEXT, "the clip: 32 hex digits", attrgetter("clip.
 _STAT_ID = Column(
     "stat_id",
     _TEXT,
-    'the clip by name, size and time, with identity = "content"; else empty',
+    'the clip by path, size and time, with identity = "content"; else empty',
     attrgetter("clip.stat_id"),
 )
 _EXACT = "its exact bytes in base64 where they are no UTF-8; else empty"
@@ -210,12 +210,28 @@ _WINDOW = (
     Column(
         "source",
         _TEXT,
-        "the file, relative to the folder it was found under",
+        "the file, relative to root, the folder it was found under",
         lambda row: printable(row.clip.source.name),
     ),
     Column("source_b64", _TEXT, _EXACT, lambda row: exact_bytes(row.clip.source.name)),
     Column("start_s", _NUMBER, "where the clip begins", attrgetter("clip.start_s")),
     Column("end_s", _NUMBER, "where it ends at the latest", attrgetter("clip.end_s")),
+)
+_PLACE = (
+    Column(
+        "path",
+        _TEXT,
+        "the file's absolute path without links: what the clip is known by",
+        lambda row: printable(row.clip.source.known_path),
+    ),
+    Column("path_b64", _TEXT, _EXACT, lambda row: exact_bytes(row.clip.source.known_path)),
+    Column(
+        "root",
+        _TEXT,
+        "the folder that source is relative to",
+        lambda row: printable(row.clip.source.root),
+    ),
+    Column("root_b64", _TEXT, _EXACT, lambda row: exact_bytes(row.clip.source.root)),
 )
 
 CAPTIONS = (
@@ -236,6 +252,7 @@ CAPTIONS = (
     Column("server", _TABLE, "the server's own figures", attrgetter("caption.server"), SERVER),
     Column("flags", _TEXT, "what is odd, in words; empty: nothing", _flags_text),
     Column("media_key", _TEXT, "the media in the store; or empty", attrgetter("caption.media_key")),
+    *_PLACE,
     Column("completed_at_utc", _TEXT, "when the caption came"),
 )
 
@@ -248,8 +265,7 @@ FAILURES = (
     Column("permanent", _BOOLEAN, "final for this file", attrgetter("failure.code.permanent")),
     Column("detail", _TEXT, "one line in words", _detail),
     Column("attempts", _INTEGER, "requests sent", lambda row: len(row.failure.attempts)),
-    Column("path", _TEXT, "the whole path", lambda row: printable(row.clip.source.path)),
-    Column("path_b64", _TEXT, _EXACT, lambda row: exact_bytes(row.clip.source.path)),
+    *_PLACE,
     Column("requests", _JSON, "each request: deployment, code, status, seconds", _requests),
     Column("failed_at_utc", _TEXT, "when it failed"),
 )

@@ -13,6 +13,7 @@ import orjson
 
 from captionfleet.config import OutputConfig
 from captionfleet.errors import OutputError
+from captionfleet.ledger.adoption import Adoptions
 from captionfleet.ledger.disk import (
     AppendFile,
     create_folder,
@@ -23,7 +24,7 @@ from captionfleet.ledger.lines import caption_line, document, failure_line, same
 from captionfleet.ledger.lock import FolderLock
 from captionfleet.ledger.reading import record_of
 from captionfleet.ledger.superseded import find_superseded
-from captionfleet.messages import Caption, Outcome, SameFile
+from captionfleet.messages import Adopted, Caption, Note, Outcome
 from captionfleet.telemetry import utc_now
 
 __all__ = ["Ledger", "open_ledger"]
@@ -66,6 +67,7 @@ class Ledger:
         self._captions = captions
         self._failures = failures
         self._same: AppendFile | None = None
+        self._adoptions = Adoptions(folder)
         self._failed_at: dict[int, int] = {}  # clip id → where its latest failure line begins
         self._run_begins_at = 0
         self._is_settled = False
@@ -89,6 +91,7 @@ class Ledger:
             failures = AppendFile(output.dir / "failures.jsonl")
             closing.callback(failures.close)
             ledger = cls(output.dir, captions, failures)
+            closing.callback(ledger._adoptions.close)
             ledger._fsync_s = output.fsync_s
             ledger._fingerprints = fingerprints
             ledger._read_failures()
@@ -111,16 +114,25 @@ class Ledger:
                 await anyio.to_thread.run_sync(self._append, outcome, line)
         self._unsynced.set()
 
-    async def note(self, same: SameFile) -> None:
-        """Note in same.jsonl that a file need not be read again to be known.
+    async def note(self, note: Note) -> None:
+        """Note that a file need not be read again to be known, or which caption it adopts.
 
         Raises:
             OutputError: the line is not in the file.
         """
-        line = same_line(same, utc_now())
         with anyio.CancelScope(shield=True):
             async with self._turn:
-                await anyio.to_thread.run_sync(self._note, line)
+                await anyio.to_thread.run_sync(self._note, note)
+
+    async def refile(self) -> None:
+        """Rewrite captions.jsonl where captions were adopted, each under its file's id of today.
+
+        Raises:
+            OutputError: that failed; the file is as it was, and the next run tries it again.
+        """
+        with anyio.CancelScope(shield=True):
+            async with self._turn:
+                await anyio.to_thread.run_sync(self._refile)
 
     async def keep_synced(self) -> None:
         """Bring lines to the disk at most `fsync_s` after they were written; runs until cancelled.
@@ -199,12 +211,24 @@ class Ledger:
         if not self._fsync_s:
             self._sync()
 
-    def _note(self, line: bytes) -> None:
+    def _refile(self) -> None:
+        if self._adoptions.is_empty:
+            return
+        self._captions.sync()
+        lines = (line for _, line in self._captions.lines())
+        self._captions.rewrite(self._adoptions.refiled(lines))
+        self._drop_superseded()
+        self._adoptions.clear()
+
+    def _note(self, note: Note) -> None:
+        if isinstance(note, Adopted):
+            self._adoptions.add(note)
+            return
         # What is lost of it in a crash costs a reading, so no line waits to be synced.
         if self._same is None:
             self._same = AppendFile(self.folder / "same.jsonl")
             self._closing.callback(self._same.close)
-        self._same.append(line)
+        self._same.append(same_line(note, utc_now()))
 
     def _sync(self) -> None:
         self._captions.sync()

@@ -17,12 +17,20 @@ from captionfleet.ledger.columns import (
     FailureRow,
     Type,
 )
-from captionfleet.messages import Caption, Failure, SameFile, printable
+from captionfleet.messages import Adopted, Caption, Failure, SameFile, printable
 from captionfleet.names import name_fields
 
-__all__ = ["caption_line", "document", "failure_line", "same_line"]
+__all__ = [
+    "adopted_line",
+    "caption_line",
+    "document",
+    "failure_line",
+    "refiled_line",
+    "same_line",
+]
 
 _MAX_INTEGER = 2**63
+_NAMES = ("source", "source_b64", "path", "path_b64", "root", "root_b64")
 
 
 def caption_line(caption: Caption, completed_at_utc: str, fingerprint: str = "") -> bytes:
@@ -45,6 +53,25 @@ def same_line(same: SameFile, noted_at_utc: str) -> bytes:
     keys = {"clip_id": same.clip.clip_id, "stat_id": same.clip.stat_id}
     name = name_fields("source", same.clip.source.name)
     return _dumps(keys | name | {"noted_at_utc": noted_at_utc}, orjson.OPT_APPEND_NEWLINE)
+
+
+def adopted_line(adopted: Adopted, adopted_at_utc: str) -> bytes:
+    """One line for adopted.jsonl: the caption under `former_id` is this clip's."""
+    source = adopted.clip.source
+    names = {"source": source.name, "path": source.known_path, "root": source.root}
+    record = {"clip_id": adopted.clip.clip_id, "former_id": adopted.former_id}
+    for key, name in names.items():
+        record |= {f"{key}_b64": ""} | name_fields(key, name)
+    return _dumps(record | {"adopted_at_utc": adopted_at_utc}, orjson.OPT_APPEND_NEWLINE)
+
+
+def refiled_line(record: Mapping[str, Any], key: str, adopted: Mapping[str, Any]) -> bytes:
+    """A captions line under the id and the place of its file as they are today.
+
+    `key` holds the id that changes, and `adopted` is the record of its line in adopted.jsonl.
+    """
+    place = {name: adopted[name] for name in _NAMES if name in adopted}
+    return _dumps({**record, key: adopted["clip_id"], **place}, orjson.OPT_APPEND_NEWLINE)
 
 
 def document(record: Mapping[str, Any]) -> bytes:

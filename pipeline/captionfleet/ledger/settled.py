@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import anyio.to_thread
 
 from captionfleet.errors import FailureCode, OutputError
+from captionfleet.ledger.adoption import ADOPTED
 from captionfleet.ledger.reading import raw_lines, record_of
 from captionfleet.ledger.rotated import CAPTIONS, require_no_captions
 from captionfleet.messages import Clip, printable
@@ -56,6 +57,7 @@ class Settled:
         self._standing: dict[int, tuple[FailureCode, int]] = {}
         self._same: dict[int, int] = {}
         self._met: set[int] = set()
+        self._adopted: set[int] = set()
 
     @property
     def is_known(self) -> bool:
@@ -101,6 +103,30 @@ class Settled:
                     return True
                 is_there = False
         return is_there
+
+    @property
+    def holds_any(self) -> bool:
+        """Whether any clip is settled."""
+        return self.has_captions or bool(self._standing)
+
+    def knows(self, clip_id: str) -> bool:
+        """Whether the clip has a caption, of whatever request, or failed for good."""
+        return self._counts(clip_id) is not None or self._failed(clip_id) is not None
+
+    def is_adoptable(self, former_id: str) -> bool:
+        """Whether this is known and no other clip has adopted it."""
+        return int(former_id, 16) not in self._adopted and self.knows(former_id)
+
+    def adopt(self, former_id: str, clip_id: str) -> bool:
+        """Let what is settled under a former id of a clip be the clip's; True if it is a caption.
+
+        Of several captions, the clip is known by one that counts.
+        """
+        former, own = int(former_id, 16), int(clip_id, 16)
+        self._adopted.add(former)
+        if self._counts(clip_id) is not True:
+            self._same[own] = self._same.get(former, former)
+        return self._counts(former_id) is not None
 
     def standing(self, clip_id: str) -> FailureCode | None:
         """The permanent failure of this very file content, if an earlier run found one."""
@@ -184,6 +210,11 @@ def _load(output_dir: Path, by_content: bool) -> Settled:  # noqa: FBT001 - pass
         require_no_captions(output_dir, settled.ignored_lines)
     for identity, code, record in failures_in(output_dir):
         settled._fail(identity, code, _any_id(record, "stat_id"))  # noqa: SLF001 - as above
+    for line in _lines(output_dir / ADOPTED):
+        record = record_of(line)
+        clip, former = _any_id(record), _any_id(record, "former_id")
+        if clip is not None and former is not None:
+            settled.adopt(f"{former:032x}", f"{clip:032x}")
     for line in _lines(output_dir / "same.jsonl") if by_content else ():
         record = record_of(line)
         clip, alias = _any_id(record), _any_id(record, "stat_id")

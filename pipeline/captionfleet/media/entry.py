@@ -10,9 +10,8 @@ import struct
 import sys
 import time
 from _socket import CMSG_SPACE, socket  # what `socket` wraps, in a tenth of the time
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import orjson
 
@@ -32,12 +31,8 @@ from captionfleet.media.orders import (
     Sheet,
     SheetOrder,
     StoreTrouble,
-    hold_of,
 )
 from captionfleet.media.source_file import OPENINGS, Handed, handed_over
-
-if TYPE_CHECKING:
-    from captionfleet.media.store import StoredMedia
 
 __all__ = ["serve", "work_on"]
 
@@ -89,9 +84,7 @@ def _settle_in(order: AnyOrder, *, may_confine: bool) -> Held:
 
 def _folders_written(order: AnyOrder) -> tuple[str, ...]:
     match order:
-        case Order():
-            return os.path.dirname(order.hold), order.store  # noqa: PTH120 - as it came
-        case CanaryOrder():
+        case Order() | CanaryOrder():
             return (os.path.dirname(order.hold),)  # noqa: PTH120 - as it came
         case _:
             return ()
@@ -139,7 +132,7 @@ def work_on(order: AnyOrder) -> Prepared | Refused | Sheet | Header | StoreTroub
     try:
         return _done(order)
     except StoreError as error:
-        return StoreTrouble(error.errno, error.reason)
+        return StoreTrouble(error.errno)
     except MediaError as error:
         return Refused(error.code, error.detail)
     except MemoryError:
@@ -176,29 +169,10 @@ def _origin(error: Exception) -> str:
 def _prepare(order: Order) -> Prepared:
     import av  # noqa: PLC0415 - after the limits are set
 
-    from captionfleet.media.prepare import prepare_forms  # noqa: PLC0415 - imports av
-    from captionfleet.media.store import MediaStore  # noqa: PLC0415 - goes with it
+    from captionfleet.media.prepare import prepare_clip  # noqa: PLC0415 - imports av
 
     av.logging.set_level(None)  # a callback into Python from libav can deadlock
-    specs = [order.spec, *(replace(order.spec, form=form) for form in order.others)]
-    wanted = [
-        (spec, MediaStore(Path(order.store), Path(hold_of(order.hold, place)), spec.form))
-        for place, spec in enumerate(specs)
-    ]
-    first, *others = map(_prepared, prepare_forms(order.clip, wanted))
-    return replace(first, others=tuple(others))
-
-
-def _prepared(media: "StoredMedia") -> Prepared:
-    return Prepared(
-        media.facts,
-        media.from_store,
-        media.key,
-        decode_s=media.decode_s,
-        encode_s=media.encode_s,
-        video_mtime_ns=media.video.stat().st_mtime_ns,
-        audio_mtime_ns=media.audio.stat().st_mtime_ns if media.audio else None,
-    )
+    return prepare_clip(order.clip, order.spec, Path(order.hold), order.others)
 
 
 def _show(order: SheetOrder) -> Sheet:
@@ -225,4 +199,4 @@ def _draw(order: CanaryOrder) -> Prepared:
     from captionfleet.media.canary import make_canary  # noqa: PLC0415 - imports av
 
     av.logging.set_level(None)  # as above
-    return Prepared(make_canary(order), from_store=False)
+    return Prepared(make_canary(order))

@@ -10,6 +10,7 @@ __all__ = [
     "base64_bytes",
     "next_jpeg_rung",
     "next_rung",
+    "payload_bytes",
     "qscale_of",
     "video_budget_bytes",
 ]
@@ -59,6 +60,11 @@ def qscale_of(quality: int) -> int:
 def base64_bytes(sizes_bytes: Iterable[int]) -> int:
     """The length of base64 of files of these sizes, each by itself (RFC 4648, with padding)."""
     return sum(4 * -(-size // 3) for size in sizes_bytes)
+
+
+def payload_bytes(video_bytes: int, audio_bytes: int) -> int:
+    """What an MP4 and a sound take in a request, as base64."""
+    return base64_bytes([video_bytes, audio_bytes])
 
 
 def video_budget_bytes(max_payload_bytes: int, audio_bytes: int) -> int:

@@ -5,61 +5,49 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from captionfleet.errors import FailureCode, MediaError
 from captionfleet.media.as_frames import write_frames
 from captionfleet.media.as_video import Written, write_video
 from captionfleet.media.damage.damage import LEAST_COVERAGE
+from captionfleet.media.drafts import drafts
 from captionfleet.media.ladder import base64_bytes
 from captionfleet.media.opening.container import require_unchanged
+from captionfleet.media.orders import Prepared, hold_of
 from captionfleet.media.sound.writer import SoundWriter
-from captionfleet.media.store import MediaStore, StoredMedia, media_key, sha256_of
 from captionfleet.media.take import Take, take_clip
-from captionfleet.messages import Clip, MediaFacts, MediaSpec
+from captionfleet.messages import Clip, Form, MediaFacts, MediaSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
-__all__ = ["prepare_clip", "prepare_forms"]
-
-Wanted = tuple[MediaSpec, MediaStore]
-"""The settings of one form, and the store that knows the clip's names in it."""
+__all__ = ["prepare_clip"]
 
 
-def prepare_clip(clip: Clip, spec: MediaSpec, store: MediaStore) -> StoredMedia:
-    """Make the media of one clip in one form, or find them as made before.
+def prepare_clip(clip: Clip, spec: MediaSpec, own: Path, others: Sequence[Form] = ()) -> Prepared:
+    """Write the media of one clip, by the names that `own` and an ending make.
+
+    Further forms go by their `hold_of` it; the file is decoded once. The hashes are left to the
+    main process, which takes them when nobody can write any more.
 
     Raises:
         MediaError: the clip cannot be captioned; its code says why.
-        StoreError: the store cannot be written.
+        StoreError: there is no place to write.
     """
-    return prepare_forms(clip, [(spec, store)])[0]
-
-
-def prepare_forms(clip: Clip, wanted: Sequence[Wanted]) -> list[StoredMedia]:
-    """The same in several forms, which differ in `form` alone; the file is decoded once."""
     require_unchanged(clip.source)
-    found = [store.find(media_key(clip, spec)) for spec, store in wanted]
-    missing = [one for one, media in zip(wanted, found, strict=True) if media is None]
-    made = iter(_make_missing(clip, missing) if missing else ())
-    return [media or next(made) for media in found]
-
-
-def _make_missing(clip: Clip, missing: Sequence[Wanted]) -> list[StoredMedia]:
+    specs = [spec, *(replace(spec, form=form) for form in others)]
     with ExitStack() as stack:
-        drafts = [_Draft(spec, *stack.enter_context(store.drafts())) for spec, store in missing]
+        made = [
+            _Draft(one, *stack.enter_context(drafts(Path(hold_of(str(own), place)), one.form)))
+            for place, one in enumerate(specs)
+        ]
         try:
-            made = _make(clip, drafts)
+            first, *rest = _make(clip, made)
         finally:  # of a file that changed, neither what it gave nor what it lacked is true
             require_unchanged(clip.source)
-        media = []
-        for (spec, store), draft, one in zip(missing, drafts, made, strict=True):
-            audio = draft.audio if one.facts.has_audio else None
-            kept = store.keep(media_key(clip, spec), draft.video, audio, one.facts)
-            media.append(replace(kept, decode_s=one.decode_s, encode_s=one.encode_s))
-        return media
+        return replace(first, others=tuple(rest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +62,7 @@ class _Draft:
         return SoundWriter(self.audio, self.spec.audio_bitrate, self.spec.form.audio_format)
 
 
-@dataclass(frozen=True, slots=True)
-class _Made:
-    """The facts of one form, and the seconds for taking and for encoding pictures."""
-
-    facts: MediaFacts
-    decode_s: float
-    encode_s: float
-
-
-def _make(clip: Clip, drafts: Sequence[_Draft]) -> list[_Made]:
+def _make(clip: Clip, drafts: Sequence[_Draft]) -> list[Prepared]:
     """Write the files of all forms from one pass over the source."""
     started_s = time.perf_counter()
     audible = [one for one in drafts if one.spec.form.audio_as != "none"]
@@ -96,7 +75,7 @@ def _make(clip: Clip, drafts: Sequence[_Draft]) -> list[_Made]:
         audio = draft.audio if draft in audible and take.audio_s else None
         written = _write_pictures(take, draft, audio.stat().st_size if audio else 0)
         encode_s = time.perf_counter() - begun_s
-        made.append(_Made(_facts(take, draft, written, audio), taken_s - started_s, encode_s))
+        made.append(Prepared(_facts(take, draft, written, audio), taken_s - started_s, encode_s))
     return made
 
 
@@ -125,8 +104,8 @@ def _facts(take: Take, draft: _Draft, written: Written, audio: Path | None) -> M
         video_bytes=draft.video.stat().st_size,
         audio_bytes=audio_bytes,
         payload_bytes=written.base64_bytes + base64_bytes([audio_bytes]),
-        video_sha256=sha256_of(draft.video),
-        audio_sha256=sha256_of(audio) if audio else None,
+        video_sha256="",
+        audio_sha256=None,
         source_codec=take.source_codec,
         source_width=take.source_width,
         source_height=take.source_height,

@@ -4,7 +4,6 @@ import os
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from captionfleet.messages import Source
 from captionfleet.producer.selection import Selection
 
 __all__ = ["Area", "Claims", "Order"]
@@ -28,16 +27,14 @@ class Area:
 class Claims:
     """Settles overlaps without remembering the files of a folder.
 
-    Remembered are the areas; 16 bytes for each file that a list or a link names; and, only where
-    a job has several sources, 16 bytes for each file (about 100 as Python keeps them).
+    Remembered are the areas, and 16 bytes for each file that a list or a link names (about 100 as
+    Python keeps them).
     """
 
-    def __init__(self, selection: Selection, *, several_sources: bool) -> None:
+    def __init__(self, selection: Selection) -> None:
         self._selection = selection
-        self._several_sources = several_sources
         self._areas: dict[str, Area] = {}
         self._named: set[int] = set()
-        self._sources: set[int] = set()
 
     def add(self, area: Area) -> None:
         """Let an area claim all it will take; of two on the same folder the earlier stays."""
@@ -79,13 +76,6 @@ class Claims:
     def was_named(self, real_file: str) -> bool:
         """Whether a source or a link named the file, earlier."""
         return bool(self._named) and _digest(os.fsencode(real_file)) in self._named
-
-    def is_first(self, source: Source) -> bool:
-        """False if an earlier source gave the same name, size and time: the same clips."""
-        if not self._several_sources:
-            return True
-        identity = f"{source.size_bytes}/{source.mtime_ns}/".encode() + os.fsencode(source.name)
-        return _add(self._sources, _digest(identity))
 
 
 def _add(known: set[int], digest: int) -> bool:

@@ -6,7 +6,7 @@ from hashlib import blake2b
 from captionfleet.config import MediaConfig
 from captionfleet.messages import Clip, Source
 
-__all__ = ["clip_id", "content_clip_id", "plan"]
+__all__ = ["clip_id", "content_clip_id", "named_clip_id", "plan"]
 
 _ID_BYTES = 16
 
@@ -16,25 +16,31 @@ def plan(source: Source, media: MediaConfig, content: bytes | None = None) -> tu
 
     With the digest of its content, a clip is called by that, and keeps its other id beside it.
     """
-    name = os.fsencode(source.name)
+    path = os.fsencode(source.known_path)
     start_s, end_s = 0.0, float(media.max_seconds)
-    identity = clip_id(name, source.size_bytes, source.mtime_ns, start_s, end_s)
+    identity = clip_id(path, source.size_bytes, source.mtime_ns, start_s, end_s)
     if content is None:
-        return (Clip(identity, source, start_s, end_s),)
+        return (Clip(identity, source, start_s, end_s, stands_alone=True),)
     own = content_clip_id(content, source.size_bytes, start_s, end_s)
-    return (Clip(own, source, start_s, end_s, stat_id=identity),)
+    return (Clip(own, source, start_s, end_s, stat_id=identity, stands_alone=True),)
 
 
-def clip_id(
-    source_name_bytes: bytes, size_bytes: int, mtime_ns: int, start_s: float, end_s: float
-) -> str:
+def clip_id(path: bytes, size_bytes: int, mtime_ns: int, start_s: float, end_s: float) -> str:
     """32 hex digits that name one window of one version of one file.
 
-    The name's length comes first, so no two different clips are encoded alike; the folder is
-    left out, so a library that moves as a whole keeps its captions.
+    `path` is absolute and holds no link, so a file has one id under all names it is found by, and
+    no two files share one. Its length comes first, so no two different clips are encoded alike.
     """
-    facts = f"{len(source_name_bytes)} {size_bytes} {mtime_ns} {_window(start_s, end_s)} "
-    return blake2b(facts.encode() + source_name_bytes, digest_size=_ID_BYTES).hexdigest()
+    facts = f"path {len(path)} {size_bytes} {mtime_ns} {_window(start_s, end_s)} "
+    return blake2b(facts.encode() + path, digest_size=_ID_BYTES).hexdigest()
+
+
+def named_clip_id(
+    source_name: bytes, size_bytes: int, mtime_ns: int, start_s: float, end_s: float
+) -> str:
+    """The id that version 0.1.0 gave: by the name relative to the source, whatever that was."""
+    facts = f"{len(source_name)} {size_bytes} {mtime_ns} {_window(start_s, end_s)} "
+    return blake2b(facts.encode() + source_name, digest_size=_ID_BYTES).hexdigest()
 
 
 def content_clip_id(content: bytes, size_bytes: int, start_s: float, end_s: float) -> str:

@@ -9,10 +9,11 @@ from anyio.streams.memory import MemoryObjectSendStream
 from captionfleet.config import JobConfig
 from captionfleet.errors import Stage
 from captionfleet.ledger.settled import Settled
-from captionfleet.messages import Clip, Failure, Outcome, SameFile, Source
+from captionfleet.messages import Clip, Failure, Note, Outcome, SameFile, Source
 from captionfleet.producer.clips import plan
 from captionfleet.producer.content import read_content
 from captionfleet.producer.lookalikes import Lookalikes
+from captionfleet.producer.recognition import Recognition
 from captionfleet.producer.selection import PassedOver
 from captionfleet.producer.sources import check_sources
 from captionfleet.producer.unreached import keep_failures_elsewhere
@@ -27,7 +28,7 @@ async def produce(
     settled: Settled,
     tally: Tally,
     clips_out: MemoryObjectSendStream[Clip],
-    outcomes_out: MemoryObjectSendStream[Outcome | SameFile],
+    outcomes_out: MemoryObjectSendStream[Outcome | Note],
 ) -> None:
     """Send every clip that needs a caption, and a failure for each that cannot be had.
 
@@ -42,7 +43,11 @@ async def produce(
         walk = Walk(job.input, settle_s=job.input.settle_s)
         choice = _Choice(job, settled, tally)
         lookalikes, by_name = Lookalikes(settled), job.input.identity == "stat"
+        recognition = Recognition(job, settled)
         while batch := await walk.next_batch():
+            usable = [one for one in batch if isinstance(one, Source)]
+            for adopted in await anyio.to_thread.run_sync(recognition.see, usable):
+                await outcomes_out.send(adopted)
             for found in batch:
                 if by_name and not lookalikes.is_over and isinstance(found, Source):
                     for clip in plan(found, job.media):
@@ -63,6 +68,7 @@ async def produce(
         await lookalikes.conclude()
         await keep_failures_elsewhere(job.input, settled)
         tally.planned_total = tally.planned
+        recognition.warn(tally)
 
 
 class _Choice:

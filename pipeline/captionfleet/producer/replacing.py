@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 
+import anyio.to_thread
+
 from captionfleet.config import JobConfig
 from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Source
 from captionfleet.producer.clips import plan
 from captionfleet.producer.content import read_content
+from captionfleet.producer.recognition import Recognition
 from captionfleet.producer.walk import Unusable, Walk
 
 __all__ = ["finds_replaceable"]
@@ -31,8 +34,10 @@ async def finds_replaceable(
 async def _finds(
     job: JobConfig, settled: Settled, is_stopping: Callable[[], bool], *, by_content: bool
 ) -> bool:
-    walk = Walk(job.input)
+    walk, recognition = Walk(job.input), Recognition(job, settled)
     while batch := await walk.next_batch():
+        usable = [one for one in batch if isinstance(one, Source)]
+        await anyio.to_thread.run_sync(recognition.see, usable)
         for source in batch:
             if is_stopping():
                 return True

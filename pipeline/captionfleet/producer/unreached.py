@@ -11,7 +11,7 @@ import anyio.to_thread
 from captionfleet.config import InputConfig
 from captionfleet.ledger.settled import Settled, failures_in
 from captionfleet.names import name_bytes
-from captionfleet.producer.clips import clip_id
+from captionfleet.producer.clips import clip_id, named_clip_id
 
 __all__ = ["keep_failures_elsewhere"]
 
@@ -44,11 +44,13 @@ def _is_below(path: bytes, folders: Collection[Path]) -> bool:
 
 
 def _is_unchanged(path: bytes, record: dict[str, Any]) -> bool:
-    """Whether the clip would still be called the same by name, size and time."""
-    name, own = name_bytes(record, "source"), (record["clip_id"], record.get("stat_id"))
+    """Whether the clip would still be called the same, today or by the first version."""
+    name, own = name_bytes(record, "source"), {record["clip_id"], record.get("stat_id")}
     try:
         facts = Path(os.fsdecode(path)).stat()
         window = float(record["start_s"]), float(record["end_s"])
-        return clip_id(name or b"", facts.st_size, facts.st_mtime_ns, *window) in own
+        version = facts.st_size, facts.st_mtime_ns
+        former = named_clip_id(name or b"", *version, *window)
+        return not own.isdisjoint({clip_id(os.path.realpath(path), *version, *window), former})
     except (OSError, ValueError, KeyError, TypeError):
         return False

@@ -70,9 +70,10 @@ def _smallest_names(folder: str, after: str, page: int) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Root:
-    """The folder that names are relative to, and what goes before them."""
+    """The folder that is walked, without links; `prefix` goes before names that `base` is above."""
 
     real: str
+    base: str
     prefix: str
 
 
@@ -109,7 +110,7 @@ class Walk:
         self._follow_symlinks = config.follow_symlinks
         self._page = page
         self._selection = Selection.of(config)
-        self._claims = Claims(self._selection, several_sources=len(config.sources) > 1)
+        self._claims = Claims(self._selection)
         self._orders: Iterator[Order] = iter(())
         self._found = self._walk()
 
@@ -161,38 +162,42 @@ class Walk:
             if is_list(source):
                 yield from self._list(source)
             else:
-                yield from self._named(os.fspath(source), source.name, "")
+                path = os.fspath(source)
+                base = path if source.is_dir() else os.fspath(source.parent)
+                yield from self._named(path, source.name, _Root(os.path.realpath(path), base, ""))
 
     def _list(self, source: Path) -> Iterator[Found]:
         for entry in list_entries(source):
             path = os.fspath(source.parent / entry)
-            yield from self._named(path, entry, entry.rstrip("/") + "/")
+            prefix = entry.rstrip("/") + "/"
+            root = _Root(os.path.realpath(path), os.fspath(source.parent), prefix)
+            yield from self._named(path, entry, root)
 
-    def _named(self, path: str, name: str, prefix: str) -> Iterator[Found]:
-        order, real = next(self._orders), os.path.realpath(path)
+    def _named(self, path: str, name: str, root: _Root) -> Iterator[Found]:
+        order, real = next(self._orders), root.real
         try:
             facts = Path(path).stat()
         except OSError as error:
             if self._claims.name_file(real):
-                yield unusable(Source(path, name, 0, 0), error)
+                yield unusable(Source(path, name, 0, 0, root.base, real), error)
             return
         if stat.S_ISDIR(facts.st_mode):
             self._claims.add(Area(real, "", order))
-            yield from self._tree(self._level(_Root(real, prefix), path, real, "", order))
+            yield from self._tree(self._level(root, path, real, "", order))
             return
-        found = self._named_file(_source(path, name, facts), real, facts, order)
+        found = self._named_file(_source(path, name, facts, root, real), facts, order)
         if isinstance(found, PassedOver):
             self.passed_over[found] += 1
         else:
             yield found
 
     def _named_file(
-        self, source: Source, real: str, facts: os.stat_result, order: Order
+        self, source: Source, facts: os.stat_result, order: Order
     ) -> Found | PassedOver:
+        real = source.real_path
         if not stat.S_ISREG(facts.st_mode):
             return PassedOver.NOT_A_FILE
-        is_taken = self._claims.takes(real, before=order)
-        if is_taken or not self._claims.name_file(real) or not self._claims.is_first(source):
+        if self._claims.takes(real, before=order) or not self._claims.name_file(real):
             return PassedOver.DUPLICATE
         if not source.size_bytes:
             return Unusable(source, FailureCode.EMPTY_FILE, "0 bytes")
@@ -267,11 +272,10 @@ class Walk:
             return reason
         if not facts.st_size:
             return PassedOver.EMPTY
-        source = _source(level.path + name, level.root.prefix + level.relative + name, facts)
-        is_taken = self._claims.takes_in(level.rivals, name) or self._claims.was_named(real)
-        if is_taken or not self._claims.is_first(source):
+        if self._claims.takes_in(level.rivals, name) or self._claims.was_named(real):
             return PassedOver.DUPLICATE
-        return source
+        relative = level.root.prefix + level.relative + name
+        return _source(level.path + name, relative, facts, level.root, real)
 
     def _link(self, level: _Level, name: str) -> Source | _Level | PassedOver:
         path = Path(level.path + name)
@@ -305,8 +309,8 @@ class Walk:
         return below
 
 
-def _source(path: str, name: str, facts: os.stat_result) -> Source:
-    return Source(path, name, facts.st_size, facts.st_mtime_ns)
+def _source(path: str, name: str, facts: os.stat_result, root: _Root, real: str) -> Source:
+    return Source(path, name, facts.st_size, facts.st_mtime_ns, root.base, real)
 
 
 def _is_at_rest(source: Source) -> bool:

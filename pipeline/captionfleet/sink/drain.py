@@ -6,7 +6,8 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from captionfleet.ledger.folder import Ledger
-from captionfleet.messages import Caption, Outcome, SameFile
+from captionfleet.messages import Caption, Note, Outcome
+from captionfleet.sink.footage import flagged
 from captionfleet.sink.stats import RunStatistics
 from captionfleet.telemetry import Tally
 
@@ -15,7 +16,7 @@ __all__ = ["drain"]
 
 async def drain(
     ledger: Ledger,
-    outcomes_in: MemoryObjectReceiveStream[Outcome | SameFile],
+    outcomes_in: MemoryObjectReceiveStream[Outcome | Note],
     tally: Tally,
     statistics: RunStatistics,
     release: Callable[[str], None],
@@ -34,7 +35,7 @@ async def drain(
         try:
             async for outcome in outcomes_in:
                 await _keep(outcome, ledger, tally, statistics)
-                if not isinstance(outcome, SameFile):
+                if not isinstance(outcome, Note):
                     release(outcome.clip.clip_id)
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
@@ -44,7 +45,7 @@ async def drain(
 
 
 async def _keep_rest(
-    outcomes_in: MemoryObjectReceiveStream[Outcome | SameFile],
+    outcomes_in: MemoryObjectReceiveStream[Outcome | Note],
     ledger: Ledger,
     tally: Tally,
     statistics: RunStatistics,
@@ -58,11 +59,12 @@ async def _keep_rest(
 
 
 async def _keep(
-    outcome: Outcome | SameFile, ledger: Ledger, tally: Tally, statistics: RunStatistics
+    outcome: Outcome | Note, ledger: Ledger, tally: Tally, statistics: RunStatistics
 ) -> None:
-    if isinstance(outcome, SameFile):
+    if isinstance(outcome, Note):
         await ledger.note(outcome)
         return
+    outcome = flagged(outcome)
     await ledger.append(outcome)
     statistics.add(outcome)
     if isinstance(outcome, Caption):

@@ -9,6 +9,7 @@ from captionfleet.config import JobConfig
 from captionfleet.config.withheld import written_settings
 from captionfleet.measures import Measurements, Percentiles
 from captionfleet.messages import Caption, Outcome
+from captionfleet.sink.footage import left_out_s
 from captionfleet.sink.media_tokens import MediaTokens
 from captionfleet.sink.wording import mail_line, report_text
 from captionfleet.telemetry import Tally, utc_now
@@ -43,6 +44,8 @@ class RunStatistics:
         self.failed = 0
         self.attempts = 0
         self.source_s = 0.0
+        self.films_cut = 0
+        self.left_out_s = 0.0
         self.payload_bytes = 0
         self.failures_by_code: Counter[str] = Counter()
         self.finish_reasons: Counter[str] = Counter()
@@ -64,6 +67,15 @@ class RunStatistics:
         """By the names they have in a captions line."""
         return {name: measured.percentiles() for name, measured in self._latencies.items()}
 
+    def cut_to_window(self) -> dict[str, float]:
+        """Films of which only the first window was captioned, and what of the footage that left."""
+        footage_s = self.source_s + self.left_out_s
+        return {
+            "films": self.films_cut,
+            "left_out_s": round(self.left_out_s, 3),
+            "share": round(self.left_out_s / footage_s, 4) if footage_s else 0.0,
+        }
+
     def media_tokens(self) -> dict[str, dict[str, Any]]:
         """Tokens of media, told against expected, by deployment; those that can be compared."""
         reports = {name: one.report() for name, one in self._media_tokens.items()}
@@ -73,6 +85,9 @@ class RunStatistics:
         self.captioned += 1
         facts, clip = caption.facts, caption.clip
         self.source_s += max(0.0, min(clip.end_s, facts.source_s) - clip.start_s)
+        if rest_s := left_out_s(caption):
+            self.films_cut += 1
+            self.left_out_s += rest_s
         self.payload_bytes += facts.payload_bytes
         self.deployments[caption.deployment] += 1
         if caption.deployment in self._media_tokens:
@@ -94,9 +109,11 @@ class RunSummary:
     """A run in figures, as run.json holds them.
 
     `source_hours_per_hour`: hours of video captioned (at most the clip's window each) in one
-    hour of wall clock. `time_share` says where the time went: seconds that workers were busy,
-    of processes times wall clock; seconds that requests were in flight, which divided by the
-    wall clock gives their mean number; and the sums of the clips' own latencies.
+    hour of wall clock. `cut_to_window`: films of which only the first window was captioned, what
+    was left out of them, and its share of all footage of the run. `time_share` says where the time
+    went: seconds that workers were busy, of processes times wall clock; seconds that requests were
+    in flight, which divided by the wall clock gives their mean number; and the sums of the clips'
+    own latencies.
     `bottleneck`: which of the two was busier for the time it had, "cores" or "deployments", and
     the utilisation of each; of deployments that is requests in flight of those their windows
     allowed. `deployments` counts captions. `media_tokens` sets what deployments report against
@@ -123,6 +140,7 @@ class RunSummary:
     clips_per_s: float
     source_hours: float
     source_hours_per_hour: float
+    cut_to_window: Mapping[str, float]
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
@@ -199,6 +217,7 @@ def summarise(  # noqa: PLR0913 - what else is known of a run, by keyword
         clips_per_s=tally.captioned / seconds,
         source_hours=statistics.source_s / _HOUR_S,
         source_hours_per_hour=statistics.source_s / seconds,
+        cut_to_window=statistics.cut_to_window(),
         prompt_tokens=tally.prompt_tokens,
         completion_tokens=tally.completion_tokens,
         cached_tokens=tally.cached_tokens,

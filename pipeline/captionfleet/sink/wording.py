@@ -25,6 +25,8 @@ def mail_line(run: Mapping[str, Any]) -> str:
         parts.append(f"{run['standing_failures']:,} of the skipped failed before")
     if run["unfinished"]:
         parts.append(f"{run['unfinished']:,} unfinished")
+    if cut := _cut(run):
+        parts.append(f"left out {cut}")
     if run["ended"] != "complete":
         parts.append(f"ended by {_end(run)}")
     return f"captionfleet: {', '.join(parts)}"
@@ -51,6 +53,8 @@ def _rows(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             f"{run['source_hours_per_hour']:.3g} source hours per hour"
         ),
     )
+    if cut := _cut(run):
+        yield "left out", cut
     yield (
         "tokens",
         (
@@ -79,6 +83,15 @@ def _warnings(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, tokens in run["media_tokens"].items():
         if tokens["remark"]:
             yield "warning", f"{name}: {_media_warning(tokens)}"
+
+
+def _cut(run: Mapping[str, Any]) -> str:
+    """What was left out of films longer than their window; older runs do not know it."""
+    cut = run.get("cut_to_window") or {"films": 0}
+    if not cut["films"]:
+        return ""
+    films = f"{cut['films']:,} film{'' if cut['films'] == 1 else 's'}"
+    return f"{cut['share']:.0%} of the footage, of {films} longer than a clip"
 
 
 def _figures(run: Mapping[str, Any], *keys: str) -> str:

@@ -1,0 +1,83 @@
+"""Captions that stand under a former id of their file: adopted.jsonl (main, in a thread)."""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from captionfleet.ledger.disk import AppendFile, output_errors, sync_folder
+from captionfleet.ledger.lines import adopted_line, refiled_line
+from captionfleet.ledger.reading import record_of
+from captionfleet.messages import MAX_LINE_BYTES, Adopted
+from captionfleet.regular_file import open_regular
+from captionfleet.telemetry import utc_now
+
+__all__ = ["ADOPTED", "Adoptions"]
+
+ADOPTED = "adopted.jsonl"
+
+
+class Adoptions:
+    """Which captions files have adopted since captions.jsonl was last rewritten.
+
+    The file outlasts a killed run. Memory: about 100 bytes for each line. All methods block, and
+    raise OutputError.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / ADOPTED
+        self._file: AppendFile | None = None
+        self._at: dict[int, int] = {}  # former id → where its line begins
+        if self._path.exists():
+            self._open()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to rewrite."""
+        return not self._at
+
+    def add(self, adopted: Adopted) -> None:
+        """Note an adoption."""
+        file = self._file or self._open()
+        self._at[int(adopted.former_id, 16)] = file.append(adopted_line(adopted, utc_now()))
+
+    def refiled(self, lines: Iterable[bytes]) -> Iterator[bytes]:
+        """The lines of captions.jsonl, those that were adopted under their files' ids of today."""
+        with output_errors(self._path), os.fdopen(open_regular(self._path), "rb") as file:
+            for line in lines:
+                record = record_of(line)
+                keys = [key for key in ("clip_id", "stat_id") if _id(record, key) in self._at]
+                if not keys:
+                    yield line
+                    continue
+                file.seek(self._at[_id(record, keys[0])])
+                yield refiled_line(record, keys[0], record_of(file.readline(MAX_LINE_BYTES)))
+
+    def clear(self) -> None:
+        """Remove the file; what it says is in captions.jsonl."""
+        self.close()
+        with output_errors(self._path):
+            self._path.unlink(missing_ok=True)
+            sync_folder(self._path.parent)
+        self._at.clear()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _open(self) -> AppendFile:
+        self._file = AppendFile(self._path)
+        for offset, line in self._file.lines():
+            record = record_of(line)
+            if _id(record, "clip_id") >= 0 and (former := _id(record, "former_id")) >= 0:
+                self._at[former] = offset
+        return self._file
+
+
+def _id(record: dict[str, Any], key: str) -> int:
+    try:
+        return int(record[key], 16)
+    except (KeyError, TypeError, ValueError):
+        return -1
