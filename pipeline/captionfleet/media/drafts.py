@@ -11,11 +11,12 @@ from captionfleet.messages import Form
 
 __all__ = ["drafts", "sha256_of"]
 
+_USUAL = Form()
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @contextmanager
-def drafts(own: Path, form: Form) -> Iterator[tuple[Path, Path]]:
+def drafts(own: Path, form: Form = _USUAL) -> Iterator[tuple[Path, Path]]:
     """Names for pictures and sound, `own` with the form's endings; removed if the block fails.
 
     Raises:
