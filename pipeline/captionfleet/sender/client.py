@@ -16,7 +16,7 @@ from captionfleet.errors import FailureCode
 from captionfleet.messages import MAX_ANSWER_BYTES, ReadyClip
 from captionfleet.sender.chat.answers import Answer, AnswerReader, error_of
 from captionfleet.sender.chat.parts import media_pieces
-from captionfleet.sender.chat.request import body_template
+from captionfleet.sender.chat.request import BodyTemplate, body_template
 from captionfleet.sender.connections import REQUEST_ID
 from captionfleet.sender.deadline import answered_within
 from captionfleet.sender.routing.verdict import Verdict, classify, judge
@@ -77,6 +77,7 @@ class DeploymentClient:
         self._proxy = proxy_for(self._base_url)
         self._sent_ids: deque[str] = deque(maxlen=_REMEMBERED_IDS)
         self._timeout = aiohttp.ClientTimeout(total=None, connect=request.connect_timeout_s)
+        self._config = config
         self._template = body_template(request, config)
 
     async def ask(self, ready: ReadyClip, request_id: str) -> Reply:
@@ -119,7 +120,14 @@ class DeploymentClient:
             with_audio=self._hears and ready.audio is not None,
             from_s=ready.clip.start_s if self._tells_times else None,
         )
-        return Upload(self._template.around(media), ready)
+        return Upload(self._template_for(ready).around(media), ready)
+
+    def _template_for(self, ready: ReadyClip) -> BodyTemplate:
+        """The body around the media; a row of a list may have a prompt of its own."""
+        if not (prompt := ready.clip.source.row.prompt):
+            return self._template
+        request = self._request.model_copy(update={"prompt": prompt})
+        return body_template(request, self._config)
 
     def _is_anothers(self, response: aiohttp.ClientResponse, flight: Flight) -> bool:
         """Whether the answer is, or may be, that to another request.
