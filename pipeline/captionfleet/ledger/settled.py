@@ -58,6 +58,7 @@ class Settled:
         self._standing: dict[int, tuple[FailureCode, int]] = {}
         self._same: dict[int, int] = {}
         self._met: set[int] = set()
+        self._failed_before: set[int] = set()
         self._adopted: set[int] = set()
 
     @property
@@ -140,6 +141,10 @@ class Settled:
         if found:
             self.keep(found[1])
 
+    def failed_before(self, clip_id: str) -> bool:
+        """Whether the clip stood failed at the end of an earlier run, for good or not."""
+        return int(clip_id, 16) in self._failed_before
+
     def is_same(self, clip: Clip) -> bool:
         """Whether an earlier run noted that this file holds this clip."""
         return self._same.get(int(clip.stat_id, 16)) == int(clip.clip_id, 16)
@@ -182,6 +187,7 @@ class Settled:
 
     def _fail(self, identity: int, code: FailureCode, alias: int | None) -> None:
         for one in (identity, identity if alias is None else alias):
+            self._failed_before.add(one)
             if code.permanent:
                 self._standing[one] = code, identity
             else:

@@ -76,8 +76,14 @@ class Walk:
     """
 
     def __init__(
-        self, config: InputConfig, *, page: int = _PAGE_NAMES, settle_s: float = 0.0
+        self,
+        config: InputConfig,
+        *,
+        page: int = _PAGE_NAMES,
+        settle_s: float = 0.0,
+        is_second: bool = False,
     ) -> None:
+        self._warn = get_log().debug if is_second else get_log().warning
         self.passed_over: Counter[str] = Counter()
         self._settle_ns = round(settle_s * _NS)
         self._fresh: list[Source] = []
@@ -225,7 +231,7 @@ class Walk:
             name = next(level.names, None)
         except OSError as error:
             where = printable(level.path)
-            get_log().warning("folder passed over", folder=where, error=error.strerror)
+            self._warn("folder passed over", folder=where, error=error.strerror)
             return PassedOver.UNREADABLE_FOLDER
         return None if name is None else self._look(level, name)
 
