@@ -1,4 +1,4 @@
-"""The stand-in as OpenAI's own client sees it: an ordinary server, unless it stands for Fireworks."""
+"""The stand-in as the openai client sees it: an ordinary server, unless it is to be Fireworks."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
