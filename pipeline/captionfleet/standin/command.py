@@ -34,7 +34,8 @@ def serve_command(  # noqa: PLR0913 -- each argument is one flag of the command
     deaf: _Switch = False,
     usage: bool = True,
     api_key_env: str | None = None,
-    strict: bool = True,
+    provider: Literal["openai", "fireworks"] = "openai",
+    strict: Annotated[bool | None, Parameter(show=False)] = None,
     slots: int = 16,
     max_queue: int = 64,
     service_time_s: float = 0.0,
@@ -75,7 +76,10 @@ def serve_command(  # noqa: PLR0913 -- each argument is one flag of the command
         deaf: Take audio and drop it.
         usage: Tell token counts.
         api_key_env: Environment variable that holds the key to ask for; without it none is.
-        strict: Refuse unknown fields and other formats as Fireworks does; else be like vLLM.
+        provider: Whom to be like: openai, an ordinary OpenAI-compatible server such as vLLM, which
+            ignores fields that it does not know; or fireworks, which refuses them, and media
+            beside the guide's formats, and tells timings in headers.
+        strict: The earlier way to say --provider fireworks, or with --no-strict openai.
         slots: Requests served at a time.
         max_queue: Requests that may wait for a slot; past them a 429.
         service_time_s: Time to the first token, in a slot.
@@ -112,7 +116,7 @@ def serve_command(  # noqa: PLR0913 -- each argument is one flag of the command
             video_as=video_as,
             audio_as=audio_as,
             api_key=_key(api_key_env),
-            strict=strict,
+            strict=control_plane or (provider == "fireworks" if strict is None else strict),
             frames=frames,
             turned_deg=turned_deg,
             deaf=deaf,

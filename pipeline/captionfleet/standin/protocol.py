@@ -49,6 +49,7 @@ class Chat:
     max_tokens: int
     stream: bool
     include_usage: bool
+    continuous_usage: bool
     perf_in_body: bool
     schema: dict[str, Any] | None = None
 
@@ -70,7 +71,7 @@ def _as_parts(content: Any) -> Any:
 
 
 class _Message(BaseModel):
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "developer", "user", "assistant", "tool"]
     content: Annotated[
         list[Annotated[_Text | Video | Image | Audio | InputAudio, Field(discriminator="type")]],
         BeforeValidator(_as_parts),
@@ -81,6 +82,7 @@ class _Message(BaseModel):
 
 class _StreamOptions(BaseModel):
     include_usage: StrictBool = False
+    continuous_usage_stats: StrictBool = False
 
 
 class _JsonSchema(BaseModel):
@@ -126,9 +128,10 @@ def read_chat(raw: bytes | bytearray, options: StandinOptions) -> Chat:
         pictures=sent.pictures,
         audio=sent.audio,
         audio_as=sent.audio_as,
-        max_tokens=body.max_tokens or body.max_completion_tokens or _DEFAULT_MAX_TOKENS,
+        max_tokens=body.max_completion_tokens or body.max_tokens or _DEFAULT_MAX_TOKENS,
         stream=bool(body.stream),
         include_usage=bool(body.stream_options and body.stream_options.include_usage),
+        continuous_usage=bool(body.stream_options and body.stream_options.continuous_usage_stats),
         perf_in_body=bool(body.perf_metrics_in_response),
         schema=_schema(body.response_format, strict=options.strict),
     )
@@ -147,11 +150,25 @@ def _validated(raw: bytes | bytearray, *, strict: bool) -> _Body:
     except ValidationError as error:
         details = error.errors(include_url=False)[:_SHOWN_ERRORS]
         raise RefusedError(joined([_as_refusal(detail) for detail in details])) from None
-    if body.max_tokens is not None and body.max_completion_tokens is not None:
-        raise RefusedError(invalid("max_tokens and max_completion_tokens exclude each other"))
+    if strict:
+        _refuse_what_others_take(body)
     if body.stream_options is not None and not body.stream:
         raise RefusedError(invalid("stream_options needs stream: true", "stream_options"))
     return body
+
+
+def _refuse_what_others_take(body: _Body) -> None:
+    """Refuse what OpenAI and vLLM take, and Fireworks does not."""
+    if body.max_tokens is not None and body.max_completion_tokens is not None:
+        raise RefusedError(invalid("max_tokens and max_completion_tokens exclude each other"))
+    for at, message in enumerate(body.messages):
+        if message.role in {"developer", "tool"}:
+            name = f"messages.{at}.role"
+            wrong = f"unknown role, field: '{name}', value: '{message.role}'"
+            raise RefusedError(invalid(wrong, name))
+    if body.stream_options is not None and body.stream_options.continuous_usage_stats:
+        name = "stream_options.continuous_usage_stats"
+        raise RefusedError(invalid(f"Extra inputs are not permitted, field: '{name}'", name))
 
 
 def _schema(wanted: _ResponseFormat | None, *, strict: bool) -> dict[str, Any] | None:

@@ -77,6 +77,7 @@ def reply_to(
         usage=Usage(prompt, text_tokens(text)),
         stream=chat.stream,
         usage_in=_usage_in(chat, options),
+        continuous_usage=chat.continuous_usage and options.tells_usage,
         perf_in_body=chat.perf_in_body,
     )
 
