@@ -152,8 +152,9 @@ class DeploymentConfig(Section):
 
     @property
     def known_as(self) -> Profile:
-        """What is known of the model."""
-        return profile_of(self.model, self.profile)
+        """What is known of the model; what pictures cost it is known of none."""
+        known = profile_of(self.model, self.profile)
+        return replace(known, video_tokens=None) if self.video_as == "frames" else known
 
     @property
     def key_pairs(self) -> frozenset[KeyPair]:
