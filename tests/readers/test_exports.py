@@ -13,8 +13,6 @@ from tests.support.library import film, line, with_media, write_lines
 
 pd = pytest.importorskip("pandas", reason="make test-readers installs it")
 datasets = pytest.importorskip("datasets", reason="as above")
-webdataset = pytest.importorskip("webdataset", reason="as above")
-pysubs2 = pytest.importorskip("pysubs2", reason="as above")
 
 CLIPS = 1000
 
@@ -62,6 +60,7 @@ def test_hf_folder(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_webdataset(folder: Path) -> None:
     """`webdataset` reads every sample with its media, caption and facts."""
+    webdataset = pytest.importorskip("webdataset", reason="pip install webdataset")
     made = export(folder, "webdataset", media=folder.parent / "store", shard_clips=300)
     shards = [str(path) for path in sorted((made / "webdataset").glob("*.tar"))]
     samples = list(webdataset.WebDataset(shards, shardshuffle=False).decode())
@@ -74,6 +73,7 @@ def test_webdataset(folder: Path) -> None:
 
 def test_subtitles(folder: Path) -> None:
     """pysubs2 reads one cue, over the film."""
+    pysubs2 = pytest.importorskip("pysubs2", reason="pip install pysubs2")
     for to in ("srt", "vtt"):
         export(folder, to)
         (cue,) = pysubs2.load(str(folder.parent / f"videos/0003.{to}"))
