@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import anyio
+from anyio import to_thread
 from cyclopts import App, CycloptsError, Parameter
 
 from captionfleet.config import JobConfig, job_from_flags
@@ -86,6 +87,7 @@ def run(
     retry_failed: Annotated[list[str] | None, Parameter(negative="")] = None,
     recaption: Annotated[bool, Parameter(negative="")] = False,
     limit: int | None = None,
+    shard: str | None = None,
     deadline: str | None = None,
     max_hours: float | None = None,
     max_failures: str | None = None,
@@ -129,6 +131,7 @@ def run(
         recaption: Replace captions that were made with another prompt, model or settings; they
             stay until the new ones are in.
         limit: Stop after so many clips that need a caption.
+        shard: I/N, as in 0/16 to 15/16: caption only the files of this share of the sources.
         deadline: Stop starting clips at this local time, as in 06:00.
         max_hours: Stop starting clips after so many hours.
         max_failures: Stop when so many clips have failed, as in 50, or as in 5% (of at least 20).
@@ -146,6 +149,7 @@ def run(
         "input": {
             "sources": list(sources) or None,
             "limit": limit,
+            "shard": shard,
             "identity": identity,
             "relocate": relocate,
             "retry_failed": retry_failed,
@@ -279,6 +283,20 @@ app.command(
     """,
 )
 app.command(
+    "captionfleet.ledger.merge_command:merge_command",
+    name="merge",
+    help="""Join the output folders of shards, and prove what holds of every one.
+
+    One line a clip, and no request mixed with another: folders of different requests are refused.
+    What does not fit is named: runs that did not end, shards that are missing, lines that name no
+    clip. What --out holds already stays, so shards that were run again are merged again. The files
+    are replaced whole or not at all.
+
+    Exit codes: 0 all fits; 1 something does not, and is named; 2 the folders cannot be one; 3 a
+    folder is in use, or cannot be read or written.
+    """,
+)
+app.command(
     "captionfleet.plan.command:plan_command",
     name="plan",
     help="Say what a library will take: replicas, cores, hours, tokens and dollars.",
@@ -332,6 +350,25 @@ app.command(
 )
 
 app.command(
+    "captionfleet.export.command:export_command",
+    name="export",
+    help="""Write captions as other programs take them: text files, tables, subtitles, datasets.
+
+    One caption for each clip whose film is there and unchanged, worded as [caption] says. Files
+    that no export wrote are never written over. Begun again after a kill, it ends the same.
+    """,
+)
+
+app.command(
+    "captionfleet.prune:prune_command",
+    name="prune",
+    help="""Take lines of films that are gone or changed out of captions.jsonl; shows them first.
+
+    They go to pruned.jsonl beside it, so nothing that was paid for is lost.
+    """,
+)
+
+app.command(
     "captionfleet.deployment.command:deployment",
     name="deployment",
     help="Create, watch, scale and delete dedicated deployments through the control plane.",
@@ -355,6 +392,10 @@ def _caption(job: JobConfig, each: dict[str, Any], show: _Shown, *, known_failur
         # Not as late as it is needed: until then the installation may have been upgraded.
         from captionfleet.report.command import report_of_run  # noqa: PLC0415 - others do without
 
+    if job.export:
+        from captionfleet.export.command import check_exports, exports_of_run  # noqa: PLC0415 - as above
+
+        check_exports(job)
     configure_logging(as_json=show.log_json, quiet=show.quiet)
     do_not_wait_for_readers()
 
@@ -369,7 +410,13 @@ def _caption(job: JobConfig, each: dict[str, Any], show: _Shown, *, known_failur
             report = await report_of_run(job.output.dir)
             if not show.quiet:
                 print(f"report      {report}")
+        exit_code = summary.exit_code_of_news if known_failures_ok else summary.exit_code
+        if job.export and summary.ended != "signal":
+            exports, problem = await to_thread.run_sync(exports_of_run, job)
+            exit_code = exit_code or problem
+            if not show.quiet:
+                print("\n".join(exports))
         print(summary.mail_line())
-        return summary.exit_code_of_news if known_failures_ok else summary.exit_code
+        return exit_code
 
     return anyio.run(main)
