@@ -11,7 +11,6 @@ from captionfleet.errors import FailureCode, MediaError
 from captionfleet.media.damage.damage import Sent
 from captionfleet.media.damage.witness import Witness, promised_end_s
 from captionfleet.media.opening.container import (
-    choose_audio,
     choose_video,
     ends_whole,
     has_no_timestamps,
@@ -20,6 +19,7 @@ from captionfleet.media.opening.container import (
     source_seconds,
     start_ticks,
 )
+from captionfleet.media.opening.heard import heard_audio
 from captionfleet.media.opening.packets import PacketReader
 from captionfleet.media.picture.picture import PictureMaker
 from captionfleet.media.picture.reel import Reel
@@ -74,7 +74,7 @@ def take_clip(clip: Clip, spec: MediaSpec, sounds: Sequence[SoundWriter]) -> Tak
         reel = Reel(PictureMaker(stream, spec.height_px))
         slots = round(clip.end_s * spec.fps)
         fps_filter = FpsFilter(Fraction(stream.time_base or 1) * spec.fps, slots)
-        track = _track(container, stream, clip, sounds)
+        track = _track(container, stream, clip, spec, sounds)
         if track:
             cleanup.enter_context(track)
         errand = _Pass(container, stream, track, clip.end_s)
@@ -123,7 +123,8 @@ def _replay(clip: Clip, spec: MediaSpec, reel: Reel, cleanup: ExitStack) -> Repl
         container = cleanup.enter_context(open_media(clip.source, spec.max_pixels))
         stream = choose_video(container, spec.max_pixels)
         reel.follow(stream)
-        audio = choose_audio(container, stream)  # on whose times the common clock depends, too
+        # The common clock depends on the times of the sound, too.
+        audio = heard_audio(clip.source, container, stream, spec.max_pixels)
         reader = PacketReader(container, [stream, *([audio] if audio else [])])
         return stream, (packet for packet in reader if packet.stream_index == stream.index)
 
@@ -131,9 +132,13 @@ def _replay(clip: Clip, spec: MediaSpec, reel: Reel, cleanup: ExitStack) -> Repl
 
 
 def _track(
-    container: InputContainer, beside: VideoStream, clip: Clip, sounds: Sequence[SoundWriter]
+    container: InputContainer,
+    beside: VideoStream,
+    clip: Clip,
+    spec: MediaSpec,
+    sounds: Sequence[SoundWriter],
 ) -> AudioTrack | None:
-    stream = choose_audio(container, beside) if sounds else None
+    stream = heard_audio(clip.source, container, beside, spec.max_pixels) if sounds else None
     if stream is None:
         return None
     zero = start_ticks(container, Fraction(stream.time_base or 1))

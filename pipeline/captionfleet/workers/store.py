@@ -28,7 +28,7 @@ from captionfleet.workers.taking import NotAsReportedError, Taken, copied, measu
 __all__ = ["MediaStore", "StoredMedia", "let_go", "media_key"]
 
 # Raised whenever the bytes that a worker makes of the same source change.
-_RECIPE = 4
+_RECIPE = 5
 _NO_LINKS = {errno.EPERM, errno.EXDEV, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS}
 # Facts that entries of earlier versions lack; their defaults are true of those.
 _LATER_FACTS = {"video_as", "audio_as", "audio_format", "jpeg_quality", "frame_bytes"}
