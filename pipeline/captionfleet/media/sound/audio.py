@@ -39,12 +39,20 @@ class AudioTrack:
     the sound goes on without a gap.
 
     Args:
-        zero: the zero, in ticks of the stream.
+        zero: the file's zero, in ticks of the stream.
+        begin_s: where the wanted sound begins, from that zero; sample 0 is the nearest there.
         seconds: how much is wanted.
     """
 
-    def __init__(
-        self, path: Path, stream: AudioStream, *, zero: int, seconds: float, bitrate: int
+    def __init__(  # noqa: PLR0913 - by keyword
+        self,
+        path: Path,
+        stream: AudioStream,
+        *,
+        zero: int,
+        seconds: float,
+        bitrate: int,
+        begin_s: float = 0.0,
     ) -> None:
         self.decode_errors = 0
         self.stream = stream
@@ -52,6 +60,7 @@ class AudioTrack:
         samples_per_tick = Fraction(stream.time_base or 1) * SAMPLE_RATE_HZ
         self._samples_per_tick = samples_per_tick.as_integer_ratio()
         self._zero = zero
+        self._begin = round(begin_s * SAMPLE_RATE_HZ)
         self._wanted = round(seconds * SAMPLE_RATE_HZ)
         self._writer = OpusWriter(path, bitrate)
         self._resampler: MonoResampler | None = None
@@ -124,12 +133,12 @@ class AudioTrack:
         self._resample(frame)
 
     def _belongs_at(self, frame: AudioFrame) -> int:
-        """The sample, counted from the zero, that a frame starts at."""
+        """The sample, counted from where the wanted sound begins, that a frame starts at."""
         follows_at = round(self._next_in or 0)
         if frame.pts is None:
             return follows_at
         numerator, denominator = self._samples_per_tick
-        at = (frame.pts - self._zero) * numerator // denominator + self._reset
+        at = (frame.pts - self._zero) * numerator // denominator - self._begin + self._reset
         if self._next_in is not None and at < follows_at - _RESET_SAMPLES:
             self._reset += follows_at - at
             return follows_at
