@@ -107,7 +107,9 @@ _MEANINGS = {
     FailureCode.PAYLOAD_TOO_LARGE: "the prepared media exceed max_payload_bytes",
     FailureCode.OUT_OF_MEMORY: "preparing the clip needed more memory than a worker may have",
     FailureCode.PREPARE_TIMEOUT: "preparing the clip took longer than clip_timeout_s",
-    FailureCode.WORKER_CRASHED: "the worker process died on this clip, twice",
+    FailureCode.WORKER_CRASHED: (
+        "the worker process died on this clip, or left what is no media, twice"
+    ),
     FailureCode.UNEXPECTED: "preparing the clip raised an error that nobody foresaw: please report",
     FailureCode.CONNECT_FAILED: "no connection to the deployment",
     FailureCode.DISCONNECTED: "the connection broke before the answer was complete (or 499)",
@@ -182,7 +184,7 @@ class MediaError(Exception):
 
 
 class StoreError(Exception):
-    """Raised inside a worker when the media store cannot be written."""
+    """Raised where the media store cannot be written."""
 
     def __init__(self, errno: int, reason: str) -> None:
         super().__init__(errno, reason)
