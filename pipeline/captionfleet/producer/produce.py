@@ -27,7 +27,7 @@ FilmSeconds = Callable[[Source], Awaitable[float]]
 """How many seconds of pictures a film has; 0.0 where that cannot be found out."""
 
 
-async def produce(  # noqa: PLR0913, PLR0917 - a stage with two streams
+async def produce(  # noqa: C901, PLR0913, PLR0917 - a stage with two streams
     job: JobConfig,
     settled: Settled,
     tally: Tally,

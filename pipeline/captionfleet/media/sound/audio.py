@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from math import gcd
 from typing import TYPE_CHECKING
 
 import av
 
-from captionfleet.media.sound.mono import MonoResampler
+from captionfleet.media.sound.mono import MonoResampler, without_first
 from captionfleet.media.sound.opus import SAMPLE_BYTES, SAMPLE_RATE_HZ, OpusWriter
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ _JITTER_SAMPLES = SAMPLE_RATE_HZ // 20
 _RESET_SAMPLES = 10 * SAMPLE_RATE_HZ
 # So many frames in a row that start after the end of what is wanted: no stray timestamp.
 _FRAMES_BEYOND = 16
+_MOST_TICKS_OFF = 1.5  # by rounding the time of a frame, and what is left out of one
 
 
 class AudioTrack:
@@ -71,6 +73,7 @@ class AudioTrack:
         self._next_out = 0
         self._reset = 0
         self._beyond = 0
+        self._samples_of_first: int | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -117,6 +120,11 @@ class AudioTrack:
 
     def _take(self, frame: AudioFrame) -> None:
         at = self._belongs_at(frame)
+        if self._next_in is None and self._begin and at < 0 and frame.pts is not None:
+            on_grid = self._on_grid(frame, frame.pts)
+            if on_grid is None:
+                return
+            frame, at = on_grid
         if at >= self._wanted:
             self._beyond += 1
             return
@@ -131,6 +139,39 @@ class AudioTrack:
             self._shape, self._resampler = shape, MonoResampler()
         frame.pts = None
         self._resample(frame)
+
+    def _on_grid(self, frame: AudioFrame, pts: int) -> tuple[AudioFrame, int] | None:
+        """The frame from where a sample in coincides with one out, and which sample that is.
+
+        A resampler that starts there gives the samples that it gives from the film's zero on. The
+        first frame is passed over: a decoder may have left out samples of it, as at a beginning.
+        """
+        if self._samples_of_first is None:
+            self._samples_of_first = frame.samples
+            return None
+        rate = frame.sample_rate
+        numerator, denominator = self._samples_per_tick
+        ticks, scale = pts - self._zero, denominator * SAMPLE_RATE_HZ
+        begins_at = (2 * ticks * numerator * rate + scale) // (2 * scale)
+        begins_at = self._whole_frames(begins_at, frame.samples, numerator * rate / scale)
+        dropped = -begins_at % (rate // gcd(rate, SAMPLE_RATE_HZ))
+        if dropped >= frame.samples:
+            return None
+        at = (begins_at + dropped) * SAMPLE_RATE_HZ // rate - self._begin
+        return without_first(frame, dropped), at
+
+    def _whole_frames(self, begins_at: int, samples: int, samples_per_tick: float) -> int:
+        """Where a frame begins by the count of those before, which a coarse clock rounds.
+
+        Matroska has milliseconds; frames of one size follow each other from the film's zero on,
+        the first of them short by what its decoder leaves out.
+        """
+        if samples_per_tick <= 1:
+            return begins_at
+        padding = (samples - (self._samples_of_first or 0)) % samples
+        counted = round((begins_at + padding) / samples) * samples - padding
+        is_rounding = abs(counted - begins_at) <= _MOST_TICKS_OFF * samples_per_tick
+        return counted if is_rounding else begins_at
 
     def _belongs_at(self, frame: AudioFrame) -> int:
         """The sample, counted from where the wanted sound begins, that a frame starts at."""
