@@ -24,7 +24,7 @@ from captionfleet.errors import (
 )
 from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Clip, Failure, Note, Outcome, ReadyClip, printable
-from captionfleet.producer import check_sources, produce
+from captionfleet.producer import check_sources, count_ahead, produce
 from captionfleet.regular_file import make_folder, open_regular
 from captionfleet.telemetry import Tally, show_progress
 from captionfleet.workers.headers import open_measuring
@@ -64,8 +64,15 @@ async def prepare_job(
     tally, shelf = Tally(), _Shelf(out)
     problem: RunError | None = None
     try:
-        async with show_progress(tally, progress), open_workspace(job.store) as media:
+        async with (
+            show_progress(tally, progress, sends=False),
+            open_workspace(job.store) as media,
+            create_task_group() as watch,
+        ):
+            if progress is not None:
+                watch.start_soon(count_ahead, job, Settled(), tally)
             await _flow(job, media, tally, shelf)
+            watch.cancel_scope.cancel()
     except* RunError as group:
         problem = first_run_error(group)
     if problem is not None:
@@ -107,10 +114,8 @@ async def _keep_ready(
     ready_in: MemoryObjectReceiveStream[ReadyClip], shelf: "_Shelf", tally: Tally, media: Workspace
 ) -> None:
     async for ready in ready_in:
-        if await anyio.to_thread.run_sync(shelf.put, ready):
-            tally.captioned += 1
-        else:
-            tally.failed += 1
+        is_kept = await anyio.to_thread.run_sync(shelf.put, ready)
+        tally.settle(ready.clip, ready.facts if is_kept else None)
         media.release(ready.clip.clip_id)
 
 
@@ -120,7 +125,7 @@ async def _keep_failures(
     async for outcome in outcomes_in:
         if isinstance(outcome, Failure):
             await anyio.to_thread.run_sync(shelf.put_failure, outcome)
-            tally.failed += 1
+            tally.settle(outcome.clip, None)
 
 
 class _Shelf:

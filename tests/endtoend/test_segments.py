@@ -22,7 +22,7 @@ def nights(tmp_path: Path) -> Nights:
     return Nights(tmp_path, tmp_path / "media")
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def film(tmp_path: Path) -> Path:
     """Each picture shows its number; it ticks each second."""
     folder = tmp_path / "videos"
@@ -43,7 +43,7 @@ def counters(path: Path) -> list[int]:
 
 
 @pytest.mark.anyio
-async def test_every_window_is_a_clip_of_its_own(film: Path, nights: Nights) -> None:
+async def test_every_window_is_a_clip_of_its_own(nights: Nights) -> None:
     """After a night of first windows, the next captions the rest, and the third has no work.
 
     Each window shows its own seconds, read from the very bytes that were sent.
@@ -68,7 +68,7 @@ async def test_every_window_is_a_clip_of_its_own(film: Path, nights: Nights) -> 
 
 
 @pytest.mark.anyio
-async def test_a_limit_counts_windows(film: Path, nights: Nights) -> None:
+async def test_a_limit_counts_windows(nights: Nights) -> None:
     """--limit stops within a film, and the next run goes on there."""
     async with serving(StandinOptions()) as standin:
         some = FIRST | {"input": {"segments": "all", "limit": 2}}
@@ -76,23 +76,10 @@ async def test_a_limit_counts_windows(film: Path, nights: Nights) -> None:
         assert (await nights.run(standin, **ALL)).captioned == 2
 
 
-def test_prepare_calls_windows_by_where_they_begin(
-    film: Path, tmp_path: Path, here: CommandHere
-) -> None:
+def test_prepare_calls_windows_by_where_they_begin(tmp_path: Path, here: CommandHere) -> None:
     """The first keeps the film's own name."""
     (tmp_path / "job.toml").write_text("[media]\nmax_seconds = 20\n")
-    ended = here(
-        "prepare",
-        "videos",
-        "--out",
-        "made",
-        "--job",
-        "job.toml",
-        "--segments",
-        "all",
-        "--store",
-        "m",
-    )
+    ended = here("prepare", "videos", "--out", "made", "--job", "job.toml", "--segments", "all")
     assert ended.exit_code == 0, ended.complaint
     names = sorted(path.name for path in (tmp_path / "made").glob("*.mp4"))
     assert names == ["film.mp4.mp4", "film.mp4@00020.00.mp4"]

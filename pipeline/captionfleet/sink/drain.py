@@ -67,7 +67,4 @@ async def _keep(
     outcome = flagged(outcome)
     await ledger.append(outcome)
     statistics.add(outcome)
-    if isinstance(outcome, Caption):
-        tally.captioned += 1
-    else:
-        tally.failed += 1
+    tally.settle(outcome.clip, outcome.facts if isinstance(outcome, Caption) else None)

@@ -9,6 +9,7 @@ from captionfleet.config import JobConfig
 from captionfleet.config.withheld import written_settings
 from captionfleet.measures import Measurements, Percentiles
 from captionfleet.messages import Caption, Outcome
+from captionfleet.sink.ending import ending_text
 from captionfleet.sink.footage import left_out_s
 from captionfleet.sink.media_tokens import MediaTokens
 from captionfleet.sink.wording import mail_line, report_text
@@ -31,13 +32,17 @@ class RunStatistics:
     Args:
         media_tokens: What each deployment should report, by its name.
         observe: Is told every outcome, too.
+        failed_before: Whether an earlier run left a clip failed.
     """
 
     def __init__(
         self,
         media_tokens: Mapping[str, MediaTokens] | None = None,
         observe: Callable[[Outcome], None] | None = None,
+        failed_before: Callable[[str], bool] = lambda _: False,
     ) -> None:
+        self._failed_before = failed_before
+        self.new_failures = 0
         self._observe = observe
         self._media_tokens = media_tokens or {}
         self.captioned = 0
@@ -61,6 +66,7 @@ class RunStatistics:
             self._add_caption(outcome)
         else:
             self.failed += 1
+            self.new_failures += not self._failed_before(outcome.clip.clip_id)
             self.failures_by_code[outcome.code.value] += 1
 
     def latencies(self) -> dict[str, Percentiles | None]:
@@ -120,6 +126,7 @@ class RunSummary:
     what the media sent should come to, for models that are known. `refusing` says what
     is wrong with deployments that refused requests to the end. `limit` names the limit that ended
     the run, if one did. `ignored_lines` of captions.jsonl name no clip.
+    `new_failures` are those of clips that no earlier run left failed.
     `confinement` is what the worker processes are under, as they report it; None: none ran.
     """
 
@@ -137,6 +144,7 @@ class RunSummary:
     standing_failures: int
     passed_over: Mapping[str, int]
     failures_by_code: Mapping[str, int]
+    new_failures: int
     clips_per_s: float
     source_hours: float
     source_hours_per_hour: float
@@ -163,13 +171,20 @@ class RunSummary:
     confinement: str | None
     settings: Mapping[str, Any] = field(repr=False)
 
+    @property
+    def exit_code_of_news(self) -> int:
+        """The exit code, but 0 where only clips stand failed that an earlier run left so."""
+        is_old = self.exit_code == 1 and self.ended == "complete" and not self.new_failures
+        return 0 if is_old else self.exit_code
+
     def as_dict(self) -> dict[str, Any]:
         """Everything, for run.json."""
         return asdict(self)
 
-    def text(self) -> str:
-        """A block for people, aligned, of about fifteen lines."""
-        return report_text(self.as_dict())
+    def text(self, *, verbose: bool = False) -> str:
+        """Five lines or so for people; `verbose` adds all figures."""
+        lines = ending_text(self.as_dict())
+        return f"{lines}\n\n{report_text(self.as_dict())}" if verbose else lines
 
     def mail_line(self) -> str:
         """One line, for the subject of a mail or a chat message."""
@@ -214,6 +229,7 @@ def summarise(  # noqa: PLR0913 - what else is known of a run, by keyword
         standing_failures=tally.standing_failures,
         passed_over={str(reason): n for reason, n in tally.passed_over.most_common()},
         failures_by_code=dict(statistics.failures_by_code.most_common()),
+        new_failures=statistics.new_failures,
         clips_per_s=tally.captioned / seconds,
         source_hours=statistics.source_s / _HOUR_S,
         source_hours_per_hour=statistics.source_s / seconds,

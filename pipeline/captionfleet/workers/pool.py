@@ -73,7 +73,7 @@ class _Lane:
                     self._workspace.release(clip.clip_id)
                     await outcomes_out.send(result)
                 else:
-                    self._tally.prepared += 1
+                    self._tally.prepare(clip, result.facts)
                     await ready_out.send(result)
 
     async def _prepare(self, clip: Clip) -> ReadyClip | Failure:
