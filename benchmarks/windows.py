@@ -1,4 +1,4 @@
-"""A two-hour film as 120 windows: each shows and sounds its own minute, and costs what the first does.
+"""A two-hour film as 120 windows: each holds its own minute, and costs what the first does.
 
 Every picture carries its number as a barcode, every minute has a tone of its own.
 """
@@ -100,18 +100,23 @@ async def caption(folder: Path, minutes: int) -> None:
         )
         summary = await run_job(job)
     print(f"{summary.captioned} captioned of {summary.planned} in {summary.seconds:.0f} s")
-    assert (summary.planned, summary.captioned) == (minutes, minutes)
+    _require((summary.planned, summary.captioned) == (minutes, minutes), "a line for each window")
     for line in read_lines(folder / "captions/captions.jsonl"):
         record = line.record
-        assert record["media"]["video_sha256"] in record["caption"]
-        assert record["media"]["audio_sha256"] in record["caption"]
+        minute, media = round(record["start_s"] / 60), record["media"]
+        hashes = media["video_sha256"], media["audio_sha256"]
+        _require(all(one in record["caption"] for one in hashes), f"the media of {minute}")
         base = folder / "store" / record["media_key"][:2] / record["media_key"]
-        minute = round(record["start_s"] / 60)
-        assert _shown(base.with_suffix(".mp4")) == [
-            FPS * (60 * minute + second) + FPS // 2 for second in range(WINDOW_S)
-        ], minute
-        assert _heard_hz(base.with_suffix(".ogg")) == LOWEST_HZ + STEP_HZ * minute, minute
+        numbers = [FPS * (60 * minute + second) + FPS // 2 for second in range(WINDOW_S)]
+        _require(_shown(base.with_suffix(".mp4")) == numbers, f"the pictures of minute {minute}")
+        tone_hz = LOWEST_HZ + STEP_HZ * minute
+        _require(_heard_hz(base.with_suffix(".ogg")) == tone_hz, f"the tone of minute {minute}")
     print("each window shows and sounds its own minute")
+
+
+def _require(is_so: bool, what: str) -> None:  # noqa: FBT001 - reads like an assertion
+    if not is_so:
+        raise SystemExit(f"not as it has to be: {what}")
 
 
 def _shown(path: Path) -> list[int]:
