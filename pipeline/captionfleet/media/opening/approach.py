@@ -14,12 +14,12 @@ import av
 from captionfleet.media.codecs.bitstream import reader_for
 from captionfleet.media.codecs.packet_kind import STATE, PlanBroken
 from captionfleet.media.opening.container import (
-    choose_audio,
     choose_video,
     has_no_timestamps,
     open_media,
     start_ticks,
 )
+from captionfleet.media.opening.heard import heard_audio
 from captionfleet.media.opening.packets import PacketReader
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def open_window(clip: Clip, max_pixels: int) -> Iterator[Opened]:
         MediaError: see `open_media` and `choose_video`.
     """
     with open_media(clip.source, max_pixels) as container:
-        opened = _opened(container, max_pixels)
+        opened = _opened(clip, container, max_pixels)
         if clip.start_s <= 0:
             yield opened
             return
@@ -77,13 +77,13 @@ def open_window(clip: Clip, max_pixels: int) -> Iterator[Opened]:
             yield opened._replace(held=held)
             return
     with open_media(clip.source, max_pixels) as container:
-        opened = _opened(container, max_pixels)
+        opened = _opened(clip, container, max_pixels)
         yield opened._replace(held=_RunUp(opened, clip.start_s).packets(opened.held))
 
 
-def _opened(container: InputContainer, max_pixels: int) -> Opened:
+def _opened(clip: Clip, container: InputContainer, max_pixels: int) -> Opened:
     video = choose_video(container, max_pixels)
-    audio = choose_audio(container, video)
+    audio = heard_audio(clip.source, container, video, max_pixels)
     reader = PacketReader(container, [video, *([audio] if audio else [])])
     return Opened(container, video, audio, reader, iter(reader))
 

@@ -10,6 +10,7 @@ import av
 
 from captionfleet.media.sound.mono import MonoResampler, without_first
 from captionfleet.media.sound.opus import SAMPLE_BYTES, SAMPLE_RATE_HZ, OpusWriter
+from captionfleet.media.sound.placing import SoundPlacer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,13 +22,11 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.packet import Packet
 
+    from captionfleet.media.sound.placing import Placed
+
 __all__ = ["AudioTrack"]
 
 _BLOCK_SAMPLES = SAMPLE_RATE_HZ
-# Timestamps of single frames jitter; only more than that is a gap or an overlap.
-_JITTER_SAMPLES = SAMPLE_RATE_HZ // 20
-# A clock that runs back further than this was set anew (FFmpeg's -dts_delta_threshold).
-_RESET_SAMPLES = 10 * SAMPLE_RATE_HZ
 # So many frames in a row that start after the end of what is wanted: no stray timestamp.
 _FRAMES_BEYOND = 16
 _MOST_TICKS_OFF = 1.5  # by rounding the time of a frame, and what is left out of one
@@ -37,8 +36,8 @@ class AudioTrack:
     """Decodes packets of one track and writes an Ogg; nothing is written before sound comes.
 
     Sample n is what is heard n / 16000 s after the zero: sound before the zero is cut, a late
-    start and gaps become silence, what overlaps is heard once. Where timestamps run back by far,
-    the sound goes on without a gap.
+    start and gaps become silence, what overlaps is heard once. Where timestamps jitter or run back
+    by far, the sound goes on without a gap.
 
     Args:
         zero: the file's zero, in ticks of the stream.
@@ -68,11 +67,10 @@ class AudioTrack:
         self._resampler: MonoResampler | None = None
         self._shape: tuple[str, str, int] | None = None
         self._written = 0
-        # Where, in samples from the zero, the next sample into and out of the resampler belongs.
-        self._next_in: float | None = None
-        self._next_out = 0
-        self._reset = 0
+        self._placer: SoundPlacer[AudioFrame] = SoundPlacer(SAMPLE_RATE_HZ)
+        self._next_out = 0  # where, in samples from the zero, what the resampler gives belongs
         self._beyond = 0
+        self._has_begun = False
         self._samples_of_first: int | None = None
 
     def __enter__(self) -> Self:
@@ -109,30 +107,45 @@ class AudioTrack:
             return
         for frame in frames:
             if frame.samples and frame.sample_rate and frame.layout.nb_channels:
-                self._take(frame)
+                self._place_frame(frame)
 
     def finish(self) -> None:
         """End of the track: drain the decoder, the resampler and the encoder."""
         if not self.is_complete:
             self.push(None)
+        for placed in self._placer.finish():
+            self._take(placed)
         self._flush_resampler()
         self._writer.finish()
 
-    def _take(self, frame: AudioFrame) -> None:
-        at = self._belongs_at(frame)
-        if self._next_in is None and self._begin and at < 0 and frame.pts is not None:
+    def _place_frame(self, frame: AudioFrame) -> None:
+        at = self._placer.starts_at(self._stamp(frame))
+        if self._begin and not self._has_begun and at < 0 and frame.pts is not None:
             on_grid = self._on_grid(frame, frame.pts)
             if on_grid is None:
                 return
             frame, at = on_grid
+        self._has_begun = True
         if at >= self._wanted:
             self._beyond += 1
             return
         self._beyond = 0
-        if self._next_in is None or abs(at - self._next_in) > _JITTER_SAMPLES:
+        samples = frame.samples * SAMPLE_RATE_HZ / frame.sample_rate
+        for placed in self._placer.place(frame, at, samples):
+            self._take(placed)
+
+    def _stamp(self, frame: AudioFrame) -> int | None:
+        """The sample, counted from where the wanted sound begins, that a frame claims."""
+        if frame.pts is None:
+            return None
+        numerator, denominator = self._samples_per_tick
+        return (frame.pts - self._zero) * numerator // denominator - self._begin
+
+    def _take(self, placed: Placed[AudioFrame]) -> None:
+        frame = placed.frame
+        if placed.at is not None:
             self._flush_resampler()
-            self._next_out, self._next_in = at, float(at)
-        self._next_in += frame.samples * SAMPLE_RATE_HZ / frame.sample_rate
+            self._next_out = placed.at
         shape = (frame.format.name, frame.layout.name, frame.sample_rate)
         if shape != self._shape:
             self._flush_resampler()
@@ -173,18 +186,6 @@ class AudioTrack:
         is_rounding = abs(counted - begins_at) <= _MOST_TICKS_OFF * samples_per_tick
         return counted if is_rounding else begins_at
 
-    def _belongs_at(self, frame: AudioFrame) -> int:
-        """The sample, counted from where the wanted sound begins, that a frame starts at."""
-        follows_at = round(self._next_in or 0)
-        if frame.pts is None:
-            return follows_at
-        numerator, denominator = self._samples_per_tick
-        at = (frame.pts - self._zero) * numerator // denominator - self._begin + self._reset
-        if self._next_in is not None and at < follows_at - _RESET_SAMPLES:
-            self._reset += follows_at - at
-            return follows_at
-        return at
-
     def _flush_resampler(self) -> None:
         self._resample(None)
         self._resampler = self._shape = None
@@ -194,11 +195,11 @@ class AudioTrack:
             return
         try:
             for pcm in self._resampler.push(frame):
-                self._place(pcm)
+                self._put(pcm)
         except (av.FFmpegError, ValueError):
             self.decode_errors += 1
 
-    def _place(self, pcm: bytes) -> None:
+    def _put(self, pcm: bytes) -> None:
         """Write samples where they belong: after silence, or without those written already."""
         silence = min(self._next_out, self._wanted) - self._written
         self._next_out += len(pcm) // SAMPLE_BYTES
