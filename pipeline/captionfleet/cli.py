@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import anyio
+from anyio import to_thread
 from cyclopts import App, CycloptsError, Parameter
 
 from captionfleet.config import JobConfig, job_from_flags
@@ -356,6 +357,25 @@ app.command(
 )
 
 app.command(
+    "captionfleet.export.command:export_command",
+    name="export",
+    help="""Write captions as other programs take them: text files, tables, subtitles, datasets.
+
+    One caption for each clip whose film is there and unchanged, worded as [caption] says. Files
+    that no export wrote are never written over. Begun again after a kill, it ends the same.
+    """,
+)
+
+app.command(
+    "captionfleet.prune:prune_command",
+    name="prune",
+    help="""Take lines of films that are gone or changed out of captions.jsonl; shows them first.
+
+    They go to pruned.jsonl beside it, so nothing that was paid for is lost.
+    """,
+)
+
+app.command(
     "captionfleet.deployment.command:deployment",
     name="deployment",
     help="Create, watch, scale and delete dedicated deployments through the control plane.",
@@ -379,6 +399,10 @@ def _caption(job: JobConfig, each: dict[str, Any], show: _Shown, *, known_failur
         # Not as late as it is needed: until then the installation may have been upgraded.
         from captionfleet.report.command import report_of_run  # noqa: PLC0415 - others do without
 
+    if job.export:
+        from captionfleet.export.command import check_exports, exports_of_run  # noqa: PLC0415 - as above
+
+        check_exports(job)
     configure_logging(as_json=show.log_json, quiet=show.quiet)
     do_not_wait_for_readers()
 
@@ -393,7 +417,13 @@ def _caption(job: JobConfig, each: dict[str, Any], show: _Shown, *, known_failur
             report = await report_of_run(job.output.dir)
             if not show.quiet:
                 print(f"report      {report}")
+        exit_code = summary.exit_code_of_news if known_failures_ok else summary.exit_code
+        if job.export and summary.ended != "signal":
+            exports, problem = await to_thread.run_sync(exports_of_run, job)
+            exit_code = exit_code or problem
+            if not show.quiet:
+                print("\n".join(exports))
         print(summary.mail_line())
-        return summary.exit_code_of_news if known_failures_ok else summary.exit_code
+        return exit_code
 
     return anyio.run(main)
