@@ -82,6 +82,7 @@ def run(
     max_in_flight: int | None = None,
     workers: int | None = None,
     sampling: Literal["exact", "fast"] | None = None,
+    segments: Literal["first", "all"] | None = None,
     identity: Literal["stat", "content"] | None = None,
     relocate: Annotated[list[str] | None, Parameter(negative="")] = None,
     retry_failed: Annotated[list[str] | None, Parameter(negative="")] = None,
@@ -124,6 +125,8 @@ def run(
         max_in_flight: Ceiling of requests in flight, for each deployment.
         workers: Worker processes that prepare clips.
         sampling: Which frames to take: those of ffmpeg's fps=1, or the cheapest of each second.
+        segments: What of a film is captioned: its first minute (max_seconds), or all of it, in
+            windows of that length, each a clip with its own line.
         identity: What makes a file the same: stat, its path, size and change time; or content,
             its bytes, so that a renamed file is not captioned again.
         relocate: OLD=NEW: the folder OLD lies at NEW today, and its files keep their captions.
@@ -151,6 +154,7 @@ def run(
             "limit": limit,
             "shard": shard,
             "identity": identity,
+            "segments": segments,
             "relocate": relocate,
             "retry_failed": retry_failed,
         },
@@ -191,6 +195,7 @@ def prepare(
     job: Path | None = None,
     workers: int | None = None,
     sampling: Literal["exact", "fast"] | None = None,
+    segments: Literal["first", "all"] | None = None,
     limit: int | None = None,
     store: Path | None = None,
     quiet: Annotated[bool, Parameter(negative="")] = False,
@@ -206,6 +211,8 @@ def prepare(
         job: Job file (TOML), for its [input], [media], [workers] and [store].
         workers: Worker processes.
         sampling: Which frames to take: those of ffmpeg's fps=1, or the cheapest of each second.
+        segments: What to prepare of a film: its first window, or all of them; those after the
+            first are called by where they begin, as in beach.mov@00060.00.mp4.
         limit: Stop after so many clips.
         store: Folder for prepared media, reused by later runs.
         quiet: No progress.
@@ -213,7 +220,7 @@ def prepare(
     from captionfleet.prepare import prepare_job  # noqa: PLC0415 - --help need not wait for it
 
     flags: dict[str, dict[str, object]] = {
-        "input": {"sources": list(sources) or None, "limit": limit},
+        "input": {"sources": list(sources) or None, "limit": limit, "segments": segments},
         "media": {"sampling": sampling},
         "workers": {"processes": workers},
         "store": {"dir": store},

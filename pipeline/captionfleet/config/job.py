@@ -63,6 +63,8 @@ class JobConfig(Section):
         names = [deployment.name for deployment in self.deployments]
         if len(set(names)) != len(names):
             raise ValueError("deployments must have different names")
+        if self.input.overlap_s >= self.media.max_seconds:
+            raise ValueError("input.overlap_s must be less than media.max_seconds")
         self._check_schema()
         self._check_frames()
         return self

@@ -93,6 +93,14 @@ class InputConfig(Section):
         default={},
         description="folders that moved, old path to new: their files keep their captions",
     )
+    segments: Literal["first", "all"] = Field(
+        default="first",
+        description="what of a film is captioned: its first max_seconds, or all of it in windows "
+        "of max_seconds, each a clip with its own line",
+    )
+    overlap_s: float = Field(
+        default=0.0, ge=0, le=599, description="seconds that a window shares with the one before"
+    )
     shard: Annotated[str, AfterValidator(_as_shard)] = Field(
         default="",
         description="I/N, 0/16 to 15/16: this share of the files, by a hash of their paths",

@@ -35,6 +35,7 @@ __all__ = [
     "require_unchanged",
     "source_seconds",
     "start_ticks",
+    "ticks_of",
     "turn_of",
 ]
 
@@ -245,10 +246,17 @@ def _audio_order(stream: AudioStream) -> tuple[bool, bool, int]:
 def start_ticks(container: InputContainer, time_base: Fraction) -> int:
     """The file's common zero in a stream's ticks, rounded as FFmpeg's command line does."""
     start = cast("int | None", container.start_time)
-    if start is None:
-        return 0
+    return 0 if start is None else _rescaled(start, time_base)
+
+
+def ticks_of(seconds: float, time_base: Fraction) -> int:
+    """Seconds in a stream's ticks, rounded as the fps filter rounds its start_time."""
+    return _rescaled(round(seconds * av.time_base), time_base)
+
+
+def _rescaled(microseconds: int, time_base: Fraction) -> int:
     ratio = Fraction(1, av.time_base) / time_base
-    return (1 if start >= 0 else -1) * int(abs(start) * ratio + Fraction(1, 2))
+    return (1 if microseconds >= 0 else -1) * int(abs(microseconds) * ratio + Fraction(1, 2))
 
 
 def nominal_rate(stream: VideoStream) -> Fraction | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from math import gcd
 from typing import TYPE_CHECKING
 
 import av
 
-from captionfleet.media.sound.mono import MonoResampler
+from captionfleet.media.sound.mono import MonoResampler, without_first
 from captionfleet.media.sound.placing import SoundPlacer
 from captionfleet.media.sound.writer import SAMPLE_BYTES, SAMPLE_RATE_HZ, SoundWriter
 
@@ -28,6 +29,7 @@ __all__ = ["AudioTrack"]
 _BLOCK_SAMPLES = SAMPLE_RATE_HZ
 # So many frames in a row that start after the end of what is wanted: no stray timestamp.
 _FRAMES_BEYOND = 16
+_MOST_TICKS_OFF = 1.5  # by rounding the time of a frame, and what is left out of one
 
 
 class AudioTrack:
@@ -38,12 +40,19 @@ class AudioTrack:
     by far, the sound goes on without a gap.
 
     Args:
-        zero: the zero, in ticks of the stream.
+        zero: the file's zero, in ticks of the stream.
+        begin_s: where the wanted sound begins, from that zero; sample 0 is the nearest there.
         seconds: how much is wanted.
     """
 
     def __init__(
-        self, writers: Sequence[SoundWriter], stream: AudioStream, *, zero: int, seconds: float
+        self,
+        writers: Sequence[SoundWriter],
+        stream: AudioStream,
+        *,
+        zero: int,
+        seconds: float,
+        begin_s: float = 0.0,
     ) -> None:
         self.decode_errors = 0
         self.stream = stream
@@ -51,6 +60,7 @@ class AudioTrack:
         samples_per_tick = Fraction(stream.time_base or 1) * SAMPLE_RATE_HZ
         self._samples_per_tick = samples_per_tick.as_integer_ratio()
         self._zero = zero
+        self._begin = round(begin_s * SAMPLE_RATE_HZ)
         self._wanted = round(seconds * SAMPLE_RATE_HZ)
         self._writers = writers
         self._resampler: MonoResampler | None = None
@@ -59,6 +69,8 @@ class AudioTrack:
         self._placer: SoundPlacer[AudioFrame] = SoundPlacer(SAMPLE_RATE_HZ)
         self._next_out = 0  # where, in samples from the zero, what the resampler gives belongs
         self._beyond = 0
+        self._has_begun = False
+        self._samples_of_first: int | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -109,6 +121,12 @@ class AudioTrack:
 
     def _place_frame(self, frame: AudioFrame) -> None:
         at = self._placer.starts_at(self._stamp(frame))
+        if self._begin and not self._has_begun and at < 0 and frame.pts is not None:
+            on_grid = self._on_grid(frame, frame.pts)
+            if on_grid is None:
+                return
+            frame, at = on_grid
+        self._has_begun = True
         if at >= self._wanted:
             self._beyond += 1
             return
@@ -118,11 +136,11 @@ class AudioTrack:
             self._take(placed)
 
     def _stamp(self, frame: AudioFrame) -> int | None:
-        """The sample, counted from the zero, that a frame claims to start at."""
+        """The sample, counted from where the wanted sound begins, that a frame claims."""
         if frame.pts is None:
             return None
         numerator, denominator = self._samples_per_tick
-        return (frame.pts - self._zero) * numerator // denominator
+        return (frame.pts - self._zero) * numerator // denominator - self._begin
 
     def _take(self, placed: Placed[AudioFrame]) -> None:
         frame = placed.frame
@@ -135,6 +153,39 @@ class AudioTrack:
             self._shape, self._resampler = shape, MonoResampler()
         frame.pts = None
         self._resample(frame)
+
+    def _on_grid(self, frame: AudioFrame, pts: int) -> tuple[AudioFrame, int] | None:
+        """The frame from where a sample in coincides with one out, and which sample that is.
+
+        A resampler that starts there gives the samples that it gives from the film's zero on. The
+        first frame is passed over: a decoder may have left out samples of it, as at a beginning.
+        """
+        if self._samples_of_first is None:
+            self._samples_of_first = frame.samples
+            return None
+        rate = frame.sample_rate
+        numerator, denominator = self._samples_per_tick
+        ticks, scale = pts - self._zero, denominator * SAMPLE_RATE_HZ
+        begins_at = (2 * ticks * numerator * rate + scale) // (2 * scale)
+        begins_at = self._whole_frames(begins_at, frame.samples, numerator * rate / scale)
+        dropped = -begins_at % (rate // gcd(rate, SAMPLE_RATE_HZ))
+        if dropped >= frame.samples:
+            return None
+        at = (begins_at + dropped) * SAMPLE_RATE_HZ // rate - self._begin
+        return without_first(frame, dropped), at
+
+    def _whole_frames(self, begins_at: int, samples: int, samples_per_tick: float) -> int:
+        """Where a frame begins by the count of those before, which a coarse clock rounds.
+
+        Matroska has milliseconds; frames of one size follow each other from the film's zero on,
+        the first of them short by what its decoder leaves out.
+        """
+        if samples_per_tick <= 1:
+            return begins_at
+        padding = (samples - (self._samples_of_first or 0)) % samples
+        counted = round((begins_at + padding) / samples) * samples - padding
+        is_rounding = abs(counted - begins_at) <= _MOST_TICKS_OFF * samples_per_tick
+        return counted if is_rounding else begins_at
 
     def _flush_resampler(self) -> None:
         self._resample(None)
