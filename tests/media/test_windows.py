@@ -50,7 +50,9 @@ def heard(path: Path, start_s: float, end_s: float, monkeypatch: pytest.MonkeyPa
     """The samples that are written as the sound of a window."""
     pcm: list[bytes] = []
     monkeypatch.setattr(SoundWriter, "write", lambda _, samples: pcm.append(bytes(samples)))
-    take_clip(window_of(path, start_s, end_s), SPEC, path.with_suffix(".ogg"))
+    take_clip(
+        window_of(path, start_s, end_s), SPEC, [SoundWriter(path.with_suffix(".ogg"), 24_000)]
+    )
     return b"".join(pcm)
 
 
