@@ -14,6 +14,7 @@ __all__ = [
     "Facts",
     "admitted",
     "fingerprint",
+    "request_change",
     "request_facts",
     "request_of",
     "row_fingerprint",
@@ -63,9 +64,24 @@ def request_facts(job: JobConfig, deployment: DeploymentConfig) -> Facts:
         "modalities": sorted(deployment.modalities),
         "extra_body": extra_body,
         **({"response_schema": schema} if schema is not None else {}),
+        **_form_facts(deployment),
         **{f"media.{name}": getattr(job.media, name) for name in _MEDIA},
         "media.video_preset": _SAME_PICTURE.get(job.media.video_preset, job.media.video_preset),
     }
+
+
+def _form_facts(deployment: DeploymentConfig) -> Facts:
+    """How the media are sent; nothing of the usual form, which was the only one once."""
+    form, frames = deployment.form, deployment.frames
+    facts: dict[str, Any] = {}
+    if form.video_as == "frames":
+        facts["video_as"] = "frames"
+        facts |= {f"frames.{name}": value for name, value in frames.model_dump().items()}
+    if "audio" in deployment.modalities and form.audio_as != "audio_url":
+        facts["audio_as"] = form.audio_as
+    if "audio" in deployment.modalities and form.audio_format != "ogg":
+        facts["audio_format"] = form.audio_format
+    return facts
 
 
 def row_request_facts(job: JobConfig, deployment: DeploymentConfig) -> Facts:
@@ -130,6 +146,16 @@ def admitted(
         f"the captions there were made with another request ({_change(there, here)}): "
         "choose another folder with --out, or replace them with --recaption"
     )
+
+
+def request_change(
+    there: Mapping[str, Facts | None], here: Mapping[str, Facts | None]
+) -> str | None:
+    """How two sets of requests differ; None where one side holds the other."""
+    known, own = frozenset(there), frozenset(here)
+    if known <= own or own <= known:
+        return None
+    return _change(there, {key: facts for key, facts in here.items() if facts is not None})
 
 
 def _change(there: Mapping[str, Facts | None], here: Mapping[str, Facts]) -> str:

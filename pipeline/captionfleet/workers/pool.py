@@ -10,6 +10,7 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from captionfleet.config import JobConfig
+from captionfleet.config.memory import available_bytes, overcommitment
 from captionfleet.errors import FailureCode, Stage, StoreError
 from captionfleet.media.orders import Order, Prepared, Refused, Report, StoreTrouble
 from captionfleet.messages import Clip, Failure, Outcome, ReadyClip
@@ -41,6 +42,9 @@ async def work(  # noqa: PLR0913, PLR0917 - a stage with three streams
         OutputError: the media store cannot be written.
         RunError: no worker process can be started.
     """
+    limits = job.workers
+    if words := overcommitment(limits.processes, limits.memory_bytes, available_bytes()):
+        get_log().warning("more workers than memory", reason=words, advice="give fewer --workers")
     async with clips_in, ready_out, outcomes_out, anyio.create_task_group() as lanes:
         for _ in range(job.workers.processes):
             lane = _Lane(job, workspace, tally)
@@ -54,9 +58,9 @@ class _Lane:
         self._limits = job.workers
         self._workspace = workspace
         self._tally = tally
-        self._spec = job.media.spec()
+        self._specs = [job.media.spec(form) for form in job.forms]
         self._worker = WorkerProcess(confine=job.workers.confine)
-        self._shelf = Shelf(workspace.store, self._spec)
+        self._shelf = Shelf(workspace.store, self._specs)
         self._drafts: Path | None = None
 
     async def run(
@@ -77,7 +81,7 @@ class _Lane:
                     await ready_out.send(result)
 
     async def _prepare(self, clip: Clip) -> ReadyClip | Failure:
-        hold = self._workspace.hold(clip.clip_id)
+        hold = self._workspace.hold(clip.clip_id, len(self._specs))
         try:
             with anyio.fail_after(self._limits.clip_timeout_s):
                 found = await self._shelf.find(clip, hold)
@@ -100,10 +104,11 @@ class _Lane:
         limits = self._limits
         return Order(
             clip,
-            self._spec,
+            self._specs[0],
             str(self._drafts / hold.name),
             math.ceil(limits.clip_timeout_s),
             limits.memory_bytes,
+            tuple(spec.form for spec in self._specs[1:]),
         )
 
     @asynccontextmanager
@@ -151,7 +156,8 @@ class _Lane:
         match report.result:
             case Prepared() as made:
                 result = await self._shelf.keep(order, hold, made, report.prepare_s)
-                self._workspace.grow(result.facts.video_bytes + result.facts.audio_bytes)
+                for one in (result, *result.others):
+                    self._workspace.grow(one.facts.video_bytes + one.facts.audio_bytes)
             case Refused(code, detail):
                 result = Failure(order.clip, Stage.WORKERS, code, detail)
             case StoreTrouble():
