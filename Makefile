@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pipeline tests benchmarks requirements
 
-.PHONY: demo test test-fast test-readers bench check format hashes clean
+.PHONY: demo test test-fast test-readers interop bench check format hashes clean
 
 demo: .venv/.installed
 	$(BIN)/captionfleet demo
@@ -22,6 +22,11 @@ test-fast: .venv/.tested
 # pandas, polars, pyarrow and datasets open the output: 40 s to install, so not a part of test.
 test-readers: .venv/.readers
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal tests/readers $(ARGS)
+
+# A real vLLM on the processor, and LiteLLM, nginx and HAProxy before stand-ins: 5 GB, and minutes
+# to install. SERVERS="nginx haproxy" runs only those.
+interop: .venv/.tested
+	$(BIN)/python -m benchmarks.interop $(SERVERS)
 
 # Minutes; results go to bench-results/. SUITES="prepare knee" runs only those.
 bench: .venv/.tested

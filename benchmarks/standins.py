@@ -31,8 +31,9 @@ class StandinProcess:
     def start(self) -> None:
         """Start it, and wait until it takes connections."""
         command = [sys.executable, "-m", "captionfleet", "serve", "--port", str(self.port)]
+        watching = [] if "--watch-media" in self.flags else ["--no-watch-media"]
         self.process = subprocess.Popen(
-            [*command, "--no-watch-media", *self.flags],
+            [*command, *watching, *self.flags],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,

@@ -27,8 +27,10 @@ _MARK = ".captionfleet-demo"
 _OWN = ("videos", "captions", "media")
 _CAPTIONS_SHOWN = 5
 _REPLICAS = (
-    StandinOptions(slots=4, max_queue=4, service_time_s=0.4, service_time_jitter=0.5),
-    StandinOptions(slots=2, max_queue=2, service_time_s=0.8, service_time_jitter=0.5, seed=1),
+    StandinOptions(strict=True, slots=4, max_queue=4, service_time_s=0.4, service_time_jitter=0.5),
+    StandinOptions(
+        strict=True, slots=2, max_queue=2, service_time_s=0.8, service_time_jitter=0.5, seed=1
+    ),
 )
 
 

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, TextIO
 import anyio.to_thread
 import orjson
 from anyio import create_memory_object_stream, create_task_group
-from anyio.streams.memory import MemoryObjectReceiveStream
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from captionfleet.config import JobConfig
 from captionfleet.errors import (
@@ -23,10 +23,19 @@ from captionfleet.errors import (
     first_run_error,
 )
 from captionfleet.ledger.settled import Settled
-from captionfleet.messages import Clip, Failure, Note, Outcome, ReadyClip, printable
+from captionfleet.messages import (
+    MEDIA_ENDINGS,
+    Clip,
+    Failure,
+    Note,
+    Outcome,
+    ReadyClip,
+    printable,
+)
 from captionfleet.producer import check_sources, count_ahead, produce
 from captionfleet.regular_file import make_folder, open_regular
 from captionfleet.telemetry import Tally, show_progress
+from captionfleet.workers.headers import open_measuring
 from captionfleet.workers.pool import work
 from captionfleet.workers.workspace import Workspace, open_workspace
 
@@ -51,6 +60,8 @@ async def prepare_job(
 ) -> PrepareSummary:
     """Write NAME.mp4, NAME.ogg and NAME.json for every clip; NAME is the source's relative path.
 
+    In the forms that the job's deployments take: JPEGs one after the other are NAME.mjpeg, other
+    sound is NAME.wav or NAME.mp3. The facts are those of the first deployment's form.
     A clip that cannot be prepared has a NAME.json with its code alone. A NAME that would be too
     long for a file is cut, and marked with the clip's id. Nothing is written over but what an
     earlier call wrote.
@@ -93,10 +104,20 @@ async def _flow(job: JobConfig, media: Workspace, tally: Tally, shelf: "_Shelf")
     outcomes_out, outcomes_in = create_memory_object_stream[Outcome | Note](_AHEAD)
     # Open until all have ended: to a stage that fails, the others must not lose their reader first.
     async with ready_in, outcomes_in, create_task_group() as stages:
-        stages.start_soon(produce, job, Settled(), tally, clips_out, outcomes_out.clone())
+        stages.start_soon(_produce, job, tally, clips_out, outcomes_out.clone())
         stages.start_soon(work, job, media, tally, clips_in, ready_out, outcomes_out)
         stages.start_soon(_keep_ready, ready_in, shelf, tally, media)
         stages.start_soon(_keep_failures, outcomes_in, shelf, tally)
+
+
+async def _produce(
+    job: JobConfig,
+    tally: Tally,
+    clips_out: MemoryObjectSendStream[Clip],
+    outcomes_out: MemoryObjectSendStream[Outcome | Note],
+) -> None:
+    async with open_measuring(job.workers, max_pixels=job.media.max_pixels) as film_s:
+        await produce(job, Settled(), tally, clips_out, outcomes_out, film_s)
 
 
 async def _keep_ready(
@@ -130,13 +151,13 @@ class _Shelf:
         try:
             with ExitStack() as opened:
                 try:
-                    media = [opened.enter_context(one) for one in _media(ready)]
+                    media = [(end, opened.enter_context(one)) for end, one in _media(ready)]
                 except OSError as error:
                     detail = f"prepared media: {error.strerror}"
                     self._fail(base, Failure(ready.clip, Stage.WORKERS, _UNREADABLE, detail))
                     return False
                 self._write(base, _identity(ready.clip) | {"media": asdict(ready.facts)})
-                for file, ending in zip(media, (".mp4", ".ogg"), strict=False):
+                for ending, file in media:
                     _copy(file, _with_ending(base, ending))
         except OSError as error:
             raise self._unwritable(error) from None
@@ -157,6 +178,8 @@ class _Shelf:
         # A name from a list may be absolute or climb; here everything stays below the folder.
         parts = [part for part in PurePath(clip.source.name).parts if part not in {"/", "//", ".."}]
         base = self._folder.joinpath(*parts)
+        if clip.start_s > 0:
+            base = _with_ending(base, f"@{clip.start_s:08.2f}")
         name, mark = os.fsencode(base.name), f"~{clip.clip_id[:8]}"
         if len(name) > _MAX_NAME_BYTES:
             return base.with_name(os.fsdecode(name[: _MAX_NAME_BYTES - len(mark)]) + mark)
@@ -178,7 +201,7 @@ class _Shelf:
         self._make_folders(base.parent)
         facts = _with_ending(base, ".json")
         if not _is_own(facts):
-            for path in (facts, _with_ending(base, ".mp4"), _with_ending(base, ".ogg")):
+            for path in (facts, *(_with_ending(base, ending) for ending in MEDIA_ENDINGS)):
                 if os.path.lexists(path):
                     raise FileExistsError(0, f"somebody else's {path.name} is there")
         options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
@@ -190,10 +213,11 @@ class _Shelf:
         return OutputError(f"{where}: {why}: choose another folder with --out")
 
 
-def _media(ready: ReadyClip) -> Iterator[BinaryIO]:
-    for path in (ready.video, ready.audio):
-        if path is not None:
-            yield os.fdopen(open_regular(path), "rb")
+def _media(ready: ReadyClip) -> Iterator[tuple[str, BinaryIO]]:
+    for one in (ready, *ready.others):
+        for path in (one.video, one.audio):
+            if path is not None:
+                yield path.suffix, os.fdopen(open_regular(path), "rb")
 
 
 def _copy(read: BinaryIO, target: Path) -> None:

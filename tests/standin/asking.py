@@ -43,7 +43,8 @@ class Asker:
 
 @asynccontextmanager
 async def asker(**options: Any) -> AsyncIterator[Asker]:
-    """Serve a stand-in with these options; the block has a deadline."""
+    """Serve a stand-in for Fireworks, but for these options; the block has a deadline."""
+    options = {"strict": True} | options
     async with serving(StandinOptions(**options)) as standin, ClientSession() as session:
         with anyio.fail_after(DEADLINE_S):
             yield Asker(standin, session)

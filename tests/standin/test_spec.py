@@ -9,7 +9,7 @@ from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.spec import audio_violations, video_violations
 from tests.standin.media import AUDIO, VIDEO
 
-STRICT = StandinOptions()
+STRICT = StandinOptions(strict=True)
 LENIENT = StandinOptions(strict=False)
 
 

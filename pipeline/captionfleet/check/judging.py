@@ -11,6 +11,7 @@ from captionfleet.profiles import Profile
 __all__ = ["judged", "without_flags"]
 
 _UNIFORM_FRAMES = 32
+_UNIFORM_SERVERS = "the default of vLLM's plain opencv loader, of transformers and of mistral.rs"
 _BYTES_PER_TOKEN = (6.0, 3.0)
 _TEMPLATE_TOKENS = 64
 _KNOWN_TOLERANCE = 0.07
@@ -126,7 +127,7 @@ def _frames(count: _Count) -> Iterator[Finding]:
     elif abs(seen - _UNIFORM_FRAMES) <= max(2.0, tolerance * _UNIFORM_FRAMES):
         yield fail(
             "frames",
-            f"{_UNIFORM_FRAMES} of {sent} frames are seen: vLLM's default for many models",
+            f"{_UNIFORM_FRAMES} of {sent} frames are seen: {_UNIFORM_SERVERS}",
             f"start vllm serve with {_ALL_FRAMES_VLLM}",
         )
     elif _DOUBLE[0] <= share <= _DOUBLE[1]:

@@ -9,12 +9,14 @@ from pydantic import ValidationError, model_validator
 
 from captionfleet.config.asking import LimitsConfig, MetricsConfig, OutputConfig, RequestConfig
 from captionfleet.config.deployment import DeploymentConfig
+from captionfleet.config.export import CaptionConfig, ExportConfig
 from captionfleet.config.keys import KeyPair, default_pairs, service_base
 from captionfleet.config.media import InputConfig, MediaConfig, StoreConfig, WorkersConfig
 from captionfleet.config.mistakes import first_mistake
 from captionfleet.config.response_schema import refused_by_fireworks
 from captionfleet.config.section import Section
 from captionfleet.errors import ConfigError
+from captionfleet.messages import Form
 
 __all__ = ["JobConfig", "load_job"]
 
@@ -38,6 +40,8 @@ class JobConfig(Section):
     request: RequestConfig = RequestConfig()
     deployments: tuple[DeploymentConfig, ...] = ()
     output: OutputConfig = OutputConfig()
+    caption: CaptionConfig = CaptionConfig()
+    export: tuple[ExportConfig, ...] = ()
     limits: LimitsConfig = LimitsConfig()
     metrics: MetricsConfig = MetricsConfig()
 
@@ -59,14 +63,30 @@ class JobConfig(Section):
         names = [deployment.name for deployment in self.deployments]
         if len(set(names)) != len(names):
             raise ValueError("deployments must have different names")
+        if self.input.overlap_s >= self.media.max_seconds:
+            raise ValueError("input.overlap_s must be less than media.max_seconds")
         self._check_schema()
+        self._check_frames()
         return self
+
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        """The forms that its deployments take clips in, each once; the usual one without any."""
+        return tuple(dict.fromkeys(one.form for one in self.deployments)) or (Form(),)
 
     @property
     def key_pairs(self) -> frozenset[KeyPair]:
         """The servers that the job, the environment or this program names, with their variables."""
         own = (deployment.key_pairs for deployment in self.deployments)
         return default_pairs(service_base()).union(*own)
+
+    def _check_frames(self) -> None:
+        for deployment in self.deployments:
+            if (deployment.frames.height or 0) > self.media.height:
+                raise ValueError(
+                    f"frames.height of deployment {deployment.name} is above media.height "
+                    f"({self.media.height}): frames are made of the same pictures"
+                )
 
     def _check_schema(self) -> None:
         """Before anything is paid: a schema that a deployment refuses fails every clip."""
@@ -112,6 +132,11 @@ def _anchored(data: dict[str, Any], folder: Path) -> dict[str, Any]:
         table = data.get(section)
         if isinstance(table, dict) and key in table:
             table[key] = _under(folder, table[key])
+    exports = data.get("export")
+    for table in exports if isinstance(exports, list) else ():
+        for key in ("out", "media"):
+            if isinstance(table, dict) and key in table:
+                table[key] = _under(folder, table[key])
     return data
 
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import orjson
 
-from captionfleet.standin.refusals import Refusal
+from captionfleet.standin.refusals import SCALING_UP, Refusal
 from captionfleet.standin.tokens import CHARACTERS_PER_TOKEN, Usage
 
 __all__ = [
@@ -43,6 +43,7 @@ class Reply:
     Attributes:
         usage_in: where usage is told: in the chunk that finishes a stream (Fireworks), in one more
             chunk without choices (vLLM, when asked), or nowhere.
+        continuous_usage: whether each chunk of a stream tells the usage so far, as vLLM's do.
         perf: perf metrics; empty on a server that has none.
         perf_in_body: whether the body tells them too; the headers always do.
     """
@@ -56,6 +57,7 @@ class Reply:
     stream: bool
     usage_in: Literal["finish", "extra", "none"]
     perf_in_body: bool
+    continuous_usage: bool = False
     perf: dict[str, str] = field(default_factory=dict)
 
 
@@ -98,7 +100,12 @@ def content_events(reply: Reply, tokens_per_event: int) -> list[bytes]:
     step = tokens_per_event * CHARACTERS_PER_TOKEN
     pieces = [reply.text[at : at + step] for at in range(0, len(reply.text), step)]
     deltas = [{"role": "assistant"}, *({"content": piece} for piece in pieces)]
-    return [_event(_chunk(reply, delta)) for delta in deltas]
+    chunks = [_chunk(reply, delta) for delta in deltas]
+    if reply.continuous_usage:
+        for number, chunk in enumerate(chunks):
+            told = min(number * tokens_per_event, reply.usage.completion_tokens)
+            chunk["usage"] = _usage(Usage(reply.usage.prompt_tokens, told))
+    return [_event(chunk) for chunk in chunks]
 
 
 def last_events(reply: Reply) -> bytes:
@@ -115,8 +122,11 @@ def last_events(reply: Reply) -> bytes:
 
 
 def error_body(refusal: Refusal, request_id: str, *, strict: bool) -> bytes:
-    """Return the body of a refusal: Fireworks' with `strict`, else vLLM's with an integer code."""
-    if not strict:
+    """Return the body of a refusal: Fireworks' with `strict`, else vLLM's with an integer code.
+
+    Only Fireworks says that a deployment scales up.
+    """
+    if not strict and refusal is not SCALING_UP:
         kind = _VLLM_TYPES.get(refusal.status, "InternalServerError")
         error: dict[str, Any] = {"message": refusal.message, "type": kind, "param": refusal.param}
         return orjson.dumps({"error": error | {"code": refusal.status}})

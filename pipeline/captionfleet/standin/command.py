@@ -27,12 +27,15 @@ def serve_command(  # noqa: PLR0913 -- each argument is one flag of the command
     model: _Repeated = (),
     profile: Literal["qwen3-omni", "molmo2"] = "qwen3-omni",
     video_only: _Switch = False,
+    video_as: Literal["any", "video_url", "frames"] = "any",
+    audio_as: Literal["any", "audio_url", "input_audio"] = "any",
     frames: Literal["all", "32", "2fps"] = "all",
     turned_deg: Literal[0, 90, 180, 270] = 0,
     deaf: _Switch = False,
     usage: bool = True,
     api_key_env: str | None = None,
-    strict: bool = True,
+    provider: Literal["openai", "fireworks"] = "openai",
+    strict: Annotated[bool | None, Parameter(show=False)] = None,
     slots: int = 16,
     max_queue: int = 64,
     service_time_s: float = 0.0,
@@ -66,12 +69,17 @@ def serve_command(  # noqa: PLR0913 -- each argument is one flag of the command
         model: A model string to serve, repeatable; without it any is.
         profile: Whose token arithmetic and frame limits to use.
         video_only: Refuse audio, as Molmo2 does.
+        video_as: Take video_url, or frames as image_url, or any.
+        audio_as: Take audio_url, or input_audio, or any.
         frames: Which frames the model gets to see: all; 32 at most; or resampled to 2fps.
         turned_deg: Turn its pictures clockwise.
         deaf: Take audio and drop it.
         usage: Tell token counts.
         api_key_env: Environment variable that holds the key to ask for; without it none is.
-        strict: Refuse unknown fields and other formats as Fireworks does; else be like vLLM.
+        provider: Whom to be like: openai, an ordinary OpenAI-compatible server such as vLLM, which
+            ignores fields that it does not know; or fireworks, which refuses them, and media
+            beside the guide's formats, and tells timings in headers.
+        strict: The earlier way to say --provider fireworks, or with --no-strict openai.
         slots: Requests served at a time.
         max_queue: Requests that may wait for a slot; past them a 429.
         service_time_s: Time to the first token, in a slot.
@@ -105,8 +113,10 @@ def serve_command(  # noqa: PLR0913 -- each argument is one flag of the command
             port=port,
             models=model,
             modalities=("video",) if video_only else ("video", "audio"),
+            video_as=video_as,
+            audio_as=audio_as,
             api_key=_key(api_key_env),
-            strict=strict,
+            strict=control_plane or (provider == "fireworks" if strict is None else strict),
             frames=frames,
             turned_deg=turned_deg,
             deaf=deaf,

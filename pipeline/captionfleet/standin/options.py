@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import Literal
 
 from captionfleet.standin.faults import Fault
 from captionfleet.standin.senses.viewing import FrameRule, Turn
@@ -20,10 +21,13 @@ class StandinOptions:
         port: 0 takes any free one.
         models: the model strings that are served; none means any.
         modalities: "video", "audio" or both; a Molmo2 deployment hears nothing.
+        video_as: the kind of part that pictures are taken in, or any; others are refused with 400.
+        audio_as: the kind of part that sound is taken in, or any.
         api_key: the bearer key that is asked for; None asks for none.
-        strict: answers as Fireworks does, and refuses unknown fields and media beside the guide's
-            formats. Without it, answers as vLLM does: unknown fields ignored, integer error
-            codes, no `fireworks-` headers, streamed usage only on `include_usage`.
+        strict: be Fireworks: refuse unknown fields and media beside the guide's formats, tell
+            timings in `fireworks-` headers and usage in every stream. Without it, be an ordinary
+            OpenAI-compatible server such as vLLM: unknown fields ignored, integer error codes,
+            streamed usage only on `include_usage`.
         frames: which frames of a video the model gets to see; see `Viewing`.
         turned_deg: by how much its pictures are turned, clockwise.
         deaf: takes audio and drops it.
@@ -49,8 +53,10 @@ class StandinOptions:
     port: int = 0
     models: tuple[str, ...] = ()
     modalities: tuple[str, ...] = ("video", "audio")
+    video_as: Literal["any", "video_url", "frames"] = "any"
+    audio_as: Literal["any", "audio_url", "input_audio"] = "any"
     api_key: str | None = field(default=None, repr=False)
-    strict: bool = True
+    strict: bool = False
     frames: FrameRule = "all"
     turned_deg: Turn = 0
     deaf: bool = False

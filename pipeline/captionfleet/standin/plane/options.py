@@ -48,7 +48,7 @@ class PlaneOptions:
     host: str = "127.0.0.1"
     port: int = 0
     account: str = "stand-in"
-    replica: StandinOptions = field(default_factory=StandinOptions)
+    replica: StandinOptions = field(default_factory=lambda: StandinOptions(strict=True))
     read_only_key: str | None = field(default=None, repr=False)
     cold_start: ColdStart = ColdStart()
     time_scale: float = 1.0

@@ -1,0 +1,1 @@
+"""Real servers and proxies against the program: `make interop`, see benchmarks/README.md."""
