@@ -5,8 +5,9 @@ SOURCES := pipeline tests benchmarks
 
 .PHONY: demo test test-fast test-readers bench check format clean
 
+# VIDEOS=FOLDER shows it on the first ten clips of that folder.
 demo: .venv/.installed
-	$(BIN)/captionfleet demo
+	$(BIN)/captionfleet demo $(if $(VIDEOS),"$(VIDEOS)")
 
 # ARGS is handed on to pytest, as in make test ARGS="-k clips".
 test: check

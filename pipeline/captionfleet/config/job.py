@@ -11,7 +11,7 @@ from captionfleet.config.asking import LimitsConfig, MetricsConfig, OutputConfig
 from captionfleet.config.deployment import DeploymentConfig
 from captionfleet.config.keys import KeyPair, default_pairs, service_base
 from captionfleet.config.media import InputConfig, MediaConfig, StoreConfig, WorkersConfig
-from captionfleet.config.mistakes import first_mistake
+from captionfleet.config.mistakes import mistakes
 from captionfleet.config.response_schema import refused_by_fireworks
 from captionfleet.config.section import Section
 from captionfleet.errors import ConfigError
@@ -94,7 +94,7 @@ def load_job(path: Path | None, overrides: Mapping[str, Any]) -> JobConfig:
     try:
         return JobConfig.model_validate(_merged(data, overrides))
     except ValidationError as error:
-        raise ConfigError(f"{where}: {first_mistake(error, JobConfig)}") from None
+        raise ConfigError(f"{where}: {mistakes(error, JobConfig)}") from None
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
