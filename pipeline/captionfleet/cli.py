@@ -54,14 +54,16 @@ def run_command_line(arguments: Sequence[str]) -> int:
 
 
 def _spelled_out(arguments: Sequence[str]) -> list[str]:
-    """`help COMMAND` is `COMMAND --help`, and `--retry-failed` alone means all codes.
+    """`help COMMAND` is `COMMAND --help`, `--retry-failed` means all codes, - standard input.
 
-    The parser wants a value with every such flag.
+    The parser knows none of them: it wants a value with every such flag, and takes - for a flag;
+    as a path, ./- is the same.
     """
     if arguments[:1] == ["help"]:
         arguments = [*arguments[1:], "--help"]
     until = arguments.index("--") if "--" in arguments else len(arguments)
-    named = ["--retry-failed=all" if word == "--retry-failed" else word for word in arguments]
+    spelled = {"--retry-failed": "--retry-failed=all", "-": "./-"}
+    named = [spelled.get(word, word) for word in arguments]
     return [*named[:until], *arguments[until:]]
 
 
@@ -112,7 +114,8 @@ def run(
     129/130/143 ended by a signal (resumable).
 
     Args:
-        sources: Files, folders, and .txt or .lst lists of either; they replace the job file's.
+        sources: Files, folders, lists of either (.txt, .lst, .csv, .tsv, .jsonl, .parquet), and -
+            for a list on standard input; they replace the job file's.
         job: Job file (TOML); flags override it.
         out: Output folder, made if missing: captions.jsonl, failures.jsonl, run.json.
         base_url: Where a deployment answers, up to /v1; repeat with --model for several.
@@ -206,7 +209,7 @@ def prepare(
     prepared); NAME is the source's relative path with its ending, as in beach.mov.mp4.
 
     Args:
-        sources: Files, folders, and .txt or .lst lists of either; they replace the job file's.
+        sources: Files, folders and lists of either, as for run; they replace the job file's.
         out: Output folder, made if missing; none of the sources, and in none of them.
         job: Job file (TOML), for its [input], [media], [workers] and [store].
         workers: Worker processes.

@@ -32,6 +32,7 @@ class FailureCode(StrEnum):
     same bytes fail again, so a later run leaves them alone until the file changes.
     """
 
+    BAD_ROW = "bad_row"
     SOURCE_MISSING = "source_missing"
     SOURCE_UNREADABLE = "source_unreadable"
     SOURCE_CHANGED = "source_changed"
@@ -92,6 +93,7 @@ _PERMANENT = frozenset(
 )
 
 _MEANINGS = {
+    FailureCode.BAD_ROW: "a row of a list names no clip; the detail says what is wrong with it",
     FailureCode.SOURCE_MISSING: "a list names this file, and it is not there",
     FailureCode.SOURCE_UNREADABLE: "the file could not be read (permissions, I/O error)",
     FailureCode.SOURCE_CHANGED: "the file changed or vanished while it was read",

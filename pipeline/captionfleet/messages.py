@@ -10,6 +10,7 @@ from captionfleet.errors import FailureCode, Stage
 __all__ = [
     "MAX_ANSWER_BYTES",
     "MAX_LINE_BYTES",
+    "NO_ROW",
     "Adopted",
     "Attempt",
     "Caption",
@@ -22,6 +23,7 @@ __all__ = [
     "Note",
     "Outcome",
     "ReadyClip",
+    "Row",
     "SameFile",
     "Source",
     "Usage",
@@ -54,12 +56,31 @@ def for_terminal(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Row:
+    """What a row of a list says of its film, beside the path.
+
+    `number` is its place in the list, from 1; `prompt`, if any, is asked instead of the job's;
+    `end_s` None is where the job ends a clip. `metadata` are the other columns, as JSON.
+    """
+
+    number: int
+    id: str = ""
+    prompt: str = ""
+    start_s: float = 0.0
+    end_s: float | None = None
+    metadata: str = "{}"
+
+
+NO_ROW = Row(0)
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """One file that was found, as it was when it was found.
 
-    `path` opens the file; `name` is relative to `root`, the folder or the list's folder that it was
-    found under. `real_path` is absolute and holds no link: it is what the file is known by, under
-    whatever names it was found. All may hold undecodable bytes as surrogates (`os.fsdecode`).
+    `path` opens the file; `name` is relative to `root`, the folder that it was found under.
+    `real_path` is absolute and holds no link: it is what the file is known by, under whatever names
+    it was found. All may hold undecodable bytes as surrogates (`os.fsdecode`).
     """
 
     path: str
@@ -68,6 +89,7 @@ class Source:
     mtime_ns: int
     root: str = ""
     real_path: str = ""
+    row: Row = NO_ROW
 
     @property
     def known_path(self) -> str:

@@ -19,7 +19,7 @@ from captionfleet.ledger.settled import Settled
 from captionfleet.machine import machine_errors
 from captionfleet.messages import Clip, Note, Outcome, ReadyClip, printable
 from captionfleet.producer import check_sources, count_ahead, produce
-from captionfleet.producer.admission import admit, fingerprints
+from captionfleet.producer.admission import admit, fingerprints, row_fingerprints
 from captionfleet.sender import Fleet, open_fleet, send
 from captionfleet.sink import (
     RunStatistics,
@@ -69,7 +69,7 @@ async def run_job(
     async with (
         open_metrics(job.metrics, tally) as metrics,
         open_fleet(job, tally) as fleet,
-        open_ledger(job.output, fingerprints(job)) as ledger,
+        open_ledger(job.output, fingerprints(job), row_fingerprints(job)) as ledger,
     ):
         stopping = Stopping(job.limits, tally)
         async with open_signals(stopping.heed, handle=handle_signals) as signals:
