@@ -59,7 +59,7 @@ def _spelled_out(arguments: Sequence[str]) -> list[str]:
     The parser knows none of them: it wants a value with every such flag, and takes - for a flag;
     as a path, ./- is the same.
     """
-    if arguments[:1] == ["help"]:
+    if list(arguments[:1]) == ["help"]:
         arguments = [*arguments[1:], "--help"]
     until = arguments.index("--") if "--" in arguments else len(arguments)
     spelled = {"--retry-failed": "--retry-failed=all", "-": "./-"}

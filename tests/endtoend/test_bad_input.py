@@ -71,7 +71,7 @@ JOB_FILES = {
     ),
     "a failure code of nobody": (
         "[input]\nretry_failed = ['qqq']\n",
-        "one of all, source_missing,",
+        "no failure code: one of all, ",
     ),
     "two deployments of one name": (
         f'{DEPLOYMENT}name = "a"\n{DEPLOYMENT}name = "a"\n',
