@@ -93,6 +93,7 @@ def run(
     recaption: Annotated[bool, Parameter(negative="")] = False,
     allow_empty: Annotated[bool, Parameter(negative="")] = False,
     limit: int | None = None,
+    shard: str | None = None,
     deadline: str | None = None,
     max_hours: float | None = None,
     max_failures: str | None = None,
@@ -139,6 +140,7 @@ def run(
             stay until the new ones are in.
         allow_empty: A run that finds no video at all ends with 0 instead of 2.
         limit: Stop after so many clips that need a caption; by default none is too many.
+        shard: I/N, as in 0/16 to 15/16: caption only the files of this share of the sources.
         deadline: Stop starting clips at this local time, as in 06:00.
         max_hours: Stop starting clips after so many hours; by default never.
         max_failures: Stop when so many clips have failed, as in 50, or as in 5% (of at least 20).
@@ -158,6 +160,7 @@ def run(
             "sources": list(sources) or None,
             "allow_empty": allow_empty or None,
             "limit": limit,
+            "shard": shard,
             "identity": identity,
             "relocate": relocate,
             "retry_failed": retry_failed,
@@ -290,6 +293,20 @@ app.command(
 
     Every key stands in every line, with a value whose type never changes. The forms: JSON Schema,
     a pyarrow schema (Python), and a view for DuckDB.
+    """,
+)
+app.command(
+    "captionfleet.ledger.merge_command:merge_command",
+    name="merge",
+    help="""Join the output folders of shards, and prove what holds of every one.
+
+    One line a clip, and no request mixed with another: folders of different requests are refused.
+    What does not fit is named: runs that did not end, shards that are missing, lines that name no
+    clip. What --out holds already stays, so shards that were run again are merged again. The files
+    are replaced whole or not at all.
+
+    Exit codes: 0 all fits; 1 something does not, and is named; 2 the folders cannot be one; 3 a
+    folder is in use, or cannot be read or written.
     """,
 )
 app.command(

@@ -77,7 +77,7 @@ async def produce(
 
 def _require_videos(job: JobConfig, passed_over: Counter[str], *, is_empty: bool) -> None:
     """Refuse sources without a single video, which may be a disk that is not mounted."""
-    if not is_empty or job.input.allow_empty:
+    if not is_empty or job.input.allow_empty or job.input.shard:  # a share may be empty
         return
     where = ", ".join(printable(os.fspath(source)) for source in job.input.sources)
     counts = ", ".join(

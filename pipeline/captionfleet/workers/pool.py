@@ -10,6 +10,7 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from captionfleet.config import JobConfig
+from captionfleet.config.memory import available_bytes, overcommitment
 from captionfleet.errors import FailureCode, Stage, StoreError
 from captionfleet.media.orders import Order, Prepared, Refused, Report, StoreTrouble
 from captionfleet.messages import Clip, Failure, Outcome, ReadyClip
@@ -41,6 +42,9 @@ async def work(  # noqa: PLR0913, PLR0917 - a stage with three streams
         OutputError: the media store cannot be written.
         RunError: no worker process can be started.
     """
+    limits = job.workers
+    if words := overcommitment(limits.processes, limits.memory_bytes, available_bytes()):
+        get_log().warning("more workers than memory", reason=words, advice="give fewer --workers")
     async with clips_in, ready_out, outcomes_out, anyio.create_task_group() as lanes:
         for _ in range(job.workers.processes):
             lane = _Lane(job, workspace, tally)
