@@ -96,6 +96,14 @@ class InputConfig(Section):
     allow_empty: bool = Field(
         default=False, description="a run that finds no video at all is no mistake"
     )
+    segments: Literal["first", "all"] = Field(
+        default="first",
+        description="what of a film is captioned: its first max_seconds, or all of it in windows "
+        "of max_seconds, each a clip with its own line",
+    )
+    overlap_s: float = Field(
+        default=0.0, ge=0, le=599, description="seconds that a window shares with the one before"
+    )
     shard: Annotated[str, AfterValidator(_as_shard)] = Field(
         default="",
         description="I/N, 0/16 to 15/16: this share of the files, by a hash of their paths",
