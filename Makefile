@@ -5,8 +5,9 @@ SOURCES := pipeline tests benchmarks requirements
 
 .PHONY: demo test test-fast test-readers interop bench check format hashes clean
 
+# VIDEOS=FOLDER shows it on the first ten clips of that folder.
 demo: .venv/.installed
-	$(BIN)/captionfleet demo
+	$(BIN)/captionfleet demo $(if $(VIDEOS),"$(VIDEOS)")
 
 # ARGS is handed on to pytest, as in make test ARGS="-k clips".
 test: check

@@ -13,6 +13,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from captionfleet.config import JobConfig, job_from_flags
 from captionfleet.errors import ConfigError, FailureCode, RunError
+from captionfleet.examples import examples
 from captionfleet.machine import machine_errors
 from captionfleet.messages import for_terminal
 from captionfleet.standard_streams import do_not_wait_for_readers
@@ -26,8 +27,10 @@ app = App(
     name="captionfleet",
     version=lambda: version("captionfleet"),
     help="Caption video libraries in bulk with omni-modal models.",
+    version_flags=["--version", "-V"],
     help_format="markdown",
 )
+app.register_install_completion_command(add_to_startup=False)
 
 
 def run_command_line(arguments: Sequence[str]) -> int:
@@ -52,10 +55,13 @@ def run_command_line(arguments: Sequence[str]) -> int:
 
 
 def _spelled_out(arguments: Sequence[str]) -> list[str]:
-    """`--retry-failed` alone means all codes, and - standard input; the parser knows neither.
+    """`help COMMAND` is `COMMAND --help`, `--retry-failed` means all codes, - standard input.
 
-    It wants a value with every such flag, and takes - for a flag; as a path, ./- is the same.
+    The parser knows none of them: it wants a value with every such flag, and takes - for a flag;
+    as a path, ./- is the same.
     """
+    if list(arguments[:1]) == ["help"]:
+        arguments = [*arguments[1:], "--help"]
     until = arguments.index("--") if "--" in arguments else len(arguments)
     spelled = {"--retry-failed": "--retry-failed=all", "-": "./-"}
     named = [spelled.get(word, word) for word in arguments]
@@ -67,7 +73,7 @@ def _complain(words: str) -> None:
     print(f"captionfleet: {for_terminal(words)}", file=sys.stderr)
 
 
-@app.command
+@app.command(help_epilogue=examples("run"))
 def run(
     *sources: Path,
     job: Path | None = None,
@@ -87,6 +93,7 @@ def run(
     relocate: Annotated[list[str] | None, Parameter(negative="")] = None,
     retry_failed: Annotated[list[str] | None, Parameter(negative="")] = None,
     recaption: Annotated[bool, Parameter(negative="")] = False,
+    allow_empty: Annotated[bool, Parameter(negative="")] = False,
     limit: int | None = None,
     shard: str | None = None,
     deadline: str | None = None,
@@ -94,7 +101,7 @@ def run(
     max_failures: str | None = None,
     max_tokens_total: int | None = None,
     drain_s: float | None = None,
-    timeout: float | None = None,
+    timeout_s: Annotated[float | None, Parameter(name=["--timeout-s", "--timeout"])] = None,
     store: Path | None = None,
     metrics_port: int | None = None,
     log_json: Annotated[bool, Parameter(negative="")] = False,
@@ -119,12 +126,14 @@ def run(
         api_key_env: Name of the environment variable with the key (FIREWORKS_API_KEY, which goes
             to Fireworks and to this machine alone unless it is named here).
         prompt: What to ask of every clip.
-        max_tokens: Longest caption.
-        temperature: Sampling temperature.
-        stream: Stream answers, which measures the time to the first token.
-        max_in_flight: Ceiling of requests in flight, for each deployment.
-        workers: Worker processes that prepare clips.
-        sampling: Which frames to take: those of ffmpeg's fps=1, or the cheapest of each second.
+        max_tokens: Longest caption, in tokens; 1000 by default.
+        temperature: Sampling temperature, 0 to 2; 0.3 by default.
+        stream: Stream answers, which measures the time to the first token; off by default.
+        max_in_flight: Ceiling of requests in flight, for each deployment; 32 by default.
+        workers: Worker processes that prepare clips; by default one for each core, as far as
+            there is memory for them.
+        sampling: Which frames to take: those of ffmpeg's fps=1 (exact, the default), or the
+            cheapest of each second.
         segments: What of a film is captioned: its first minute (max_seconds), or all of it, in
             windows of that length, each a clip with its own line.
         identity: What makes a file the same: stat, its path, size and change time; or content,
@@ -133,15 +142,17 @@ def run(
         retry_failed: Try permanent failures again: alone all of them, =CODE those with this code.
         recaption: Replace captions that were made with another prompt, model or settings; they
             stay until the new ones are in.
-        limit: Stop after so many clips that need a caption.
+        allow_empty: A run that finds no video at all ends with 0 instead of 2.
+        limit: Stop after so many clips that need a caption; by default none is too many.
         shard: I/N, as in 0/16 to 15/16: caption only the files of this share of the sources.
         deadline: Stop starting clips at this local time, as in 06:00.
-        max_hours: Stop starting clips after so many hours.
+        max_hours: Stop starting clips after so many hours; by default never.
         max_failures: Stop when so many clips have failed, as in 50, or as in 5% (of at least 20).
         max_tokens_total: Stop starting clips after so many tokens, in and out.
-        drain_s: Seconds that an early end waits for what is in flight.
-        timeout: Seconds that one request may take.
-        store: Folder for prepared media, reused by later runs.
+        drain_s: Seconds that an early end waits for what is in flight; 60 by default.
+        timeout_s: Seconds that one request may take, 300 by default.
+        store: Folder for prepared media, reused by later runs; by default captionfleet/media in
+            the user's cache folder.
         metrics_port: Serve figures for Prometheus on this port of this machine while it lasts.
         log_json: Log JSON lines to stderr, progress included.
         quiet: No progress and no summary: errors, and one line at the end.
@@ -151,6 +162,7 @@ def run(
     flags: dict[str, dict[str, object]] = {
         "input": {
             "sources": list(sources) or None,
+            "allow_empty": allow_empty or None,
             "limit": limit,
             "shard": shard,
             "identity": identity,
@@ -174,7 +186,7 @@ def run(
             "max_tokens": max_tokens,
             "temperature": temperature,
             "stream": stream,
-            "timeout_s": timeout,
+            "timeout_s": timeout_s,
         },
         "output": {"dir": out, "recaption": recaption or None},
     }
@@ -188,7 +200,7 @@ def run(
     return _caption(settled, each, show, known_failures_ok=known_failures_ok)
 
 
-@app.command
+@app.command(help_epilogue=examples("prepare"))
 def prepare(
     *sources: Path,
     out: Path,
@@ -237,25 +249,26 @@ def prepare(
     return anyio.run(main)
 
 
-@app.command
-def demo(*, out: Path = Path("demo")) -> int:
-    """Show the whole pipeline on sample clips, without an account.
+@app.command(help_epilogue=examples("demo"))
+def demo(folder: Path | None = None, /, *, out: Path = Path("demo")) -> int:
+    """Show the whole pipeline on sample clips or on ten of your own, without an account.
 
     Makes a handful of small clips, starts two stand-in deployments on this machine, captions
     the clips through them and prints the summary and five captions. One clip is damaged and is
-    reported as what it is.
+    reported as what it is. The stand-ins only measure what they are sent; a model writes prose.
 
     Args:
+        folder: Videos of your own, of which the first ten clips are taken; they are only read.
         out: Folder for the clips and the captions.
     """
     from captionfleet.demo import run_demo  # noqa: PLC0415 - the other commands need not wait for it
 
     configure_logging()
     do_not_wait_for_readers()
-    return anyio.run(run_demo, out)
+    return anyio.run(run_demo, out, folder)
 
 
-@app.command
+@app.command(help_epilogue=examples("failures"))
 def failures(
     folder: Path,
     *,
@@ -283,6 +296,7 @@ def failures(
 app.command(
     "captionfleet.ledger.schema_command:schema_command",
     name="schema",
+    help_epilogue=examples("schema"),
     help="""Print what a line of captions.jsonl or failures.jsonl holds, for its readers.
 
     Every key stands in every line, with a value whose type never changes. The forms: JSON Schema,
@@ -306,11 +320,13 @@ app.command(
 app.command(
     "captionfleet.plan.command:plan_command",
     name="plan",
+    help_epilogue=examples("plan"),
     help="Say what a library will take: replicas, cores, hours, tokens and dollars.",
 )
 app.command(
     "captionfleet.check.command:check_command",
     name="check",
+    help_epilogue=examples("check"),
     help="""Check everything that can be known before a job is paid for.
 
     Job file, output folder, sources, keys, reachability and models; then each deployment is asked
@@ -325,6 +341,7 @@ app.command(
 app.command(
     "captionfleet.standin.command:serve_command",
     name="serve",
+    help_epilogue=examples("serve"),
     help="""Serve a stand-in deployment, for tests of this program or of yours.
 
     It speaks the chat-completions protocol of a dedicated deployment under /v1 and /inference/v1,
@@ -337,6 +354,7 @@ app.command(
 app.command(
     "captionfleet.bench.command:bench_command",
     name="bench",
+    help_epilogue=examples("bench"),
     help="""Measure what deployments take: throughput, latency, and the knee between them.
 
     Sends real media, a sample of the sources or else generated clips, to one deployment after
@@ -349,6 +367,7 @@ app.command(
 app.command(
     "captionfleet.report.command:report_command",
     name="report",
+    help_epilogue=examples("report"),
     help="""Write report.html: what a run did, and what its clips looked, sounded and read like.
 
     One file that needs no network: totals, what the time went into, failures, and a gallery of

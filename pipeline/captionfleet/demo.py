@@ -1,5 +1,7 @@
 """The demo: the whole pipeline on generated clips and two stand-in deployments (main process)."""
 
+import re
+import shlex
 import shutil
 import sys
 from contextlib import AsyncExitStack
@@ -12,8 +14,10 @@ import aiofiles
 import anyio.to_thread
 import orjson
 
-from captionfleet.config import JobConfig
+from captionfleet.config import InputConfig, JobConfig
 from captionfleet.errors import OutputError
+from captionfleet.messages import for_terminal, printable
+from captionfleet.producer import check_sources
 from captionfleet.report.command import report_of_run
 from captionfleet.run import run_job
 from captionfleet.sink import RunSummary
@@ -26,6 +30,8 @@ __all__ = ["run_demo"]
 _MARK = ".captionfleet-demo"
 _OWN = ("videos", "captions", "media")
 _CAPTIONS_SHOWN = 5
+_OWN_CLIPS = 10
+_HASH_LINE = re.compile(r"\n\w+ sha256 [0-9a-f]{64}")
 _REPLICAS = (
     StandinOptions(strict=True, slots=4, max_queue=4, service_time_s=0.4, service_time_jitter=0.5),
     StandinOptions(
@@ -34,27 +40,49 @@ _REPLICAS = (
 )
 
 
-async def run_demo(folder: Path) -> int:
-    """Make the clips, serve, caption, and print what came of it.
+async def run_demo(folder: Path, own: Path | None = None) -> int:
+    """Make the clips, or take the first ten of `own`; serve, caption, print what came of it.
 
-    Returns 0 if every clip but the damaged one was captioned.
+    Returns 0 if every clip but the damaged one was captioned; of the user's own, if any was.
 
     Raises:
+        ConfigError: the user's own videos are not there.
         OutputError: the folder holds something else, or cannot be written.
     """
-    print(f"making sample clips in {folder / 'videos'}")
-    films = await anyio.to_thread.run_sync(_make_films, folder)
+    if own is None:
+        print(f"making sample clips in {folder / 'videos'}: films that a program draws")
+    else:
+        await anyio.to_thread.run_sync(check_sources, InputConfig(sources=(own,)))
+        print(f"taking the first {_OWN_CLIPS} clips of {_shown(own)}, which are only read")
+    films = await anyio.to_thread.run_sync(_make_films, folder, own is None)
     async with AsyncExitStack() as running:
         replicas = [await running.enter_async_context(serving(options)) for options in _REPLICAS]
         print("stand-in deployments at " + " and ".join(replica.base_url for replica in replicas))
-        summary = await run_job(_job(folder, replicas), progress=sys.stderr)
+        print("they only measure what they are sent: where their captions give figures,")
+        print("a real model writes prose")
+        summary = await run_job(_job(folder, replicas, own), progress=sys.stderr)
     report = await report_of_run(folder / "captions")
     await _show(folder, summary)
-    print(f"report: {report}")
+    _show_next(folder, report, own)
+    if own is not None:
+        return 0 if summary.captioned else 1
     return 0 if summary.captioned == len(films) - 1 and summary.failed == 1 else 1
 
 
-def _make_films(folder: Path) -> list[Path]:
+def _show_next(folder: Path, report: str, own: Path | None) -> None:
+    """The report's path on a line of its own, and the one command for videos of one's own."""
+    page = folder / "captions" / "report.html"
+    print("\nthe frames that were sent, the sound, and what was said of them:")
+    print(_shown(page) if page.is_file() else report)
+    videos = "VIDEOS" if own is None else shlex.quote(_shown(own))
+    print(f"\nnext: captionfleet run {videos} --out captions --base-url URL --model NAME")
+
+
+def _shown(path: Path) -> str:
+    return for_terminal(printable(str(path)))
+
+
+def _make_films(folder: Path, are_wanted: bool) -> list[Path]:  # noqa: FBT001 - by position
     """Clear what an earlier demo left, and nothing else."""
     try:
         if folder.is_dir():
@@ -63,7 +91,7 @@ def _make_films(folder: Path) -> list[Path]:
             shutil.rmtree(folder / name, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _MARK).touch()
-        return demo_films(folder / "videos")
+        return demo_films(folder / "videos") if are_wanted else []
     except OSError as error:
         raise OutputError(f"{folder}: cannot write the demo: {error.strerror}") from None
 
@@ -80,11 +108,13 @@ def _refuse_strangers(folder: Path) -> None:
         raise OutputError(f"{found[0]} is not the demo's: choose another folder with --out")
 
 
-def _job(folder: Path, replicas: list[Standin]) -> JobConfig:
+def _job(folder: Path, replicas: list[Standin], own: Path | None) -> JobConfig:
     names = ("stand-in-a", "stand-in-b")
     return JobConfig.model_validate(
         {
-            "input": {"sources": [folder / "videos"], "settle_s": 0},
+            "input": {"sources": [folder / "videos"], "settle_s": 0}
+            if own is None
+            else {"sources": [own], "settle_s": 0, "limit": _OWN_CLIPS},
             "store": {"dir": folder / "media"},
             "request": {"stream": True},
             "deployments": [
@@ -106,10 +136,11 @@ async def _show(folder: Path, summary: RunSummary) -> None:
     captions, failures = folder / "captions/captions.jsonl", folder / "captions/failures.jsonl"
     print()
     for record in await _records(captions, _CAPTIONS_SHOWN):
-        print(f"{record['source']}\n{indent(record['caption'], '    ')}\n")
+        caption = _HASH_LINE.sub("", record["caption"])  # for tests, not for people
+        print(f"{_shown(Path(record['source']))}\n{indent(caption, '    ')}\n")
     for record in await _records(failures):
         print(f"{record['source']}\n    failed: {record['code']} ({record['detail']})")
-    print(f"\n{summary.text()}\n\ncaptions: {captions}\nfailures: {failures}")
+    print(f"\n{summary.text()}")
 
 
 async def _records(path: Path, most: int = 100) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """The flow: four stages and three bounded streams in one task group (main process)."""
 
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,7 +17,7 @@ from captionfleet.errors import ConfigError, RunError, first_run_error
 from captionfleet.ledger.folder import Ledger, open_ledger
 from captionfleet.ledger.settled import Settled
 from captionfleet.machine import machine_errors
-from captionfleet.messages import Clip, Note, Outcome, ReadyClip
+from captionfleet.messages import Clip, Note, Outcome, ReadyClip, printable
 from captionfleet.producer import check_sources, count_ahead, produce
 from captionfleet.producer.admission import admit, fingerprints, row_fingerprints
 from captionfleet.sender import Fleet, open_fleet, send
@@ -63,6 +64,7 @@ async def run_job(
     if not job.deployments:
         raise ConfigError("deployments: name at least one (--base-url URL --model NAME)")
     await anyio.to_thread.run_sync(check_sources, job.input)
+    await anyio.to_thread.run_sync(_check_apart, job)
     job = within_descriptors(job)
     tally = Tally()
     async with (
@@ -82,6 +84,14 @@ async def run_job(
             problem.add_note(summary.mail_line())
             raise problem
     return summary
+
+
+def _check_apart(job: JobConfig) -> None:
+    """Captions, report and locks do not go among the videos."""
+    out = job.output.dir.resolve()
+    if any(source.is_dir() and source.resolve() == out for source in job.input.sources):
+        where = printable(os.fspath(job.output.dir))
+        raise ConfigError(f"{where} is a source and the output folder: choose another with --out")
 
 
 @dataclass(slots=True)

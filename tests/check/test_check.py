@@ -205,7 +205,7 @@ async def test_what_a_run_settled_is_not_estimated_again(films: Path, command: C
         left = await checked(job_of(tables, base_url=standin.base_url))
         asks = {"request": {"prompt": "Who?"}}
         other = await checked(job_of(tables | asks, base_url=standin.base_url))
-    assert "warning       d1: " in ran.stdout
+    assert "warning     d1: " in ran.stdout
     assert "as if the sound were not heard: see captionfleet check" in ran.stdout
     assert output.run["media_tokens"]["d1"]["deviation"] < -0.05
     assert left["sources"].text == "4 files, 0.0 GB, 4 settled before, 0 to caption"

@@ -16,6 +16,8 @@ from tests.support.output import Output
 from tests.support.replica import caption, gated, scripted
 from tests.support.tiny_films import Library
 
+pytestmark = pytest.mark.anyio
+
 DEPLOYMENT = '[[deployments]]\nbase_url = "http://127.0.0.1:9/v1"\nmodel = "omni"\n'
 FLAGS = "--base-url http://127.0.0.1:9/v1 --model omni"
 OUT = "--out out"
@@ -57,7 +59,20 @@ JOB_FILES = {
     "NUL in a path": ('[store]\ndir = "a\\u0000b"\n', "store.dir: a path cannot hold a NUL"),
     "nested without end": (f"a = {'[' * 5000}", "job.toml: not a TOML file"),
     "out of range": ("[request]\ntemperature = 3\n", "temperature: Input should be less than"),
-    "two mistakes": ("[request]\npromt = 'a'\nmax_tokens = 0\n", "(and 1 more)"),
+    "two mistakes": (
+        "[request]\npromt = 'a'\nmax_tokens = 0\n",
+        "request.promt: unknown key, did you mean prompt?",
+    ),
+    "text for a list of text": ("[input]\nsources = 'a'\n", 'a list of text, as in ["a", "b"]'),
+    "a variable in a path": ("[store]\ndir = '$HOME/x'\n", "store.dir: $HOME stands in it as it"),
+    "a key for the name of its variable": (
+        f"{DEPLOYMENT}api_key_env = 'fw_hush'\n",
+        "api_key_env: this is the NAME of an environment variable",
+    ),
+    "a failure code of nobody": (
+        "[input]\nretry_failed = ['qqq']\n",
+        "no failure code: one of all, ",
+    ),
     "two deployments of one name": (
         f'{DEPLOYMENT}name = "a"\n{DEPLOYMENT}name = "a"\n',
         "deployments must have different names",
@@ -104,6 +119,16 @@ ARGUMENTS = {
     "missing job file": (f"run --job no.toml {OUT}", "no.toml: cannot read the job file: No such"),
     "folder as job file": (f"run --job videos {OUT}", "cannot read the job file: Is a directory"),
     "missing source": (f"run nowhere {FLAGS} {OUT}", "source nowhere: No such file or directory"),
+    "glob as source": (f"run nowhere/*.mp4 {FLAGS} {OUT}", '[input] include = ["*.mp4"]'),
+    "address as source": (
+        f"run s3://bucket/videos {FLAGS} {OUT}",
+        "s3://bucket/videos is an address",
+    ),
+    "key as a flag": (
+        f"run videos {FLAGS} --api-key-env sk-hush {OUT}",
+        "this is the NAME of an env",
+    ),
+    "clips and hours": ("plan --from out --clips 9 --hours 3", "--clips and --hours each say"),
     "FIFO as source": (f"run x.mp4 {FLAGS} {OUT}", "source x.mp4: is neither a file nor a folder"),
     "no source": (f"run {FLAGS} {OUT}", "name files, folders or lists"),
     "no deployment": (f"run videos {OUT}", "(--base-url URL --model NAME)"),
@@ -135,6 +160,38 @@ def test_bad_arguments(name: str, tmp_path: Path, here: CommandHere) -> None:
     assert (ended.exit_code, ended.stdout) == (2, "")
     assert complaint in ended.complaint
     assert not (tmp_path / "out").exists()
+
+
+def test_every_mistake_is_named(tmp_path: Path, here: CommandHere) -> None:
+    """Three wrong values are three words in the one line."""
+    (tmp_path / "job.toml").write_text(
+        "[request]\nmax_tokens = 0\ntemperature = 9\n[media]\nheight = 1\n"
+    )
+    complaint = here("run", "--job", "job.toml", *OUT.split()).complaint
+    for key in ("request.max_tokens", "request.temperature", "media.height"):
+        assert f"{key}: " in complaint
+
+
+async def test_sources_without_a_video(tmp_path: Path, command: Command) -> None:
+    """A folder that is empty, as where a disk is not mounted, is said, unless that is allowed."""
+    (tmp_path / "videos").mkdir()
+    async with serving(StandinOptions()) as standin:
+        arguments = ("run", "videos", *OUT.split(), "--base-url", standin.base_url, "--model", "m")
+        ended = await command(*arguments, "--quiet")
+        assert ended.exit_code == 2
+        assert "no video in videos (it is empty): is the folder mounted?" in ended.stderr
+        (tmp_path / "videos/notes.doc").write_text("words")
+        ended = await command(*arguments, "--quiet")
+        assert "passed over: 1 not video: does [input] include name them?" in ended.stderr
+        assert (await command(*arguments, "--quiet", "--allow-empty")).exit_code == 0
+
+
+def test_output_among_the_videos(tmp_path: Path, here: CommandHere) -> None:
+    """The folder of the videos is refused as the output folder."""
+    (tmp_path / "videos").mkdir()
+    ended = here("run", "videos", *FLAGS.split(), "--out", "videos")
+    assert ended.exit_code == 2
+    assert "videos is a source and the output folder" in ended.complaint
 
 
 def test_unreachable_deployment(tmp_path: Path, here: CommandHere) -> None:

@@ -1,5 +1,6 @@
 """The demo, as somebody sees it who has just installed the program."""
 
+import shutil
 import signal
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from captionfleet.standin.films.library import DAMAGED, DEMO_FILMS
 from tests.support.command import Command, CommandHere
 from tests.support.output import Output
+from tests.support.tiny_films import write_tiny_films
 
 
 @pytest.mark.anyio
@@ -31,12 +33,31 @@ async def test_demo_shows_captions_and_the_damaged_clip(tmp_path: Path) -> None:
     shown = [line for line in output.captions if f"{line['source']}\n    The clip" in ended.stdout]
     assert len(shown) == 5
     for line in shown:
-        assert line["media"]["video_sha256"] in ended.stdout
         assert line["latency"]["ttft_s"] > 0
     assert {line["deployment"] for line in output.captions} == {"stand-in-a", "stand-in-b"}
     assert f"{DAMAGED}\n    failed: cut_off" in ended.stdout
-    assert "shown/captions/captions.jsonl" in ended.stdout
+    assert "sha256" not in ended.stdout
+    assert "a real model writes prose" in ended.stdout
+    *_, page, empty, following = ended.stdout.splitlines()
+    assert (page, empty) == ("shown/captions/report.html", "")
+    assert following.startswith("next: captionfleet run VIDEOS --out captions ")
     assert not list((tmp_path / "cache").iterdir())
+
+
+@pytest.mark.anyio
+async def test_demo_over_own_videos(tmp_path: Path) -> None:
+    """The first ten clips of a folder are captioned; nothing is written beside the videos."""
+    films = write_tiny_films(tmp_path / "mine", 1)
+    before = sorted((tmp_path / "mine").rglob("*"))
+    for number in range(11):
+        shutil.copy(films[0], tmp_path / f"mine/{number:02d}.mp4")
+    ended = await Command(tmp_path)("demo", "mine")
+    assert ended.exit_code == 0, ended
+    output = Output(tmp_path / "demo/captions")
+    assert len(output.captions) == 10
+    assert "demo/captions/report.html" in ended.stdout.splitlines()
+    assert ended.stdout.splitlines()[-1].startswith("next: captionfleet run mine --out captions ")
+    assert len(sorted((tmp_path / "mine").rglob("*"))) == len(before) + 11
 
 
 def test_demo_leaves_a_folder_alone_that_is_not_its_own(tmp_path: Path, here: CommandHere) -> None:

@@ -45,7 +45,7 @@ def bench_command(  # noqa: PLR0913 - each argument is one flag of the command
     prompt: str | None = None,
     max_tokens: int | None = None,
     stream: bool = True,
-    timeout: float | None = None,
+    timeout_s: Annotated[float | None, Parameter(name=["--timeout-s", "--timeout"])] = None,
     store: Path | None = None,
     seed: int = 0,
     out: Path = Path("bench.json"),
@@ -80,7 +80,7 @@ def bench_command(  # noqa: PLR0913 - each argument is one flag of the command
         prompt: What to ask of every clip.
         max_tokens: Longest caption.
         stream: Stream answers, which measures the time to the first token.
-        timeout: Seconds that one request may take.
+        timeout_s: Seconds that one request may take, 300 by default.
         store: Folder for prepared media.
         seed: Draws the sample, its order and the arrivals.
         out: File for the result (JSON), which `captionfleet plan` reads.
@@ -94,7 +94,7 @@ def bench_command(  # noqa: PLR0913 - each argument is one flag of the command
                 "prompt": prompt,
                 "max_tokens": max_tokens,
                 "stream": stream,
-                "timeout_s": timeout,
+                "timeout_s": timeout_s,
             },
             "store": {"dir": store},
         },

@@ -8,7 +8,7 @@ from captionfleet.check.findings import Finding, ok, warn
 from captionfleet.check.sources import Library
 from captionfleet.config import DeploymentConfig, JobConfig
 from captionfleet.profiles import GPU_PRICES, PRICES_OF, Profile
-from captionfleet.text import three_digits
+from captionfleet.text import rough, three_digits
 
 __all__ = ["Estimate", "estimate", "estimate_findings"]
 
@@ -113,8 +113,8 @@ def _words(one: Estimate) -> str:
         prompt, completion = map(three_digits, (one.prompt_tokens, one.completion_tokens))
         parts.append(f"{prompt} tokens in, {completion} out")
     if one.hours:
-        hours = " to ".join(f"{each:,.1f}" if each >= 1 else f"{each:.2g}" for each in one.hours)
-        parts.append(f"{hours} replica hours by the canary")
+        times = " to ".join(dict.fromkeys(rough(each * _HOUR_S) for each in one.hours))
+        parts.append(f"{times} on one replica by the canary")
     if one.usd:
         parts.append(f"${one.usd[0]:,.2f} to ${one.usd[1]:,.2f}")
     if one.usd_per_hour:

@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from captionfleet.config.address import is_bare, server_url
 from captionfleet.config.frames import FramesConfig
 from captionfleet.config.keys import (
     DEFAULT_KEY_ENV,
     KeyPair,
+    as_variable,
     default_pairs,
     is_set,
     is_vendor,
@@ -38,7 +39,7 @@ class DeploymentConfig(Section):
     name: str = Field(default="", max_length=100, description="default: d1, d2, …")
     base_url: str
     model: str = Field(min_length=1)
-    api_key_env: str | None = Field(
+    api_key_env: Annotated[str | None, AfterValidator(as_variable)] = Field(
         default=None,
         description="name of the environment variable that holds the key; empty: no key; "
         f"default: {DEFAULT_KEY_ENV} for Fireworks' own hosts and this machine, else no key",

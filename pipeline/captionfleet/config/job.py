@@ -12,7 +12,7 @@ from captionfleet.config.deployment import DeploymentConfig
 from captionfleet.config.export import CaptionConfig, ExportConfig
 from captionfleet.config.keys import KeyPair, default_pairs, service_base
 from captionfleet.config.media import InputConfig, MediaConfig, StoreConfig, WorkersConfig
-from captionfleet.config.mistakes import first_mistake
+from captionfleet.config.mistakes import mistakes
 from captionfleet.config.response_schema import refused_by_fireworks
 from captionfleet.config.section import Section
 from captionfleet.errors import ConfigError
@@ -23,7 +23,6 @@ __all__ = ["JobConfig", "load_job"]
 
 _PATHS = (
     ("input", "sources"),
-    ("input", "relocate"),
     ("output", "dir"),
     ("store", "dir"),
     ("request", "response_schema"),
@@ -114,7 +113,7 @@ def load_job(path: Path | None, overrides: Mapping[str, Any]) -> JobConfig:
     try:
         return JobConfig.model_validate(_merged(data, overrides))
     except ValidationError as error:
-        raise ConfigError(f"{where}: {first_mistake(error, JobConfig)}") from None
+        raise ConfigError(f"{where}: {mistakes(error, JobConfig)}") from None
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -132,6 +131,10 @@ def _anchored(data: dict[str, Any], folder: Path) -> dict[str, Any]:
         table = data.get(section)
         if isinstance(table, dict) and key in table:
             table[key] = _under(folder, table[key])
+    moved = data.get("input")
+    if isinstance(moved, dict) and isinstance(moved.get("relocate"), dict):
+        moves = moved["relocate"].items()
+        moved["relocate"] = {_under(folder, old): _under(folder, new) for old, new in moves}
     exports = data.get("export")
     for table in exports if isinstance(exports, list) else ():
         for key in ("out", "media"):
@@ -143,8 +146,6 @@ def _anchored(data: dict[str, Any], folder: Path) -> dict[str, Any]:
 def _under(folder: Path, value: Any) -> Any:
     if isinstance(value, list):
         return [_under(folder, item) for item in value]
-    if isinstance(value, dict):
-        return {_under(folder, key): _under(folder, item) for key, item in value.items()}
     if not isinstance(value, str) or value == "-":  # a source: standard input
         return value
     try:

@@ -20,6 +20,7 @@ __all__ = [
     "DEFAULT_API_BASE",
     "DEFAULT_KEY_ENV",
     "KeyPair",
+    "as_variable",
     "default_pairs",
     "is_loopback",
     "is_set",
@@ -36,6 +37,7 @@ DEFAULT_API_BASE = "https://api.fireworks.ai"
 DEFAULT_KEY_ENV = "FIREWORKS_API_KEY"
 _VENDOR = "fireworks.ai"
 _PORTS = {"http": 80, "https": 443}
+_VARIABLE = re.compile(r"(?!fw_|sk-)[A-Za-z_][A-Za-z0-9_]{0,99}")  # keys begin so, names do not
 _KEY = re.compile(r"[!-~]+")  # what a header can hold (RFC 9110, section 5.5), without blanks
 
 KeyPair = tuple[str, str]
@@ -103,6 +105,20 @@ def is_loopback(url: str) -> bool:
 def sent_in_clear(url: str) -> bool:
     """Whether others on the way can read what is sent to a server."""
     return not _is_encrypted(url) and not is_loopback(url)
+
+
+def as_variable(name: str | None) -> str | None:
+    """The name of a variable; what looks like a key is refused, and not repeated.
+
+    Raises:
+        ValueError: it cannot be the name of a variable.
+    """
+    if name and not _VARIABLE.fullmatch(name):
+        raise ValueError(
+            "this is the NAME of an environment variable, as in FIREWORKS_API_KEY, and what stands "
+            "here cannot be one: if it is the key itself, put it into a variable (export NAME=...)"
+        )
+    return name
 
 
 def is_set(variable: str) -> bool:

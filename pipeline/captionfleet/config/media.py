@@ -33,7 +33,8 @@ def _as_code(value: object) -> object:
     if value in known:
         return value
     alike = get_close_matches(str(value), known, n=1)
-    raise ValueError(f"no failure code{f', did you mean {alike[0]}?' if alike else ''}")
+    meant = f", did you mean {alike[0]}?" if alike else f": one of {', '.join(known)}"
+    raise ValueError(f"no failure code{meant}")
 
 
 def _as_moves(value: object) -> object:
@@ -68,7 +69,7 @@ class InputConfig(Section):
     )
     include: tuple[str, ...] = Field(
         default=tuple(f"*{ending}" for ending in VIDEO_ENDINGS),
-        description="names to take from folders, shell patterns, case ignored",
+        description="names or relative paths to take from folders, shell patterns, case ignored",
     )
     exclude: tuple[str, ...] = Field(
         default=(), description="names or relative paths to leave out, shell patterns"
@@ -92,6 +93,9 @@ class InputConfig(Section):
     relocate: Annotated[dict[AnyPath, AnyPath], BeforeValidator(_as_moves)] = Field(
         default={},
         description="folders that moved, old path to new: their files keep their captions",
+    )
+    allow_empty: bool = Field(
+        default=False, description="a run that finds no video at all is no mistake"
     )
     segments: Literal["first", "all"] = Field(
         default="first",

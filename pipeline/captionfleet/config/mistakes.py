@@ -1,35 +1,54 @@
-"""What is wrong with a job, in one line that names the key; pure (main process)."""
+"""What is wrong with a job, in one line that names each key; pure (main process)."""
 
 from difflib import get_close_matches
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-__all__ = ["first_mistake"]
+__all__ = ["mistakes"]
 
 _Location = tuple[int | str, ...]
 
 _WORDS = {
     "missing": "this key is needed",
-    "tuple_type": "give a list, as in [1, 2]",
+    "tuple_type": "give a list, in square brackets",
     "string_type": "give text, in quotes",
     "model_type": "this is a table of keys and values",
     "dict_type": "this is a table of keys and values",
 }
 
 
-def first_mistake(error: ValidationError, job: type[BaseModel]) -> str:
-    """The first mistake, and how many more there are; `job` is what was to be read."""
-    first, *others = error.errors(include_url=False, include_context=False, include_input=False)
-    location, kind = first["loc"], first["type"]
+_MOST = 5  # more of them are one mistake repeated
+
+
+def mistakes(error: ValidationError, job: type[BaseModel]) -> str:
+    """Every mistake, or the first few and how many more; `job` is what was to be read."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    said = list(dict.fromkeys(_mistake(one, job) for one in found))
+    more = f" (and {len(said) - _MOST} more)" if len(said) > _MOST else ""
+    return "; ".join(said[:_MOST]) + more
+
+
+def _mistake(one: Any, job: type[BaseModel]) -> str:
+    location, kind = one["loc"], one["type"]
     key = ".".join(str(part) for part in location)
-    text = _WORDS.get(kind) or first["msg"].removeprefix("Value error, ")
+    text = _WORDS.get(kind) or one["msg"].removeprefix("Value error, ")
     if kind == "extra_forbidden":
         text = f"unknown key{_meant(location, job)}"
     if location == ("deployments",) and kind == "tuple_type":
         text = "give tables headed [[deployments]], in double brackets"
-    more = f" (and {len(others)} more)" if others else ""
-    return f"{key}: {text}{more}" if key else f"{text}{more}"
+    elif kind == "tuple_type" and _holds_text(location, job):
+        text = 'give a list of text, as in ["a", "b"]'
+    return f"{key}: {text}" if key else text
+
+
+def _holds_text(location: _Location, job: type[BaseModel]) -> bool:
+    """Whether the key wants a list of text or paths."""
+    *tables, key = (part for part in location if isinstance(part, str))
+    table = job
+    for name in tables:
+        table = _table(table.model_fields[name].annotation)
+    return any(word in str(table.model_fields[key].annotation) for word in ("str", "Path"))
 
 
 def _meant(location: _Location, job: type[BaseModel]) -> str:

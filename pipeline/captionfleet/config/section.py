@@ -1,5 +1,6 @@
 """What every table of the job file has in common (main process)."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -8,12 +9,20 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 __all__ = ["AnyPath", "Section"]
 
 
+_VARIABLE = re.compile(r"\$\{?[A-Za-z_][A-Za-z0-9_]*\}?")
+
+
 def _as_path(value: object) -> object:
     # pydantic reads str as UTF-8 and would refuse a name that is not; a Path it takes as it is.
     if not isinstance(value, str | Path):
         return value
     if "\0" in str(value):
         raise ValueError("a path cannot hold a NUL byte")
+    if (found := _VARIABLE.search(str(value))) and not Path(value).exists():
+        raise ValueError(
+            f"{found[0]} stands in it as it is, for variables are not replaced here: "
+            "write the path out, or give it as a flag, where the shell replaces it"
+        )
     return Path(value)
 
 

@@ -16,6 +16,7 @@ from captionfleet.deployment.protocol import calls
 from captionfleet.deployment.protocol.calls import Call, Target, Wanted
 from captionfleet.deployment.protocol.refusals import BlockedError, UnansweredError
 from captionfleet.errors import ConfigError
+from captionfleet.examples import examples
 
 __all__ = ["deployment"]
 
@@ -23,6 +24,7 @@ _Switch = Annotated[bool, Parameter(negative="")]
 _DEFAULT_MODEL = "qwen3-omni-30b-a3b-instruct"
 
 deployment = App(
+    help_epilogue=examples("deployment"),
     name="deployment",
     help="Create, watch, scale and delete dedicated deployments through the control plane.",
 )
@@ -143,8 +145,8 @@ def status(deployment_id: str, *, json: _Switch = False, account: Account = _ANY
 def wait(
     deployment_id: str,
     *,
-    timeout: float = 3600.0,
-    poll: float = 10.0,
+    timeout_s: Annotated[float, Parameter(name=["--timeout-s", "--timeout"])] = 3600.0,
+    poll_s: Annotated[float, Parameter(name=["--poll-s", "--poll"])] = 10.0,
     quiet: _Switch = False,
     account: Account = _ANY,
 ) -> int:
@@ -152,18 +154,18 @@ def wait(
 
     Args:
         deployment_id: Which one; one that sleeps is woken.
-        timeout: Seconds to wait at most.
-        poll: Seconds between two looks.
+        timeout_s: Seconds to wait at most.
+        poll_s: Seconds between two looks.
         quiet: No progress.
         account: Whose deployments.
     """
     access = account.access()
     target = Target(access.account, deployment_id)
-    if not (timeout > 0 and poll > 0):
-        raise ConfigError("--timeout and --poll are seconds, more than 0")
+    if not (timeout_s > 0 and poll_s > 0):
+        raise ConfigError("--timeout-s and --poll-s are seconds, more than 0")
 
     async def main(plane: Plane) -> int:
-        patience = Patience(timeout, max(poll, 0.01))
+        patience = Patience(timeout_s, max(poll_s, 0.01))
         with show_replicas(None if quiet else sys.stderr) as shown:
             served = await until_serving(plane, target, patience, shown=shown)
         print(f"{deployment_id} serves: a request was answered")

@@ -20,13 +20,14 @@ __all__ = ["reap_command"]
 _Switch = Annotated[bool, Parameter(negative="")]
 
 
-def reap_command(
+def reap_command(  # noqa: PLR0913 - each argument is one flag of the command
     *,
     out: Path | None = None,
     elsewhere: _Switch = False,
     dry_run: _Switch = False,
     api_base: str | None = None,
     api_key_env: str | None = None,
+    account: str | None = None,
 ) -> int:
     """Turn off what runs left on that were killed.
 
@@ -40,16 +41,17 @@ def reap_command(
         api_base: The control plane that may get the key in `--api-key-env` (FIREWORKS_BASE_URL).
         api_key_env: Name of the environment variable with the key. Without these two, a key goes
             only where this user's runs, the environment or Fireworks' own service take it.
+        account: Only what is on in this account; all of them otherwise.
     """
     configure_logging()
     records, named = Records(out), named_pairs(api_base, api_key_env)
     if dry_run:
-        kept = records.all()
+        kept = [one for one in records.all() if account in {None, one.record.target.account}]
         print("\n".join(_kept_text(one, named) for one in kept) or "nothing is noted as left on")
         return 0
 
     async def main() -> int:
-        done = await reap(records, named, elsewhere=elsewhere, told=_tell)
+        done = await reap(records, named, elsewhere=elsewhere, account=account, told=_tell)
         if not done:
             print("nothing was left on")
         return DeploymentError.exit_code if any(one.is_left for one in done) else 0

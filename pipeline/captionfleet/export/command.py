@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from captionfleet.config import CaptionConfig, ExportConfig, JobConfig, load_job
 from captionfleet.config.export import Format, Overwrite
-from captionfleet.config.mistakes import first_mistake
+from captionfleet.config.mistakes import mistakes
 from captionfleet.errors import ConfigError, OutputError, RunError
 from captionfleet.export.export import check_export, export_lines
 from captionfleet.ledger.reading import read_object, table_in
@@ -126,7 +126,7 @@ def _valid(kind: type[_Table], values: dict[str, Any]) -> _Table:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(f"arguments: {first_mistake(error, kind)}") from None
+        raise ConfigError(f"arguments: {mistakes(error, kind)}") from None
 
 
 def check_exports(job: JobConfig) -> None:

@@ -173,7 +173,9 @@ def _counted(
 ) -> Callable[[Reference], Library]:
     """How the library is to be found, once the reference is known."""
     given = [bool(sources), clips is not None, hours is not None]
-    if sum(given) != 1:
+    if sum(given) > 1:
+        raise ConfigError("SOURCES, --clips and --hours each say what is to be captioned: give one")
+    if not any(given):
         raise ConfigError("what is to be captioned? give SOURCES, --clips N or --hours H")
     _require("clips", clips, 1, _MOST_CLIPS)
     _require("hours", hours, _LEAST, _MOST_CLIPS)

@@ -1,5 +1,6 @@
 """The first stage: every file a job names becomes clips, and most of them work (main process)."""
 
+import os
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
@@ -7,9 +8,9 @@ import anyio.to_thread
 from anyio.streams.memory import MemoryObjectSendStream
 
 from captionfleet.config import JobConfig
-from captionfleet.errors import Stage
+from captionfleet.errors import ConfigError, Stage
 from captionfleet.ledger.settled import Settled
-from captionfleet.messages import Adopted, Clip, Failure, Note, Outcome, SameFile, Source
+from captionfleet.messages import Adopted, Clip, Failure, Note, Outcome, SameFile, Source, printable
 from captionfleet.producer.clips import plan
 from captionfleet.producer.content import read_content
 from captionfleet.producer.lookalikes import Lookalikes
@@ -42,7 +43,7 @@ async def produce(  # noqa: C901, PLR0913, PLR0917 - a stage with two streams
     `tally.planned_total` is set only if all sources were walked to the end.
 
     Raises:
-        ConfigError: a source is missing or a list cannot be read.
+        ConfigError: a source is missing, a list cannot be read, or there is no file to take.
     """
     async with clips_out, outcomes_out:
         await anyio.to_thread.run_sync(check_sources, job.input)
@@ -50,8 +51,10 @@ async def produce(  # noqa: C901, PLR0913, PLR0917 - a stage with two streams
         choice = _Choice(job, settled, tally)
         lookalikes, by_name = Lookalikes(settled), job.input.identity == "stat"
         recognition = Recognition(job, settled)
+        is_empty = True
         films = _Films(job, recognition, film_s)
         while batch := await walk.next_batch():
+            is_empty = False
             usable = [one for one in batch if isinstance(one, Source)]
             for adopted in await anyio.to_thread.run_sync(recognition.see, usable):
                 await outcomes_out.send(adopted)
@@ -73,10 +76,26 @@ async def produce(  # noqa: C901, PLR0913, PLR0917 - a stage with two streams
                         return
             tally.passed_over = walk.passed_over + choice.passed_over
         tally.passed_over = walk.passed_over + choice.passed_over
+        _require_videos(job, walk.passed_over, is_empty=is_empty)
         await lookalikes.conclude()
         await keep_failures_elsewhere(job.input, settled)
         tally.planned_total = tally.planned
         recognition.warn(tally)
+
+
+def _require_videos(job: JobConfig, passed_over: Counter[str], *, is_empty: bool) -> None:
+    """Refuse sources without a single video, which may be a disk that is not mounted."""
+    if not is_empty or job.input.allow_empty or job.input.shard:  # a share may be empty
+        return
+    where = ", ".join(printable(os.fspath(source)) for source in job.input.sources)
+    counts = ", ".join(
+        f"{number:,} {reason.replace('_', ' ')}" for reason, number in passed_over.most_common()
+    )
+    seen = f"passed over: {counts}: does [input] include name them?" if counts else "it is empty"
+    raise ConfigError(
+        f"no video in {where} ({seen}): is the folder mounted? "
+        "--allow-empty lets a run find nothing"
+    )
 
 
 class _Films:

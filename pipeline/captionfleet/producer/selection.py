@@ -82,7 +82,8 @@ class Selection:
             return PassedOver.PARTIAL
         if self.exclude.match(name) or self.exclude.match(relative):
             return PassedOver.EXCLUDED
-        return None if self.include.match(name) else PassedOver.NOT_VIDEO
+        is_included = self.include.match(name) or self.include.match(relative)
+        return None if is_included else PassedOver.NOT_VIDEO
 
     def folder_reason(self, name: str, relative: str) -> PassedOver | None:
         """Why a folder of this name is not entered, or None."""

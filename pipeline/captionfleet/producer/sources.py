@@ -1,6 +1,7 @@
 """The sources as they are named: files, folders and lists; checked before a run (main process)."""
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ __all__ = [
     "may_have_rows",
 ]
 
+_SCHEME = re.compile(r"(s3|gs|az|https?):/")
 _PLAIN_ENDINGS = frozenset({".txt", ".lst"})
 _CHUNK_BYTES = 1 << 16
 _MAX_ENTRY_BYTES = 1 << 20
@@ -43,7 +45,21 @@ def check_sources(config: InputConfig) -> None:
             else:
                 _open_once(source)
         except OSError as error:
-            raise ConfigError(f"source {_shown(source)}: {error.strerror}") from None
+            raise ConfigError(f"source {_shown(source)}: {error.strerror}{_hint(source)}") from None
+
+
+def _hint(source: Path) -> str:
+    """What somebody may have meant by a source that is not there."""
+    name = os.fspath(source)
+    if found := _SCHEME.match(name):
+        rest = printable(name[found.end() :]).lstrip("/")
+        return f"; {found[1]}://{rest} is an address, and this takes files and folders"
+    if set(name) & set("*?["):
+        return (
+            "; patterns are not replaced here: name the folder, and the pattern with "
+            f'[input] include = ["{_shown(Path(source.name))}"]'
+        )
+    return ""
 
 
 def _open_once(path: Path) -> None:

@@ -36,7 +36,11 @@ _CODES: tuple[tuple[type[Exception], FailureCode, str], ...] = (
         FailureCode.CONNECT_FAILED,
         "TLS certificate not trusted",
     ),
-    (aiohttp.ClientSSLError, FailureCode.CONNECT_FAILED, "TLS handshake failed"),
+    (
+        aiohttp.ClientSSLError,
+        FailureCode.CONNECT_FAILED,
+        "TLS handshake failed: where the server speaks no TLS, try http://",
+    ),
     (
         aiohttp.ClientProxyConnectionError,
         FailureCode.CONNECT_FAILED,

@@ -88,7 +88,8 @@ def _done(run: Mapping[str, Any]) -> str:
             by = _SIGNALS.get(run["exit_code"], "a signal")
             return f"by {by}: {counts}: {GO_ON}"
         case "limit":
-            return f"at the limit {run['limit'] or ''}: {counts}: {GO_ON}"
+            limit = "--limit" if run["limit"] in {None, "limit"} else f"the limit {run['limit']}"
+            return f"at {limit}: {counts}: {GO_ON}"
         case "complete" if not run["planned"]:
             return "nothing was left to caption" + _still_failed(run)
         case "complete" if not run["failed"]:

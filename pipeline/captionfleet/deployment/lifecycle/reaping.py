@@ -25,12 +25,13 @@ class Reaped:
     is_left: bool
 
 
-async def reap(
+async def reap(  # noqa: PLR0913 - each is a choice of the caller
     records: Records,
     named: Collection[KeyPair],
     *,
     but: Collection[ControlRef] = (),
     elsewhere: bool = False,
+    account: str | None = None,
     told: Callable[[Reaped], None] = lambda _: None,
 ) -> list[Reaped]:
     """Turn off what dead runs left on, unless a run that lives uses it too.
@@ -41,6 +42,7 @@ async def reap(
             has named.
         but: Deployments to leave alone.
         elsewhere: Take runs on other machines for dead.
+        account: Leave alone what is on in other accounts.
         told: Called with each as it is done.
 
     Returns:
@@ -54,6 +56,8 @@ async def reap(
         kept = await anyio.to_thread.run_sync(records.all)
         for one in kept:
             if one.record.ref in but or one.fate == "alive":
+                continue
+            if account is not None and one.record.target.account != account:
                 continue
             pairs = frozenset(named) | one.key_pairs
             done.append(await _reaped(records, one, kept, pairs, elsewhere=elsewhere))

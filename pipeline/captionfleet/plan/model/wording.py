@@ -205,6 +205,8 @@ def _duration(seconds: float) -> str:
 
 
 def _hours(hours: float) -> str:
+    if 0 < hours < 0.01:  # noqa: PLR2004 - half a minute
+        return "<0.01"
     return f"{hours:,.0f}" if hours >= 100 else f"{hours:.3g}"  # noqa: PLR2004 - digits
 
 
