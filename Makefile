@@ -1,9 +1,9 @@
 # Everything here makes .venv by itself; nothing but Python 3.11 or later, pip and make is needed.
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := pipeline tests benchmarks
+SOURCES := pipeline tests benchmarks requirements
 
-.PHONY: demo test test-fast test-readers interop bench check format clean
+.PHONY: demo test test-fast test-readers interop bench check format hashes clean
 
 demo: .venv/.installed
 	$(BIN)/captionfleet demo
@@ -37,7 +37,7 @@ check: .venv/.tested
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/codespell pipeline tests benchmarks docker jobs README.md CHANGELOG.md Makefile
+	$(BIN)/codespell pipeline tests benchmarks requirements docker jobs README.md CHANGELOG.md Makefile
 
 format: .venv/.tested
 	$(BIN)/ruff format $(SOURCES)
@@ -48,16 +48,26 @@ clean:
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
 
-.venv/.installed: pyproject.toml constraints.txt | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+# Everything that is installed is known by its hash, or it is not installed. What builds the checkout comes first: nothing is fetched then.
+HASHED := $(BIN)/python -m pip install --quiet --require-hashes
+.venv/.installed: pyproject.toml requirements/build.txt requirements/run.txt | .venv/bin/python
+	$(HASHED) --requirement requirements/build.txt
+	$(HASHED) --requirement requirements/run.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-.venv/.tested: .venv/.installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group test --group check
+# One package among these has no wheel, and is built by what is there already.
+.venv/.tested: .venv/.installed requirements/check.txt requirements/test.txt
+	$(HASHED) --no-build-isolation --requirement requirements/run.txt \
+		--requirement requirements/check.txt --requirement requirements/test.txt
 	touch $@
 
-.venv/.readers: .venv/.tested
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group readers
+.venv/.readers: .venv/.tested requirements/readers.txt
+	$(HASHED) --requirement requirements/run.txt --requirement requirements/readers.txt
 	touch $@
+
+# After a change of dependencies in pyproject.toml or of versions in constraints.txt: pins what is new,
+# and writes requirements/. Only what is new is looked up, for 20 s to some minutes.
+hashes: .venv/bin/python
+	$(BIN)/python requirements/hashes.py

@@ -16,8 +16,8 @@ from av.video.frame import PictureType, VideoFrame
 from captionfleet.media.picture.reel import Reel
 from captionfleet.media.prepare import prepare_clip
 from captionfleet.media.sampling.planned_decoder import PlannedDecoder
-from captionfleet.media.store import MediaStore
 from captionfleet.messages import Clip, MediaSpec, Source
+from captionfleet.workers.store import MediaStore, media_key
 
 Told = dict[str, Any]
 Take = Callable[[Any], None]
@@ -25,9 +25,14 @@ WINDOW_S, HEIGHT_PX, RATE_HZ = 60, 360, 16_000
 
 
 def product(film: Path, folder: Path, sampling: str) -> Told:
-    """What a worker process does with a clip, from the file to the store."""
-    store = MediaStore(Path(tempfile.mkdtemp(dir=folder)))  # an empty one each time
-    media = prepare_clip(clip_of(film), MediaSpec(sampling=sampling), store)
+    """What becomes of a clip, from the file to the store."""
+    store = Path(tempfile.mkdtemp(dir=folder))  # an empty one each time
+    clip, spec, drafts = clip_of(film), MediaSpec(sampling=sampling), store / "drafts"
+    drafts.mkdir()
+    made = prepare_clip(clip, spec, drafts / "1")
+    media = MediaStore(store).keep(
+        media_key(clip, spec), drafts / "1", store / "1", made.facts, spec.max_payload_bytes
+    )
     return {"frames": media.facts.frames}
 
 

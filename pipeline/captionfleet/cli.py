@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -50,9 +51,13 @@ def run_command_line(arguments: Sequence[str]) -> int:
 
 
 def _spelled_out(arguments: Sequence[str]) -> list[str]:
-    """`--retry-failed` alone means all codes; the parser wants a value with every such flag."""
+    """`--retry-failed` alone means all codes, and - standard input; the parser knows neither.
+
+    It wants a value with every such flag, and takes - for a flag; as a path, ./- is the same.
+    """
     until = arguments.index("--") if "--" in arguments else len(arguments)
-    named = ["--retry-failed=all" if word == "--retry-failed" else word for word in arguments]
+    spelled = {"--retry-failed": "--retry-failed=all", "-": "./-"}
+    named = [spelled.get(word, word) for word in arguments]
     return [*named[:until], *arguments[until:]]
 
 
@@ -91,6 +96,8 @@ def run(
     metrics_port: int | None = None,
     log_json: Annotated[bool, Parameter(negative="")] = False,
     quiet: Annotated[bool, Parameter(negative="")] = False,
+    verbose: Annotated[bool, Parameter(negative="")] = False,
+    known_failures_ok: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Caption videos; continue where an earlier run into the same folder stopped.
 
@@ -100,7 +107,8 @@ def run(
     129/130/143 ended by a signal (resumable).
 
     Args:
-        sources: Files, folders, and .txt or .lst lists of either; they replace the job file's.
+        sources: Files, folders, lists of either (.txt, .lst, .csv, .tsv, .jsonl, .parquet), and -
+            for a list on standard input; they replace the job file's.
         job: Job file (TOML); flags override it.
         out: Output folder, made if missing: captions.jsonl, failures.jsonl, run.json.
         base_url: Where a deployment answers, up to /v1; repeat with --model for several.
@@ -131,6 +139,8 @@ def run(
         metrics_port: Serve figures for Prometheus on this port of this machine while it lasts.
         log_json: Log JSON lines to stderr, progress included.
         quiet: No progress and no summary: errors, and one line at the end.
+        verbose: All figures at the end: latencies by percentile, tokens, what finished how.
+        known_failures_ok: Exit with 0 where no clip failed but those that stood failed before.
     """
     flags: dict[str, dict[str, object]] = {
         "input": {
@@ -166,7 +176,8 @@ def run(
     )
     if job is None and out is None:
         raise ConfigError("--out DIR: where should the captions go?")
-    return _caption(settled, each, quiet=quiet, log_json=log_json)
+    show = _Shown(quiet=quiet, verbose=verbose, log_json=log_json)
+    return _caption(settled, each, show, known_failures_ok=known_failures_ok)
 
 
 @app.command
@@ -186,7 +197,7 @@ def prepare(
     prepared); NAME is the source's relative path with its ending, as in beach.mov.mp4.
 
     Args:
-        sources: Files, folders, and .txt or .lst lists of either; they replace the job file's.
+        sources: Files, folders and lists of either, as for run; they replace the job file's.
         out: Output folder, made if missing; none of the sources, and in none of them.
         job: Job file (TOML), for its [input], [media], [workers] and [store].
         workers: Worker processes.
@@ -327,7 +338,16 @@ app.command(
 )
 
 
-def _caption(job: JobConfig, each: dict[str, Any], *, quiet: bool, log_json: bool) -> int:
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What a run prints."""
+
+    quiet: bool
+    verbose: bool
+    log_json: bool
+
+
+def _caption(job: JobConfig, each: dict[str, Any], show: _Shown, *, known_failures_ok: bool) -> int:
     from captionfleet.deployment.discovery import with_deployments  # noqa: PLC0415 - as below
     from captionfleet.run import run_job  # noqa: PLC0415 - --help need not wait
 
@@ -335,21 +355,21 @@ def _caption(job: JobConfig, each: dict[str, Any], *, quiet: bool, log_json: boo
         # Not as late as it is needed: until then the installation may have been upgraded.
         from captionfleet.report.command import report_of_run  # noqa: PLC0415 - others do without
 
-    configure_logging(as_json=log_json)
+    configure_logging(as_json=show.log_json, quiet=show.quiet)
     do_not_wait_for_readers()
 
     async def main() -> int:
-        progress: Progress = None if quiet else "log" if log_json else sys.stderr
+        progress: Progress = None if show.quiet else "log" if show.log_json else sys.stderr
         named = await with_deployments(job, each)
         summary = await run_job(named, progress=progress, handle_signals=True)
         get_log().info("run ended", ended=summary.ended, exit_code=summary.exit_code)
-        if not quiet:
-            print(summary.text())
+        if not show.quiet:
+            print(summary.text(verbose=show.verbose))
         if job.output.report and summary.ended != "signal":
             report = await report_of_run(job.output.dir)
-            if not quiet:
-                print(f"report        {report}")
+            if not show.quiet:
+                print(f"report      {report}")
         print(summary.mail_line())
-        return summary.exit_code
+        return summary.exit_code_of_news if known_failures_ok else summary.exit_code
 
     return anyio.run(main)

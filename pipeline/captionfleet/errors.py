@@ -32,6 +32,7 @@ class FailureCode(StrEnum):
     same bytes fail again, so a later run leaves them alone until the file changes.
     """
 
+    BAD_ROW = "bad_row"
     SOURCE_MISSING = "source_missing"
     SOURCE_UNREADABLE = "source_unreadable"
     SOURCE_CHANGED = "source_changed"
@@ -92,6 +93,7 @@ _PERMANENT = frozenset(
 )
 
 _MEANINGS = {
+    FailureCode.BAD_ROW: "a row of a list names no clip; the detail says what is wrong with it",
     FailureCode.SOURCE_MISSING: "a list names this file, and it is not there",
     FailureCode.SOURCE_UNREADABLE: "the file could not be read (permissions, I/O error)",
     FailureCode.SOURCE_CHANGED: "the file changed or vanished while it was read",
@@ -107,7 +109,9 @@ _MEANINGS = {
     FailureCode.PAYLOAD_TOO_LARGE: "the prepared media exceed max_payload_bytes",
     FailureCode.OUT_OF_MEMORY: "preparing the clip needed more memory than a worker may have",
     FailureCode.PREPARE_TIMEOUT: "preparing the clip took longer than clip_timeout_s",
-    FailureCode.WORKER_CRASHED: "the worker process died on this clip, twice",
+    FailureCode.WORKER_CRASHED: (
+        "the worker process died on this clip, or left what is no media, twice"
+    ),
     FailureCode.UNEXPECTED: "preparing the clip raised an error that nobody foresaw: please report",
     FailureCode.CONNECT_FAILED: "no connection to the deployment",
     FailureCode.DISCONNECTED: "the connection broke before the answer was complete (or 499)",
@@ -182,7 +186,7 @@ class MediaError(Exception):
 
 
 class StoreError(Exception):
-    """Raised inside a worker when the media store cannot be written."""
+    """Raised where the media store cannot be written."""
 
     def __init__(self, errno: int, reason: str) -> None:
         super().__init__(errno, reason)

@@ -10,6 +10,7 @@ from captionfleet.errors import FailureCode, Stage
 __all__ = [
     "MAX_ANSWER_BYTES",
     "MAX_LINE_BYTES",
+    "NO_ROW",
     "Adopted",
     "Attempt",
     "Caption",
@@ -22,6 +23,7 @@ __all__ = [
     "Note",
     "Outcome",
     "ReadyClip",
+    "Row",
     "SameFile",
     "Source",
     "Usage",
@@ -54,12 +56,31 @@ def for_terminal(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Row:
+    """What a row of a list says of its film, beside the path.
+
+    `number` is its place in the list, from 1; `prompt`, if any, is asked instead of the job's;
+    `end_s` None is where the job ends a clip. `metadata` are the other columns, as JSON.
+    """
+
+    number: int
+    id: str = ""
+    prompt: str = ""
+    start_s: float = 0.0
+    end_s: float | None = None
+    metadata: str = "{}"
+
+
+NO_ROW = Row(0)
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """One file that was found, as it was when it was found.
 
-    `path` opens the file; `name` is relative to `root`, the folder or the list's folder that it was
-    found under. `real_path` is absolute and holds no link: it is what the file is known by, under
-    whatever names it was found. All may hold undecodable bytes as surrogates (`os.fsdecode`).
+    `path` opens the file; `name` is relative to `root`, the folder that it was found under.
+    `real_path` is absolute and holds no link: it is what the file is known by, under whatever names
+    it was found. All may hold undecodable bytes as surrogates (`os.fsdecode`).
     """
 
     path: str
@@ -68,6 +89,7 @@ class Source:
     mtime_ns: int
     root: str = ""
     real_path: str = ""
+    row: Row = NO_ROW
 
     @property
     def known_path(self) -> str:
@@ -80,6 +102,7 @@ class Clip:
     """One window of one source: the unit of work, of payment and of output.
 
     `stat_id` is what it would be called by path, size and time, where `clip_id` goes by content.
+    `stands_alone` says that the job asks for no other window of the film.
     """
 
     clip_id: str
@@ -87,6 +110,7 @@ class Clip:
     start_s: float
     end_s: float
     stat_id: str = ""
+    stands_alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +249,8 @@ class Latency:
 class Caption:
     """A captioned clip; `server` holds the deployment's own timings by their documented names.
 
-    `flags` say what is odd about the text: "truncated", "unknown_finish", "degenerate".
+    `flags` say what is odd about the text: "truncated", "unknown_finish", "degenerate"; or about
+    the clip: "cut_to_window".
     `media_key` names what was sent in the media store, for as long as it is there. `data` is the
     text as JSON, where the job asked for it. `hedged` says that a second deployment was asked as
     well, as the first took long.

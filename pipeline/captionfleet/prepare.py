@@ -2,9 +2,11 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import anyio.to_thread
 import orjson
@@ -12,11 +14,18 @@ from anyio import create_memory_object_stream, create_task_group
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from captionfleet.config import JobConfig
-from captionfleet.errors import ConfigError, OutputError, RunError, first_run_error
+from captionfleet.errors import (
+    ConfigError,
+    FailureCode,
+    OutputError,
+    RunError,
+    Stage,
+    first_run_error,
+)
 from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Clip, Failure, Note, Outcome, ReadyClip, printable
-from captionfleet.producer import check_sources, produce
-from captionfleet.regular_file import open_regular
+from captionfleet.producer import check_sources, count_ahead, produce
+from captionfleet.regular_file import make_folder, open_regular
 from captionfleet.telemetry import Tally, show_progress
 from captionfleet.workers.pool import work
 from captionfleet.workers.workspace import Workspace, open_workspace
@@ -25,6 +34,7 @@ __all__ = ["PrepareSummary", "prepare_job"]
 
 _AHEAD = 16
 _ANEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+_UNREADABLE = FailureCode.SOURCE_UNREADABLE  # as the sender says of media it cannot read
 _MAX_NAME_BYTES = 250  # what a file system allows, less the longest ending
 
 
@@ -53,8 +63,15 @@ async def prepare_job(
     tally, shelf = Tally(), _Shelf(out)
     problem: RunError | None = None
     try:
-        async with show_progress(tally, progress), open_workspace(job.store) as media:
+        async with (
+            show_progress(tally, progress, sends=False),
+            open_workspace(job.store) as media,
+            create_task_group() as watch,
+        ):
+            if progress is not None:
+                watch.start_soon(count_ahead, job, Settled(), tally)
             await _flow(job, media, tally, shelf)
+            watch.cancel_scope.cancel()
     except* RunError as group:
         problem = first_run_error(group)
     if problem is not None:
@@ -86,9 +103,9 @@ async def _keep_ready(
     ready_in: MemoryObjectReceiveStream[ReadyClip], shelf: "_Shelf", tally: Tally, media: Workspace
 ) -> None:
     async for ready in ready_in:
-        await anyio.to_thread.run_sync(shelf.put, ready)
+        is_kept = await anyio.to_thread.run_sync(shelf.put, ready)
+        tally.settle(ready.clip, ready.facts if is_kept else None)
         media.release(ready.clip.clip_id)
-        tally.captioned += 1
 
 
 async def _keep_failures(
@@ -97,7 +114,7 @@ async def _keep_failures(
     async for outcome in outcomes_in:
         if isinstance(outcome, Failure):
             await anyio.to_thread.run_sync(shelf.put_failure, outcome)
-            tally.failed += 1
+            tally.settle(outcome.clip, None)
 
 
 class _Shelf:
@@ -107,25 +124,34 @@ class _Shelf:
         self._folder = folder
         self._taken: set[int] = set()
 
-    def put(self, ready: ReadyClip) -> None:
-        """Copy one clip's media, and write its facts."""
+    def put(self, ready: ReadyClip) -> bool:
+        """Copy one clip's media, and write its facts; False: they cannot be read any more."""
         base = self._base(ready.clip)
         try:
-            self._write(base, _identity(ready.clip) | {"media": asdict(ready.facts)})
-            _copy(ready.video, _with_ending(base, ".mp4"))
-            if ready.audio is not None:
-                _copy(ready.audio, _with_ending(base, ".ogg"))
+            with ExitStack() as opened:
+                try:
+                    media = [opened.enter_context(one) for one in _media(ready)]
+                except OSError as error:
+                    detail = f"prepared media: {error.strerror}"
+                    self._fail(base, Failure(ready.clip, Stage.WORKERS, _UNREADABLE, detail))
+                    return False
+                self._write(base, _identity(ready.clip) | {"media": asdict(ready.facts)})
+                for file, ending in zip(media, (".mp4", ".ogg"), strict=False):
+                    _copy(file, _with_ending(base, ending))
         except OSError as error:
             raise self._unwritable(error) from None
+        return True
 
     def put_failure(self, failure: Failure) -> None:
         """Say why a clip has no media."""
-        base = self._base(failure.clip)
-        why = {"stage": failure.stage, "code": failure.code, "detail": failure.detail}
         try:
-            self._write(base, _identity(failure.clip) | why)
+            self._fail(self._base(failure.clip), failure)
         except OSError as error:
             raise self._unwritable(error) from None
+
+    def _fail(self, base: Path, failure: Failure) -> None:
+        why = {"stage": failure.stage, "code": failure.code, "detail": failure.detail}
+        self._write(base, _identity(failure.clip) | why)
 
     def _base(self, clip: Clip) -> Path:
         # A name from a list may be absolute or climb; here everything stays below the folder.
@@ -139,10 +165,17 @@ class _Shelf:
         self._taken.add(hash(base))
         return base
 
-    @staticmethod
-    def _write(base: Path, record: dict[str, Any]) -> None:
+    def _make_folders(self, parent: Path) -> None:
+        """The output folder may be a link of the user's; none below it is followed."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        folder = self._folder
+        for part in parent.relative_to(self._folder).parts:
+            folder /= part
+            make_folder(folder)
+
+    def _write(self, base: Path, record: dict[str, Any]) -> None:
         """Write the facts, before the media: by them the next call knows what is its own."""
-        base.parent.mkdir(parents=True, exist_ok=True)
+        self._make_folders(base.parent)
         facts = _with_ending(base, ".json")
         if not _is_own(facts):
             for path in (facts, _with_ending(base, ".mp4"), _with_ending(base, ".ogg")):
@@ -157,11 +190,14 @@ class _Shelf:
         return OutputError(f"{where}: {why}: choose another folder with --out")
 
 
-def _copy(source: Path, target: Path) -> None:
-    with (
-        os.fdopen(open_regular(source), "rb") as read,
-        os.fdopen(open_regular(target, _ANEW), "wb") as written,
-    ):
+def _media(ready: ReadyClip) -> Iterator[BinaryIO]:
+    for path in (ready.video, ready.audio):
+        if path is not None:
+            yield os.fdopen(open_regular(path), "rb")
+
+
+def _copy(read: BinaryIO, target: Path) -> None:
+    with os.fdopen(open_regular(target, _ANEW), "wb") as written:
         shutil.copyfileobj(read, written)
 
 

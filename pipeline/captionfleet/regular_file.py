@@ -1,10 +1,10 @@
-"""Opens files by a name that others may have put there: no link, no waiting (any process)."""
+"""Files and folders by a name that others may have put there: no link, no waiting (any process)."""
 
 import errno
 import os
 import stat
 
-__all__ = ["open_regular"]
+__all__ = ["make_folder", "open_regular", "require_folder"]
 
 # O_NONBLOCK: opening a FIFO must not wait for its other end. O_NOCTTY: nor take a terminal.
 _CAREFULLY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -21,3 +21,28 @@ def open_regular(path: str | os.PathLike[str], flags: int = os.O_RDONLY, mode: i
         os.close(descriptor)
         raise OSError(errno.EINVAL, "it is no regular file")
     return descriptor
+
+
+def make_folder(path: str | os.PathLike[str]) -> None:
+    """Make a folder where none is yet.
+
+    Raises:
+        OSError: as `os.mkdir` does; ELOOP where a link stands in its place.
+    """
+    try:
+        os.mkdir(path)  # noqa: PTH102 - the name may be no text
+    except FileExistsError:
+        require_folder(path)
+
+
+def require_folder(path: str | os.PathLike[str]) -> None:
+    """Require that a folder is there itself, and no link to one, which could lead anywhere.
+
+    Raises:
+        OSError: ELOOP for a link, ENOTDIR for anything else.
+    """
+    mode = os.lstat(path).st_mode
+    if stat.S_ISLNK(mode):
+        raise OSError(errno.ELOOP, f"{os.path.basename(path)} is a link, and no folder")  # noqa: PTH119
+    if not stat.S_ISDIR(mode):
+        raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))

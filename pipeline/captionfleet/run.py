@@ -17,8 +17,8 @@ from captionfleet.ledger.folder import Ledger, open_ledger
 from captionfleet.ledger.settled import Settled
 from captionfleet.machine import machine_errors
 from captionfleet.messages import Clip, Note, Outcome, ReadyClip
-from captionfleet.producer import check_sources, produce
-from captionfleet.producer.admission import admit, fingerprints
+from captionfleet.producer import check_sources, count_ahead, produce
+from captionfleet.producer.admission import admit, fingerprints, row_fingerprints
 from captionfleet.sender import Fleet, open_fleet, send
 from captionfleet.sink import (
     RunStatistics,
@@ -67,7 +67,7 @@ async def run_job(
     async with (
         open_metrics(job.metrics, tally) as metrics,
         open_fleet(job, tally) as fleet,
-        open_ledger(job.output, fingerprints(job)) as ledger,
+        open_ledger(job.output, fingerprints(job), row_fingerprints(job)) as ledger,
     ):
         stopping = Stopping(job.limits, tally)
         async with open_signals(stopping.heed, handle=handle_signals) as signals:
@@ -75,7 +75,7 @@ async def run_job(
             async with open_lifecycle(job, tally, signals) as lifecycle:
                 run = _Run(job, tally, fleet, ledger, settled, stopping, lifecycle, metrics)
                 async with show_progress(tally, progress):
-                    problem = await run.flow()
+                    problem = await run.flow(is_shown=progress is not None)
             summary, problem = await run.conclude(problem or lifecycle.problem)
         if problem is not None:
             problem.add_note(summary.mail_line())
@@ -99,17 +99,24 @@ class _Run:
 
     def __post_init__(self) -> None:
         observe = self.metrics.watch(self.fleet.router) if self.metrics else None
-        self.statistics = RunStatistics(media_tokens_of(self.job), observe)
+        self.statistics = RunStatistics(
+            media_tokens_of(self.job), observe, self.settled.failed_before
+        )
         self.timeline = Timeline(len(self.job.deployments))
 
-    async def flow(self) -> RunError | None:
-        """Run the stages to their end; return the error that ended them early, if one did."""
+    async def flow(self, *, is_shown: bool) -> RunError | None:
+        """Run the stages to their end; return the error that ended them early, if one did.
+
+        Where somebody looks on, the clips are counted ahead.
+        """
         problem: RunError | None = None
         try:
             with machine_errors(), self.stopping.everything:
                 async with create_task_group() as watch:
                     watch.start_soon(self.stopping.watch)
                     watch.start_soon(self._keep_looking)
+                    if is_shown:
+                        watch.start_soon(count_ahead, self.job, self.settled, self.tally)
                     with self.stopping.checking:
                         await self.lifecycle.clear()
                         watch.start_soon(self._attend)

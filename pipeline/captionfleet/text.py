@@ -1,6 +1,16 @@
 """Numbers and durations as people read them; pure."""
 
-__all__ = ["UNKNOWN", "count", "percent", "seconds", "share", "short", "size", "three_digits"]
+__all__ = [
+    "UNKNOWN",
+    "count",
+    "percent",
+    "rough",
+    "seconds",
+    "share",
+    "short",
+    "size",
+    "three_digits",
+]
 
 UNKNOWN = "\N{EN DASH}"
 _MINUTE_S, _HOUR_S = 60, 3600
@@ -44,6 +54,20 @@ def seconds(value: float | None) -> str:
         return f"{minutes} min {left_s} s" if left_s else f"{minutes} min"
     hours, minutes = divmod(minutes, 60)
     return f"{hours:,} h {minutes} min" if minutes else f"{hours:,} h"
+
+
+def rough(value: float) -> str:
+    """A duration that is an estimate: 40 s, 17 min, 2 h 5 min, 3 days 4 h."""
+    if value < _MINUTE_S:
+        return f"{value:.0f} s"
+    minutes = round(value / _MINUTE_S)
+    if minutes < 60:  # noqa: PLR2004 - an hour
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:  # noqa: PLR2004 - a day
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days:,} day{'s' * (days > 1)}" + (f" {hours} h" if hours else "")
 
 
 def size(number_of_bytes: float | None) -> str:

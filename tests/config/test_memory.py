@@ -12,6 +12,7 @@ from captionfleet.config.memory import (
     MAIN_PROCESS_BYTES,
     available_bytes,
     cgroup_limit_bytes,
+    overcommitment,
     worker_bytes,
     workers_that_fit,
 )
@@ -37,6 +38,27 @@ def test_workers_and_the_program_fit_into_the_memory(cores: int, memory_bytes: i
 def test_share_of_a_worker(workers: int, memory_bytes: int, expected: int) -> None:
     """A pod's limit is shared, a large machine's is capped, and each has enough for most clips."""
     assert worker_bytes(workers, memory_bytes) == expected
+
+
+@given(cores=st.integers(1, 512), memory_bytes=st.integers(0, 2**42))
+def test_default_workers_are_never_too_many(cores: int, memory_bytes: int) -> None:
+    """What the program chooses for itself it does not warn of."""
+    workers = workers_that_fit(cores, memory_bytes)
+    each = worker_bytes(workers, memory_bytes)
+    assert overcommitment(workers, each, memory_bytes) is None
+
+
+@pytest.mark.parametrize(
+    ("workers", "each_bytes", "is_too_much"),
+    [(4, 4 * GIB, False), (5, ENOUGH_BYTES, True), (16, 128 * 2**20, False)],
+)
+def test_workers_that_do_not_fit_are_warned_of(
+    workers: int, each_bytes: int, *, is_too_much: bool
+) -> None:
+    """In 4 GiB, the fifth worker with enough for ordinary clips is one too many."""
+    words = overcommitment(workers, each_bytes, 4 * GIB)
+    assert (words is not None) is is_too_much
+    assert not words or "5 workers and the program may need 4.2 GiB" in words
 
 
 def written(folder: Path, files: dict[str, str]) -> Path:

@@ -24,6 +24,10 @@ async def test_demo_shows_captions_and_the_damaged_clip(tmp_path: Path) -> None:
     output.settled_run()
     assert {line["source"] for line in output.captions} == DEMO_FILMS.keys()
     assert output.codes == {DAMAGED: "cut_off"}
+    (cut,) = [line for line in output.captions if "cut_to_window" in line["flags"].split()]
+    assert cut["source"] == "lecture of five minutes.mp4"
+    assert output.run["cut_to_window"]["films"] == 1
+    assert f"{output.run['cut_to_window']['share']:.0%} of the footage" in ended.stdout
     shown = [line for line in output.captions if f"{line['source']}\n    The clip" in ended.stdout]
     assert len(shown) == 5
     for line in shown:

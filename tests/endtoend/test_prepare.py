@@ -81,6 +81,49 @@ def test_links_in_the_output_folder_are_not_followed(
     assert not is_there or secret.read_bytes() == b""
 
 
+def test_linked_folders_in_the_output_folder_are_not_followed(
+    own_films: Callable[[int], Path], library: Library, tmp_path: Path, here: CommandHere
+) -> None:
+    """A link in the place of a folder below --out leads no file elsewhere."""
+    videos = own_films(1)
+    (videos / "sub").mkdir()
+    (videos / "clip-00.mp4").rename(videos / "sub" / "clip-00.mp4")
+    elsewhere, out = tmp_path / "elsewhere", tmp_path / "prepared"
+    elsewhere.mkdir()
+    out.mkdir()
+    (out / "sub").symlink_to(elsewhere)
+    ended = here("prepare", "videos", "--out", "prepared", "--store", str(library.store), "--quiet")
+    assert ended.exit_code == 3
+    assert "sub is a link" in ended.complaint
+    assert not list(elsewhere.iterdir())
+
+
+@pytest.mark.anyio
+async def test_media_that_cannot_be_read_fail_their_clip_alone(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prepared media in whose place something else stands are no trouble of the output folder."""
+
+    async def work(*arguments: Any) -> None:
+        clips_in, ready_out, outcomes_out = arguments[-3:]
+        async with clips_in, ready_out, outcomes_out:
+            await clips_in.receive()
+            ready = ready_clip(tmp_path)
+            ready.video.unlink()
+            ready.video.symlink_to("/etc/passwd")
+            await ready_out.send(ready)
+
+    monkeypatch.setattr("captionfleet.prepare.work", work)
+    job = JobConfig.model_validate(
+        {"input": {"sources": library.films[:1], "settle_s": 0}, "store": {"dir": library.store}}
+    )
+    with anyio.fail_after(60):
+        summary = await prepare_job(job, tmp_path / "out")
+    assert (summary.prepared, summary.failed) == (0, 1)
+    (written,) = (path for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert b"source_unreadable" in written.read_bytes()
+
+
 @pytest.mark.anyio
 async def test_an_output_that_fails_while_workers_wait(
     library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -84,7 +84,7 @@ async def test_all_down_waits_until_one_is_up(tmp_path: Path, dead: socket.socke
     with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(run)
-            await wait_until(lambda: "d1 ejected (no connection" in tally.waiting_for)
+            await wait_until(lambda: "d1: no connection" in tally.waiting_for)
             async with scripted(taken=dead):
                 await wait_until(lambda: len(captions) == 6)
     assert tally.waiting_for == ""

@@ -49,6 +49,9 @@ def test_a_captions_line_has_the_documented_keys_in_order() -> None:
         "path_b64",
         "root",
         "root_b64",
+        "id",
+        "prompt",
+        "metadata",
         "completed_at_utc",
     ]
     assert line.startswith(b'{"clip_id":"%032x","fingerprint":"","stat_id":"","source":"' % 1)
@@ -89,12 +92,15 @@ def test_a_failures_line_has_the_documented_keys_in_order() -> None:
         "path_b64": "",
         "root": "",
         "root_b64": "",
+        "id": "",
+        "prompt": "",
+        "metadata": "{}",
         "requests": record["requests"],
         "failed_at_utc": AT,
     }
     assert list(record) == (
         "clip_id stat_id source source_b64 start_s end_s stage code permanent detail attempts "
-        "path path_b64 root root_b64 requests failed_at_utc".split()
+        "path path_b64 root root_b64 id prompt metadata requests failed_at_utc".split()
     )
     assert json.loads(record["requests"]) == [
         {"deployment": "omni-a", "code": "no_frames", "status": 503, "seconds": 1.5},

@@ -121,10 +121,12 @@ def test_what_is_copied_is_there_and_not_ignored() -> None:
 
 
 def test_versions_are_the_tested_ones() -> None:
-    """Everything that is installed has the version of constraints.txt, and no cache is kept."""
-    (install,) = [run for run in of_kind("RUN", stages()[0]) if "install" in run]
-    assert "--constraint constraints.txt" in install
-    assert "--no-cache-dir" in install
+    """All is installed by its hash, the checkout by what is there then, and no cache is kept."""
+    hashed, checkout = [run for run in of_kind("RUN", stages()[0]) if "install" in run]
+    for name in ("build", "run"):
+        assert f"--require-hashes --requirement requirements/{name}.txt" in hashed
+    assert checkout.count("--no-deps") == checkout.count("--no-build-isolation") == 2
+    assert all("--no-cache-dir" in one for one in (*hashed.split("&&"), *checkout.split("&&")))
 
 
 def test_final_stage_holds_the_built_environment_alone() -> None:

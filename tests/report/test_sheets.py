@@ -87,18 +87,20 @@ async def test_the_sound_is_the_very_file(finished: Finished) -> None:
 
 
 async def test_media_that_changed_are_not_shown(finished: Finished, tmp_path: Path) -> None:
-    """Media whose SHA-256 is not the line's, or that were evicted, are said to be gone."""
+    """Media with another SHA-256 than the line's, evicted or linked, are said to be gone."""
     store = shutil.copytree(finished.store, tmp_path / "store")
-    changed, gone, *others = finished.output.captions
+    changed, gone, linked, *others = finished.output.captions
     with stored(changed, store, ".mp4").open("r+b") as file:
         file.write(b"\x01")
     stored(gone, store, ".mp4").unlink()
+    own = stored(linked, store, ".mp4")
+    own.symlink_to(own.rename(tmp_path / "moved.mp4"))
 
     found = await blocks(finished, store)
 
     said = {"missing": "the media are no longer in the store"}
-    assert found[:2] == [said, said]
-    assert len([block for block in found if "sheet" in block]) == len(others) == FILMS - 2
+    assert found[:3] == [said] * 3
+    assert len([block for block in found if "sheet" in block]) == len(others) == FILMS - 3
 
 
 async def test_pictures_and_sound_have_a_bound(finished: Finished) -> None:

@@ -5,17 +5,28 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import anyio
+import av
 import pytest
 
+from captionfleet.check.check import Options, check_job
+from captionfleet.errors import FailureCode
 from captionfleet.media import landlock
+from captionfleet.media.drafts import sha256_of
 from captionfleet.media.syscall_filter import program_for
 from captionfleet.messages import Failure, ReadyClip
+from captionfleet.standin.options import StandinOptions
+from captionfleet.standin.server import serving
 from captionfleet.workers import process
-from tests.support.hostile_payload import Targets, start
+from tests.support.hostile_payload import Targets, start, start_and_leave
+from tests.support.nights import Nights
+from tests.support.odd_media import ODD
 from tests.support.preparing import clip_of, job_of, prepared, running_pool, worker_pids
 
 pytestmark = pytest.mark.anyio
@@ -30,6 +41,10 @@ ORDINARY = {
     "connect to an abstract socket", "read a secret", "read a secret through a link",
     "list a folder", "read the source by its name", "read captions", "write captions",
     "open captions to all", "start a program", "fork", "outlive the parent",
+    "write the stored media", "date the stored media", "link to the stored media",
+    "remove the stored media", "read the media that wait", "write the media that wait",
+    "replace the media that wait", "list the stored media", "make a folder in the store",
+    "write to another worker's folder",
 }  # fmt: skip
 
 
@@ -39,8 +54,8 @@ def text_of(path: str) -> str:
 
 
 @pytest.fixture
-def targets(tmp_path: Path, film: Path) -> Iterator[Targets]:
-    """A user's files and services."""
+async def targets(tmp_path: Path, film: Path) -> AsyncIterator[Targets]:
+    """A user's files and services, and media of other clips: stored, and waiting to be sent."""
     folder, home = tmp_path / "captions", tmp_path / "home"
     folder.mkdir()
     (home / ".ssh").mkdir(parents=True)
@@ -49,7 +64,7 @@ def targets(tmp_path: Path, film: Path) -> Iterator[Targets]:
     captions.write_text("{}\n")
     link.symlink_to(secret)
     abstract = f"\0captionfleet-{os.urandom(8).hex()}"
-    with ExitStack() as open_until_then:
+    async with AsyncExitStack() as open_until_then:
         ports = []
         for family, kind, address in (
             (socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0)),
@@ -63,8 +78,14 @@ def targets(tmp_path: Path, film: Path) -> Iterator[Targets]:
                 service.listen()
             if family == socket.AF_INET:
                 ports.append(service.getsockname()[1])
+        other = await open_until_then.enter_async_context(running_pool(job_of(tmp_path / "store")))
+        other.put(clip_of(film, clip_id="other", seconds=1.0))
+        ready = await other.next_result()
+        assert isinstance(ready, ReadyClip)
+        key = ready.media_key
+        media = (tmp_path / "store" / key[:2] / key, ready.video.with_suffix(""))
         paths = [str(one) for one in (secret, captions, link, folder, film)]
-        yield Targets(*paths, *ports, str(tmp_path / "socket"), abstract)
+        yield Targets(*paths, *ports, str(tmp_path / "socket"), abstract, *map(str, media))
 
 
 async def doors_open(
@@ -87,6 +108,37 @@ async def test_every_door_is_shut_to_what_runs_in_a_worker(
     """Code in the decoder's place gets at no key, secret, output, network, program or process."""
     assert await doors_open(film, tmp_path / "store", targets, "auto", monkeypatch) == set()
     assert text_of(targets.captions) == "{}\n"
+    media, facts = (Path(f"{targets.entry}{ending}") for ending in (".mp4", ".json"))
+    assert sha256_of(media) == json.loads(facts.read_bytes())["video_sha256"]
+
+
+LIES = ["link", "pipe", "nothing", "second name", "open file", "trouble", "other answer"]
+
+
+@pytest.mark.parametrize("left", LIES)
+async def test_what_a_worker_leaves_is_not_trusted(
+    tmp_path: Path, film: Path, left: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that leaves a link, a FIFO or a file it can change yet costs its clip alone.
+
+    Nothing that it points to is read, and neither the run nor its end waits for it.
+    """
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    root = f"{Path(__file__).parents[2]}/."
+    monkeypatch.setattr(sys, "path", [*sys.path, root])
+    honest = process._START
+    monkeypatch.setattr(process, "_START", start_and_leave(honest, left, str(secret)))
+    confine = "none" if left in {"link", "pipe"} else "auto"  # which no confined worker can make
+    async with running_pool(job_of(tmp_path / "store", {"confine": confine})) as pool:
+        pool.put(clip_of(film))
+        result = await pool.next_result()
+        assert isinstance(result, Failure)
+        assert result.code is FailureCode.WORKER_CRASHED
+        assert not list((tmp_path / "store").glob("??/*"))
+        monkeypatch.setattr(process, "_START", honest)
+        pool.put(clip_of(film, clip_id="the next"))
+        assert isinstance(await pool.next_result(), ReadyClip)
 
 
 async def test_the_attack_is_one(
@@ -108,7 +160,47 @@ async def test_media_are_the_same_with_and_without_confinement(tmp_path: Path, f
     assert made[0] == made[1]
 
 
-@pytest.mark.parametrize("newest_abi", [2, 3, 4, 5, 6])
+def write_avif(path: Path) -> Path:
+    """An animation of two seconds, whose decoder maps libraries and starts threads of its own."""
+    with av.open(path, "w", format="avif") as file:
+        stream = file.add_stream("libsvtav1", rate=2, options={"preset": "11"})
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        for number in range(4):
+            frame = av.VideoFrame(64, 64, "yuv420p")
+            for plane in frame.planes:
+                plane.update(bytes([60 * number]) * plane.buffer_size)
+            frame.pts, frame.time_base = number, Fraction(1, 2)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    return path
+
+
+@pytest.fixture
+def other_disk() -> Iterator[Path]:
+    """A folder on another file system than the films."""
+    memory = Path("/dev/shm")  # noqa: S108 - it is on Linux, and the folder in it is private
+    with TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
+        yield Path(folder)
+
+
+async def test_odd_media_need_no_more_than_a_worker_has(tmp_path: Path, other_disk: Path) -> None:
+    """AVIF, HDR, GIF and hidden frames give the same bytes; the store is on another disk, too."""
+    films = [ODD[name](tmp_path) for name in ("hdr_pq", "gif", "vp9_alt_ref", "mpeg2")]
+    films.append(write_avif(tmp_path / "animation.avif"))
+    clips = [clip_of(film) for film in films]
+    made = [
+        await prepared(job_of(store, {"confine": confine}), clips)
+        for store, confine in ((other_disk, "auto"), (tmp_path / "store", "none"))
+    ]
+    for clip in clips:
+        confined, free = (found[clip.clip_id] for found in made)
+        assert isinstance(confined, ReadyClip)
+        assert isinstance(free, ReadyClip)
+        assert confined.facts == free.facts
+
+
+@pytest.mark.parametrize("newest_abi", [1, 2, 3, 4, 5, 6])
 @needs_landlock
 async def test_older_kernels_confine_as_far_as_they_can(
     tmp_path: Path, film: Path, newest_abi: int, monkeypatch: pytest.MonkeyPatch
@@ -143,3 +235,35 @@ async def test_worker_is_first_to_be_killed_for_memory(tmp_path: Path, film: Pat
         own, its = (int(text_of(f"/proc/{pid}/oom_score_adj")) for pid in ("self", worker))
         assert its == min(1000, own + 500)
         assert "Threads:\t1\n" in text_of(f"/proc/{worker}/status")
+
+
+WEAKER = {
+    "landlock+seccomp": "pass",
+    "landlock": "import captionfleet.media.confine as c; c.program_for = lambda *_: None",
+    "seccomp": "import captionfleet.media.landlock as l; l.abi = lambda: 0",
+    "none": (
+        "import captionfleet.media.landlock as l; l.abi = lambda: 0; "
+        "import captionfleet.media.confine as c; c.program_for = lambda *_: None"
+    ),
+}
+
+
+@pytest.mark.parametrize("held", WEAKER)
+@needs_landlock
+async def test_what_holds_is_said(
+    tmp_path: Path, film: Path, held: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`check` and run.json say which confinement the kernel gives, and warn of less than both."""
+    weaker = process._START.replace("serve(int(", f"{WEAKER[held]}; serve(int(")
+    monkeypatch.setattr(process, "_START", weaker)
+    nights = Nights(tmp_path, tmp_path / "store")
+    nights.videos.mkdir()
+    shutil.copy2(film, nights.videos)
+    async with serving(StandinOptions()) as standin:
+        await nights.run(standin, output={"report": False})
+        assert nights.output.run["confinement"] == held
+        with anyio.fail_after(60):
+            report = await check_job(nights.job(standin), Options(canary=False))
+    (finding,) = (one for one in report.findings if one.check == "workers")
+    assert held in finding.text
+    assert (finding.level == "ok") is (held == "landlock+seccomp")

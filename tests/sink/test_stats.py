@@ -17,6 +17,7 @@ from captionfleet.measures import Measurements, Percentiles
 from captionfleet.messages import Latency, Usage
 from captionfleet.sink.stats import RunStatistics, RunSummary, _bottleneck, summarise
 from captionfleet.telemetry import Tally
+from captionfleet.text import UNKNOWN
 from tests.support.outcomes import make_caption, make_failure
 
 NOW_S = 10_000.0
@@ -25,7 +26,7 @@ NOW_S = 10_000.0
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rates are of a time that has passed, however long a test takes."""
-    monkeypatch.setattr("captionfleet.telemetry.monotonic_s", lambda: NOW_S)
+    monkeypatch.setattr("captionfleet.telemetry.tally.monotonic_s", lambda: NOW_S)
 
 
 def percentiles_of(values: Iterable[float]) -> Percentiles | None:
@@ -157,7 +158,8 @@ def test_clips_without_a_line_show() -> None:
     assert summary.unfinished == 5
     assert "5 unfinished" in summary.text()
     assert "5 unfinished" in summary.mail_line()
-    assert summary.mail_line().endswith("ended by signal")
+    assert summary.mail_line().endswith("ended by signal: run the same command again to go on")
+    assert "run the same command again to go on" in summary.text()
 
 
 @pytest.mark.parametrize(
@@ -179,8 +181,8 @@ def test_an_empty_run_has_a_summary() -> None:
     summary = summary_of(Tally(), RunStatistics())
 
     assert summary.exit_code == 0
-    assert "0 captioned" in summary.text()
-    assert summary.mail_line().startswith("captionfleet: 0 captioned, 0 failed, 0 skipped, ")
+    assert summary.text().startswith("finished    nothing was left to caption\n")
+    assert summary.mail_line().startswith("captionfleet: 0 captioned, 0 failed, ")
 
 
 def test_a_summary_can_be_written_down() -> None:
@@ -225,27 +227,42 @@ def test_the_text_is_for_people() -> None:
     summary = summary_of(tally, statistics, torn_lines_repaired=1, ignored_lines=2_000)
     lines = summary.text().splitlines()
 
-    assert lines[:9] == [
-        "run           complete, exit code 1, 1 min 40 s",
-        "clips         4 planned, 3 captioned, 1 failed, 0 unfinished",
-        "before        9,000 already captioned, 1 standing failures",
-        "passed over   2 not_video, 1 hidden",
-        "failures      1 timeout",
-        "rate          0.03 clips/s, 1.8 source hours per hour",
-        "tokens        3,000 in (30/s), 150 out (2/s)",
-        "latency             p50      p90      p99      max     mean",
-        "  prepare        2.00 s   2.00 s   2.00 s   2.00 s   2.00 s",
+    assert lines == [
+        "finished    3 of 4 clips captioned, 1 failed (exit code 1)",
+        "failed      1 timeout (no complete answer within timeout_s)",
+        "skipped     9,000 captioned before, 1 failed for good before, 2 not video, 1 hidden",
+        "took        1 min 40 s, 1.8 clips/min, 1.8 hours of video an hour, 3,150 tokens",
+        *(line for line in lines if line.startswith("limited by")),
+        "repaired    1 torn line(s) of a run that was killed",
+        "warning     2,000 line(s) of captions.jsonl name no clip",
+        "look at     out/captions.jsonl, out/failures.jsonl",
     ]
-    assert lines[-1] == "warning       2,000 line(s) of captions.jsonl name no clip"
-    assert len(lines) <= 21
+    assert len(summary.text(verbose=True).splitlines()) > 20
+
+
+def test_no_percentile_of_values_too_few_for_one() -> None:
+    """Of seven values the largest is the largest, and no p99."""
+    tally, statistics = run_of()
+    rows = summary_of(tally, statistics).text(verbose=True).splitlines()
+    (row,) = [row for row in rows if row.startswith("  prepare")]
+    assert row.split() == ["prepare", "2.00", "s", UNKNOWN, UNKNOWN, "2.00", "s", "2.00", "s"]
+
+
+@pytest.mark.parametrize(("known", "exit_code"), [(True, 0), (False, 1)])
+def test_known_failures_may_be_no_alarm(known: bool, exit_code: int) -> None:  # noqa: FBT001 - a table
+    """A clip that stood failed before is no news; one that fails for the first time is."""
+    statistics = RunStatistics(failed_before=lambda _: known)
+    statistics.add(make_failure())
+    summary = summary_of(Tally(planned=1, planned_total=1, failed=1), statistics)
+    assert (summary.exit_code, summary.exit_code_of_news) == (1, exit_code)
+    assert summary.as_dict()["new_failures"] == int(not known)
 
 
 def test_the_mail_line_tells_why_a_quiet_night_is_no_success() -> None:
     """Exit code 1 for failures of earlier nights is explained."""
     line = summary_of(Tally(standing_failures=3), RunStatistics()).mail_line()
 
-    assert line.startswith("captionfleet: 0 captioned, 0 failed, 3 skipped, ")
-    assert line.endswith(" tokens, 3 of the skipped failed before")
+    assert line.startswith("captionfleet: 0 captioned, 0 failed, 3 failed for good before, ")
 
 
 def test_the_mail_line() -> None:
@@ -256,7 +273,7 @@ def test_the_mail_line() -> None:
     tally.started_s = NOW_S - 2 * 3600 - 11 * 60 - 1
 
     assert summary_of(tally, statistics).mail_line() == (
-        "captionfleet: 1,203 captioned, 2 failed (1 undecodable, 1 timeout), 31 skipped, "
+        "captionfleet: 1,203 captioned, 2 failed (1 undecodable, 1 timeout), 31 not video, "
         "2 h 11 min, 1.26M tokens"
     )
 

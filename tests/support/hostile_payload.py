@@ -4,6 +4,7 @@ Every door is a function that returns if it is open and raises an OSError if it 
 """
 
 import ctypes
+import errno
 import json
 import os
 import resource
@@ -14,14 +15,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from captionfleet.errors import FailureCode, MediaError
+from captionfleet.errors import FailureCode, MediaError, StoreError
+from captionfleet.media.orders import Header, Prepared
+from captionfleet.messages import MediaFacts
 
 _PTRACE_SEIZE = 0x4206  # which attaches without stopping
 _PTRACE, _PROCESS_VM_READV = 101, 310  # x86_64; elsewhere they are calls that are refused as well
 
 
 class Targets(NamedTuple):
-    """What there is to be had: a file of secrets, the output, a folder, and three listeners."""
+    """What there is to be had: a file of secrets, the output, a folder, three listeners, and media.
+
+    `entry` is another clip's in the store, `held` another clip's that waits to be sent; both
+    without their endings.
+    """
 
     secret: str
     captions: str
@@ -32,6 +39,8 @@ class Targets(NamedTuple):
     udp_port: int
     unix_path: str
     abstract_name: str
+    entry: str
+    held: str
 
 
 def _checked(result: int) -> None:
@@ -82,7 +91,47 @@ def _have_the_parent_signalled() -> None:
     fcntl.fcntl(reading, fcntl.F_SETOWN, os.getppid())
 
 
-def _doors(to: Targets) -> dict[str, Callable[[], object]]:
+def _replace(own: Path, target: str) -> None:
+    own.write_bytes(b"planted")
+    own.replace(target)
+
+
+def _write_through_a_link(own: Path, target: str) -> None:
+    own.unlink(missing_ok=True)
+    own.hardlink_to(target)
+    own.write_bytes(b"planted")
+
+
+def _doors_to_media(own: Path, name: str, base: str) -> dict[str, Callable[[], object]]:
+    media = Path(f"{base}.mp4")
+    return {
+        f"read the {name}": partial(_read, f"{base}.mp4"),
+        f"write the {name}": partial(_append, f"{base}.mp4"),
+        f"cut the {name}": partial(os.truncate, media, 0),
+        f"date the {name}": partial(os.utime, media, (1, 1)),
+        f"replace the {name}": partial(_replace, own, f"{base}.mp4"),
+        f"link to the {name}": partial(_write_through_a_link, own, f"{base}.mp4"),
+        f"add to the {name}": partial(_append, f"{base}.planted"),
+        f"list the {name}": partial(os.listdir, media.parent),
+        f"remove the {name}": media.unlink,  # last: without it, the other doors seem shut
+    }
+
+
+def _doors(to: Targets, own: Path) -> dict[str, Callable[[], object]]:
+    doors = _doors_to_machine(to)
+    for name, base in (("stored media", to.entry), ("media that wait", to.held)):
+        doors |= _doors_to_media(own, name, base)
+    store = Path(to.entry).parents[1]
+    return doors | {
+        "make a folder in the store": Path(store, "ee").mkdir,
+        "write to another worker's folder": partial(
+            _append, f"{Path(to.held).parent}/worker-1/1.mp4"
+        ),
+        "unlock the run": Path(f"{own.parents[1]}.lock").unlink,
+    }
+
+
+def _doors_to_machine(to: Targets) -> dict[str, Callable[[], object]]:
     parent = os.getppid()
     inet, unix = socket.AF_INET, socket.AF_UNIX
     stream, datagram = socket.SOCK_STREAM, socket.SOCK_DGRAM
@@ -128,10 +177,11 @@ def _lower_oom_score() -> None:
     Path("/proc/self/oom_score_adj").write_text("0")
 
 
-def attack(to: Targets, *_: object) -> NoReturn:
+def attack(to: Targets, _clip: object, _spec: object, own: Path) -> NoReturn:
     """Try every door, in the place of `prepare_clip`, and say which were open."""
     signal.alarm(0)
-    found = [name for name, try_door in _doors(to).items() if _is_open(try_door)]
+    own.write_bytes(b"")  # which it may, or else nothing would be tried of what needs a file
+    found = [name for name, try_door in _doors(to, own).items() if _is_open(try_door)]
     raise MediaError(FailureCode.UNDECODABLE, json.dumps(found))
 
 
@@ -143,13 +193,52 @@ def _is_open(try_door: Callable[[], object]) -> bool:
     return True
 
 
+def leave(kind: str, secret: str, _clip: object, _spec: object, own: Path) -> Any:
+    """Leave something else than media, in the place of `prepare_clip`, and report media."""
+    video = own.with_suffix(".mp4")
+    made = Prepared(_FACTS)
+    match kind:
+        case "link":
+            video.symlink_to(secret)
+        case "pipe":
+            os.mkfifo(video)
+        case "second name":
+            video.write_bytes(b"media")
+            own.with_name("kept.mp4").hardlink_to(video)
+        case "open file":
+            _kept.append(video.open("wb", buffering=0))
+            _kept[-1].write(b"media")
+        case "trouble":
+            raise StoreError(errno.EACCES, "a lie")
+        case "other answer":
+            return Header("h264", 2, 2, 1.0)
+    return made
+
+
+_kept: list[Any] = []
+_FACTS = MediaFacts(
+    frames=2, width=2, height=2, has_audio=False, audio_s=0.0, sampling="exact", video_bytes=5,
+    audio_bytes=0, payload_bytes=8, video_sha256="", audio_sha256=None, source_codec="h264",
+    source_width=2, source_height=2, source_s=1.0,
+)  # fmt: skip
+
+
 def start(code: str, to: Targets) -> str:
     """The code that starts a worker, with the attack in the place of what prepares clips."""
+    return _planted(code, f"attack, Targets(*{tuple(to)!r})")
+
+
+def start_and_leave(code: str, kind: str, secret: str) -> str:
+    """The same, with what leaves something else than media."""
+    return _planted(code, f"leave, {kind!r}, {secret!r}")
+
+
+def _planted(code: str, arguments: str) -> str:
     planted = f"""
     import functools
     import captionfleet.media.prepare
-    from tests.support.hostile_payload import Targets, attack
-    captionfleet.media.prepare.prepare_clip = functools.partial(attack, Targets(*{tuple(to)!r}))
+    from tests.support.hostile_payload import Targets, attack, leave
+    captionfleet.media.prepare.prepare_clip = functools.partial({arguments})
 """
     serve = "serve(int("
     assert code.count(serve) == 1

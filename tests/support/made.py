@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from captionfleet.media.prepare import prepare_clip
-from captionfleet.media.store import MediaStore
 from captionfleet.messages import MediaFacts, MediaSpec
 from captionfleet.standin.films.film import read_barcode
+from captionfleet.workers.store import MediaStore, media_key
 from tests.support import oracle
 from tests.support.preparing import clip_of
 
@@ -66,9 +66,16 @@ def number(gray: NDArray[np.uint8]) -> int | None:
         return None
 
 
-def make(path: Path, folder: Path, *, seconds: float = 60.0, **spec: Any) -> Made:
-    """Prepare a file; raises what `prepare_clip` raises."""
+def make(path: Path, folder: Path, *, seconds: float = 60.0, **settings: Any) -> Made:
+    """Prepare a file, unless it is in the store; raises what `prepare_clip` raises."""
+    clip, spec = clip_of(path, seconds=seconds), MediaSpec(**settings)
     own = os.fsencode(path.name).hex()[:60]
-    store = MediaStore(folder / "store", folder / "own" / own)
-    media = prepare_clip(clip_of(path, seconds=seconds), MediaSpec(**spec), store)
+    drafts, hold = folder / "drafts" / own, folder / "store" / "own" / own
+    for parent in (drafts.parent, hold.parent):
+        parent.mkdir(parents=True, exist_ok=True)
+    store, key = MediaStore(folder / "store"), media_key(clip, spec)
+    media = store.find(key, hold)
+    if media is None:
+        facts = prepare_clip(clip, spec, drafts).facts
+        media = store.keep(key, drafts, hold, facts, spec.max_payload_bytes)
     return Made(media.facts, media.video, media.audio)

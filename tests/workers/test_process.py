@@ -77,7 +77,7 @@ def test_worker_starts_light() -> None:
 )
 async def test_what_a_worker_says_is_data(tmp_path: Path, said: str) -> None:
     """A worker that says anything but a report is not believed, and nothing it says is run."""
-    order = Order(clip_of(tmp_path), MediaSpec(), "", "", 1, 1)
+    order = Order(clip_of(tmp_path), MediaSpec(), "", 1, 1)
     command = ["sh", "-c", f"printf '{said}\\n'; exec cat > /dev/null"]
     with anyio.fail_after(60):
         async with await anyio.open_process(command) as impostor:

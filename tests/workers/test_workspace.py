@@ -12,7 +12,7 @@ import pytest
 
 from captionfleet.config import StoreConfig
 from captionfleet.errors import OutputError
-from captionfleet.media.store import sha256_of
+from captionfleet.media.drafts import sha256_of
 from captionfleet.messages import ReadyClip
 from captionfleet.workers.upkeep import stored_bytes
 from captionfleet.workers.workspace import Workspace, open_workspace
@@ -140,6 +140,31 @@ async def test_dead_runs_are_cleared_and_living_ones_spared(tmp_path: Path) -> N
             await until(lambda: len(corners(tmp_path)) == 2)
             (spared,) = before & set(corners(tmp_path))
             assert names(spared) == ["1.mp4"]
+
+
+async def test_folders_of_others_are_not_cleared(tmp_path: Path) -> None:
+    """A folder that another program keeps in `runs` stays, and so does what a link leads to."""
+    theirs, elsewhere = tmp_path / "runs" / "experiment", tmp_path / "elsewhere"
+    for folder in (theirs, elsewhere):
+        folder.mkdir(parents=True)
+        (folder / "events").write_bytes(b"theirs")
+    (tmp_path / "runs" / ("a" * 16)).symlink_to(elsewhere)
+    dead = tmp_path / "runs" / ("b" * 16)
+    dead.mkdir()
+    async with open_workspace(StoreConfig(dir=tmp_path)):
+        await until_gone(dead)
+    assert (theirs / "events").exists()
+    assert (elsewhere / "events").exists()
+    assert names(tmp_path / "runs") == ["a" * 16, "experiment"]
+
+
+async def test_runs_of_a_store_are_no_link(tmp_path: Path) -> None:
+    """Where `runs` is a link, the store is refused: clearing up would go astray."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "runs").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OutputError, match="runs is a link"):
+        async with open_workspace(StoreConfig(dir=tmp_path)):
+            pass
 
 
 async def test_new_store_is_private(tmp_path: Path) -> None:

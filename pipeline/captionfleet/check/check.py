@@ -11,6 +11,7 @@ from captionfleet.check.findings import Finding, Report, fail, ok, warn
 from captionfleet.check.settings import setting_findings
 from captionfleet.check.sources import Library, source_findings, survey
 from captionfleet.config import JobConfig
+from captionfleet.config.memory import available_bytes, overcommitment
 from captionfleet.errors import RunError
 from captionfleet.ledger.settled import Settled
 from captionfleet.producer.admission import examine
@@ -52,7 +53,7 @@ async def check_job(job: JobConfig, options: Options) -> Report:
             for name in by_name:
                 tasks.start_soon(ask, name)
             library = await _sources(job, settled, options, findings)
-            findings.append(await _confinement(job))
+            findings += [await _confinement(job), *_memory(job)]
     findings += [finding for name in by_name for finding in asked[name].findings]
     found = [
         one
@@ -98,8 +99,14 @@ async def _confinement(job: JobConfig) -> Finding:
         return fail("workers", str(error), exit_code=error.exit_code)
     if held == "landlock+seccomp":
         return ok("workers", f"confined by {held}")
-    advice = "give untrusted films a user of their own, or a kernel with Landlock (5.19 or later)"
+    advice = "give untrusted films a user of their own, or a kernel with Landlock (5.13 or later)"
     return warn("workers", f"confinement: {held}", advice)
+
+
+def _memory(job: JobConfig) -> list[Finding]:
+    workers = job.workers
+    words = overcommitment(workers.processes, workers.memory_bytes, available_bytes())
+    return [warn("workers", words, "give fewer --workers, or more memory")] if words else []
 
 
 def _paid(asked: dict[str, Asked]) -> list[Finding]:

@@ -34,7 +34,7 @@ def check_command(  # noqa: PLR0913 - each argument is one flag of the command
     """Check everything that can be known before a job is paid for.
 
     Args:
-        sources: Files, folders, and .txt or .lst lists of either; they replace the job file's.
+        sources: Files, folders and lists of either, as for run; they replace the job file's.
         job: Job file (TOML); flags override it.
         out: Output folder, to see what is captioned already.
         base_url: Where a deployment answers, up to /v1; repeat with --model for several.

@@ -138,7 +138,9 @@ def source_findings(library: Library) -> Iterator[Finding]:
     text = f"{library.files:,} files, {gigabytes:,.1f} GB, {before}{library.to_do:,} to caption"
     yield ok("sources", text + _hours(library))
     if library.unusable:
-        yield warn("sources", f"not readable: {_counts(library.unusable)}", "see their permissions")
+        yield warn(
+            "sources", f"not readable: {_counts(library.unusable)}", "failures lines will say why"
+        )
     if library.failing:
         yield _failing(library)
     elif library.sample:

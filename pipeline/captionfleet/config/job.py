@@ -120,7 +120,7 @@ def _under(folder: Path, value: Any) -> Any:
         return [_under(folder, item) for item in value]
     if isinstance(value, dict):
         return {_under(folder, key): _under(folder, item) for key, item in value.items()}
-    if not isinstance(value, str):
+    if not isinstance(value, str) or value == "-":  # a source: standard input
         return value
     try:
         return folder / Path(value).expanduser()

@@ -52,7 +52,8 @@ class InputConfig(Section):
     """Where the videos are."""
 
     sources: tuple[AnyPath, ...] = Field(
-        default=(), description="files, folders, and .txt or .lst lists of either, one path a line"
+        default=(),
+        description="files, folders, lists (.txt, .lst, .csv, .tsv, .jsonl, .parquet), or -",
     )
     include: tuple[str, ...] = Field(
         default=tuple(f"*{ending}" for ending in VIDEO_ENDINGS),

@@ -11,6 +11,7 @@ __all__ = [
     "MAIN_PROCESS_BYTES",
     "available_bytes",
     "cgroup_limit_bytes",
+    "overcommitment",
     "worker_bytes",
     "workers_that_fit",
 ]
@@ -38,6 +39,18 @@ def worker_bytes(workers: int, memory_bytes: int) -> int:
     """
     share = (memory_bytes - MAIN_PROCESS_BYTES) // max(1, workers)
     return min(_MOST_BYTES, max(ENOUGH_BYTES, share))
+
+
+def overcommitment(workers: int, each_bytes: int, memory_bytes: int) -> str | None:
+    """What is wrong where so many workers were asked for that ordinary clips do not fit; or None.
+
+    `each_bytes` is what one may address, of which ordinary clips take `ENOUGH_BYTES` at the most.
+    """
+    needed_bytes = workers * min(each_bytes, ENOUGH_BYTES) + MAIN_PROCESS_BYTES
+    if workers == 1 or needed_bytes <= memory_bytes:
+        return None
+    needed, there = (f"{one / 2**30:.1f} GiB" for one in (needed_bytes, memory_bytes))
+    return f"{workers} workers and the program may need {needed}, and there are {there}"
 
 
 @cache

@@ -12,6 +12,8 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import Any
 
+import orjson
+
 from captionfleet.messages import Attempt, Caption, Clip, Failure, printable
 from captionfleet.names import exact_bytes
 
@@ -208,6 +210,21 @@ _WINDOW = (
     Column("start_s", _NUMBER, "where the clip begins", attrgetter("clip.start_s")),
     Column("end_s", _NUMBER, "where it ends at the latest", attrgetter("clip.end_s")),
 )
+_ROW = (
+    Column("id", _TEXT, "what the list calls it; or empty", attrgetter("clip.source.row.id")),
+    Column(
+        "prompt",
+        _TEXT,
+        "the row's own prompt; empty: the job's",
+        attrgetter("clip.source.row.prompt"),
+    ),
+    Column(
+        "metadata",
+        _JSON,
+        "the row's other columns",
+        lambda row: orjson.loads(row.clip.source.row.metadata),
+    ),
+)
 _PLACE = (
     Column(
         "path",
@@ -227,7 +244,11 @@ _PLACE = (
 
 CAPTIONS = (
     _CLIP_ID,
-    Column("fingerprint", _TEXT, "the request it came from, as in requests.json"),
+    Column(
+        "fingerprint",
+        _TEXT,
+        "the request it came from, as in requests.json; then - and the row's prompt",
+    ),
     _STAT_ID,
     *_WINDOW,
     Column("caption", _TEXT, "the answer's text", attrgetter("caption.text")),
@@ -244,6 +265,7 @@ CAPTIONS = (
     Column("flags", _TEXT, "what is odd, in words; empty: nothing", _flags_text),
     Column("media_key", _TEXT, "the media in the store; or empty", attrgetter("caption.media_key")),
     *_PLACE,
+    *_ROW,
     Column("completed_at_utc", _TEXT, "when the caption came"),
 )
 
@@ -257,6 +279,7 @@ FAILURES = (
     Column("detail", _TEXT, "one line in words", _detail),
     Column("attempts", _INTEGER, "requests sent", lambda row: len(row.failure.attempts)),
     *_PLACE,
+    *_ROW,
     Column("requests", _JSON, "each request: deployment, code, status, seconds", _requests),
     Column("failed_at_utc", _TEXT, "when it failed"),
 )

@@ -10,7 +10,16 @@ from captionfleet.config import DeploymentConfig, JobConfig
 from captionfleet.config.withheld import hashed_values
 from captionfleet.errors import ConfigError
 
-__all__ = ["Facts", "admitted", "fingerprint", "request_facts", "written_facts"]
+__all__ = [
+    "Facts",
+    "admitted",
+    "fingerprint",
+    "request_facts",
+    "request_of",
+    "row_fingerprint",
+    "row_request_facts",
+    "written_facts",
+]
 
 Facts = Mapping[str, Any]
 """The parts of a request that decide its caption, by the names of the job file."""
@@ -53,6 +62,21 @@ def request_facts(job: JobConfig, deployment: DeploymentConfig) -> Facts:
         **({"response_schema": schema} if schema is not None else {}),
         **{f"media.{name}": getattr(job.media, name) for name in _MEDIA},
     }
+
+
+def row_request_facts(job: JobConfig, deployment: DeploymentConfig) -> Facts:
+    """The facts of requests for rows that have prompts of their own, which are no part of them."""
+    return {**request_facts(job, deployment), "prompt": None}
+
+
+def row_fingerprint(request: str, prompt: str) -> str:
+    """The fingerprint of a row's request: that of the rows' requests, and that of its prompt."""
+    return f"{request}-{blake2b(prompt.encode(), digest_size=_DIGEST_BYTES).hexdigest()}"
+
+
+def request_of(fingerprint: str) -> str:
+    """The part of a fingerprint that requests.json knows."""
+    return fingerprint.partition("-")[0]
 
 
 def _model(model: str) -> str:

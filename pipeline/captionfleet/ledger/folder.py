@@ -20,6 +20,7 @@ from captionfleet.ledger.disk import (
     remove_old_drafts,
     replace_atomically,
 )
+from captionfleet.ledger.fingerprint import row_fingerprint
 from captionfleet.ledger.lines import caption_line, document, failure_line, same_line
 from captionfleet.ledger.lock import FolderLock
 from captionfleet.ledger.reading import record_of
@@ -32,11 +33,14 @@ __all__ = ["Ledger", "open_ledger"]
 
 @asynccontextmanager
 async def open_ledger(
-    output: OutputConfig, fingerprints: Mapping[str, str] | None = None
+    output: OutputConfig,
+    fingerprints: Mapping[str, str] | None = None,
+    row_fingerprints: Mapping[str, str] | None = None,
 ) -> AsyncIterator["Ledger"]:
     """Lock the folder, mend what a crash tore, and write to it while the block runs.
 
-    `fingerprints` are those of the requests to each deployment, for the captions lines.
+    `fingerprints` are those of the requests to each deployment, for the captions lines, and
+    `row_fingerprints` those of requests for rows that have prompts of their own.
     Leaving the block syncs, settles failures.jsonl unless that was done, and unlocks, also when
     an error or a cancellation ends it.
 
@@ -44,6 +48,7 @@ async def open_ledger(
         OutputError: the folder cannot be written, or another run holds it.
     """
     ledger = await anyio.to_thread.run_sync(Ledger.open, output, fingerprints or {})
+    ledger._row_fingerprints = row_fingerprints or {}  # noqa: SLF001 - this function opens it
     try:
         yield ledger
     except BaseException:
@@ -73,6 +78,7 @@ class Ledger:
         self._is_settled = False
         self._fsync_s = 0.0
         self._fingerprints: Mapping[str, str] = {}
+        self._row_fingerprints: Mapping[str, str] = {}
         self.hand_over: Callable[[str], bool] | None = None
         self._turn = anyio.Lock()
         self._unsynced = anyio.Event()
@@ -105,7 +111,7 @@ class Ledger:
             OutputError: the line is not in the file.
         """
         if isinstance(outcome, Caption):
-            fingerprint = self._fingerprints.get(outcome.deployment, "")
+            fingerprint = self._fingerprint(outcome)
             line = caption_line(outcome, utc_now(), fingerprint)
         else:
             line = failure_line(outcome, utc_now())
@@ -181,6 +187,13 @@ class Ledger:
         with self._closing:
             if not self._is_settled:
                 self._settle(lambda _: True)
+
+    def _fingerprint(self, caption: Caption) -> str:
+        prompt = caption.clip.source.row.prompt
+        if not prompt:
+            return self._fingerprints.get(caption.deployment, "")
+        request = self._row_fingerprints.get(caption.deployment, "")
+        return row_fingerprint(request, prompt) if request else ""
 
     def _write_run(self, text: bytes) -> None:
         create_folder(self.folder / "runs")

@@ -9,6 +9,7 @@ import anyio.to_thread
 
 from captionfleet.errors import FailureCode, OutputError
 from captionfleet.ledger.adoption import ADOPTED
+from captionfleet.ledger.fingerprint import request_of
 from captionfleet.ledger.reading import raw_lines, record_of
 from captionfleet.ledger.rotated import CAPTIONS, require_no_captions
 from captionfleet.messages import Clip, printable
@@ -22,8 +23,8 @@ _PRINT_KEY = b'","fingerprint":"'
 _PRINT_KEY_AT = slice(_ID_AT.stop, _ID_AT.stop + len(_PRINT_KEY))
 _PRINT_AT = slice(_PRINT_KEY_AT.stop, _PRINT_KEY_AT.stop + 16)
 _STAT_KEY = b'","stat_id":"'
-_STAT_KEY_AT = slice(_PRINT_AT.stop, _PRINT_AT.stop + len(_STAT_KEY))
-_STAT_AT = slice(_STAT_KEY_AT.stop, _STAT_KEY_AT.stop + 32)
+_PROMPT_CHARS = 17  # of a row's fingerprint: a hyphen and 16 digits
+_ROW_STAT_END = _PRINT_AT.stop + _PROMPT_CHARS + len(_STAT_KEY) + 32
 _QUOTE = ord('"')
 _MAX_FINGERPRINTS = 64
 _OTHERS = "others"
@@ -57,6 +58,7 @@ class Settled:
         self._standing: dict[int, tuple[FailureCode, int]] = {}
         self._same: dict[int, int] = {}
         self._met: set[int] = set()
+        self._failed_before: set[int] = set()
         self._adopted: set[int] = set()
 
     @property
@@ -139,6 +141,10 @@ class Settled:
         if found:
             self.keep(found[1])
 
+    def failed_before(self, clip_id: str) -> bool:
+        """Whether the clip stood failed at the end of an earlier run, for good or not."""
+        return int(clip_id, 16) in self._failed_before
+
     def is_same(self, clip: Clip) -> bool:
         """Whether an earlier run noted that this file holds this clip."""
         return self._same.get(int(clip.stat_id, 16)) == int(clip.clip_id, 16)
@@ -181,6 +187,7 @@ class Settled:
 
     def _fail(self, identity: int, code: FailureCode, alias: int | None) -> None:
         for one in (identity, identity if alias is None else alias):
+            self._failed_before.add(one)
             if code.permanent:
                 self._standing[one] = code, identity
             else:
@@ -256,8 +263,11 @@ def _own(line: bytes) -> _Captioned | None:
     identity, alias = _number(line[_ID_AT]), None
     if identity is None or _number(line[_PRINT_AT]) is None:
         return None
-    if line[_STAT_KEY_AT] == _STAT_KEY and line[_STAT_AT.start] != _QUOTE:
-        alias = _number(line[_STAT_AT])
+    rest = line[_PRINT_AT.stop : _ROW_STAT_END]
+    if rest.startswith(b"-"):  # a row's own prompt
+        rest = rest[_PROMPT_CHARS:]
+    if rest.startswith(_STAT_KEY) and rest[len(_STAT_KEY)] != _QUOTE:
+        alias = _number(rest[len(_STAT_KEY) : len(_STAT_KEY) + 32])
     return _Captioned(identity, alias, line[_PRINT_AT].decode("ascii", "replace"))
 
 
@@ -266,7 +276,7 @@ def _foreign(record: dict[str, Any]) -> _Captioned | None:
     if identity is None:
         return None
     fingerprint = record.get("fingerprint")
-    known = fingerprint if isinstance(fingerprint, str) else ""
+    known = request_of(fingerprint) if isinstance(fingerprint, str) else ""
     return _Captioned(identity, _any_id(record, "stat_id"), known)
 
 

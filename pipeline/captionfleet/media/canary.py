@@ -7,10 +7,11 @@ from pathlib import Path
 
 from av.video.frame import VideoFrame
 
+from captionfleet.media.drafts import sha256_of
+from captionfleet.media.ladder import payload_bytes
 from captionfleet.media.orders import CanaryOrder
 from captionfleet.media.picture.encode import write_mp4
 from captionfleet.media.sound.opus import SAMPLE_RATE_HZ, OpusWriter
-from captionfleet.media.store import sha256_of
 from captionfleet.messages import MediaFacts, MediaSpec
 
 __all__ = ["make_canary"]
@@ -46,7 +47,7 @@ def make_canary(order: CanaryOrder) -> MediaFacts:
 def _facts(
     order: CanaryOrder, spec: MediaSpec, video: Path, audio: Path | None, first: VideoFrame
 ) -> MediaFacts:
-    sizes = [path.stat().st_size if path else 0 for path in (video, audio)]
+    sizes = video.stat().st_size, audio.stat().st_size if audio else 0
     seconds = order.frames / spec.fps
     return MediaFacts(
         frames=order.frames,
@@ -57,7 +58,7 @@ def _facts(
         sampling=spec.sampling,
         video_bytes=sizes[0],
         audio_bytes=sizes[1],
-        payload_bytes=sum(4 * -(-size // 3) for size in sizes),
+        payload_bytes=payload_bytes(*sizes),
         video_sha256=sha256_of(video),
         audio_sha256=sha256_of(audio) if audio else None,
         source_codec="canary",

@@ -84,9 +84,7 @@ def _settle_in(order: AnyOrder, *, may_confine: bool) -> Held:
 
 def _folders_written(order: AnyOrder) -> tuple[str, ...]:
     match order:
-        case Order():
-            return os.path.dirname(order.hold), order.store  # noqa: PTH120 - as it came
-        case CanaryOrder():
+        case Order() | CanaryOrder():
             return (os.path.dirname(order.hold),)  # noqa: PTH120 - as it came
         case _:
             return ()
@@ -134,7 +132,7 @@ def work_on(order: AnyOrder) -> Prepared | Refused | Sheet | Header | StoreTroub
     try:
         return _done(order)
     except StoreError as error:
-        return StoreTrouble(error.errno, error.reason)
+        return StoreTrouble(error.errno)
     except MediaError as error:
         return Refused(error.code, error.detail)
     except MemoryError:
@@ -172,20 +170,9 @@ def _prepare(order: Order) -> Prepared:
     import av  # noqa: PLC0415 - after the limits are set
 
     from captionfleet.media.prepare import prepare_clip  # noqa: PLC0415 - imports av
-    from captionfleet.media.store import MediaStore  # noqa: PLC0415 - goes with it
 
     av.logging.set_level(None)  # a callback into Python from libav can deadlock
-    store = MediaStore(Path(order.store), Path(order.hold))
-    media = prepare_clip(order.clip, order.spec, store)
-    return Prepared(
-        media.facts,
-        media.from_store,
-        media.key,
-        decode_s=media.decode_s,
-        encode_s=media.encode_s,
-        video_mtime_ns=media.video.stat().st_mtime_ns,
-        audio_mtime_ns=media.audio.stat().st_mtime_ns if media.audio else None,
-    )
+    return prepare_clip(order.clip, order.spec, Path(order.hold))
 
 
 def _show(order: SheetOrder) -> Sheet:
@@ -212,4 +199,4 @@ def _draw(order: CanaryOrder) -> Prepared:
     from captionfleet.media.canary import make_canary  # noqa: PLC0415 - imports av
 
     av.logging.set_level(None)  # as above
-    return Prepared(make_canary(order), from_store=False)
+    return Prepared(make_canary(order))

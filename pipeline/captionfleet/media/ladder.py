@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from fractions import Fraction
 
-__all__ = ["Rung", "next_rung", "video_budget_bytes"]
+__all__ = ["Rung", "next_rung", "payload_bytes", "video_budget_bytes"]
 
 _CRF_STEPS = (4, 8, 12)
 _HEIGHT_STEPS = (Fraction(4, 5), Fraction(2, 3), Fraction(1, 2))
@@ -20,6 +20,11 @@ class Rung:
 
     crf: int
     height_px: int
+
+
+def payload_bytes(video_bytes: int, audio_bytes: int) -> int:
+    """What both parts take in a request, as base64."""
+    return sum(4 * -(-size // 3) for size in (video_bytes, audio_bytes))
 
 
 def video_budget_bytes(max_payload_bytes: int, audio_bytes: int) -> int:

@@ -19,7 +19,6 @@ __all__ = ["Files", "abi", "restrict"]
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _VERSION_FLAG = 1
 _PATH_BENEATH = 1
-_LEAST_ABI = 2  # the first that lets a file be renamed into another folder
 _NET_ABI, _SCOPE_ABI = 4, 6
 _BIND_AND_CONNECT_TCP = 0b11
 _ABSTRACT_SOCKETS_AND_SIGNALS = 0b11
@@ -48,10 +47,8 @@ _ABI_1 = _Right.REFER - 1
 _ADDED = {2: _Right.REFER, 3: _Right.TRUNCATE, 5: _Right.IOCTL_DEV}
 _OF_FILES = _Right.EXECUTE | _Right.WRITE_FILE | _Right.READ_FILE | _Right.TRUNCATE
 _READ = _Right.READ_FILE | _Right.READ_DIR
-_CHANGE = _Right.REMOVE_FILE | _Right.MAKE_REG | _Right.MAKE_DIR | _Right.REFER
-# A file may be linked into another folder only if that gives it no further right, so all folders
-# that are written have the same ones.
-_WRITE = _READ | _CHANGE | _Right.WRITE_FILE | _Right.TRUNCATE
+# Without REFER no file gets a name in another folder, be it one that may be written.
+_WRITE = _READ | _Right.REMOVE_FILE | _Right.MAKE_REG | _Right.WRITE_FILE | _Right.TRUNCATE
 
 
 class Files(NamedTuple):
@@ -62,9 +59,8 @@ class Files(NamedTuple):
 
 
 def abi() -> int:
-    """The version of the interface that the kernel has, 0 where it has none that is of use."""
-    version = _syscall(_CREATE_RULESET, None, 0, _VERSION_FLAG)
-    return version if version >= _LEAST_ABI else 0
+    """The version of the interface that the kernel has, 0 where it has none."""
+    return max(0, _syscall(_CREATE_RULESET, None, 0, _VERSION_FLAG))
 
 
 def restrict(files: Files, version: int) -> bool:

@@ -44,13 +44,13 @@ Held = Literal["landlock+seccomp", "landlock", "seccomp", "none"]
 class Order:
     """Everything that a worker needs to know about one clip.
 
-    `hold` is where the clip's own names go, without their endings; `memory_bytes` is what the
-    process may address, and `cpu_s` what it may compute for this clip.
+    `hold` is where the media go, without their endings: a name in the worker's own folder, the
+    only one that it may write to. `memory_bytes` is what the process may address, and `cpu_s` what
+    it may compute for this clip.
     """
 
     clip: Clip
     spec: MediaSpec
-    store: str
     hold: str
     cpu_s: int
     memory_bytes: int
@@ -114,20 +114,15 @@ def files_of(order: AnyOrder) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Media lie at the order's `hold`; `from_store` says that they were made before.
+    """Media lie at the order's `hold`.
 
-    `key` names their entry in the store. `decode_s` is one pass over the file, its sound
-    included, `encode_s` the H.264; None where the media came from the store. The mtimes are
-    the files', read when they had just been hashed.
+    `decode_s` is one pass over the file, its sound included, `encode_s` the H.264; None where
+    nothing was decoded. Hashes are in the facts of a CanaryOrder alone.
     """
 
     facts: MediaFacts
-    from_store: bool
-    key: str = ""
     decode_s: float | None = None
     encode_s: float | None = None
-    video_mtime_ns: int | None = None
-    audio_mtime_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +135,9 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class StoreTrouble:
-    """The media store cannot be written; the clip is not to blame."""
+    """The worker cannot write to its own folder; the clip is not to blame."""
 
     errno: int
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from captionfleet.errors import FailureCode, MediaError
 from captionfleet.media.damage.damage import LEAST_COVERAGE
-from captionfleet.media.ladder import Rung, next_rung, video_budget_bytes
+from captionfleet.media.drafts import drafts
+from captionfleet.media.ladder import Rung, next_rung, payload_bytes, video_budget_bytes
 from captionfleet.media.opening.container import require_unchanged
+from captionfleet.media.orders import Prepared
 from captionfleet.media.picture.encode import write_mp4
 from captionfleet.media.picture.picture import smaller
-from captionfleet.media.store import MediaStore, StoredMedia, media_key, sha256_of
 from captionfleet.media.take import Take, take_clip
 from captionfleet.messages import Clip, MediaFacts, MediaSpec
 
@@ -24,29 +25,24 @@ if TYPE_CHECKING:
 __all__ = ["prepare_clip"]
 
 
-def prepare_clip(clip: Clip, spec: MediaSpec, store: MediaStore) -> StoredMedia:
-    """Make the media of one clip, or find them as made before.
+def prepare_clip(clip: Clip, spec: MediaSpec, own: Path) -> Prepared:
+    """Write the media of one clip, by the names that `own` and an ending make.
+
+    The hashes are left to the main process, which takes them when nobody can write any more.
 
     Raises:
         MediaError: the clip cannot be captioned; its code says why.
-        StoreError: the store cannot be written.
+        StoreError: there is no place to write.
     """
     require_unchanged(clip.source)
-    key = media_key(clip, spec)
-    found = store.find(key)
-    if found is not None:
-        return found
-    with store.drafts() as (video, audio):
+    with drafts(own) as (video, audio):
         try:
-            facts, decode_s, encode_s = _make(clip, spec, video, audio)
+            return _make(clip, spec, video, audio)
         finally:  # of a file that changed, neither what it gave nor what it lacked is true
             require_unchanged(clip.source)
-        media = store.keep(key, video, audio if facts.has_audio else None, facts)
-        return replace(media, decode_s=decode_s, encode_s=encode_s)
 
 
-def _make(clip: Clip, spec: MediaSpec, video: Path, audio: Path) -> tuple[MediaFacts, float, float]:
-    """Write both files; return the facts, and the seconds for taking and for encoding pictures."""
+def _make(clip: Clip, spec: MediaSpec, video: Path, audio: Path) -> Prepared:
     started_s = time.perf_counter()
     take = take_clip(clip, spec, audio)
     taken_s = time.perf_counter()
@@ -57,7 +53,7 @@ def _make(clip: Clip, spec: MediaSpec, video: Path, audio: Path) -> tuple[MediaF
     encoded_s = time.perf_counter()
     facts = _facts(take, spec, video, audio if audio_bytes else None)
     facts = replace(facts, crf=rung.crf, width=pictures[0].width, height=pictures[0].height)
-    return facts, taken_s - started_s, encoded_s - taken_s
+    return Prepared(facts, decode_s=taken_s - started_s, encode_s=encoded_s - taken_s)
 
 
 def _require_coverage(take: Take) -> None:
@@ -107,9 +103,9 @@ def _facts(take: Take, spec: MediaSpec, video: Path, audio: Path | None) -> Medi
         sampling=spec.sampling,
         video_bytes=video_bytes,
         audio_bytes=audio_bytes,
-        payload_bytes=sum(4 * -(-size // 3) for size in (video_bytes, audio_bytes)),
-        video_sha256=sha256_of(video),
-        audio_sha256=sha256_of(audio) if audio else None,
+        payload_bytes=payload_bytes(video_bytes, audio_bytes),
+        video_sha256="",
+        audio_sha256=None,
         source_codec=take.source_codec,
         source_width=take.source_width,
         source_height=take.source_height,

@@ -7,8 +7,10 @@ process can open no file but its own. Where none was handed over, the file is op
 import errno
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+
+from captionfleet.regular_file import open_regular
 
 __all__ = ["OPENINGS", "Handed", "close_all", "descriptor_of", "handed_over", "open_for"]
 
@@ -22,16 +24,20 @@ Handed = Mapping[str, list[int] | int]
 _handed: dict[str, list[int] | int] = {}
 
 
-def open_for(paths: Sequence[str]) -> dict[str, list[int] | int]:
-    """Open the files that an order names, to be handed over. Blocks."""
-    return {path: _openings(path) for path in paths}
+def open_for(paths: Sequence[str], *, follow_links: bool) -> dict[str, list[int] | int]:
+    """Open the files that an order names, to be handed over. Blocks.
+
+    Sources may be links of the user's; prepared media are none.
+    """
+    open_one = _open if follow_links else open_regular
+    return {path: _openings(path, open_one) for path in paths}
 
 
-def _openings(path: str) -> list[int] | int:
+def _openings(path: str, open_one: Callable[[str], int]) -> list[int] | int:
     opened: list[int] = []
     try:
         while len(opened) < OPENINGS:
-            opened.append(_open(path))
+            opened.append(open_one(path))
     except (OSError, ValueError) as error:
         _close(opened)
         return error.errno or errno.EIO if isinstance(error, OSError) else errno.ENOENT

@@ -3,7 +3,8 @@
 A list of what is refused, not of what is allowed: C libraries and FFmpeg change what they call,
 and a refusal that hits a decoder would cost captions. What is here, nothing that prepares a clip
 calls. Landlock says which files may be opened; this says what needs no file: UDP and Unix sockets,
-other processes, new programs, permissions of files that stay where they are.
+other processes, new programs, permissions and times of files that stay where they are. Files are
+cut short by truncate(2) too, of which Landlock knows nothing before its third version.
 
 A program is a list of `struct sock_filter` (linux/filter.h) over `struct seccomp_data`
 (linux/seccomp.h).
@@ -50,6 +51,8 @@ _REFUSED: dict[str, tuple[int | None, int | None]] = {
     "setxattr": (188, 5), "lsetxattr": (189, 6), "fsetxattr": (190, 7), "setxattrat": (463, 463),
     "removexattr": (197, 14), "lremovexattr": (198, 15), "fremovexattr": (199, 16),
     "removexattrat": (466, 466),
+    "truncate": (76, 45), "utime": (132, None), "utimes": (235, None), "futimesat": (261, None),
+    "utimensat": (280, 88),
     "mknod": (133, None), "mknodat": (259, 33), "name_to_handle_at": (303, 264),
     "open_by_handle_at": (304, 265), "fanotify_init": (300, 262), "inotify_init": (253, None),
     "inotify_init1": (294, 26), "quotactl": (179, 60), "quotactl_fd": (443, 443),

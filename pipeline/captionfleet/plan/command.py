@@ -72,7 +72,7 @@ def plan_command(  # noqa: PLR0913 - each argument is one flag of the command
     they cannot and the nearest plan is shown, 2 bad arguments.
 
     Args:
-        sources: What is to be captioned: files, folders, and .txt or .lst lists of either.
+        sources: What is to be captioned: files, folders and lists of either.
         from_: Output folder of a finished run, or JSON of captionfleet bench.
         clips: Instead of sources: so many clips like those of the reference.
         hours: Instead of sources: so many hours of clips.

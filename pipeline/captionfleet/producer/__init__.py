@@ -1,7 +1,8 @@
 """What is there to caption: walk, plan, resume."""
 
+from captionfleet.producer.counting import count_ahead
 from captionfleet.producer.produce import produce
 from captionfleet.producer.replacing import finds_replaceable
 from captionfleet.producer.sources import check_sources
 
-__all__ = ["check_sources", "finds_replaceable", "produce"]
+__all__ = ["check_sources", "count_ahead", "finds_replaceable", "produce"]

@@ -15,6 +15,7 @@ from captionfleet.ledger.fingerprint import (
     admitted,
     fingerprint,
     request_facts,
+    row_request_facts,
     written_facts,
 )
 from captionfleet.ledger.folder import Ledger
@@ -22,14 +23,20 @@ from captionfleet.ledger.requests import Requests, load_requests, save_requests
 from captionfleet.ledger.settled import Settled, load_settled
 from captionfleet.messages import printable
 from captionfleet.producer import finds_replaceable
+from captionfleet.producer.sources import may_have_rows
 from captionfleet.telemetry import get_log
 
-__all__ = ["admit", "examine", "fingerprints"]
+__all__ = ["admit", "examine", "fingerprints", "row_fingerprints"]
 
 
 def fingerprints(job: JobConfig) -> dict[str, str]:
     """The fingerprint of the requests to each deployment, by its name."""
     return {one.name: fingerprint(request_facts(job, one)) for one in job.deployments}
+
+
+def row_fingerprints(job: JobConfig) -> dict[str, str]:
+    """The same, of the requests for rows that have prompts of their own."""
+    return {one.name: fingerprint(row_request_facts(job, one)) for one in job.deployments}
 
 
 async def admit(job: JobConfig, ledger: Ledger, is_stopping: Callable[[], bool]) -> Settled:
@@ -97,7 +104,10 @@ async def _standing(job: JobConfig) -> _Standing:
 
 
 def _facts(job: JobConfig) -> list[Facts]:
-    return [request_facts(job, deployment) for deployment in job.deployments]
+    facts = [request_facts(job, deployment) for deployment in job.deployments]
+    if any(map(may_have_rows, job.input.sources)):
+        facts += [row_request_facts(job, deployment) for deployment in job.deployments]
+    return facts
 
 
 async def _require_replaceable(

@@ -69,9 +69,10 @@ class Claims:
             for folder in folders
         )
 
-    def name_file(self, real_file: str) -> bool:
-        """Claim a file that a source or a link names; False if one did before."""
-        return _add(self._named, _digest(os.fsencode(real_file)))
+    def name_file(self, real_file: str, prompt: str = "") -> bool:
+        """Claim a file that a source or a link names, for this prompt; False if one did before."""
+        asked = b"\0" + prompt.encode() if prompt else b""
+        return _add(self._named, _digest(os.fsencode(real_file) + asked))
 
     def was_named(self, real_file: str) -> bool:
         """Whether a source or a link named the file, earlier."""

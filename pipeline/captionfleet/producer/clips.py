@@ -18,21 +18,24 @@ def plan(source: Source, media: MediaConfig, content: bytes | None = None) -> tu
     """
     path = os.fsencode(source.known_path)
     start_s, end_s = 0.0, float(media.max_seconds)
-    identity = clip_id(path, source.size_bytes, source.mtime_ns, start_s, end_s)
+    prompt = source.row.prompt
+    identity = clip_id(path, source.size_bytes, source.mtime_ns, start_s, end_s, prompt)
     if content is None:
-        return (Clip(identity, source, start_s, end_s),)
-    own = content_clip_id(content, source.size_bytes, start_s, end_s)
-    return (Clip(own, source, start_s, end_s, stat_id=identity),)
+        return (Clip(identity, source, start_s, end_s, stands_alone=True),)
+    own = content_clip_id(content, source.size_bytes, start_s, end_s, prompt)
+    return (Clip(own, source, start_s, end_s, stat_id=identity, stands_alone=True),)
 
 
-def clip_id(path: bytes, size_bytes: int, mtime_ns: int, start_s: float, end_s: float) -> str:
-    """32 hex digits that name one window of one version of one file.
+def clip_id(  # noqa: PLR0913, PLR0917 - all that makes a clip another one
+    path: bytes, size_bytes: int, mtime_ns: int, start_s: float, end_s: float, prompt: str = ""
+) -> str:
+    """32 hex digits that name one window of one version of one file, and a row's own prompt.
 
     `path` is absolute and holds no link, so a file has one id under all names it is found by, and
     no two files share one. Its length comes first, so no two different clips are encoded alike.
     """
     facts = f"path {len(path)} {size_bytes} {mtime_ns} {_window(start_s, end_s)} "
-    return blake2b(facts.encode() + path, digest_size=_ID_BYTES).hexdigest()
+    return blake2b(facts.encode() + path + _asked(prompt), digest_size=_ID_BYTES).hexdigest()
 
 
 def named_clip_id(
@@ -43,10 +46,16 @@ def named_clip_id(
     return blake2b(facts.encode() + source_name, digest_size=_ID_BYTES).hexdigest()
 
 
-def content_clip_id(content: bytes, size_bytes: int, start_s: float, end_s: float) -> str:
+def content_clip_id(
+    content: bytes, size_bytes: int, start_s: float, end_s: float, prompt: str = ""
+) -> str:
     """32 hex digits that name one window of these bytes, under any name."""
     facts = f"content {size_bytes} {_window(start_s, end_s)} ".encode()
-    return blake2b(facts + content, digest_size=_ID_BYTES).hexdigest()
+    return blake2b(facts + content + _asked(prompt), digest_size=_ID_BYTES).hexdigest()
+
+
+def _asked(prompt: str) -> bytes:
+    return b"\0" + prompt.encode() if prompt else b""
 
 
 def _window(start_s: float, end_s: float) -> str:

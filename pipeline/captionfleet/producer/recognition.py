@@ -64,10 +64,10 @@ class Recognition:
         source, window = clip.source, (clip.start_s, clip.end_s)
         version = source.size_bytes, source.mtime_ns
         for path in self._former_paths(source.known_path):
-            identity = clip_id(os.fsencode(path), *version, *window)
+            identity = clip_id(os.fsencode(path), *version, *window, source.row.prompt)
             if self._settled.is_adoptable(identity):
                 yield identity
-        for name in _names(source):
+        for name in () if source.row.prompt else _names(source):
             identity = named_clip_id(os.fsencode(name), *version, *window)
             if self._settled.is_adoptable(identity) and self._is_own(source, name):
                 yield identity

@@ -8,10 +8,21 @@ from pathlib import Path
 from captionfleet.config import InputConfig
 from captionfleet.errors import ConfigError
 from captionfleet.messages import printable
+from captionfleet.producer.rows import BadRow, Entry
+from captionfleet.producer.standard_input import STANDARD_INPUT, kept_standard_input
+from captionfleet.producer.tables import TABLES, table_entries
 
-__all__ = ["check_sources", "is_list", "list_entries"]
+__all__ = [
+    "absolute",
+    "base_of",
+    "check_sources",
+    "entries_of",
+    "is_list",
+    "list_entries",
+    "may_have_rows",
+]
 
-_LIST_ENDINGS = (".txt", ".lst")
+_PLAIN_ENDINGS = frozenset({".txt", ".lst"})
 _CHUNK_BYTES = 1 << 16
 _MAX_ENTRY_BYTES = 1 << 20
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -27,7 +38,10 @@ def check_sources(config: InputConfig) -> None:
         raise ConfigError("input.sources: nothing to caption: name files, folders or lists of them")
     for source in config.sources:
         try:
-            _open_once(source)
+            if source == STANDARD_INPUT:
+                next(iter(entries_of(source)), None)
+            else:
+                _open_once(source)
         except OSError as error:
             raise ConfigError(f"source {_shown(source)}: {error.strerror}") from None
 
@@ -39,8 +53,7 @@ def _open_once(path: Path) -> None:
     elif not stat.S_ISREG(mode):
         raise ConfigError(f"source {_shown(path)}: is neither a file nor a folder")
     elif is_list(path):
-        with path.open("rb") as lines:
-            lines.read(1)
+        next(iter(entries_of(path)), None)
 
 
 def _shown(path: Path) -> str:
@@ -48,12 +61,44 @@ def _shown(path: Path) -> str:
 
 
 def is_list(path: Path) -> bool:
-    """Whether a source of this name holds paths, one a line; a folder never does."""
-    return path.suffix.lower() in _LIST_ENDINGS and not path.is_dir()
+    """Whether a source of this name holds the paths of others; a folder never does."""
+    ending = path.suffix.lower()
+    is_named_so = ending in _PLAIN_ENDINGS or ending in TABLES
+    return path == STANDARD_INPUT or (is_named_so and not path.is_dir())
+
+
+def may_have_rows(path: Path) -> bool:
+    """Whether a source may be a list whose rows have prompts of their own."""
+    return path == STANDARD_INPUT or path.suffix.lower() in TABLES
+
+
+def absolute(source: Path) -> Path:
+    """The source from wherever the working directory is; standard input has no place."""
+    return source if source == STANDARD_INPUT else source.absolute()
+
+
+def base_of(source: Path) -> Path:
+    """The folder that a list's relative paths are taken from."""
+    return Path.cwd() if source == STANDARD_INPUT else source.parent
+
+
+def entries_of(source: Path) -> Iterator[Entry | BadRow]:
+    """What a list names, in its order. Blocks.
+
+    Raises:
+        ConfigError: the list cannot be read, or is no list.
+    """
+    path, ending = source, source.suffix.lower()
+    if source == STANDARD_INPUT:
+        path, ending = kept_standard_input()
+    if ending in TABLES:
+        yield from table_entries(path, ending)
+    else:
+        yield from map(Entry, list_entries(path))
 
 
 def list_entries(path: Path) -> Iterator[str]:
-    """The paths in a list as they are written, blank lines left out. Blocks.
+    """The paths in a list as they are written, without blank lines and # comments. Blocks.
 
     Entries end at a NUL if the file holds one (`find -print0`), else at the line's end.
 
@@ -72,7 +117,8 @@ def list_entries(path: Path) -> Iterator[str]:
 
 def _line(entry: bytes, *, is_first: bool) -> bytes:
     line = entry.removeprefix(_BYTE_ORDER_MARK) if is_first else entry
-    return b"" if line.isspace() else line.removesuffix(b"\r")
+    is_passed_over = line.isspace() or line.startswith(b"#")
+    return b"" if is_passed_over else line.removesuffix(b"\r")
 
 
 def _holds_nul(path: Path) -> bool:

@@ -13,10 +13,12 @@ import anyio.to_thread
 
 from captionfleet.config import InputConfig
 from captionfleet.errors import FailureCode
-from captionfleet.messages import Source, printable
+from captionfleet.messages import NO_ROW, Row, Source, printable
 from captionfleet.producer.claims import Area, Claims, Order
+from captionfleet.producer.paging import sorted_names
+from captionfleet.producer.rows import BadRow, Entry
 from captionfleet.producer.selection import PassedOver, Selection
-from captionfleet.producer.sources import is_list, list_entries
+from captionfleet.producer.sources import absolute, base_of, entries_of, is_list
 from captionfleet.telemetry import get_log, monotonic_s, wall_ns
 
 __all__ = ["Found", "Unusable", "Walk", "sorted_names", "unusable"]
@@ -40,34 +42,6 @@ class Unusable:
 Found = Source | Unusable
 
 
-def sorted_names(folder: str, page: int) -> Iterator[str]:
-    """The names in a folder in order, never holding more than twice `page` of them.
-
-    A larger folder is read again for each page: a million names take 16 passes of half a second
-    and 10 MB, where sorting them at once takes 100 MB.
-    """
-    names = _smallest_names(folder, "", page)
-    while names:
-        yield from names
-        names = _smallest_names(folder, names[-1], page) if len(names) == page else []
-
-
-def _smallest_names(folder: str, after: str, page: int) -> list[str]:
-    kept: list[str] = []
-    below: str | None = None
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            name = entry.name
-            if name > after and (below is None or name < below):
-                kept.append(name)
-                if len(kept) == 2 * page:
-                    kept.sort()
-                    del kept[page:]
-                    below = kept[-1]
-    kept.sort()
-    return kept[:page]
-
-
 @dataclass(frozen=True, slots=True)
 class _Root:
     """The folder that is walked, without links; `prefix` goes before names that `base` is above."""
@@ -75,6 +49,7 @@ class _Root:
     real: str
     base: str
     prefix: str
+    row: Row = NO_ROW
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +76,14 @@ class Walk:
     """
 
     def __init__(
-        self, config: InputConfig, *, page: int = _PAGE_NAMES, settle_s: float = 0.0
+        self,
+        config: InputConfig,
+        *,
+        page: int = _PAGE_NAMES,
+        settle_s: float = 0.0,
+        is_second: bool = False,
     ) -> None:
+        self._warn = get_log().debug if is_second else get_log().warning
         self.passed_over: Counter[str] = Counter()
         self._settle_ns = round(settle_s * _NS)
         self._fresh: list[Source] = []
@@ -153,7 +134,7 @@ class Walk:
         return age_ns < self._settle_ns
 
     def _walk(self) -> Iterator[Found]:
-        sources = [source.absolute() for source in self._sources]  # absolute ones need no folder
+        sources = [absolute(source) for source in self._sources]
         for position, source in enumerate(sources):
             if source.is_dir():
                 self._claims.add(Area(os.path.realpath(source), "", (position, 0)))
@@ -167,19 +148,28 @@ class Walk:
                 yield from self._named(path, source.name, _Root(os.path.realpath(path), base, ""))
 
     def _list(self, source: Path) -> Iterator[Found]:
-        for entry in list_entries(source):
-            path = os.fspath(source.parent / entry)
-            prefix = entry.rstrip("/") + "/"
-            root = _Root(os.path.realpath(path), os.fspath(source.parent), prefix)
-            yield from self._named(path, entry, root)
+        base = base_of(source)
+        for entry in map(_without_window, entries_of(source)):
+            if isinstance(entry, BadRow):
+                yield _bad_row(source, entry)
+                continue
+            path = os.fspath(base / entry.path)
+            prefix = entry.path.rstrip("/") + "/"
+            root = _Root(os.path.realpath(path), os.fspath(base), prefix, entry.row or NO_ROW)
+            yield from self._named(path, entry.path, root)
 
     def _named(self, path: str, name: str, root: _Root) -> Iterator[Found]:
         order, real = next(self._orders), root.real
         try:
             facts = Path(path).stat()
         except OSError as error:
-            if self._claims.name_file(real):
-                yield unusable(Source(path, name, 0, 0, root.base, real), error)
+            if self._claims.name_file(real, root.row.prompt):
+                yield unusable(Source(path, name, 0, 0, root.base, real, root.row), error)
+            return
+        if stat.S_ISDIR(facts.st_mode) and root.row.prompt:
+            # Its files would have to be told from those of the same folder under other prompts.
+            bad = BadRow(root.row.number, f"row {root.row.number}: a folder can have no prompt")
+            yield _bad_row(Path(path), bad)
             return
         if stat.S_ISDIR(facts.st_mode):
             self._claims.add(Area(real, "", order))
@@ -197,7 +187,9 @@ class Walk:
         real = source.real_path
         if not stat.S_ISREG(facts.st_mode):
             return PassedOver.NOT_A_FILE
-        if self._claims.takes(real, before=order) or not self._claims.name_file(real):
+        prompt = source.row.prompt
+        is_taken = not prompt and self._claims.takes(real, before=order)
+        if is_taken or not self._claims.name_file(real, prompt):
             return PassedOver.DUPLICATE
         if not source.size_bytes:
             return Unusable(source, FailureCode.EMPTY_FILE, "0 bytes")
@@ -239,7 +231,7 @@ class Walk:
             name = next(level.names, None)
         except OSError as error:
             where = printable(level.path)
-            get_log().warning("folder passed over", folder=where, error=error.strerror)
+            self._warn("folder passed over", folder=where, error=error.strerror)
             return PassedOver.UNREADABLE_FOLDER
         return None if name is None else self._look(level, name)
 
@@ -310,7 +302,26 @@ class Walk:
 
 
 def _source(path: str, name: str, facts: os.stat_result, root: _Root, real: str) -> Source:
-    return Source(path, name, facts.st_size, facts.st_mtime_ns, root.base, real)
+    return Source(path, name, facts.st_size, facts.st_mtime_ns, root.base, real, root.row)
+
+
+def _without_window(entry: Entry | BadRow) -> Entry | BadRow:
+    row = entry.row if isinstance(entry, Entry) else None
+    if row is None or (not row.start_s and row.end_s is None):
+        return entry
+    number = row.number
+    return BadRow(
+        number,
+        f"row {number}: windows within a film (start_s, end_s) cannot be captioned yet: leave them "
+        "empty to caption the film from its start",
+    )
+
+
+def _bad_row(source: Path, row: BadRow) -> Unusable:
+    """A row that names no clip, as the failure of its own; the row is its only identity."""
+    path = os.fspath(source)
+    found = Source(path, source.name, 0, row.number, os.fspath(source.parent), path)
+    return Unusable(found, FailureCode.BAD_ROW, row.reason)
 
 
 def _is_at_rest(source: Source) -> bool:

@@ -12,7 +12,7 @@
   const tools = document.querySelector(".tools");
   const control = (id) => document.getElementById(id);
   const SHOWN_CHARS = 700;
-  const HARMLESS = new Set(["retried", "silent"]);
+  const HARMLESS = new Set(["cut_to_window", "retried", "silent"]);
   const SVG = "http://www.w3.org/2000/svg";
 
   const make = (tag, className, ...children) => {

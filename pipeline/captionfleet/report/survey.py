@@ -18,6 +18,7 @@ from captionfleet.ledger.reading import (
 from captionfleet.measures import Histogram
 from captionfleet.report.choice import Choice, Sample
 from captionfleet.report.flags import flags_of, is_flagged
+from captionfleet.report.footage import Footage
 from captionfleet.report.stages import STAGES, stages_of
 
 __all__ = ["Folder", "Group", "Survey", "open_folder", "take_survey"]
@@ -97,6 +98,7 @@ class Survey:
     stages: dict[str, Histogram] = field(default_factory=lambda: {n: Histogram() for n in STAGES})
     total: Histogram = field(default_factory=Histogram)
     flags: Counter[str] = field(default_factory=Counter)
+    footage: Footage = field(default_factory=Footage)
     deployments: dict[str, Group] = field(default_factory=dict)
     slowest: list[tuple[float, int]] = field(default_factory=list)
     failed: int = 0
@@ -114,6 +116,7 @@ class Survey:
         self.caption_chars.add(len(text_in(record, "caption")))
         self.choice.add(text_in(record, "clip_id"), line.offset, is_flagged=is_flagged(flags))
         self._add_sizes(record)
+        self.footage.add(record)
         if self.since_utc <= text_in(record, "completed_at_utc") <= self.until_utc:
             self._add_to_run(line)
 

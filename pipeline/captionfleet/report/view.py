@@ -87,6 +87,7 @@ def _figures(run: dict[str, Any], survey: Survey) -> list[tuple[str, str, str]]:
         ),
         ("failed", text.count(survey.failed), _and_more(len(survey.codes), "code")),
         ("flagged", text.count(survey.flagged), "to look at"),
+        *_left_out(survey),
         ("rate", f"{text.short(of('clips_per_s'))}/s", "clips"),
         ("source hours", text.short(of("source_hours_per_hour")), "per hour"),
         (
@@ -102,6 +103,14 @@ def _figures(run: dict[str, Any], survey: Survey) -> list[tuple[str, str, str]]:
         ("payload", text.size(survey.payload_bytes), "base64, sent once each"),
         ("retries", text.count(of("retries")), f"{text.count(of('attempts'))} requests"),
     ]
+
+
+def _left_out(survey: Survey) -> list[tuple[str, str, str]]:
+    films = survey.footage.films_cut
+    if not films:
+        return []
+    share, longer = text.percent(survey.footage.left_out), _and_more(films, "film")
+    return [("left out", share, f"of the footage: {longer} longer than a clip")]
 
 
 def _and_more(number: int, name: str) -> str:

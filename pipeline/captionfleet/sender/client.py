@@ -15,7 +15,7 @@ from captionfleet.config.withheld import strings_in
 from captionfleet.errors import FailureCode
 from captionfleet.messages import MAX_ANSWER_BYTES, ReadyClip
 from captionfleet.sender.chat.answers import Answer, AnswerReader, error_of
-from captionfleet.sender.chat.request import body_template
+from captionfleet.sender.chat.request import BodyTemplate, body_template
 from captionfleet.sender.connections import REQUEST_ID
 from captionfleet.sender.deadline import answered_within
 from captionfleet.sender.routing.verdict import Verdict, classify, judge
@@ -74,6 +74,7 @@ class DeploymentClient:
         self._proxy = proxy_for(self._base_url)
         self._sent_ids: deque[str] = deque(maxlen=_REMEMBERED_IDS)
         self._timeout = aiohttp.ClientTimeout(total=None, connect=request.connect_timeout_s)
+        self._config = config
         self._templates = {
             has_audio: body_template(request, config, with_audio=has_audio)
             for has_audio in (False, True)
@@ -81,8 +82,7 @@ class DeploymentClient:
 
     async def ask(self, ready: ReadyClip, request_id: str) -> Reply:
         """Ask for the caption of one clip, once."""
-        template = self._templates[self._hears and ready.audio is not None]
-        body = _Body(Upload(template, ready))
+        body = _Body(Upload(self._template(ready), ready))
         flight = Flight(_header_form(request_id))
         exchange = _Exchange(self._key, self._extra, body)
         self._sent_ids.append(flight.request_id)
@@ -112,6 +112,14 @@ class DeploymentClient:
             outcome = verdict if body.problem else exchange.kept() or verdict
         upload_s = None if body.written_s is None else body.written_s - started_s
         return Reply(started_s, monotonic_s(), exchange.status, outcome, upload_s)
+
+    def _template(self, ready: ReadyClip) -> BodyTemplate:
+        """The body around the media; a row of a list may have a prompt of its own."""
+        has_audio = self._hears and ready.audio is not None
+        if not (prompt := ready.clip.source.row.prompt):
+            return self._templates[has_audio]
+        request = self._request.model_copy(update={"prompt": prompt})
+        return body_template(request, self._config, with_audio=has_audio)
 
     def _is_anothers(self, response: aiohttp.ClientResponse, flight: Flight) -> bool:
         """Whether the answer is, or may be, that to another request.

@@ -45,6 +45,7 @@ async def send(
         tasks.start_soon(slots.watch, tasks.cancel_scope)
         tasks.start_soon(slots.heed_halt)
         tasks.start_soon(slots.heed_growth)
+        tasks.start_soon(slots.say_changes)
         async with anyio.create_task_group() as lane_tasks:
             for _ in range(lanes(places)):
                 lane_tasks.start_soon(sender.run_lane, ready_in, outcomes_out)

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 import anyio
 
 from captionfleet.errors import DeploymentError
+from captionfleet.sender.changes import Changes
 from captionfleet.sender.chat.answers import Answer
 from captionfleet.sender.fleet import Fleet
 from captionfleet.sender.routing.policy import hand_out
 from captionfleet.sender.routing.replicas import Change, Lease
 from captionfleet.sender.routing.router import Router
 from captionfleet.sender.routing.verdict import Verdict
-from captionfleet.telemetry import Tally, get_log, monotonic_s
+from captionfleet.telemetry import Tally, monotonic_s
 
 __all__ = ["HaltedError", "Slots", "jitter"]
 
@@ -47,6 +48,7 @@ class Slots:
         self._waiters: deque[_Waiter] = deque()
         self._hedges: list[_Waiter] = []
         self._stirred = anyio.Event()
+        self._changes = Changes(fleet.router)
         self.end: DeploymentError | None = None
 
     async def lease(self, avoid: str | None = None) -> Lease:
@@ -104,6 +106,10 @@ class Slots:
             await self._fleet.grown.wait()
             self._stir()
 
+    async def say_changes(self) -> None:
+        """Say what became of deployments, at most once a minute; runs until cancelled."""
+        await self._changes.say()
+
     def settle(self, lease: Lease, outcome: Answer | Verdict) -> None:
         """Give a lease back with what the request came to."""
         now_s = monotonic_s()
@@ -126,7 +132,9 @@ class Slots:
         """Hand out leases that time brings; when none can come any more, end the scope."""
         while self.end is None:
             self._hand_out()
-            self._tally.waiting_for = self._router.why_waiting(monotonic_s())
+            words = self._router.waits_for()
+            if words or not self._router.is_held:  # who brings one up says what it waits for
+                self._tally.waiting_for = words
             self._stirred = anyio.Event()
             with anyio.move_on_after(self._next_s()):
                 await self._stirred.wait()
@@ -177,9 +185,7 @@ class Slots:
 
     def _tell(self, name: str, change: Change) -> None:
         reason = self._router.replicas[name].reason
-        detail = {"reason": reason.detail} if reason else {}
-        tell = get_log().info if change is Change.READMITTED else get_log().warning
-        tell("deployment_changed", deployment=name, now=change.value, **detail)
+        self._changes.note(name, change, reason.detail if reason else "")
 
 
 def jitter() -> float:

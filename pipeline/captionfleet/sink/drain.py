@@ -7,6 +7,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 
 from captionfleet.ledger.folder import Ledger
 from captionfleet.messages import Caption, Note, Outcome
+from captionfleet.sink.footage import flagged
 from captionfleet.sink.stats import RunStatistics
 from captionfleet.telemetry import Tally
 
@@ -63,9 +64,7 @@ async def _keep(
     if isinstance(outcome, Note):
         await ledger.note(outcome)
         return
+    outcome = flagged(outcome)
     await ledger.append(outcome)
     statistics.add(outcome)
-    if isinstance(outcome, Caption):
-        tally.captioned += 1
-    else:
-        tally.failed += 1
+    tally.settle(outcome.clip, outcome.facts if isinstance(outcome, Caption) else None)

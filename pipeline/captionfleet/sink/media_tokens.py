@@ -22,7 +22,7 @@ class MediaTokens:
 
     What a prompt's text costs is not known, only that it is the same for every clip. It is taken
     from the clip with the least media, where a server that drops media can hide least, and kept
-    within what a text of so many bytes can cost.
+    within what a text of so many bytes can cost. Rows with prompts of their own are left out.
     """
 
     profile: Profile
@@ -37,7 +37,7 @@ class MediaTokens:
     def add(self, caption: Caption) -> None:
         """Count a caption; one without usage tells nothing."""
         told, facts = caption.usage.prompt_tokens, caption.facts
-        if told is None or self.profile.video_tokens is None:
+        if caption.clip.source.row.prompt or told is None or self.profile.video_tokens is None:
             return
         video = self.profile.video_tokens(facts.frames, facts.width, facts.height, self.fps)
         audio = self.profile.audio_tokens(facts.audio_s)

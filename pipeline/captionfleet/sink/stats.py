@@ -9,6 +9,8 @@ from captionfleet.config import JobConfig
 from captionfleet.config.withheld import written_settings
 from captionfleet.measures import Measurements, Percentiles
 from captionfleet.messages import Caption, Outcome
+from captionfleet.sink.ending import ending_text
+from captionfleet.sink.footage import left_out_s
 from captionfleet.sink.media_tokens import MediaTokens
 from captionfleet.sink.wording import mail_line, report_text
 from captionfleet.telemetry import Tally, utc_now
@@ -30,19 +32,25 @@ class RunStatistics:
     Args:
         media_tokens: What each deployment should report, by its name.
         observe: Is told every outcome, too.
+        failed_before: Whether an earlier run left a clip failed.
     """
 
     def __init__(
         self,
         media_tokens: Mapping[str, MediaTokens] | None = None,
         observe: Callable[[Outcome], None] | None = None,
+        failed_before: Callable[[str], bool] = lambda _: False,
     ) -> None:
+        self._failed_before = failed_before
+        self.new_failures = 0
         self._observe = observe
         self._media_tokens = media_tokens or {}
         self.captioned = 0
         self.failed = 0
         self.attempts = 0
         self.source_s = 0.0
+        self.films_cut = 0
+        self.left_out_s = 0.0
         self.payload_bytes = 0
         self.failures_by_code: Counter[str] = Counter()
         self.finish_reasons: Counter[str] = Counter()
@@ -58,11 +66,21 @@ class RunStatistics:
             self._add_caption(outcome)
         else:
             self.failed += 1
+            self.new_failures += not self._failed_before(outcome.clip.clip_id)
             self.failures_by_code[outcome.code.value] += 1
 
     def latencies(self) -> dict[str, Percentiles | None]:
         """By the names they have in a captions line."""
         return {name: measured.percentiles() for name, measured in self._latencies.items()}
+
+    def cut_to_window(self) -> dict[str, float]:
+        """Films of which only the first window was captioned, and what of the footage that left."""
+        footage_s = self.source_s + self.left_out_s
+        return {
+            "films": self.films_cut,
+            "left_out_s": round(self.left_out_s, 3),
+            "share": round(self.left_out_s / footage_s, 4) if footage_s else 0.0,
+        }
 
     def media_tokens(self) -> dict[str, dict[str, Any]]:
         """Tokens of media, told against expected, by deployment; those that can be compared."""
@@ -73,6 +91,9 @@ class RunStatistics:
         self.captioned += 1
         facts, clip = caption.facts, caption.clip
         self.source_s += max(0.0, min(clip.end_s, facts.source_s) - clip.start_s)
+        if rest_s := left_out_s(caption):
+            self.films_cut += 1
+            self.left_out_s += rest_s
         self.payload_bytes += facts.payload_bytes
         self.deployments[caption.deployment] += 1
         if caption.deployment in self._media_tokens:
@@ -94,15 +115,18 @@ class RunSummary:
     """A run in figures, as run.json holds them.
 
     `source_hours_per_hour`: hours of video captioned (at most the clip's window each) in one
-    hour of wall clock. `time_share` says where the time went: seconds that workers were busy,
-    of processes times wall clock; seconds that requests were in flight, which divided by the
-    wall clock gives their mean number; and the sums of the clips' own latencies.
+    hour of wall clock. `cut_to_window`: films of which only the first window was captioned, what
+    was left out of them, and its share of all footage of the run. `time_share` says where the time
+    went: seconds that workers were busy, of processes times wall clock; seconds that requests were
+    in flight, which divided by the wall clock gives their mean number; and the sums of the clips'
+    own latencies.
     `bottleneck`: which of the two was busier for the time it had, "cores" or "deployments", and
     the utilisation of each; of deployments that is requests in flight of those their windows
     allowed. `deployments` counts captions. `media_tokens` sets what deployments report against
     what the media sent should come to, for models that are known. `refusing` says what
     is wrong with deployments that refused requests to the end. `limit` names the limit that ended
     the run, if one did. `ignored_lines` of captions.jsonl name no clip.
+    `new_failures` are those of clips that no earlier run left failed.
     `confinement` is what the worker processes are under, as they report it; None: none ran.
     """
 
@@ -120,9 +144,11 @@ class RunSummary:
     standing_failures: int
     passed_over: Mapping[str, int]
     failures_by_code: Mapping[str, int]
+    new_failures: int
     clips_per_s: float
     source_hours: float
     source_hours_per_hour: float
+    cut_to_window: Mapping[str, float]
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
@@ -145,13 +171,20 @@ class RunSummary:
     confinement: str | None
     settings: Mapping[str, Any] = field(repr=False)
 
+    @property
+    def exit_code_of_news(self) -> int:
+        """The exit code, but 0 where only clips stand failed that an earlier run left so."""
+        is_old = self.exit_code == 1 and self.ended == "complete" and not self.new_failures
+        return 0 if is_old else self.exit_code
+
     def as_dict(self) -> dict[str, Any]:
         """Everything, for run.json."""
         return asdict(self)
 
-    def text(self) -> str:
-        """A block for people, aligned, of about fifteen lines."""
-        return report_text(self.as_dict())
+    def text(self, *, verbose: bool = False) -> str:
+        """Five lines or so for people; `verbose` adds all figures."""
+        lines = ending_text(self.as_dict())
+        return f"{lines}\n\n{report_text(self.as_dict())}" if verbose else lines
 
     def mail_line(self) -> str:
         """One line, for the subject of a mail or a chat message."""
@@ -196,9 +229,11 @@ def summarise(  # noqa: PLR0913 - what else is known of a run, by keyword
         standing_failures=tally.standing_failures,
         passed_over={str(reason): n for reason, n in tally.passed_over.most_common()},
         failures_by_code=dict(statistics.failures_by_code.most_common()),
+        new_failures=statistics.new_failures,
         clips_per_s=tally.captioned / seconds,
         source_hours=statistics.source_s / _HOUR_S,
         source_hours_per_hour=statistics.source_s / seconds,
+        cut_to_window=statistics.cut_to_window(),
         prompt_tokens=tally.prompt_tokens,
         completion_tokens=tally.completion_tokens,
         cached_tokens=tally.cached_tokens,

@@ -4,34 +4,36 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from captionfleet import text
+from captionfleet.sink.ending import GO_ON, cut_in_words, skipped_in_words
 
 __all__ = ["mail_line", "report_text"]
 
 _LABEL_CHARS = 14
+_VALUES_FOR = {"p50": 1, "p90": 10, "p99": 100, "max": 1, "mean": 1}
 
 
 def mail_line(run: Mapping[str, Any]) -> str:
     """One line: what was done, what failed, how long it took, what it cost.
 
-    Skipped is what was seen and not worked on: captioned before, failed for good, passed over.
+    What was seen and not worked on is counted by reason.
     """
-    skipped = sum(run["passed_over"].values()) + run["standing_failures"]
-    skipped += run["already_captioned"]
     tokens = run["prompt_tokens"] + run["completion_tokens"]
     codes = f" ({_counts(run['failures_by_code'])})" if run["failed"] else ""
     parts = [f"{run['captioned']:,} captioned", f"{run['failed']:,} failed{codes}"]
-    parts += [f"{skipped:,} skipped", text.seconds(run["seconds"]), f"{text.short(tokens)} tokens"]
-    if run["standing_failures"]:  # why the exit code may be 1 where nothing failed now
-        parts.append(f"{run['standing_failures']:,} of the skipped failed before")
+    parts += skipped_in_words(run)
+    parts += [text.seconds(run["seconds"]), f"{text.short(tokens)} tokens"]
     if run["unfinished"]:
         parts.append(f"{run['unfinished']:,} unfinished")
+    if cut := cut_in_words(run):
+        parts.append(f"left out {cut}")
     if run["ended"] != "complete":
         parts.append(f"ended by {_end(run)}")
-    return f"captionfleet: {', '.join(parts)}"
+    again = f": {GO_ON}" if run["ended"] in {"signal", "limit"} else ""
+    return f"captionfleet: {', '.join(parts)}{again}"
 
 
 def report_text(run: Mapping[str, Any]) -> str:
-    """The block that a run prints at its end; keys as in run.json."""
+    """All figures of a run; keys as in run.json."""
     return "\n".join(f"{label:<{_LABEL_CHARS}}{row}".rstrip() for label, row in _rows(run))
 
 
@@ -51,6 +53,8 @@ def _rows(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             f"{run['source_hours_per_hour']:.3g} source hours per hour"
         ),
     )
+    if cut := cut_in_words(run):
+        yield "left out", cut
     yield (
         "tokens",
         (
@@ -94,8 +98,15 @@ def _latency_rows(latency: Mapping[str, Mapping[str, float] | None]) -> Iterator
     yield "latency", "".join(f"{column:>9}" for column in columns)
     for name, spread in latency.items():
         if spread:
-            cells = "".join(f"{spread[column]:>7.2f} s" for column in columns)
+            cells = "".join(_cell(spread, column) for column in columns)
             yield f"  {name.removesuffix('_s')}", cells
+
+
+def _cell(spread: Mapping[str, float], column: str) -> str:
+    """One percentile, where there are values enough for it to be one."""
+    if spread.get("count", _VALUES_FOR[column]) < _VALUES_FOR[column]:
+        return f"{text.UNKNOWN:>9}"
+    return f"{spread[column]:>7.2f} s"
 
 
 def _workers(share: Mapping[str, float], seconds: float) -> str:

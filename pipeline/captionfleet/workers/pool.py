@@ -10,11 +10,14 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from captionfleet.config import JobConfig
-from captionfleet.errors import FailureCode, Stage
+from captionfleet.config.memory import available_bytes, overcommitment
+from captionfleet.errors import FailureCode, Stage, StoreError
 from captionfleet.media.orders import Order, Prepared, Refused, Report, StoreTrouble
 from captionfleet.messages import Clip, Failure, Outcome, ReadyClip
 from captionfleet.telemetry import Tally, get_log, monotonic_s
 from captionfleet.workers.process import WorkerDied, WorkerProcess
+from captionfleet.workers.shelf import Shelf
+from captionfleet.workers.taking import NotAsReportedError
 from captionfleet.workers.workspace import Workspace, store_unwritable
 
 __all__ = ["work"]
@@ -39,6 +42,9 @@ async def work(  # noqa: PLR0913, PLR0917 - a stage with three streams
         OutputError: the media store cannot be written.
         RunError: no worker process can be started.
     """
+    limits = job.workers
+    if words := overcommitment(limits.processes, limits.memory_bytes, available_bytes()):
+        get_log().warning("more workers than memory", reason=words, advice="give fewer --workers")
     async with clips_in, ready_out, outcomes_out, anyio.create_task_group() as lanes:
         for _ in range(job.workers.processes):
             lane = _Lane(job, workspace, tally)
@@ -54,6 +60,8 @@ class _Lane:
         self._tally = tally
         self._spec = job.media.spec()
         self._worker = WorkerProcess(confine=job.workers.confine)
+        self._shelf = Shelf(workspace.store, self._spec)
+        self._drafts: Path | None = None
 
     async def run(
         self,
@@ -63,54 +71,43 @@ class _Lane:
     ) -> None:
         async with clips_in, ready_out, outcomes_out, self._worker:
             async for clip in clips_in:
-                result = await self._prepare(clip)
+                async with self._counted():
+                    result = await self._prepare(clip)
                 if isinstance(result, Failure):
                     self._workspace.release(clip.clip_id)
                     await outcomes_out.send(result)
                 else:
-                    self._tally.prepared += 1
+                    self._tally.prepare(clip, result.facts)
                     await ready_out.send(result)
 
     async def _prepare(self, clip: Clip) -> ReadyClip | Failure:
-        order = self._order(clip)
-        async with self._counted():
-            report = await self._report(clip, order)
-        if isinstance(report, Failure):
-            return report
-        if isinstance(report.result, Prepared):
-            return self._ready(order, report.result, report.prepare_s)
-        assert isinstance(report.result, Refused)  # noqa: S101 - trouble has been dealt with
-        return Failure(clip, Stage.WORKERS, report.result.code, report.result.detail)
+        hold = self._workspace.hold(clip.clip_id)
+        try:
+            with anyio.fail_after(self._limits.clip_timeout_s):
+                found = await self._shelf.find(clip, hold)
+        except TimeoutError:
+            return self._too_slow(clip, "not looked up within {:g} s")
+        return found or await self._make(clip, hold)
 
-    def _order(self, clip: Clip) -> Order:
+    async def _make(self, clip: Clip, hold: Path) -> ReadyClip | Failure:
+        """Have one clip prepared, evicting for it on a full disk."""
+        while True:
+            try:
+                return await self._in_worker(clip, hold)
+            except StoreError as error:
+                if error.errno not in _FULL or not await self._workspace.make_room():
+                    raise store_unwritable(self._workspace.store, error.reason) from None
+
+    async def _order(self, clip: Clip, hold: Path) -> Order:
+        if self._drafts is None or not self._worker.is_started:
+            self._drafts = await self._workspace.draft_folder(self._drafts)
         limits = self._limits
         return Order(
             clip,
             self._spec,
-            str(self._workspace.store),
-            str(self._workspace.hold(clip.clip_id)),
+            str(self._drafts / hold.name),
             math.ceil(limits.clip_timeout_s),
             limits.memory_bytes,
-        )
-
-    def _ready(self, order: Order, prepared: Prepared, prepare_s: float) -> ReadyClip:
-        hold, facts = Path(order.hold), prepared.facts
-        if not prepared.from_store:
-            self._workspace.grow(facts.video_bytes + facts.audio_bytes)
-        video = hold.with_suffix(".mp4")
-        audio = hold.with_suffix(".ogg") if facts.has_audio else None
-        return ReadyClip(
-            order.clip,
-            video,
-            audio,
-            facts,
-            prepare_s,
-            monotonic_s(),
-            media_key=prepared.key,
-            decode_s=prepared.decode_s,
-            encode_s=prepared.encode_s,
-            video_mtime_ns=prepared.video_mtime_ns,
-            audio_mtime_ns=prepared.audio_mtime_ns,
         )
 
     @asynccontextmanager
@@ -123,23 +120,13 @@ class _Lane:
             self._tally.preparing -= 1
             self._tally.workers_busy_s += monotonic_s() - started_s
 
-    async def _report(self, clip: Clip, order: Order) -> Report | Failure:
-        """Have one clip prepared, evicting for it on a full disk."""
-        while True:
-            report = await self._in_worker(clip, order)
-            if isinstance(report, Failure) or not isinstance(report.result, StoreTrouble):
-                return report
-            trouble = report.result
-            if trouble.errno not in _FULL or not await self._workspace.make_room():
-                raise store_unwritable(self._workspace.store, trouble.reason)
-
-    async def _in_worker(self, clip: Clip, order: Order) -> Report | Failure:
+    async def _in_worker(self, clip: Clip, hold: Path) -> ReadyClip | Failure:
         """Run one clip; a crash is tried again once, in case the process died of something else."""
         how: list[str] = []
         while len(how) < _TRIES:
             try:
                 with anyio.fail_after(self._limits.clip_timeout_s):
-                    report = await self._worker.work_on(order)
+                    return await self._once(await self._order(clip, hold), hold)
             except TimeoutError:
                 return self._too_slow(clip, "not prepared within {:g} s")
             except WorkerDied as death:
@@ -147,13 +134,38 @@ class _Lane:
                     return self._too_slow(clip, "not prepared within {:g} s of CPU")
                 how.append(death.how)
                 get_log().warning("worker process died", clip=clip.clip_id, how=death.how)
-            else:
-                self._tally.confinement = report.confinement
-                if self._is_worn(report):
-                    await self._worker.retire()
-                return report
+            except NotAsReportedError as fault:
+                how.append(str(fault))
+                get_log().warning("worker process ended", clip=clip.clip_id, why=str(fault))
+                await self._worker.kill()
         detail = f"the worker process {how[0]}, and a second one {how[1]}"
         return Failure(clip, Stage.WORKERS, FailureCode.WORKER_CRASHED, detail)
+
+    async def _once(self, order: Order, hold: Path) -> ReadyClip | Failure:
+        """Have a worker prepare a clip; what it reports may be wrong, if the clip's file wrote it.
+
+        Raises:
+            NotAsReportedError: it is wrong.
+            StoreError: the store cannot be written.
+            WorkerDied: there is no report.
+        """
+        report = await self._worker.work_on(order)
+        self._tally.confinement = report.confinement
+        result: ReadyClip | Failure
+        match report.result:
+            case Prepared() as made:
+                result = await self._shelf.keep(order, hold, made, report.prepare_s)
+                self._workspace.grow(result.facts.video_bytes + result.facts.audio_bytes)
+            case Refused(code, detail):
+                result = Failure(order.clip, Stage.WORKERS, code, detail)
+            case StoreTrouble():
+                await self._shelf.require_room(order)
+                raise NotAsReportedError("could not write where there is room")
+            case _:
+                raise NotAsReportedError("answered what was not asked")
+        if self._is_worn(report):
+            await self._worker.retire()
+        return result
 
     def _too_slow(self, clip: Clip, detail: str) -> Failure:
         detail = detail.format(self._limits.clip_timeout_s)

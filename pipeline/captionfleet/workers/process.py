@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,7 +21,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from pydantic import TypeAdapter, ValidationError
 
 from captionfleet.machine import MAY_PASS, is_thread_refused, no_worker
-from captionfleet.media.orders import NO_PROGRAM, AnyOrder, Confine, Report, files_of
+from captionfleet.media.orders import NO_PROGRAM, AnyOrder, Confine, Report, SheetOrder, files_of
 from captionfleet.media.source_file import Handed, close_all, open_for
 from captionfleet.telemetry import get_log
 
@@ -99,6 +100,11 @@ class WorkerProcess:
         finally:
             await self.kill()
 
+    @property
+    def is_started(self) -> bool:
+        """Whether the next order goes to a process that had one before."""
+        return self._process is not None
+
     async def work_on(self, order: AnyOrder) -> Report:
         """Have one order done; when cancelled, the process is dead before this returns.
 
@@ -160,8 +166,9 @@ class WorkerProcess:
     @asynccontextmanager
     async def _opened(self, order: AnyOrder) -> AsyncIterator[Handed]:
         """The files that an order names, open meanwhile: a confined worker opens none."""
+        opening = partial(open_for, files_of(order), follow_links=not isinstance(order, SheetOrder))
         files = await anyio.to_thread.run_sync(
-            open_for, files_of(order), limiter=self._opening, abandon_on_cancel=True
+            opening, limiter=self._opening, abandon_on_cancel=True
         )
         try:
             yield files

@@ -53,8 +53,14 @@ def entries(store: Path) -> Iterator[Entry]:
     """
     with os.scandir(store) as shards:
         for shard in shards:
-            if len(shard.name) == len("ab") and _HEX.issuperset(shard.name):
+            if _is_shard(shard):
                 yield from _entries_of(shard.path)
+
+
+def _is_shard(found: os.DirEntry[str]) -> bool:
+    """Whether it is a folder of entries, and no link: what lies elsewhere is not to be removed."""
+    is_named_so = len(found.name) == len("ab") and _HEX.issuperset(found.name)
+    return is_named_so and found.is_dir(follow_symlinks=False)
 
 
 def _entries_of(shard: str) -> Iterator[Entry]:
@@ -90,6 +96,7 @@ def evict(store: Path, excess_bytes: int) -> int:
     """
     victims = choose_victims(entries(store), excess_bytes)
     for victim in victims:
-        for ending in (".json", ".mp4", ".ogg"):  # without its facts an entry does not exist
+        # Without its facts an entry does not exist. A draft was left by a run that was killed.
+        for ending in (".json", ".mp4", ".ogg", ".new"):
             Path(victim.base + ending).unlink(missing_ok=True)
     return sum(victim.size_bytes for victim in victims)

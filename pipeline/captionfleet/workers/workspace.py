@@ -2,11 +2,12 @@
 
 Its files are hard links to entries of the store, so that no eviction, of this run or of another
 one, takes a clip's media away. A lock on `ID.lock` says that the run lives; whoever finds the
-lock free clears `ID` away.
+lock free clears `ID` away. In it, each worker process has a folder of its own to write in.
 """
 
 import fcntl
 import os
+import re
 import secrets
 import shutil
 from collections.abc import AsyncIterator
@@ -19,12 +20,15 @@ from anyio import to_thread
 from captionfleet.config import StoreConfig
 from captionfleet.errors import OutputError
 from captionfleet.messages import printable
+from captionfleet.regular_file import make_folder, open_regular, require_folder
 from captionfleet.telemetry import get_log
+from captionfleet.workers.store import let_go
 from captionfleet.workers.upkeep import evict, stored_bytes
 
 __all__ = ["Workspace", "open_workspace", "store_unwritable"]
 
 _RUNS = "runs"
+_RUN = re.compile(r"[0-9a-f]{16}")  # nothing else in there is this program's to remove
 _SLACK = 16
 _ROOM_BYTES = 2**28
 
@@ -70,6 +74,7 @@ class Workspace:
         self._slack_bytes = max_bytes // _SLACK
         self._grown_bytes = 0
         self._given = 0
+        self._drafted = 0
         self._held: dict[str, Path] = {}
         self._released: list[Path] = []
         self._stirred = anyio.Event()
@@ -80,6 +85,22 @@ class Workspace:
         self._given += 1
         path = self._held[clip_id] = self._corner / str(self._given)
         return path
+
+    async def draft_folder(self, previous: Path | None) -> Path:
+        """A new folder for one worker process, the only one that it may write to.
+
+        That of the process before goes, with whatever it planted there.
+
+        Raises:
+            OutputError: it cannot be made.
+        """
+        self._drafted += 1
+        folder = self._corner / f"worker-{self._drafted}"
+        try:
+            await to_thread.run_sync(_exchange, previous, folder, abandon_on_cancel=True)
+        except OSError as error:
+            raise store_unwritable(self.store, str(error.strerror)) from None
+        return folder
 
     def release(self, clip_id: str) -> None:
         """Let go of a clip's media, if it has any; the entry in the store may stay."""
@@ -149,10 +170,10 @@ class _Corner:
         store.parent.mkdir(parents=True, exist_ok=True)
         store.mkdir(mode=0o700, exist_ok=True)  # the films may be nobody else's business
         runs = store / _RUNS
-        runs.mkdir(exist_ok=True)
+        make_folder(runs)
         self.folder = runs / secrets.token_hex(8)
         self._lock_path = self.folder.with_suffix(".lock")
-        self._lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        self._lock = open_regular(self._lock_path, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.folder.mkdir()  # only now can it be seen, by whoever looks for dead runs
@@ -172,15 +193,17 @@ class _Corner:
 def _clear_dead(runs: Path) -> None:
     """Remove the corners of runs that were killed."""
     with suppress(OSError):
+        require_folder(runs)
         for corner in runs.iterdir():
-            if corner.is_dir():
+            if _RUN.fullmatch(corner.name):
                 with suppress(OSError):
+                    require_folder(corner)
                     _clear_if_dead(corner)
 
 
 def _clear_if_dead(corner: Path) -> None:
     lock_path = corner.with_suffix(".lock")
-    lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    lock = open_regular(lock_path, os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         shutil.rmtree(corner, ignore_errors=True)
@@ -189,8 +212,12 @@ def _clear_if_dead(corner: Path) -> None:
         os.close(lock)
 
 
+def _exchange(previous: Path | None, folder: Path) -> None:
+    if previous is not None:
+        shutil.rmtree(previous, ignore_errors=True)
+    folder.mkdir()
+
+
 def _remove(holds: list[Path]) -> None:
     for hold in holds:
-        for ending in (".mp4", ".ogg", ".new"):
-            with suppress(OSError):
-                hold.with_suffix(ending).unlink()
+        let_go(hold)

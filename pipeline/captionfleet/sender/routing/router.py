@@ -160,6 +160,21 @@ class Router:
         told = (r for r in self.replicas.values() if not (r.is_out or r.is_held))
         return "; ".join(_standing(replica, now_s) for replica in told)
 
+    def waits_for(self) -> str:
+        """The same in a few words; None of those that are still to be brought up."""
+        if self._up:
+            return ""
+        down = [r for r in self.replicas.values() if not (r.is_out or r.is_held)]
+        if not down:
+            return ""
+        others = f" and {len(down) - 1} more" if len(down) > 1 else ""
+        return f"{down[0].name}{others}: {_in_short(down[0])}"
+
+    @property
+    def is_held(self) -> bool:
+        """Whether any deployment is still to be brought up."""
+        return bool(self._held)
+
     def _watched(self, replica: Replica, change: Change | None, now_s: float) -> Change | None:
         self._rank(replica)
         if self._up or self._held:
@@ -175,6 +190,12 @@ class Router:
         self._due.place(name, (replica.due_s, 0) if replica.is_probeable else None)
         (self._up.add if replica.is_up else self._up.discard)(name)
         (self._held.add if replica.is_held else self._held.discard)(name)
+
+
+def _in_short(replica: Replica) -> str:
+    if replica.down is Change.EJECTED and replica.reason:
+        return replica.reason.detail
+    return str(replica.down)
 
 
 def _standing(replica: Replica, now_s: float) -> str:

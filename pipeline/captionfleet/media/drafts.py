@@ -1,0 +1,48 @@
+"""A worker's own folder: the names under which it writes one clip's media (worker process)."""
+
+import errno
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from captionfleet.errors import StoreError
+
+__all__ = ["drafts", "sha256_of"]
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextmanager
+def drafts(own: Path) -> Iterator[tuple[Path, Path]]:
+    """Names to write an MP4 and an Ogg under, `own` with an ending; removed if the block fails.
+
+    Raises:
+        StoreError: there is no place to write.
+    """
+    video, audio = own.with_suffix(".mp4"), own.with_suffix(".ogg")
+    try:
+        yield video, audio
+    except BaseException as error:
+        for path in (video, audio):
+            with suppress(OSError):
+                path.unlink()
+        if isinstance(error, OSError) and (error.errno in _FULL or not _is_writable(own)):
+            raise StoreError(error.errno or 0, str(error.strerror)) from None
+        raise  # PyAV's errors are OSErrors too: a film must not pass for a broken store
+
+
+def _is_writable(own: Path) -> bool:
+    probe = own.with_suffix(".new")
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError:
+        return False
+    return True
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, as hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,51 @@
+"""How many clips a run has, counted on the side of it (main process)."""
+
+import anyio
+
+from captionfleet.config import JobConfig
+from captionfleet.errors import ConfigError
+from captionfleet.ledger.settled import Settled
+from captionfleet.messages import Clip
+from captionfleet.producer.clips import plan
+from captionfleet.producer.walk import Unusable, Walk
+from captionfleet.telemetry import Tally, monotonic_s
+
+__all__ = ["count_ahead"]
+
+
+async def count_ahead(job: JobConfig, settled: Settled, tally: Tally) -> None:
+    """Walk all sources once more, ahead of the run, and count what needs a caption.
+
+    The walk reads names, sizes and times alone, and takes at most half of one core. What the
+    content of files decides is not known here, so copies of one file count each. What the sources
+    are wrong in is the producer's to say.
+    """
+    retried = frozenset(job.input.retry_failed)
+    walk = Walk(job.input, is_second=True)
+    while True:
+        begun_s = monotonic_s()
+        try:
+            batch = await walk.next_batch()
+        except ConfigError:
+            return
+        if not batch:
+            tally.outlook.is_whole = True
+            return
+        for found in batch:
+            source = found.source if isinstance(found, Unusable) else found
+            for clip in plan(source, job.media):
+                if _is_settled(clip, settled, retried):
+                    continue
+                tally.outlook.expect(clip)
+                if tally.outlook.clips == job.input.limit:
+                    tally.outlook.is_whole = True
+                    return
+        await anyio.sleep(monotonic_s() - begun_s)
+
+
+def _is_settled(clip: Clip, settled: Settled, retried: frozenset[str]) -> bool:
+    """As the producer has it, without a note that the clip was met."""
+    if settled.has_caption(clip.clip_id) and not settled.is_replaced(clip.clip_id):
+        return True
+    code = settled.standing(clip.clip_id)
+    return code is not None and code not in retried and "all" not in retried

@@ -1,0 +1,134 @@
+"""Rows of a list: which film, and what is asked of it; pure (main process)."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import orjson
+
+from captionfleet.messages import Row
+
+__all__ = ["PATH_COLUMNS", "BadRow", "Entry", "entry_of", "path_column"]
+
+PATH_COLUMNS = ("path", "file", "video", "source", "url", "file_name", "filename", "video_path")
+"""What the column of paths may be called, case ignored; of several the first of these."""
+
+_OWN = frozenset({"id", "prompt", "start_s", "end_s"})
+_MAX_METADATA_BYTES = 1 << 20  # as long as a row of a text file may be
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A film that a list names; `row` is None where the list says nothing but its path."""
+
+    path: str
+    row: Row | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that names no clip, and why; `number` is its place in the list, from 1."""
+
+    number: int
+    reason: str
+
+
+class _RowError(ValueError):
+    pass
+
+
+def path_column(names: Sequence[str]) -> str | None:
+    """The column that holds the paths; None if the names are not those of a list."""
+    known = {name.strip().lower(): name for name in reversed(names)}
+    return next((known[name] for name in PATH_COLUMNS if name in known), None)
+
+
+def entry_of(record: Mapping[str, Any], number: int) -> Entry | BadRow:
+    """What a row says, by its columns; every value of it is checked."""
+    try:
+        return _entry(record, number)
+    except _RowError as error:
+        return BadRow(number, f"row {number}: {error}")
+
+
+def _entry(record: Mapping[str, Any], number: int) -> Entry:
+    column = path_column(list(record))
+    if column is None:
+        raise _RowError("it names no film: no path, file, video, source or url")
+    own = {name.strip().lower(): value for name, value in record.items() if name != column}
+    start_s, end_s = _window(own.get("start_s"), own.get("end_s"))
+    rest = {
+        name: value
+        for name, value in record.items()
+        if name != column and name.strip().lower() not in _OWN
+    }
+    row = Row(number, _id(own.get("id")), _prompt(own.get("prompt")), start_s, end_s, _json(rest))
+    return Entry(_path(record[column]), row)
+
+
+def _path(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise _RowError("the path is empty" if value in {"", None} else "the path is no text")
+    if "\0" in value:
+        raise _RowError("a path cannot hold a NUL byte")
+    scheme = value.partition("://")[0] if "://" in value else ""
+    if scheme.lower() == "file":
+        return unquote(urlsplit(value).path)
+    if scheme.isalnum():
+        raise _RowError(f"{scheme}:// cannot be read from a list, only files can")
+    return value
+
+
+def _id(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise _RowError("id: neither a text nor a whole number")
+    return _text("id", str(value))
+
+
+def _prompt(value: object) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise _RowError("prompt: it is no text")
+    return _text("prompt", value) if value.strip() else ""
+
+
+def _text(name: str, value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise _RowError(f"{name}: it is no valid Unicode text") from None
+    return value
+
+
+def _window(start: object, end: object) -> tuple[float, float | None]:
+    start_s, end_s = _seconds("start_s", start), _seconds("end_s", end)
+    if end_s is not None and end_s <= (start_s or 0.0):
+        raise _RowError("end_s: it is not after start_s")
+    return start_s or 0.0, end_s
+
+
+def _seconds(name: str, value: object) -> float | None:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    try:
+        seconds = float(value) if isinstance(value, str | int | float) else math.nan
+    except ValueError:
+        seconds = math.nan
+    if isinstance(value, bool) or not math.isfinite(seconds) or seconds < 0:
+        raise _RowError(f"{name}: {str(value)[:40]!r} is no number of seconds")
+    return seconds
+
+
+def _json(rest: Mapping[str, Any]) -> str:
+    try:
+        text = orjson.dumps(dict(rest), default=str, option=orjson.OPT_NON_STR_KEYS)
+    except (orjson.JSONEncodeError, TypeError):
+        raise _RowError("a column holds what is no valid Unicode text or JSON value") from None
+    if len(text) > _MAX_METADATA_BYTES:
+        raise _RowError(f"its columns take more than {_MAX_METADATA_BYTES >> 20} MiB")
+    return text.decode()

@@ -1,0 +1,44 @@
+"""How much of the films is left out because only their first window is captioned; pure (main)."""
+
+from typing import Any
+
+from captionfleet.ledger.reading import flags_in, number_in, table_in, text_in
+
+__all__ = ["Footage"]
+
+_CUT = "cut_to_window"
+
+
+class Footage:
+    """Sums over captions lines; about 100 bytes for each film with several windows or cut to one.
+
+    A film whose other windows were captioned later is cut no more.
+    """
+
+    def __init__(self) -> None:
+        self._covered_s = 0.0
+        self._rest_s: dict[int, float] = {}
+        self._continued: set[int] = set()
+
+    def add(self, record: dict[str, Any]) -> None:
+        """Count one captions line."""
+        start_s, end_s = (number_in(record, key) or 0.0 for key in ("start_s", "end_s"))
+        source_s = number_in(table_in(record, "media"), "source_s") or 0.0
+        self._covered_s += max(0.0, min(end_s, source_s) - start_s)
+        film = hash(text_in(record, "path") or text_in(record, "source"))
+        if _CUT in flags_in(record):
+            self._rest_s[film] = max(0.0, source_s - end_s)
+        elif start_s > 0:
+            self._continued.add(film)
+
+    @property
+    def films_cut(self) -> int:
+        """Films that go on after the only window that is captioned."""
+        return len(self._rest_s.keys() - self._continued)
+
+    @property
+    def left_out(self) -> float:
+        """The share of all footage that lies beyond the windows of these films."""
+        cut = self._rest_s.keys() - self._continued
+        rest_s = sum(self._rest_s[film] for film in cut)
+        return rest_s / (self._covered_s + rest_s) if rest_s else 0.0

@@ -1,0 +1,152 @@
+"""The end of a run in the few lines that a person reads; pure (main process)."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from captionfleet import text
+from captionfleet.errors import FailureCode
+from captionfleet.messages import for_terminal
+
+__all__ = ["GO_ON", "cut_in_words", "ending_text", "skipped_in_words"]
+
+GO_ON = "run the same command again to go on"
+_LABEL_CHARS = 12
+_MOST_CODES = 3
+_SIGNALS = {129: "the end of its terminal (SIGHUP)", 130: "Ctrl-C (SIGINT)", 143: "SIGTERM"}
+_REASONS = {"not_video": "not video"}
+
+
+def ending_text(run: Mapping[str, Any]) -> str:
+    """What is done, what failed and why, how long it took, what limited it, and where to look.
+
+    Keys as in run.json.
+    """
+    return "\n".join(f"{label:<{_LABEL_CHARS}}{row}".rstrip() for label, row in _rows(run))
+
+
+def skipped_in_words(run: Mapping[str, Any]) -> list[str]:
+    """Clips and files that were seen and not worked on, each reason by itself."""
+    found = [
+        (run["already_captioned"], "captioned before"),
+        (run["standing_failures"], "failed for good before"),
+        *((number, _REASONS.get(why, why.replace("_", " "))) for why, number in _passed_over(run)),
+    ]
+    return [f"{number:,} {reason}" for number, reason in found if number]
+
+
+def cut_in_words(run: Mapping[str, Any]) -> str:
+    """What was left out of films longer than their window; older runs do not know it."""
+    cut = run.get("cut_to_window") or {"films": 0}
+    if not cut["films"]:
+        return ""
+    films = f"{cut['films']:,} film{'' if cut['films'] == 1 else 's'}"
+    return f"{cut['share']:.0%} of the footage, of {films} longer than a clip"
+
+
+def _passed_over(run: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    yield from run["passed_over"].items()
+
+
+def _rows(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield _how_it_ended(run), _done(run)
+    if run["failed"]:
+        yield "failed", _failed(run)
+    if skipped := skipped_in_words(run):
+        yield "skipped", ", ".join(skipped)
+    if cut := cut_in_words(run):
+        yield "left out", cut
+    tokens = run["prompt_tokens"] + run["completion_tokens"]
+    yield (
+        "took",
+        ", ".join([text.seconds(run["seconds"]), *_rates(run), f"{text.short(tokens)} tokens"]),
+    )
+    if limited := _limited(run):
+        yield "limited by", limited
+    yield from _warnings(run)
+    if (folder := _folder(run)) is not None:
+        files = ["captions.jsonl"] * bool(run["captioned"] or run["already_captioned"])
+        files += ["failures.jsonl"] * bool(run["failed"] or run["standing_failures"])
+        yield (
+            "look at",
+            for_terminal(", ".join(str(folder / name) for name in files or ["run.json"])),
+        )
+
+
+def _how_it_ended(run: Mapping[str, Any]) -> str:
+    return {"complete": "finished", "error": "gave up"}.get(run["ended"], "stopped")
+
+
+def _done(run: Mapping[str, Any]) -> str:
+    counts = f"{run['captioned']:,} of {run['planned']:,} clips captioned"
+    if run["failed"]:
+        counts += f", {run['failed']:,} failed"
+    if run["unfinished"]:
+        counts += f", {run['unfinished']:,} unfinished"
+    match run["ended"]:
+        case "signal":
+            by = _SIGNALS.get(run["exit_code"], "a signal")
+            return f"by {by}: {counts}: {GO_ON}"
+        case "limit":
+            return f"at the limit {run['limit'] or ''}: {counts}: {GO_ON}"
+        case "complete" if not run["planned"]:
+            return "nothing was left to caption" + _still_failed(run)
+        case "complete" if not run["failed"]:
+            return f"all {run['planned']:,} clips are captioned" + _still_failed(run)
+    return f"{counts} (exit code {run['exit_code']})"
+
+
+def _still_failed(run: Mapping[str, Any]) -> str:
+    if not run["standing_failures"]:
+        return ""
+    number = run["standing_failures"]
+    return f"; {number:,} that failed before still stand (exit code {run['exit_code']})"
+
+
+def _failed(run: Mapping[str, Any]) -> str:
+    codes = list(run["failures_by_code"].items())
+    parts = [f"{number:,} {code} ({_meaning(code)})" for code, number in codes[:_MOST_CODES]]
+    others = sum(number for _, number in codes[_MOST_CODES:])
+    return "; ".join(parts + [f"{others:,} of other codes"] * bool(others))
+
+
+def _meaning(code: str) -> str:
+    try:
+        return FailureCode(code).meaning
+    except ValueError:  # of a later version
+        return "unknown"
+
+
+def _rates(run: Mapping[str, Any]) -> list[str]:
+    if not run["captioned"]:
+        return []
+    per_s = run["clips_per_s"]
+    clips = f"{per_s:.3g} clips/s" if per_s >= 1 else f"{per_s * 60:.3g} clips/min"
+    return [clips, f"{run['source_hours_per_hour']:.3g} hours of video an hour"]
+
+
+def _limited(run: Mapping[str, Any]) -> str:
+    shares = run["bottleneck"]
+    cores, deployments = shares["cores"], shares["deployments"]
+    if not (run["captioned"] or run["failed"]) or not (cores or deployments):
+        return ""
+    if shares["limit"] == "cores":
+        return f"this machine's cores ({cores:.0%} busy; deployments {deployments:.0%})"
+    return f"the deployments ({deployments:.0%} busy; this machine's cores {cores:.0%})"
+
+
+def _warnings(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, why in run.get("refusing", {}).items():
+        yield "warning", for_terminal(f"{name} {why}")
+    for name, tokens in run["media_tokens"].items():
+        if tokens["remark"]:
+            yield "warning", f"{name}: {tokens['remark']}: see captionfleet check, or --verbose"
+    if run["torn_lines_repaired"]:
+        yield "repaired", f"{run['torn_lines_repaired']} torn line(s) of a run that was killed"
+    if run.get("ignored_lines"):  # older ones do not know it
+        yield "warning", f"{run['ignored_lines']:,} line(s) of captions.jsonl name no clip"
+
+
+def _folder(run: Mapping[str, Any]) -> Path | None:
+    folder = run.get("settings", {}).get("output", {}).get("dir")
+    return Path(folder) if folder else None

@@ -1,0 +1,35 @@
+"""How much of a film lies beyond the only window that is captioned; pure (main process)."""
+
+from dataclasses import replace
+
+from captionfleet.messages import Caption, Outcome
+
+__all__ = ["CUT_TO_WINDOW", "flagged", "left_out_s"]
+
+CUT_TO_WINDOW = "cut_to_window"
+"""The film goes on after the clip, and the rest of it is not captioned."""
+
+# One frame is sampled for a second: less than one beyond the window holds no frame of its own.
+_LEAST_REST_S = 1.0
+_AUDIO_SLACK_S = 0.5
+
+
+def left_out_s(caption: Caption) -> float:
+    """Seconds of the film after a window that stands alone; 0.0 where nothing is left out.
+
+    A header may claim more than the file holds: a film that ended within the window is whole.
+    """
+    clip, facts = caption.clip, caption.facts
+    rest_s = facts.source_s - clip.end_s
+    if not clip.stands_alone or rest_s < _LEAST_REST_S:
+        return 0.0
+    window_s = clip.end_s - clip.start_s
+    is_filled = facts.frames >= int(window_s) or facts.audio_s >= window_s - _AUDIO_SLACK_S
+    return rest_s if is_filled else 0.0
+
+
+def flagged(outcome: Outcome) -> Outcome:
+    """The outcome with `cut_to_window` among its flags, where that is so."""
+    if not isinstance(outcome, Caption) or not left_out_s(outcome):
+        return outcome
+    return replace(outcome, flags=(*outcome.flags, CUT_TO_WINDOW))

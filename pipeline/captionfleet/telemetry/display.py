@@ -1,0 +1,94 @@
+"""Progress on a terminal, drawn by tqdm, with all other words above it (main process)."""
+
+import os
+from threading import RLock
+from typing import Any, TextIO
+
+from tqdm import tqdm
+
+from captionfleet.telemetry.wording import Picture
+
+__all__ = ["Display", "has_width", "print_above"]
+
+_shown: "list[Display]" = []
+
+
+def has_width(stream: TextIO) -> bool:
+    """Whether it is a terminal that knows its width; one in a container may have 0 columns."""
+    return stream.isatty() and os.get_terminal_size(stream.fileno()).columns > 0
+
+
+def print_above(line: str, stream: TextIO) -> None:
+    """Print a line where words go, above the progress if there is one on a terminal."""
+    if _shown:
+        _shown[-1].make_way(line, stream)
+    else:
+        print(line, file=stream, flush=True)
+
+
+class Display:
+    """A bar and a line below it; only the bar where the terminal is narrow."""
+
+    def __init__(self, stream: TextIO) -> None:
+        tqdm.set_lock(RLock())  # its own is one for processes, a system-wide semaphore
+        tqdm.monitor_interval = 0  # a thread that would refresh a bar which is refreshed anyway
+        self._stream = stream
+        self._ascii = not _can_show(stream)
+        self._bar = self._line(0, leave=True)
+        self._below: tqdm[Any] | None = None
+        _shown.append(self)
+
+    def show(self, picture: Picture) -> None:
+        """Draw it anew; the width may have changed since."""
+        columns = os.get_terminal_size(self._stream.fileno()).columns - 1  # no line wraps
+        self._set(self._bar, picture.bar_format(columns, ascii_only=self._ascii), columns, picture)
+        below = picture.below(columns, ascii_only=self._ascii)
+        if below is None:
+            self._close_below()
+        else:
+            self._below = self._below or self._line(1, leave=False)
+            escaped = below.replace("{", "{{").replace("}", "}}")
+            self._set(self._below, escaped, columns, picture)
+        self._stream.write("\r")  # what the terminal echoes, as ^C, is drawn over
+        self._stream.flush()
+
+    def make_way(self, line: str, stream: TextIO) -> None:
+        """Print a line above."""
+        with tqdm.external_write_mode(file=self._stream):
+            print(line, file=stream, flush=True)
+        self._stream.write("\r")
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Leave the bar as it is, with the cursor below it."""
+        if self in _shown:
+            _shown.remove(self)
+        self._close_below()
+        self._bar.close()
+
+    def _close_below(self) -> None:
+        if self._below is not None:
+            self._below.close()
+            self._below = None
+
+    def _line(self, position: int, *, leave: bool) -> "tqdm[Any]":
+        # The first drawing is that of `show`: nothing is drawn before something is known.
+        bar: tqdm[Any] = tqdm(
+            total=1, file=self._stream, position=position, leave=leave, delay=1e9, ascii=self._ascii
+        )
+        return bar
+
+    @staticmethod
+    def _set(bar: "tqdm[Any]", line: str, columns: int, picture: Picture) -> None:
+        bar.ncols, bar.bar_format = columns, line
+        bar.total, bar.n = max(picture.total or 1, 1), min(picture.done, picture.total or 0)
+        bar.delay = 0
+        bar.refresh()
+
+
+def _can_show(stream: TextIO) -> bool:
+    try:
+        "\N{GREATER-THAN OR EQUAL TO}\N{FULL BLOCK}".encode(stream.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

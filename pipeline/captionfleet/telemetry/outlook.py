@@ -1,0 +1,62 @@
+"""What is still to be done, in clips and in seconds of video; pure (main process)."""
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+
+from captionfleet.messages import Clip
+
+__all__ = ["Outlook"]
+
+_PER_OCTAVE = 4  # sizes within 19 % of each other are counted as one
+
+
+@dataclass(slots=True)
+class Outlook:
+    """The clips of a run as counted from the sources, and about how much video they hold.
+
+    How long a file is, is not known before it is opened: it is taken from its size, by the bytes
+    per second of those that were opened, and at most the clip's window counts. Memory does not
+    grow with the number of clips: they are counted by size.
+
+    `clips` is how many were counted; `is_whole` says that all sources were.
+    """
+
+    clips: int = 0
+    is_whole: bool = False
+    _left: Counter[tuple[int, float]] = field(default_factory=Counter)
+    _known_bytes: float = 0.0
+    _known_s: float = 0.0
+
+    def expect(self, clip: Clip) -> None:
+        """Count a clip that needs a caption."""
+        self.clips += 1
+        self._left[_kind(clip)] += 1
+
+    def settle(self, clip: Clip) -> None:
+        """Take a clip off that has its line; it may come before it is counted."""
+        self._left[_kind(clip)] -= 1
+
+    def learn(self, clip: Clip, source_s: float) -> None:
+        """Take into account how long a file is that was opened."""
+        if math.isfinite(source_s) and source_s > 0:
+            self._known_bytes += clip.source.size_bytes
+            self._known_s += source_s
+
+    def left_s(self) -> float:
+        """About how many seconds of video have no line yet."""
+        rate = self._known_bytes / self._known_s if self._known_s else 0.0
+        return sum(
+            number * (min(window_s, _size(size) / rate) if rate else window_s)
+            for (size, window_s), number in self._left.items()
+            if number > 0
+        )
+
+
+def _kind(clip: Clip) -> tuple[int, float]:
+    size = max(clip.source.size_bytes, 1)
+    return round(math.log2(size) * _PER_OCTAVE), clip.end_s - clip.start_s
+
+
+def _size(kind: int) -> float:
+    return float(2 ** (kind / _PER_OCTAVE))

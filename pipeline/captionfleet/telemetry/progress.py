@@ -1,0 +1,158 @@
+"""The progress of a run: on a terminal a bar, elsewhere lines or events (main process)."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Literal, Protocol, TextIO
+
+import anyio
+
+from captionfleet import text
+from captionfleet.telemetry.clock import monotonic_s, utc_now
+from captionfleet.telemetry.display import Display, has_width
+from captionfleet.telemetry.log import get_log
+from captionfleet.telemetry.pace import Pace
+from captionfleet.telemetry.tally import Tally
+from captionfleet.telemetry.wording import Picture, rate_in_words
+
+__all__ = ["Progress", "show_pictures", "show_progress"]
+
+Progress = TextIO | Literal["log"] | None
+"""Where progress is shown: on a stream, as events of the structured log, or nowhere."""
+
+_LOOK_EVERY_S = 0.2
+_PLAIN_EVERY_S = 30.0
+_LONG_S = 5.0  # a wait whose length is worth a word
+
+
+@asynccontextmanager
+async def show_progress(
+    tally: Tally, stream: Progress, *, sends: bool = True
+) -> AsyncIterator[None]:
+    """Show the tally while the block runs: a bar on a terminal, a line every 30 s elsewhere.
+
+    Args:
+        tally: The counters.
+        stream: Where to.
+        sends: Whether clips are sent, or only prepared.
+    """
+    if stream == "log":
+        watching = _Watching(tally, sends=sends)
+        async with _repeating(lambda: _log(tally, watching.look()), _PLAIN_EVERY_S):
+            yield
+        return
+    watching = _Watching(tally, sends=sends)
+    async with show_pictures(watching.look, stream):
+        yield
+
+
+@asynccontextmanager
+async def show_pictures(look: Callable[[], Picture], stream: TextIO | None) -> AsyncIterator[None]:
+    """Show what `look` returns again and again, on a terminal or as lines."""
+    if stream is None:
+        yield
+        return
+    display: _Shows = Display(stream) if has_width(stream) else _Lines(stream)
+    try:
+        async with _repeating(lambda: display.show(look()), _LOOK_EVERY_S):
+            yield
+    finally:
+        if isinstance(display, Display):
+            with suppress(OSError):  # the terminal may be gone
+                display.show(look())
+        display.close()
+
+
+@asynccontextmanager
+async def _repeating(step: Callable[[], None], every_s: float) -> AsyncIterator[None]:
+    async def repeat() -> None:
+        while True:
+            await anyio.sleep(every_s)
+            step()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(repeat)
+        yield
+        tasks.cancel_scope.cancel()
+
+
+class _Shows(Protocol):
+    def show(self, picture: Picture) -> None: ...
+    def close(self) -> None: ...
+
+
+class _Lines:
+    """A line every 30 s, for what is no terminal."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._next_s = monotonic_s() + _PLAIN_EVERY_S
+
+    def show(self, picture: Picture) -> None:
+        if monotonic_s() < self._next_s:
+            return
+        self._next_s = monotonic_s() + _PLAIN_EVERY_S
+        print(f"{utc_now()} {picture.plain()}", file=self._stream, flush=True)
+
+    def close(self) -> None:
+        pass
+
+
+class _Watching:
+    """Looks at the counters of a run, and at how they move."""
+
+    def __init__(self, tally: Tally, *, sends: bool) -> None:
+        self._tally = tally
+        self._sends = sends
+        self._pace = Pace()
+        self._waiting_since_s: float | None = None
+
+    def look(self) -> Picture:
+        """What there is to show now."""
+        tally, now_s = self._tally, monotonic_s()
+        self._pace.see(tally, now_s)
+        left_s = self._pace.left_s(tally)
+        return Picture(
+            done=tally.settled,
+            total=tally.expected,
+            is_growing=tally.is_growing,
+            rate=rate_in_words(self._pace.clips_per_s()),
+            left=f"ETA {text.rough(left_s)}" if left_s is not None else "",
+            facts=tuple(self._facts()),
+            waiting=self._waiting(now_s),
+        )
+
+    def _facts(self) -> list[str]:
+        tally = self._tally
+        facts = [f"{tally.failed:,} failed", f"{tally.preparing} preparing"]
+        if not self._sends:
+            return facts
+        if tally.waiting_for and not tally.in_flight:
+            return facts
+        tokens = (tally.prompt_tokens + tally.completion_tokens) / max(tally.elapsed_s(), 1e-9)
+        return [*facts, f"{tally.in_flight} in flight", f"{text.short(round(tokens))} tokens/s"]
+
+    def _waiting(self, now_s: float) -> str:
+        reason = self._tally.waiting_for
+        if not reason:
+            self._waiting_since_s = None
+            return ""
+        if self._waiting_since_s is None:
+            self._waiting_since_s = now_s
+        waited_s = now_s - self._waiting_since_s
+        return f"{reason}, {text.rough(waited_s)}" if waited_s >= _LONG_S else reason
+
+
+def _log(tally: Tally, picture: Picture) -> None:
+    get_log().info(
+        "progress",
+        planned=tally.planned,
+        planned_total=tally.planned_total,
+        expected=picture.total,
+        captioned=tally.captioned,
+        failed=tally.failed,
+        preparing=tally.preparing,
+        in_flight=tally.in_flight,
+        tokens=tally.prompt_tokens + tally.completion_tokens,
+        left=picture.left,
+        waiting_for=tally.waiting_for,
+    )

@@ -1,0 +1,93 @@
+"""The live counters of one run (main process)."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from captionfleet.messages import Clip, MediaFacts, Usage
+from captionfleet.telemetry.clock import monotonic_s
+from captionfleet.telemetry.outlook import Outlook
+
+__all__ = ["Tally"]
+
+
+@dataclass(slots=True)
+class Tally:
+    """The live counters of one run; every stage counts its own and reads nobody else's.
+
+    `planned_total` is the number of clips once the producer has seen everything, else None.
+    `outlook` is what is counted on the side, and `expected` what follows from both.
+    `waiting_for` is why nothing moves, for the progress line; empty while things move.
+    `confinement` is what holds of the worker processes, None before the first one reported.
+    """
+
+    planned: int = 0
+    planned_total: int | None = None
+    already_captioned: int = 0
+    standing_failures: int = 0
+    passed_over: Counter[str] = field(default_factory=Counter)
+    preparing: int = 0
+    prepared: int = 0
+    in_flight: int = 0
+    max_in_flight: int = 0
+    captioned: int = 0
+    failed: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    retries: int = 0
+    hedges: int = 0
+    hedges_won: int = 0
+    workers_busy_s: float = 0.0
+    in_flight_s: float = 0.0
+    waiting_for: str = ""
+    confinement: str | None = None
+    outlook: Outlook = field(default_factory=Outlook)
+    prepared_video_s: float = 0.0
+    settled_video_s: float = 0.0
+    started_s: float = field(default_factory=monotonic_s)
+
+    @property
+    def settled(self) -> int:
+        """Clips of this run that have their line."""
+        return self.captioned + self.failed
+
+    @property
+    def expected(self) -> int | None:
+        """How many clips this run has, as far as is known; None while nothing is known."""
+        if self.planned_total is not None:
+            return self.planned_total
+        return max(self.planned, self.outlook.clips) or None
+
+    @property
+    def is_growing(self) -> bool:
+        """Whether more clips than `expected` may be found."""
+        return self.planned_total is None and not self.outlook.is_whole
+
+    def prepare(self, clip: Clip, facts: MediaFacts) -> None:
+        """Count a clip that is ready to be sent."""
+        self.prepared += 1
+        self.prepared_video_s += _video_s(clip, facts)
+        self.outlook.learn(clip, facts.source_s)
+
+    def settle(self, clip: Clip, facts: MediaFacts | None) -> None:
+        """Count a clip that has its line; without `facts`, it failed."""
+        self.outlook.settle(clip)
+        if facts is None:
+            self.failed += 1
+            return
+        self.captioned += 1
+        self.settled_video_s += _video_s(clip, facts)
+
+    def pay(self, usage: Usage) -> None:
+        """Count the tokens of an answer, whether or not it brought a caption."""
+        self.prompt_tokens += usage.prompt_tokens or 0
+        self.completion_tokens += usage.completion_tokens or 0
+        self.cached_tokens += usage.cached_tokens or 0
+
+    def elapsed_s(self) -> float:
+        """Seconds since the run began."""
+        return monotonic_s() - self.started_s
+
+
+def _video_s(clip: Clip, facts: MediaFacts) -> float:
+    return max(0.0, min(clip.end_s, facts.source_s) - clip.start_s)

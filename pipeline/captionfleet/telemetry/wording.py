@@ -1,0 +1,92 @@
+"""The progress of a run in words that fit a width; pure (main process)."""
+
+from dataclasses import dataclass
+
+from captionfleet import text
+
+__all__ = ["Picture", "fitting"]
+
+_NARROW = 60  # columns that two lines need
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """What a progress display shows at one moment.
+
+    `total` may grow while `is_growing`; `rate` and `left` are in words, `facts` stand below the
+    bar, and `waiting` is what everything waits for, in words, empty while things move.
+    """
+
+    done: int
+    total: int | None
+    unit: str = "clips"
+    is_growing: bool = False
+    rate: str = ""
+    left: str = ""
+    facts: tuple[str, ...] = ()
+    waiting: str = ""
+
+    @property
+    def share(self) -> float:
+        """How much of it is done, 0 to 1."""
+        return min(self.done / self.total, 1.0) if self.total else 0.0
+
+    def counted(self, *, ascii_only: bool = False) -> str:
+        """Done of total; `≥` while the total may grow."""
+        if self.total is None:
+            return f"{self.done:,}"
+        at_least = (">=" if ascii_only else "\N{GREATER-THAN OR EQUAL TO}") * self.is_growing
+        return f"{self.done:,}/{at_least}{self.total:,}"
+
+    def percent(self) -> str:
+        """The share in words, as wide for 1 % as for 100 %; never 100 % before the end."""
+        if not self.total:
+            return "    "
+        whole = self.done >= self.total and not self.is_growing
+        return f"{100 if whole else min(int(self.share * 100), 99):3d}%"
+
+    def bar_format(self, columns: int, *, ascii_only: bool = False) -> str:
+        """The line with the bar, as tqdm takes it; tqdm fills `{bar}` up to the width."""
+        counted = self.counted(ascii_only=ascii_only)
+        if columns < _NARROW:
+            said = self.waiting and f"waiting: {self.waiting}"
+            parts = [counted, *([said] if said else [self.rate, self.left])]
+            line = f"{self.percent()} " + " ".join(filter(None, parts))
+            return _escaped(fitting(line, columns, ascii_only=ascii_only))
+        right = "  ".join(filter(None, [f"{counted} {self.unit}", self.rate, self.left]))
+        return f"{self.percent()}|{{bar}}| {_escaped(right)}"
+
+    def below(self, columns: int, *, ascii_only: bool = False) -> str | None:
+        """The line below the bar; None where there is no room for two."""
+        if columns < _NARROW:
+            return None
+        said = [f"waiting for {self.waiting}"] if self.waiting else []
+        return fitting("     " + ", ".join([*self.facts, *said]), columns, ascii_only=ascii_only)
+
+    def plain(self) -> str:
+        """All of it in one line of any length, for a log."""
+        percent = f" ({self.percent().strip()})" if self.total else ""
+        said = [f"waiting for {self.waiting}"] if self.waiting else []
+        parts = [f"{self.counted()} {self.unit}{percent}", self.rate, self.left, *self.facts, *said]
+        return ", ".join(filter(None, parts))
+
+
+def fitting(line: str, columns: int, *, ascii_only: bool = False) -> str:
+    """The line, cut where the columns end."""
+    if len(line) <= columns:
+        return line
+    mark = "..." if ascii_only else "\N{HORIZONTAL ELLIPSIS}"
+    return line[: max(columns - len(mark), 0)] + mark[:columns]
+
+
+def rate_in_words(per_s: float | None) -> str:
+    """So many a second, or a minute where that is less than one; empty if unknown."""
+    if not per_s:
+        return ""
+    if per_s >= 1:
+        return f"{text.short(round(per_s, 1))}/s"
+    return f"{per_s * 60:.3g}/min"
+
+
+def _escaped(line: str) -> str:
+    return line.replace("{", "{{").replace("}", "}}")

@@ -1,0 +1,227 @@
+"""Prepared media on disk, found again by what they were made of (main process, in a thread).
+
+An entry is up to three files: KEY.mp4, KEY.ogg and KEY.json. The facts come into place last, so
+an entry without them does not exist, whenever a process died.
+
+What a clip needs it holds by names of its own, hard links to the entry's files: whoever evicts
+the entry takes nothing from the clip. No worker process writes to any of these names.
+"""
+
+import errno
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+import orjson
+
+from captionfleet.errors import StoreError
+from captionfleet.media.ladder import payload_bytes
+from captionfleet.messages import Clip, Damage, MediaFacts, MediaSpec
+from captionfleet.regular_file import make_folder, open_regular, require_folder
+from captionfleet.workers.taking import NotAsReportedError, Taken, copied, measured, taken
+
+__all__ = ["MediaStore", "StoredMedia", "let_go", "media_key"]
+
+# Raised whenever the bytes that a worker makes of the same source change.
+_RECIPE = 4
+_NO_LINKS = {errno.EPERM, errno.EXDEV, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS}
+_MAX_FACTS_BYTES = 2**22  # what a worker may report at the most
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMedia:
+    """One clip's own names of its media, and what is known of them.
+
+    `key` names their entry. The mtimes are the files' when they were hashed.
+    """
+
+    key: str
+    video: Path
+    audio: Path | None
+    facts: MediaFacts
+    video_mtime_ns: int
+    audio_mtime_ns: int | None
+
+
+def media_key(clip: Clip, spec: MediaSpec) -> str:
+    """What an entry is found by: the source as it was found, the window and the settings."""
+    source = clip.source
+    path = os.fsencode(os.path.realpath(source.path)).hex()
+    made = [_RECIPE, path, source.size_bytes, source.mtime_ns, clip.start_s, clip.end_s]
+    return hashlib.blake2b(orjson.dumps([*made, asdict(spec)]), digest_size=20).hexdigest()
+
+
+class MediaStore:
+    """A folder of entries that any number of processes read and write at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def find(self, key: str, hold: Path) -> StoredMedia | None:
+        """Take hold of an entry, if it is there and its bytes are those that were written.
+
+        Args:
+            key: of the entry.
+            hold: the clip's own name in the store's file system; endings are added.
+        """
+        base = self._base(key)
+        try:
+            require_folder(base.parent)
+            facts = _read_facts(base.with_suffix(".json"))
+            video = _held(base.with_suffix(".mp4"), hold.with_suffix(".mp4"))
+            audio = None
+            if facts.has_audio:
+                audio = _held(base.with_suffix(".ogg"), hold.with_suffix(".ogg"))
+            _require_same(facts, video, audio)
+        except (OSError, ValueError, TypeError):
+            let_go(hold)
+            return None
+        with suppress(OSError):
+            os.utime(base.with_suffix(".json"), follow_symlinks=False)  # used last, evicted last
+        return _media(key, hold, facts, video, audio)
+
+    def keep(
+        self, key: str, made: Path, hold: Path, facts: MediaFacts, max_payload_bytes: int
+    ) -> StoredMedia:
+        """Take what a worker made out of its reach, and make an entry of it.
+
+        Args:
+            key: of the entry.
+            made: the worker's own name of it, without endings.
+            hold: as for `find`.
+            facts: as the worker reports them; sizes and hashes are taken anew.
+            max_payload_bytes: what a request may hold of it.
+
+        Raises:
+            NotAsReportedError: the worker did not leave such media.
+            StoreError: the store cannot be written.
+        """
+        let_go(hold)  # of an earlier try
+        with _store_errors():
+            video = _take(made, hold, ".mp4", max_payload_bytes)
+            audio = _take(made, hold, ".ogg", max_payload_bytes) if facts.has_audio else None
+            facts = _measured(facts, video, audio)
+            if facts.payload_bytes >= max_payload_bytes:
+                raise NotAsReportedError("left media that are too large to send")
+            self._publish(key, hold, facts)
+        let_go(made)  # a soundtrack that came to nothing
+        return _media(key, hold, facts, video, audio)
+
+    def _publish(self, key: str, hold: Path, facts: MediaFacts) -> None:
+        base = self._base(key)
+        make_folder(base.parent)
+        for ending in (".mp4", *([".ogg"] if facts.has_audio else [])):
+            _name_too(hold.with_suffix(ending), base.with_suffix(ending), hold.with_suffix(".new"))
+        draft = hold.with_suffix(".new")
+        draft.write_bytes(orjson.dumps(asdict(facts)))
+        _put(draft, base.with_suffix(".json"))
+
+    def _base(self, key: str) -> Path:
+        return self._folder / key[:2] / key
+
+
+def _media(
+    key: str, hold: Path, facts: MediaFacts, video: Taken, audio: Taken | None
+) -> StoredMedia:
+    own_audio = hold.with_suffix(".ogg") if audio else None
+    mtime_ns = audio.mtime_ns if audio else None
+    return StoredMedia(key, hold.with_suffix(".mp4"), own_audio, facts, video.mtime_ns, mtime_ns)
+
+
+def _take(made: Path, hold: Path, ending: str, max_bytes: int) -> Taken:
+    return taken(made.with_suffix(ending), hold.with_suffix(ending), max_bytes)
+
+
+def _measured(facts: MediaFacts, video: Taken, audio: Taken | None) -> MediaFacts:
+    audio_bytes = audio.size_bytes if audio else 0
+    return replace(
+        facts,
+        video_bytes=video.size_bytes,
+        audio_bytes=audio_bytes,
+        payload_bytes=payload_bytes(video.size_bytes, audio_bytes),
+        video_sha256=video.sha256,
+        audio_sha256=audio.sha256 if audio else None,
+    )
+
+
+def _held(stored: Path, own: Path) -> Taken:
+    """Give a file of the store a second name, and hash it; a copy where there are no links."""
+    own.unlink(missing_ok=True)  # of an earlier try
+    if not _is_linked(stored, own):
+        copied(stored, own)
+    with os.fdopen(open_regular(own), "rb", buffering=0) as file:
+        return measured(file)
+
+
+def _name_too(own: Path, target: Path, draft: Path) -> None:
+    """Give a clip's file its name in the store, which then names the whole file or nothing."""
+    draft.unlink(missing_ok=True)  # of an earlier try
+    if not _is_linked(own, draft):
+        copied(own, draft)
+    _put(draft, target)
+
+
+def _put(draft: Path, target: Path) -> None:
+    """Rename a draft; where its folder is on another file system, copy it there first."""
+    try:
+        draft.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        beside = target.with_name(f".{target.name}.{secrets.token_hex(8)}.new")
+        try:
+            copied(draft, beside)
+            beside.replace(target)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
+        draft.unlink()
+
+
+def _is_linked(source: Path, target: Path) -> bool:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        return False
+    return True
+
+
+def let_go(own: Path) -> None:
+    """Remove what may lie under a clip's own name."""
+    for ending in (".mp4", ".ogg", ".new"):
+        with suppress(OSError):
+            own.with_suffix(ending).unlink()
+
+
+@contextmanager
+def _store_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(error.errno or 0, str(error.strerror)) from None
+
+
+def _require_same(facts: MediaFacts, video: Taken, audio: Taken | None) -> None:
+    if (video.sha256, audio.sha256 if audio else None) != (facts.video_sha256, facts.audio_sha256):
+        raise ValueError
+
+
+def _read_facts(path: Path) -> MediaFacts:
+    with os.fdopen(open_regular(path), "rb") as file:
+        stored = orjson.loads(file.read(_MAX_FACTS_BYTES))
+    if not _has_fields_of(MediaFacts, stored) or not _has_fields_of(Damage, stored["damage"]):
+        raise ValueError
+    stored["damage"] = Damage(**stored["damage"])
+    stored["frame_times_s"] = tuple(stored["frame_times_s"])
+    return MediaFacts(**stored)
+
+
+def _has_fields_of(kind: type[MediaFacts | Damage], stored: object) -> bool:
+    """Whether this program wrote it: an earlier version may have known fewer facts."""
+    return isinstance(stored, dict) and set(stored) == {field.name for field in fields(kind)}

@@ -1,0 +1,94 @@
+"""Lists with columns: what their rows say reaches the server and the lines."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import orjson
+import pytest
+
+from captionfleet.config import JobConfig
+from captionfleet.run import run_job
+from captionfleet.standin.options import StandinOptions
+from captionfleet.standin.server import serving
+from tests.support.nights import Nights
+from tests.support.replica import caption, scripted
+from tests.support.tiny_films import Library
+
+pytestmark = pytest.mark.anyio
+
+ROWS = """path,id,prompt,camera
+clip-00.mp4,one,Who is there?,front
+clip-01.mp4,two,,back
+clip-00.mp4,three,"Where is
+it?",front
+gone.mp4,four,,
+,five,,
+"""
+
+
+@pytest.fixture
+def nights(library: Library, tmp_path: Path) -> Nights:
+    return Nights(tmp_path, library.store)
+
+
+def prompts(seen: list[bytes]) -> list[str]:
+    """What was asked, in order."""
+    bodies = [orjson.loads(body) for body in seen if body]
+    return sorted(body["messages"][0]["content"][-1]["text"] for body in bodies)
+
+
+async def test_rows_are_asked_by_their_own_prompts(
+    own_films: Callable[[int], Path], nights: Nights
+) -> None:
+    """Each row's prompt is sent and its columns come back; a changed prompt is one more request."""
+    listing = own_films(2) / "all.csv"
+    listing.write_text(ROWS)
+    async with scripted(caption()) as replica:
+        deployment = {"base_url": replica.base_url, "model": "omni", "api_key_env": ""}
+        job = JobConfig.model_validate(
+            nights.job().model_dump(exclude_unset=True)
+            | {"input": {"sources": [listing]}, "deployments": [deployment]}
+        )
+        with anyio.fail_after(120):
+            assert (await run_job(job)).captioned == 3
+            default = job.request.prompt
+            sent = [one.body for one in replica.seen]
+            assert prompts(sent) == [default, "Where is\nit?", "Who is there?"]
+            assert (await run_job(job)).planned == 2  # the bad ones, again
+            listing.write_text(ROWS.replace("Who is", "What is"))
+            assert (await run_job(job)).captioned == 1
+            assert prompts([one.body for one in replica.seen][len(sent) :]) == ["What is there?"]
+    lines = {line["id"]: line for line in nights.output.captions if "What" not in line["prompt"]}
+    assert {key: orjson.loads(line["metadata"]) for key, line in lines.items()} == {
+        "one": {"camera": "front"},
+        "two": {"camera": "back"},
+        "three": {"camera": "front"},
+    }
+    assert len({line["fingerprint"] for line in lines.values()}) == 3
+    failures = {line["code"]: line for line in nights.output.failures}
+    assert failures["source_missing"]["id"] == "four"
+    assert failures["bad_row"]["detail"] == "row 6: the path is empty"
+    assert failures["bad_row"]["path"] == str(listing)
+
+
+async def test_a_list_on_standard_input(own_films: Callable[[int], Path], nights: Nights) -> None:
+    """`-` reads a list from standard input, relative to the working directory."""
+    own_films(2)
+    async with serving(StandinOptions()) as standin:
+        words = [sys.executable, "-m", "captionfleet", "run", "-", "--out", nights.output.folder]
+        words += ["--base-url", standin.base_url, "--model", "omni", "--store", nights.store]
+        for rows in ("# all\nclip-00.mp4\n", '{"path": "clip-01.mp4", "id": 5}\n'):
+            with anyio.fail_after(120):
+                ended = await anyio.run_process(
+                    [*words, "--quiet"], input=rows.encode(), cwd=nights.videos, check=False
+                )
+            assert ended.returncode == 0, ended.stderr
+        none = await anyio.run_process(words, stdin=subprocess.DEVNULL, check=False)
+        assert none.returncode == 0
+    assert [(line["source"], line["id"]) for line in nights.output.captions] == [
+        ("clip-00.mp4", ""),
+        ("clip-01.mp4", "5"),
+    ]

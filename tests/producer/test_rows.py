@@ -1,0 +1,157 @@
+"""Rows of lists: what they say, and what is wrong with them."""
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from captionfleet.config import InputConfig, MediaConfig
+from captionfleet.errors import ConfigError
+from captionfleet.messages import Row, Source
+from captionfleet.producer.clips import plan
+from captionfleet.producer.rows import BadRow, Entry, entry_of
+from captionfleet.producer.sources import check_sources
+from captionfleet.producer.walk import Unusable, Walk
+
+
+def test_a_row_says_all_that_it_has() -> None:
+    """A row has a path, an id, a prompt, and the other columns as metadata."""
+    record = {"Path": "a.mp4", "ID": 7, "prompt": "Who?", "start_s": "", "camera": "front", "n": 1}
+
+    entry = entry_of(record, 3)
+
+    assert isinstance(entry, Entry)
+    assert entry == Entry("a.mp4", Row(3, "7", "Who?", metadata='{"camera":"front","n":1}'))
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        ({"name": "a.mp4"}, "names no film"),
+        ({"path": ""}, "the path is empty"),
+        ({"path": None}, "the path is empty"),
+        ({"path": 7}, "the path is no text"),
+        ({"path": "a\0b"}, "NUL"),
+        ({"path": "s3://bucket/a.mp4"}, "s3://"),
+        ({"path": "a.mp4", "start_s": "soon"}, "start_s: 'soon'"),
+        ({"path": "a.mp4", "end_s": -1}, "end_s"),
+        ({"path": "a.mp4", "end_s": "nan"}, "end_s"),
+        ({"path": "a.mp4", "start_s": 5, "end_s": 5}, "not after"),
+        ({"path": "a.mp4", "prompt": ["x"]}, "prompt"),
+        ({"path": "a.mp4", "prompt": "\ud800"}, "Unicode"),
+        ({"path": "a.mp4", "id": 1.5}, "id"),
+        ({"path": "a.mp4", "more": "\udcff"}, "Unicode"),
+    ],
+)
+def test_a_bad_row_is_named(record: dict[str, Any], reason: str) -> None:
+    """What is wrong with a row is said with its number."""
+    bad = entry_of(record, 12)
+
+    assert isinstance(bad, BadRow)
+    assert bad.reason.startswith("row 12: ")
+    assert reason in bad.reason
+
+
+values = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text())
+
+
+@given(st.dictionaries(st.sampled_from("path id prompt start_s end_s x".split()), values))
+def test_any_row_is_an_entry_or_a_bad_row(record: dict[str, Any]) -> None:
+    """No value of a row raises."""
+    entry = entry_of(record, 1)
+
+    assert isinstance(entry, Entry | BadRow)
+    if isinstance(entry, Entry) and entry.row:
+        assert isinstance(orjson.loads(entry.row.metadata), dict)
+        entry.row.prompt.encode()
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    for name in "abc":
+        (tmp_path / f"{name}.mp4").write_bytes(b"film")
+    return tmp_path
+
+
+def found(listing: Path) -> list[tuple[str, str, str]]:
+    """Each row's file with its prompt, or its reason."""
+    return [
+        ("", "", one.detail) if isinstance(one, Unusable) else (one.name, one.row.prompt, "")
+        for one in Walk(InputConfig(sources=(listing,)))
+    ]
+
+
+LISTS = {
+    "comma.csv": '\ufeffpath,prompt\r\na.mp4,Who?\r\n\r\n,\r\n"b.mp4","two\nlines"\r\nc.mp4,,1\r\n',
+    "semicolon.csv": 'id;Path;prompt\n1;a.mp4;Who?\n2;b.mp4;"two\nlines"\n3;c.mp4;;9\n',
+    "tab.tsv": 'url\tprompt\na.mp4\tWho?\nb.mp4\t"two\nlines"\nc.mp4\t\t1\n',
+    "lines.jsonl": '{"path": "a.mp4", "prompt": "Who?"}\n\n'
+    '{"path": "b.mp4", "prompt": "two\\nlines"}\n[1]\n',
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_every_kind_of_list(library: Path, name: str) -> None:
+    """Columns are found by their names, and one bad row spoils no other."""
+    (library / name).write_text(LISTS[name])
+
+    first, second, (_, _, reason) = found(library / name)
+
+    assert (first, second) == (("a.mp4", "Who?", ""), ("b.mp4", "two\nlines", ""))
+    assert reason.startswith("row 4: " if name != "comma.csv" else "row 6: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("sales.csv", b"month,sum\n1,2\n"),
+        ("headless.csv", b"a.mp4,Who?\n"),
+        ("film.csv", b"\x00\x00\x00 ftypisom" + bytes(3_000_000)),
+        ("film.tsv", bytes(range(256)) * 20),
+        ("rows.jsonl", b'{"month": 1}\n{"month": 2}\n'),
+        ("film.jsonl", b"\x00\x00\x00 ftypisom\n"),
+        ("empty.csv", b""),
+    ],
+)
+def test_a_file_that_is_no_list_is_said_to_be_none(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    """A table without paths, or a film that is called like one, is refused before anything runs."""
+    (tmp_path / name).write_bytes(content)
+
+    with pytest.raises(ConfigError, match="list"):
+        check_sources(InputConfig(sources=(tmp_path / name,)))
+
+
+def test_two_prompts_for_one_film_are_two_clips(library: Path) -> None:
+    """A film with two questions has two clips, and a question that comes twice is one."""
+    (library / "all.csv").write_text("path,prompt\na.mp4,Who?\na.mp4,Where?\na.mp4,Who?\na.mp4,\n")
+
+    sources = list(Walk(InputConfig(sources=(library / "all.csv", library))))
+    clips = [plan(one, MediaConfig())[0] for one in sources if isinstance(one, Source)]
+
+    asked = [(clip.source.name, clip.source.row.prompt) for clip in clips]
+    assert asked == [("a.mp4", "Who?"), ("a.mp4", "Where?"), ("a.mp4", ""), *asked[3:]]
+    assert [name for name, _ in asked[3:]] == ["b.mp4", "c.mp4"]
+    assert len({clip.clip_id for clip in clips}) == 5
+
+
+def test_a_window_is_refused_and_never_captioned_whole(library: Path) -> None:
+    """Rows with start_s or end_s are failures with a clear text."""
+    (library / "all.csv").write_text("path,start_s,end_s\na.mp4,5,10\nb.mp4,0,\n")
+
+    (_, _, reason), *rest = found(library / "all.csv")
+
+    assert "windows" in reason
+    assert rest == [("b.mp4", "", "")]
+
+
+def test_comments_of_a_plain_list_are_passed_over(library: Path) -> None:
+    """A # at the start of a line makes it a comment; ./# is a name."""
+    (library / "#1.mp4").write_bytes(b"film")
+    (library / "all.txt").write_text("# the films\n\na.mp4\n./#1.mp4\n")
+
+    assert [name for name, _, _ in found(library / "all.txt")] == ["a.mp4", "./#1.mp4"]
