@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import anyio
+from anyio import to_thread
 from cyclopts import App, CycloptsError, Parameter
 
 from captionfleet.config import JobConfig, job_from_flags
@@ -81,11 +82,13 @@ def run(
     max_in_flight: int | None = None,
     workers: int | None = None,
     sampling: Literal["exact", "fast"] | None = None,
+    segments: Literal["first", "all"] | None = None,
     identity: Literal["stat", "content"] | None = None,
     relocate: Annotated[list[str] | None, Parameter(negative="")] = None,
     retry_failed: Annotated[list[str] | None, Parameter(negative="")] = None,
     recaption: Annotated[bool, Parameter(negative="")] = False,
     limit: int | None = None,
+    shard: str | None = None,
     deadline: str | None = None,
     max_hours: float | None = None,
     max_failures: str | None = None,
@@ -122,6 +125,8 @@ def run(
         max_in_flight: Ceiling of requests in flight, for each deployment.
         workers: Worker processes that prepare clips.
         sampling: Which frames to take: those of ffmpeg's fps=1, or the cheapest of each second.
+        segments: What of a film is captioned: its first minute (max_seconds), or all of it, in
+            windows of that length, each a clip with its own line.
         identity: What makes a file the same: stat, its path, size and change time; or content,
             its bytes, so that a renamed file is not captioned again.
         relocate: OLD=NEW: the folder OLD lies at NEW today, and its files keep their captions.
@@ -129,6 +134,7 @@ def run(
         recaption: Replace captions that were made with another prompt, model or settings; they
             stay until the new ones are in.
         limit: Stop after so many clips that need a caption.
+        shard: I/N, as in 0/16 to 15/16: caption only the files of this share of the sources.
         deadline: Stop starting clips at this local time, as in 06:00.
         max_hours: Stop starting clips after so many hours.
         max_failures: Stop when so many clips have failed, as in 50, or as in 5% (of at least 20).
@@ -146,7 +152,9 @@ def run(
         "input": {
             "sources": list(sources) or None,
             "limit": limit,
+            "shard": shard,
             "identity": identity,
+            "segments": segments,
             "relocate": relocate,
             "retry_failed": retry_failed,
         },
@@ -187,6 +195,7 @@ def prepare(
     job: Path | None = None,
     workers: int | None = None,
     sampling: Literal["exact", "fast"] | None = None,
+    segments: Literal["first", "all"] | None = None,
     limit: int | None = None,
     store: Path | None = None,
     quiet: Annotated[bool, Parameter(negative="")] = False,
@@ -202,6 +211,8 @@ def prepare(
         job: Job file (TOML), for its [input], [media], [workers] and [store].
         workers: Worker processes.
         sampling: Which frames to take: those of ffmpeg's fps=1, or the cheapest of each second.
+        segments: What to prepare of a film: its first window, or all of them; those after the
+            first are called by where they begin, as in beach.mov@00060.00.mp4.
         limit: Stop after so many clips.
         store: Folder for prepared media, reused by later runs.
         quiet: No progress.
@@ -209,7 +220,7 @@ def prepare(
     from captionfleet.prepare import prepare_job  # noqa: PLC0415 - --help need not wait for it
 
     flags: dict[str, dict[str, object]] = {
-        "input": {"sources": list(sources) or None, "limit": limit},
+        "input": {"sources": list(sources) or None, "limit": limit, "segments": segments},
         "media": {"sampling": sampling},
         "workers": {"processes": workers},
         "store": {"dir": store},
@@ -279,6 +290,20 @@ app.command(
     """,
 )
 app.command(
+    "captionfleet.ledger.merge_command:merge_command",
+    name="merge",
+    help="""Join the output folders of shards, and prove what holds of every one.
+
+    One line a clip, and no request mixed with another: folders of different requests are refused.
+    What does not fit is named: runs that did not end, shards that are missing, lines that name no
+    clip. What --out holds already stays, so shards that were run again are merged again. The files
+    are replaced whole or not at all.
+
+    Exit codes: 0 all fits; 1 something does not, and is named; 2 the folders cannot be one; 3 a
+    folder is in use, or cannot be read or written.
+    """,
+)
+app.command(
     "captionfleet.plan.command:plan_command",
     name="plan",
     help="Say what a library will take: replicas, cores, hours, tokens and dollars.",
@@ -332,6 +357,25 @@ app.command(
 )
 
 app.command(
+    "captionfleet.export.command:export_command",
+    name="export",
+    help="""Write captions as other programs take them: text files, tables, subtitles, datasets.
+
+    One caption for each clip whose film is there and unchanged, worded as [caption] says. Files
+    that no export wrote are never written over. Begun again after a kill, it ends the same.
+    """,
+)
+
+app.command(
+    "captionfleet.prune:prune_command",
+    name="prune",
+    help="""Take lines of films that are gone or changed out of captions.jsonl; shows them first.
+
+    They go to pruned.jsonl beside it, so nothing that was paid for is lost.
+    """,
+)
+
+app.command(
     "captionfleet.deployment.command:deployment",
     name="deployment",
     help="Create, watch, scale and delete dedicated deployments through the control plane.",
@@ -355,6 +399,10 @@ def _caption(job: JobConfig, each: dict[str, Any], show: _Shown, *, known_failur
         # Not as late as it is needed: until then the installation may have been upgraded.
         from captionfleet.report.command import report_of_run  # noqa: PLC0415 - others do without
 
+    if job.export:
+        from captionfleet.export.command import check_exports, exports_of_run  # noqa: PLC0415 - as above
+
+        check_exports(job)
     configure_logging(as_json=show.log_json, quiet=show.quiet)
     do_not_wait_for_readers()
 
@@ -369,7 +417,13 @@ def _caption(job: JobConfig, each: dict[str, Any], show: _Shown, *, known_failur
             report = await report_of_run(job.output.dir)
             if not show.quiet:
                 print(f"report      {report}")
+        exit_code = summary.exit_code_of_news if known_failures_ok else summary.exit_code
+        if job.export and summary.ended != "signal":
+            exports, problem = await to_thread.run_sync(exports_of_run, job)
+            exit_code = exit_code or problem
+            if not show.quiet:
+                print("\n".join(exports))
         print(summary.mail_line())
-        return summary.exit_code_of_news if known_failures_ok else summary.exit_code
+        return exit_code
 
     return anyio.run(main)

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, TextIO
 import anyio.to_thread
 import orjson
 from anyio import create_memory_object_stream, create_task_group
-from anyio.streams.memory import MemoryObjectReceiveStream
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from captionfleet.config import JobConfig
 from captionfleet.errors import (
@@ -27,6 +27,7 @@ from captionfleet.messages import Clip, Failure, Note, Outcome, ReadyClip, print
 from captionfleet.producer import check_sources, count_ahead, produce
 from captionfleet.regular_file import make_folder, open_regular
 from captionfleet.telemetry import Tally, show_progress
+from captionfleet.workers.headers import open_measuring
 from captionfleet.workers.pool import work
 from captionfleet.workers.workspace import Workspace, open_workspace
 
@@ -93,10 +94,20 @@ async def _flow(job: JobConfig, media: Workspace, tally: Tally, shelf: "_Shelf")
     outcomes_out, outcomes_in = create_memory_object_stream[Outcome | Note](_AHEAD)
     # Open until all have ended: to a stage that fails, the others must not lose their reader first.
     async with ready_in, outcomes_in, create_task_group() as stages:
-        stages.start_soon(produce, job, Settled(), tally, clips_out, outcomes_out.clone())
+        stages.start_soon(_produce, job, tally, clips_out, outcomes_out.clone())
         stages.start_soon(work, job, media, tally, clips_in, ready_out, outcomes_out)
         stages.start_soon(_keep_ready, ready_in, shelf, tally, media)
         stages.start_soon(_keep_failures, outcomes_in, shelf, tally)
+
+
+async def _produce(
+    job: JobConfig,
+    tally: Tally,
+    clips_out: MemoryObjectSendStream[Clip],
+    outcomes_out: MemoryObjectSendStream[Outcome | Note],
+) -> None:
+    async with open_measuring(job.workers, max_pixels=job.media.max_pixels) as film_s:
+        await produce(job, Settled(), tally, clips_out, outcomes_out, film_s)
 
 
 async def _keep_ready(
@@ -157,6 +168,8 @@ class _Shelf:
         # A name from a list may be absolute or climb; here everything stays below the folder.
         parts = [part for part in PurePath(clip.source.name).parts if part not in {"/", "//", ".."}]
         base = self._folder.joinpath(*parts)
+        if clip.start_s > 0:
+            base = _with_ending(base, f"@{clip.start_s:08.2f}")
         name, mark = os.fsencode(base.name), f"~{clip.clip_id[:8]}"
         if len(name) > _MAX_NAME_BYTES:
             return base.with_name(os.fsdecode(name[: _MAX_NAME_BYTES - len(mark)]) + mark)

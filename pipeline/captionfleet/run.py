@@ -34,6 +34,7 @@ from captionfleet.watch.metrics import Metrics, open_metrics
 from captionfleet.watch.signals import open_signals
 from captionfleet.watch.stopping import Stopping
 from captionfleet.watch.timeline import LOOK_EVERY_S, Reading, Timeline
+from captionfleet.workers.headers import open_measuring
 from captionfleet.workers.pool import work
 from captionfleet.workers.workspace import Workspace, open_workspace
 
@@ -182,7 +183,9 @@ class _Run:
         outcomes_out: MemoryObjectSendStream[Outcome | Note],
     ) -> None:
         with self.stopping.failing(), self.stopping.producing:
-            await produce(self.job, self.settled, self.tally, clips_out, outcomes_out)
+            job = self.job
+            async with open_measuring(job.workers, max_pixels=job.media.max_pixels) as film_s:
+                await produce(job, self.settled, self.tally, clips_out, outcomes_out, film_s)
 
     async def _prepare(
         self, stage: Callable[..., Awaitable[None]], *streams: AsyncResource

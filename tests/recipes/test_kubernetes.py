@@ -1,9 +1,6 @@
 """The manifests for Kubernetes."""
 
 import re
-import subprocess
-import sys
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -143,12 +140,12 @@ def test_nights_do_not_overlap() -> None:
     assert set(rules("cronjob.yaml").values()) == {"FailJob"}
 
 
-def test_each_index_has_its_own_list_and_folder() -> None:
-    """Pod i reads list i and writes folder i, as the annotation of its index tells."""
+def test_each_index_has_its_own_share_and_folder() -> None:
+    """Pod i takes share i and writes folder i, as the annotation of its index tells."""
     container_ = container("indexed-job.yaml")
     arguments = understood(container_["args"])
-    (source,) = arguments["sources"]
-    assert [str(path).count("$(PART)") for path in (source, arguments["out"])] == [1, 1]
+    assert arguments["shard"] == f"$(PART)/{job_spec('indexed-job.yaml')['completions']}"
+    assert str(arguments["out"]).count("$(PART)") == 1
     part = next(variable for variable in container_["env"] if variable["name"] == "PART")
     path = part["valueFrom"]["fieldRef"]["fieldPath"]
     assert path == "metadata.annotations['batch.kubernetes.io/job-completion-index']"
@@ -164,28 +161,3 @@ def test_bad_input_stops_all_pods_and_a_full_disk_only_its_own() -> None:
         5: "FailIndex",
         6: "Count",
     }
-
-
-def lists_of(library: Path, lists: Path) -> dict[str, list[str]]:
-    """The lists that the recipe in jobs/README.md makes of a library, by their paths."""
-    (recipe,) = re.findall(r"```sh\n(.*?)```", (JOBS / "README.md").read_text(), re.DOTALL)
-    recipe = recipe.replace("/srv/captions/lists", str(lists)).replace("/srv/videos", str(library))
-    recipe = recipe.replace("python3", sys.executable)
-    subprocess.run(["/bin/sh", "-euc", recipe], check=True, timeout=60)
-    return {path.name: path.read_text().splitlines() for path in lists.iterdir()}
-
-
-def test_lists_split_the_library(tmp_path: Path) -> None:
-    """Each index has a list; files spread over them, each in one, and stay as more come."""
-    library = tmp_path / "library"
-    library.mkdir()
-    for number in range(100):
-        (library / f"clip {number}.mp4").touch()
-    before = lists_of(library, tmp_path / "lists")
-    completions = job_spec("indexed-job.yaml")["completions"]
-    assert before.keys() == {f"part-{index}.lst" for index in range(completions)}
-    assert sorted(chain.from_iterable(before.values())) == sorted(map(str, library.iterdir()))
-    assert sum(map(bool, before.values())) > completions / 2  # 100 names spread
-    (library / "a new one.mp4").touch()
-    after = lists_of(library, tmp_path / "lists")
-    assert all(set(before[name]) <= set(after[name]) for name in before)

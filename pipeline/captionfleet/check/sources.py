@@ -19,6 +19,7 @@ from captionfleet.producer.clips import plan
 from captionfleet.producer.recognition import Recognition
 from captionfleet.producer.sample import Drawing
 from captionfleet.producer.walk import Unusable, Walk
+from captionfleet.producer.windows import windows_of
 from captionfleet.workers.headers import read_headers
 
 __all__ = ["ClipShape", "Library", "source_findings", "survey"]
@@ -84,9 +85,9 @@ async def survey(job: JobConfig, settled: Settled, *, most: int) -> Library:
         if isinstance(header, FailureCode):
             library.failing.setdefault(header, []).append(source)
         else:
-            shape = _shape(header, job)
-            library.shapes.append(shape)
-            library.source_s += header.seconds or shape.seconds
+            shapes = _shapes(header, job)
+            library.shapes += shapes
+            library.source_s += header.seconds or shapes[0].seconds
     return library
 
 
@@ -113,13 +114,22 @@ def _is_settled(clip_id: str, job: JobConfig, settled: Settled) -> bool:
     return code is not None and code not in again and "all" not in again
 
 
-def _shape(header: Header, job: JobConfig) -> ClipShape:
+def _shapes(header: Header, job: JobConfig) -> list[ClipShape]:
+    """The clips that the job makes of a film, as long as its header says that it is."""
+    window_s = float(job.media.max_seconds)
+    if job.input.segments == "first" or header.seconds <= 0:
+        return [_shape(header, header.seconds or window_s, job)]
+    windows = windows_of(header.seconds, window_s, job.input.overlap_s)
+    return [_shape(header, header.seconds - window.start_s, job) for window in windows]
+
+
+def _shape(header: Header, rest_s: float, job: JobConfig) -> ClipShape:
     """As the workers will make it, but for what a header does not tell: turns, odd pixels.
 
     A file that does not say how long it is counts as long enough.
     """
     media = job.media
-    seconds = min(header.seconds or float(media.max_seconds), float(media.max_seconds))
+    seconds = min(rest_s, float(media.max_seconds))
     frames = max(2, round(seconds * media.fps))
     size = max(header.width, 1), max(header.height, 1)
     width, height = output_size_px(*size, Fraction(1), 0, media.height)

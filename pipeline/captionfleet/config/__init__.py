@@ -2,6 +2,7 @@
 
 from captionfleet.config.asking import LimitsConfig, MetricsConfig, OutputConfig, RequestConfig
 from captionfleet.config.deployment import DeploymentConfig
+from captionfleet.config.export import CaptionConfig, ExportConfig
 from captionfleet.config.flags import job_from_flags
 from captionfleet.config.job import JobConfig, load_job
 from captionfleet.config.lifecycle import ControlRef, LifecycleConfig
@@ -15,8 +16,10 @@ from captionfleet.config.media import (
 
 __all__ = [
     "VIDEO_ENDINGS",
+    "CaptionConfig",
     "ControlRef",
     "DeploymentConfig",
+    "ExportConfig",
     "InputConfig",
     "JobConfig",
     "LifecycleConfig",

@@ -9,6 +9,7 @@ from pydantic import ValidationError, model_validator
 
 from captionfleet.config.asking import LimitsConfig, MetricsConfig, OutputConfig, RequestConfig
 from captionfleet.config.deployment import DeploymentConfig
+from captionfleet.config.export import CaptionConfig, ExportConfig
 from captionfleet.config.keys import KeyPair, default_pairs, service_base
 from captionfleet.config.media import InputConfig, MediaConfig, StoreConfig, WorkersConfig
 from captionfleet.config.mistakes import first_mistake
@@ -38,6 +39,8 @@ class JobConfig(Section):
     request: RequestConfig = RequestConfig()
     deployments: tuple[DeploymentConfig, ...] = ()
     output: OutputConfig = OutputConfig()
+    caption: CaptionConfig = CaptionConfig()
+    export: tuple[ExportConfig, ...] = ()
     limits: LimitsConfig = LimitsConfig()
     metrics: MetricsConfig = MetricsConfig()
 
@@ -59,6 +62,8 @@ class JobConfig(Section):
         names = [deployment.name for deployment in self.deployments]
         if len(set(names)) != len(names):
             raise ValueError("deployments must have different names")
+        if self.input.overlap_s >= self.media.max_seconds:
+            raise ValueError("input.overlap_s must be less than media.max_seconds")
         self._check_schema()
         return self
 
@@ -112,6 +117,11 @@ def _anchored(data: dict[str, Any], folder: Path) -> dict[str, Any]:
         table = data.get(section)
         if isinstance(table, dict) and key in table:
             table[key] = _under(folder, table[key])
+    exports = data.get("export")
+    for table in exports if isinstance(exports, list) else ():
+        for key in ("out", "media"):
+            if isinstance(table, dict) and key in table:
+                table[key] = _under(folder, table[key])
     return data
 
 

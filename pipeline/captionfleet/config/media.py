@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from captionfleet.config.memory import available_bytes, worker_bytes, workers_that_fit
 from captionfleet.config.section import AnyPath, Section
@@ -16,6 +16,8 @@ from captionfleet.errors import ConfigError, FailureCode
 from captionfleet.messages import MediaSpec
 
 __all__ = ["VIDEO_ENDINGS", "InputConfig", "MediaConfig", "StoreConfig", "WorkersConfig"]
+
+_MOST_SHARDS = 1_000_000  # more than any array job; a typo otherwise
 
 VIDEO_ENDINGS = tuple(
     """
@@ -46,6 +48,14 @@ def _move(text: str) -> tuple[str, str]:
     if not splits:
         raise ValueError(f"{text}: not OLD=NEW, the folder's former path and its path of today")
     return next((split for split in splits if Path(split[1]).is_dir()), splits[0])
+
+
+def _as_shard(value: str) -> str:
+    index, _, count = value.partition("/")
+    digits = index.isascii() and index.isdecimal() and count.isascii() and count.isdecimal()
+    if value and not (digits and int(index) < int(count) <= _MOST_SHARDS):
+        raise ValueError(f"{value}: not I/N with I from 0 to N - 1, as in 0/16 to 15/16")
+    return value
 
 
 class InputConfig(Section):
@@ -81,6 +91,18 @@ class InputConfig(Section):
     relocate: Annotated[dict[AnyPath, AnyPath], BeforeValidator(_as_moves)] = Field(
         default={},
         description="folders that moved, old path to new: their files keep their captions",
+    )
+    segments: Literal["first", "all"] = Field(
+        default="first",
+        description="what of a film is captioned: its first max_seconds, or all of it in windows "
+        "of max_seconds, each a clip with its own line",
+    )
+    overlap_s: float = Field(
+        default=0.0, ge=0, le=599, description="seconds that a window shares with the one before"
+    )
+    shard: Annotated[str, AfterValidator(_as_shard)] = Field(
+        default="",
+        description="I/N, 0/16 to 15/16: this share of the files, by a hash of their paths",
     )
     limit: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="stop after so many clips that need a caption"

@@ -14,6 +14,7 @@ __all__ = [
     "Facts",
     "admitted",
     "fingerprint",
+    "request_change",
     "request_facts",
     "request_of",
     "row_fingerprint",
@@ -126,6 +127,16 @@ def admitted(
         f"the captions there were made with another request ({_change(there, here)}): "
         "choose another folder with --out, or replace them with --recaption"
     )
+
+
+def request_change(
+    there: Mapping[str, Facts | None], here: Mapping[str, Facts | None]
+) -> str | None:
+    """How two sets of requests differ; None where one side holds the other."""
+    known, own = frozenset(there), frozenset(here)
+    if known <= own or own <= known:
+        return None
+    return _change(there, {key: facts for key, facts in here.items() if facts is not None})
 
 
 def _change(there: Mapping[str, Facts | None], here: Mapping[str, Facts]) -> str:

@@ -5,7 +5,7 @@ from codecs import BOM_UTF8
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import orjson
 
@@ -21,6 +21,7 @@ __all__ = [
     "raw_lines",
     "read_lines",
     "read_object",
+    "record_at",
     "record_of",
     "table_in",
     "text_in",
@@ -54,6 +55,13 @@ def raw_lines(path: Path, begin: int = 0) -> Iterator[tuple[int, bytes]]:
         while raw := file.readline(MAX_LINE_BYTES):
             yield offset, raw if offset else raw.removeprefix(BOM_UTF8)
             offset += len(raw)
+
+
+def record_at(file: BinaryIO, offset: int) -> dict[str, Any]:
+    """The record of the line that begins at an offset; an empty one where the line holds none."""
+    file.seek(offset)
+    raw = file.readline(MAX_LINE_BYTES)
+    return record_of(raw if offset else raw.removeprefix(BOM_UTF8))
 
 
 def is_record(line: bytes) -> bool:

@@ -71,12 +71,13 @@ class SheetOrder:
 
 @dataclass(frozen=True, slots=True)
 class HeaderOrder:
-    """A source of which only the header is to be read."""
+    """A source of which only the header is to be read; `to_end`: and how long its pictures are."""
 
     source: Source
     max_pixels: int
     cpu_s: int
     memory_bytes: int
+    to_end: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ from captionfleet.regular_file import open_regular
 __all__ = ["OPENINGS", "Handed", "close_all", "descriptor_of", "handed_over", "open_for"]
 
 # A clip is read once, and once more where the plan of its frames breaks. Both readings are open
-# together, so each needs an opening with a file position of its own.
-OPENINGS = 2
+# together, so each needs an opening with a file position of its own; each may have to begin again
+# at the file's start, where no entry is found by seeking, and each may look for the sound first.
+OPENINGS = 8
 
 Handed = Mapping[str, list[int] | int]
 """By path: the descriptors of a file, or the errno with which it could not be opened."""

@@ -5,22 +5,20 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from captionfleet.errors import FailureCode, MediaError
 from captionfleet.media.damage.damage import Sent
 from captionfleet.media.damage.witness import Witness, promised_end_s
+from captionfleet.media.opening.approach import SOUND_BEFORE_S, Opened, open_window
 from captionfleet.media.opening.container import (
-    choose_audio,
-    choose_video,
     ends_whole,
     has_no_timestamps,
     nominal_rate,
-    open_media,
     source_seconds,
     start_ticks,
+    ticks_of,
 )
-from captionfleet.media.opening.packets import PacketReader
 from captionfleet.media.picture.picture import PictureMaker
 from captionfleet.media.picture.reel import Reel
 from captionfleet.media.sampling.fps_filter import FpsFilter
@@ -69,26 +67,27 @@ def take_clip(clip: Clip, spec: MediaSpec, audio_path: Path) -> Take:
     Raises:
         MediaError: the file cannot be read, or gives no picture.
     """
-    with open_media(clip.source, spec.max_pixels) as container, ExitStack() as cleanup:
-        stream = choose_video(container, spec.max_pixels)
-        reel = Reel(PictureMaker(stream, spec.height_px))
-        slots = round(clip.end_s * spec.fps)
-        fps_filter = FpsFilter(Fraction(stream.time_base or 1) * spec.fps, slots)
-        track = _track(container, stream, clip, spec, audio_path)
+    with open_window(clip, spec.max_pixels) as opened, ExitStack() as cleanup:
+        container, stream = opened.container, opened.video
+        reel = Reel(PictureMaker(stream, spec.height_px), clip.start_s)
+        slots = max(1, round((clip.end_s - clip.start_s) * spec.fps))
+        slots_per_tick = Fraction(stream.time_base or 1) * spec.fps
+        fps_filter = FpsFilter(slots_per_tick, slots, is_trimmed=clip.start_s > 0)
+        track = _track(opened, clip, spec, audio_path)
         if track:
             cleanup.enter_context(track)
-        errand = _Pass(container, stream, track, clip.end_s)
+        errand = _Pass(opened, track, clip)
         sampler = make_sampler(
             stream,
             fps_filter,
             Outputs(reel.add, errand.undecodable),
-            _timing(container, stream),
+            _timing(container, stream, clip.start_s),
             replay=_replay(clip, spec, reel, cleanup),
             fast=spec.sampling == "fast",
         )
         errand.run(sampler)
         sampler.finish()
-        _complete(reel, sampler, errand, stream)
+        _complete(reel, sampler, errand, clip)
         if track:
             track.finish()
             errand.watch.unheard(track.decode_errors)
@@ -97,7 +96,9 @@ def take_clip(clip: Clip, spec: MediaSpec, audio_path: Path) -> Take:
             reel,
             track.seconds if track else 0.0,
             errand.errors + (track.decode_errors if track else 0),
-            errand.watch.sum_up(Sent(reel.times_s, reel.corrupt, spec.fps, expected)),
+            errand.watch.sum_up(
+                Sent(reel.times_s, reel.corrupt, spec.fps, expected, begin_s=clip.start_s)
+            ),
             errand.is_cut_off,
             stream.codec_context.name,
             stream.codec_context.width,
@@ -106,13 +107,15 @@ def take_clip(clip: Clip, spec: MediaSpec, audio_path: Path) -> Take:
         )
 
 
-def _timing(container: InputContainer, stream: VideoStream) -> Timing:
+def _timing(container: InputContainer, stream: VideoStream, start_s: float = 0.0) -> Timing:
     time_base = Fraction(stream.time_base or 1)
     rate = nominal_rate(stream)
+    begin = ticks_of(start_s, time_base)
     return Timing(
-        zero=start_ticks(container, time_base),
+        zero=start_ticks(container, time_base) + begin,
         by_rate=round(1 / (rate * time_base)) if rate else 0,
         unreliable=has_no_timestamps(container),
+        begin=begin,
     )
 
 
@@ -120,41 +123,38 @@ def _replay(clip: Clip, spec: MediaSpec, reel: Reel, cleanup: ExitStack) -> Repl
     """How to read the file once more, should the plan for it break."""
 
     def reopen() -> tuple[VideoStream, Iterator[Packet[VideoStream]]]:
-        container = cleanup.enter_context(open_media(clip.source, spec.max_pixels))
-        stream = choose_video(container, spec.max_pixels)
+        # The sound is read along, since the common clock depends on its times, too.
+        opened = cleanup.enter_context(open_window(clip, spec.max_pixels))
+        stream = opened.video
         reel.follow(stream)
-        audio = choose_audio(container, stream)  # on whose times the common clock depends, too
-        reader = PacketReader(container, [stream, *([audio] if audio else [])])
-        return stream, (packet for packet in reader if packet.stream_index == stream.index)
+        return stream, (packet for packet in opened.held if packet.stream_index == stream.index)
 
     return reopen
 
 
-def _track(
-    container: InputContainer, beside: VideoStream, clip: Clip, spec: MediaSpec, path: Path
-) -> AudioTrack | None:
-    stream = choose_audio(container, beside)
+def _track(opened: Opened, clip: Clip, spec: MediaSpec, path: Path) -> AudioTrack | None:
+    stream = opened.audio
     if stream is None:
         return None
-    zero = start_ticks(container, Fraction(stream.time_base or 1))
-    return AudioTrack(path, stream, zero=zero, seconds=clip.end_s, bitrate=spec.audio_bitrate)
+    return AudioTrack(
+        path,
+        stream,
+        zero=start_ticks(opened.container, Fraction(stream.time_base or 1)),
+        begin_s=clip.start_s,
+        seconds=clip.end_s - clip.start_s,
+        bitrate=spec.audio_bitrate,
+    )
 
 
 class _Pass:
     """Hands the packets round until nothing more is wanted, under the eyes of the watch."""
 
-    def __init__(
-        self,
-        container: InputContainer,
-        stream: VideoStream,
-        track: AudioTrack | None,
-        end_s: float,
-    ) -> None:
-        self._container, self._stream, self._track = container, stream, track
-        self._end_s = end_s
+    def __init__(self, opened: Opened, track: AudioTrack | None, clip: Clip) -> None:
+        self._container, self._stream, self._track = opened.container, opened.video, track
+        self._start_s, self._end_s = clip.start_s, clip.end_s
         self._met_end = False
-        self._reader = PacketReader(container, [stream, *([track.stream] if track else [])])
-        self._witness = Witness(container, stream, track.stream if track else None)
+        self._reader, self._packets = opened.packets, opened.held
+        self._witness = Witness(opened.container, opened.video, opened.audio)
         self.watch = self._witness.watch
         self.decode_errors = 0
 
@@ -166,7 +166,7 @@ class _Pass:
     def run(self, sampler: Sampler) -> None:
         """Read the file as far as anything is wanted."""
         video, track = self._stream.index, self._track
-        for packet in self._reader:
+        for packet in self._packets:
             self._witness.place(packet)
             if packet.stream_index == video:
                 if not sampler.is_complete:
@@ -174,12 +174,15 @@ class _Pass:
                     sampler.push(packet)
                 elif self._witness.time_s(packet) > self._end_s + _INTERLEAVING_S:
                     return
-            elif track and not track.is_complete:
+            elif track and not track.is_complete and self._is_heard(packet):
                 self._witness.audio(packet)
                 track.push(packet)
             if sampler.is_complete and (track is None or track.is_complete):
                 return
         self._met_end = True
+
+    def _is_heard(self, packet: Packet[Any]) -> bool:
+        return self._witness.time_s(packet) >= self._start_s - SOUND_BEFORE_S or not self._start_s
 
     def undecodable(self, packet: Packet[VideoStream] | None) -> None:
         """Take note of a video packet that gave an error."""
@@ -199,31 +202,35 @@ class _Pass:
         is_short = self._met_end and self.watch.reached_s < promised_s - _SLACK_S
         return is_short and not (ends_whole(self._container) and self._witness.saw_the_end)
 
+    def nothing(self) -> MediaError:
+        """Why not one frame came out."""
+        stream = self._stream
+        if self.decode_errors:
+            return MediaError(FailureCode.UNDECODABLE, "no frame could be decoded")
+        if stream.frames or (stream.duration or 0) > 0:
+            detail = "the file ends before the frames that it announces"
+            return MediaError(FailureCode.CUT_OFF, detail)
+        return MediaError(FailureCode.NO_FRAMES, "the video stream holds no frame")
+
     def expected_slots(self, fps: int, most: int) -> int:
         """How many slots of the window would have a frame if nothing were lost; 0 if nothing is."""
         end_s = promised_end_s(self._container, self._stream) if self.is_cut_off else 0.0
         if self.watch.packets_lost:
             end_s = max(end_s, self.watch.video_end_s)
-        return min(int(end_s * fps + 0.5), most)
+        return max(0, min(int((end_s - self._start_s) * fps + 0.5), most))
 
 
-def _complete(reel: Reel, sampler: Sampler, errand: _Pass, stream: VideoStream) -> None:
+def _complete(reel: Reel, sampler: Sampler, errand: _Pass, clip: Clip) -> None:
     """Fill the reel of a clip that starts late or is too short to fill a slot.
 
     Raises:
-        MediaError: not one frame could be decoded.
+        MediaError: not one frame could be decoded, or none is shown in a window but the first.
     """
     if not reel.pictures:
         if sampler.last_frame is None:
-            raise _nothing(errand, stream)
+            raise errand.nothing()
+        if clip.start_s > 0:
+            raise MediaError(FailureCode.NO_FRAMES, "the film ends before this window")
         reel.add_padding(*sampler.last_frame)
     elif sampler.first_slot:
         reel.hold_first(max(0, sampler.first_slot))
-
-
-def _nothing(errand: _Pass, stream: VideoStream) -> MediaError:
-    if errand.decode_errors:
-        return MediaError(FailureCode.UNDECODABLE, "no frame could be decoded")
-    if stream.frames or (stream.duration or 0) > 0:
-        return MediaError(FailureCode.CUT_OFF, "the file ends before the frames that it announces")
-    return MediaError(FailureCode.NO_FRAMES, "the video stream holds no frame")

@@ -1,29 +1,43 @@
 """Which clips a source gives, and what they are called; pure (main process)."""
 
 import os
+from collections.abc import Sequence
 from hashlib import blake2b
 
 from captionfleet.config import MediaConfig
 from captionfleet.messages import Clip, Source
+from captionfleet.producer.windows import Window
 
 __all__ = ["clip_id", "content_clip_id", "named_clip_id", "plan"]
 
 _ID_BYTES = 16
 
 
-def plan(source: Source, media: MediaConfig, content: bytes | None = None) -> tuple[Clip, ...]:
-    """The clips of one source: today one window from the start, as long as the job allows.
+def plan(
+    source: Source,
+    media: MediaConfig,
+    content: bytes | None = None,
+    windows: Sequence[Window] | None = None,
+) -> tuple[Clip, ...]:
+    """The clips of one source: these windows of it, or one from the start.
 
     With the digest of its content, a clip is called by that, and keeps its other id beside it.
     """
+    first = Window(0.0, float(media.max_seconds))
+    return tuple(
+        _clip(source, window, content, stands_alone=windows is None)
+        for window in ((first,) if windows is None else windows)
+    )
+
+
+def _clip(source: Source, window: Window, content: bytes | None, *, stands_alone: bool) -> Clip:
     path = os.fsencode(source.known_path)
-    start_s, end_s = 0.0, float(media.max_seconds)
     prompt = source.row.prompt
-    identity = clip_id(path, source.size_bytes, source.mtime_ns, start_s, end_s, prompt)
+    identity = clip_id(path, source.size_bytes, source.mtime_ns, *window, prompt)
     if content is None:
-        return (Clip(identity, source, start_s, end_s, stands_alone=True),)
-    own = content_clip_id(content, source.size_bytes, start_s, end_s, prompt)
-    return (Clip(own, source, start_s, end_s, stat_id=identity, stands_alone=True),)
+        return Clip(identity, source, *window, stands_alone=stands_alone)
+    own = content_clip_id(content, source.size_bytes, *window, prompt)
+    return Clip(own, source, *window, stat_id=identity, stands_alone=stands_alone)
 
 
 def clip_id(  # noqa: PLR0913, PLR0917 - all that makes a clip another one

@@ -20,6 +20,8 @@ async def count_ahead(job: JobConfig, settled: Settled, tally: Tally) -> None:
     content of files decides is not known here, so copies of one file count each. What the sources
     are wrong in is the producer's to say.
     """
+    if job.input.segments == "all":  # how many windows a film has, only its packets tell
+        return
     retried = frozenset(job.input.retry_failed)
     walk = Walk(job.input, is_second=True)
     while True:

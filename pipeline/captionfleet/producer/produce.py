@@ -1,7 +1,7 @@
 """The first stage: every file a job names becomes clips, and most of them work (main process)."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
 import anyio.to_thread
 from anyio.streams.memory import MemoryObjectSendStream
@@ -9,7 +9,7 @@ from anyio.streams.memory import MemoryObjectSendStream
 from captionfleet.config import JobConfig
 from captionfleet.errors import Stage
 from captionfleet.ledger.settled import Settled
-from captionfleet.messages import Clip, Failure, Note, Outcome, SameFile, Source
+from captionfleet.messages import Adopted, Clip, Failure, Note, Outcome, SameFile, Source
 from captionfleet.producer.clips import plan
 from captionfleet.producer.content import read_content
 from captionfleet.producer.lookalikes import Lookalikes
@@ -18,22 +18,28 @@ from captionfleet.producer.selection import PassedOver
 from captionfleet.producer.sources import check_sources
 from captionfleet.producer.unreached import keep_failures_elsewhere
 from captionfleet.producer.walk import Found, Unusable, Walk
+from captionfleet.producer.windows import Window, windows_of
 from captionfleet.telemetry import Tally
 
-__all__ = ["produce"]
+__all__ = ["FilmSeconds", "produce"]
+
+FilmSeconds = Callable[[Source], Awaitable[float]]
+"""How many seconds of pictures a film has; 0.0 where that cannot be found out."""
 
 
-async def produce(
+async def produce(  # noqa: C901, PLR0913, PLR0917 - a stage with two streams
     job: JobConfig,
     settled: Settled,
     tally: Tally,
     clips_out: MemoryObjectSendStream[Clip],
     outcomes_out: MemoryObjectSendStream[Outcome | Note],
+    film_s: FilmSeconds | None = None,
 ) -> None:
     """Send every clip that needs a caption, and a failure for each that cannot be had.
 
     Told as well is what had to be read to be known, so that it need not be read again. Closes
-    both streams. `tally.planned_total` is set only if all sources were walked to the end.
+    both streams. `film_s` says how long a film is, for jobs that ask for all of its windows.
+    `tally.planned_total` is set only if all sources were walked to the end.
 
     Raises:
         ConfigError: a source is missing or a list cannot be read.
@@ -44,6 +50,7 @@ async def produce(
         choice = _Choice(job, settled, tally)
         lookalikes, by_name = Lookalikes(settled), job.input.identity == "stat"
         recognition = Recognition(job, settled)
+        films = _Films(job, recognition, film_s)
         while batch := await walk.next_batch():
             usable = [one for one in batch if isinstance(one, Source)]
             for adopted in await anyio.to_thread.run_sync(recognition.see, usable):
@@ -52,11 +59,12 @@ async def produce(
                 if by_name and not lookalikes.is_over and isinstance(found, Source):
                     for clip in plan(found, job.media):
                         await lookalikes.see(clip)
-                for todo in await choice.to_do(found):
-                    if isinstance(todo, SameFile):
-                        await outcomes_out.send(todo)
-                        continue
-                    tally.planned += 1  # before it is sent: what never arrives is unfinished
+                windows, adoptions = await films.look_into(found)
+                for adopted in adoptions:
+                    await outcomes_out.send(adopted)
+                for todo in await choice.to_do(found, windows):
+                    if not isinstance(todo, SameFile):
+                        tally.planned += 1  # before it is sent: what never arrives is unfinished
                     if isinstance(todo, Clip):
                         await clips_out.send(todo)
                     else:
@@ -71,6 +79,31 @@ async def produce(
         recognition.warn(tally)
 
 
+class _Films:
+    """Which windows the films are cut into, where a job asks for all of a film."""
+
+    def __init__(
+        self, job: JobConfig, recognition: Recognition, film_s: FilmSeconds | None
+    ) -> None:
+        self._media, self._overlap_s = job.media, job.input.overlap_s
+        self._recognition = recognition
+        self._film_s = film_s if job.input.segments == "all" else None
+
+    async def look_into(self, found: Found) -> tuple[tuple[Window, ...] | None, list[Adopted]]:
+        """All windows of a film, and which of them were captioned under a former id.
+
+        None stands for the first alone: of what cannot be measured, the workers say why.
+        """
+        if self._film_s is None or isinstance(found, Unusable):
+            return None, []
+        seconds = await self._film_s(found)
+        if seconds <= 0:
+            return None, []
+        windows = windows_of(seconds, float(self._media.max_seconds), self._overlap_s)
+        clips = plan(found, self._media, windows=windows)
+        return windows, await anyio.to_thread.run_sync(self._recognition.see_clips, clips)
+
+
 class _Choice:
     """Which clips of what was found are to be done."""
 
@@ -82,14 +115,17 @@ class _Choice:
         self._retried = frozenset(job.input.retry_failed)
         self._begun: set[int] = set()
 
-    async def to_do(self, found: Found) -> list[Clip | Failure | SameFile]:
+    async def to_do(
+        self, found: Found, windows: Sequence[Window] | None = None
+    ) -> list[Clip | Failure | SameFile]:
         """The clips of one file that need a caption, or why they cannot have one.
 
         Its bytes are read only where its name, size and time do not settle it, so a library that
         was captioned is not read again every night.
         """
         source = found.source if isinstance(found, Unusable) else found
-        clips = [clip for clip in plan(source, self._job.media) if not self._is_settled(clip)]
+        planned = plan(source, self._job.media, windows=windows)
+        clips = [clip for clip in planned if not self._is_settled(clip)]
         if isinstance(found, Unusable):
             return [_failure(clip, found) for clip in clips]
         if self._job.input.identity == "stat" or not clips:
@@ -97,7 +133,7 @@ class _Choice:
         content = await read_content(source, self._job.workers.clip_timeout_s)
         if isinstance(content, Unusable):
             return [_failure(clip, content) for clip in clips]
-        return list(self._first(plan(source, self._job.media, content)))
+        return list(self._first(plan(source, self._job.media, content, windows)))
 
     def _first(self, clips: Iterable[Clip]) -> Iterator[Clip | SameFile]:
         """Those that no file of the same bytes has begun in this run, or settled before."""

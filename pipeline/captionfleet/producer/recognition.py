@@ -33,10 +33,13 @@ class Recognition:
         self._relocate = job.input.relocate
 
     def see(self, sources: Iterable[Source]) -> list[Adopted]:
-        """Make the former captions of these files count as theirs. Blocks."""
+        """Make the former captions of these files' first windows count as theirs. Blocks."""
+        return self.see_clips(clip for one in sources for clip in plan(one, self._media))
+
+    def see_clips(self, clips: Iterable[Clip]) -> list[Adopted]:
+        """The same for these clips. Blocks."""
         if not self._settled.holds_any:
             return []
-        clips = (clip for source in sources for clip in plan(source, self._media))
         return [adopted for clip in clips for adopted in self._adopt(clip)]
 
     def warn(self, tally: Tally) -> None:

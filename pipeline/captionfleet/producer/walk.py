@@ -18,6 +18,7 @@ from captionfleet.producer.claims import Area, Claims, Order
 from captionfleet.producer.paging import sorted_names
 from captionfleet.producer.rows import BadRow, Entry
 from captionfleet.producer.selection import PassedOver, Selection
+from captionfleet.producer.shards import Shard
 from captionfleet.producer.sources import absolute, base_of, entries_of, is_list
 from captionfleet.telemetry import get_log, monotonic_s, wall_ns
 
@@ -93,7 +94,8 @@ class Walk:
         self._selection = Selection.of(config)
         self._claims = Claims(self._selection)
         self._orders: Iterator[Order] = iter(())
-        self._found = self._walk()
+        self._shard = Shard.of(config)
+        self._found = (found for found in self._walk() if self._shard.holds(_source_of(found)))
 
     def __iter__(self) -> Iterator[Found]:
         return self._found
@@ -122,7 +124,8 @@ class Walk:
         return batch
 
     def _take_fresh(self) -> list[Found]:
-        fresh, self._fresh = self._fresh, []
+        fresh = [source for source in self._fresh if self._shard.holds(source)]
+        self._fresh = []
         batch: list[Found] = [source for source in fresh if _is_at_rest(source)]
         if len(batch) < len(fresh):
             self.passed_over[PassedOver.STILL_CHANGING] += len(fresh) - len(batch)
@@ -320,8 +323,12 @@ def _without_window(entry: Entry | BadRow) -> Entry | BadRow:
 def _bad_row(source: Path, row: BadRow) -> Unusable:
     """A row that names no clip, as the failure of its own; the row is its only identity."""
     path = os.fspath(source)
-    found = Source(path, source.name, 0, row.number, os.fspath(source.parent), path)
+    found = Source(path, source.name, -1, row.number, os.fspath(source.parent), path)
     return Unusable(found, FailureCode.BAD_ROW, row.reason)
+
+
+def _source_of(found: Found) -> Source:
+    return found.source if isinstance(found, Unusable) else found
 
 
 def _is_at_rest(source: Source) -> bool:

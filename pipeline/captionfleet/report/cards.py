@@ -1,6 +1,7 @@
 """A line as the gallery shows it; pure (main process)."""
 
 import re
+from hashlib import blake2b
 from typing import Any
 
 from captionfleet.errors import FailureCode
@@ -39,6 +40,7 @@ def card_of(record: dict[str, Any], settings: dict[str, Any], budget: TextBudget
     """What the page is told of a clip, captioned or failed; `settings` are those of [media]."""
     card = {
         "id": card_id(record),
+        "film": _film(record),
         "source": text_in(record, "source")[:_MAX_NAME_CHARS],
         "window": [number_in(record, "start_s"), number_in(record, "end_s")],
         "attempts": number_in(record, "attempts"),
@@ -46,6 +48,12 @@ def card_of(record: dict[str, Any], settings: dict[str, Any], budget: TextBudget
     if "caption" not in record:
         return card | _failed(record)
     return card | _captioned(record, settings, budget)
+
+
+def _film(record: dict[str, Any]) -> str:
+    """What is the same for all windows of a film."""
+    name = text_in(record, "path") or text_in(record, "source")
+    return blake2b(name.encode("utf-8", "replace"), digest_size=6).hexdigest()
 
 
 def _failed(record: dict[str, Any]) -> dict[str, Any]:

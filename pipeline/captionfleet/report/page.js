@@ -58,10 +58,25 @@
     if (title) node.title = title;
     return node;
   };
+  // The windows of a film stand together, in their order, where the first of them was written.
+  const films = new Map();
+  cards.forEach((card, number) => {
+    const film = films.get(card.film) ?? { first: number, windows: 0 };
+    film.windows += 1;
+    films.set(card.film, film);
+  });
+  const byFilm = (a, b) => films.get(a.film).first - films.get(b.film).first
+    || (a.window[0] ?? 0) - (b.window[0] ?? 0);
+  const windowWords = (card) => {
+    const [start, end] = card.window;
+    if (!known(start) || !known(end) || (start === 0 && films.get(card.film).windows === 1)) return "";
+    return `${clock(start)}–${clock(end)}`;
+  };
   const heading = (card) => {
     const link = make("a", "", isolated(card.source || "(no name)"));
     if (card.id) link.href = `#clip-${card.id}`;
     const head = make("header", "", make("h3", "", link));
+    if (windowWords(card)) head.append(pill(windowWords(card), "", "this window of the film"));
     if (card.code) head.append(pill(card.code, "is-bad"));
     for (const flag of card.flags) {
       head.append(pill(flag, HARMLESS.has(flag) ? "" : "is-warn", meanings.get(flag)));
@@ -300,9 +315,9 @@
     "with sound": (card) => Boolean(card.media?.audio_bytes),
   };
   const orders = {
-    time: null,
+    time: byFilm,
     slow: (a, b) => (b.total_s ?? -1) - (a.total_s ?? -1),
-    name: (a, b) => (a.source < b.source ? -1 : Number(a.source > b.source)),
+    name: (a, b) => (a.source < b.source ? -1 : Number(a.source > b.source) || byFilm(a, b)),
     long: (a, b) => (b.chars ?? -1) - (a.chars ?? -1),
   };
   const show = () => {

@@ -55,7 +55,7 @@ def _rows(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if skipped := skipped_in_words(run):
         yield "skipped", ", ".join(skipped)
     if cut := cut_in_words(run):
-        yield "left out", cut
+        yield "left out", f"{cut}: --segments all captions it"
     tokens = run["prompt_tokens"] + run["completion_tokens"]
     yield (
         "took",

@@ -54,7 +54,7 @@ def _rows(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         ),
     )
     if cut := cut_in_words(run):
-        yield "left out", cut
+        yield "left out", f"{cut}: --segments all captions it"
     yield (
         "tokens",
         (

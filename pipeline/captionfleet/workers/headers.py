@@ -1,7 +1,8 @@
 """Has the headers of many files read, each in a worker process with a deadline (main process)."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 
 import anyio
 
@@ -11,7 +12,7 @@ from captionfleet.media.orders import Header, HeaderOrder, Held, Refused
 from captionfleet.messages import Source
 from captionfleet.workers.process import WorkerDied, WorkerProcess
 
-__all__ = ["confinement_of", "read_headers"]
+__all__ = ["confinement_of", "open_measuring", "read_headers"]
 
 _CPU_S = 10
 _DEADLINE_S = 20.0
@@ -44,6 +45,24 @@ async def read_headers(
     if problem is not None:
         raise problem
     return found
+
+
+@asynccontextmanager
+async def open_measuring(
+    workers: WorkersConfig, *, max_pixels: int
+) -> AsyncIterator[Callable[[Source], Awaitable[float]]]:
+    """A function that has a worker process find out how many seconds of pictures a film has.
+
+    It gives 0.0 for what cannot be opened; the process starts with the first film.
+    """
+    async with WorkerProcess(confine=workers.confine) as worker:
+
+        async def film_s(source: Source) -> float:
+            order = HeaderOrder(source, max_pixels, _CPU_S, workers.memory_bytes, to_end=True)
+            header = await _header(worker, order)
+            return header.seconds if isinstance(header, Header) else 0.0
+
+        yield film_s
 
 
 async def confinement_of(workers: WorkersConfig) -> Held:

@@ -27,7 +27,7 @@ from captionfleet.workers.taking import NotAsReportedError, Taken, copied, measu
 __all__ = ["MediaStore", "StoredMedia", "let_go", "media_key"]
 
 # Raised whenever the bytes that a worker makes of the same source change.
-_RECIPE = 4
+_RECIPE = 5
 _NO_LINKS = {errno.EPERM, errno.EXDEV, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS}
 _MAX_FACTS_BYTES = 2**22  # what a worker may report at the most
 

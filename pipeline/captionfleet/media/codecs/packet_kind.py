@@ -1,7 +1,7 @@
 """What a coded packet is to the packets around it; pure (worker process)."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 __all__ = [
     "CLOSED_ENTRY",
@@ -12,6 +12,7 @@ __all__ = [
     "NEEDED",
     "PINNED",
     "SECOND_FIELD",
+    "STATE",
     "KindReader",
     "PacketKind",
     "PlanBroken",
@@ -47,6 +48,16 @@ DISPOSABLE = PacketKind(is_needed=False)
 INTRA = PacketKind(is_entry=True, is_closed=True, is_needed=False)
 PINNED = PacketKind(is_pinned=True)
 SECOND_FIELD = PacketKind(is_rest=True)
+
+STATE: tuple[Literal["new_extradata", "palette", "param_change"], ...] = (
+    "new_extradata",
+    "palette",
+    "param_change",
+)
+"""Side data that the decoder keeps for the packets to come (libav's names).
+
+A palette in AVI and QuickTime comes with the first packet alone, or with the first of a change.
+"""
 
 
 class PlanBroken(Exception):  # noqa: N818 - a change of plan, not an error

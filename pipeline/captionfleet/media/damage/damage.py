@@ -64,13 +64,15 @@ class _Line:
 class Sent:
     """The sampled frames of a clip, by slot: when each is from, and whether its decoder doubts it.
 
-    `expected` is how many slots there would be if nothing were lost.
+    `expected` is how many slots there would be if nothing were lost; the first begins at
+    `begin_s`.
     """
 
     times_s: Sequence[float]
     corrupt: Sequence[bool]
     fps: int
     expected: int
+    begin_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +194,7 @@ class DamageWatch:
         self._clean(inf)
         states = [
             (
-                self._is_frozen(n, at, sent.fps),
+                self._is_frozen(sent.begin_s + n / sent.fps, at, sent.fps),
                 is_corrupt or _within(self._doubtful, at),
                 is_corrupt,
             )
@@ -208,9 +210,9 @@ class DamageWatch:
             doubtful_frames=sum(is_doubtful for _, is_doubtful, _ in states),
         )
 
-    def _is_frozen(self, slot: int, at_s: float, fps: int) -> bool:
+    def _is_frozen(self, slot_s: float, at_s: float, fps: int) -> bool:
         """Whether a slot shows a frame of another slot's time because its own were lost."""
-        begin, end = (slot - 0.5) / fps, (slot + 0.5) / fps
+        begin, end = slot_s - 0.5 / fps, slot_s + 0.5 / fps
         if begin <= at_s < end:
             return False
         since, until = min(at_s, begin), max(at_s, end)

@@ -25,6 +25,7 @@ from captionfleet.media.source_file import descriptor_of
 from captionfleet.messages import Source
 
 __all__ = [
+    "audio_candidates",
     "choose_audio",
     "choose_video",
     "ends_whole",
@@ -34,6 +35,7 @@ __all__ = [
     "require_unchanged",
     "source_seconds",
     "start_ticks",
+    "ticks_of",
     "turn_of",
 ]
 
@@ -209,33 +211,52 @@ def _is_picture(stream: VideoStream) -> bool:
 def choose_audio(
     container: InputContainer, beside: VideoStream | None = None
 ) -> AudioStream | None:
-    """The default audio track, else the first; None where nothing can be heard.
+    """The default audio track, else the first; None where nothing can be heard."""
+    return next(iter(audio_candidates(container, beside)), None)
 
-    In a multiplex of several programmes it is the sound of the programme of the video `beside`.
+
+def audio_candidates(
+    container: InputContainer, beside: VideoStream | None = None
+) -> list[AudioStream]:
+    """The tracks that can be decoded, best first: the default one, then in the file's order.
+
+    Tracks of which probing saw no packet come last. In a multiplex of several programmes only the
+    sound of the programme of the video `beside` counts.
     """
     if (
         beside is not None
         and container.format.name == "mpegts"
         and len(container.streams.video) > 1
     ):
-        return cast("AudioStream | None", container.streams.best("audio", related=beside))
+        related = cast("AudioStream | None", container.streams.best("audio", related=beside))
+        return [related] if related is not None else []
     heard = [
         s
         for s in container.streams.audio
         if cast("av.AudioCodecContext | None", s.codec_context) is not None
     ]
-    return max(
-        heard, key=lambda s: (bool(s.disposition & Disposition.default), -s.index), default=None
-    )
+    return sorted(heard, key=_audio_order)
+
+
+def _audio_order(stream: AudioStream) -> tuple[bool, bool, int]:
+    is_default = bool(stream.disposition & Disposition.default)
+    return stream.start_time is None, not is_default, stream.index
 
 
 def start_ticks(container: InputContainer, time_base: Fraction) -> int:
     """The file's common zero in a stream's ticks, rounded as FFmpeg's command line does."""
     start = cast("int | None", container.start_time)
-    if start is None:
-        return 0
+    return 0 if start is None else _rescaled(start, time_base)
+
+
+def ticks_of(seconds: float, time_base: Fraction) -> int:
+    """Seconds in a stream's ticks, rounded as the fps filter rounds its start_time."""
+    return _rescaled(round(seconds * av.time_base), time_base)
+
+
+def _rescaled(microseconds: int, time_base: Fraction) -> int:
     ratio = Fraction(1, av.time_base) / time_base
-    return (1 if start >= 0 else -1) * int(abs(start) * ratio + Fraction(1, 2))
+    return (1 if microseconds >= 0 else -1) * int(abs(microseconds) * ratio + Fraction(1, 2))
 
 
 def nominal_rate(stream: VideoStream) -> Fraction | None:

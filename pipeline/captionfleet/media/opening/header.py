@@ -8,6 +8,7 @@ from captionfleet.media.opening.container import (
     open_media,
     source_seconds,
 )
+from captionfleet.media.opening.film_end import film_end_s
 from captionfleet.media.orders import Header, HeaderOrder
 
 __all__ = ["read_header"]
@@ -23,5 +24,7 @@ def read_header(order: HeaderOrder) -> Header:
         stream = choose_video(container, order.max_pixels)
         context = stream.codec_context
         seconds = source_seconds(container, stream)
+        if order.to_end:
+            seconds = film_end_s(container, stream, seconds)
         has_audio = choose_audio(container) is not None
         return Header(context.name, context.width, context.height, seconds, has_audio)

@@ -33,7 +33,7 @@ class PacketReader:
     ) -> None:
         self.errors = 0
         self._container = container
-        self._streams = streams
+        self.streams = streams
         self._clock = JoinedClock() if container.format.flags & _CLOCK_MAY_JUMP else None
 
     def __iter__(self) -> Iterator[Packet[Any]]:
@@ -49,7 +49,7 @@ class PacketReader:
         in_a_row = 0
         while self.errors < _MOST_ERRORS and in_a_row < _MOST_ERRORS_IN_A_ROW:
             try:
-                for packet in self._container.demux(*self._streams):
+                for packet in self._container.demux(*self.streams):
                     in_a_row = 0
                     if packet.size or packet.pts is not None:  # those that flush are empty
                         yield packet

@@ -10,14 +10,15 @@ __all__ = ["Reel"]
 
 
 class Reel:
-    """Collects prepared pictures; one that fills two slots is there twice.
+    """Collects prepared pictures, of times from `begin_s` on; one of two slots is there twice.
 
     `times_s` are true source times, `corrupt` says whose decoder doubted them; `sampled` counts
     the pictures that the sampler gave, the others only pad.
     """
 
-    def __init__(self, maker: PictureMaker) -> None:
+    def __init__(self, maker: PictureMaker, begin_s: float = 0.0) -> None:
         self._maker = maker
+        self._begin_s = begin_s
         self.pictures: list[VideoFrame] = []
         self.times_s: list[float] = []
         self.corrupt: list[bool] = []
@@ -32,7 +33,7 @@ class Reel:
         """Take a frame that no slot shows, for want of a better one."""
         picture = self._maker.make(frame)
         self.pictures += [picture] * slots
-        self.times_s += [time_s] * slots
+        self.times_s += [self._begin_s + time_s] * slots
         self.corrupt += [frame.is_corrupt] * slots
 
     def follow(self, stream: VideoStream) -> None:

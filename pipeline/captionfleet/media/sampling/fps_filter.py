@@ -22,17 +22,21 @@ class FpsFilter:
     Args:
         slots_per_tick: the time base times the output rate.
         end_slot: the first slot that is no longer wanted.
+        is_trimmed: slots before 0 are not wanted, of a film that has them: the filter's start_time.
     """
 
-    def __init__(self, slots_per_tick: Fraction, end_slot: int) -> None:
+    def __init__(
+        self, slots_per_tick: Fraction, end_slot: int, *, is_trimmed: bool = False
+    ) -> None:
         self._slots_per_tick = slots_per_tick
         self._end_slot = end_slot
+        self._is_trimmed = is_trimmed
         self.first_slot: int | None = None
         self._next_slot = 0
 
     def resumed(self, slots_done: int) -> "FpsFilter":
         """A filter in the state that this one had after so many slots."""
-        other = FpsFilter(self._slots_per_tick, self._end_slot)
+        other = FpsFilter(self._slots_per_tick, self._end_slot, is_trimmed=self._is_trimmed)
         if slots_done and self.first_slot is not None:
             other.first_slot = self.first_slot
             other._next_slot = self.first_slot + slots_done
@@ -41,6 +45,10 @@ class FpsFilter:
     def slot(self, pts: int) -> int:
         """The slot that a frame at `pts` belongs to."""
         return rescale_near(pts, self._slots_per_tick)
+
+    def is_early(self, pts: int) -> bool:
+        """Whether a frame at `pts` belongs to a slot before the first wanted one."""
+        return self._is_trimmed and self.slot(pts) < 0
 
     @property
     def is_complete(self) -> bool:
@@ -51,7 +59,7 @@ class FpsFilter:
         """Take the next frame; return how many slots show the frame before it."""
         slot = self.slot(pts)
         if self.first_slot is None:
-            self.first_slot = self._next_slot = slot
+            self.first_slot = self._next_slot = max(slot, 0) if self._is_trimmed else slot
             return 0
         return self._advance_to(slot)
 

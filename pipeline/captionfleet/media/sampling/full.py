@@ -36,13 +36,15 @@ class Outputs:
 class Timing:
     """What a stream's timestamps mean, in its ticks.
 
-    `zero` is the file's zero, `by_rate` one frame at the nominal rate or 0; `unreliable` says
-    that the container stores no times, so that those seen are made up.
+    `zero` is where the window begins, `begin` how far that is from the file's zero; `by_rate` is
+    one frame at the nominal rate or 0; `unreliable` says that the container stores no times, so
+    that those seen are made up.
     """
 
     zero: int
     by_rate: int
     unreliable: bool
+    begin: int = 0
 
 
 class Sampler(Protocol):
@@ -151,7 +153,7 @@ class FullSampler:
             pts = self._guess.guess(frame.pts, frame.dts)
         if pts is not None:
             return pts - self._timing.zero
-        return 0 if self._last is None else self._last_pts + self._last_duration
+        return -self._timing.begin if self._last is None else self._last_pts + self._last_duration
 
     def _show(self, slots: int) -> None:
         if slots and self._last is not None:

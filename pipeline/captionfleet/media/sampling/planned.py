@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 
-from av.packet import Packet, PktSideDataT
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from captionfleet.media.codecs.bitstream import reader_for
-from captionfleet.media.codecs.packet_kind import PINNED, KindReader, PacketKind, PlanBroken
+from captionfleet.media.codecs.packet_kind import PINNED, STATE, KindReader, PacketKind, PlanBroken
 from captionfleet.media.sampling.fps_filter import FpsFilter
 from captionfleet.media.sampling.full import FullSampler, Outputs, Sampler, Timing
 from captionfleet.media.sampling.planned_decoder import PlannedDecoder
@@ -25,10 +25,6 @@ Replay = Callable[[], tuple[VideoStream, Iterator["Packet[VideoStream]"]]]
 # Some muxers lose the timestamps of B-frames and write PTS = DTS throughout. It shows in the
 # order of what comes out, so such a stream's first packets are decoded in full.
 _PROBATION_PACKETS = 16
-
-# Side data that the decoder keeps for the packets to come. A palette in AVI and QuickTime comes
-# with the first packet alone, or with the first of a change.
-_STATE: tuple[PktSideDataT, ...] = ("new_extradata", "palette", "param_change")
 
 _MOST_HELD_BYTES = 64 * 2**20  # no sane stream needs more than this looked ahead
 
@@ -151,7 +147,7 @@ class PlannedSampler:
 
     def _kind(self, packet: Packet[VideoStream]) -> PacketKind:
         kind = self._reader.read(memoryview(packet), is_key=packet.is_keyframe)
-        if any(packet.has_sidedata(kind) for kind in _STATE):
+        if any(packet.has_sidedata(kind) for kind in STATE):
             return PINNED
         return replace(kind, is_shown=False) if packet.is_discard else kind
 

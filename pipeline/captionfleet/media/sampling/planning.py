@@ -162,7 +162,11 @@ class PacketPlanner:
         slots = self._filter.push(held.pts)
         if slots:
             wanted = self._close(slots)
-        elif not self._fast or (held.kind.is_entry and not self._is_decoded(self._slot)):
+        elif (
+            not self._fast
+            or self._is_early()
+            or (held.kind.is_entry and not self._is_decoded(self._slot))
+        ):
             for beaten in self._slot:
                 beaten.wanted = False
             self._slot = []
@@ -170,6 +174,10 @@ class PacketPlanner:
         if held.kind.is_entry:
             self._new_entry = held
         return wanted
+
+    def _is_early(self) -> bool:
+        """Whether the open slot holds only what is shown before the window, for want of better."""
+        return bool(self._slot) and self._filter.is_early(self._slot[-1].pts)
 
     def _close(self, slots: int) -> list[Wanted]:
         """End the open slot, whose frame is shown so often."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from math import gcd
 from typing import TYPE_CHECKING
 
 import av
 
-from captionfleet.media.sound.mono import MonoResampler
+from captionfleet.media.sound.mono import MonoResampler, without_first
 from captionfleet.media.sound.opus import SAMPLE_BYTES, SAMPLE_RATE_HZ, OpusWriter
+from captionfleet.media.sound.placing import SoundPlacer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,31 +22,38 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.packet import Packet
 
+    from captionfleet.media.sound.placing import Placed
+
 __all__ = ["AudioTrack"]
 
 _BLOCK_SAMPLES = SAMPLE_RATE_HZ
-# Timestamps of single frames jitter; only more than that is a gap or an overlap.
-_JITTER_SAMPLES = SAMPLE_RATE_HZ // 20
-# A clock that runs back further than this was set anew (FFmpeg's -dts_delta_threshold).
-_RESET_SAMPLES = 10 * SAMPLE_RATE_HZ
 # So many frames in a row that start after the end of what is wanted: no stray timestamp.
 _FRAMES_BEYOND = 16
+_MOST_TICKS_OFF = 1.5  # by rounding the time of a frame, and what is left out of one
 
 
 class AudioTrack:
     """Decodes packets of one track and writes an Ogg; nothing is written before sound comes.
 
     Sample n is what is heard n / 16000 s after the zero: sound before the zero is cut, a late
-    start and gaps become silence, what overlaps is heard once. Where timestamps run back by far,
-    the sound goes on without a gap.
+    start and gaps become silence, what overlaps is heard once. Where timestamps jitter or run back
+    by far, the sound goes on without a gap.
 
     Args:
-        zero: the zero, in ticks of the stream.
+        zero: the file's zero, in ticks of the stream.
+        begin_s: where the wanted sound begins, from that zero; sample 0 is the nearest there.
         seconds: how much is wanted.
     """
 
-    def __init__(
-        self, path: Path, stream: AudioStream, *, zero: int, seconds: float, bitrate: int
+    def __init__(  # noqa: PLR0913 - by keyword
+        self,
+        path: Path,
+        stream: AudioStream,
+        *,
+        zero: int,
+        seconds: float,
+        bitrate: int,
+        begin_s: float = 0.0,
     ) -> None:
         self.decode_errors = 0
         self.stream = stream
@@ -52,16 +61,17 @@ class AudioTrack:
         samples_per_tick = Fraction(stream.time_base or 1) * SAMPLE_RATE_HZ
         self._samples_per_tick = samples_per_tick.as_integer_ratio()
         self._zero = zero
+        self._begin = round(begin_s * SAMPLE_RATE_HZ)
         self._wanted = round(seconds * SAMPLE_RATE_HZ)
         self._writer = OpusWriter(path, bitrate)
         self._resampler: MonoResampler | None = None
         self._shape: tuple[str, str, int] | None = None
         self._written = 0
-        # Where, in samples from the zero, the next sample into and out of the resampler belongs.
-        self._next_in: float | None = None
-        self._next_out = 0
-        self._reset = 0
+        self._placer: SoundPlacer[AudioFrame] = SoundPlacer(SAMPLE_RATE_HZ)
+        self._next_out = 0  # where, in samples from the zero, what the resampler gives belongs
         self._beyond = 0
+        self._has_begun = False
+        self._samples_of_first: int | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -97,25 +107,45 @@ class AudioTrack:
             return
         for frame in frames:
             if frame.samples and frame.sample_rate and frame.layout.nb_channels:
-                self._take(frame)
+                self._place_frame(frame)
 
     def finish(self) -> None:
         """End of the track: drain the decoder, the resampler and the encoder."""
         if not self.is_complete:
             self.push(None)
+        for placed in self._placer.finish():
+            self._take(placed)
         self._flush_resampler()
         self._writer.finish()
 
-    def _take(self, frame: AudioFrame) -> None:
-        at = self._belongs_at(frame)
+    def _place_frame(self, frame: AudioFrame) -> None:
+        at = self._placer.starts_at(self._stamp(frame))
+        if self._begin and not self._has_begun and at < 0 and frame.pts is not None:
+            on_grid = self._on_grid(frame, frame.pts)
+            if on_grid is None:
+                return
+            frame, at = on_grid
+        self._has_begun = True
         if at >= self._wanted:
             self._beyond += 1
             return
         self._beyond = 0
-        if self._next_in is None or abs(at - self._next_in) > _JITTER_SAMPLES:
+        samples = frame.samples * SAMPLE_RATE_HZ / frame.sample_rate
+        for placed in self._placer.place(frame, at, samples):
+            self._take(placed)
+
+    def _stamp(self, frame: AudioFrame) -> int | None:
+        """The sample, counted from where the wanted sound begins, that a frame claims."""
+        if frame.pts is None:
+            return None
+        numerator, denominator = self._samples_per_tick
+        return (frame.pts - self._zero) * numerator // denominator - self._begin
+
+    def _take(self, placed: Placed[AudioFrame]) -> None:
+        frame = placed.frame
+        if placed.at is not None:
             self._flush_resampler()
-            self._next_out, self._next_in = at, float(at)
-        self._next_in += frame.samples * SAMPLE_RATE_HZ / frame.sample_rate
+            self._next_out = placed.at
         shape = (frame.format.name, frame.layout.name, frame.sample_rate)
         if shape != self._shape:
             self._flush_resampler()
@@ -123,17 +153,38 @@ class AudioTrack:
         frame.pts = None
         self._resample(frame)
 
-    def _belongs_at(self, frame: AudioFrame) -> int:
-        """The sample, counted from the zero, that a frame starts at."""
-        follows_at = round(self._next_in or 0)
-        if frame.pts is None:
-            return follows_at
+    def _on_grid(self, frame: AudioFrame, pts: int) -> tuple[AudioFrame, int] | None:
+        """The frame from where a sample in coincides with one out, and which sample that is.
+
+        A resampler that starts there gives the samples that it gives from the film's zero on. The
+        first frame is passed over: a decoder may have left out samples of it, as at a beginning.
+        """
+        if self._samples_of_first is None:
+            self._samples_of_first = frame.samples
+            return None
+        rate = frame.sample_rate
         numerator, denominator = self._samples_per_tick
-        at = (frame.pts - self._zero) * numerator // denominator + self._reset
-        if self._next_in is not None and at < follows_at - _RESET_SAMPLES:
-            self._reset += follows_at - at
-            return follows_at
-        return at
+        ticks, scale = pts - self._zero, denominator * SAMPLE_RATE_HZ
+        begins_at = (2 * ticks * numerator * rate + scale) // (2 * scale)
+        begins_at = self._whole_frames(begins_at, frame.samples, numerator * rate / scale)
+        dropped = -begins_at % (rate // gcd(rate, SAMPLE_RATE_HZ))
+        if dropped >= frame.samples:
+            return None
+        at = (begins_at + dropped) * SAMPLE_RATE_HZ // rate - self._begin
+        return without_first(frame, dropped), at
+
+    def _whole_frames(self, begins_at: int, samples: int, samples_per_tick: float) -> int:
+        """Where a frame begins by the count of those before, which a coarse clock rounds.
+
+        Matroska has milliseconds; frames of one size follow each other from the film's zero on,
+        the first of them short by what its decoder leaves out.
+        """
+        if samples_per_tick <= 1:
+            return begins_at
+        padding = (samples - (self._samples_of_first or 0)) % samples
+        counted = round((begins_at + padding) / samples) * samples - padding
+        is_rounding = abs(counted - begins_at) <= _MOST_TICKS_OFF * samples_per_tick
+        return counted if is_rounding else begins_at
 
     def _flush_resampler(self) -> None:
         self._resample(None)
@@ -144,11 +195,11 @@ class AudioTrack:
             return
         try:
             for pcm in self._resampler.push(frame):
-                self._place(pcm)
+                self._put(pcm)
         except (av.FFmpegError, ValueError):
             self.decode_errors += 1
 
-    def _place(self, pcm: bytes) -> None:
+    def _put(self, pcm: bytes) -> None:
         """Write samples where they belong: after silence, or without those written already."""
         silence = min(self._next_out, self._wanted) - self._written
         self._next_out += len(pcm) // SAMPLE_BYTES

@@ -9,7 +9,7 @@ from av.filter import Graph
 
 from captionfleet.media.sound.opus import SAMPLE_BYTES, SAMPLE_RATE_HZ
 
-__all__ = ["MonoResampler"]
+__all__ = ["MonoResampler", "without_first"]
 
 
 class MonoResampler:
@@ -41,6 +41,18 @@ class MonoResampler:
                     raise
                 self._unusual = _even_mixer(frame)
         return _through(self._unusual, frame)
+
+
+def without_first(frame: AudioFrame, count: int) -> AudioFrame:
+    """The frame without its first samples, and without a time."""
+    channels = 1 if frame.format.is_planar else frame.layout.nb_channels
+    step = frame.format.bytes * channels
+    rest = AudioFrame(frame.format.name, frame.layout.name, frame.samples - count)
+    for plane, whole in zip(rest.planes, frame.planes, strict=True):
+        data = bytes(whole)[count * step : frame.samples * step]
+        plane.update(data + bytes(plane.buffer_size - len(data)))
+    rest.sample_rate = frame.sample_rate
+    return rest
 
 
 def _even_mixer(frame: AudioFrame) -> Graph:

@@ -1,0 +1,79 @@
+"""Plain filters on lines of the output, as in flag=truncated; pure (main process)."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+
+__all__ = ["Filter", "parse_filter"]
+
+_FORM = re.compile(r"(\w+)\s*(!=|>=|<=|=|<|>)(.*)", re.DOTALL)
+_KEYS = ("code", "deployment", "flag", "model", "path", "request", "time")
+_ORDERED = frozenset({"time"})
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One condition; of values that commas part, one has to hold."""
+
+    key: str
+    operator: str
+    values: tuple[str, ...]
+
+    def admits(self, facts: Mapping[str, Iterable[str]]) -> bool:
+        """Whether a line passes; `facts` holds what it has under each key, times as ISO in UTC."""
+        there = list(facts.get(self.key, ()))
+        if self.operator == "!=":
+            return not self._holds(there)
+        return self._holds(there)
+
+    def _holds(self, there: list[str]) -> bool:
+        if self.key == "time":
+            return any(self._is_in_time(one) for one in there)
+        if self.key == "path":
+            return any(fnmatchcase(one, value) for one in there for value in self.values)
+        return not set(self.values).isdisjoint(there or [""])
+
+    def _is_in_time(self, one: str) -> bool:
+        value = self.values[0]
+        match self.operator:
+            case ">=":
+                return one >= value
+            case "<=":
+                return one <= value or one.startswith(value)
+            case ">":
+                return one > value and not one.startswith(value)
+            case "<":
+                return one < value
+            case _:
+                return one.startswith(value)
+
+
+def parse_filter(text: str) -> Filter:
+    """Read KEY=VALUE, KEY!=VALUE, or, for times, also KEY>=VALUE and the like.
+
+    Raises:
+        ValueError: it is no filter; the message says what one looks like.
+    """
+    found = _FORM.fullmatch(text.strip())
+    if found is None or found[1] not in _KEYS:
+        raise ValueError(f"{text}: give KEY=VALUE or KEY!=VALUE; the keys are {', '.join(_KEYS)}")
+    key, operator, value = found.groups()
+    if operator not in {"=", "!="} and key not in _ORDERED:
+        raise ValueError(f"{text}: {key} takes = and != alone")
+    if key == "time":
+        return Filter(key, operator, (_instant(value),))
+    return Filter(key, operator, tuple(value.split(",")))
+
+
+def _instant(value: str) -> str:
+    """A day, as it begins lines' times, or a moment in UTC to the second."""
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError(f"{value}: give a time as 2026-11-25 or 2026-11-25T06:00") from None
+    if re.fullmatch(r"[\d-]+", value):
+        return moment.strftime("%Y-%m-%d")
+    known = moment.astimezone(UTC) if moment.tzinfo else moment
+    return known.strftime("%Y-%m-%dT%H:%M:%S")

@@ -1,0 +1,1 @@
+"""`captionfleet export`: captions in the shapes that other programs take (main process)."""

@@ -1,0 +1,93 @@
+"""The lines that an export takes, each with its caption worded (main process)."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from captionfleet.config import CaptionConfig, ExportConfig
+from captionfleet.config.filters import parse_filter
+from captionfleet.export.wording import worded
+from captionfleet.ledger.index import Entry, State
+from captionfleet.ledger.reading import flags_in, number_in, table_in, text_in
+from captionfleet.messages import printable
+from captionfleet.names import name_bytes
+from captionfleet.producer.current import FoundLines
+
+__all__ = ["Choice", "Item"]
+
+_CURRENT = frozenset({State.CURRENT})
+_ALL = frozenset(State) - {State.REPLACED}
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line: the caption as it is handed on, and the film that it is of.
+
+    `film` is the whole path and `name` the one below its source; both may hold undecodable bytes as
+    surrogates. `end_s` is no later than the film's end.
+    """
+
+    entry: Entry
+    record: dict[str, Any]
+    caption: str
+    film: str
+    name: str
+    end_s: float
+
+
+class Choice:
+    """Goes through the lines that an export takes, as often as it likes."""
+
+    def __init__(self, found: FoundLines, export: ExportConfig, wording: CaptionConfig) -> None:
+        self.states = _ALL if export.all else _CURRENT
+        self.found = found
+        self._wording = wording
+        self._filters = [parse_filter(text) for text in export.where]
+
+    def items(self, *, by_film: bool = False) -> Iterator[Item]:
+        """The lines in the order in which they were written, or by film, request and time."""
+        for entry in self.found.index.entries(self.states, by_film=by_film):
+            record = self.found.record(entry)
+            if record and self._is_chosen(entry, record):
+                yield self._item(entry, record)
+
+    def item_at(self, at: int) -> Item:
+        """The item of a line that was gone through before."""
+        entry = self.found.index.entry_at(at)
+        return self._item(entry, self.found.record(entry))
+
+    def windows(self, item: Item) -> int:
+        """How many windows of the film have a caption by this request."""
+        return self.found.index.windows(item.entry, self.states)
+
+    def _is_chosen(self, entry: Entry, record: dict[str, Any]) -> bool:
+        facts = {
+            "code": [text_in(record, "code")],
+            "deployment": [text_in(record, "deployment")],
+            "flag": flags_in(record),
+            "model": [text_in(record, "model")],
+            "path": [printable(os.fsdecode(entry.path)), text_in(record, "source")],
+            "request": [text_in(record, "request")],
+            "time": [text_in(record, "completed_at_utc") or text_in(record, "failed_at_utc")],
+        }
+        return all(one.admits(facts) for one in self._filters)
+
+    def _item(self, entry: Entry, record: dict[str, Any]) -> Item:
+        end_s = number_in(record, "end_s") or entry.start_s
+        film_s = number_in(table_in(record, "media"), "source_s")
+        if film_s is not None and entry.start_s < film_s:
+            end_s = min(end_s, film_s)
+        answer = text_in(record, "caption")
+        caption = answer if _is_data(record) else worded(answer, self._wording)
+        name = os.fsdecode(name_bytes(record, "source") or b"")
+        return Item(entry, record, caption, os.fsdecode(entry.path), name, end_s)
+
+
+def _is_data(record: dict[str, Any]) -> bool:
+    """Whether the caption is JSON for programs, which no wording may break."""
+    return record.get("data") not in {None, "", "null"} if _is_plain(record) else True
+
+
+def _is_plain(record: dict[str, Any]) -> bool:
+    return record.get("data") is None or isinstance(record.get("data"), str)

@@ -1,0 +1,155 @@
+"""The export command, and the exports at the end of a run (main process)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from cyclopts import Parameter
+from pydantic import BaseModel, ValidationError
+
+from captionfleet.config import CaptionConfig, ExportConfig, JobConfig, load_job
+from captionfleet.config.export import Format, Overwrite
+from captionfleet.config.mistakes import first_mistake
+from captionfleet.errors import ConfigError, OutputError, RunError
+from captionfleet.export.export import check_export, export_lines
+from captionfleet.ledger.reading import read_object, table_in
+from captionfleet.standard_streams import do_not_wait_for_readers
+from captionfleet.telemetry import configure_logging, get_log
+
+__all__ = ["check_exports", "export_command", "exports_of_run"]
+
+_Table = TypeVar("_Table", bound=BaseModel)
+
+
+def export_command(
+    folder: Path,
+    *,
+    to: Annotated[list[Format] | None, Parameter(negative="")] = None,
+    out: Path | None = None,
+    job: Path | None = None,
+    where: Annotated[list[str] | None, Parameter(negative="")] = None,
+    all_lines: Annotated[bool, Parameter(name="--all", negative="")] = False,
+    extension: str | None = None,
+    overwrite: Overwrite | None = None,
+    shard_clips: int | None = None,
+    media: Path | None = None,
+    prefix: str | None = None,
+    suffix: str | None = None,
+    strip_preamble: bool | None = None,
+    single_line: bool | None = None,
+    max_chars: int | None = None,
+) -> int:
+    """Write the captions of an output folder in shapes that other programs take.
+
+    One line for each clip whose film is there and unchanged. Every file comes into place whole;
+    begin again after a kill, and it ends the same. Reads only what a run may be writing meanwhile.
+
+    Args:
+        folder: Output folder of a run.
+        to: txt (a file beside each film), csv, jsonl, parquet, srt, vtt, webdataset, hf (a folder
+            for datasets.load_dataset), kohya or musubi (JSON lines of path and caption);
+            repeat it for several. Without it, the exports of the job file.
+        out: File, or folder for txt, srt, vtt, webdataset and hf; by default export/ in the output
+            folder, and beside each film for txt, srt and vtt.
+        job: Job file, for its [caption] and its exports; by default [caption] of the last run.
+        where: Lines to take, as in flag=truncated, flag!=refused, path=*/2024/*, model=NAME,
+            request=NAME, time>=2026-11-01, or code=timeout for failed clips; all must hold.
+        all_lines: Also captions of films that are gone or changed.
+        extension: What the files of txt end in.
+        overwrite: Files of an earlier export whose caption changed since: never, unless edited
+            since (changed, the default), always. Files of others are never written over.
+        shard_clips: Most clips in a shard of webdataset.
+        media: Media store to take webdataset's media from; by default that of the last run.
+        prefix: What every caption begins with.
+        suffix: What every caption ends with.
+        strip_preamble: Leave out "The video shows" and the like.
+        single_line: Put one space for all white space.
+        max_chars: Longest text; cut at the end of a sentence.
+    """
+    configure_logging()
+    do_not_wait_for_readers()
+    settled = load_job(job, {}) if job is not None else None
+    words = {
+        "prefix": prefix,
+        "suffix": suffix,
+        "strip_preamble": strip_preamble,
+        "single_line": single_line,
+        "max_chars": max_chars,
+    }
+    wording = _wording(folder, settled, words)
+    each = {
+        "out": out,
+        "where": where,
+        "all": all_lines or None,
+        "extension": extension,
+        "overwrite": overwrite,
+        "shard_clips": shard_clips,
+        "media": media,
+    }
+    exports = _exports(to, settled, each)
+    for export in exports:
+        check_export(export)
+    for export in exports:
+        print(export_lines(folder, export, wording))
+    return 0
+
+
+def _exports(
+    to: Sequence[Format] | None, job: JobConfig | None, each: dict[str, Any]
+) -> list[ExportConfig]:
+    given = {key: value for key, value in each.items() if value is not None}
+    if to:
+        if len(to) > 1 and "out" in given:
+            raise ConfigError("--out names one target: give --to once with it")
+        return [_valid(ExportConfig, {"to": one, **given}) for one in to]
+    named = job.export if job is not None else ()
+    if not named:
+        raise ConfigError("--to FORMAT: what should the captions become? (see --help)")
+    return [_valid(ExportConfig, one.model_dump() | given) for one in named]
+
+
+def _wording(folder: Path, job: JobConfig | None, words: dict[str, Any]) -> CaptionConfig:
+    """The job's [caption], or that of the folder's last run, under the flags."""
+    if job is not None:
+        base = job.caption.model_dump()
+    else:
+        base = table_in(table_in(read_object(folder / "run.json"), "settings"), "caption")
+        try:
+            base = CaptionConfig.model_validate(base).model_dump()
+        except ValidationError:
+            base = {}
+    given = {key: value for key, value in words.items() if value is not None}
+    return _valid(CaptionConfig, base | given)
+
+
+def _valid(kind: type[_Table], values: dict[str, Any]) -> _Table:
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"arguments: {first_mistake(error, kind)}") from None
+
+
+def check_exports(job: JobConfig) -> None:
+    """Make sure, before anything is paid for, that the job's exports can be done.
+
+    Raises:
+        ConfigError: one cannot.
+    """
+    for export in job.export:
+        check_export(export)
+
+
+def exports_of_run(job: JobConfig) -> tuple[list[str], int]:
+    """Do the job's exports at the end of a run; lines for its summary, and an exit code.
+
+    The captions are safe: what goes wrong here is said, and can be done again by the command.
+    """
+    lines, exit_code = [], 0
+    for export in job.export:
+        try:
+            lines += str(export_lines(job.output.dir, export, job.caption)).splitlines()
+        except RunError as error:
+            get_log().warning("no export", to=export.to, reason=str(error))
+            lines.append(f"{export.to}: failed: {error}")
+            exit_code = exit_code or OutputError.exit_code
+    return lines, exit_code

@@ -1,0 +1,158 @@
+"""One export of an output folder, from its lines to files in place (main process)."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from captionfleet.config import CaptionConfig, ExportConfig, StoreConfig
+from captionfleet.config.filters import parse_filter
+from captionfleet.errors import ConfigError
+from captionfleet.export.card import readme_card
+from captionfleet.export.choice import Choice, Item
+from captionfleet.export.owned import Register, open_register
+from captionfleet.export.shards import write_shards
+from captionfleet.export.sidecars import write_sidecars
+from captionfleet.export.tables import (
+    csv_parts,
+    jsonl_parts,
+    parquet_parts,
+    require_pyarrow,
+    training_parts,
+)
+from captionfleet.ledger.disk import create_folder, replace_atomically
+from captionfleet.ledger.index import State
+from captionfleet.ledger.reading import read_object, table_in, text_in
+from captionfleet.messages import for_terminal, printable
+from captionfleet.producer.current import find_lines
+
+__all__ = ["Exported", "check_export", "export_lines"]
+
+_SIDECARS = frozenset({"txt", "srt", "vtt"})
+_TABLES: dict[str, tuple[str, Callable[[Iterable[Item]], Iterator[bytes]]]] = {
+    "csv": ("captions.csv", csv_parts),
+    "jsonl": ("captions.jsonl", jsonl_parts),
+    "parquet": ("captions.parquet", parquet_parts),
+    "hf": ("hf/data/train.parquet", parquet_parts),
+    "kohya": ("kohya.jsonl", training_parts),
+    "musubi": ("musubi.jsonl", training_parts),
+}
+_OF_FAILURES = frozenset({"csv", "jsonl", "parquet"})
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What an export did: numbers by words, where to, and the lines that it left out."""
+
+    to: str
+    target: str
+    counts: Counter[str]
+    left_out: dict[State, int]
+
+    def __str__(self) -> str:
+        """One line, and one for each kind of lines that were left out."""
+        parts = [f"{number:,} {words}" for words, number in self.counts.items() if number]
+        lines = [f"{self.to}: {', '.join(parts) or 'nothing'} -> {for_terminal(self.target)}"]
+        lines += [
+            f"left out: {number:,} lines {state.meaning}"
+            for state, number in self.left_out.items()
+            if number and state is not State.REPLACED
+        ]
+        return "\n".join(lines)
+
+
+def check_export(export: ExportConfig) -> None:
+    """Make sure, before anything is paid for, that this export can be done.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if export.to in {"parquet", "hf"}:
+        require_pyarrow()
+    if _is_of_failures(export) and export.to not in _OF_FAILURES:
+        raise ConfigError(
+            f"code=: failed clips have no caption to export as {export.to}: take csv, jsonl or "
+            "parquet"
+        )
+
+
+def export_lines(folder: Path, export: ExportConfig, wording: CaptionConfig) -> Exported:
+    """Write one export. Blocks; killed in the middle and begun again it ends the same.
+
+    Raises:
+        ConfigError: the folder is no output folder, or holds no line that can be exported.
+        OutputError: a file cannot be written, or is not the export's own.
+    """
+    check_export(export)
+    name = "failures.jsonl" if _is_of_failures(export) else "captions.jsonl"
+    with find_lines(folder, name) as found:
+        counts = found.index.counts()
+        if name == "captions.jsonl" and not export.all:
+            _require_current(folder, counts)
+        target = _target(folder, export)
+        with open_register(folder, f"{export.to} {target}") as register:
+            choice = Choice(found, export, wording)
+            made = _make(folder, choice, export, register, target)
+    left_out = {} if export.all else counts
+    left_out.pop(State.CURRENT, None)
+    return Exported(export.to, printable(target), made, left_out)
+
+
+def _make(
+    folder: Path, choice: Choice, export: ExportConfig, register: Register, target: str
+) -> Counter[str]:
+    if export.to in _SIDECARS:
+        made = write_sidecars(choice, export, register)
+        return Counter({f"files {kind}": number for kind, number in made.items()})
+    if export.to == "webdataset":
+        store = export.media or _store(folder)
+        return write_shards(choice, export, register, Path(target), store)
+    path = Path(target) / "data" / "train.parquet" if export.to == "hf" else Path(target)
+    rows: Counter[str] = Counter()
+    _write_table(path, _TABLES[export.to][1](_counted(choice.items(), rows)), register)
+    if export.to == "hf":
+        _write_table(Path(target) / "README.md", iter([readme_card()]), register)
+    return rows
+
+
+def _write_table(path: Path, parts: Iterator[bytes], register: Register) -> None:
+    create_folder(path.parent)
+    with register.claim(os.fspath(path)):
+        replace_atomically(path, parts)
+
+
+def _counted(items: Iterator[Item], rows: Counter[str]) -> Iterator[Item]:
+    for item in items:
+        rows["lines"] += 1
+        yield item
+
+
+def _target(folder: Path, export: ExportConfig) -> str:
+    """Where the export goes, as an absolute path."""
+    if export.out is not None:
+        return os.path.abspath(export.out)  # noqa: PTH100 - links stay as they are
+    if export.to in _SIDECARS:
+        return "beside the films"
+    name = {"webdataset": "webdataset", "hf": "hf"}.get(export.to)
+    return os.path.abspath(folder / "export" / (name or _TABLES[export.to][0]))  # noqa: PTH100
+
+
+def _store(folder: Path) -> Path:
+    settings = table_in(read_object(folder / "run.json"), "settings")
+    named = text_in(table_in(settings, "store"), "dir")
+    return Path(named) if named else StoreConfig().folder()
+
+
+def _is_of_failures(export: ExportConfig) -> bool:
+    return any(parse_filter(text).key == "code" for text in export.where)
+
+
+def _require_current(folder: Path, counts: dict[State, int]) -> None:
+    """Refuse to write an empty export over a good one because a disk is away."""
+    if counts and not counts.get(State.CURRENT):
+        where = printable(os.fspath(folder))
+        raise ConfigError(
+            f"{where}: not one captioned film is where it was: is its disk there? "
+            "(--all exports the captions all the same)"
+        )

@@ -1,0 +1,172 @@
+"""WebDataset: prepared media and captions in tar files that later exports add to (main process).
+
+A clip stays in the shard that it was first put in. A shard is written anew, as a whole, when one
+of its clips came, changed or went; media that the store has evicted meanwhile are taken from the
+shard as it was.
+"""
+
+import io
+import os
+import re
+import tarfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from hashlib import blake2b, sha256
+from pathlib import Path
+
+import orjson
+
+from captionfleet.config import ExportConfig
+from captionfleet.export.choice import Choice, Item
+from captionfleet.export.owned import Register
+from captionfleet.export.tables import Collected
+from captionfleet.ledger.disk import create_folder, replace_atomically
+from captionfleet.ledger.reading import table_in, text_in
+from captionfleet.regular_file import open_regular
+
+__all__ = ["write_shards"]
+
+_MOST_MEDIA_BYTES = 1 << 28
+_MEDIA = ((".mp4", "video_sha256"), (".ogg", "audio_sha256"))
+
+
+def write_shards(
+    choice: Choice, export: ExportConfig, register: Register, folder: Path, store: Path
+) -> Counter[str]:
+    """Bring the shards of a folder up to date.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
+    create_folder(folder)
+    counts: Counter[str] = Counter()
+    with register.batch():
+        register.begin_members()
+        for item in choice.items():
+            clip, request = item.entry.clip, item.entry.request
+            if register.is_member(clip, request) or _has_media(item, store):
+                register.add_member(clip, request, item.entry.at, export.shard_clips)
+            else:
+                counts["left out: their media are not in the store"] += 1
+        register.end_members()
+    for number in register.shards():
+        path = folder / f"captions-{number:06}.tar"
+        counts += _Shard(choice, register, path, store).bring_up(number)
+    return counts
+
+
+class _Shard:
+    """One tar file, as it is and as it should be."""
+
+    def __init__(self, choice: Choice, register: Register, path: Path, store: Path) -> None:
+        self._choice = choice
+        self._register = register
+        self._path = path
+        self._store = store
+        self._counts: Counter[str] = Counter()
+
+    def bring_up(self, number: int) -> Counter[str]:
+        digest, size = self._digest(number)
+        if not size:
+            self._register.drop(os.fspath(self._path))
+            return Counter({"shards removed": 1})
+        if self._register.digest(os.fspath(self._path)) == digest and self._path.is_file():
+            return Counter({"clips as they were": size})
+        with self._register.claim(os.fspath(self._path)):
+            replace_atomically(self._path, self._parts(number))
+            self._register.settle(os.fspath(self._path), digest)
+        return self._counts
+
+    def _items(self, number: int) -> Iterator[Item]:
+        for at in self._register.members(number):
+            yield self._choice.item_at(at)
+
+    def _digest(self, number: int) -> tuple[bytes, int]:
+        digest, size = blake2b(digest_size=16), 0
+        for item in self._items(number):
+            digest.update(orjson.dumps([_key(item), item.caption, item.record]))
+            size += 1
+        return digest.digest(), size
+
+    def _parts(self, number: int) -> Iterator[bytes]:
+        sink = Collected()
+        with ExitStack() as closing:
+            former = self._former(closing)
+            archive = closing.enter_context(tarfile.open(fileobj=sink, mode="w|"))
+            for item in self._items(number):
+                media = self._media(item, former)
+                if media is None:
+                    self._counts["left out: their media are not in the store"] += 1
+                    continue
+                for ending, content in [*media, *_texts(item)]:
+                    member = tarfile.TarInfo(_key(item) + ending)
+                    member.size = len(content)
+                    archive.addfile(member, io.BytesIO(content))
+                self._counts["clips written"] += 1
+                yield from sink.taken()
+        yield from sink.taken()
+
+    def _former(self, closing: ExitStack) -> tarfile.TarFile | None:
+        try:
+            file = closing.enter_context(os.fdopen(open_regular(self._path), "rb"))
+            return closing.enter_context(tarfile.open(fileobj=file, mode="r:"))
+        except (OSError, tarfile.TarError):
+            return None
+
+    def _media(self, item: Item, former: tarfile.TarFile | None) -> list[tuple[str, bytes]] | None:
+        """The bytes that were sent, by the hashes in the line; None where any is not there."""
+        found = []
+        for ending, key in _MEDIA:
+            known = text_in(table_in(item.record, "media"), key)
+            if not known:
+                continue
+            base = _base(item, self._store)
+            content = _stored(f"{base}{ending}") if base else None
+            if content is None or sha256(content).hexdigest() != known:
+                content = _member(former, _key(item) + ending)
+            if content is None or sha256(content).hexdigest() != known:
+                return None
+            found.append((ending, content))
+        return found or None
+
+
+def _texts(item: Item) -> list[tuple[str, bytes]]:
+    facts = {"film": item.record.get("source"), "end_s": item.end_s}
+    record = {key: value for key, value in item.record.items() if key != "caption"}
+    return [
+        (".txt", item.caption.encode()),
+        (".json", orjson.dumps(record | facts | {"caption": item.caption})),
+    ]
+
+
+def _key(item: Item) -> str:
+    """What a sample is called; it holds no dot, at which readers would cut it."""
+    request = re.sub(r"[^A-Za-z0-9_-]", "_", item.entry.request)[:64]
+    return item.entry.clip.hex() + (f"-{request}" if request else "")
+
+
+def _base(item: Item, store: Path) -> Path | None:
+    key = text_in(item.record, "media_key")
+    return store / key[:2] / key if re.fullmatch(r"[0-9a-f]{4,64}", key) else None
+
+
+def _has_media(item: Item, store: Path) -> bool:
+    base = _base(item, store)
+    return base is not None and os.path.lexists(f"{base}.mp4")
+
+
+def _stored(path: str) -> bytes | None:
+    try:
+        with os.fdopen(open_regular(path), "rb") as file:
+            return file.read(_MOST_MEDIA_BYTES)
+    except OSError:
+        return None
+
+
+def _member(archive: tarfile.TarFile | None, name: str) -> bytes | None:
+    try:
+        file = archive.extractfile(name) if archive is not None else None
+        return file.read(_MOST_MEDIA_BYTES) if file is not None else None
+    except (KeyError, OSError, tarfile.TarError):
+        return None

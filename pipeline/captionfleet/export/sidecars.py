@@ -1,0 +1,122 @@
+"""One text file for each clip, or one of subtitles for each film (main process)."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+
+from captionfleet.config import ExportConfig
+from captionfleet.errors import OutputError
+from captionfleet.export.choice import Choice, Item
+from captionfleet.export.cues import cues_of, srt, vtt
+from captionfleet.export.owned import Register, Written
+from captionfleet.export.plain import plain
+from captionfleet.ledger.disk import output_errors
+from captionfleet.ledger.index import State
+
+__all__ = ["write_sidecars"]
+
+_STALE = frozenset({State.CHANGED, State.GONE, State.REPLACED, None})
+
+
+def write_sidecars(choice: Choice, export: ExportConfig, register: Register) -> Counter[Written]:
+    """Write what is new, and remove own files of films that changed or are gone.
+
+    Raises:
+        OutputError: a folder cannot be written to.
+    """
+    counts: Counter[Written] = Counter()
+    make = _texts if export.to == "txt" else _subtitles
+    for item, path, text in make(choice, export, register):
+        if not path:
+            counts[Written.NO_PLACE] += 1
+            continue
+        clip, request = item.entry.clip, item.entry.request
+        try:
+            if export.out is not None:
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
+            made = register.write(path, text, clip, request, export.overwrite)
+        except OSError as error:
+            advice = "" if export.out else ": --out FOLDER writes a tree of its own"
+            where = os.fsencode(path).decode("utf-8", "backslashreplace")
+            raise OutputError(f"cannot write {where}: {error.strerror}{advice}") from None
+        counts[made] += 1
+    if not export.all:
+        counts[Written.REMOVED] += _remove_stale(choice, register)
+    return +counts
+
+
+def _remove_stale(choice: Choice, register: Register) -> int:
+    removed = 0
+    for path, clip, request in register.files():
+        state = choice.found.index.state_of(clip, request) if clip else State.CURRENT
+        if state in _STALE:
+            with output_errors(Path(os.fsdecode(path))):
+                removed += register.remove(path)
+    return removed
+
+
+def _texts(
+    choice: Choice, export: ExportConfig, register: Register
+) -> Iterator[tuple[Item, str, bytes]]:
+    for item in choice.items():
+        base = _base(item, export)
+        if base is None:
+            yield item, "", b""
+            continue
+        stem = os.path.splitext(base)[0]  # noqa: PTH122 - bytes in names
+        middle = f".{_word(item.entry.request)}" if item.entry.request else ""
+        if choice.windows(item) > 1:
+            middle += f".{_seconds(item.entry.start_s)}-{_seconds(item.end_s)}"
+        path = f"{stem}{middle}{export.extension}"
+        if not _is_free(choice, register, path, item):
+            path = f"{base}{middle}{export.extension}"  # beach.mov beside beach.mp4
+        yield item, path, plain(item.caption).encode() + b"\n"
+
+
+def _subtitles(
+    choice: Choice, export: ExportConfig, register: Register
+) -> Iterator[tuple[Item, str, bytes]]:
+    words = srt if export.to == "srt" else vtt
+    films = groupby(choice.items(by_film=True), lambda item: (item.film, item.entry.request))
+    for _, windows in films:
+        items = list(windows)
+        item = items[0]
+        cues = [cue for one in items for cue in cues_of(one.caption, one.entry.start_s, one.end_s)]
+        cues.sort(key=lambda cue: (cue.start_s, cue.end_s))
+        base = _base(item, export)
+        if base is None:
+            yield item, "", b""
+            continue
+        middle = f".{_word(item.entry.request)}" if item.entry.request else ""
+        path = f"{os.path.splitext(base)[0]}{middle}.{export.to}"  # noqa: PTH122 - as above
+        if not _is_free(choice, register, path, item):
+            path = f"{base}{middle}.{export.to}"
+        yield item, path, words(cues).encode()
+
+
+def _is_free(choice: Choice, register: Register, path: str, item: Item) -> bool:
+    """Whether no clip of another film has this name, as far as its line is current."""
+    owner = register.owner(path)
+    if owner is None or owner[0] in {b"", item.entry.clip}:
+        return True
+    films = choice.found.index.film_of(*owner)
+    return films is None or films in {b"", item.entry.path}
+
+
+def _base(item: Item, export: ExportConfig) -> str | None:
+    """Where the film lies, or would lie in the tree of its own; no name leads out of that."""
+    if export.out is None:
+        return item.film or None
+    parts = [part for part in (item.name or item.film).split("/") if part not in {"", "."}]
+    safe = ["__" if part == ".." else part for part in parts if "\0" not in part]
+    return os.path.join(os.path.abspath(export.out), *safe) if safe else None  # noqa: PTH100, PTH118 - as above
+
+
+def _word(name: str) -> str:
+    return "".join(char if char.isalnum() or char in "-_" else "_" for char in name)[:64]
+
+
+def _seconds(value: float) -> str:
+    return f"{value:05.0f}s" if value == int(value) else f"{value:09.3f}s"

@@ -1,0 +1,74 @@
+"""Words a caption for its readers; the answer itself is kept in the line; pure (main process)."""
+
+import re
+
+from captionfleet.config import CaptionConfig
+
+__all__ = ["worded"]
+
+_NOUN = (
+    r"(?:short |brief |provided |given )?"
+    r"(?:video(?: clip| footage| sequence)?|clip|footage|film|scene|recording|sequence)"
+)
+_SHOWS = (
+    r"(?:shows|depicts|features|captures|presents|displays|showcases|portrays|illustrates"
+    r"|documents|(?:begins|opens|starts) (?:with|by showing)|is of|is about)"
+)
+_TEXT = "(?:description|caption|summary)"
+_OF_IT = rf"(?: (?:of|for) (?:the|this|your) {_NOUN})?"
+_PREAMBLES = [
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        r"(?:sure|certainly|of course|okay|ok)[,.!]+\s+(?=here|the|this|in )",
+        rf"(?:here is|here's|this is|below is) (?:a |an |the )?(?:\w+ )?{_TEXT}{_OF_IT}\s*[:.]\s*",
+        r"(?:\*\*)?(?:video )?(?:caption|description|summary)\s*:(?:\*\*)?\s*",
+        rf"(?:the|this) {_NOUN} {_SHOWS}(?: that)?\s+",
+        rf"(?:in|throughout) (?:the|this) {_NOUN},?\s+(?:we (?:can )?see\s+)?",
+        rf"(?:this is )?(?:a|an) {_NOUN} (?:of|showing|that shows|depicting|featuring)\s+",
+        r"we (?:can )?see\s+",
+    )
+]
+_MOST_PREAMBLES = 4
+_SENTENCE_END = re.compile(
+    r"[.!?\u2026]+[\"')\]\u201d\u2019\u00bb]*(?=\s)|[\u3002\uff01\uff1f]|\n+"
+)
+_TITLES = ("mr.", "mrs.", "ms.", "dr.", "st.", "vs.", "e.g.", "i.e.")
+
+
+def worded(caption: str, wording: CaptionConfig) -> str:
+    """The caption as it is handed on."""
+    text = _without_preamble(caption) if wording.strip_preamble else caption
+    if wording.single_line:
+        text = " ".join(text.split())
+    if wording.max_chars is not None:
+        room = wording.max_chars - len(wording.prefix) - len(wording.suffix)
+        text = _shortened(text, room)
+    return f"{wording.prefix}{text}{wording.suffix}"
+
+
+def _without_preamble(text: str) -> str:
+    rest = text.lstrip()
+    for _ in range(_MOST_PREAMBLES):
+        found = next(filter(None, (pattern.match(rest) for pattern in _PREAMBLES)), None)
+        if found is None or not rest[found.end() :].strip():
+            break
+        rest = rest[found.end() :]
+    if rest == text.lstrip():
+        return text
+    return rest[:1].upper() + rest[1:]
+
+
+def _shortened(text: str, most: int) -> str:
+    """As many whole sentences as fit, else words, else characters."""
+    if len(text) <= most:
+        return text
+    ends = [found.end() for found in _SENTENCE_END.finditer(text, 0, most + 1)]
+    ends = [end for end in ends if end <= most and not _is_title(text[:end])]
+    if ends:
+        return text[: ends[-1]].rstrip()
+    space = text.rfind(" ", 0, most + 1)
+    return text[: space if space > 0 else most].rstrip()
+
+
+def _is_title(text: str) -> bool:
+    return text[-8:].lower().rpartition(" ")[2].endswith(_TITLES)

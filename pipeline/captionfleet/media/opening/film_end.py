@@ -1,0 +1,55 @@
+"""Finds where the pictures of a film end, whatever its header says (worker process)."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import av
+
+from captionfleet.media.opening.container import has_no_timestamps, start_ticks
+from captionfleet.media.opening.packets import PacketReader
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+__all__ = ["film_end_s"]
+
+_NEAR_END_S = 5.0
+_HALVINGS = 16  # from two weeks to a few seconds
+_UNKNOWN_S = 4e6  # a seek beyond any film ends at its end
+
+
+def film_end_s(container: InputContainer, video: VideoStream, declared_s: float) -> float:
+    """Seconds from the file's zero to the end of the last picture there is; 0.0 if there is none.
+
+    The packets after a seek to the declared end are read, which are few; where there are none, the
+    declared end is not there, and the seek is tried half as far, and so on. Nothing is decoded.
+    """
+    if has_no_timestamps(container):
+        return _end_after(container, video, None)
+    at_s = (declared_s or _UNKNOWN_S) - _NEAR_END_S
+    for _ in range(_HALVINGS):
+        if at_s <= _NEAR_END_S:
+            break
+        if (end_s := _end_after(container, video, at_s)) > 0:
+            return end_s
+        at_s /= 2
+    return _end_after(container, video, 0.0)
+
+
+def _end_after(container: InputContainer, video: VideoStream, at_s: float | None) -> float:
+    """The end of the newest picture from an entry before `at_s` on; 0.0 without one."""
+    time_base = Fraction(video.time_base or 1)
+    zero, newest = start_ticks(container, time_base), None
+    try:
+        if at_s is not None:
+            container.seek((container.start_time or 0) + round(at_s * av.time_base))
+        for packet in PacketReader(container, [video]):
+            ticks = packet.pts if packet.pts is not None else packet.dts
+            if ticks is not None:
+                newest = max(newest or ticks, ticks + (packet.duration or 0))
+    except av.FFmpegError:
+        return 0.0
+    return 0.0 if newest is None else float((newest - zero) * time_base)

@@ -1,0 +1,63 @@
+"""Chooses the audio track that holds sound, where a file announces several (worker process)."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import av
+
+from captionfleet.media.opening.container import audio_candidates, open_media
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+    from captionfleet.messages import Source
+
+__all__ = ["heard_audio"]
+
+# FFmpeg's command line knows a track without packets from the 5 s (-analyzeduration) that it
+# probes. A track may begin later than its neighbour, so the look ahead is twice as long.
+_LOOK_S = 10.0
+# More packets than the tracks of a broadcast multiplex hold in that time.
+_MOST_PACKETS = 20_000
+
+
+def heard_audio(
+    source: Source, container: InputContainer, beside: VideoStream, max_pixels: int
+) -> AudioStream | None:
+    """The first choice among the audio tracks that holds packets; the first choice if none does.
+
+    Only Matroska and its like leave open whether a track is empty; there the first seconds of the
+    file are read once more, as far as the first packet of the first choice.
+
+    Raises:
+        MediaError: the source is no longer the file that was found.
+    """
+    tracks = audio_candidates(container, beside)
+    if len(tracks) < 2 or tracks[0].frames:  # noqa: PLR2004 - one track leaves no choice
+        return tracks[0] if tracks else None
+    with open_media(source, max_pixels) as again:
+        seen = _indexes_seen(again, [track.index for track in tracks])
+    return next((track for track in tracks if track.index in seen), tracks[0])
+
+
+def _indexes_seen(container: InputContainer, indexes: Sequence[int]) -> set[int]:
+    """Which tracks show a packet, up to the first one of the first choice or `_LOOK_S`."""
+    seen: dict[int, float] = {}
+    wanted = [container.streams[index] for index in indexes if index < len(container.streams)]
+    try:
+        for packet in islice(container.demux(*wanted), _MOST_PACKETS):
+            if not packet.size:
+                continue
+            at_s = float((packet.dts or packet.pts or 0) * packet.time_base)
+            began_s = seen.setdefault(packet.stream_index, at_s)
+            if indexes[0] in seen or at_s - began_s > _LOOK_S:
+                break
+    except (av.FFmpegError, IndexError):  # the damage is met again, and counted, while decoding
+        pass
+    return set(seen)

@@ -1,0 +1,140 @@
+"""Which lines of an output folder speak of files that are there, unchanged (main, in a thread)."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from captionfleet.errors import ConfigError
+from captionfleet.ledger.index import Entry, LineIndex, State
+from captionfleet.ledger.past_sources import past_sources
+from captionfleet.ledger.reading import number_in, read_lines, record_at, text_in
+from captionfleet.messages import printable
+from captionfleet.names import name_bytes
+from captionfleet.producer.clips import clip_id, named_clip_id
+from captionfleet.producer.sources import is_list
+
+__all__ = ["FoundLines", "find_lines"]
+
+
+class FoundLines:
+    """The lines of one file of an output folder, as they were when they were looked at.
+
+    Attributes:
+        index: what is known of each.
+        unreadable: lines that name no clip.
+    """
+
+    def __init__(self, path: Path, index: LineIndex) -> None:
+        self.index = index
+        self.unreadable = 0
+        self._file = path.open("rb")
+        # Whatever a run puts in the file's place meanwhile, its offsets are those of this one.
+        self.path = Path(f"/proc/self/fd/{self._file.fileno()}")
+
+    def record(self, entry: Entry) -> dict[str, Any]:
+        """The line itself."""
+        return record_at(self._file, entry.at)
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._file.close()
+
+
+@contextmanager
+def find_lines(folder: Path, name: str = "captions.jsonl") -> Iterator[FoundLines]:
+    """Look at every line of a file, and at every film that they speak of. Blocks.
+
+    Raises:
+        ConfigError: the folder is no output folder.
+    """
+    with LineIndex() as index:
+        try:
+            found = FoundLines(folder / name, index)
+        except OSError as error:
+            where = printable(os.fspath(folder / name))
+            raise ConfigError(f"{where}: {error.strerror}: is this an output folder?") from None
+        try:
+            _fill(found, folder)
+            yield found
+        finally:
+            found.close()
+
+
+def _fill(found: FoundLines, folder: Path) -> None:
+    for line in read_lines(folder / "same.jsonl"):
+        clip, alias = _id(line.record, "clip_id"), _id(line.record, "stat_id")
+        if clip and alias:
+            found.index.add_same(clip, alias, name_bytes(line.record, "source") or b"")
+    look = _Look(found.index, folder)
+    for line in read_lines(found.path):
+        entry = look.entry(line.offset, line.record)
+        if entry is None:
+            found.unreadable += 1
+        else:
+            found.index.add(entry)
+    found.index.conclude()
+
+
+class _Look:
+    """Looks for the file of each line, where it was found or by its name in a run's sources."""
+
+    def __init__(self, index: LineIndex, folder: Path) -> None:
+        self._index = index
+        sources = (Path(source) for source in past_sources(folder))
+        self._roots = list(dict.fromkeys(os.fsencode(_root(source)) for source in sources))
+
+    def entry(self, at: int, record: dict[str, Any]) -> Entry | None:
+        clip, alias = _id(record, "clip_id"), _id(record, "stat_id")
+        start_s, end_s = number_in(record, "start_s"), number_in(record, "end_s")
+        if not clip or start_s is None or end_s is None:
+            return None
+        ids = {clip.hex(), alias.hex()} | {other.hex() for other, _ in self._index.same(clip)}
+        path, root, state = b"", b"", State.GONE
+        for place, base, name in self._places(clip, record):
+            seen = _state(place, name, ids, (start_s, end_s))
+            if not path or seen is State.CURRENT or state is State.GONE:
+                path, root, state = place, base, seen
+            if seen is State.CURRENT:
+                break
+        if alias and state is State.CHANGED:
+            state = State.UNSURE
+        return Entry(at, clip, alias, text_in(record, "request"), path, root, start_s, state)
+
+    def _places(self, clip: bytes, record: dict[str, Any]) -> Iterator[tuple[bytes, bytes, bytes]]:
+        """Path, root and name of where the file may lie, the likeliest first."""
+        source, path = name_bytes(record, "source") or b"", name_bytes(record, "path")
+        own = name_bytes(record, "root") or b""
+        if path:
+            yield path, own or os.path.dirname(path), source  # noqa: PTH120 - bytes
+        roots = [own, *self._roots] if own else self._roots
+        for name in (source, *(name for _, name in self._index.same(clip))):
+            for root in roots if name else ():
+                yield os.path.join(root, name), root, name  # noqa: PTH118 - bytes
+
+
+def _state(path: bytes, name: bytes, ids: set[str], window: tuple[float, float]) -> State:
+    try:
+        facts = os.stat(path)  # noqa: PTH116 - bytes
+    except (OSError, ValueError):
+        return State.GONE
+    version = facts.st_size, facts.st_mtime_ns
+    todays = clip_id(os.path.realpath(path), *version, *window)
+    if todays in ids or named_clip_id(name, *version, *window) in ids:
+        return State.CURRENT
+    return State.CHANGED
+
+
+def _root(source: Path) -> Path:
+    source = source.absolute()
+    return source if source.is_dir() and not is_list(source) else source.parent
+
+
+def _id(record: dict[str, Any], key: str) -> bytes:
+    """An id as 16 bytes; empty where there is none."""
+    try:
+        identity = bytes.fromhex(text_in(record, key))
+    except ValueError:
+        return b""
+    return identity if len(identity) == 16 else b""  # noqa: PLR2004 - as clips are named

@@ -1,0 +1,105 @@
+"""`captionfleet prune`: lines of films that are gone or changed leave captions.jsonl (main)."""
+
+import os
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from captionfleet.ledger.disk import AppendFile
+from captionfleet.ledger.index import Entry, State
+from captionfleet.ledger.lock import FolderLock
+from captionfleet.ledger.reading import raw_lines
+from captionfleet.messages import for_terminal, printable
+from captionfleet.producer.current import FoundLines, find_lines
+
+__all__ = ["prune_command"]
+
+_PRUNED = frozenset({State.GONE, State.CHANGED, State.REPLACED})
+_SHOWN = 20
+
+
+def prune_command(folder: Path, *, yes: Annotated[bool, Parameter(negative="")] = False) -> int:
+    """Show the lines of captions.jsonl whose film is gone or changed; with --yes take them out.
+
+    They are kept in pruned.jsonl: to have one again, append it to captions.jsonl. Lines of a folder
+    in which no captioned film is left stay, as its disk may only be away, and so do those whose
+    film may have the same bytes under another name or time (identity = "content").
+
+    Args:
+        folder: Output folder of a run; no run may be writing to it.
+        yes: Do it.
+    """
+    if not yes:
+        with find_lines(folder) as found:
+            print(_shown(found, found.index.counts()))
+        return 0
+    lock = FolderLock(folder)
+    try:
+        with find_lines(folder) as found:
+            counts = found.index.counts()
+            print(_shown(found, counts))
+            if _number(counts):
+                _prune(folder, found)
+                print(f"{_number(counts):,} lines taken out; they are in pruned.jsonl")
+    finally:
+        lock.release()
+    return 0
+
+
+def _number(counts: dict[State, int]) -> int:
+    return sum(counts.get(state, 0) for state in _PRUNED)
+
+
+def _shown(found: FoundLines, counts: dict[State, int]) -> str:
+    lines = [
+        f"{counts[state]:>9,} {state.meaning}: {'out' if state in _PRUNED else 'stay'}"
+        for state in State
+        if counts.get(state)
+    ]
+    if found.unreadable:
+        lines.append(f"{found.unreadable:>9,} that are no record: stay")
+    shown = islice(found.index.entries(_PRUNED), _SHOWN)
+    lines += [f"{entry.state.name.lower():<9} {_film(entry)}" for entry in shown]
+    if (more := _number(counts) - _SHOWN) > 0:
+        lines.append(f"and {more:,} more")
+    return "\n".join([*lines, _advice(counts)])
+
+
+def _film(entry: Entry) -> str:
+    return for_terminal(printable(os.fsdecode(entry.path)) or entry.clip.hex())
+
+
+def _advice(counts: dict[State, int]) -> str:
+    number = _number(counts)
+    return f"{number:,} lines to take out (--yes does it)" if number else "nothing to take out"
+
+
+def _prune(folder: Path, found: FoundLines) -> None:
+    """Keep the lines that go, safely, before captions.jsonl is replaced."""
+    pruned = AppendFile(folder / "pruned.jsonl")
+    try:
+        for line in _lines(found, is_pruned=True):
+            pruned.append(line if line.endswith(b"\n") else line + b"\n")
+        pruned.sync()
+    finally:
+        pruned.close()
+    captions = AppendFile(folder / "captions.jsonl")
+    try:
+        captions.rewrite(_lines(found, is_pruned=False))
+    finally:
+        captions.close()
+
+
+def _lines(found: FoundLines, *, is_pruned: bool) -> Iterator[bytes]:
+    """The lines that go, or all others, those that are no record among them."""
+    entries = found.index.entries(_PRUNED)
+    next_at = next(entries, None)
+    for at, line in raw_lines(found.path):
+        is_next = next_at is not None and next_at.at == at
+        if is_next:
+            next_at = next(entries, None)
+        if is_next == is_pruned:
+            yield line

@@ -1,0 +1,276 @@
+"""Exports of an output folder: current lines only, whole files, and nobody's file written over."""
+
+import csv
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import av
+import duckdb
+import orjson
+import pytest
+
+from captionfleet.cli import run_command_line
+from captionfleet.config import CaptionConfig, ExportConfig
+from captionfleet.errors import ConfigError
+from captionfleet.export.export import export_lines
+from tests.support.library import film, line, window_line, with_media, write_lines
+from tests.support.run_folder import HOSTILE
+
+PLAIN = CaptionConfig()
+
+
+def export(folder: Path, to: str, **keys: object) -> str:
+    """What an export says that it did."""
+    return str(export_lines(folder, ExportConfig.model_validate({"to": to, **keys}), PLAIN))
+
+
+def names_in(shard: Path) -> list[str]:
+    """The members of a shard."""
+    with tarfile.open(shard) as archive:
+        return archive.getnames()
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> Path:
+    """A folder for films."""
+    (tmp_path / "videos").mkdir()
+    return tmp_path / "videos"
+
+
+def test_text_files_beside_films(tmp_path: Path, videos: Path) -> None:
+    """Each current caption stands beside its film; films that changed or went have none."""
+    kept, gone = film(videos, "a/kept.mp4"), film(videos, "gone.mp4")
+    changed, twin = film(videos, "changed.mp4"), film(videos, "a/kept.mov")
+    lines = [line(one, f"Of {one.name}.") for one in (kept, gone, changed, twin)]
+    lines.append(line(kept, "Of kept, later."))
+    folder = write_lines(tmp_path / "out", lines)
+    (videos / "gone.mp4").unlink()
+    film(videos, "changed.mp4", b"another film")
+    said = export(folder, "txt")
+    texts = {path.name: path.read_text() for path in videos.rglob("*.txt")}
+    assert set(texts.values()) == {"Of kept, later.\n", "Of a/kept.mov.\n"}
+    assert len(texts) == 2
+    assert "2 files written" in said
+    assert "1 lines of files that are gone" in said
+    assert "2 files as they were" in export(folder, "txt")
+
+
+def test_files_of_others_stay(tmp_path: Path, videos: Path) -> None:
+    """A file that no export wrote is never written over, an edited one only if that is asked."""
+    films = [film(videos, f"{number}.mp4") for number in range(3)]
+    (videos / "0.txt").write_text("mine")
+    (tmp_path / "target").write_text("far")
+    (videos / "1.txt").symlink_to(tmp_path / "target")
+    folder = write_lines(tmp_path / "out", [line(one, "First.") for one in films])
+    export(folder, "txt")
+    (videos / "2.txt").write_text("edited")
+    write_lines(folder, [line(one, "Second.") for one in films])
+    assert "somebody edited" in export(folder, "txt")
+    assert (videos / "2.txt").read_text() == "edited"
+    export(folder, "txt", overwrite="always")
+    assert (videos / "2.txt").read_text() == "Second.\n"
+    assert (videos / "0.txt").read_text() == "mine"
+    assert (tmp_path / "target").read_text() == "far"
+    write_lines(folder, [line(films[2], "Third.")])
+    export(folder, "txt", overwrite="never")
+    assert (videos / "2.txt").read_text() == "Second.\n"
+    export(folder, "txt")
+    assert (videos / "2.txt").read_text() == "Third.\n"
+
+
+def test_text_of_a_changed_film_goes(tmp_path: Path, videos: Path) -> None:
+    """A text that the export wrote does not stay beside a film that it is not of any more."""
+    films = [film(videos, "a.mp4"), film(videos, "b.mp4")]
+    folder = write_lines(tmp_path / "out", [line(one, "Words.") for one in films])
+    export(folder, "txt")
+    film(videos, "a.mp4", b"another film")
+    assert "1 files removed" in export(folder, "txt")
+    assert [path.name for path in videos.glob("*.txt")] == ["b.txt"]
+
+
+def test_windows_of_a_film(tmp_path: Path, videos: Path) -> None:
+    """Several windows are several texts, and one file of subtitles on the film's timeline."""
+    one = film(videos, "film.mp4")
+    folder = write_lines(
+        tmp_path / "out",
+        [window_line(one, 60.0, 120.0, "Then."), window_line(one, 0.0, 60.0, "First.")],
+    )
+    export(folder, "txt", out=tmp_path / "texts")
+    names = sorted(path.name for path in (tmp_path / "texts").iterdir())
+    assert names == ["film.00000s-00060s.txt", "film.00060s-00120s.txt"]
+    export(folder, "srt")
+    assert (videos / "film.srt").read_text() == (
+        "1\n00:00:00,000 --> 00:01:00,000\nFirst.\n\n2\n00:01:00,000 --> 00:02:00,000\nThen.\n"
+    )
+
+
+def test_no_name_leads_out_of_the_tree(tmp_path: Path, videos: Path) -> None:
+    """A name with `../` in it becomes a file within the tree."""
+    one = film(videos, "a.mp4")
+    folder = write_lines(tmp_path / "out", [line(one, "x", source="../../../a.mp4")])
+    export(folder, "txt", out=tmp_path / "tree")
+    assert [path.name for path in tmp_path.rglob("*.txt")] == ["a.txt"]
+    assert (tmp_path / "tree/__/__/__/a.txt").is_file()
+
+
+def test_an_absent_disk_empties_no_export(tmp_path: Path, videos: Path) -> None:
+    """Where no film is there at all, the last export stays and the command says why."""
+    folder = write_lines(tmp_path / "out", [line(film(videos, "a.mp4"), "x")])
+    export(folder, "csv")
+    before = (folder / "export/captions.csv").read_bytes()
+    shutil.rmtree(videos)
+    with pytest.raises(ConfigError, match="is its disk there"):
+        export(folder, "csv")
+    assert (folder / "export/captions.csv").read_bytes() == before
+    assert "1 lines" in export(folder, "csv", all=True)
+
+
+def test_hostile_captions_in_tables(tmp_path: Path, videos: Path) -> None:
+    """Formulas, NULs, line breaks and a megabyte come out as text, one row each."""
+    captions = [*HOSTILE.values(), '=HYPERLINK("x")', "@SUM(1)", "-1\n+2", "a,b\r\nc", "\x00="]
+    films = [film(videos, f"{number}.mp4") for number in range(len(captions))]
+    lines = [line(one, text) for one, text in zip(films, captions, strict=True)]
+    folder = write_lines(tmp_path / "out", lines)
+    for to in ("csv", "jsonl", "kohya", "txt", "srt", "vtt"):
+        export(folder, to)
+    with (folder / "export/captions.csv").open(newline="") as file:
+        csv.field_size_limit(2**22)
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(captions)
+    assert not [row for row in rows if row["caption"].startswith(("=", "+", "-", "@"))]
+    table = duckdb.read_csv(f"{folder}/export/captions.csv", max_line_size=4_000_000)
+    counted = table.aggregate("count(*), max(length(caption))").fetchall()
+    assert counted == [(len(captions), 2**20)]
+    exact = (folder / "export/captions.jsonl").read_bytes().splitlines()
+    assert [orjson.loads(one)["caption"] for one in exact] == captions
+    assert len((folder / "export/kohya.jsonl").read_bytes().splitlines()) == len(captions)
+    assert not [path for path in videos.glob("*.txt") if "\0" in path.read_text()]
+
+
+def test_shards_grow_and_keep_what_the_store_evicted(tmp_path: Path, videos: Path) -> None:
+    """A later export adds to the shards; a clip whose media are gone from the store stays there."""
+    store = tmp_path / "store"
+    films = [film(videos, f"{number}.mp4") for number in range(5)]
+    made = [with_media(store, number) for number in range(5)]
+    lines = [line(o, f"Of {o.name}.", **k) for o, k in zip(films, made, strict=True)]
+    folder = write_lines(tmp_path / "out", lines[:3])
+    keys = {"media": store, "shard_clips": 2}
+    export(folder, "webdataset", **keys)
+    shutil.rmtree(store / "00")
+    with_media(store, 3)
+    write_lines(folder, lines)
+    said = export(folder, "webdataset", **keys)
+    assert "1 left out: their media are not in the store" in said
+    shards = sorted((folder / "export/webdataset").iterdir())
+    names = [names_in(shard) for shard in shards]
+    assert [len(one) for one in names] == [8, 8]
+    with tarfile.open(shards[1]) as archive:
+        texts = [archive.extractfile(name) for name in archive.getnames() if ".txt" in name]
+        assert [file.read() for file in texts if file] == [b"Of 2.mp4.", b"Of 3.mp4."]
+    film(videos, "0.mp4", b"another film")
+    export(folder, "webdataset", **keys)
+    assert len(names_in(shards[0])) == 4
+
+
+def test_filters_and_wording_by_flags(
+    tmp_path: Path, videos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command takes filters and wording; what is no filter is refused before anything."""
+    films = [film(videos, f"{year}/a.mp4") for year in (2023, 2024)]
+    lines = [line(films[0], "The video shows a."), line(films[1], "b", flags="truncated")]
+    folder = write_lines(tmp_path / "out", lines)
+    words = ["export", os.fspath(folder), "--to", "txt", "--strip-preamble", "--prefix", "x "]
+    assert run_command_line([*words, "--where", "path=2023/*"]) == 0
+    assert [path.read_text() for path in videos.rglob("*.txt")] == ["x A.\n"]
+    table = ["export", os.fspath(folder), "--to", "csv"]
+    assert (
+        run_command_line([*table, "--where", "flag=truncated", "--where", "time<2027-01-01"]) == 0
+    )
+    assert len((folder / "export/captions.csv").read_text().splitlines()) == 2
+    assert run_command_line([*table, "--where", "colour=red"]) == 2
+    assert "the keys are" in capsys.readouterr().err
+    (tmp_path / "mine.csv").write_text("mine")
+    assert run_command_line([*table, "--out", os.fspath(tmp_path / "mine.csv")]) == 3
+    assert (tmp_path / "mine.csv").read_text() == "mine"
+
+
+def test_prune_shows_and_keeps(
+    tmp_path: Path, videos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Stale lines are shown, taken out on request, and kept beside."""
+    kept, gone = film(videos, "kept.mp4"), film(videos, "gone.mp4")
+    away = film(tmp_path / "usb", "away.mp4")
+    lines = [line(one, "x") for one in (kept, gone, away)]
+    folder = write_lines(tmp_path / "out", [*lines, b"no record\n"])
+    (videos / "gone.mp4").unlink()
+    shutil.rmtree(tmp_path / "usb")
+    before = (folder / "captions.jsonl").read_bytes()
+    assert run_command_line(["prune", os.fspath(folder)]) == 0
+    assert (folder / "captions.jsonl").read_bytes() == before
+    assert "gone      " in capsys.readouterr().out
+    assert run_command_line(["prune", os.fspath(folder), "--yes"]) == 0
+    assert (folder / "captions.jsonl").read_bytes() == lines[0] + lines[2] + b"no record\n"
+    assert (folder / "pruned.jsonl").read_bytes() == lines[1]
+
+
+_KILLED = """
+import os, signal, sys
+from captionfleet.cli import run_command_line
+left = int(sys.argv[1])
+def killing(call):
+    def counted(*arguments, **keys):
+        global left
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return call(*arguments, **keys)
+    return counted
+for name in ("link", "replace", "fsync", "unlink"):
+    setattr(os, name, killing(getattr(os, name)))
+sys.exit(run_command_line(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize(("to", "calls"), [("txt", 9), ("csv", 1), ("webdataset", 9)])
+def test_killed_and_run_again_it_ends_the_same(
+    tmp_path: Path, videos: Path, to: str, calls: int
+) -> None:
+    """However far an export came before kill -9, the next one makes what one in peace makes."""
+    store = tmp_path / "store"
+    films = [film(videos, f"{number}.mp4") for number in range(20)]
+    lines = [line(one, f"Of {n}.", **with_media(store, n)) for n, one in enumerate(films)]
+    made = []
+    for kill_after in (None, calls):
+        folder = write_lines(tmp_path / f"out-{kill_after}", lines)
+        out = tmp_path / f"made-{kill_after}"
+        target = out / "captions.csv" if to == "csv" else out
+        words = ["export", os.fspath(folder), "--to", to, "--out", os.fspath(target)]
+        words += ["--media", os.fspath(store), "--shard-clips", "3"]
+        if kill_after is not None:
+            script = [sys.executable, "-c", _KILLED, str(kill_after), *words]
+            ended = subprocess.run(script, check=False, timeout=120, capture_output=True)
+            assert ended.returncode == -9, ended.stderr
+        assert run_command_line(words) == 0
+        made.append({p.relative_to(out): p.read_bytes() for p in out.rglob("*") if p.is_file()})
+    assert len(made[0]) == {"txt": 20, "csv": 1, "webdataset": 7}[to]
+    assert made[1] == made[0]
+
+
+def test_subtitles_open(tmp_path: Path, videos: Path) -> None:
+    """FFmpeg reads the subtitles, with their times."""
+    films = [film(videos, f"{number}.mp4") for number in range(3)]
+    texts = ["[0:02 - 0:04] <i>Rain</i> & snow.\n[0:05] Sun.", "One\n\nline --> two", "\x00"]
+    lines = [line(one, text) for one, text in zip(films, texts, strict=True)]
+    folder = write_lines(tmp_path / "out", lines)
+    for to in ("srt", "vtt"):
+        export(folder, to)
+        with av.open(videos / f"0.{to}") as opened:
+            packets = [packet for packet in opened.demux() if packet.size]
+        times = [
+            float(packet.pts * packet.time_base) for packet in packets if packet.pts is not None
+        ]
+        assert times == [2.0, 5.0]

@@ -1,0 +1,81 @@
+"""Exports of a thousand clips, opened by the programs that they are for."""
+
+import gc
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from captionfleet.config import CaptionConfig, ExportConfig
+from captionfleet.export.export import export_lines
+from tests.support.library import film, line, with_media, write_lines
+
+pd = pytest.importorskip("pandas", reason="make test-readers installs it")
+datasets = pytest.importorskip("datasets", reason="as above")
+
+CLIPS = 1000
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An output folder, its films and its media."""
+    root = tmp_path_factory.mktemp("exports")
+    films = [film(root / "videos", f"{number:04}.mp4") for number in range(CLIPS)]
+    lines = (
+        line(one, f"Of {number}, \u202eleft\u202c.\n=1+1", **with_media(root / "store", number))
+        for number, one in enumerate(films)
+    )
+    return write_lines(root / "out", lines)
+
+
+def export(folder: Path, to: str, **keys: Any) -> Path:
+    """The folder of an export."""
+    export_lines(folder, ExportConfig.model_validate({"to": to, **keys}), CaptionConfig())
+    return folder / "export"
+
+
+def test_parquet_and_csv(folder: Path) -> None:
+    """DuckDB and pandas read the same captions from both."""
+    made = export(folder, "parquet")
+    export(folder, "csv")
+    table = pd.read_parquet(made / "captions.parquet")
+    assert len(table) == CLIPS
+    assert table.caption[7] == "Of 7, \u202eleft\u202c.\n=1+1"
+    counted = duckdb.sql(f"SELECT count(DISTINCT caption) FROM '{made}/captions.parquet'")  # noqa: S608
+    assert counted.fetchall() == [(CLIPS,)]
+    cells = pd.read_csv(made / "captions.csv")
+    assert list(cells.caption) == list(table.caption)
+    assert list(cells.columns) == list(table.columns)
+
+
+def test_hf_folder(folder: Path, tmp_path: Path) -> None:
+    """`datasets.load_dataset` opens the folder, by its card."""
+    made = export(folder, "hf")
+    rows = datasets.load_dataset(str(made / "hf"), split="train", cache_dir=str(tmp_path))
+    assert rows.num_rows == CLIPS
+    assert rows[999]["source"] == "0999.mp4"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_webdataset(folder: Path) -> None:
+    """`webdataset` reads every sample with its media, caption and facts."""
+    webdataset = pytest.importorskip("webdataset", reason="pip install webdataset")
+    made = export(folder, "webdataset", media=folder.parent / "store", shard_clips=300)
+    shards = [str(path) for path in sorted((made / "webdataset").glob("*.tar"))]
+    samples = list(webdataset.WebDataset(shards, shardshuffle=False).decode())
+    assert (len(shards), len(samples)) == (4, CLIPS)
+    assert samples[5]["mp4"] == b"video 5"
+    assert samples[5]["json"]["caption"] == samples[5]["txt"]
+    del samples
+    gc.collect()  # what it leaves open is reported here, not in the next test
+
+
+def test_subtitles(folder: Path) -> None:
+    """pysubs2 reads one cue, over the film."""
+    pysubs2 = pytest.importorskip("pysubs2", reason="pip install pysubs2")
+    for to in ("srt", "vtt"):
+        export(folder, to)
+        (cue,) = pysubs2.load(str(folder.parent / f"videos/0003.{to}"))
+        assert (cue.start, cue.end) == (0, 20_000)
+        assert cue.plaintext == "Of 3, \u202eleft\u202c.\n=1+1"
