@@ -24,6 +24,7 @@ import pybase64
 from captionfleet.config import JobConfig
 from captionfleet.messages import Caption, Clip, MediaFacts, Outcome, ReadyClip, Source
 from captionfleet.sender import open_fleet, send
+from captionfleet.sender.chat.parts import media_pieces
 from captionfleet.sender.chat.request import BodyTemplate, base64_bytes, body_template
 from captionfleet.telemetry import Tally, monotonic_s
 
@@ -229,7 +230,7 @@ def _names_its_media(caption: Caption) -> bool:
 async def run_bare(load: Load, templates: list[ReadyClip], seen: Seen) -> None:
     """Bare aiohttp: as many tasks as requests, each a loop; no retry, no check, no limit found."""
     job = job_of(load)
-    template = body_template(job.request, job.deployments[0], with_audio=True)
+    template = body_template(job.request, job.deployments[0])
     started_s = monotonic_s()
     warnings.filterwarnings("ignore", message="Sending a large body directly")
 
@@ -260,9 +261,12 @@ async def run_bare(load: Load, templates: list[ReadyClip], seen: Seen) -> None:
 def _body(template: BodyTemplate, ready: ReadyClip) -> bytes:
     """The whole body in memory; the files are in the page cache, so reading them is a copy."""
     assert ready.audio is not None  # noqa: S101 - made with sound
-    video = pybase64.b64encode(ready.video.read_bytes())
-    audio = pybase64.b64encode(ready.audio.read_bytes())
-    return b"".join((template.head, video, template.audio_head or b"", audio, template.tail))
+    media = {"video": ready.video.read_bytes(), "audio": ready.audio.read_bytes()}
+    parts = media_pieces(ready.form, ready.facts, with_audio=True)
+    return b"".join(
+        piece if isinstance(piece, bytes) else pybase64.b64encode(media[piece.medium])
+        for piece in template.around(parts)
+    )
 
 
 async def main(load: Load) -> Seen:

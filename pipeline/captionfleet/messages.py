@@ -3,13 +3,14 @@
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from captionfleet.errors import FailureCode, Stage
 
 __all__ = [
     "MAX_ANSWER_BYTES",
     "MAX_LINE_BYTES",
+    "MEDIA_ENDINGS",
     "NO_ROW",
     "Adopted",
     "Attempt",
@@ -17,6 +18,7 @@ __all__ = [
     "Clip",
     "Damage",
     "Failure",
+    "Form",
     "Latency",
     "MediaFacts",
     "MediaSpec",
@@ -113,6 +115,36 @@ class Clip:
     stands_alone: bool = False
 
 
+MEDIA_ENDINGS = (".mp4", ".mjpeg", ".ogg", ".wav", ".mp3")
+"""The endings of prepared media: video as one file or as JPEGs one after the other, and sound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a server takes the media of a clip: what is made of its pictures and its sound.
+
+    `frame_height_px` is at most the height of the video, None for the same; `max_frames` thins
+    the frames evenly, None keeps all. They and `jpeg_quality` say nothing of a `video_url`.
+    """
+
+    video_as: Literal["video_url", "frames"] = "video_url"
+    audio_as: Literal["audio_url", "input_audio", "none"] = "audio_url"
+    audio_format: Literal["ogg", "wav", "mp3"] = "ogg"
+    frame_height_px: int | None = None
+    jpeg_quality: int = 85
+    max_frames: int | None = None
+
+    @property
+    def video_ending(self) -> str:
+        """What the file of the pictures ends in."""
+        return ".mp4" if self.video_as == "video_url" else ".mjpeg"
+
+    @property
+    def audio_ending(self) -> str:
+        """What the file of the sound ends in."""
+        return f".{self.audio_format}"
+
+
 @dataclass(frozen=True, slots=True)
 class MediaSpec:
     """What a worker makes of a clip; every field is part of the prepared media's identity."""
@@ -120,11 +152,12 @@ class MediaSpec:
     fps: int = 1
     height_px: int = 360
     sampling: str = "exact"
-    video_preset: str = "fast"
+    video_preset: str = "one_fps"
     crf: int = 23
     audio_bitrate: int = 24_000
     max_payload_bytes: int = 10_000_000
     max_pixels: int = 8192 * 8192
+    form: Form = Form()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +184,9 @@ class MediaFacts:
 
     `frame_times_s` holds the true source time of every frame sent, in order, repeats included.
     `crf` and `height` are what was sent: less than the settings ask where the payload was too
-    large.
+    large. Where the video went as frames, `video_bytes` and `video_sha256` are those of all JPEGs,
+    one after the other, `frame_bytes` has the size of each, and `jpeg_quality` takes the place of
+    `crf`; the other one is 0.
     """
 
     frames: int
@@ -175,6 +210,11 @@ class MediaFacts:
     decode_errors: int = 0
     crf: int = 23
     damage: Damage = field(default_factory=Damage)
+    video_as: Literal["video_url", "frames"] = "video_url"
+    audio_as: Literal["audio_url", "input_audio", "none"] = "audio_url"
+    audio_format: Literal["ogg", "wav", "mp3"] = "ogg"
+    jpeg_quality: int = 0
+    frame_bytes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +225,8 @@ class ReadyClip:
     worker needed, 0.0 or nearly so when the media came from the store. Of that, `decode_s` is the
     pass over the file, its sound included, and `encode_s` the H.264; None if nothing was made.
     `media_key` names the media in the store. The mtimes are those of the files as they were
-    hashed for the facts; None where nobody looked.
+    hashed for the facts; None where nobody looked. `others` hold the same clip in the other forms
+    that the job's deployments take.
     """
 
     clip: Clip
@@ -199,6 +240,12 @@ class ReadyClip:
     encode_s: float | None = None
     video_mtime_ns: int | None = None
     audio_mtime_ns: int | None = None
+    form: Form = Form()
+    others: "tuple[ReadyClip, ...]" = ()
+
+    def in_form(self, form: Form) -> "ReadyClip":
+        """The clip as a server of this form takes it; it must have been prepared so."""
+        return next(one for one in (self, *self.others) if one.form == form)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,15 @@ from captionfleet.errors import (
     first_run_error,
 )
 from captionfleet.ledger.settled import Settled
-from captionfleet.messages import Clip, Failure, Note, Outcome, ReadyClip, printable
+from captionfleet.messages import (
+    MEDIA_ENDINGS,
+    Clip,
+    Failure,
+    Note,
+    Outcome,
+    ReadyClip,
+    printable,
+)
 from captionfleet.producer import check_sources, count_ahead, produce
 from captionfleet.regular_file import make_folder, open_regular
 from captionfleet.telemetry import Tally, show_progress
@@ -52,6 +60,8 @@ async def prepare_job(
 ) -> PrepareSummary:
     """Write NAME.mp4, NAME.ogg and NAME.json for every clip; NAME is the source's relative path.
 
+    In the forms that the job's deployments take: JPEGs one after the other are NAME.mjpeg, other
+    sound is NAME.wav or NAME.mp3. The facts are those of the first deployment's form.
     A clip that cannot be prepared has a NAME.json with its code alone. A NAME that would be too
     long for a file is cut, and marked with the clip's id. Nothing is written over but what an
     earlier call wrote.
@@ -141,13 +151,13 @@ class _Shelf:
         try:
             with ExitStack() as opened:
                 try:
-                    media = [opened.enter_context(one) for one in _media(ready)]
+                    media = [(end, opened.enter_context(one)) for end, one in _media(ready)]
                 except OSError as error:
                     detail = f"prepared media: {error.strerror}"
                     self._fail(base, Failure(ready.clip, Stage.WORKERS, _UNREADABLE, detail))
                     return False
                 self._write(base, _identity(ready.clip) | {"media": asdict(ready.facts)})
-                for file, ending in zip(media, (".mp4", ".ogg"), strict=False):
+                for ending, file in media:
                     _copy(file, _with_ending(base, ending))
         except OSError as error:
             raise self._unwritable(error) from None
@@ -191,7 +201,7 @@ class _Shelf:
         self._make_folders(base.parent)
         facts = _with_ending(base, ".json")
         if not _is_own(facts):
-            for path in (facts, _with_ending(base, ".mp4"), _with_ending(base, ".ogg")):
+            for path in (facts, *(_with_ending(base, ending) for ending in MEDIA_ENDINGS)):
                 if os.path.lexists(path):
                     raise FileExistsError(0, f"somebody else's {path.name} is there")
         options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
@@ -203,10 +213,11 @@ class _Shelf:
         return OutputError(f"{where}: {why}: choose another folder with --out")
 
 
-def _media(ready: ReadyClip) -> Iterator[BinaryIO]:
-    for path in (ready.video, ready.audio):
-        if path is not None:
-            yield os.fdopen(open_regular(path), "rb")
+def _media(ready: ReadyClip) -> Iterator[tuple[str, BinaryIO]]:
+    for one in (ready, *ready.others):
+        for path in (one.video, one.audio):
+            if path is not None:
+                yield path.suffix, os.fdopen(open_regular(path), "rb")
 
 
 def _copy(read: BinaryIO, target: Path) -> None:

@@ -64,7 +64,10 @@ def test_a_captions_line_has_the_documented_keys_in_order() -> None:
     }
     assert list(record["latency"])[:5] == "prepare_s queue_s request_s ttft_s total_s".split()
     assert list(record["latency"])[5:] == ["decode_s", "encode_s", "upload_s"]
-    assert record["media"] == dataclasses.asdict(FACTS) | {"frame_times_s": [0.0, 1.001, 2.002]}
+    assert record["media"] == dataclasses.asdict(FACTS) | {
+        "frame_times_s": [0.0, 1.001, 2.002],
+        "frame_bytes": [float(FACTS.video_bytes)],
+    }
     assert {key: value for key, value in record["server"].items() if value} == {
         "server-time-to-first-token": 0.4
     }

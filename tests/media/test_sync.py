@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from captionfleet.media.sound.audio import AudioTrack
+from captionfleet.media.sound.writer import SoundWriter
 from captionfleet.standin.films.film import Film, Sound, write_film
 from tests.support import oracle
 from tests.support.made import Made, make, number
@@ -129,7 +130,8 @@ def test_timestamps_that_run_back_lose_no_sound(tmp_path: Path) -> None:
     heard = tmp_path / "heard.ogg"
     with av.open(write_film(tmp_path / "film.mkv", FIVE_S)) as film:
         stream = film.streams.audio[0]
-        with AudioTrack(heard, stream, zero=0, seconds=60.0, bitrate=24_000) as track:
+        writers = [SoundWriter(heard, 24_000)]
+        with AudioTrack(writers, stream, zero=0, seconds=60.0) as track:
             for packet in film.demux(stream):
                 if packet.pts is not None and packet.pts > 2.5 / stream.time_base:
                     packet.pts -= round(30 / stream.time_base)

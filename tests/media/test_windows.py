@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from captionfleet.media.opening.container import choose_video, open_media, source_seconds
 from captionfleet.media.opening.film_end import film_end_s
-from captionfleet.media.sound.opus import OpusWriter
+from captionfleet.media.sound.writer import SoundWriter
 from captionfleet.media.take import take_clip
 from captionfleet.standin.films.film import Film, Sound, write_film
 from tests.media.test_exact import FILMS, films, slot  # noqa: F401 - a fixture
@@ -49,8 +49,10 @@ def test_a_window_is_entered_midway(films: Callable[[str], Path]) -> None:  # no
 def heard(path: Path, start_s: float, end_s: float, monkeypatch: pytest.MonkeyPatch) -> bytes:
     """The samples that are written as the sound of a window."""
     pcm: list[bytes] = []
-    monkeypatch.setattr(OpusWriter, "write", lambda _, samples: pcm.append(bytes(samples)))
-    take_clip(window_of(path, start_s, end_s), SPEC, path.with_suffix(".ogg"))
+    monkeypatch.setattr(SoundWriter, "write", lambda _, samples: pcm.append(bytes(samples)))
+    take_clip(
+        window_of(path, start_s, end_s), SPEC, [SoundWriter(path.with_suffix(".ogg"), 24_000)]
+    )
     return b"".join(pcm)
 
 

@@ -177,7 +177,7 @@ def _lower_oom_score() -> None:
     Path("/proc/self/oom_score_adj").write_text("0")
 
 
-def attack(to: Targets, _clip: object, _spec: object, own: Path) -> NoReturn:
+def attack(to: Targets, _clip: object, _spec: object, own: Path, *_: object) -> NoReturn:
     """Try every door, in the place of `prepare_clip`, and say which were open."""
     signal.alarm(0)
     own.write_bytes(b"")  # which it may, or else nothing would be tried of what needs a file
@@ -193,7 +193,7 @@ def _is_open(try_door: Callable[[], object]) -> bool:
     return True
 
 
-def leave(kind: str, secret: str, _clip: object, _spec: object, own: Path) -> Any:
+def leave(kind: str, secret: str, _clip: object, _spec: object, own: Path, *_: object) -> Any:
     """Leave something else than media, in the place of `prepare_clip`, and report media."""
     video = own.with_suffix(".mp4")
     made = Prepared(_FACTS)

@@ -39,7 +39,7 @@ class _Latency(_Documented):
 
 
 class _Media(_Documented):
-    frames: int = Field(ge=2, multiple_of=2)
+    frames: int = Field(ge=1)
     width: int = Field(ge=2, multiple_of=2)
     height: int = Field(ge=2, multiple_of=2)
     has_audio: bool

@@ -12,8 +12,8 @@ from captionfleet.check.findings import Finding, fail, ok, warn
 from captionfleet.check.judging import judged, without_flags
 from captionfleet.config import DeploymentConfig, JobConfig, RequestConfig
 from captionfleet.errors import ConfigError, FailureCode, RunError
-from captionfleet.media.orders import CanaryOrder, Prepared
-from captionfleet.messages import Clip, ReadyClip, Source
+from captionfleet.media.orders import CanaryOrder, Prepared, hold_of
+from captionfleet.messages import Clip, Form, ReadyClip, Source
 from captionfleet.sender import Fleet, open_fleet
 from captionfleet.sender.chat.answers import Answer
 from captionfleet.sender.chat.structure import structure_of
@@ -30,6 +30,12 @@ _DRAW_CPU_S = 60
 _TRIES = 3
 _MAX_TOKENS = 300
 _UNUSABLE = 4
+# llama-server answers 400 to video_url (ggml-org/llama.cpp#27724); transformers serve takes no
+# video as a data URL (its source, 2026-11).
+_PICTURES = (
+    "if the server takes pictures and no video, as llama-server, Ollama, LM Studio and OpenAI do, "
+    'set video_as = "frames"'
+)
 _BAD_JOB = 2
 
 
@@ -79,8 +85,19 @@ async def draw_canary(job: JobConfig, folder: Path, seed: int | None = None) -> 
 
 
 async def _drawn(worker: WorkerProcess, clip: CanaryClip, job: JobConfig, hold: Path) -> DrawnClip:
+    """The clip in each form that the job's deployments take."""
+    first, *others = [
+        await _in_form(worker, clip, job, form, Path(hold_of(str(hold), place)))
+        for place, form in enumerate(job.forms)
+    ]
+    return DrawnClip(clip, replace(first, others=tuple(others)))
+
+
+async def _in_form(
+    worker: WorkerProcess, clip: CanaryClip, job: JobConfig, form: Form, hold: Path
+) -> ReadyClip:
     order = CanaryOrder(
-        clip.shown, clip.frames, clip.sound, job.media.spec(), str(hold),
+        clip.shown, clip.frames, clip.sound, job.media.spec(form), str(hold),
         _DRAW_CPU_S, job.workers.memory_bytes,
     )  # fmt: skip
     try:
@@ -91,13 +108,11 @@ async def _drawn(worker: WorkerProcess, clip: CanaryClip, job: JobConfig, hold: 
     if not isinstance(report.result, Prepared):
         raise RunError(f"the canary's clips cannot be made: {report.result}")
     facts = report.result.facts
-    audio = hold.with_suffix(".ogg") if facts.has_audio else None
+    audio = hold.with_suffix(form.audio_ending) if facts.has_audio else None
     name = f"canary-{clip.name}"
     whole = Clip(name, Source(str(hold), name, 0, 0), 0.0, facts.source_s)
-    ready = ReadyClip(
-        whole, hold.with_suffix(".mp4"), audio, facts, report.prepare_s, monotonic_s()
-    )
-    return DrawnClip(clip, ready)
+    video = hold.with_suffix(form.video_ending)
+    return ReadyClip(whole, video, audio, facts, report.prepare_s, monotonic_s(), form=form)
 
 
 async def ask_deployment(
@@ -204,8 +219,8 @@ def _told(
     deployment: DeploymentConfig, clips: Sequence[DrawnClip], seen: dict[str, Seen]
 ) -> list[Finding]:
     """What the answers tell of a deployment that gave some."""
-    facts, hears = clips[0].ready.facts, "audio" in deployment.modalities
-    size_px = facts.width, facts.height
+    facts = clips[0].ready.in_form(deployment.form).facts
+    hears, size_px = "audio" in deployment.modalities, (facts.width, facts.height)
     found = [
         ok("model", f"{deployment.model} answers"),
         *judged([one.clip for one in clips], seen, deployment.known_as, size_px, hears=hears),
@@ -247,7 +262,10 @@ def _refused(fleet: Fleet, name: str, clip: CanaryClip, verdict: Verdict) -> Fin
     if clip.sound == "speech":
         text = f"sound is refused ({verdict.detail})"
         return fail("sound", text, 'set modalities = ["video"]', deployment=name)
-    return fail("request", f"the {clip.name} clip is refused ({verdict.detail})", deployment=name)
+    text = f"the {clip.name} clip is refused ({verdict.detail})"
+    if fleet.deployments[name].form.video_as == "video_url":
+        return fail("request", text, _PICTURES, deployment=name)
+    return fail("request", text, deployment=name)
 
 
 def _unusable(fleet: Fleet, name: str, verdict: Verdict) -> Finding:

@@ -1,11 +1,13 @@
 """Where requests go: [[deployments]] (main process)."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
 from captionfleet.config.address import is_bare, server_url
+from captionfleet.config.frames import FramesConfig
 from captionfleet.config.keys import (
     DEFAULT_KEY_ENV,
     KeyPair,
@@ -21,6 +23,7 @@ from captionfleet.config.keys import (
 from captionfleet.config.lifecycle import ControlRef, LifecycleConfig, control_ref, filled_in
 from captionfleet.config.section import Section
 from captionfleet.errors import ConfigError
+from captionfleet.messages import Form
 from captionfleet.profiles import Profile, profile_of
 from captionfleet.profiles.models import ProfileName
 
@@ -46,6 +49,17 @@ class DeploymentConfig(Section):
     modalities: tuple[Literal["video", "audio"], ...] = Field(
         default=("video", "audio"), description="default: what the profile says the model takes"
     )
+    video_as: Literal["auto", "video_url", "frames"] = Field(
+        default="auto",
+        description="one MP4, or each frame as an image_url; auto goes by the server",
+    )
+    audio_as: Literal["auto", "audio_url", "input_audio", "none"] = Field(
+        default="auto", description="how sound is sent, if it is; auto goes by the server"
+    )
+    audio_format: Literal["auto", "ogg", "wav", "mp3"] = Field(
+        default="auto", description="of the sound: auto is ogg for audio_url, wav for input_audio"
+    )
+    frames: FramesConfig = FramesConfig()
     max_in_flight: int = Field(
         default=32, ge=1, le=4096, description="ceiling of requests; of each replica, if counted"
     )
@@ -71,6 +85,8 @@ class DeploymentConfig(Section):
         if not isinstance(data, Mapping):
             return data
         data = filled_in(data)
+        if data.get("audio_as") == "none":
+            return {**data, "modalities": ("video",)}
         if "modalities" in data:
             return data
         known = profile_of(str(data.get("model")), str(data.get("profile", "auto")))
@@ -88,6 +104,28 @@ class DeploymentConfig(Section):
         if "video" not in self.modalities:
             raise ValueError('modalities must hold "video"')
         return self
+
+    @property
+    def form(self) -> Form:
+        """How its media are prepared: sound is left out on sending, too, where it does not hear."""
+        hears = "audio" in self.modalities
+        if self.video_as != "frames" and not hears:
+            return Form()  # the same as for those that hear, so that it is made once
+        audio_as = "audio_url" if self.audio_as == "auto" else self.audio_as
+        audio = Form(audio_as="none")
+        if hears:
+            usual: Literal["ogg", "wav"] = "wav" if audio_as == "input_audio" else "ogg"
+            chosen = usual if self.audio_format == "auto" else self.audio_format
+            audio = Form(audio_as=audio_as, audio_format=chosen)
+        if self.video_as != "frames":
+            return audio
+        return replace(
+            audio,
+            video_as="frames",
+            frame_height_px=self.frames.height,
+            jpeg_quality=self.frames.quality,
+            max_frames=self.frames.max_frames,
+        )
 
     @property
     def speaks_fireworks(self) -> bool:
@@ -114,8 +152,9 @@ class DeploymentConfig(Section):
 
     @property
     def known_as(self) -> Profile:
-        """What is known of the model."""
-        return profile_of(self.model, self.profile)
+        """What is known of the model; what pictures cost it is known of none."""
+        known = profile_of(self.model, self.profile)
+        return replace(known, video_tokens=None) if self.video_as == "frames" else known
 
     @property
     def key_pairs(self) -> frozenset[KeyPair]:

@@ -16,6 +16,7 @@ from captionfleet.config.mistakes import first_mistake
 from captionfleet.config.response_schema import refused_by_fireworks
 from captionfleet.config.section import Section
 from captionfleet.errors import ConfigError
+from captionfleet.messages import Form
 
 __all__ = ["JobConfig", "load_job"]
 
@@ -65,13 +66,27 @@ class JobConfig(Section):
         if self.input.overlap_s >= self.media.max_seconds:
             raise ValueError("input.overlap_s must be less than media.max_seconds")
         self._check_schema()
+        self._check_frames()
         return self
+
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        """The forms that its deployments take clips in, each once; the usual one without any."""
+        return tuple(dict.fromkeys(one.form for one in self.deployments)) or (Form(),)
 
     @property
     def key_pairs(self) -> frozenset[KeyPair]:
         """The servers that the job, the environment or this program names, with their variables."""
         own = (deployment.key_pairs for deployment in self.deployments)
         return default_pairs(service_base()).union(*own)
+
+    def _check_frames(self) -> None:
+        for deployment in self.deployments:
+            if (deployment.frames.height or 0) > self.media.height:
+                raise ValueError(
+                    f"frames.height of deployment {deployment.name} is above media.height "
+                    f"({self.media.height}): frames are made of the same pictures"
+                )
 
     def _check_schema(self) -> None:
         """Before anything is paid: a schema that a deployment refuses fails every clip."""

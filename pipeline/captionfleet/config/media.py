@@ -13,10 +13,11 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from captionfleet.config.memory import available_bytes, worker_bytes, workers_that_fit
 from captionfleet.config.section import AnyPath, Section
 from captionfleet.errors import ConfigError, FailureCode
-from captionfleet.messages import MediaSpec
+from captionfleet.messages import Form, MediaSpec
 
 __all__ = ["VIDEO_ENDINGS", "InputConfig", "MediaConfig", "StoreConfig", "WorkersConfig"]
 
+_USUAL = Form()
 _MOST_SHARDS = 1_000_000  # more than any array job; a typo otherwise
 
 VIDEO_ENDINGS = tuple(
@@ -121,8 +122,20 @@ class MediaConfig(Section):
         "frame that is cheapest to decode",
     )
     video_preset: Literal[
-        "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower"
-    ] = Field(default="fast", description="x264 preset")
+        "one_fps",
+        "ultrafast",
+        "superfast",
+        "veryfast",
+        "faster",
+        "fast",
+        "medium",
+        "slow",
+        "slower",
+    ] = Field(
+        default="one_fps",
+        description="one_fps: x264 set for one frame a second, no worse a picture than fast; or a "
+        "preset of x264 as it is",
+    )
     audio_bitrate: int = Field(default=24_000, ge=6_000, le=128_000, description="bit/s, Opus")
     max_payload_bytes: int = Field(
         default=10_000_000, ge=10_000, description="base64 of video and audio together"
@@ -131,7 +144,7 @@ class MediaConfig(Section):
         default=8192 * 8192, ge=1, description="largest picture to decode, width times height"
     )
 
-    def spec(self) -> MediaSpec:
+    def spec(self, form: Form = _USUAL) -> MediaSpec:
         """The part that decides the prepared bytes, light enough for a worker process."""
         return MediaSpec(
             fps=self.fps,
@@ -141,6 +154,7 @@ class MediaConfig(Section):
             audio_bitrate=self.audio_bitrate,
             max_payload_bytes=self.max_payload_bytes,
             max_pixels=self.max_pixels,
+            form=form,
         )
 
 

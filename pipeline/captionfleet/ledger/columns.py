@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from captionfleet.messages import Attempt, Caption, Clip, Failure, printable
+from captionfleet.messages import Attempt, Caption, Clip, Failure, MediaFacts, printable
 from captionfleet.names import exact_bytes
 
 __all__ = [
@@ -109,6 +109,10 @@ def _flags_text(row: CaptionRow) -> str:
     return " ".join(row.caption.flags)
 
 
+def _part_bytes(facts: MediaFacts) -> tuple[int, ...]:
+    return facts.frame_bytes or (facts.video_bytes,)
+
+
 _TEXT, _INTEGER, _NUMBER = Type.TEXT, Type.INTEGER, Type.NUMBER
 _BOOLEAN, _NUMBERS, _JSON, _TABLE = Type.BOOLEAN, Type.NUMBERS, Type.JSON, Type.TABLE
 
@@ -126,7 +130,7 @@ _LATENCY = (
     Column("ttft_s", _NUMBER, "time to the first token (TTFT); 0: neither streamed nor reported"),
     Column("total_s", _NUMBER, "from the start of preparing to the caption"),
     Column("decode_s", _NUMBER, "part of prepare_s: reading, decoding; 0: found in the store"),
-    Column("encode_s", _NUMBER, "part of prepare_s: the H.264; 0: found in the store"),
+    Column("encode_s", _NUMBER, "part of prepare_s: the H.264 or the JPEGs; 0: found in the store"),
     Column("upload_s", _NUMBER, "part of request_s until the body was out; 0: not known"),
 )
 
@@ -145,11 +149,11 @@ _MEDIA = (
     Column("has_audio", _BOOLEAN, "whether sound was sent"),
     Column("audio_s", _NUMBER, "seconds of sound that were sent"),
     Column("sampling", _TEXT, "how the frames were chosen: exact or fast"),
-    Column("video_bytes", _INTEGER, "size of the MP4"),
-    Column("audio_bytes", _INTEGER, "size of the Ogg; 0: no sound"),
+    Column("video_bytes", _INTEGER, "size of the MP4, or of all JPEGs"),
+    Column("audio_bytes", _INTEGER, "size of the sound; 0: no sound"),
     Column("payload_bytes", _INTEGER, "both in base64"),
-    Column("video_sha256", _TEXT, "SHA-256 of the MP4"),
-    Column("audio_sha256", _TEXT, "SHA-256 of the Ogg; empty: no sound"),
+    Column("video_sha256", _TEXT, "SHA-256 of the MP4, or of all JPEGs, one after the other"),
+    Column("audio_sha256", _TEXT, "SHA-256 of the sound; empty: no sound"),
     Column("source_codec", _TEXT, "the file's video codec"),
     Column("source_width", _INTEGER, "its width in pixels"),
     Column("source_height", _INTEGER, "its height in pixels"),
@@ -158,8 +162,13 @@ _MEDIA = (
     Column("rotation_deg", _INTEGER, "how far the pictures were turned"),
     Column("frame_times_s", _NUMBERS, "true time of each frame in the file"),
     Column("decode_errors", _INTEGER, "packets that did not decode"),
-    Column("crf", _INTEGER, "quality of the H.264: higher is smaller"),
+    Column("crf", _INTEGER, "quality of the H.264: higher is smaller; 0: JPEGs were sent"),
     Column("damage", _TABLE, "what the file had lost in the window", columns=_DAMAGE),
+    Column("video_as", _TEXT, "how the pictures were sent: video_url or frames"),
+    Column("audio_as", _TEXT, "how the sound was sent: audio_url, input_audio or none"),
+    Column("audio_format", _TEXT, "of the sound: ogg, wav or mp3"),
+    Column("jpeg_quality", _INTEGER, "quality of the JPEGs; 0: an MP4 was sent"),
+    Column("frame_bytes", _NUMBERS, "size of each JPEG; of the MP4, where it is one", _part_bytes),
 )
 
 

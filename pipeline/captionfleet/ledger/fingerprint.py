@@ -43,6 +43,9 @@ _NOT_RELEVANT = frozenset(
     }
 )
 _MEDIA = ("fps", "height", "max_seconds", "sampling", "video_preset", "audio_bitrate")
+# Encodings that show the same as another: a caption made from either stands for both, so the
+# folders of versions whose default was `fast` are not paid again.
+_SAME_PICTURE = {"one_fps": "fast"}
 
 
 def request_facts(job: JobConfig, deployment: DeploymentConfig) -> Facts:
@@ -61,8 +64,24 @@ def request_facts(job: JobConfig, deployment: DeploymentConfig) -> Facts:
         "modalities": sorted(deployment.modalities),
         "extra_body": extra_body,
         **({"response_schema": schema} if schema is not None else {}),
+        **_form_facts(deployment),
         **{f"media.{name}": getattr(job.media, name) for name in _MEDIA},
+        "media.video_preset": _SAME_PICTURE.get(job.media.video_preset, job.media.video_preset),
     }
+
+
+def _form_facts(deployment: DeploymentConfig) -> Facts:
+    """How the media are sent; nothing of the usual form, which was the only one once."""
+    form, frames = deployment.form, deployment.frames
+    facts: dict[str, Any] = {}
+    if form.video_as == "frames":
+        facts["video_as"] = "frames"
+        facts |= {f"frames.{name}": value for name, value in frames.model_dump().items()}
+    if "audio" in deployment.modalities and form.audio_as != "audio_url":
+        facts["audio_as"] = form.audio_as
+    if "audio" in deployment.modalities and form.audio_format != "ogg":
+        facts["audio_format"] = form.audio_format
+    return facts
 
 
 def row_request_facts(job: JobConfig, deployment: DeploymentConfig) -> Facts:

@@ -3,6 +3,7 @@
 import math
 import random
 from array import array
+from dataclasses import replace
 from pathlib import Path
 
 from av.video.frame import VideoFrame
@@ -11,7 +12,9 @@ from captionfleet.media.drafts import sha256_of
 from captionfleet.media.ladder import payload_bytes
 from captionfleet.media.orders import CanaryOrder
 from captionfleet.media.picture.encode import write_mp4
-from captionfleet.media.sound.opus import SAMPLE_RATE_HZ, OpusWriter
+from captionfleet.media.picture.jpeg import evenly_chosen, write_jpegs
+from captionfleet.media.picture.picture import smaller
+from captionfleet.media.sound.writer import SAMPLE_RATE_HZ, SoundWriter
 from captionfleet.messages import MediaFacts, MediaSpec
 
 __all__ = ["make_canary"]
@@ -27,21 +30,36 @@ _LOOP_S = 2
 
 
 def make_canary(order: CanaryOrder) -> MediaFacts:
-    """Write the clip's MP4 and Ogg at the order's `hold`, encoded as every other clip is.
+    """Write the clip's pictures and sound at the order's `hold`, in the form of its settings.
 
     A white square stands in the upper left corner of black pictures, and digits come and go in
     their middle.
     """
     hold, spec = Path(order.hold), order.spec
-    video, audio = hold.with_suffix(".mp4"), hold.with_suffix(".ogg")
+    form = spec.form
+    video, audio = hold.with_suffix(form.video_ending), hold.with_suffix(form.audio_ending)
     width_px = round(spec.height_px * 16 / 9 / 2) * 2
     drawn = {digit: _picture(digit, width_px, spec.height_px) for digit in ["", *_SEGMENTS]}
     pictures = [drawn[_shown_at(order, number)] for number in range(order.frames)]
-    write_mp4(video, pictures, spec, spec.crf)
-    seconds = order.frames / spec.fps
-    if order.sound != "none":
-        _write_sound(audio, spec.audio_bitrate, round(seconds), is_silent=order.sound == "silence")
-    return _facts(order, spec, video, audio if order.sound != "none" else None, pictures[0])
+    chosen = list(range(order.frames))
+    frame_bytes: tuple[int, ...] = ()
+    if form.video_as == "frames":
+        chosen = evenly_chosen(order.frames, form.max_frames)
+        height_px = min(form.frame_height_px or spec.height_px, spec.height_px)
+        if height_px != spec.height_px:
+            drawn = {digit: smaller(picture, height_px) for digit, picture in drawn.items()}
+        pictures = [drawn[_shown_at(order, number)] for number in chosen]
+        frame_bytes = write_jpegs(video, pictures, form.jpeg_quality)
+    else:
+        write_mp4(video, pictures, spec, spec.crf)
+    has_audio = order.sound != "none" and form.audio_as != "none"
+    if has_audio:
+        writer = SoundWriter(audio, spec.audio_bitrate, form.audio_format)
+        seconds = round(order.frames / spec.fps)
+        _write_sound(writer, seconds, is_silent=order.sound == "silence")
+    facts = _facts(order, spec, video, audio if has_audio else None, pictures[0])
+    times_s = tuple(number / spec.fps for number in chosen)
+    return replace(facts, frames=len(chosen), frame_times_s=times_s, frame_bytes=frame_bytes)
 
 
 def _facts(
@@ -65,6 +83,9 @@ def _facts(
         source_width=first.width,
         source_height=first.height,
         source_s=seconds,
+        video_as=spec.form.video_as,
+        audio_as=spec.form.audio_as,
+        audio_format=spec.form.audio_format,
     )
 
 
@@ -112,9 +133,8 @@ def _fill(luma: list[bytearray], left: int, top: int, width: int, height: int) -
         row[left : left + width] = bytes([_WHITE]) * width
 
 
-def _write_sound(path: Path, bitrate: int, seconds: int, *, is_silent: bool) -> None:
+def _write_sound(writer: SoundWriter, seconds: int, *, is_silent: bool) -> None:
     loop = bytes(2 * SAMPLE_RATE_HZ * _LOOP_S) if is_silent else _voice()
-    writer = OpusWriter(path, bitrate)
     for _ in range(-(-seconds // _LOOP_S)):
         writer.write(loop[: 2 * SAMPLE_RATE_HZ * min(_LOOP_S, seconds)])
         seconds -= _LOOP_S

@@ -94,11 +94,12 @@ def make_sheet(order: SheetOrder) -> Sheet:
     Raises:
         MediaError: they are not, or no longer, those that were sent.
     """
-    grid, picture = _picture(_read(order.video, order.video_sha256))
+    container = "mjpeg" if order.video.endswith(".mjpeg") else "mp4"
+    grid, picture = _picture(_read(order.video, order.video_sha256), container)
     sound, peaks = b"", list[int]()
     if order.audio is not None:
         sound = _read(order.audio, order.audio_sha256)
-        peaks = _peaks(sound)
+        peaks = _peaks(sound, order.audio.rpartition(".")[2])
     is_playable = order.with_sound and len(sound) <= _MAX_SOUND_BYTES
     return Sheet(
         webp_base64=base64.b64encode(picture).decode(),
@@ -128,14 +129,20 @@ def _opened(media: bytes, container: str) -> InputContainer:
     return file
 
 
-def _picture(media: bytes) -> tuple[Grid, bytes]:
-    with _opened(media, "mp4") as file:
+def _picture(media: bytes, container: str) -> tuple[Grid, bytes]:
+    with _opened(media, container) as file:
         stream = file.streams.video[0]
         stream.codec_context.thread_count = 1
-        count = min(stream.frames, _MAX_FRAMES)
+        count = min(stream.frames or _count(media, container), _MAX_FRAMES)
         grid = grid_of(count, stream.codec_context.width, stream.codec_context.height)
         sheet = _tiled(file.decode(stream), count, grid)
     return grid, _webp(sheet)
+
+
+def _count(media: bytes, container: str) -> int:
+    """How many pictures there are where no header says so."""
+    with _opened(media, container) as file:
+        return sum(packet.size > 0 for packet in file.demux(video=0))
 
 
 def _tiled(frames: Iterator[VideoFrame], count: int, grid: Grid) -> VideoFrame:
@@ -169,11 +176,11 @@ def _webp(picture: VideoFrame) -> bytes:
     return b"".join(bytes(packet) for packet in [*encoder.encode(picture), *encoder.encode(None)])
 
 
-def _peaks(sound: bytes) -> list[int]:
+def _peaks(sound: bytes, container: str) -> list[int]:
     """Loudest sample of each of equal spans, in percent of full scale."""
     samples = array("h")
     resampler = AudioResampler(format="s16", layout="mono", rate=_PEAK_RATE_HZ)
-    with _opened(sound, "ogg") as file:
+    with _opened(sound, container) as file:
         for frame in file.decode(audio=0):
             for mono in resampler.resample(frame):
                 samples.frombytes(bytes(mono.planes[0])[: 2 * mono.samples])

@@ -7,20 +7,22 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from captionfleet.errors import StoreError
+from captionfleet.messages import Form
 
 __all__ = ["drafts", "sha256_of"]
 
+_USUAL = Form()
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @contextmanager
-def drafts(own: Path) -> Iterator[tuple[Path, Path]]:
-    """Names to write an MP4 and an Ogg under, `own` with an ending; removed if the block fails.
+def drafts(own: Path, form: Form = _USUAL) -> Iterator[tuple[Path, Path]]:
+    """Names for pictures and sound, `own` with the form's endings; removed if the block fails.
 
     Raises:
         StoreError: there is no place to write.
     """
-    video, audio = own.with_suffix(".mp4"), own.with_suffix(".ogg")
+    video, audio = own.with_suffix(form.video_ending), own.with_suffix(form.audio_ending)
     try:
         yield video, audio
     except BaseException as error:

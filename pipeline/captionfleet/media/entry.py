@@ -172,7 +172,7 @@ def _prepare(order: Order) -> Prepared:
     from captionfleet.media.prepare import prepare_clip  # noqa: PLC0415 - imports av
 
     av.logging.set_level(None)  # a callback into Python from libav can deadlock
-    return prepare_clip(order.clip, order.spec, Path(order.hold))
+    return prepare_clip(order.clip, order.spec, Path(order.hold), order.others)
 
 
 def _show(order: SheetOrder) -> Sheet:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from captionfleet.errors import FailureCode
-from captionfleet.messages import Clip, MediaFacts, MediaSpec, Source
+from captionfleet.messages import Clip, Form, MediaFacts, MediaSpec, Source
 
 __all__ = [
     "NO_PROGRAM",
@@ -26,6 +26,7 @@ __all__ = [
     "SheetOrder",
     "StoreTrouble",
     "files_of",
+    "hold_of",
 ]
 
 
@@ -46,7 +47,8 @@ class Order:
 
     `hold` is where the media go, without their endings: a name in the worker's own folder, the
     only one that it may write to. `memory_bytes` is what the process may address, and `cpu_s` what
-    it may compute for this clip.
+    it may compute for this clip. `others` are further forms to make of the same pictures, beside
+    that of `spec`.
     """
 
     clip: Clip
@@ -54,6 +56,12 @@ class Order:
     hold: str
     cpu_s: int
     memory_bytes: int
+    others: tuple[Form, ...] = ()
+
+
+def hold_of(hold: str, place: int) -> str:
+    """The name, without ending, of a clip's media in the form at this place, from 0 on."""
+    return f"{hold}-{place}" if place else hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +125,15 @@ def files_of(order: AnyOrder) -> list[str]:
 class Prepared:
     """Media lie at the order's `hold`.
 
-    `decode_s` is one pass over the file, its sound included, `encode_s` the H.264; None where
-    nothing was decoded. Hashes are in the facts of a CanaryOrder alone.
+    `decode_s` is one pass over the file, its sound included, `encode_s` the H.264 or the JPEGs;
+    None where nothing was decoded. Hashes are in the facts of a CanaryOrder alone. `others` are the
+    further forms, in the order's order.
     """
 
     facts: MediaFacts
     decode_s: float | None = None
     encode_s: float | None = None
+    others: "tuple[Prepared, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,13 +27,13 @@ from captionfleet.media.sampling.planned import Replay, make_sampler
 from captionfleet.media.sound.audio import AudioTrack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
     from av.container import InputContainer
     from av.packet import Packet
     from av.video.stream import VideoStream
 
+    from captionfleet.media.sound.writer import SoundWriter
     from captionfleet.messages import Clip, Damage, MediaSpec
 
 __all__ = ["Take", "take_clip"]
@@ -61,8 +61,8 @@ class Take:
     source_s: float
 
 
-def take_clip(clip: Clip, spec: MediaSpec, audio_path: Path) -> Take:
-    """Read the window of a clip: its pictures into memory, its sound into a file.
+def take_clip(clip: Clip, spec: MediaSpec, sounds: Sequence[SoundWriter]) -> Take:
+    """Read the window of a clip: its pictures into memory, its sound to the writers, if any.
 
     Raises:
         MediaError: the file cannot be read, or gives no picture.
@@ -73,7 +73,7 @@ def take_clip(clip: Clip, spec: MediaSpec, audio_path: Path) -> Take:
         slots = max(1, round((clip.end_s - clip.start_s) * spec.fps))
         slots_per_tick = Fraction(stream.time_base or 1) * spec.fps
         fps_filter = FpsFilter(slots_per_tick, slots, is_trimmed=clip.start_s > 0)
-        track = _track(opened, clip, spec, audio_path)
+        track = _track(opened, clip, sounds)
         if track:
             cleanup.enter_context(track)
         errand = _Pass(opened, track, clip)
@@ -132,17 +132,16 @@ def _replay(clip: Clip, spec: MediaSpec, reel: Reel, cleanup: ExitStack) -> Repl
     return reopen
 
 
-def _track(opened: Opened, clip: Clip, spec: MediaSpec, path: Path) -> AudioTrack | None:
-    stream = opened.audio
+def _track(opened: Opened, clip: Clip, sounds: Sequence[SoundWriter]) -> AudioTrack | None:
+    stream = opened.audio if sounds else None
     if stream is None:
         return None
     return AudioTrack(
-        path,
+        sounds,
         stream,
         zero=start_ticks(opened.container, Fraction(stream.time_base or 1)),
         begin_s=clip.start_s,
         seconds=clip.end_s - clip.start_s,
-        bitrate=spec.audio_bitrate,
     )
 
 

@@ -18,6 +18,7 @@ from captionfleet.workers.process import WorkerDied, WorkerProcess
 
 __all__ = ["SheetLimits", "Sheets", "make_sheets"]
 
+_SOUNDS = ("ogg", "wav", "mp3")
 _FEW = 16  # clips that are not worth a further process
 _GONE = "the media are no longer in the store"
 _FAILED = "the media could not be shown"
@@ -135,10 +136,14 @@ def _order(
         return None
     base = store / key[:2] / key
     has_audio = media.get("has_audio") is True
+    as_frames = text_in(media, "video_as") == "frames"
+    sound = text_in(media, "audio_format")
     return SheetOrder(
-        video=str(base.with_suffix(".mp4")),
+        video=str(base.with_suffix(".mjpeg" if as_frames else ".mp4")),
         video_sha256=text_in(media, "video_sha256"),
-        audio=str(base.with_suffix(".ogg")) if has_audio else None,
+        audio=str(base.with_suffix(f".{sound if sound in _SOUNDS else 'ogg'}"))
+        if has_audio
+        else None,
         audio_sha256=text_in(media, "audio_sha256") if has_audio else None,
         with_sound=with_sound,
         cpu_s=int(limits.each_s),

@@ -15,6 +15,7 @@ from captionfleet.config.withheld import strings_in
 from captionfleet.errors import FailureCode
 from captionfleet.messages import MAX_ANSWER_BYTES, ReadyClip
 from captionfleet.sender.chat.answers import Answer, AnswerReader, error_of
+from captionfleet.sender.chat.parts import media_pieces
 from captionfleet.sender.chat.request import BodyTemplate, body_template
 from captionfleet.sender.connections import REQUEST_ID
 from captionfleet.sender.deadline import answered_within
@@ -66,7 +67,9 @@ class DeploymentClient:
         self._session = session
         self._request = request
         self._base_url = config.base_url.rstrip("/")
+        self._form = config.form
         self._hears = "audio" in config.modalities
+        self._tells_times = config.frames.times
         self._key = config.api_key()
         self.key_env = config.key_env_at(config.base_url) if self._key is not None else ""
         self._extra = strings_in(config.extra_body)
@@ -75,14 +78,11 @@ class DeploymentClient:
         self._sent_ids: deque[str] = deque(maxlen=_REMEMBERED_IDS)
         self._timeout = aiohttp.ClientTimeout(total=None, connect=request.connect_timeout_s)
         self._config = config
-        self._templates = {
-            has_audio: body_template(request, config, with_audio=has_audio)
-            for has_audio in (False, True)
-        }
+        self._template = body_template(request, config)
 
     async def ask(self, ready: ReadyClip, request_id: str) -> Reply:
         """Ask for the caption of one clip, once."""
-        body = _Body(Upload(self._template(ready), ready))
+        body = _Body(self._upload(ready.in_form(self._form)))
         flight = Flight(_header_form(request_id))
         exchange = _Exchange(self._key, self._extra, body)
         self._sent_ids.append(flight.request_id)
@@ -113,13 +113,21 @@ class DeploymentClient:
         upload_s = None if body.written_s is None else body.written_s - started_s
         return Reply(started_s, monotonic_s(), exchange.status, outcome, upload_s)
 
-    def _template(self, ready: ReadyClip) -> BodyTemplate:
+    def _upload(self, ready: ReadyClip) -> Upload:
+        media = media_pieces(
+            self._form,
+            ready.facts,
+            with_audio=self._hears and ready.audio is not None,
+            from_s=ready.clip.start_s if self._tells_times else None,
+        )
+        return Upload(self._template_for(ready).around(media), ready)
+
+    def _template_for(self, ready: ReadyClip) -> BodyTemplate:
         """The body around the media; a row of a list may have a prompt of its own."""
-        has_audio = self._hears and ready.audio is not None
         if not (prompt := ready.clip.source.row.prompt):
-            return self._templates[has_audio]
+            return self._template
         request = self._request.model_copy(update={"prompt": prompt})
-        return body_template(request, self._config, with_audio=has_audio)
+        return body_template(request, self._config)
 
     def _is_anothers(self, response: aiohttp.ClientResponse, flight: Flight) -> bool:
         """Whether the answer is, or may be, that to another request.

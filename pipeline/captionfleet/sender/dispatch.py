@@ -11,6 +11,7 @@ from captionfleet.errors import Stage
 from captionfleet.messages import Attempt, Caption, Failure, Latency, MediaFacts, Outcome, ReadyClip
 from captionfleet.sender.chat.answers import Answer
 from captionfleet.sender.chat.quality import DEGENERATE, flags_of
+from captionfleet.sender.chat.request import base64_bytes
 from captionfleet.sender.chat.structure import structure_of
 from captionfleet.sender.client import Reply
 from captionfleet.sender.fleet import Fleet
@@ -129,6 +130,7 @@ class _Sender:
         self, ready: ReadyClip, answer: Answer, attempts: list[Attempt], upload_s: float | None
     ) -> Caption:
         last = attempts[-1]
+        sent = ready.in_form(self._fleet.deployments[last.deployment].form)
         queue_s = last.started_s - ready.ready_s
         request_s = last.ended_s - last.started_s
         return Caption(
@@ -144,22 +146,22 @@ class _Sender:
                 request_s=request_s,
                 ttft_s=answer.ttft_s,
                 total_s=ready.prepare_s + queue_s + request_s,
-                decode_s=ready.decode_s,
-                encode_s=ready.encode_s,
+                decode_s=sent.decode_s,
+                encode_s=sent.encode_s,
                 upload_s=upload_s,
             ),
-            facts=self._sent_facts(ready, last.deployment),
+            facts=self._sent_facts(sent, last.deployment),
             attempts=tuple(attempts),
             server=answer.server,
             flags=flags_of(answer.text, answer.finish_reason),
             data=answer.data,
-            media_key=ready.media_key,
+            media_key=sent.media_key,
         )
 
-    def _sent_facts(self, ready: ReadyClip, deployment: str) -> MediaFacts:
+    def _sent_facts(self, sent: ReadyClip, deployment: str) -> MediaFacts:
         """The facts of what was sent: a deployment that does not hear got no sound."""
-        facts = ready.facts
-        if not facts.has_audio or "audio" in self._fleet.deployments[deployment].modalities:
+        facts = sent.facts
+        if facts.has_audio and "audio" in self._fleet.deployments[deployment].modalities:
             return facts
         return replace(
             facts,
@@ -167,7 +169,8 @@ class _Sender:
             audio_s=0.0,
             audio_bytes=0,
             audio_sha256=None,
-            payload_bytes=4 * -(-facts.video_bytes // 3),
+            audio_as="none",
+            payload_bytes=facts.payload_bytes - base64_bytes(facts.audio_bytes),
         )
 
 

@@ -8,7 +8,7 @@ left to a thread, as is all hashing.
 import errno
 import hashlib
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,8 @@ from anyio import to_thread
 
 from captionfleet.messages import ReadyClip
 from captionfleet.regular_file import open_regular
-from captionfleet.sender.chat.request import BodyTemplate
+from captionfleet.sender.chat.parts import Hole, Piece
+from captionfleet.sender.chat.request import size_bytes
 
 __all__ = ["MediaChangedError", "MediaUnreadableError", "Upload"]
 
@@ -71,15 +72,15 @@ class _Medium:
                 with suppress(OSError):
                     self.is_near = os.preadv(file.fileno(), [bytearray(1)], 0, _NOWAIT) == 1
 
-    async def base64_at(self, offset: int) -> bytes:
+    async def base64_at(self, offset: int, size_bytes: int) -> bytes:
         """The base64 of one block."""
         if self.is_near and _NOWAIT is not None:
             with suppress(BlockingIOError):
-                return self._read(offset, _NOWAIT)
-        return await to_thread.run_sync(self._read, offset)
+                return self._read(offset, size_bytes, _NOWAIT)
+        return await to_thread.run_sync(self._read, offset, size_bytes)
 
-    def _read(self, offset: int, flags: int = 0) -> bytes:
-        block = bytearray(min(_BLOCK_BYTES, self.size_bytes - offset))
+    def _read(self, offset: int, size_bytes: int, flags: int = 0) -> bytes:
+        block = bytearray(size_bytes)
         descriptor = open_regular(self.path)
         try:
             read_bytes = os.preadv(descriptor, [block], offset, flags)
@@ -107,17 +108,21 @@ class Upload:
     whole of a body whose media changed on disk.
     """
 
-    def __init__(self, template: BodyTemplate, ready: ReadyClip) -> None:
+    def __init__(self, pieces: Sequence[Piece], ready: ReadyClip) -> None:
+        """Take a body as JSON and holes, and the clip whose media fill them, all of each."""
         facts = ready.facts
-        self.size_bytes = template.size_bytes(facts.video_bytes, facts.audio_bytes)
-        self._tail = template.tail
-        video = _Medium(ready.video, facts.video_bytes, facts.video_sha256, ready.video_mtime_ns)
-        self._parts = [(template.head, video)]
-        if template.audio_head is not None and ready.audio is not None:
-            audio = _Medium(
+        self.size_bytes = size_bytes(pieces)
+        self._pieces = pieces
+        self._media = {
+            "video": _Medium(
+                ready.video, facts.video_bytes, facts.video_sha256, ready.video_mtime_ns
+            )
+        }
+        if ready.audio is not None:
+            self._media["audio"] = _Medium(
                 ready.audio, facts.audio_bytes, facts.audio_sha256, ready.audio_mtime_ns
             )
-            self._parts.append((template.audio_head, audio))
+        self._holes = [piece for piece in pieces if isinstance(piece, Hole)]
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """The body in order.
@@ -129,16 +134,22 @@ class Upload:
         lead = b""  # goes out with the block that follows it
         try:
             await to_thread.run_sync(self._verify)
-            for head, medium in self._parts:
-                lead += head
-                for offset in range(0, medium.size_bytes, _BLOCK_BYTES):
-                    yield lead + await medium.base64_at(offset)
+            for piece in self._pieces:
+                if isinstance(piece, bytes):
+                    lead += piece
+                    continue
+                medium, end = self._media[piece.medium], piece.offset + piece.size_bytes
+                for offset in range(piece.offset, end, _BLOCK_BYTES):
+                    block_bytes = min(_BLOCK_BYTES, end - offset)
+                    yield lead + await medium.base64_at(offset, block_bytes)
                     lead = b""
         except OSError as error:
             kind = MediaChangedError if error.errno in _GONE else MediaUnreadableError
             raise kind(f"prepared media: {os.strerror(error.errno or 0)}") from None
-        yield lead + self._tail
+        yield lead
 
     def _verify(self) -> None:
-        for _, medium in self._parts:
-            medium.verify()
+        for name in dict.fromkeys(hole.medium for hole in self._holes):
+            holes_bytes = sum(hole.size_bytes for hole in self._holes if hole.medium == name)
+            _require(is_same=holes_bytes == self._media[name].size_bytes)
+            self._media[name].verify()

@@ -33,8 +33,8 @@ def asks_for_report(question: str) -> bool:
 
 def proof(chat: Chat) -> str:
     """Return the closing lines that name the media: "video sha256 HEX", "audio sha256 HEX"."""
-    named = (("video", chat.video), ("audio", chat.audio))
-    return "".join(f"\n{medium} sha256 {media.sha256}" for medium, media in named if media)
+    named = (("video", chat.video_sha256), ("audio", chat.audio.sha256 if chat.audio else None))
+    return "".join(f"\n{medium} sha256 {digest}" for medium, digest in named if digest)
 
 
 def fitted(prose: str, ending: str, tokens: int | None) -> str:
@@ -58,12 +58,13 @@ def shortened(caption: str, max_tokens: int) -> tuple[str, str]:
 
 
 def _picture(video: VideoFacts) -> str:
+    duration = "" if video.as_pictures else f" over {video.duration_s:.1f} seconds"
     cuts = {0: "no cut", 1: "one cut"}.get(video.cuts, f"{video.cuts} cuts")
     light = _word(video.brightness, (0.25, "dark"), (0.6, "evenly lit"), "bright")
     motion = _word(video.motion, (0.002, "nothing moves"), (0.04, "little moves"), "much moves")
     return (
-        f"The clip shows {video.frames} frames of {video.width}x{video.height} pixels over "
-        f"{video.duration_s:.1f} seconds, {light} (brightness {video.brightness:.2f}) and mostly "
+        f"The clip shows {video.frames} frames of {video.width}x{video.height} pixels"
+        f"{duration}, {light} (brightness {video.brightness:.2f}) and mostly "
         f"{video.colour}. From frame to frame {motion} (motion {video.motion:.3f}), with {cuts}."
     )
 

@@ -27,6 +27,8 @@ def serve_command(  # noqa: PLR0913 -- each argument is one flag of the command
     model: _Repeated = (),
     profile: Literal["qwen3-omni", "molmo2"] = "qwen3-omni",
     video_only: _Switch = False,
+    video_as: Literal["any", "video_url", "frames"] = "any",
+    audio_as: Literal["any", "audio_url", "input_audio"] = "any",
     frames: Literal["all", "32", "2fps"] = "all",
     turned_deg: Literal[0, 90, 180, 270] = 0,
     deaf: _Switch = False,
@@ -67,6 +69,8 @@ def serve_command(  # noqa: PLR0913 -- each argument is one flag of the command
         model: A model string to serve, repeatable; without it any is.
         profile: Whose token arithmetic and frame limits to use.
         video_only: Refuse audio, as Molmo2 does.
+        video_as: Take video_url, or frames as image_url, or any.
+        audio_as: Take audio_url, or input_audio, or any.
         frames: Which frames the model gets to see: all; 32 at most; or resampled to 2fps.
         turned_deg: Turn its pictures clockwise.
         deaf: Take audio and drop it.
@@ -109,6 +113,8 @@ def serve_command(  # noqa: PLR0913 -- each argument is one flag of the command
             port=port,
             models=model,
             modalities=("video",) if video_only else ("video", "audio"),
+            video_as=video_as,
+            audio_as=audio_as,
             api_key=_key(api_key_env),
             strict=control_plane or (provider == "fireworks" if strict is None else strict),
             frames=frames,

@@ -27,6 +27,8 @@ class RequestRecord:
         fault: label of the fault that hit it.
         in_flight: requests not yet answered as it arrived, itself included.
         started_s: on the event loop's monotonic clock, as is `ended_s`, None until it is over.
+        pictures: how many came one by one; their hash is that of all, one after the other.
+        audio_as: the kind of part that the sound came in.
         client_left: whether the client closed the connection before the answer was complete.
     """
 
@@ -38,6 +40,8 @@ class RequestRecord:
     model: str | None = None
     video_sha256: str | None = None
     audio_sha256: str | None = None
+    pictures: int = 0
+    audio_as: str | None = None
     fault: str | None = None
     client_left: bool = False
 
@@ -53,7 +57,9 @@ class Entry:
         self.record = replace(
             self.record,
             model=chat.model,
-            video_sha256=chat.video.sha256 if chat.video else None,
+            video_sha256=chat.video_sha256,
+            pictures=len(chat.pictures),
+            audio_as=chat.audio_as,
             audio_sha256=chat.audio.sha256 if chat.audio else None,
             fault=fault.label if fault else None,
         )

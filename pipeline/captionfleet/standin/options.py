@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import Literal
 
 from captionfleet.standin.faults import Fault
 from captionfleet.standin.senses.viewing import FrameRule, Turn
@@ -20,6 +21,8 @@ class StandinOptions:
         port: 0 takes any free one.
         models: the model strings that are served; none means any.
         modalities: "video", "audio" or both; a Molmo2 deployment hears nothing.
+        video_as: the kind of part that pictures are taken in, or any; others are refused with 400.
+        audio_as: the kind of part that sound is taken in, or any.
         api_key: the bearer key that is asked for; None asks for none.
         strict: be Fireworks: refuse unknown fields and media beside the guide's formats, tell
             timings in `fireworks-` headers and usage in every stream. Without it, be an ordinary
@@ -50,6 +53,8 @@ class StandinOptions:
     port: int = 0
     models: tuple[str, ...] = ()
     modalities: tuple[str, ...] = ("video", "audio")
+    video_as: Literal["any", "video_url", "frames"] = "any"
+    audio_as: Literal["any", "audio_url", "input_audio"] = "any"
     api_key: str | None = field(default=None, repr=False)
     strict: bool = False
     frames: FrameRule = "all"

@@ -1,23 +1,23 @@
 """Reads the body of a chat-completions request as the service validates it; pure."""
 
-import binascii
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import orjson
-import pybase64
 from pydantic import BaseModel, BeforeValidator, Field, StrictBool, ValidationError
 
+from captionfleet.standin.media_parts import Audio, Image, InputAudio, Media, Video, media_of
 from captionfleet.standin.options import StandinOptions
-from captionfleet.standin.refusals import Refusal, RefusedError, invalid, joined, too_large
+from captionfleet.standin.refusals import Refusal, RefusedError, invalid, joined
 from captionfleet.standin.structured import unsupported
 
-__all__ = ["Chat", "Media", "read_chat"]
+__all__ = ["Chat", "read_chat"]
 
 _DEFAULT_MAX_TOKENS = 2048
 _SHOWN_VALUE_CHARS = 64
 _SHOWN_ERRORS = 20
+_MOST_PARTS = 2000  # pictures of ten minutes, and a time before each
 
 # Documented request fields (and those the service says it drops) that change nothing here.
 _PASSED_OVER = frozenset(
@@ -36,14 +36,6 @@ _PASSED_OVER = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Media:
-    """One decoded data URL."""
-
-    data: bytes = field(repr=False)
-    sha256: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chat:
     """One valid request; `schema` is what the answer must be JSON of, {} for any object."""
@@ -52,6 +44,8 @@ class Chat:
     text: str
     video: Media | None
     audio: Media | None
+    pictures: tuple[Media, ...] = ()
+    audio_as: str | None = None
     max_tokens: int
     stream: bool
     include_usage: bool
@@ -59,31 +53,17 @@ class Chat:
     perf_in_body: bool
     schema: dict[str, Any] | None = None
 
-
-class _Url(BaseModel):
-    url: str
-
-
-class _VideoUrl(_Url):
-    detail: str | None = None
-    max_frames: int | None = None
-    sample_fps: float | None = None
-    spatial_limit: int | None = None
+    @property
+    def video_sha256(self) -> str | None:
+        """Of the video; of pictures, one after the other."""
+        if self.pictures:
+            return hashlib.sha256(b"".join(one.data for one in self.pictures)).hexdigest()
+        return self.video.sha256 if self.video else None
 
 
 class _Text(BaseModel):
     type: Literal["text"]
     text: str
-
-
-class _Video(BaseModel):
-    type: Literal["video_url"]
-    video_url: _VideoUrl
-
-
-class _Audio(BaseModel):
-    type: Literal["audio_url"]
-    audio_url: _Url
 
 
 def _as_parts(content: Any) -> Any:
@@ -93,9 +73,9 @@ def _as_parts(content: Any) -> Any:
 class _Message(BaseModel):
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: Annotated[
-        list[Annotated[_Text | _Video | _Audio, Field(discriminator="type")]],
+        list[Annotated[_Text | Video | Image | Audio | InputAudio, Field(discriminator="type")]],
         BeforeValidator(_as_parts),
-        Field(max_length=100),
+        Field(max_length=_MOST_PARTS),
     ]
     name: str | None = None
 
@@ -140,14 +120,14 @@ def read_chat(raw: bytes | bytearray, options: StandinOptions) -> Chat:
     if options.models and body.model not in options.models:
         raise RefusedError(_no_such_model())
     parts = [part for message in body.messages for part in message.content]
-    videos = [part.video_url.url for part in parts if isinstance(part, _Video)]
-    audios = [part.audio_url.url for part in parts if isinstance(part, _Audio)]
-    _check_media(videos, audios, options)
+    sent = media_of(parts, options)
     return Chat(
         model=body.model,
         text="\n".join(part.text for part in parts if isinstance(part, _Text)),
-        video=_media(videos, "video/mp4", "video_url", strict=options.strict),
-        audio=_media(audios, "audio/ogg", "audio_url", strict=options.strict),
+        video=sent.video,
+        pictures=sent.pictures,
+        audio=sent.audio,
+        audio_as=sent.audio_as,
         max_tokens=body.max_completion_tokens or body.max_tokens or _DEFAULT_MAX_TOKENS,
         stream=bool(body.stream),
         include_usage=bool(body.stream_options and body.stream_options.include_usage),
@@ -215,32 +195,3 @@ def _as_refusal(detail: Any) -> Refusal:
 def _no_such_model() -> Refusal:
     message = "Model not found, inaccessible, and/or not deployed"
     return Refusal(404, "NOT_FOUND", message, "model")
-
-
-def _check_media(videos: list[str], audios: list[str], options: StandinOptions) -> None:
-    for name, urls in (("video", videos), ("audio", audios)):
-        if urls and name not in options.modalities:
-            raise RefusedError(invalid(f"this model takes no {name} input", f"{name}_url"))
-        if len(urls) > 1:
-            raise RefusedError(invalid(f"{len(urls)} {name} parts; at most one", f"{name}_url"))
-    payload_bytes = sum(len(url) - url.find(",") - 1 for url in (*videos, *audios))
-    if payload_bytes >= options.max_payload_bytes:
-        message = f"{payload_bytes} bytes of base64; it must be under {options.max_payload_bytes}"
-        raise RefusedError(too_large(message))
-
-
-def _media(urls: list[str], mime_type: str, param: str, *, strict: bool) -> Media | None:
-    if not urls:
-        return None
-    head, comma, payload = urls[0].partition(",")
-    if not comma or not head.startswith("data:") or not head.endswith(";base64"):
-        raise RefusedError(invalid("only data:...;base64, URLs are accepted", param))
-    if strict and head != f"data:{mime_type};base64":
-        raise RefusedError(
-            invalid(f"the media type is {head[5:-7][:64]!r}, not {mime_type}", param)
-        )
-    try:
-        data = pybase64.b64decode(payload, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise RefusedError(invalid("the data URL is not valid base64", param)) from error
-    return Media(data, hashlib.sha256(data).hexdigest())

@@ -11,7 +11,12 @@ from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.protocol import Chat
 from captionfleet.standin.refusals import RefusedError, invalid, joined
 from captionfleet.standin.senses.facts import AudioFacts, VideoFacts
-from captionfleet.standin.senses.perception import UnreadableMediaError, hear, look
+from captionfleet.standin.senses.perception import (
+    UnreadableMediaError,
+    hear,
+    look,
+    look_at_pictures,
+)
 from captionfleet.standin.senses.viewing import Viewing
 from captionfleet.standin.spec import audio_violations, video_violations
 from captionfleet.standin.tokens import Usage, prompt_tokens, text_tokens
@@ -39,6 +44,8 @@ def perceive(chat: Chat, options: StandinOptions) -> Perceived:
         reads = captions.asks_for_report(chat.text)
         viewing = Viewing(options.frames, options.turned_deg, reads)
         video = look(chat.video.data, viewing) if chat.video else None
+        if chat.pictures:
+            video = look_at_pictures([one.data for one in chat.pictures], viewing)
         audio = hear(chat.audio.data) if chat.audio else None
     except UnreadableMediaError as error:
         raise RefusedError(invalid(str(error))) from error

@@ -22,6 +22,8 @@ def video_violations(video: VideoFacts, options: StandinOptions) -> list[Refusal
     are too long. With it, also what the guide's formats exclude, and an odd number of frames,
     whose last one Qwen-family servers drop in silence.
     """
+    if video.as_pictures:
+        return []
     found = list(_video_limits(video, options))
     return found + list(_video_format(video, options.profile)) if options.strict else found
 
@@ -33,7 +35,7 @@ def audio_violations(audio: AudioFacts, options: StandinOptions) -> list[Refusal
         found.append(invalid("the audio has no samples", "audio_url"))
     if audio.duration_s > options.max_seconds + DURATION_TOLERANCE_S:
         found.append(_too_long("audio", audio.duration_s, options))
-    if options.strict and audio.codec != "opus":
+    if options.strict and audio.codec not in {"opus", "pcm_s16le", "mp3"}:
         found.append(invalid(f"the audio is coded as {audio.codec}, not as Opus", "audio_url"))
     if options.strict and audio.channels != 1:
         found.append(invalid(f"the audio has {audio.channels} channels, not one", "audio_url"))

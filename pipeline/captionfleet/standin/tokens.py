@@ -65,8 +65,14 @@ def video_tokens(profile: Profile, video: VideoFacts) -> int:
 
     Qwen3-Omni: one token per 32x32 px of each pair of frames, an odd last frame dropped. Molmo2:
     per frame 9x9 pooled patches, a start, an end and the text of its time, in which each character
-    is a token; a space stands between a frame's end and the next time.
+    is a token; a space stands between a frame's end and the next time. Pictures that came one by
+    one cost Qwen3-Omni a token per 32x32 px and two marks each; of Molmo2 the crops are left out.
     """
+    if video.as_pictures:
+        width, height = (
+            max(1, round(side / _QWEN_SIDE_PX)) for side in (video.width, video.height)
+        )
+        return video.frames * (_MOLMO_FRAME_TOKENS if profile == "molmo2" else width * height + 2)
     if profile == "molmo2":
         times = " ".join(f"{index / (video.fps or 1.0):.1f} " for index in range(video.frames))
         return video.frames * _MOLMO_FRAME_TOKENS + len(times)

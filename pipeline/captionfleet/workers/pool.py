@@ -58,9 +58,9 @@ class _Lane:
         self._limits = job.workers
         self._workspace = workspace
         self._tally = tally
-        self._spec = job.media.spec()
+        self._specs = [job.media.spec(form) for form in job.forms]
         self._worker = WorkerProcess(confine=job.workers.confine)
-        self._shelf = Shelf(workspace.store, self._spec)
+        self._shelf = Shelf(workspace.store, self._specs)
         self._drafts: Path | None = None
 
     async def run(
@@ -81,7 +81,7 @@ class _Lane:
                     await ready_out.send(result)
 
     async def _prepare(self, clip: Clip) -> ReadyClip | Failure:
-        hold = self._workspace.hold(clip.clip_id)
+        hold = self._workspace.hold(clip.clip_id, len(self._specs))
         try:
             with anyio.fail_after(self._limits.clip_timeout_s):
                 found = await self._shelf.find(clip, hold)
@@ -104,10 +104,11 @@ class _Lane:
         limits = self._limits
         return Order(
             clip,
-            self._spec,
+            self._specs[0],
             str(self._drafts / hold.name),
             math.ceil(limits.clip_timeout_s),
             limits.memory_bytes,
+            tuple(spec.form for spec in self._specs[1:]),
         )
 
     @asynccontextmanager
@@ -155,7 +156,8 @@ class _Lane:
         match report.result:
             case Prepared() as made:
                 result = await self._shelf.keep(order, hold, made, report.prepare_s)
-                self._workspace.grow(result.facts.video_bytes + result.facts.audio_bytes)
+                for one in (result, *result.others):
+                    self._workspace.grow(one.facts.video_bytes + one.facts.audio_bytes)
             case Refused(code, detail):
                 result = Failure(order.clip, Stage.WORKERS, code, detail)
             case StoreTrouble():

@@ -1,7 +1,8 @@
 """One lane's way to the media store: in a thread, for each call may block (main process)."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,11 +10,12 @@ import anyio
 from anyio import to_thread
 
 from captionfleet.errors import StoreError
-from captionfleet.media.orders import Order, Prepared
-from captionfleet.messages import Clip, MediaFacts, MediaSpec, ReadyClip, Source
+from captionfleet.media.orders import Order, Prepared, hold_of
+from captionfleet.messages import Clip, Form, MediaSpec, ReadyClip, Source
 from captionfleet.regular_file import open_regular
 from captionfleet.telemetry import monotonic_s
 from captionfleet.workers.store import MediaStore, StoredMedia, media_key
+from captionfleet.workers.taking import NotAsReportedError
 
 __all__ = ["Shelf"]
 
@@ -21,26 +23,37 @@ T = TypeVar("T")
 
 
 class Shelf:
-    """Finds and keeps the media of one clip at a time; a call that is cancelled ends later."""
+    """Finds and keeps the media of one clip at a time; a call that is cancelled ends later.
 
-    def __init__(self, store: Path, spec: MediaSpec) -> None:
+    They are kept in each form, by the settings of each.
+    """
+
+    def __init__(self, store: Path, specs: Sequence[MediaSpec]) -> None:
         self._store = MediaStore(store)
-        self._spec = spec
+        self._specs = specs
         # A dead network disk must not take the threads that write captions.
         self._one_thread = anyio.CapacityLimiter(1)
 
     async def find(self, clip: Clip, hold: Path) -> ReadyClip | None:
-        """The media of a clip, if they are there and its file is as it was found."""
+        """The media of a clip, if they are there in each form and its file is as it was found."""
         started_s = monotonic_s()
         found = await self._in_thread(lambda: self._found(clip, hold))
         if found is None:
             return None
-        return _ready(clip, found, monotonic_s() - started_s, Prepared(found.facts))
+        made = [Prepared(one.facts) for one in found]
+        return self._ready(clip, found, monotonic_s() - started_s, made)
 
-    def _found(self, clip: Clip, hold: Path) -> StoredMedia | None:
+    def _found(self, clip: Clip, hold: Path) -> list[StoredMedia] | None:
         if not _is_unchanged(clip.source):
             return None  # the worker that opens it says why
-        return self._store.find(media_key(clip, self._spec), hold)
+        found = []
+        for place, spec in enumerate(self._specs):
+            own = Path(hold_of(str(hold), place))
+            media = self._store.find(media_key(clip, spec), own, spec.form)
+            if media is None:
+                return None
+            found.append(media)
+        return found
 
     async def keep(self, order: Order, hold: Path, made: Prepared, prepare_s: float) -> ReadyClip:
         """Take what a worker made.
@@ -49,12 +62,37 @@ class Shelf:
             NotAsReportedError: it did not leave what it reports.
             StoreError: the store cannot be written.
         """
-        kept = await self._in_thread(lambda: self._kept(order, hold, made.facts))
-        return _ready(order.clip, kept, prepare_s, made)
+        all_made = [made, *made.others]
+        if len(all_made) != len(self._specs):
+            raise NotAsReportedError("did not make each form that was ordered")
+        kept = await self._in_thread(lambda: self._kept(order, hold, all_made))
+        return self._ready(order.clip, kept, prepare_s, all_made)
 
-    def _kept(self, order: Order, hold: Path, facts: MediaFacts) -> StoredMedia:
-        key = media_key(order.clip, self._spec)
-        return self._store.keep(key, Path(order.hold), hold, facts, self._spec.max_payload_bytes)
+    def _kept(self, order: Order, hold: Path, made: Sequence[Prepared]) -> list[StoredMedia]:
+        return [
+            self._store.keep(
+                media_key(order.clip, spec),
+                Path(hold_of(order.hold, place)),
+                Path(hold_of(str(hold), place)),
+                one.facts,
+                spec.max_payload_bytes,
+                spec.form,
+            )
+            for place, (spec, one) in enumerate(zip(self._specs, made, strict=True))
+        ]
+
+    def _ready(
+        self,
+        clip: Clip,
+        media: Sequence[StoredMedia],
+        prepare_s: float,
+        made: Sequence[Prepared],
+    ) -> ReadyClip:
+        first, *others = (
+            _ready(clip, spec.form, one, prepare_s, by)
+            for spec, one, by in zip(self._specs, media, made, strict=True)
+        )
+        return replace(first, others=tuple(others))
 
     async def require_room(self, order: Order) -> None:
         """Look whether a worker can write its media, where it says that it cannot.
@@ -63,7 +101,8 @@ class Shelf:
             StoreError: it cannot.
         """
         own = Path(order.hold).with_suffix(".new")
-        await self._in_thread(lambda: _reserve(own, self._spec.max_payload_bytes))
+        size_bytes = sum(spec.max_payload_bytes for spec in self._specs)
+        await self._in_thread(lambda: _reserve(own, size_bytes))
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await to_thread.run_sync(call, limiter=self._one_thread, abandon_on_cancel=True)
@@ -89,7 +128,9 @@ def _reserve(own: Path, size_bytes: int) -> None:
         raise StoreError(error.errno or 0, str(error.strerror)) from None
 
 
-def _ready(clip: Clip, media: StoredMedia, prepare_s: float, made: Prepared) -> ReadyClip:
+def _ready(
+    clip: Clip, form: Form, media: StoredMedia, prepare_s: float, made: Prepared
+) -> ReadyClip:
     return ReadyClip(
         clip,
         media.video,
@@ -102,4 +143,5 @@ def _ready(clip: Clip, media: StoredMedia, prepare_s: float, made: Prepared) -> 
         encode_s=made.encode_s,
         video_mtime_ns=media.video_mtime_ns,
         audio_mtime_ns=media.audio_mtime_ns,
+        form=form,
     )

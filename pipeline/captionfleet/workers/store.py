@@ -1,7 +1,8 @@
 """Prepared media on disk, found again by what they were made of (main process, in a thread).
 
-An entry is up to three files: KEY.mp4, KEY.ogg and KEY.json. The facts come into place last, so
-an entry without them does not exist, whenever a process died.
+An entry is up to three files: KEY.mp4 (or .mjpeg, JPEGs one after the other), KEY.ogg (or .wav,
+.mp3) and KEY.json. The facts come into place last, so an entry without them does not exist,
+whenever a process died.
 
 What a clip needs it holds by names of its own, hard links to the entry's files: whoever evicts
 the entry takes nothing from the clip. No worker process writes to any of these names.
@@ -19,8 +20,8 @@ from pathlib import Path
 import orjson
 
 from captionfleet.errors import StoreError
-from captionfleet.media.ladder import payload_bytes
-from captionfleet.messages import Clip, Damage, MediaFacts, MediaSpec
+from captionfleet.media.ladder import base64_bytes
+from captionfleet.messages import MEDIA_ENDINGS, Clip, Damage, Form, MediaFacts, MediaSpec
 from captionfleet.regular_file import make_folder, open_regular, require_folder
 from captionfleet.workers.taking import NotAsReportedError, Taken, copied, measured, taken
 
@@ -29,6 +30,9 @@ __all__ = ["MediaStore", "StoredMedia", "let_go", "media_key"]
 # Raised whenever the bytes that a worker makes of the same source change.
 _RECIPE = 5
 _NO_LINKS = {errno.EPERM, errno.EXDEV, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS}
+# Facts that entries of earlier versions lack; their defaults are true of those.
+_LATER_FACTS = {"video_as", "audio_as", "audio_format", "jpeg_quality", "frame_bytes"}
+_USUAL = Form()
 _MAX_FACTS_BYTES = 2**22  # what a worker may report at the most
 
 
@@ -48,11 +52,17 @@ class StoredMedia:
 
 
 def media_key(clip: Clip, spec: MediaSpec) -> str:
-    """What an entry is found by: the source as it was found, the window and the settings."""
+    """What an entry is found by: the source as it was found, the window and the settings.
+
+    The usual form is left out, so that entries of versions that knew no other are found.
+    """
     source = clip.source
     path = os.fsencode(os.path.realpath(source.path)).hex()
     made = [_RECIPE, path, source.size_bytes, source.mtime_ns, clip.start_s, clip.end_s]
-    return hashlib.blake2b(orjson.dumps([*made, asdict(spec)]), digest_size=20).hexdigest()
+    settings = asdict(spec)
+    if spec.form == _USUAL:
+        del settings["form"]
+    return hashlib.blake2b(orjson.dumps([*made, settings]), digest_size=20).hexdigest()
 
 
 class MediaStore:
@@ -61,31 +71,36 @@ class MediaStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def find(self, key: str, hold: Path) -> StoredMedia | None:
+    def find(self, key: str, hold: Path, form: Form = _USUAL) -> StoredMedia | None:
         """Take hold of an entry, if it is there and its bytes are those that were written.
 
         Args:
             key: of the entry.
             hold: the clip's own name in the store's file system; endings are added.
+            form: how the clip is to be sent, which decides the endings.
         """
         base = self._base(key)
         try:
             require_folder(base.parent)
             facts = _read_facts(base.with_suffix(".json"))
-            video = _held(base.with_suffix(".mp4"), hold.with_suffix(".mp4"))
-            audio = None
-            if facts.has_audio:
-                audio = _held(base.with_suffix(".ogg"), hold.with_suffix(".ogg"))
+            video = _held(base, hold, form.video_ending)
+            audio = _held(base, hold, form.audio_ending) if facts.has_audio else None
             _require_same(facts, video, audio)
         except (OSError, ValueError, TypeError):
             let_go(hold)
             return None
         with suppress(OSError):
             os.utime(base.with_suffix(".json"), follow_symlinks=False)  # used last, evicted last
-        return _media(key, hold, facts, video, audio)
+        return _media(key, hold, form, facts, video, audio)
 
-    def keep(
-        self, key: str, made: Path, hold: Path, facts: MediaFacts, max_payload_bytes: int
+    def keep(  # noqa: PLR0913, PLR0917 - what, from where, to where, and how much of it
+        self,
+        key: str,
+        made: Path,
+        hold: Path,
+        facts: MediaFacts,
+        max_payload_bytes: int,
+        form: Form = _USUAL,
     ) -> StoredMedia:
         """Take what a worker made out of its reach, and make an entry of it.
 
@@ -95,6 +110,7 @@ class MediaStore:
             hold: as for `find`.
             facts: as the worker reports them; sizes and hashes are taken anew.
             max_payload_bytes: what a request may hold of it.
+            form: as for `find`.
 
         Raises:
             NotAsReportedError: the worker did not leave such media.
@@ -102,19 +118,20 @@ class MediaStore:
         """
         let_go(hold)  # of an earlier try
         with _store_errors():
-            video = _take(made, hold, ".mp4", max_payload_bytes)
-            audio = _take(made, hold, ".ogg", max_payload_bytes) if facts.has_audio else None
-            facts = _measured(facts, video, audio)
+            video = _take(made, hold, form.video_ending, max_payload_bytes)
+            has_audio = facts.has_audio and form.audio_as != "none"
+            audio = _take(made, hold, form.audio_ending, max_payload_bytes) if has_audio else None
+            facts = _measured(facts, form, video, audio)
             if facts.payload_bytes >= max_payload_bytes:
                 raise NotAsReportedError("left media that are too large to send")
-            self._publish(key, hold, facts)
+            self._publish(key, hold, form, facts)
         let_go(made)  # a soundtrack that came to nothing
-        return _media(key, hold, facts, video, audio)
+        return _media(key, hold, form, facts, video, audio)
 
-    def _publish(self, key: str, hold: Path, facts: MediaFacts) -> None:
+    def _publish(self, key: str, hold: Path, form: Form, facts: MediaFacts) -> None:
         base = self._base(key)
         make_folder(base.parent)
-        for ending in (".mp4", *([".ogg"] if facts.has_audio else [])):
+        for ending in (form.video_ending, *([form.audio_ending] if facts.has_audio else [])):
             _name_too(hold.with_suffix(ending), base.with_suffix(ending), hold.with_suffix(".new"))
         draft = hold.with_suffix(".new")
         draft.write_bytes(orjson.dumps(asdict(facts)))
@@ -124,32 +141,42 @@ class MediaStore:
         return self._folder / key[:2] / key
 
 
-def _media(
-    key: str, hold: Path, facts: MediaFacts, video: Taken, audio: Taken | None
+def _media(  # noqa: PLR0913, PLR0917 - all that is known of it
+    key: str, hold: Path, form: Form, facts: MediaFacts, video: Taken, audio: Taken | None
 ) -> StoredMedia:
-    own_audio = hold.with_suffix(".ogg") if audio else None
+    own_video = hold.with_suffix(form.video_ending)
+    own_audio = hold.with_suffix(form.audio_ending) if audio else None
     mtime_ns = audio.mtime_ns if audio else None
-    return StoredMedia(key, hold.with_suffix(".mp4"), own_audio, facts, video.mtime_ns, mtime_ns)
+    return StoredMedia(key, own_video, own_audio, facts, video.mtime_ns, mtime_ns)
 
 
 def _take(made: Path, hold: Path, ending: str, max_bytes: int) -> Taken:
     return taken(made.with_suffix(ending), hold.with_suffix(ending), max_bytes)
 
 
-def _measured(facts: MediaFacts, video: Taken, audio: Taken | None) -> MediaFacts:
+def _measured(facts: MediaFacts, form: Form, video: Taken, audio: Taken | None) -> MediaFacts:
     audio_bytes = audio.size_bytes if audio else 0
+    parts = facts.frame_bytes if form.video_as == "frames" else (video.size_bytes,)
+    if sum(parts) != video.size_bytes or min(parts, default=0) <= 0:
+        raise NotAsReportedError("left JPEGs of other sizes than it reports")
     return replace(
         facts,
+        has_audio=audio is not None,
+        video_as=form.video_as,
+        audio_as=form.audio_as,
+        audio_format=form.audio_format,
+        frame_bytes=parts if form.video_as == "frames" else (),
         video_bytes=video.size_bytes,
         audio_bytes=audio_bytes,
-        payload_bytes=payload_bytes(video.size_bytes, audio_bytes),
+        payload_bytes=base64_bytes([*parts, audio_bytes]),
         video_sha256=video.sha256,
         audio_sha256=audio.sha256 if audio else None,
     )
 
 
-def _held(stored: Path, own: Path) -> Taken:
+def _held(base: Path, hold: Path, ending: str) -> Taken:
     """Give a file of the store a second name, and hash it; a copy where there are no links."""
+    stored, own = base.with_suffix(ending), hold.with_suffix(ending)
     own.unlink(missing_ok=True)  # of an earlier try
     if not _is_linked(stored, own):
         copied(stored, own)
@@ -194,7 +221,7 @@ def _is_linked(source: Path, target: Path) -> bool:
 
 def let_go(own: Path) -> None:
     """Remove what may lie under a clip's own name."""
-    for ending in (".mp4", ".ogg", ".new"):
+    for ending in (*MEDIA_ENDINGS, ".new"):
         with suppress(OSError):
             own.with_suffix(ending).unlink()
 
@@ -218,10 +245,12 @@ def _read_facts(path: Path) -> MediaFacts:
     if not _has_fields_of(MediaFacts, stored) or not _has_fields_of(Damage, stored["damage"]):
         raise ValueError
     stored["damage"] = Damage(**stored["damage"])
-    stored["frame_times_s"] = tuple(stored["frame_times_s"])
+    for name in ("frame_times_s", "frame_bytes"):
+        stored[name] = tuple(stored.get(name, ()))
     return MediaFacts(**stored)
 
 
 def _has_fields_of(kind: type[MediaFacts | Damage], stored: object) -> bool:
     """Whether this program wrote it: an earlier version may have known fewer facts."""
-    return isinstance(stored, dict) and set(stored) == {field.name for field in fields(kind)}
+    known = {field.name for field in fields(kind)}
+    return isinstance(stored, dict) and set(stored) | (_LATER_FACTS & known) == known

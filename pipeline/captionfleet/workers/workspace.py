@@ -19,6 +19,7 @@ from anyio import to_thread
 
 from captionfleet.config import StoreConfig
 from captionfleet.errors import OutputError
+from captionfleet.media.orders import hold_of
 from captionfleet.messages import printable
 from captionfleet.regular_file import make_folder, open_regular, require_folder
 from captionfleet.telemetry import get_log
@@ -75,15 +76,19 @@ class Workspace:
         self._grown_bytes = 0
         self._given = 0
         self._drafted = 0
-        self._held: dict[str, Path] = {}
+        self._held: dict[str, list[Path]] = {}
         self._released: list[Path] = []
         self._stirred = anyio.Event()
         self._one_at_a_time = anyio.Lock()
 
-    def hold(self, clip_id: str) -> Path:
-        """The name, without ending, under which this clip's media may lie until released."""
+    def hold(self, clip_id: str, forms: int = 1) -> Path:
+        """The name, without ending, under which this clip's media may lie until released.
+
+        In several forms they lie at `hold_of` this name.
+        """
         self._given += 1
-        path = self._held[clip_id] = self._corner / str(self._given)
+        path = self._corner / str(self._given)
+        self._held[clip_id] = [Path(hold_of(str(path), place)) for place in range(forms)]
         return path
 
     async def draft_folder(self, previous: Path | None) -> Path:
@@ -104,9 +109,9 @@ class Workspace:
 
     def release(self, clip_id: str) -> None:
         """Let go of a clip's media, if it has any; the entry in the store may stay."""
-        path = self._held.pop(clip_id, None)
-        if path is not None:
-            self._released.append(path)
+        paths = self._held.pop(clip_id, None)
+        if paths is not None:
+            self._released += paths
             self._stirred.set()
 
     def grow(self, added_bytes: int) -> None:

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from captionfleet.config import DeploymentConfig, RequestConfig
 from captionfleet.errors import ConfigError
-from captionfleet.sender.chat.request import base64_bytes, body_template, model_forms, request_body
+from captionfleet.messages import Form, MediaFacts
+from captionfleet.sender.chat.parts import Hole, media_pieces, media_values
+from captionfleet.sender.chat.request import (
+    base64_bytes,
+    body_template,
+    model_forms,
+    request_body,
+    size_bytes,
+)
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 EXTRA = st.dictionaries(
@@ -29,7 +37,32 @@ def deployment(**fields: Any) -> DeploymentConfig:
 
 
 def body(request: RequestConfig | None = None, **fields: Any) -> dict[str, Any]:
-    return request_body(request or RequestConfig(), deployment(**fields), "VIDEO", "AUDIO")
+    config = deployment(**fields)
+    media = media_values(config.form, ["VIDEO"], "AUDIO")
+    return request_body(request or RequestConfig(), config, media)
+
+
+def facts_of(pictures: list[bytes], sound: bytes | None) -> MediaFacts:
+    """Facts that are true of the sizes."""
+    return MediaFacts(
+        frames=len(pictures),
+        width=640,
+        height=360,
+        has_audio=sound is not None,
+        audio_s=1.0,
+        sampling="exact",
+        video_bytes=sum(map(len, pictures)),
+        audio_bytes=len(sound or b""),
+        payload_bytes=0,
+        video_sha256="",
+        audio_sha256=None,
+        source_codec="h264",
+        source_width=640,
+        source_height=360,
+        source_s=1.0,
+        frame_times_s=tuple(number + 0.5 for number in range(len(pictures))),
+        frame_bytes=tuple(map(len, pictures)),
+    )
 
 
 @given(
@@ -38,8 +71,14 @@ def body(request: RequestConfig | None = None, **fields: Any) -> dict[str, Any]:
     model=TEXT,
     extra=EXTRA,
     stream=st.booleans(),
-    video=st.binary(),
+    pictures=st.lists(st.binary(), min_size=1, max_size=4),
     audio=st.none() | st.binary(),
+    form=st.builds(
+        Form,
+        video_as=st.sampled_from(["video_url", "frames"]),
+        audio_as=st.sampled_from(["audio_url", "input_audio"]),
+        audio_format=st.sampled_from(["ogg", "wav", "mp3"]),
+    ),
 )
 def test_template_is_the_dumped_body(
     *,
@@ -48,22 +87,28 @@ def test_template_is_the_dumped_body(
     model: str,
     extra: dict[str, Any],
     stream: bool,
-    video: bytes,
+    pictures: list[bytes],
     audio: bytes | None,
+    form: Form,
 ) -> None:
     """Template and base64 together are, byte for byte, the whole body dumped at once."""
     request = RequestConfig(prompt=prompt, system=system, stream=stream)
     config = deployment(model=model, extra_body=extra)
-    film = base64.b64encode(video).decode()
+    parts = media_pieces(form, facts_of(pictures, audio), with_audio=audio is not None)
+    pieces = body_template(request, config).around(parts)
+    files = {"video": b"".join(pictures), "audio": audio or b""}
+    streamed = b"".join(
+        base64.b64encode(files[piece.medium][piece.offset :][: piece.size_bytes])
+        if isinstance(piece, Hole)
+        else piece
+        for piece in pieces
+    )
+    shown = pictures if form.video_as == "frames" else [b"".join(pictures)]
+    films = [base64.b64encode(picture).decode() for picture in shown]
     sound = None if audio is None else base64.b64encode(audio).decode()
-    template = body_template(request, config, with_audio=sound is not None)
-    streamed = template.head + film.encode()
-    if template.audio_head is not None and sound is not None:
-        streamed += template.audio_head + sound.encode()
-    streamed += template.tail
-    whole = request_body(request, config, film, sound)
+    whole = request_body(request, config, media_values(form, films, sound))
     assert streamed == orjson.dumps(whole)
-    assert len(streamed) == template.size_bytes(len(video), len(audio or b""))
+    assert len(streamed) == size_bytes(pieces)
 
 
 @given(st.binary(max_size=1000))
@@ -84,6 +129,27 @@ def test_parts_stand_in_the_documented_order() -> None:
             ],
         }
     ]
+
+
+def test_frames_stand_before_the_sound_and_the_text() -> None:
+    """Each frame is an image part; sound follows as OpenAI names it, and then the prompt."""
+    fields = {"video_as": "frames", "audio_as": "input_audio"}
+    content = body(**fields)["messages"][0]["content"]
+    assert content == [
+        {"type": "image_url", "image_url": {"url": "data:image/jpeg;base64,VIDEO"}},
+        {"type": "input_audio", "input_audio": {"data": "AUDIO", "format": "wav"}},
+        {"type": "text", "text": "Describe what happens in this video."},
+    ]
+
+
+def test_times_stand_before_their_frames() -> None:
+    """Where they are asked for, times count from the clip's start; before it, none is negative."""
+    facts = facts_of([b"a", b"bc", b"d"], None)
+    pieces = media_pieces(Form("frames"), facts, with_audio=False, from_s=1.0)
+    texts = [piece for piece in pieces if isinstance(piece, bytes) and b'"text":"<' in piece]
+    assert [text.partition(b"<")[2][:4] for text in texts] == [b"0.0 ", b"0.5 ", b"1.5 "]
+    holes = [piece for piece in pieces if isinstance(piece, Hole)]
+    assert holes == [Hole("video", 0, 1), Hole("video", 1, 2), Hole("video", 3, 1)]
 
 
 def test_system_message_comes_first() -> None:
@@ -126,7 +192,7 @@ def test_later_name_of_max_tokens_replaces_it() -> None:
 def test_unsendable_text_is_a_configuration_error() -> None:
     """Text that is no Unicode is refused before anything is sent, without being quoted."""
     with pytest.raises(ConfigError, match="d1: prompt") as caught:
-        body_template(RequestConfig(), deployment(extra_body={"k": "\ud800"}), with_audio=True)
+        body_template(RequestConfig(), deployment(extra_body={"k": "\ud800"}))
     assert caught.value.__cause__ is None
 
 

@@ -46,12 +46,11 @@ class Reel:
         self.times_s[:0] = self.times_s[:1] * slots
         self.corrupt[:0] = self.corrupt[:1] * slots
 
-    def pad(self) -> None:
-        """Repeat the last picture until servers take the number."""
+    def padded(self) -> tuple[list[VideoFrame], list[float]]:
+        """The pictures and their times, the last repeated until servers take the number."""
         missing = even_number(len(self.pictures)) - len(self.pictures)
-        self.pictures += self.pictures[-1:] * missing
-        self.times_s += self.times_s[-1:] * missing
-        self.corrupt += self.corrupt[-1:] * missing
+        pictures = self.pictures + self.pictures[-1:] * missing
+        return pictures, self.times_s + self.times_s[-1:] * missing
 
     @property
     def rotation_deg(self) -> int:

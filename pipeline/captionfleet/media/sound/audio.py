@@ -1,4 +1,4 @@
-"""Turns one audio track into 16 kHz mono Opus, aligned with the file's zero (worker process)."""
+"""Turns one audio track into 16 kHz mono sound, aligned with the file's zero (worker process)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import av
 
 from captionfleet.media.sound.mono import MonoResampler, without_first
-from captionfleet.media.sound.opus import SAMPLE_BYTES, SAMPLE_RATE_HZ, OpusWriter
 from captionfleet.media.sound.placing import SoundPlacer
+from captionfleet.media.sound.writer import SAMPLE_BYTES, SAMPLE_RATE_HZ, SoundWriter
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
     from types import TracebackType
     from typing import Self
 
@@ -33,7 +33,7 @@ _MOST_TICKS_OFF = 1.5  # by rounding the time of a frame, and what is left out o
 
 
 class AudioTrack:
-    """Decodes packets of one track and writes an Ogg; nothing is written before sound comes.
+    """Decodes packets of one track for its writers, which get nothing before sound comes.
 
     Sample n is what is heard n / 16000 s after the zero: sound before the zero is cut, a late
     start and gaps become silence, what overlaps is heard once. Where timestamps jitter or run back
@@ -45,14 +45,13 @@ class AudioTrack:
         seconds: how much is wanted.
     """
 
-    def __init__(  # noqa: PLR0913 - by keyword
+    def __init__(
         self,
-        path: Path,
+        writers: Sequence[SoundWriter],
         stream: AudioStream,
         *,
         zero: int,
         seconds: float,
-        bitrate: int,
         begin_s: float = 0.0,
     ) -> None:
         self.decode_errors = 0
@@ -63,7 +62,7 @@ class AudioTrack:
         self._zero = zero
         self._begin = round(begin_s * SAMPLE_RATE_HZ)
         self._wanted = round(seconds * SAMPLE_RATE_HZ)
-        self._writer = OpusWriter(path, bitrate)
+        self._writers = writers
         self._resampler: MonoResampler | None = None
         self._shape: tuple[str, str, int] | None = None
         self._written = 0
@@ -82,7 +81,8 @@ class AudioTrack:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._writer.close()
+        for writer in self._writers:
+            writer.close()
 
     @property
     def is_complete(self) -> bool:
@@ -116,7 +116,8 @@ class AudioTrack:
         for placed in self._placer.finish():
             self._take(placed)
         self._flush_resampler()
-        self._writer.finish()
+        for writer in self._writers:
+            writer.finish()
 
     def _place_frame(self, frame: AudioFrame) -> None:
         at = self._placer.starts_at(self._stamp(frame))
@@ -212,4 +213,5 @@ class AudioTrack:
     def _write(self, pcm: bytes) -> None:
         pcm = pcm[: (self._wanted - self._written) * SAMPLE_BYTES]
         self._written += len(pcm) // SAMPLE_BYTES
-        self._writer.write(pcm)
+        for writer in self._writers:
+            writer.write(pcm)

@@ -7,7 +7,7 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.filter import Graph
 
-from captionfleet.media.sound.opus import SAMPLE_BYTES, SAMPLE_RATE_HZ
+from captionfleet.media.sound.writer import SAMPLE_BYTES, SAMPLE_RATE_HZ
 
 __all__ = ["MonoResampler", "without_first"]
 

@@ -1,10 +1,11 @@
 """The chat-completions protocol: body out (main process; pure).
 
-The body is known to the byte before any media is read: JSON around two holes, into which the
-client streams base64 from the files.
+The body is known to the byte before any media is read: JSON around the media's parts, into whose
+holes the client streams base64 from the files.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -13,8 +14,16 @@ import orjson
 
 from captionfleet.config import DeploymentConfig, RequestConfig
 from captionfleet.errors import ConfigError
+from captionfleet.sender.chat.parts import Piece
 
-__all__ = ["BodyTemplate", "base64_bytes", "body_template", "model_forms", "request_body"]
+__all__ = [
+    "BodyTemplate",
+    "base64_bytes",
+    "body_template",
+    "model_forms",
+    "request_body",
+    "size_bytes",
+]
 
 _SCHEMA_NAME = "caption"
 _RESERVED = frozenset({"messages", "model", "stream"})
@@ -22,37 +31,33 @@ _RESERVED = frozenset({"messages", "model", "stream"})
 
 @dataclass(frozen=True, slots=True)
 class BodyTemplate:
-    """The JSON of a request around its media: head, video, and after an audio hole the tail.
-
-    `audio_head` is what stands between video and audio, or None for a request without audio.
-    """
+    """The JSON of a request around the parts that hold its media."""
 
     head: bytes
-    audio_head: bytes | None
     tail: bytes
 
-    @property
-    def has_audio(self) -> bool:
-        """Whether there is a hole for audio."""
-        return self.audio_head is not None
-
-    def size_bytes(self, video_bytes: int, audio_bytes: int) -> int:
-        """The Content-Length for media files of these sizes."""
-        size = len(self.head) + base64_bytes(video_bytes) + len(self.tail)
-        if self.audio_head is not None:
-            size += len(self.audio_head) + base64_bytes(audio_bytes)
-        return size
+    def around(self, media: Sequence[Piece]) -> list[Piece]:
+        """The whole body."""
+        return [self.head, *media, self.tail]
 
 
-def base64_bytes(size_bytes: int) -> int:
+def size_bytes(pieces: Sequence[Piece]) -> int:
+    """The Content-Length of a body."""
+    return sum(
+        len(piece) if isinstance(piece, bytes) else base64_bytes(piece.size_bytes)
+        for piece in pieces
+    )
+
+
+def base64_bytes(count: int) -> int:
     """The length of the base64 of so many bytes (RFC 4648, with padding)."""
-    return 4 * ((size_bytes + 2) // 3)
+    return 4 * ((count + 2) // 3)
 
 
 def request_body(
-    request: RequestConfig, deployment: DeploymentConfig, video: str, audio: str | None
+    request: RequestConfig, deployment: DeploymentConfig, media: Sequence[Any]
 ) -> dict[str, Any]:
-    """The body as a value; `video` and `audio` are base64.
+    """The body as a value, around the media's parts.
 
     Video, audio, text is the order of the vendor's own examples. Fireworks refuses fields that
     it does not document, and sends usage in streams without being asked.
@@ -60,10 +65,7 @@ def request_body(
     Raises:
         ConfigError: extra_body holds a field that this program decides.
     """
-    parts: list[dict[str, Any]] = [_data_part("video_url", "video/mp4", video)]
-    if audio is not None:
-        parts.append(_data_part("audio_url", "audio/ogg", audio))
-    parts.append({"type": "text", "text": request.prompt})
+    parts = [*media, {"type": "text", "text": request.prompt}]
     messages: list[dict[str, Any]] = [{"role": "user", "content": parts}]
     if request.system is not None:
         messages.insert(0, {"role": "system", "content": request.system})
@@ -83,10 +85,6 @@ def request_body(
     return _with_extra(body, deployment)
 
 
-def _data_part(kind: str, media_type: str, base64: str) -> dict[str, Any]:
-    return {"type": kind, kind: {"url": f"data:{media_type};base64,{base64}"}}
-
-
 def _with_extra(body: dict[str, Any], deployment: DeploymentConfig) -> dict[str, Any]:
     decided = _RESERVED | ({"response_format"} & body.keys())
     if taken := decided & deployment.extra_body.keys():
@@ -98,30 +96,25 @@ def _with_extra(body: dict[str, Any], deployment: DeploymentConfig) -> dict[str,
     return body | deployment.extra_body
 
 
-def body_template(
-    request: RequestConfig, deployment: DeploymentConfig, *, with_audio: bool
-) -> BodyTemplate:
-    """The body's bytes for this deployment, with holes where the media go.
+def body_template(request: RequestConfig, deployment: DeploymentConfig) -> BodyTemplate:
+    """The body's bytes for this deployment, around the media's parts.
 
     Raises:
         ConfigError: extra_body cannot be sent.
     """
-    mark = _unused_mark(_dumped(request, deployment, "", ""))
-    dumped = _dumped(request, deployment, mark, mark if with_audio else None)
-    head, *middle, tail = dumped.split(mark.encode())
-    return BodyTemplate(head, middle[0] if middle else None, tail)
+    mark = _unused_mark(_dumped(request, deployment, ""))
+    head, _, tail = _dumped(request, deployment, mark).partition(f'"{mark}"'.encode())
+    return BodyTemplate(head, tail)
 
 
 def _unused_mark(body: bytes) -> str:
-    # Between the "," and the quote around a data URL, a mark in @ signs can overlap nothing.
+    # Between quotes of its own, a mark in @ signs can overlap nothing.
     return next(mark for n in count() if (mark := f"@{n}@").encode() not in body)
 
 
-def _dumped(
-    request: RequestConfig, deployment: DeploymentConfig, video: str, audio: str | None
-) -> bytes:
+def _dumped(request: RequestConfig, deployment: DeploymentConfig, mark: str) -> bytes:
     try:
-        return orjson.dumps(request_body(request, deployment, video, audio))
+        return orjson.dumps(request_body(request, deployment, [mark]))
     except TypeError:
         # Not chained: the encoder's error quotes the value.
         raise ConfigError(

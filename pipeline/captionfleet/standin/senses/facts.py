@@ -19,6 +19,7 @@ class VideoFacts:
         cuts: neighbouring frames that have next to nothing in common.
         digits: those that were read, one after the other; empty unless they were looked for.
         corner: where a bright mark stands, as in "top-left"; likewise.
+        as_pictures: whether they came one by one, and so have no rate and no duration.
     """
 
     container: str
@@ -35,6 +36,7 @@ class VideoFacts:
     cuts: int
     digits: str = ""
     corner: str = ""
+    as_pictures: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

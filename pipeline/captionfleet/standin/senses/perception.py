@@ -1,7 +1,7 @@
 """Looks at and listens to the media of a request with libav; in threads of the server's process.
 
-The bytes are untrusted: only the MP4 and Ogg demuxers are offered to them, nothing they name is
-opened, and the pixels and seconds that are decoded are bounded.
+The bytes are untrusted: only the demuxers of what is taken are offered to them, nothing they name
+is opened, and the pixels and seconds that are decoded are bounded.
 """
 
 import io
@@ -22,14 +22,15 @@ from captionfleet.standin.senses.facts import AudioFacts, VideoFacts
 from captionfleet.standin.senses.reading import bright_corner, read_digit
 from captionfleet.standin.senses.viewing import Viewing, frames_kept
 
-__all__ = ["UnreadableMediaError", "hear", "look"]
+__all__ = ["UnreadableMediaError", "hear", "look", "look_at_pictures"]
 
 _FRAME_PX_MAX = 16_777_216
 _FRAMES_MAX = 10_000
 _DECODED_PX_MAX = 1_000_000_000
 _DECODED_AUDIO_S_MAX = 600
 _MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
-_OGG = "ogg"
+_SOUNDS = "ogg,wav,mp3"
+_JPEG = "jpeg_pipe"
 _THUMBNAIL_PX = (32, 18)
 _READING_PX = (256, 144)
 _AS_SENT = Viewing()
@@ -87,13 +88,51 @@ def look(mp4: bytes, viewing: Viewing = _AS_SENT) -> VideoFacts:
         )
 
 
-def hear(ogg: bytes) -> AudioFacts:
-    """Decode every sample of an Ogg.
+def look_at_pictures(jpegs: Sequence[bytes], viewing: Viewing = _AS_SENT) -> VideoFacts:
+    """Decode JPEGs, and look at all of them: servers that take pictures leave none out.
 
     Raises:
-        UnreadableMediaError: no Ogg, no sound in it, damaged, or too long to be decoded.
+        UnreadableMediaError: one is no JPEG, damaged, or too large to be decoded.
     """
-    with _opened(ogg, _OGG, "audio") as container:
+    seen = _Seen(viewing)
+    first: Any = None
+    for jpeg in jpegs:
+        with _opened(jpeg, _JPEG, "picture") as container:
+            stream, codec = _first(container.streams.video, "an image holds no picture")
+            codec.options = {"max_pixels": str(_FRAME_PX_MAX)}
+            codec.thread_count = 1
+            frames = list(container.decode(stream))
+            if len(frames) != 1:
+                raise UnreadableMediaError(f"an image holds {len(frames)} pictures, not one")
+            first = first or frames[0]
+            seen.add(frames[0])
+    width, height = first.width, first.height
+    return VideoFacts(
+        container="jpeg",
+        codec="mjpeg",
+        pix_fmt=first.format.name,
+        width=height if viewing.turned_deg % 180 else width,
+        height=width if viewing.turned_deg % 180 else height,
+        frames=seen.frames,
+        fps=0.0,
+        duration_s=0.0,
+        brightness=seen.brightness,
+        colour=seen.colour,
+        motion=seen.motion,
+        cuts=seen.cuts,
+        digits="".join(seen.digits),
+        corner=seen.corner,
+        as_pictures=True,
+    )
+
+
+def hear(sound: bytes) -> AudioFacts:
+    """Decode every sample of an Ogg, a WAV or an MP3.
+
+    Raises:
+        UnreadableMediaError: none of them, no sound in it, damaged, or too long to be decoded.
+    """
+    with _opened(sound, _SOUNDS, "audio") as container:
         stream, codec = _first(container.streams.audio, "the audio holds no sound")
         heard = _Heard()
         windows = av.AudioResampler("flt", "mono", frame_size=codec.sample_rate // 10)
@@ -126,7 +165,7 @@ def _opened(data: bytes, demuxer: str, medium: str) -> Iterator[InputContainer]:
             yield container
     # PyAV raises a bare ValueError for stream options to a file without streams.
     except (av.FFmpegError, ValueError) as error:
-        wanted = "an MP4" if demuxer == _MP4 else "an Ogg"
+        wanted = {_MP4: "an MP4", _JPEG: "a JPEG"}.get(demuxer, "an Ogg, a WAV or an MP3")
         raise UnreadableMediaError(f"the {medium} cannot be decoded as {wanted}") from error
 
 

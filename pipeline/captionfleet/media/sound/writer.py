@@ -1,32 +1,42 @@
-"""Writes 16 kHz mono PCM as Opus in an Ogg (worker process)."""
+"""Writes 16 kHz mono PCM as Opus in an Ogg, as WAV or as MP3 (worker process)."""
 
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import av
 from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from av.audio.stream import AudioStream
     from av.container import OutputContainer
 
-__all__ = ["SAMPLE_BYTES", "SAMPLE_RATE_HZ", "OpusWriter"]
+__all__ = ["SAMPLE_BYTES", "SAMPLE_RATE_HZ", "SoundWriter"]
 
 SAMPLE_RATE_HZ = 16_000
 SAMPLE_BYTES = 2
 _BLOCK_BYTES = SAMPLE_RATE_HZ * SAMPLE_BYTES
 
 
-class OpusWriter:
-    """Encodes 16-bit samples; the file is made with the first second, or at the end."""
+# Of each format: its encoder, and the samples that it takes.
+_ENCODERS = {"ogg": ("libopus", "s16"), "wav": ("pcm_s16le", "s16"), "mp3": ("libmp3lame", "s16p")}
 
-    def __init__(self, path: Path, bitrate: int) -> None:
+
+class SoundWriter:
+    """Encodes 16-bit samples; the file is made with the first second, or at the end.
+
+    The bit rate is for Opus and MP3, of which the latter takes the nearest that it knows.
+    """
+
+    def __init__(
+        self, path: Path, bitrate: int, audio_format: Literal["ogg", "wav", "mp3"] = "ogg"
+    ) -> None:
         self._path = path
         self._bitrate = bitrate
+        self._format = audio_format
         self._file: OutputContainer | None = None
         self._stream: AudioStream | None = None
         self._pending = bytearray()
@@ -68,13 +78,19 @@ class OpusWriter:
 
     def _open(self) -> tuple[OutputContainer, AudioStream]:
         if self._file is None or self._stream is None:
+            encoder, samples = _ENCODERS[self._format]
             self._file = av.open(
-                str(self._path), "w", format="ogg", container_options={"fflags": "+bitexact"}
+                str(self._path),
+                "w",
+                format=self._format,
+                container_options={"fflags": "+bitexact"},
             )
-            self._stream = self._file.add_stream(
-                "libopus", rate=SAMPLE_RATE_HZ, options={"b": str(self._bitrate)}
-            )
-            self._stream.codec_context.layout = "mono"
-            self._stream.codec_context.format = "s16"
-            self._stream.codec_context.bit_rate = self._bitrate
+            options = {} if self._format == "wav" else {"b": str(self._bitrate)}
+            stream = self._file.add_stream(encoder, rate=SAMPLE_RATE_HZ, options=options)
+            assert isinstance(stream, AudioStream)  # noqa: S101 - of sound
+            self._stream = stream
+            stream.codec_context.layout = "mono"
+            stream.codec_context.format = samples
+            if self._format != "wav":
+                stream.codec_context.bit_rate = self._bitrate
         return self._file, self._stream

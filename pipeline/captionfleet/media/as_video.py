@@ -1,0 +1,62 @@
+"""Writes a clip's pictures as one MP4 that fits into a request (worker process)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from captionfleet.errors import FailureCode, MediaError
+from captionfleet.media.ladder import Rung, base64_bytes, next_rung, video_budget_bytes
+from captionfleet.media.picture.encode import write_mp4
+from captionfleet.media.picture.picture import smaller
+from captionfleet.media.picture.reel import Reel
+from captionfleet.messages import MediaSpec
+
+__all__ = ["Written", "write_video"]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written of a clip's pictures; see `MediaFacts`."""
+
+    frames: int
+    padded: int
+    width: int
+    height: int
+    times_s: tuple[float, ...]
+    base64_bytes: int
+    crf: int = 0
+    jpeg_quality: int = 0
+    frame_bytes: tuple[int, ...] = ()
+
+
+def write_video(path: Path, reel: Reel, spec: MediaSpec, audio_bytes: int) -> Written:
+    """Write the MP4 with the best settings with which the clip fits into a request.
+
+    Raises:
+        MediaError: none do.
+    """
+    pictures, times_s = reel.padded()
+    budget_bytes = video_budget_bytes(spec.max_payload_bytes, audio_bytes)
+    first = rung = Rung(spec.crf, spec.height_px)
+    scaled = pictures
+    while True:
+        write_mp4(path, scaled, spec, rung.crf)
+        size_bytes = path.stat().st_size
+        if size_bytes <= budget_bytes:
+            break
+        lower = next_rung(first, rung, size_bytes, budget_bytes)
+        if lower is None:
+            detail = f"{size_bytes} bytes of video at the least, {budget_bytes} are left for it"
+            raise MediaError(FailureCode.PAYLOAD_TOO_LARGE, detail)
+        if lower.height_px != rung.height_px:
+            small = {id(p): smaller(p, lower.height_px) for p in pictures}
+            scaled = [small[id(p)] for p in pictures]
+        rung = lower
+    return Written(
+        frames=len(pictures),
+        padded=len(pictures) - reel.sampled,
+        width=scaled[0].width,
+        height=scaled[0].height,
+        times_s=tuple(times_s),
+        base64_bytes=base64_bytes([size_bytes]),
+        crf=rung.crf,
+    )
