@@ -33,7 +33,7 @@ MEBIBYTE = 2**20
 def main() -> int:
     """Measure what is asked for, print it, and keep it beside what was measured before."""
     asked = _arguments()
-    films = [_film(name) for name in asked.films]
+    films = [film_path(name) for name in asked.films]
     result = json.loads(asked.json.read_bytes()) if asked.json.exists() else {}
     result["machine"] = _machine()
     with tempfile.TemporaryDirectory() as name:
@@ -63,7 +63,8 @@ def _arguments() -> argparse.Namespace:
     return asked
 
 
-def _film(name: str) -> Path:
+def film_path(name: str) -> Path:
+    """The file of a film of the corpus or of a real clip, or the file that is named."""
     for film in CORPUS:
         if film.name == name:
             return cached(film)

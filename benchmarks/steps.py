@@ -13,6 +13,7 @@ from unittest.mock import patch
 import av
 from av.video.frame import PictureType, VideoFrame
 
+from captionfleet.media.picture.encode import x264_options
 from captionfleet.media.picture.reel import Reel
 from captionfleet.media.prepare import prepare_clip
 from captionfleet.media.sampling.planned_decoder import PlannedDecoder
@@ -71,7 +72,7 @@ def without_decisions(film: Path, folder: Path) -> Told:
     decoded, afresh, shown = set(plan.decoded), set(plan.afresh), set(plan.shown)
     with (
         av.open(film) as source,
-        Mp4(folder / "bare.mp4") as mp4,
+        Mp4(folder / "bare.mp4", MediaSpec().video_preset) as mp4,
         Ogg(folder / "bare.ogg") as ogg,
     ):
         video = source.streams.video[0]
@@ -169,14 +170,12 @@ class OnePerSecond:
 
 
 class Mp4:
-    """Scales frames and writes them with the settings of the media rules."""
+    """Scales frames and writes them as the guide does, or with another preset."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, preset: str = "fast") -> None:
         self.frames = 0
         self._file = av.open(path, "w")
-        self._stream = self._file.add_stream(
-            "libx264", rate=1, options={"preset": "fast", "crf": "23"}
-        )
+        self._stream = self._file.add_stream("libx264", rate=1, options=x264_options(preset, 23))
         self._stream.thread_count = 1
         self._stream.pix_fmt = "yuv420p"
 

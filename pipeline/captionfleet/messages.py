@@ -152,7 +152,7 @@ class MediaSpec:
     fps: int = 1
     height_px: int = 360
     sampling: str = "exact"
-    video_preset: str = "fast"
+    video_preset: str = "one_fps"
     crf: int = 23
     audio_bitrate: int = 24_000
     max_payload_bytes: int = 10_000_000

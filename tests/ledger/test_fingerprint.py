@@ -35,6 +35,7 @@ def test_the_fingerprint_is_stable() -> None:
         ({}, {"request": {"temperature": 0}}),
         ({}, {"media": {"height": 240}}),
         ({}, {"media": {"audio_bitrate": 16_000}}),
+        ({}, {"media": {"video_preset": "veryfast"}}),
         ({"model": "accounts/A/models/N"}, {}),
         ({"model": "accounts/A/deployments/D"}, {}),
         ({"modalities": ["video"]}, {}),
@@ -56,6 +57,7 @@ def test_what_decides_a_caption_is_in_it(
         ({"extra_body": {"user": "me", "stream_options": {}}}, {}),
         ({}, {"request": {"stream": True, "timeout_s": 5, "max_attempts": 2}}),
         ({}, {"media": {"max_payload_bytes": 20_000, "max_pixels": 5}}),
+        ({}, {"media": {"video_preset": "fast"}}),
         ({}, {"workers": {"processes": 9}, "output": {"dir": "x"}}),
     ],
 )

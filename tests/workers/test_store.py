@@ -267,6 +267,7 @@ def test_key_is_the_source_the_window_and_the_settings(tmp_path: Path) -> None:
     assert known == media_key(clip_of(path, clip_id="other run"), MediaSpec())
     assert known != media_key(clip_of(path, seconds=30), MediaSpec())
     assert known != media_key(clip, MediaSpec(crf=30))
+    assert known != media_key(clip, MediaSpec(video_preset="fast"))
     path.write_bytes(b"two!")
     assert known != media_key(clip_of(path), MediaSpec())
 

@@ -122,8 +122,20 @@ class MediaConfig(Section):
         "frame that is cheapest to decode",
     )
     video_preset: Literal[
-        "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower"
-    ] = Field(default="fast", description="x264 preset")
+        "one_fps",
+        "ultrafast",
+        "superfast",
+        "veryfast",
+        "faster",
+        "fast",
+        "medium",
+        "slow",
+        "slower",
+    ] = Field(
+        default="one_fps",
+        description="one_fps: x264 set for one frame a second, no worse a picture than fast; or a "
+        "preset of x264 as it is",
+    )
     audio_bitrate: int = Field(default=24_000, ge=6_000, le=128_000, description="bit/s, Opus")
     max_payload_bytes: int = Field(
         default=10_000_000, ge=10_000, description="base64 of video and audio together"

@@ -43,6 +43,9 @@ _NOT_RELEVANT = frozenset(
     }
 )
 _MEDIA = ("fps", "height", "max_seconds", "sampling", "video_preset", "audio_bitrate")
+# Encodings that show the same as another: a caption made from either stands for both, so the
+# folders of versions whose default was `fast` are not paid again.
+_SAME_PICTURE = {"one_fps": "fast"}
 
 
 def request_facts(job: JobConfig, deployment: DeploymentConfig) -> Facts:
@@ -63,6 +66,7 @@ def request_facts(job: JobConfig, deployment: DeploymentConfig) -> Facts:
         **({"response_schema": schema} if schema is not None else {}),
         **_form_facts(deployment),
         **{f"media.{name}": getattr(job.media, name) for name in _MEDIA},
+        "media.video_preset": _SAME_PICTURE.get(job.media.video_preset, job.media.video_preset),
     }
 
 

@@ -9,9 +9,36 @@ from av.video.frame import PictureType, VideoFrame
 
 from captionfleet.messages import MediaSpec
 
-__all__ = ["even_number", "write_mp4"]
+__all__ = ["even_number", "write_mp4", "x264_options"]
 
 _LEAST_FRAMES = 2
+# What the presets spend most on buys little where frames are a second apart: B-frames, a long
+# lookahead, several references and fine motion search. `python -m benchmarks.bench_encoding`
+# compares this with them.
+_ONE_FPS = {
+    "preset": "fast",
+    "bf": "0",
+    "rc-lookahead": "10",
+    "refs": "1",
+    "me_method": "dia",
+    "subq": "2",
+    "trellis": "1",
+}
+# Spent on quality, so that no film looks worse than with `fast`. A change here is a new recipe of
+# the media store (workers/store).
+_ONE_FPS_CRF = -1
+
+
+def x264_options(preset: str, crf: int) -> dict[str, str]:
+    """Options of libx264: those of one frame a second, or a preset of x264 as it is.
+
+    Args:
+        preset: `one_fps`, or the name of a preset.
+        crf: the rate factor on the scale of `fast`.
+    """
+    if preset != "one_fps":
+        return {"preset": preset, "crf": str(crf)}
+    return {**_ONE_FPS, "crf": str(crf + _ONE_FPS_CRF)}
 
 
 def even_number(frames: int) -> int:
@@ -32,7 +59,7 @@ def write_mp4(path: Path, pictures: Sequence[VideoFrame], spec: MediaSpec, crf: 
         stream = file.add_stream(
             "libx264",
             rate=spec.fps,
-            options={"preset": spec.video_preset, "crf": str(crf)},
+            options=x264_options(spec.video_preset, crf),
         )
         context = stream.codec_context
         context.thread_count = 1
