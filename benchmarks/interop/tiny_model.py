@@ -102,6 +102,10 @@ def vision_config() -> dict[str, Any]:
         "spatial_merge_size": 2,
         "temporal_patch_size": 2,
         "num_position_embeddings": 2304,
+        "image_size": 768,
+        "apply_vit_abs_pos_embed": True,
+        "spatial_patch_size": 16,
+        "tokens_per_second": 2,
         "hidden_act": "gelu_pytorch_tanh",
     }
 

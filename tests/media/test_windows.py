@@ -111,7 +111,9 @@ def test_the_sound_file_of_a_window(tmp_path: Path) -> None:
     """The Ogg lasts as long as the window."""
     film = Film(seconds=8, width_px=160, height_px=96, fps=Fraction(10), sounds=(Sound("tone"),))
     path = write_film(tmp_path / "film.mp4", film)
-    taken = take_clip(window_of(path, 3.0, 6.0), SPEC, tmp_path / "sound.ogg")
+    taken = take_clip(
+        window_of(path, 3.0, 6.0), SPEC, [SoundWriter(tmp_path / "sound.ogg", 24_000)]
+    )
     assert taken.audio_s == 3.0
     assert taken.reel.times_s == pytest.approx([3.4, 4.4, 5.4])
     with av.open(str(tmp_path / "sound.ogg")) as container:
