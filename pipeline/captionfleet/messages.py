@@ -62,13 +62,14 @@ class Row:
     """What a row of a list says of its film, beside the path.
 
     `number` is its place in the list, from 1; `prompt`, if any, is asked instead of the job's;
-    `end_s` None is where the job ends a clip. `metadata` are the other columns, as JSON.
+    `start_s` and `end_s` are the window it asks for; both None is what the job takes of a film.
+    `metadata` are the other columns, as JSON.
     """
 
     number: int
     id: str = ""
     prompt: str = ""
-    start_s: float = 0.0
+    start_s: float | None = None
     end_s: float | None = None
     metadata: str = "{}"
 

@@ -67,6 +67,61 @@ async def test_every_window_is_a_clip_of_its_own(nights: Nights) -> None:
     assert sorted(line["start_s"] for line in nights.output.captions) == [0.0, 10.0, 20.0, 30.0]
 
 
+ROWS = """path,id,start_s,end_s
+film.mp4,middle,13,17
+film.mp4,to the end,30,
+film.mp4,head,,2.5
+film.mp4,twice,13.0,17.0
+film.mp4,too long,5,16
+film.mp4,backwards,9,8
+film.mp4,behind,50,55
+"""
+
+
+@pytest.mark.anyio
+async def test_rows_name_windows(nights: Nights, film: Path) -> None:
+    """Each window that a list names has one line; one that cannot be is a failure of its row."""
+    listing = film.with_name("windows.csv")
+    listing.write_text(ROWS)
+    rows = FIRST | {"input": {"sources": [listing]}}
+    async with serving(StandinOptions()) as standin:
+        some = FIRST | {"input": {"sources": [listing], "limit": 2}}
+        assert (await nights.run(standin, **some)).captioned == 2
+        assert (await nights.run(standin, **rows)).captioned == 1
+        again = await nights.run(standin, **rows)
+    assert (again.captioned, again.already_captioned, again.standing_failures) == (0, 3, 1)
+    lines = {line["id"]: line for line in nights.output.captions}
+    assert {name: (line["start_s"], line["end_s"]) for name, line in lines.items()} == {
+        "middle": (13.0, 17.0), "to the end": (30.0, 40.0), "head": (0.0, 2.5),
+    }  # fmt: skip
+    for name, seconds in {"middle": 4, "to the end": 5, "head": 2}.items():
+        start_s, key = int(lines[name]["start_s"]), lines[name]["media_key"]
+        shown = counters(nights.store / key[:2] / f"{key}.mp4")[:seconds]
+        assert shown == [FPS * (start_s + second) for second in range(seconds)]
+    failures = {line["detail"][:6]: line for line in nights.output.failures}
+    assert sorted(line["code"] for line in failures.values()) == ["bad_row", "bad_row", "no_frames"]
+    assert "max_seconds (10 s)" in failures["row 6:"]["detail"]
+    assert "end_s" in failures["row 7:"]["detail"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("order", [("", "10,20"), ("10,20", "")])
+async def test_a_row_in_a_film_that_is_captioned_whole(
+    nights: Nights, film: Path, order: tuple[str, str]
+) -> None:
+    """A window that a row names and that is one of its film's, too, is one clip."""
+    rows = [f"film.mp4,{window or ','}\n" for window in order]
+    listing = film.with_name("windows.csv")
+    listing.write_text("path,start_s,end_s\n" + "".join(rows) + "gone.mp4,,\ngone.mp4,0,10\n")
+    tables = ALL | {"input": {"segments": "all", "sources": [listing]}}
+    async with serving(StandinOptions()) as standin:
+        assert (await nights.run(standin, **tables)).captioned == 4
+        again = await nights.run(standin, **tables)
+    assert (again.captioned, again.already_captioned) == (0, 4)
+    assert sorted(line["start_s"] for line in nights.output.captions) == [0.0, 10.0, 20.0, 30.0]
+    assert [line["source"] for line in nights.output.failures] == ["gone.mp4"]
+
+
 @pytest.mark.anyio
 async def test_a_limit_counts_windows(nights: Nights) -> None:
     """--limit stops within a film, and the next run goes on there."""

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from captionfleet.config import InputConfig, MediaConfig
-from captionfleet.errors import ConfigError
+from captionfleet.errors import ConfigError, FailureCode
 from captionfleet.messages import Row, Source
 from captionfleet.producer.clips import plan
 from captionfleet.producer.rows import BadRow, Entry, entry_of
@@ -33,13 +33,18 @@ def test_a_row_says_all_that_it_has() -> None:
         ({"name": "a.mp4"}, "names no film"),
         ({"path": ""}, "the path is empty"),
         ({"path": None}, "the path is empty"),
+        ({"path": " "}, "the path is empty"),
         ({"path": 7}, "the path is no text"),
+        ({"path": ["a.mp4"]}, "the path is no text"),
         ({"path": "a\0b"}, "NUL"),
         ({"path": "s3://bucket/a.mp4"}, "s3://"),
         ({"path": "a.mp4", "start_s": "soon"}, "start_s: 'soon'"),
         ({"path": "a.mp4", "end_s": -1}, "end_s"),
         ({"path": "a.mp4", "end_s": "nan"}, "end_s"),
         ({"path": "a.mp4", "start_s": 5, "end_s": 5}, "not after"),
+        ({"path": "a.mp4", "end_s": "0"}, "not after"),
+        ({"path": "a.mp4", "end_s": 10**400}, "no number of seconds"),
+        ({"path": "a.mp4", "start_s": 1e300}, "behind the end of any film"),
         ({"path": "a.mp4", "prompt": ["x"]}, "prompt"),
         ({"path": "a.mp4", "prompt": "\ud800"}, "Unicode"),
         ({"path": "a.mp4", "id": 1.5}, "id"),
@@ -139,14 +144,69 @@ def test_two_prompts_for_one_film_are_two_clips(library: Path) -> None:
     assert len({clip.clip_id for clip in clips}) == 5
 
 
-def test_a_window_is_refused_and_never_captioned_whole(library: Path) -> None:
-    """Rows with start_s or end_s are failures with a clear text."""
-    (library / "all.csv").write_text("path,start_s,end_s\na.mp4,5,10\nb.mp4,0,\n")
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [
+        ("5", "10.5", (5.0, 10.5)),
+        ("5", "", (5.0, 25.0)),
+        ("", "7", (0.0, 7.0)),
+        ("0", "", (0.0, 20.0)),
+        ("-0", "7", (0.0, 7.0)),
+        ("0.1", "20.1", (0.1, 20.1)),  # 20.1 - 0.1 is more than 20
+        ("", "", (0.0, 20.0)),
+        ("0", "20.5", None),
+        ("90", "111", None),
+        ("", "21", None),
+    ],
+)
+def test_a_row_asks_for_a_window(
+    library: Path, start: str, end: str, expected: tuple[float, float] | None
+) -> None:
+    """What a row leaves out is the film's start, or max_seconds; a longer window is a bad row."""
+    (library / "all.csv").write_text(f"path,start_s,end_s\na.mp4,{start},{end}\n")
 
-    (_, _, reason), *rest = found(library / "all.csv")
+    (one,) = Walk(InputConfig(sources=(library / "all.csv",)), max_seconds=20)
 
-    assert "windows" in reason
-    assert rest == [("b.mp4", "", "")]
+    if expected is None:
+        assert isinstance(one, Unusable)
+        assert one.code is FailureCode.BAD_ROW
+        assert one.detail.startswith("row 2: ")
+        assert "max_seconds (20 s)" in one.detail
+    else:
+        assert isinstance(one, Source)
+        (clip,) = plan(one, MediaConfig(max_seconds=20))
+        assert (clip.start_s, clip.end_s) == expected
+        assert clip.stands_alone == (not start and not end)
+
+
+def test_each_window_of_a_film_is_one_clip(library: Path) -> None:
+    """Rows are one clip for each window and prompt; a folder takes the first window itself."""
+    (library / "all.csv").write_text(
+        "path,prompt,start_s,end_s\na.mp4,,20,40\na.mp4,,20.0,\na.mp4,Who?,20,40\na.mp4,,,\n"
+        "a.mp4,,0,20\nb.mp4,,0,20\nb.mp4,,,\nc.mp4,,20,40\n"
+    )
+
+    walk = Walk(InputConfig(sources=(library / "all.csv", library)), max_seconds=20)
+    media = MediaConfig(max_seconds=20)
+    clips = [plan(one, media)[0] for one in walk if isinstance(one, Source)]
+
+    rows = [(one.source.name, one.source.row.number, one.start_s) for one in clips]
+    assert rows == [
+        ("a.mp4", 2, 20.0), ("a.mp4", 4, 20.0), ("a.mp4", 5, 0.0), ("b.mp4", 7, 0.0),
+        ("c.mp4", 9, 20.0), ("c.mp4", 0, 0.0),
+    ]  # fmt: skip
+    assert len({one.clip_id for one in clips}) == len(clips)
+    assert walk.passed_over["duplicate"] == 5
+
+
+def test_a_folder_has_no_window(library: Path) -> None:
+    """A row with a folder and a window is bad, and none of its files is captioned."""
+    (library / "deep").mkdir()
+    (library / "all.csv").write_text("path,start_s\ndeep,5\n")
+
+    ((_, _, reason),) = found(library / "all.csv")
+
+    assert reason == "row 2: a folder can have no start_s or end_s"
 
 
 def test_comments_of_a_plain_list_are_passed_over(library: Path) -> None:

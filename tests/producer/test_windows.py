@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from captionfleet.config import MediaConfig
 from captionfleet.messages import Source
 from captionfleet.producer.clips import plan
-from captionfleet.producer.windows import Window, windows_of
+from captionfleet.producer.windows import Window, seconds_in, windows_of
 
 
 @given(
@@ -41,3 +41,10 @@ def test_the_first_window_keeps_its_id() -> None:
     assert first.clip_id == alone.clip_id
     assert len({clip.clip_id for clip in (first, *others)}) == 4
     assert (alone.stands_alone, first.stands_alone) == (True, False)
+
+
+def test_what_a_film_fills_of_a_window() -> None:
+    """A film may end before, within or after a window, or not say where."""
+    window = Window(50.0, 60.0)
+    filled = [seconds_in(window, film_s) for film_s in (40.0, 55.0, 70.0, 0.0)]
+    assert filled == [0.0, 5.0, 10.0, 10.0]

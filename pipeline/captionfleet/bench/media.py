@@ -13,7 +13,7 @@ import anyio.to_thread
 from anyio import create_memory_object_stream, create_task_group
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from captionfleet.config import InputConfig, JobConfig
+from captionfleet.config import JobConfig
 from captionfleet.errors import ConfigError
 from captionfleet.messages import Clip, Failure, Outcome, ReadyClip, Source
 from captionfleet.producer import check_sources
@@ -82,7 +82,7 @@ async def open_media(
     with TemporaryDirectory(prefix="captionfleet-bench-") as folder:
         of_files = None
         if job.input.sources:
-            drawing = await _drawn(job.input, sample, seed)
+            drawing = await _drawn(job, sample, seed)
             sources, of_files = drawing.drawn, drawing.seen
         else:
             sources = await anyio.to_thread.run_sync(_generate, Path(folder), generated, seed)
@@ -125,9 +125,10 @@ async def _count_failures(outcomes_in: MemoryObjectReceiveStream[Outcome]) -> in
     return failed
 
 
-async def _drawn(config: InputConfig, sample: int, seed: int) -> Drawing:
-    await anyio.to_thread.run_sync(check_sources, config)
-    walk, drawing = Walk(config), Drawing(sample, seed)
+async def _drawn(job: JobConfig, sample: int, seed: int) -> Drawing:
+    await anyio.to_thread.run_sync(check_sources, job.input)
+    walk = Walk(job.input, max_seconds=job.media.max_seconds)
+    drawing = Drawing(sample, seed)
     while drawing.seen < _LOOKED_AT and (batch := await walk.next_batch()):
         for found in batch:
             if isinstance(found, Source):

@@ -19,7 +19,7 @@ from captionfleet.producer.clips import plan
 from captionfleet.producer.recognition import Recognition
 from captionfleet.producer.sample import Drawing
 from captionfleet.producer.walk import Unusable, Walk
-from captionfleet.producer.windows import windows_of
+from captionfleet.producer.windows import asked_window, seconds_in, windows_of
 from captionfleet.workers.headers import read_headers
 
 __all__ = ["ClipShape", "Library", "source_findings", "survey"]
@@ -85,15 +85,17 @@ async def survey(job: JobConfig, settled: Settled, *, most: int) -> Library:
         if isinstance(header, FailureCode):
             library.failing.setdefault(header, []).append(source)
         else:
-            shapes = _shapes(header, job)
+            shapes = _shapes(source, header, job)
             library.shapes += shapes
-            library.source_s += header.seconds or shapes[0].seconds
+            is_part = asked_window(source.row, job.media.max_seconds) is not None
+            film_s = 0.0 if is_part else header.seconds
+            library.source_s += film_s or shapes[0].seconds
     return library
 
 
 def _walked(job: JobConfig, settled: Settled, most: int) -> Library:
     library, recognition = Library(Drawing(most)), Recognition(job, settled)
-    for found in Walk(job.input):
+    for found in Walk(job.input, max_seconds=job.media.max_seconds):
         library.files += 1
         if isinstance(found, Unusable):
             library.unusable[found.code] += 1
@@ -114,9 +116,11 @@ def _is_settled(clip_id: str, job: JobConfig, settled: Settled) -> bool:
     return code is not None and code not in again and "all" not in again
 
 
-def _shapes(header: Header, job: JobConfig) -> list[ClipShape]:
+def _shapes(source: Source, header: Header, job: JobConfig) -> list[ClipShape]:
     """The clips that the job makes of a film, as long as its header says that it is."""
     window_s = float(job.media.max_seconds)
+    if asked := asked_window(source.row, window_s):
+        return [_shape(header, seconds_in(asked, header.seconds), job)]
     if job.input.segments == "first" or header.seconds <= 0:
         return [_shape(header, header.seconds or window_s, job)]
     windows = windows_of(header.seconds, window_s, job.input.overlap_s)

@@ -9,11 +9,12 @@ import anyio.to_thread
 from captionfleet.config import InputConfig, MediaConfig, WorkersConfig
 from captionfleet.errors import ConfigError
 from captionfleet.media.orders import Header
-from captionfleet.messages import printable
+from captionfleet.messages import Source, printable
 from captionfleet.plan.model.reference import ClipFacts, Library
 from captionfleet.producer import check_sources
 from captionfleet.producer.sample import Drawing
 from captionfleet.producer.walk import Unusable, Walk
+from captionfleet.producer.windows import Window, asked_window, seconds_in
 from captionfleet.workers.headers import read_headers
 
 __all__ = ["MOST_PROBED", "probe_library"]
@@ -33,11 +34,14 @@ async def probe_library(
     """
     config = InputConfig(sources=tuple(sources))
     await anyio.to_thread.run_sync(check_sources, config)
-    drawing, unusable = await anyio.to_thread.run_sync(_walk, config, most_probed, seed)
+    walk = Walk(config, max_seconds=max_seconds)
+    drawing, unusable = await anyio.to_thread.run_sync(_walk, walk, most_probed, seed)
     headers = await read_headers(
         drawing.drawn, WorkersConfig(), max_pixels=MediaConfig().max_pixels
     )
-    mix = tuple(_facts(header, max_seconds) for _, header in headers if isinstance(header, Header))
+    usable = [(source, header) for source, header in headers if isinstance(header, Header)]
+    facts = (_facts(source, header, max_seconds) for source, header in usable)
+    mix = tuple(one for one in facts if one.seconds > 0)
     if not mix:
         raise ConfigError("the sources hold no video whose header can be read")
     clips = round(drawing.seen * len(mix) / len(drawing.drawn))
@@ -50,10 +54,10 @@ async def probe_library(
     )
 
 
-def _walk(config: InputConfig, most: int, seed: int) -> tuple[Drawing, int]:
+def _walk(walk: Walk, most: int, seed: int) -> tuple[Drawing, int]:
     """The files there are, a sample of them drawn, and how many cannot be used."""
     drawing, unusable = Drawing(most, seed), 0
-    for found in Walk(config):
+    for found in walk:
         if isinstance(found, Unusable):
             unusable += 1
         else:
@@ -61,6 +65,7 @@ def _walk(config: InputConfig, most: int, seed: int) -> tuple[Drawing, int]:
     return drawing, unusable
 
 
-def _facts(header: Header, max_seconds: int) -> ClipFacts:
-    seconds = min(header.seconds or max_seconds, max_seconds)
-    return ClipFacts(header.codec, header.width * header.height, float(seconds))
+def _facts(source: Source, header: Header, max_seconds: int) -> ClipFacts:
+    window = asked_window(source.row, max_seconds) or Window(0.0, float(max_seconds))
+    seconds = seconds_in(window, header.seconds)
+    return ClipFacts(header.codec, header.width * header.height, seconds)

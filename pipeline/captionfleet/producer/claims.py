@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from captionfleet.producer.selection import Selection
+from captionfleet.producer.windows import Window
 
 __all__ = ["Area", "Claims", "Order"]
 
@@ -69,10 +70,12 @@ class Claims:
             for folder in folders
         )
 
-    def name_file(self, real_file: str, prompt: str = "") -> bool:
-        """Claim a file that a source or a link names, for this prompt; False if one did before."""
-        asked = b"\0" + prompt.encode() if prompt else b""
-        return _add(self._named, _digest(os.fsencode(real_file) + asked))
+    def name_file(self, real_file: str, prompt: str = "", window: Window | None = None) -> bool:
+        """Claim a file that a source or a link names, for this prompt and this window of it.
+
+        False if a source or a link claimed the same before.
+        """
+        return _add(self._named, _digest(os.fsencode(real_file) + _asked(prompt, window)))
 
     def was_named(self, real_file: str) -> bool:
         """Whether a source or a link named the file, earlier."""
@@ -83,6 +86,14 @@ def _add(known: set[int], digest: int) -> bool:
     before = len(known)
     known.add(digest)
     return len(known) > before
+
+
+def _asked(prompt: str, window: Window | None) -> bytes:
+    """What is asked of a file beside its path, which holds no NUL; empty for the file as such."""
+    if not prompt and window is None:
+        return b""
+    times = " ".join(at_s.hex() for at_s in window or ())
+    return f"\0{times}\0{prompt}".encode()
 
 
 def _digest(identity: bytes) -> int:

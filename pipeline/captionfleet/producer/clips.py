@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 from captionfleet.config import MediaConfig
 from captionfleet.messages import Clip, Source
-from captionfleet.producer.windows import Window
+from captionfleet.producer.windows import Window, asked_window
 
 __all__ = ["clip_id", "content_clip_id", "named_clip_id", "plan"]
 
@@ -19,11 +19,14 @@ def plan(
     content: bytes | None = None,
     windows: Sequence[Window] | None = None,
 ) -> tuple[Clip, ...]:
-    """The clips of one source: these windows of it, or one from the start.
+    """The clips of one source: these windows of it, or the one of its row, or one from the start.
 
     With the digest of its content, a clip is called by that, and keeps its other id beside it.
     """
-    first = Window(0.0, float(media.max_seconds))
+    max_seconds = float(media.max_seconds)
+    if windows is None and (asked := asked_window(source.row, max_seconds)):
+        windows = (asked,)
+    first = Window(0.0, max_seconds)
     return tuple(
         _clip(source, window, content, stands_alone=windows is None)
         for window in ((first,) if windows is None else windows)

@@ -23,7 +23,7 @@ async def count_ahead(job: JobConfig, settled: Settled, tally: Tally) -> None:
     if job.input.segments == "all":  # how many windows a film has, only its packets tell
         return
     retried = frozenset(job.input.retry_failed)
-    walk = Walk(job.input, is_second=True)
+    walk = Walk(job.input, max_seconds=job.media.max_seconds, is_second=True)
     while True:
         begun_s = monotonic_s()
         try:

@@ -16,10 +16,10 @@ from captionfleet.producer.content import read_content
 from captionfleet.producer.lookalikes import Lookalikes
 from captionfleet.producer.recognition import Recognition
 from captionfleet.producer.selection import PassedOver
-from captionfleet.producer.sources import check_sources
+from captionfleet.producer.sources import check_sources, may_have_rows
 from captionfleet.producer.unreached import keep_failures_elsewhere
 from captionfleet.producer.walk import Found, Unusable, Walk
-from captionfleet.producer.windows import Window, windows_of
+from captionfleet.producer.windows import Window, asked_window, windows_of
 from captionfleet.telemetry import Tally
 
 __all__ = ["FilmSeconds", "produce"]
@@ -47,7 +47,7 @@ async def produce(  # noqa: C901, PLR0913, PLR0917 - a stage with two streams
     """
     async with clips_out, outcomes_out:
         await anyio.to_thread.run_sync(check_sources, job.input)
-        walk = Walk(job.input, settle_s=job.input.settle_s)
+        walk = Walk(job.input, settle_s=job.input.settle_s, max_seconds=job.media.max_seconds)
         choice = _Choice(job, settled, tally)
         lookalikes, by_name = Lookalikes(settled), job.input.identity == "stat"
         recognition = Recognition(job, settled)
@@ -111,9 +111,12 @@ class _Films:
     async def look_into(self, found: Found) -> tuple[tuple[Window, ...] | None, list[Adopted]]:
         """All windows of a film, and which of them were captioned under a former id.
 
-        None stands for the first alone: of what cannot be measured, the workers say why.
+        None stands for the first alone, or a row's own: of what cannot be measured, the workers
+        say why.
         """
         if self._film_s is None or isinstance(found, Unusable):
+            return None, []
+        if asked_window(found.row, float(self._media.max_seconds)):
             return None, []
         seconds = await self._film_s(found)
         if seconds <= 0:
@@ -133,6 +136,10 @@ class _Choice:
         self._tally = tally
         self._retried = frozenset(job.input.retry_failed)
         self._begun: set[int] = set()
+        # A row may ask for a window that is one of its film's, too.
+        self._may_repeat = job.input.segments == "all" and any(
+            map(may_have_rows, job.input.sources)
+        )
 
     async def to_do(
         self, found: Found, windows: Sequence[Window] | None = None
@@ -143,7 +150,7 @@ class _Choice:
         was captioned is not read again every night.
         """
         source = found.source if isinstance(found, Unusable) else found
-        planned = plan(source, self._job.media, windows=windows)
+        planned = self._unrepeated(plan(source, self._job.media, windows=windows))
         clips = [clip for clip in planned if not self._is_settled(clip)]
         if isinstance(found, Unusable):
             return [_failure(clip, found) for clip in clips]
@@ -152,7 +159,14 @@ class _Choice:
         content = await read_content(source, self._job.workers.clip_timeout_s)
         if isinstance(content, Unusable):
             return [_failure(clip, content) for clip in clips]
-        return list(self._first(plan(source, self._job.media, content, windows)))
+        own = {(clip.start_s, clip.end_s) for clip in planned}
+        by_content = plan(source, self._job.media, content, windows)
+        return list(self._first(one for one in by_content if (one.start_s, one.end_s) in own))
+
+    def _unrepeated(self, clips: Sequence[Clip]) -> Sequence[Clip]:
+        if not self._may_repeat:
+            return clips
+        return [clip for clip in clips if not self._is_begun(clip)]
 
     def _first(self, clips: Iterable[Clip]) -> Iterator[Clip | SameFile]:
         """Those that no file of the same bytes has begun in this run, or settled before."""

@@ -34,7 +34,8 @@ async def finds_replaceable(
 async def _finds(
     job: JobConfig, settled: Settled, is_stopping: Callable[[], bool], *, by_content: bool
 ) -> bool:
-    walk, recognition = Walk(job.input), Recognition(job, settled)
+    walk = Walk(job.input, max_seconds=job.media.max_seconds)
+    recognition = Recognition(job, settled)
     while batch := await walk.next_batch():
         usable = [one for one in batch if isinstance(one, Source)]
         await anyio.to_thread.run_sync(recognition.see, usable)

@@ -16,6 +16,8 @@ PATH_COLUMNS = ("path", "file", "video", "source", "url", "file_name", "filename
 """What the column of paths may be called, case ignored; of several the first of these."""
 
 _OWN = frozenset({"id", "prompt", "start_s", "end_s"})
+# Four months: longer than any film, and far from where a container's clock ends.
+_MOST_S = 10_000_000
 _MAX_METADATA_BYTES = 1 << 20  # as long as a row of a text file may be
 
 
@@ -70,7 +72,8 @@ def _entry(record: Mapping[str, Any], number: int) -> Entry:
 
 def _path(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise _RowError("the path is empty" if value in {"", None} else "the path is no text")
+        is_empty = value is None or isinstance(value, str)
+        raise _RowError("the path is empty" if is_empty else "the path is no text")
     if "\0" in value:
         raise _RowError("a path cannot hold a NUL byte")
     scheme = value.partition("://")[0] if "://" in value else ""
@@ -105,11 +108,11 @@ def _text(name: str, value: str) -> str:
     return value
 
 
-def _window(start: object, end: object) -> tuple[float, float | None]:
+def _window(start: object, end: object) -> tuple[float | None, float | None]:
     start_s, end_s = _seconds("start_s", start), _seconds("end_s", end)
     if end_s is not None and end_s <= (start_s or 0.0):
         raise _RowError("end_s: it is not after start_s")
-    return start_s or 0.0, end_s
+    return start_s, end_s
 
 
 def _seconds(name: str, value: object) -> float | None:
@@ -117,11 +120,13 @@ def _seconds(name: str, value: object) -> float | None:
         return None
     try:
         seconds = float(value) if isinstance(value, str | int | float) else math.nan
-    except ValueError:
+    except (ValueError, OverflowError):  # an integer of 400 digits
         seconds = math.nan
     if isinstance(value, bool) or not math.isfinite(seconds) or seconds < 0:
         raise _RowError(f"{name}: {str(value)[:40]!r} is no number of seconds")
-    return seconds
+    if seconds > _MOST_S:
+        raise _RowError(f"{name}: {str(value)[:40]!r} is behind the end of any film")
+    return seconds + 0.0  # -0.0 is 0.0
 
 
 def _json(rest: Mapping[str, Any]) -> str:

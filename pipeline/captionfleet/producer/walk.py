@@ -1,6 +1,7 @@
 """From the sources to the files in them, sorted, in bounded memory (main process, in threads)."""
 
 import itertools
+import math
 import os
 import stat
 from collections import Counter
@@ -20,6 +21,7 @@ from captionfleet.producer.rows import BadRow, Entry
 from captionfleet.producer.selection import PassedOver, Selection
 from captionfleet.producer.shards import Shard
 from captionfleet.producer.sources import absolute, base_of, entries_of, is_list
+from captionfleet.producer.windows import Window, asked_window, is_longer
 from captionfleet.telemetry import get_log, monotonic_s, wall_ns
 
 __all__ = ["Found", "Unusable", "Walk", "sorted_names", "unusable"]
@@ -74,6 +76,7 @@ class Walk:
 
     A file in a folder that was written to within the last `settle_s` is looked at again by
     `next_batch`, after all others and once so much time has passed: it may be half a copy.
+    Rows of lists whose window is longer than `max_seconds` are bad.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class Walk:
         *,
         page: int = _PAGE_NAMES,
         settle_s: float = 0.0,
+        max_seconds: float = math.inf,
         is_second: bool = False,
     ) -> None:
         self._warn = get_log().debug if is_second else get_log().warning
@@ -89,6 +93,8 @@ class Walk:
         self._settle_ns = round(settle_s * _NS)
         self._fresh: list[Source] = []
         self._sources = config.sources
+        self._max_seconds = float(max_seconds)
+        self._takes_first = config.segments == "first"
         self._follow_symlinks = config.follow_symlinks
         self._page = page
         self._selection = Selection.of(config)
@@ -152,7 +158,7 @@ class Walk:
 
     def _list(self, source: Path) -> Iterator[Found]:
         base = base_of(source)
-        for entry in map(_without_window, entries_of(source)):
+        for entry in map(self._checked, entries_of(source)):
             if isinstance(entry, BadRow):
                 yield _bad_row(source, entry)
                 continue
@@ -161,18 +167,33 @@ class Walk:
             root = _Root(os.path.realpath(path), os.fspath(base), prefix, entry.row or NO_ROW)
             yield from self._named(path, entry.path, root)
 
+    def _checked(self, entry: Entry | BadRow) -> Entry | BadRow:
+        row = entry.row if isinstance(entry, Entry) else None
+        window = asked_window(row, self._max_seconds) if row else None
+        if row is None or window is None or not is_longer(window, self._max_seconds):
+            return entry
+        return BadRow(
+            row.number,
+            f"row {row.number}: its window of {window.end_s - window.start_s:g} s is longer than "
+            f"max_seconds ({self._max_seconds:g} s)",
+        )
+
+    def _own_window(self, row: Row) -> Window | None:
+        """The window that sets a row apart from the others of its file."""
+        window = asked_window(row, self._max_seconds)
+        is_first = self._takes_first and window == (0.0, self._max_seconds)
+        return None if is_first else window
+
     def _named(self, path: str, name: str, root: _Root) -> Iterator[Found]:
         order, real = next(self._orders), root.real
         try:
             facts = Path(path).stat()
         except OSError as error:
-            if self._claims.name_file(real, root.row.prompt):
+            if self._claims.name_file(real, root.row.prompt, self._own_window(root.row)):
                 yield unusable(Source(path, name, 0, 0, root.base, real, root.row), error)
             return
-        if stat.S_ISDIR(facts.st_mode) and root.row.prompt:
-            # Its files would have to be told from those of the same folder under other prompts.
-            bad = BadRow(root.row.number, f"row {root.row.number}: a folder can have no prompt")
-            yield _bad_row(Path(path), bad)
+        if stat.S_ISDIR(facts.st_mode) and (reason := _not_for_folders(root.row)):
+            yield _bad_row(Path(path), BadRow(root.row.number, reason))
             return
         if stat.S_ISDIR(facts.st_mode):
             self._claims.add(Area(real, "", order))
@@ -190,9 +211,10 @@ class Walk:
         real = source.real_path
         if not stat.S_ISREG(facts.st_mode):
             return PassedOver.NOT_A_FILE
-        prompt = source.row.prompt
-        is_taken = not prompt and self._claims.takes(real, before=order)
-        if is_taken or not self._claims.name_file(real, prompt):
+        prompt, window = source.row.prompt, self._own_window(source.row)
+        is_plain = not prompt and window is None
+        is_taken = is_plain and self._claims.takes(real, before=order)
+        if is_taken or not self._claims.name_file(real, prompt, window):
             return PassedOver.DUPLICATE
         if not source.size_bytes:
             return Unusable(source, FailureCode.EMPTY_FILE, "0 bytes")
@@ -308,16 +330,12 @@ def _source(path: str, name: str, facts: os.stat_result, root: _Root, real: str)
     return Source(path, name, facts.st_size, facts.st_mtime_ns, root.base, real, root.row)
 
 
-def _without_window(entry: Entry | BadRow) -> Entry | BadRow:
-    row = entry.row if isinstance(entry, Entry) else None
-    if row is None or (not row.start_s and row.end_s is None):
-        return entry
-    number = row.number
-    return BadRow(
-        number,
-        f"row {number}: windows within a film (start_s, end_s) cannot be captioned yet: leave them "
-        "empty to caption the film from its start",
-    )
+def _not_for_folders(row: Row) -> str:
+    """What a row says that only a film can have; a folder's files have one line each."""
+    if row.prompt:
+        return f"row {row.number}: a folder can have no prompt"
+    has_window = asked_window(row, math.inf) is not None
+    return f"row {row.number}: a folder can have no start_s or end_s" if has_window else ""
 
 
 def _bad_row(source: Path, row: BadRow) -> Unusable:

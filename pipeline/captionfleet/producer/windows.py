@@ -2,12 +2,16 @@
 
 from typing import NamedTuple
 
-__all__ = ["Window", "windows_of"]
+from captionfleet.messages import Row
+
+__all__ = ["Window", "asked_window", "is_longer", "seconds_in", "windows_of"]
 
 # One frame is sampled for a second: less than one at the end holds no frame of its own.
 _LEAST_REST_S = 1.0
 # A header's time may be anything: two weeks in windows of a minute.
 _MOST_WINDOWS = 20_000
+# Far less than a sample of sound: 60.1 - 0.1 is a little more than 60 in floating point.
+_ROUNDING_S = 1e-6
 
 
 class Window(NamedTuple):
@@ -29,3 +33,25 @@ def windows_of(film_s: float, window_s: float, overlap_s: float = 0.0) -> tuple[
         start_s = round(len(windows) * step_s, 3)
         windows.append(Window(start_s, start_s + window_s))
     return tuple(windows)
+
+
+def asked_window(row: Row, max_seconds: float) -> Window | None:
+    """The window that a row of a list asks for; None where it names the whole film.
+
+    It begins with the film and has the length of a clip, where the row does not say otherwise.
+    """
+    if row.start_s is None and row.end_s is None:
+        return None
+    start_s = row.start_s or 0.0
+    return Window(start_s, start_s + max_seconds if row.end_s is None else row.end_s)
+
+
+def is_longer(window: Window, max_seconds: float) -> bool:
+    """Whether a window is too long for one clip."""
+    return window.end_s - window.start_s > max_seconds + _ROUNDING_S
+
+
+def seconds_in(window: Window, film_s: float) -> float:
+    """How much of a window a film of this length fills; all of it if the length is not known."""
+    until_s = min(window.end_s, film_s) if film_s > 0 else window.end_s
+    return max(0.0, until_s - window.start_s)
