@@ -165,7 +165,7 @@ WRONG: list[dict[str, Any]] = [
         (("--from", "other.json", "--clips", "9"), "kind: Input should be 'captionfleet-bench'"),
         (("--from", "idle.json", "--clips", "9"), "no number in flight was held"),
         (("--from", "out"), "what is to be captioned?"),
-        (("--from", "out", "x", "--clips", "9"), "what is to be captioned?"),
+        (("--from", "out", "x", "--clips", "9"), "say what is to be captioned: give one"),
         (("--from", "out", "nowhere"), "source nowhere: No such file or directory"),
         (("--from", "out", "empty"), "the sources hold no video"),
         (("--from", "out", "--clips", "0"), "--clips 0"),

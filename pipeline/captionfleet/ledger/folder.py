@@ -197,7 +197,9 @@ class Ledger:
 
     def _write_run(self, text: bytes) -> None:
         create_folder(self.folder / "runs")
-        started_at = self._opened_at.strftime("%Y%m%dT%H%M%SZ")
+        started_at = self._opened_at.strftime(
+            "%Y%m%dT%H%M%S.%fZ"
+        )  # two runs may begin in one second
         kept = self.folder / "runs" / f"{started_at}-{os.getpid()}.json"
         replace_atomically(self.folder / "run.json", iter([text]))
         replace_atomically(kept, iter([text]))

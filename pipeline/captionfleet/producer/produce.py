@@ -16,7 +16,7 @@ from captionfleet.producer.content import read_content
 from captionfleet.producer.lookalikes import Lookalikes
 from captionfleet.producer.recognition import Recognition
 from captionfleet.producer.selection import PassedOver
-from captionfleet.producer.sources import check_sources, may_have_rows
+from captionfleet.producer.sources import check_sources, is_list, may_have_rows
 from captionfleet.producer.unreached import keep_failures_elsewhere
 from captionfleet.producer.walk import Found, Unusable, Walk
 from captionfleet.producer.windows import Window, asked_window, windows_of
@@ -84,8 +84,12 @@ async def produce(  # noqa: C901, PLR0913, PLR0917 - a stage with two streams
 
 
 def _require_videos(job: JobConfig, passed_over: Counter[str], *, is_empty: bool) -> None:
-    """Refuse sources without a single video, which may be a disk that is not mounted."""
-    if not is_empty or job.input.allow_empty or job.input.shard:  # a share may be empty
+    """Refuse folders without a single video: their disk may not be mounted.
+
+    A list may be empty, and so may a share of a library.
+    """
+    may_be_empty = job.input.allow_empty or job.input.shard
+    if not is_empty or may_be_empty or all(map(is_list, job.input.sources)):
         return
     where = ", ".join(printable(os.fspath(source)) for source in job.input.sources)
     counts = ", ".join(

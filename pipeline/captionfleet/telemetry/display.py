@@ -41,7 +41,8 @@ class Display:
     def show(self, picture: Picture) -> None:
         """Draw it anew; the width may have changed since."""
         columns = os.get_terminal_size(self._stream.fileno()).columns - 1  # no line wraps
-        self._set(self._bar, picture.bar_format(columns, ascii_only=self._ascii), columns, picture)
+        beside = columns - 2  # the cursor rests behind the bar, where a terminal echoes ^C
+        self._set(self._bar, picture.bar_format(beside, ascii_only=self._ascii), beside, picture)
         below = picture.below(columns, ascii_only=self._ascii)
         if below is None:
             self._close_below()
