@@ -52,10 +52,10 @@ class DeploymentConfig(Section):
     )
     video_as: Literal["auto", "video_url", "frames"] = Field(
         default="auto",
-        description="one MP4, or each frame as an image_url; auto goes by the server",
+        description="one MP4, or each frame as an image_url; auto is video_url",
     )
     audio_as: Literal["auto", "audio_url", "input_audio", "none"] = Field(
-        default="auto", description="how sound is sent, if it is; auto goes by the server"
+        default="auto", description="how sound is sent, if it is; auto is audio_url"
     )
     audio_format: Literal["auto", "ogg", "wav", "mp3"] = Field(
         default="auto", description="of the sound: auto is ogg for audio_url, wav for input_audio"
