@@ -10,6 +10,8 @@ import orjson
 import pytest
 
 from captionfleet.config import JobConfig
+from captionfleet.ledger.index import State
+from captionfleet.producer.current import find_lines
 from captionfleet.run import run_job
 from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import serving
@@ -92,3 +94,32 @@ async def test_a_list_on_standard_input(own_films: Callable[[int], Path], nights
         ("clip-00.mp4", ""),
         ("clip-01.mp4", "5"),
     ]
+
+
+async def test_lines_of_rows_are_known_as_current(
+    own_films: Callable[[int], Path], nights: Nights
+) -> None:
+    """A caption that came of a row's own prompt is current for export and prune."""
+    listing = own_films(2) / "all.csv"
+    listing.write_text("path,prompt,end_s\nclip-00.mp4,Who?,\nclip-01.mp4,,\nclip-01.mp4,Who?,30\n")
+    async with serving(StandinOptions()) as standin:
+        await nights.run(standin, input={"sources": [listing]})
+
+    def states() -> dict[State, int]:
+        with find_lines(nights.output.folder) as found:
+            return found.index.counts()
+
+    assert await anyio.to_thread.run_sync(states) == {State.CURRENT: 3}
+
+
+async def test_failures_of_rows_stand(nights: Nights, tmp_path: Path) -> None:
+    """A row that failed for good still stands failed after a run over other films."""
+    nights.videos.mkdir()
+    (nights.videos / "text.mp4").write_bytes(b"no film" * 100)
+    listing, other = nights.videos / "all.csv", tmp_path / "other.csv"
+    listing.write_text("path,prompt\ntext.mp4,Who?\n")
+    other.write_text("path,prompt\ngone.mp4,Who?\n")
+    async with serving(StandinOptions()) as standin:
+        await nights.run(standin, input={"sources": [listing]})
+        await nights.run(standin, input={"sources": [other]})
+    assert {line["code"] for line in nights.output.failures} >= {"not_video"}

@@ -1,14 +1,15 @@
 """Which clips a source gives, and what they are called; pure (main process)."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
+from typing import Any
 
 from captionfleet.config import MediaConfig
 from captionfleet.messages import Clip, Source
 from captionfleet.producer.windows import Window, asked_window
 
-__all__ = ["clip_id", "content_clip_id", "named_clip_id", "plan"]
+__all__ = ["clip_id", "content_clip_id", "ids_of", "named_clip_id", "plan"]
 
 _ID_BYTES = 16
 
@@ -61,6 +62,20 @@ def named_clip_id(
     """The id that version 0.1.0 gave: by the name relative to the source, whatever that was."""
     facts = f"{len(source_name)} {size_bytes} {mtime_ns} {_window(start_s, end_s)} "
     return blake2b(facts.encode() + source_name, digest_size=_ID_BYTES).hexdigest()
+
+
+def ids_of(path: bytes, name: bytes, facts: os.stat_result, record: Mapping[str, Any]) -> set[str]:
+    """What the clip of an output line would be called if it were of this file.
+
+    By `path`, which holds no link, and as version 0.1.0 called it, by its name.
+
+    Raises:
+        ValueError, KeyError, TypeError: the line does not say which window it is of.
+    """
+    version = facts.st_size, facts.st_mtime_ns
+    window = float(record["start_s"]), float(record["end_s"])
+    prompt = str(record.get("prompt", ""))  # a row's own, which lines of that version lack
+    return {clip_id(path, *version, *window, prompt), named_clip_id(name, *version, *window)}
 
 
 def content_clip_id(

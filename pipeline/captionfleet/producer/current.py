@@ -12,7 +12,7 @@ from captionfleet.ledger.past_sources import past_sources
 from captionfleet.ledger.reading import number_in, read_lines, record_at, text_in
 from captionfleet.messages import printable
 from captionfleet.names import name_bytes
-from captionfleet.producer.clips import clip_id, named_clip_id
+from captionfleet.producer.clips import ids_of
 from captionfleet.producer.sources import is_list
 
 __all__ = ["FoundLines", "find_lines"]
@@ -87,13 +87,13 @@ class _Look:
 
     def entry(self, at: int, record: dict[str, Any]) -> Entry | None:
         clip, alias = _id(record, "clip_id"), _id(record, "stat_id")
-        start_s, end_s = number_in(record, "start_s"), number_in(record, "end_s")
-        if not clip or start_s is None or end_s is None:
+        start_s = number_in(record, "start_s")
+        if not clip or start_s is None or number_in(record, "end_s") is None:
             return None
         ids = {clip.hex(), alias.hex()} | {other.hex() for other, _ in self._index.same(clip)}
         path, root, state = b"", b"", State.GONE
         for place, base, name in self._places(clip, record):
-            seen = _state(place, name, ids, (start_s, end_s))
+            seen = _state(place, name, ids, record)
             if not path or seen is State.CURRENT or state is State.GONE:
                 path, root, state = place, base, seen
             if seen is State.CURRENT:
@@ -114,16 +114,13 @@ class _Look:
                 yield os.path.join(root, name), root, name  # noqa: PTH118 - bytes
 
 
-def _state(path: bytes, name: bytes, ids: set[str], window: tuple[float, float]) -> State:
+def _state(path: bytes, name: bytes, ids: set[str], record: dict[str, Any]) -> State:
     try:
         facts = os.stat(path)  # noqa: PTH116 - bytes
     except (OSError, ValueError):
         return State.GONE
-    version = facts.st_size, facts.st_mtime_ns
-    todays = clip_id(os.path.realpath(path), *version, *window)
-    if todays in ids or named_clip_id(name, *version, *window) in ids:
-        return State.CURRENT
-    return State.CHANGED
+    is_own = not ids.isdisjoint(ids_of(os.path.realpath(path), name, facts, record))
+    return State.CURRENT if is_own else State.CHANGED
 
 
 def _root(source: Path) -> Path:

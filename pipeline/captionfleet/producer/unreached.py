@@ -11,7 +11,7 @@ import anyio.to_thread
 from captionfleet.config import InputConfig
 from captionfleet.ledger.settled import Settled, failures_in
 from captionfleet.names import name_bytes
-from captionfleet.producer.clips import clip_id, named_clip_id
+from captionfleet.producer.clips import ids_of
 
 __all__ = ["keep_failures_elsewhere"]
 
@@ -48,9 +48,6 @@ def _is_unchanged(path: bytes, record: dict[str, Any]) -> bool:
     name, own = name_bytes(record, "source"), {record["clip_id"], record.get("stat_id")}
     try:
         facts = Path(os.fsdecode(path)).stat()
-        window = float(record["start_s"]), float(record["end_s"])
-        version = facts.st_size, facts.st_mtime_ns
-        former = named_clip_id(name or b"", *version, *window)
-        return not own.isdisjoint({clip_id(os.path.realpath(path), *version, *window), former})
+        return not own.isdisjoint(ids_of(os.path.realpath(path), name or b"", facts, record))
     except (OSError, ValueError, KeyError, TypeError):
         return False
