@@ -176,6 +176,16 @@ def test_shards_grow_and_keep_what_the_store_evicted(tmp_path: Path, videos: Pat
     assert len(names_in(shards[0])) == 4
 
 
+def test_shards_hold_what_was_sent(tmp_path: Path, videos: Path) -> None:
+    """Clips that went as pictures stand in the shards as these."""
+    store = tmp_path / "store"
+    made = with_media(store, 1, as_frames=True)
+    folder = write_lines(tmp_path / "out", [line(film(videos, "1.mp4"), "Of it.", **made)])
+    export(folder, "webdataset", media=store)
+    (shard,) = (folder / "export/webdataset").iterdir()
+    assert [Path(name).suffix for name in names_in(shard)] == [".mjpeg", ".wav", ".txt", ".json"]
+
+
 def test_filters_and_wording_by_flags(
     tmp_path: Path, videos: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

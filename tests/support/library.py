@@ -67,16 +67,17 @@ def write_lines(folder: Path, lines: Iterable[bytes]) -> Path:
     return folder
 
 
-def with_media(store: Path, number: int) -> dict[str, Any]:
-    """Keys of a line whose media lie in a store."""
+def with_media(store: Path, number: int, *, as_frames: bool = False) -> dict[str, Any]:
+    """Keys of a line whose media lie in a store: MP4 and Ogg, or JPEGs and WAV."""
     key = f"{number:040x}"
     base = store / key[:2] / key
     base.parent.mkdir(parents=True, exist_ok=True)
     video, audio = b"video %d" % number, b"audio %d" % number
-    base.with_suffix(".mp4").write_bytes(video)
-    base.with_suffix(".ogg").write_bytes(audio)
+    base.with_suffix(".mjpeg" if as_frames else ".mp4").write_bytes(video)
+    base.with_suffix(".wav" if as_frames else ".ogg").write_bytes(audio)
     hashes = {
         "video_sha256": sha256(video).hexdigest(),
         "audio_sha256": sha256(audio).hexdigest(),
     }
-    return {"media_key": key, "media": hashes | {"source_s": 20.0, "has_audio": True}}
+    form = {"video_as": "frames", "audio_format": "wav"} if as_frames else {}
+    return {"media_key": key, "media": hashes | form | {"source_s": 20.0, "has_audio": True}}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from captionfleet.config import CaptionConfig, ExportConfig, StoreConfig
+from captionfleet.config import CaptionConfig, ExportConfig
 from captionfleet.config.filters import parse_filter
 from captionfleet.errors import ConfigError
 from captionfleet.export.card import readme_card
@@ -23,7 +23,8 @@ from captionfleet.export.tables import (
 )
 from captionfleet.ledger.disk import create_folder, replace_atomically
 from captionfleet.ledger.index import State
-from captionfleet.ledger.reading import read_object, table_in, text_in
+from captionfleet.ledger.reading import read_object
+from captionfleet.ledger.stored_media import store_of
 from captionfleet.messages import for_terminal, printable
 from captionfleet.producer.current import find_lines
 
@@ -34,7 +35,7 @@ _TABLES: dict[str, tuple[str, Callable[[Iterable[Item]], Iterator[bytes]]]] = {
     "csv": ("captions.csv", csv_parts),
     "jsonl": ("captions.jsonl", jsonl_parts),
     "parquet": ("captions.parquet", parquet_parts),
-    "hf": ("hf/data/train.parquet", parquet_parts),
+    "hf": ("hf", parquet_parts),
     "kohya": ("kohya.jsonl", training_parts),
     "musubi": ("musubi.jsonl", training_parts),
 }
@@ -106,7 +107,7 @@ def _make(
         made = write_sidecars(choice, export, register)
         return Counter({f"files {kind}": number for kind, number in made.items()})
     if export.to == "webdataset":
-        store = export.media or _store(folder)
+        store = export.media or store_of(read_object(folder / "run.json"))
         return write_shards(choice, export, register, Path(target), store)
     path = Path(target) / "data" / "train.parquet" if export.to == "hf" else Path(target)
     rows: Counter[str] = Counter()
@@ -134,14 +135,8 @@ def _target(folder: Path, export: ExportConfig) -> str:
         return os.path.abspath(export.out)  # noqa: PTH100 - links stay as they are
     if export.to in _SIDECARS:
         return "beside the films"
-    name = {"webdataset": "webdataset", "hf": "hf"}.get(export.to)
-    return os.path.abspath(folder / "export" / (name or _TABLES[export.to][0]))  # noqa: PTH100
-
-
-def _store(folder: Path) -> Path:
-    settings = table_in(read_object(folder / "run.json"), "settings")
-    named = text_in(table_in(settings, "store"), "dir")
-    return Path(named) if named else StoreConfig().folder()
+    name = export.to if export.to == "webdataset" else _TABLES[export.to][0]
+    return os.path.abspath(folder / "export" / name)  # noqa: PTH100 - as above
 
 
 def _is_of_failures(export: ExportConfig) -> bool:

@@ -23,12 +23,12 @@ from captionfleet.export.owned import Register
 from captionfleet.export.tables import Collected
 from captionfleet.ledger.disk import create_folder, replace_atomically
 from captionfleet.ledger.reading import table_in, text_in
+from captionfleet.ledger.stored_media import stored_files
 from captionfleet.regular_file import open_regular
 
 __all__ = ["write_shards"]
 
 _MOST_MEDIA_BYTES = 1 << 28
-_MEDIA = ((".mp4", "video_sha256"), (".ogg", "audio_sha256"))
 
 
 def write_shards(
@@ -116,18 +116,18 @@ class _Shard:
 
     def _media(self, item: Item, former: tarfile.TarFile | None) -> list[tuple[str, bytes]] | None:
         """The bytes that were sent, by the hashes in the line; None where any is not there."""
+        files = stored_files(self._store, item.record)
         found = []
-        for ending, key in _MEDIA:
-            known = text_in(table_in(item.record, "media"), key)
-            if not known:
+        for path, key in zip(files or (), ("video_sha256", "audio_sha256"), strict=False):
+            if path is None:
                 continue
-            base = _base(item, self._store)
-            content = _stored(f"{base}{ending}") if base else None
+            known = text_in(table_in(item.record, "media"), key)
+            content = _stored(path)
             if content is None or sha256(content).hexdigest() != known:
-                content = _member(former, _key(item) + ending)
+                content = _member(former, _key(item) + path.suffix)
             if content is None or sha256(content).hexdigest() != known:
                 return None
-            found.append((ending, content))
+            found.append((path.suffix, content))
         return found or None
 
 
@@ -146,17 +146,12 @@ def _key(item: Item) -> str:
     return item.entry.clip.hex() + (f"-{request}" if request else "")
 
 
-def _base(item: Item, store: Path) -> Path | None:
-    key = text_in(item.record, "media_key")
-    return store / key[:2] / key if re.fullmatch(r"[0-9a-f]{4,64}", key) else None
-
-
 def _has_media(item: Item, store: Path) -> bool:
-    base = _base(item, store)
-    return base is not None and os.path.lexists(f"{base}.mp4")
+    files = stored_files(store, item.record)
+    return files is not None and os.path.lexists(files.video)
 
 
-def _stored(path: str) -> bytes | None:
+def _stored(path: Path) -> bytes | None:
     try:
         with os.fdopen(open_regular(path), "rb") as file:
             return file.read(_MOST_MEDIA_BYTES)

@@ -1,6 +1,5 @@
 """Has the pictures and the sound of the gallery made by worker processes (main process)."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,13 +11,13 @@ import orjson
 from captionfleet.config.memory import available_bytes, worker_bytes
 from captionfleet.errors import RunError, first_run_error
 from captionfleet.ledger.reading import table_in, text_in
+from captionfleet.ledger.stored_media import stored_files
 from captionfleet.media.orders import Refused, Sheet, SheetOrder
 from captionfleet.report.cards import frame_times
 from captionfleet.workers.process import WorkerDied, WorkerProcess
 
 __all__ = ["SheetLimits", "Sheets", "make_sheets"]
 
-_SOUNDS = ("ogg", "wav", "mp3")
 _FEW = 16  # clips that are not worth a further process
 _GONE = "the media are no longer in the store"
 _FAILED = "the media could not be shown"
@@ -131,20 +130,14 @@ async def _made(worker: WorkerProcess, order: SheetOrder, limits: SheetLimits) -
 def _order(
     record: dict[str, Any], store: Path, limits: SheetLimits, *, with_sound: bool
 ) -> SheetOrder | None:
-    key, media = text_in(record, "media_key"), table_in(record, "media")
-    if not re.fullmatch(r"[0-9a-f]{4,64}", key):  # it becomes a part of a path
+    files, media = stored_files(store, record), table_in(record, "media")
+    if files is None:
         return None
-    base = store / key[:2] / key
-    has_audio = media.get("has_audio") is True
-    as_frames = text_in(media, "video_as") == "frames"
-    sound = text_in(media, "audio_format")
     return SheetOrder(
-        video=str(base.with_suffix(".mjpeg" if as_frames else ".mp4")),
+        video=str(files.video),
         video_sha256=text_in(media, "video_sha256"),
-        audio=str(base.with_suffix(f".{sound if sound in _SOUNDS else 'ogg'}"))
-        if has_audio
-        else None,
-        audio_sha256=text_in(media, "audio_sha256") if has_audio else None,
+        audio=str(files.audio) if files.audio else None,
+        audio_sha256=text_in(media, "audio_sha256") if files.audio else None,
         with_sound=with_sound,
         cpu_s=int(limits.each_s),
         memory_bytes=limits.memory_bytes,

@@ -12,10 +12,10 @@ from typing import Any
 from anyio import to_thread
 
 from captionfleet import text
-from captionfleet.config import StoreConfig
 from captionfleet.errors import ConfigError
 from captionfleet.ledger.disk import replace_atomically
-from captionfleet.ledger.reading import read_lines, table_in, text_in
+from captionfleet.ledger.reading import read_lines
+from captionfleet.ledger.stored_media import store_of
 from captionfleet.messages import printable
 from captionfleet.report.cards import TextBudget, card_of, meaning_of
 from captionfleet.report.flags import MEANINGS
@@ -64,7 +64,9 @@ async def write_report(
     opened = await to_thread.run_sync(_open, folder)
     survey = await to_thread.run_sync(take_survey, opened, sample)
     gallery = await to_thread.run_sync(_Gallery.read, opened, survey)
-    sheets = await make_sheets(gallery.captioned, store or _store(opened), limits or SheetLimits())
+    sheets = await make_sheets(
+        gallery.captioned, store or store_of(opened.run), limits or SheetLimits()
+    )
     path = out or folder / "report.html"
     size_bytes = await to_thread.run_sync(partial(_write, path, opened, survey, gallery, sheets))
     return Made(
@@ -82,11 +84,6 @@ def _open(folder: Path) -> Folder:
         where = printable(os.fspath(folder))
         raise ConfigError(f"{where}: no captions.jsonl: is this an output folder?")
     return opened
-
-
-def _store(folder: Folder) -> Path:
-    told = text_in(table_in(table_in(folder.run, "settings"), "store"), "dir")
-    return Path(told) if told else StoreConfig().folder()
 
 
 @dataclass(frozen=True, slots=True)

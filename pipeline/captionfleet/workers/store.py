@@ -20,6 +20,7 @@ from pathlib import Path
 import orjson
 
 from captionfleet.errors import StoreError
+from captionfleet.ledger.stored_media import entry_base
 from captionfleet.media.ladder import base64_bytes
 from captionfleet.messages import MEDIA_ENDINGS, Clip, Damage, Form, MediaFacts, MediaSpec
 from captionfleet.regular_file import make_folder, open_regular, require_folder
@@ -79,7 +80,7 @@ class MediaStore:
             hold: the clip's own name in the store's file system; endings are added.
             form: how the clip is to be sent, which decides the endings.
         """
-        base = self._base(key)
+        base = entry_base(self._folder, key)
         try:
             require_folder(base.parent)
             facts = _read_facts(base.with_suffix(".json"))
@@ -129,16 +130,13 @@ class MediaStore:
         return _media(key, hold, form, facts, video, audio)
 
     def _publish(self, key: str, hold: Path, form: Form, facts: MediaFacts) -> None:
-        base = self._base(key)
+        base = entry_base(self._folder, key)
         make_folder(base.parent)
         for ending in (form.video_ending, *([form.audio_ending] if facts.has_audio else [])):
             _name_too(hold.with_suffix(ending), base.with_suffix(ending), hold.with_suffix(".new"))
         draft = hold.with_suffix(".new")
         draft.write_bytes(orjson.dumps(asdict(facts)))
         _put(draft, base.with_suffix(".json"))
-
-    def _base(self, key: str) -> Path:
-        return self._folder / key[:2] / key
 
 
 def _media(  # noqa: PLR0913, PLR0917 - all that is known of it
