@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 __all__ = ["Quality", "quality_of"]
 
 Planes = NDArray[np.uint8]
-# Beyond this nobody sees a difference, and two pictures that are equal have no PSNR.
+# Beyond this no eye sees a difference, and two pictures that are equal have no PSNR.
 _MOST_DB = 60.0
 _SSIM_C1, _SSIM_C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 _PLANE_WEIGHTS = (4, 1, 1)  # by samples, of 4:2:0

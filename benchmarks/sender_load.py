@@ -22,10 +22,18 @@ import anyio
 import pybase64
 
 from captionfleet.config import JobConfig
-from captionfleet.messages import Caption, Clip, MediaFacts, Outcome, ReadyClip, Source
+from captionfleet.messages import (
+    Caption,
+    Clip,
+    MediaFacts,
+    Outcome,
+    ReadyClip,
+    Source,
+    base64_bytes,
+)
 from captionfleet.sender import open_fleet, send
 from captionfleet.sender.chat.parts import media_pieces
-from captionfleet.sender.chat.request import BodyTemplate, base64_bytes, body_template
+from captionfleet.sender.chat.request import BodyTemplate, body_template
 from captionfleet.telemetry import Tally, monotonic_s
 
 FILES = 64  # clips with media of their own; they are taken in turn
@@ -137,7 +145,7 @@ def _ready(folder: Path, number: int, video_bytes: int, audio_bytes: int) -> Rea
         sampling="exact",
         video_bytes=video_bytes,
         audio_bytes=audio_bytes,
-        payload_bytes=base64_bytes(video_bytes) + base64_bytes(audio_bytes),
+        payload_bytes=base64_bytes(video_bytes, audio_bytes),
         video_sha256=hashes[0],
         audio_sha256=hashes[1],
         source_codec="h264",

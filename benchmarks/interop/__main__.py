@@ -74,8 +74,8 @@ def _proxy(name: str, folder: Path, base_url: str) -> tuple[str, AbstractContext
     program = places.install_debian(name)
     if program is None:
         raise RuntimeError(f"{name} is not installed")
-    told = subprocess.run([program, "-v"], capture_output=True, text=True, check=True)
-    version = re.search(r"\d+(\.\d+)+", told.stdout + told.stderr)
+    ended = subprocess.run([program, "-v"], capture_output=True, text=True, check=True)
+    version = re.search(r"\d+(\.\d+)+", ended.stdout + ended.stderr)
     start = servers.nginx if name == "nginx" else servers.haproxy
     return version[0] if version else "?", start(program, folder, base_url)
 

@@ -143,10 +143,10 @@ def run(
         recaption: Replace captions that were made with another prompt, model or settings; they
             stay until the new ones are in.
         allow_empty: A run that finds no video at all ends with 0 instead of 2.
-        limit: Stop after so many clips that need a caption; by default none is too many.
+        limit: Stop after this many clips that need a caption; by default there is no limit.
         shard: I/N, as in 0/16 to 15/16: caption only the files of this share of the sources.
         deadline: Stop starting clips at this local time, as in 06:00.
-        max_hours: Stop starting clips after so many hours; by default never.
+        max_hours: Stop starting clips after this many hours; by default never.
         max_failures: Stop when so many clips have failed, as in 50, or as in 5% (of at least 20).
         max_tokens_total: Stop starting clips after so many tokens, in and out.
         drain_s: Seconds that an early end waits for what is in flight; 60 by default.

@@ -22,7 +22,7 @@ _EXAMPLES = {
     "serve": ("serve --port 8000", "serve --service-time-s 2 --fault 429=0.3"),
     "bench": (f"bench {_SERVER}", f"bench videos/ --in-flight 8 --in-flight 16 {_SERVER}"),
     "report": ("report captions", "report captions --sample 500 --out page.html"),
-    "schema": ("schema", "schema --help"),
+    "schema": ("schema", "schema failures --format duckdb"),
     "deployment": (
         "deployment create --scale-to-zero-window 5m",
         "deployment wait captionfleet-qwen3-omni --timeout-s 1800",

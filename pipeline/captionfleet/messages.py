@@ -29,6 +29,7 @@ __all__ = [
     "SameFile",
     "Source",
     "Usage",
+    "base64_bytes",
     "for_terminal",
     "printable",
 ]
@@ -47,6 +48,11 @@ the rest is for `data`, at most 256 KiB of text, and for the facts.
 def printable(name: str) -> str:
     r"""A file name as valid UTF-8 text: bytes that are none become `\xNN`."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def base64_bytes(*sizes_bytes: int) -> int:
+    """The length of base64 of files of these sizes, each by itself (RFC 4648, with padding)."""
+    return sum(4 * -(-size // 3) for size in sizes_bytes)
 
 
 def for_terminal(text: str) -> str:
@@ -114,6 +120,10 @@ class Clip:
     end_s: float
     stat_id: str = ""
     stands_alone: bool = False
+
+    def video_s(self, source_s: float) -> float:
+        """How much video it holds if its film is this long, in seconds."""
+        return max(0.0, min(self.end_s, source_s) - self.start_s)
 
 
 MEDIA_ENDINGS = (".mp4", ".mjpeg", ".ogg", ".wav", ".mp3")
@@ -226,7 +236,7 @@ class ReadyClip:
     worker needed, 0.0 or nearly so when the media came from the store. Of that, `decode_s` is the
     pass over the file, its sound included, and `encode_s` the H.264; None if nothing was made.
     `media_key` names the media in the store. The mtimes are those of the files as they were
-    hashed for the facts; None where nobody looked. `others` hold the same clip in the other forms
+    hashed for the facts; None where they were not read. `others` hold the same clip in the other forms
     that the job's deployments take.
     """
 

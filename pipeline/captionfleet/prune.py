@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from captionfleet.ledger.disk import AppendFile
 from captionfleet.ledger.index import Entry, State
 from captionfleet.ledger.lock import FolderLock
-from captionfleet.ledger.reading import raw_lines
+from captionfleet.ledger.reading import ended, raw_lines
 from captionfleet.messages import for_terminal, printable
 from captionfleet.producer.current import FoundLines, find_lines
 
@@ -82,7 +82,7 @@ def _prune(folder: Path, found: FoundLines) -> None:
     pruned = AppendFile(folder / "pruned.jsonl")
     try:
         for line in _lines(found, is_pruned=True):
-            pruned.append(line if line.endswith(b"\n") else line + b"\n")
+            pruned.append(ended(line))
         pruned.sync()
     finally:
         pruned.close()

@@ -157,9 +157,9 @@ def test_output_example_is_a_line() -> None:
 
 def test_keys_of_a_failure_are_told() -> None:
     """The list of a failures line's keys is complete."""
-    told = PAGES["pipeline/README.md"].partition("A failures line has")[2].partition("\n\n")[0]
+    described = PAGES["pipeline/README.md"].partition("A failures line has")[2].partition("\n\n")[0]
     schema = json.loads(schema_text(LineFile.FAILURES, Form.JSON_SCHEMA))
-    assert re.findall(r"`(\w+)`", told) == schema["required"]
+    assert re.findall(r"`(\w+)`", described) == schema["required"]
 
 
 def test_exit_codes_are_told() -> None:

@@ -69,7 +69,7 @@ JOB_FILES = {
         f"{DEPLOYMENT}api_key_env = 'fw_hush'\n",
         "api_key_env: this is the NAME of an environment variable",
     ),
-    "a failure code of nobody": (
+    "an unknown failure code": (
         "[input]\nretry_failed = ['qqq']\n",
         "no failure code: one of all, ",
     ),

@@ -68,7 +68,7 @@ async def test_three_ways_to_name_a_file(films: Path, nights: Nights, tmp_path: 
 
 
 async def test_twins_of_two_cameras(library: Library, nights: Nights, tmp_path: Path) -> None:
-    """Files of one name, size and time in two folders are two clips that can be told apart."""
+    """Files of one name, size and time in two folders are two clips with ids of their own."""
     one, two = twins(tmp_path, *library.films[:2])
     async with serving(StandinOptions()) as standin:
         assert (await over(nights, standin, one.parent, two.parent)).captioned == 2

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from captionfleet.errors import FailureCode, MediaError
-from captionfleet.media.ladder import JpegRung, base64_bytes, next_jpeg_rung, qscale_of
+from captionfleet.media.ladder import JpegRung, next_jpeg_rung, qscale_of
 from captionfleet.media.orders import hold_of
 from captionfleet.media.picture.jpeg import evenly_chosen, write_jpegs
 from captionfleet.media.prepare import prepare_clip
-from captionfleet.messages import Form, MediaSpec
+from captionfleet.messages import Form, MediaSpec, base64_bytes
 from captionfleet.standin.films.film import Film, Look, Sound, write_film
 from captionfleet.workers.store import MediaStore, StoredMedia, media_key
 from captionfleet.workers.taking import NotAsReportedError
@@ -62,7 +62,7 @@ def found(film: Path, folder: Path, form: Form) -> StoredMedia | None:
 
 @given(st.integers(1, 700), st.integers(1, 700))
 def test_frames_are_thinned_evenly(count: int, most: int) -> None:
-    """At most so many, in order, each once, no gap twice as long as another, both ends kept."""
+    """At most the number asked for, in order, each once, no gap twice as long as another, both ends kept."""
     chosen = evenly_chosen(count, most)
     assert len(chosen) == min(count, most)
     assert chosen == sorted(set(chosen) & set(range(count)))
@@ -84,7 +84,7 @@ def test_one_pass_makes_every_form(film: Path, tmp_path: Path) -> None:
     assert small.audio is not None
     assert small.audio.stat().st_size == pytest.approx(5 * 32_000, rel=0.01)
     sizes = [*small.facts.frame_bytes, small.facts.audio_bytes]
-    assert small.facts.payload_bytes == base64_bytes(sizes)
+    assert small.facts.payload_bytes == base64_bytes(*sizes)
     for one, form in ((video, Form()), (whole, Form("frames", "none")), (small, SMALL)):
         again = found(film, tmp_path, form)
         assert again is not None

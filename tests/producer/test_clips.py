@@ -39,7 +39,7 @@ def test_the_id_is_stable() -> None:
 
 
 def test_the_id_ignores_how_a_file_was_named() -> None:
-    """A file has one id, whatever source and whichever links it was found by."""
+    """A file has one id, whatever source and links it was found by."""
     names = (("/v/a.mp4", "a.mp4"), ("/v/../v/a.mp4", "../v/a.mp4"), ("/link", "link"))
     sources = [Source(path, name, 7, 8, "/", "/v/a.mp4") for path, name in names]
 

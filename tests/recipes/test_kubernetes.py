@@ -141,7 +141,7 @@ def test_nights_do_not_overlap() -> None:
 
 
 def test_each_index_has_its_own_share_and_folder() -> None:
-    """Pod i takes share i and writes folder i, as the annotation of its index tells."""
+    """Pod i takes share i and writes folder i, by the annotation of its index."""
     container_ = container("indexed-job.yaml")
     arguments = understood(container_["args"])
     assert arguments["shard"] == f"$(PART)/{job_spec('indexed-job.yaml')['completions']}"

@@ -28,7 +28,7 @@ def caption(source_s: float, *, frames: int = 60, audio_s: float = 60.0) -> Capt
         (12.0, 12, 12.0, 0.0),
         (312.4, 30, 30.0, 0.0),  # the header lies: the film ended
         (312.4, 2, 60.0, 252.4),  # a still picture, and music that goes on
-        (0.0, 60, 60.0, 0.0),  # a length that nobody knows
+        (0.0, 60, 60.0, 0.0),  # a length that is not known
     ],
 )
 def test_what_lies_beyond_the_window(

@@ -56,10 +56,10 @@ async def test_whole_answer() -> None:
 
 async def test_streamed_answer_tells_usage_all_along() -> None:
     """`continuous_usage_stats`, as load generators ask of vLLM, puts usage into every chunk."""
-    told: Any = {"include_usage": True, "continuous_usage_stats": True}
+    options: Any = {"include_usage": True, "continuous_usage_stats": True}
     async with client() as (_, openai):
         stream = await openai.chat.completions.create(
-            model="any", messages=messages(), stream=True, stream_options=told
+            model="any", messages=messages(), stream=True, stream_options=options
         )
         chunks = [chunk async for chunk in stream]
     counts = [chunk.usage.completion_tokens for chunk in chunks if chunk.usage]

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from captionfleet.config import JobConfig
-from captionfleet.messages import Clip, MediaFacts, ReadyClip, Source
-from captionfleet.sender.chat.request import base64_bytes
+from captionfleet.messages import Clip, MediaFacts, ReadyClip, Source, base64_bytes
 from captionfleet.telemetry import monotonic_s
 
 

@@ -36,7 +36,7 @@ def test_a_clip_may_have_its_line_before_it_is_counted() -> None:
 
 
 def run_of(clips: int) -> Tally:
-    """A run with so many clips, all counted."""
+    """A run with this many clips, all counted."""
     tally = Tally()
     for number in range(clips):
         tally.outlook.expect(clip(1_000_000, number))

@@ -1,4 +1,4 @@
-"""Prepared media are found again, intact or not at all, whoever writes or dies meanwhile."""
+"""Prepared media are found again, intact or not at all, whatever process writes or dies meanwhile."""
 
 import errno
 import mmap
@@ -14,8 +14,7 @@ import pytest
 
 from captionfleet.errors import StoreError
 from captionfleet.media.drafts import drafts, sha256_of
-from captionfleet.media.ladder import payload_bytes
-from captionfleet.messages import MediaFacts, MediaSpec
+from captionfleet.messages import MediaFacts, MediaSpec, base64_bytes
 from captionfleet.workers.store import MediaStore, StoredMedia, media_key
 from captionfleet.workers.taking import NotAsReportedError
 from captionfleet.workers.upkeep import evict
@@ -35,7 +34,7 @@ def facts_of(video: Path, audio: Path | None) -> MediaFacts:
         sampling="exact",
         video_bytes=video.stat().st_size,
         audio_bytes=audio.stat().st_size if audio else 0,
-        payload_bytes=payload_bytes(video.stat().st_size, audio.stat().st_size if audio else 0),
+        payload_bytes=base64_bytes(video.stat().st_size, audio.stat().st_size if audio else 0),
         video_sha256=sha256_of(video),
         audio_sha256=sha256_of(audio) if audio else None,
         source_codec="h264",
@@ -284,7 +283,7 @@ while True:
 
 
 def test_readers_never_see_half_an_entry(folder: Path) -> None:
-    """While two processes write one key and are killed, whoever finds it finds it whole."""
+    """While two processes write one key and are killed, a reader finds it whole or not at all."""
 
     def look() -> bool:
         media = found(folder)

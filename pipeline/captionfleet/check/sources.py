@@ -110,10 +110,7 @@ def _walked(job: JobConfig, settled: Settled, most: int) -> Library:
 
 
 def _is_settled(clip_id: str, job: JobConfig, settled: Settled) -> bool:
-    if settled.captioned(clip_id):
-        return True
-    code, again = settled.standing(clip_id), job.input.retry_failed
-    return code is not None and code not in again and "all" not in again
+    return settled.captioned(clip_id) or settled.stands_failed(clip_id, job.input.retry_failed)
 
 
 def _shapes(source: Source, header: Header, job: JobConfig) -> list[ClipShape]:

@@ -17,7 +17,7 @@ class FramesConfig(Section):
     )
     quality: int = Field(default=85, ge=30, le=95, description="of the JPEGs, as libjpeg counts it")
     max_frames: Annotated[int, Field(ge=1, le=1000)] | None = Field(
-        default=None, description="send at most so many of a clip's frames, evenly spread"
+        default=None, description="most frames of a clip that are sent, evenly spread"
     )
     times: bool = Field(
         default=False, description="say the time of each frame, from the clip's start, before it"

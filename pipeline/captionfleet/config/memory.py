@@ -42,7 +42,7 @@ def worker_bytes(workers: int, memory_bytes: int) -> int:
 
 
 def overcommitment(workers: int, each_bytes: int, memory_bytes: int) -> str | None:
-    """What is wrong where so many workers were asked for that ordinary clips do not fit; or None.
+    """Why ordinary clips do not fit into memory with this many workers; None if they do.
 
     `each_bytes` is what one may address, of which ordinary clips take `ENOUGH_BYTES` at the most.
     """

@@ -86,8 +86,5 @@ class Choice:
 
 def _is_data(record: dict[str, Any]) -> bool:
     """Whether the caption is JSON for programs, which no wording may break."""
-    return record.get("data") not in {None, "", "null"} if _is_plain(record) else True
-
-
-def _is_plain(record: dict[str, Any]) -> bool:
-    return record.get("data") is None or isinstance(record.get("data"), str)
+    data = record.get("data")  # JSON as text; the value itself in earlier lines
+    return data not in {"", "null"} if isinstance(data, str) else data is not None

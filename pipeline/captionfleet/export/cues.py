@@ -54,9 +54,11 @@ def cues_of(caption: str, start_s: float, end_s: float) -> list[Cue]:
 def _events(caption: str) -> list[tuple[float, float | None, str]]:
     """Beginning, end and text of each line that begins with a time; what follows belongs to it."""
     events: list[tuple[float, float | None, str]] = []
+    has_times = False
     for line in caption.splitlines():
         found = _EVENT.match(line) if len(events) < _MOST_EVENTS else None
         if found is not None:
+            has_times = True
             end = None if found[2] is None else _seconds(found[2])
             events.append((_seconds(found[1]), end, found[3].strip()))
         elif line.strip():
@@ -65,7 +67,6 @@ def _events(caption: str) -> list[tuple[float, float | None, str]]:
             else:
                 begin, end, text = events[-1]
                 events[-1] = (begin, end, f"{text}\n{line.strip()}")
-    has_times = any(_EVENT.match(line) for line in caption.splitlines())
     return events if has_times else []
 
 

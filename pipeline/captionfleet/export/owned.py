@@ -136,7 +136,7 @@ class Register:
         return Written.WRITTEN
 
     def owner(self, path: str) -> tuple[bytes, str] | None:
-        """The clip and the request whose file this is; None if it is nobody's."""
+        """The clip and the request whose file this is; None if no export wrote it."""
         query = "SELECT clip, request FROM files WHERE path = ?"
         found: tuple[bytes, str] | None = self._db.execute(query, (os.fsencode(path),)).fetchone()
         return found

@@ -1,6 +1,6 @@
 """WebDataset: prepared media and captions in tar files that later exports add to (main process).
 
-A clip stays in the shard that it was first put in. A shard is written anew, as a whole, when one
+A clip stays in the shard that it was first put in. A shard is rewritten as a whole when one
 of its clips came, changed or went; media that the store has evicted meanwhile are taken from the
 shard as it was.
 """

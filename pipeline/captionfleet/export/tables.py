@@ -11,7 +11,7 @@ import orjson
 from captionfleet.errors import ConfigError
 from captionfleet.export.choice import Item
 from captionfleet.export.plain import plain
-from captionfleet.ledger.reading import number_in, table_in, text_in
+from captionfleet.ledger.reading import flags_in, number_in, table_in, text_in
 from captionfleet.messages import printable
 
 __all__ = [
@@ -52,8 +52,7 @@ def _json(item: Item) -> str:
 
 
 def _flags(item: Item) -> str:
-    flags = item.record.get("flags")
-    return flags if isinstance(flags, str) else " ".join(map(str, flags or ()))
+    return " ".join(flags_in(item.record))
 
 
 _COLUMNS: dict[str, tuple[type, Callable[[Item], _Cell]]] = {

@@ -3,12 +3,11 @@
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from captionfleet.ledger.disk import AppendFile, output_errors, sync_folder
 from captionfleet.ledger.lines import adopted_line, refiled_line
-from captionfleet.ledger.reading import record_of
-from captionfleet.messages import MAX_LINE_BYTES, Adopted
+from captionfleet.ledger.reading import id_in, record_at, record_of
+from captionfleet.messages import Adopted
 from captionfleet.regular_file import open_regular
 from captionfleet.telemetry import utc_now
 
@@ -46,12 +45,14 @@ class Adoptions:
         with output_errors(self._path), os.fdopen(open_regular(self._path), "rb") as file:
             for line in lines:
                 record = record_of(line)
-                keys = [key for key in ("clip_id", "stat_id") if _id(record, key) in self._at]
-                if not keys:
+                for key in ("clip_id", "stat_id"):
+                    former = id_in(record, key)
+                    if former is not None and former in self._at:
+                        adopted = record_at(file, self._at[former])
+                        yield refiled_line(record, key, adopted)
+                        break
+                else:
                     yield line
-                    continue
-                file.seek(self._at[_id(record, keys[0])])
-                yield refiled_line(record, keys[0], record_of(file.readline(MAX_LINE_BYTES)))
 
     def clear(self) -> None:
         """Remove the file; what it says is in captions.jsonl."""
@@ -71,13 +72,7 @@ class Adoptions:
         self._file = AppendFile(self._path)
         for offset, line in self._file.lines():
             record = record_of(line)
-            if _id(record, "clip_id") >= 0 and (former := _id(record, "former_id")) >= 0:
+            former = id_in(record, "former_id")
+            if former is not None and id_in(record) is not None:
                 self._at[former] = offset
         return self._file
-
-
-def _id(record: dict[str, Any], key: str) -> int:
-    try:
-        return int(record[key], 16)
-    except (KeyError, TypeError, ValueError):
-        return -1

@@ -47,8 +47,9 @@ async def open_ledger(
     Raises:
         OutputError: the folder cannot be written, or another run holds it.
     """
-    ledger = await anyio.to_thread.run_sync(Ledger.open, output, fingerprints or {})
-    ledger._row_fingerprints = row_fingerprints or {}  # noqa: SLF001 - this function opens it
+    ledger = await anyio.to_thread.run_sync(
+        Ledger.open, output, fingerprints or {}, row_fingerprints or {}
+    )
     try:
         yield ledger
     except BaseException:
@@ -86,7 +87,12 @@ class Ledger:
         self._closing = ExitStack()
 
     @classmethod
-    def open(cls, output: OutputConfig, fingerprints: Mapping[str, str]) -> Self:
+    def open(
+        cls,
+        output: OutputConfig,
+        fingerprints: Mapping[str, str],
+        row_fingerprints: Mapping[str, str],
+    ) -> Self:
         """Open the folder. Blocks."""
         create_folder(output.dir)
         with ExitStack() as closing:
@@ -100,6 +106,7 @@ class Ledger:
             closing.callback(ledger._adoptions.close)
             ledger._fsync_s = output.fsync_s
             ledger._fingerprints = fingerprints
+            ledger._row_fingerprints = row_fingerprints
             ledger._read_failures()
             ledger._closing = closing.pop_all()
         return ledger
@@ -197,9 +204,8 @@ class Ledger:
 
     def _write_run(self, text: bytes) -> None:
         create_folder(self.folder / "runs")
-        started_at = self._opened_at.strftime(
-            "%Y%m%dT%H%M%S.%fZ"
-        )  # two runs may begin in one second
+        # Two runs may begin in one second.
+        started_at = self._opened_at.strftime("%Y%m%dT%H%M%S.%fZ")
         kept = self.folder / "runs" / f"{started_at}-{os.getpid()}.json"
         replace_atomically(self.folder / "run.json", iter([text]))
         replace_atomically(kept, iter([text]))

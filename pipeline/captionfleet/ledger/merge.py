@@ -15,7 +15,14 @@ from captionfleet.ledger.fingerprint import request_change, request_of
 from captionfleet.ledger.joining import Fate, Joining, open_joining
 from captionfleet.ledger.lines import document
 from captionfleet.ledger.lock import FolderLock
-from captionfleet.ledger.reading import raw_lines, read_object, record_of, table_in, text_in
+from captionfleet.ledger.reading import (
+    ended,
+    raw_lines,
+    read_object,
+    record_of,
+    table_in,
+    text_in,
+)
 from captionfleet.ledger.requests import Requests, load_requests, save_requests
 from captionfleet.messages import printable
 from captionfleet.telemetry import utc_now
@@ -197,7 +204,7 @@ class _Merge:
             for at, raw, _ in self._lines(number, "captions.jsonl"):
                 if self._joining.stands(number, at):
                     self._merged.captions += 1
-                    yield raw if raw.endswith(b"\n") else raw + b"\n"
+                    yield ended(raw)
         if self._merged.captions != self._joining.clips():  # before the file is put in place
             raise OutputError(f"{_shown(self._out)}: a folder changed meanwhile: merge again")
 
@@ -206,13 +213,13 @@ class _Merge:
             for at, raw, record in self._lines(number, "failures.jsonl"):
                 if self._joining.stands_failed(number, at, record):
                     self._merged.failures += 1
-                    yield raw if raw.endswith(b"\n") else raw + b"\n"
+                    yield ended(raw)
 
     def _same(self) -> Iterator[bytes]:
         for number in range(len(self._parts)):
             for _, raw, record in self._lines(number, "same.jsonl"):
                 if record and self._joining.is_first(raw):
-                    yield raw if raw.endswith(b"\n") else raw + b"\n"
+                    yield ended(raw)
 
     def _lines(self, number: int, name: str) -> Iterator[tuple[int, bytes, dict[str, Any]]]:
         path = self._parts[number] / name

@@ -14,7 +14,9 @@ from captionfleet.messages import MAX_LINE_BYTES, printable
 
 __all__ = [
     "Line",
+    "ended",
     "flags_in",
+    "id_in",
     "is_record",
     "measure_in",
     "number_in",
@@ -30,6 +32,7 @@ __all__ = [
 _BUFFER_BYTES = 1 << 20  # a million lines are read at every start
 
 _MAX_OBJECT_BYTES = 1 << 26
+_ID_DIGITS = 32
 _MOST = 1e15  # of anything that is counted or measured here
 
 
@@ -62,6 +65,11 @@ def record_at(file: BinaryIO, offset: int) -> dict[str, Any]:
     file.seek(offset)
     raw = file.readline(MAX_LINE_BYTES)
     return record_of(raw if offset else raw.removeprefix(BOM_UTF8))
+
+
+def ended(raw: bytes) -> bytes:
+    """A raw line with its line end, which the last one of a file may lack."""
+    return raw if raw.endswith(b"\n") else raw + b"\n"
 
 
 def is_record(line: bytes) -> bool:
@@ -125,6 +133,15 @@ def flags_in(record: dict[str, Any]) -> list[str]:
     if isinstance(flags, str):
         return flags.split()
     return [flag for flag in flags if isinstance(flag, str)] if isinstance(flags, list) else []
+
+
+def id_in(record: dict[str, Any], key: str = "clip_id") -> int | None:
+    """An id, 32 hex digits, as a number; None for whatever else may stand there."""
+    text = text_in(record, key)
+    try:
+        return int(text, 16) if len(text) == _ID_DIGITS else None
+    except ValueError:
+        return None
 
 
 def text_in(record: dict[str, Any], key: str) -> str:

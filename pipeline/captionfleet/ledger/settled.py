@@ -1,7 +1,7 @@
 """What earlier runs settled, read back from their output folder (main process, in a thread)."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ import anyio.to_thread
 from captionfleet.errors import FailureCode, OutputError
 from captionfleet.ledger.adoption import ADOPTED
 from captionfleet.ledger.fingerprint import request_of
-from captionfleet.ledger.reading import raw_lines, record_of
+from captionfleet.ledger.reading import id_in, raw_lines, record_of
 from captionfleet.ledger.rotated import CAPTIONS, require_no_captions
 from captionfleet.messages import Clip, printable
 
@@ -135,6 +135,11 @@ class Settled:
         found = self._failed(clip_id)
         return found[0] if found else None
 
+    def stands_failed(self, clip_id: str, retried: Collection[str]) -> bool:
+        """Whether the clip failed for good, and neither its code nor "all" is to be retried."""
+        code = self.standing(clip_id)
+        return code is not None and code not in retried and "all" not in retried
+
     def meet(self, clip_id: str) -> None:
         """Note that a standing failure's file is still there."""
         found = self._failed(clip_id)
@@ -216,15 +221,15 @@ def _load(output_dir: Path, by_content: bool) -> Settled:  # noqa: FBT001 - pass
     if not settled.has_captions:
         require_no_captions(output_dir, settled.ignored_lines)
     for identity, code, record in failures_in(output_dir):
-        settled._fail(identity, code, _any_id(record, "stat_id"))  # noqa: SLF001 - as above
+        settled._fail(identity, code, id_in(record, "stat_id"))  # noqa: SLF001 - as above
     for line in _lines(output_dir / ADOPTED):
         record = record_of(line)
-        clip, former = _any_id(record), _any_id(record, "former_id")
+        clip, former = id_in(record), id_in(record, "former_id")
         if clip is not None and former is not None:
             settled.adopt(f"{former:032x}", f"{clip:032x}")
     for line in _lines(output_dir / "same.jsonl") if by_content else ():
         record = record_of(line)
-        clip, alias = _any_id(record), _any_id(record, "stat_id")
+        clip, alias = id_in(record), id_in(record, "stat_id")
         if clip is not None and alias is not None:
             settled._same[alias] = clip  # noqa: SLF001 - as above
     return settled
@@ -238,7 +243,7 @@ def failures_in(output_dir: Path) -> Iterator[tuple[int, FailureCode, dict[str, 
     """
     for line in _lines(output_dir / "failures.jsonl"):
         record = record_of(line)
-        identity, code = _any_id(record), _code(record)
+        identity, code = id_in(record), _code(record)
         if identity is not None and code is not None:
             yield identity, code, record
 
@@ -272,19 +277,12 @@ def _own(line: bytes) -> _Captioned | None:
 
 
 def _foreign(record: dict[str, Any]) -> _Captioned | None:
-    identity = _any_id(record)
+    identity = id_in(record)
     if identity is None:
         return None
     fingerprint = record.get("fingerprint")
     known = request_of(fingerprint) if isinstance(fingerprint, str) else ""
-    return _Captioned(identity, _any_id(record, "stat_id"), known)
-
-
-def _any_id(record: dict[str, Any], key: str = "clip_id") -> int | None:
-    text = record.get(key)
-    if not isinstance(text, str) or len(text) != _ID_AT.stop - _ID_AT.start:
-        return None
-    return _number(text.encode())
+    return _Captioned(identity, id_in(record, "stat_id"), known)
 
 
 def _number(digits: bytes) -> int | None:

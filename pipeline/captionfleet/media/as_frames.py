@@ -4,11 +4,11 @@ from pathlib import Path
 
 from captionfleet.errors import FailureCode, MediaError
 from captionfleet.media.as_video import Written
-from captionfleet.media.ladder import JpegRung, base64_bytes, next_jpeg_rung
+from captionfleet.media.ladder import JpegRung, next_jpeg_rung
 from captionfleet.media.picture.jpeg import evenly_chosen, write_jpegs
-from captionfleet.media.picture.picture import smaller
+from captionfleet.media.picture.picture import all_smaller
 from captionfleet.media.picture.reel import Reel
-from captionfleet.messages import MediaSpec
+from captionfleet.messages import MediaSpec, base64_bytes
 
 __all__ = ["write_frames"]
 
@@ -25,15 +25,14 @@ def write_frames(path: Path, reel: Reel, spec: MediaSpec, audio_bytes: int) -> W
     chosen = evenly_chosen(len(reel.pictures), form.max_frames)
     pictures = [reel.pictures[place] for place in chosen]
     whole_px = pictures[0].height
-    room_bytes = spec.max_payload_bytes - base64_bytes([audio_bytes]) - 1
+    room_bytes = spec.max_payload_bytes - base64_bytes(audio_bytes) - 1
     first = rung = JpegRung(form.jpeg_quality, min(form.frame_height_px or whole_px, whole_px))
     while True:
         scaled = pictures
         if rung.height_px != whole_px:
-            small = {id(p): smaller(p, rung.height_px) for p in pictures}
-            scaled = [small[id(p)] for p in pictures]
+            scaled = all_smaller(pictures, rung.height_px)
         sizes_bytes = write_jpegs(path, scaled, rung.quality)
-        payload_bytes = base64_bytes(sizes_bytes)
+        payload_bytes = base64_bytes(*sizes_bytes)
         if payload_bytes <= room_bytes:
             break
         lower = next_jpeg_rung(first, rung, payload_bytes, room_bytes)

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from captionfleet.errors import FailureCode, MediaError
-from captionfleet.media.ladder import Rung, base64_bytes, next_rung, video_budget_bytes
+from captionfleet.media.ladder import Rung, next_rung, video_budget_bytes
 from captionfleet.media.picture.encode import write_mp4
-from captionfleet.media.picture.picture import smaller
+from captionfleet.media.picture.picture import all_smaller
 from captionfleet.media.picture.reel import Reel
-from captionfleet.messages import MediaSpec
+from captionfleet.messages import MediaSpec, base64_bytes
 
 __all__ = ["Written", "write_video"]
 
@@ -48,8 +48,7 @@ def write_video(path: Path, reel: Reel, spec: MediaSpec, audio_bytes: int) -> Wr
             detail = f"{size_bytes} bytes of video at the least, {budget_bytes} are left for it"
             raise MediaError(FailureCode.PAYLOAD_TOO_LARGE, detail)
         if lower.height_px != rung.height_px:
-            small = {id(p): smaller(p, lower.height_px) for p in pictures}
-            scaled = [small[id(p)] for p in pictures]
+            scaled = all_smaller(pictures, lower.height_px)
         rung = lower
     return Written(
         frames=len(pictures),
@@ -57,6 +56,6 @@ def write_video(path: Path, reel: Reel, spec: MediaSpec, audio_bytes: int) -> Wr
         width=scaled[0].width,
         height=scaled[0].height,
         times_s=tuple(times_s),
-        base64_bytes=base64_bytes([size_bytes]),
+        base64_bytes=base64_bytes(size_bytes),
         crf=rung.crf,
     )

@@ -9,13 +9,12 @@ from pathlib import Path
 from av.video.frame import VideoFrame
 
 from captionfleet.media.drafts import sha256_of
-from captionfleet.media.ladder import payload_bytes
 from captionfleet.media.orders import CanaryOrder
 from captionfleet.media.picture.encode import write_mp4
 from captionfleet.media.picture.jpeg import evenly_chosen, write_jpegs
 from captionfleet.media.picture.picture import smaller
 from captionfleet.media.sound.writer import SAMPLE_RATE_HZ, SoundWriter
-from captionfleet.messages import MediaFacts, MediaSpec
+from captionfleet.messages import MediaFacts, MediaSpec, base64_bytes
 
 __all__ = ["make_canary"]
 
@@ -76,7 +75,7 @@ def _facts(
         sampling=spec.sampling,
         video_bytes=sizes[0],
         audio_bytes=sizes[1],
-        payload_bytes=payload_bytes(*sizes),
+        payload_bytes=base64_bytes(*sizes),
         video_sha256=sha256_of(video),
         audio_sha256=sha256_of(audio) if audio else None,
         source_codec="canary",

@@ -1,16 +1,15 @@
 """What to give up so that a clip's pictures fit into a request; pure (worker process)."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+
+from captionfleet.messages import base64_bytes
 
 __all__ = [
     "JpegRung",
     "Rung",
-    "base64_bytes",
     "next_jpeg_rung",
     "next_rung",
-    "payload_bytes",
     "qscale_of",
     "video_budget_bytes",
 ]
@@ -57,19 +56,9 @@ def qscale_of(quality: int) -> int:
     return min(max(round(percent * _QSCALE_PER_PERCENT), least), most)
 
 
-def base64_bytes(sizes_bytes: Iterable[int]) -> int:
-    """The length of base64 of files of these sizes, each by itself (RFC 4648, with padding)."""
-    return sum(4 * -(-size // 3) for size in sizes_bytes)
-
-
-def payload_bytes(video_bytes: int, audio_bytes: int) -> int:
-    """What an MP4 and a sound take in a request, as base64."""
-    return base64_bytes([video_bytes, audio_bytes])
-
-
 def video_budget_bytes(max_payload_bytes: int, audio_bytes: int) -> int:
     """How large the video may be for base64 of both parts to stay below the limit."""
-    room = max_payload_bytes - 4 * -(-audio_bytes // 3)
+    room = max_payload_bytes - base64_bytes(audio_bytes)
     return max(0, (room - 1) // 4 * 3)
 
 

@@ -13,12 +13,11 @@ from captionfleet.media.as_frames import write_frames
 from captionfleet.media.as_video import Written, write_video
 from captionfleet.media.damage.damage import LEAST_COVERAGE
 from captionfleet.media.drafts import drafts
-from captionfleet.media.ladder import base64_bytes
 from captionfleet.media.opening.container import require_unchanged
 from captionfleet.media.orders import Prepared, hold_of
 from captionfleet.media.sound.writer import SoundWriter
 from captionfleet.media.take import Take, take_clip
-from captionfleet.messages import Clip, Form, MediaFacts, MediaSpec
+from captionfleet.messages import Clip, Form, MediaFacts, MediaSpec, base64_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +29,7 @@ def prepare_clip(clip: Clip, spec: MediaSpec, own: Path, others: Sequence[Form] 
     """Write the media of one clip, by the names that `own` and an ending make.
 
     Further forms go by their `hold_of` it; the file is decoded once. The hashes are left to the
-    main process, which takes them when nobody can write any more.
+    main process, which takes them when no worker can write any more.
 
     Raises:
         MediaError: the clip cannot be captioned; its code says why.
@@ -103,7 +102,7 @@ def _facts(take: Take, draft: _Draft, written: Written, audio: Path | None) -> M
         sampling=draft.spec.sampling,
         video_bytes=draft.video.stat().st_size,
         audio_bytes=audio_bytes,
-        payload_bytes=written.base64_bytes + base64_bytes([audio_bytes]),
+        payload_bytes=written.base64_bytes + base64_bytes(audio_bytes),
         video_sha256="",
         audio_sha256=None,
         source_codec=take.source_codec,

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any
 from captionfleet.errors import FailureCode, MediaError
 from captionfleet.media.damage.damage import Sent
 from captionfleet.media.damage.witness import Witness, promised_end_s
-from captionfleet.media.opening.approach import SOUND_BEFORE_S, Opened, open_window
+from captionfleet.media.opening.approach import (
+    INTERLEAVING_S,
+    SOUND_BEFORE_S,
+    Opened,
+    open_window,
+)
 from captionfleet.media.opening.container import (
     ends_whole,
     has_no_timestamps,
@@ -38,8 +43,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Take", "take_clip"]
 
-# How far apart in a file pictures and sound of the same moment may lie.
-_INTERLEAVING_S = 10.0
 # What a file promises beyond its last packet before it counts as cut off.
 _SLACK_S = 0.5
 # More packets than the longest window holds: a file of nothing but errors takes no longer.
@@ -76,30 +79,30 @@ def take_clip(clip: Clip, spec: MediaSpec, sounds: Sequence[SoundWriter]) -> Tak
         track = _track(opened, clip, sounds)
         if track:
             cleanup.enter_context(track)
-        errand = _Pass(opened, track, clip)
+        reading = _Pass(opened, track, clip)
         sampler = make_sampler(
             stream,
             fps_filter,
-            Outputs(reel.add, errand.undecodable),
+            Outputs(reel.add, reading.undecodable),
             _timing(container, stream, clip.start_s),
             replay=_replay(clip, spec, reel, cleanup),
             fast=spec.sampling == "fast",
         )
-        errand.run(sampler)
+        reading.run(sampler)
         sampler.finish()
-        _complete(reel, sampler, errand, clip)
+        _complete(reel, sampler, reading, clip)
         if track:
             track.finish()
-            errand.watch.unheard(track.decode_errors)
-        expected = errand.expected_slots(spec.fps, slots)
+            reading.watch.unheard(track.decode_errors)
+        expected = reading.expected_slots(spec.fps, slots)
         return Take(
             reel,
             track.seconds if track else 0.0,
-            errand.errors + (track.decode_errors if track else 0),
-            errand.watch.sum_up(
+            reading.errors + (track.decode_errors if track else 0),
+            reading.watch.sum_up(
                 Sent(reel.times_s, reel.corrupt, spec.fps, expected, begin_s=clip.start_s)
             ),
-            errand.is_cut_off,
+            reading.is_cut_off,
             stream.codec_context.name,
             stream.codec_context.width,
             stream.codec_context.height,
@@ -171,7 +174,7 @@ class _Pass:
                 if not sampler.is_complete:
                     self._witness.video(packet)
                     sampler.push(packet)
-                elif self._witness.time_s(packet) > self._end_s + _INTERLEAVING_S:
+                elif self._witness.time_s(packet) > self._end_s + INTERLEAVING_S:
                     return
             elif track and not track.is_complete and self._is_heard(packet):
                 self._witness.audio(packet)
@@ -219,7 +222,7 @@ class _Pass:
         return max(0, min(int((end_s - self._start_s) * fps + 0.5), most))
 
 
-def _complete(reel: Reel, sampler: Sampler, errand: _Pass, clip: Clip) -> None:
+def _complete(reel: Reel, sampler: Sampler, reading: _Pass, clip: Clip) -> None:
     """Fill the reel of a clip that starts late or is too short to fill a slot.
 
     Raises:
@@ -227,7 +230,7 @@ def _complete(reel: Reel, sampler: Sampler, errand: _Pass, clip: Clip) -> None:
     """
     if not reel.pictures:
         if sampler.last_frame is None:
-            raise errand.nothing()
+            raise reading.nothing()
         if clip.start_s > 0:
             raise MediaError(FailureCode.NO_FRAMES, "the film ends before this window")
         reel.add_padding(*sampler.last_frame)

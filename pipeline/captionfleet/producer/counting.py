@@ -7,7 +7,7 @@ from captionfleet.errors import ConfigError
 from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Clip
 from captionfleet.producer.clips import plan
-from captionfleet.producer.walk import Unusable, Walk
+from captionfleet.producer.walk import Walk, source_of
 from captionfleet.telemetry import Tally, monotonic_s
 
 __all__ = ["count_ahead"]
@@ -34,8 +34,7 @@ async def count_ahead(job: JobConfig, settled: Settled, tally: Tally) -> None:
             tally.outlook.is_whole = True
             return
         for found in batch:
-            source = found.source if isinstance(found, Unusable) else found
-            for clip in plan(source, job.media):
+            for clip in plan(source_of(found), job.media):
                 if _is_settled(clip, settled, retried):
                     continue
                 tally.outlook.expect(clip)
@@ -49,5 +48,4 @@ def _is_settled(clip: Clip, settled: Settled, retried: frozenset[str]) -> bool:
     """As the producer has it, without a note that the clip was met."""
     if settled.has_caption(clip.clip_id) and not settled.is_replaced(clip.clip_id):
         return True
-    code = settled.standing(clip.clip_id)
-    return code is not None and code not in retried and "all" not in retried
+    return settled.stands_failed(clip.clip_id, retried)

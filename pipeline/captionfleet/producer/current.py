@@ -8,12 +8,11 @@ from typing import Any
 
 from captionfleet.errors import ConfigError
 from captionfleet.ledger.index import Entry, LineIndex, State
-from captionfleet.ledger.past_sources import past_sources
 from captionfleet.ledger.reading import number_in, read_lines, record_at, text_in
 from captionfleet.messages import printable
 from captionfleet.names import name_bytes
 from captionfleet.producer.clips import ids_of
-from captionfleet.producer.sources import is_list
+from captionfleet.producer.sources import past_roots
 
 __all__ = ["FoundLines", "find_lines"]
 
@@ -82,8 +81,7 @@ class _Look:
 
     def __init__(self, index: LineIndex, folder: Path) -> None:
         self._index = index
-        sources = (Path(source) for source in past_sources(folder))
-        self._roots = list(dict.fromkeys(os.fsencode(_root(source)) for source in sources))
+        self._roots = [os.fsencode(root) for root in past_roots(folder)]
 
     def entry(self, at: int, record: dict[str, Any]) -> Entry | None:
         clip, alias = _id(record, "clip_id"), _id(record, "stat_id")
@@ -121,11 +119,6 @@ def _state(path: bytes, name: bytes, ids: set[str], record: dict[str, Any]) -> S
         return State.GONE
     is_own = not ids.isdisjoint(ids_of(os.path.realpath(path), name, facts, record))
     return State.CURRENT if is_own else State.CHANGED
-
-
-def _root(source: Path) -> Path:
-    source = source.absolute()
-    return source if source.is_dir() and not is_list(source) else source.parent
 
 
 def _id(record: dict[str, Any], key: str) -> bytes:

@@ -18,7 +18,7 @@ from captionfleet.producer.recognition import Recognition
 from captionfleet.producer.selection import PassedOver
 from captionfleet.producer.sources import check_sources, is_list, may_have_rows
 from captionfleet.producer.unreached import keep_failures_elsewhere
-from captionfleet.producer.walk import Found, Unusable, Walk
+from captionfleet.producer.walk import Found, Unusable, Walk, source_of
 from captionfleet.producer.windows import Window, asked_window, windows_of
 from captionfleet.telemetry import Tally
 
@@ -153,7 +153,7 @@ class _Choice:
         Its bytes are read only where its name, size and time do not settle it, so a library that
         was captioned is not read again every night.
         """
-        source = found.source if isinstance(found, Unusable) else found
+        source = source_of(found)
         planned = self._unrepeated(plan(source, self._job.media, windows=windows))
         clips = [clip for clip in planned if not self._is_settled(clip)]
         if isinstance(found, Unusable):
@@ -193,8 +193,7 @@ class _Choice:
         if self._settled.captioned(clip.clip_id):
             self._tally.already_captioned += 1
             return True
-        code = self._settled.standing(clip.clip_id)
-        if code is None or code in self._retried or "all" in self._retried:
+        if not self._settled.stands_failed(clip.clip_id, self._retried):
             return False
         self._tally.standing_failures += 1
         self._settled.meet(clip.clip_id)

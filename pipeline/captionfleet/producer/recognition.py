@@ -7,14 +7,12 @@ several ids, and two files could share one. A library that moved has the ids of 
 import os
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from pathlib import Path
 
 from captionfleet.config import JobConfig
-from captionfleet.ledger.past_sources import past_sources
 from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Adopted, Clip, Source
 from captionfleet.producer.clips import clip_id, named_clip_id, plan
-from captionfleet.producer.sources import is_list
+from captionfleet.producer.sources import past_roots
 from captionfleet.telemetry import Tally, get_log
 
 __all__ = ["Recognition"]
@@ -103,14 +101,7 @@ class Recognition:
     def _roots(self) -> list[str]:
         """The folders that names of earlier runs are relative to, in the order of the runs."""
         folder = self._settled.folder
-        found = past_sources(folder) if folder is not None else ()
-        return list(dict.fromkeys(_root(Path(source)) for source in found))
-
-
-def _root(source: Path) -> str:
-    source = source.absolute()
-    is_folder = source.is_dir() and not is_list(source)
-    return os.fspath(source if is_folder else source.parent)
+        return past_roots(folder) if folder is not None else []
 
 
 def _names(source: Source) -> Iterator[str]:

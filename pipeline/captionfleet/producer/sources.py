@@ -8,10 +8,11 @@ from pathlib import Path
 
 from captionfleet.config import InputConfig
 from captionfleet.errors import ConfigError
+from captionfleet.ledger.past_sources import past_sources
 from captionfleet.messages import printable
 from captionfleet.producer.rows import BadRow, Entry
 from captionfleet.producer.standard_input import STANDARD_INPUT, kept_standard_input
-from captionfleet.producer.tables import TABLES, table_entries
+from captionfleet.producer.tables import TABLES, shown_path, table_entries
 
 __all__ = [
     "absolute",
@@ -21,6 +22,7 @@ __all__ = [
     "is_list",
     "list_entries",
     "may_have_rows",
+    "past_roots",
 ]
 
 _SCHEME = re.compile(r"(s3|gs|az|https?):/")
@@ -45,7 +47,9 @@ def check_sources(config: InputConfig) -> None:
             else:
                 _open_once(source)
         except OSError as error:
-            raise ConfigError(f"source {_shown(source)}: {error.strerror}{_hint(source)}") from None
+            raise ConfigError(
+                f"source {shown_path(source)}: {error.strerror}{_hint(source)}"
+            ) from None
 
 
 def _hint(source: Path) -> str:
@@ -57,7 +61,7 @@ def _hint(source: Path) -> str:
     if set(name) & set("*?["):
         return (
             "; patterns are not replaced here: name the folder, and the pattern with "
-            f'[input] include = ["{_shown(Path(source.name))}"]'
+            f'[input] include = ["{shown_path(Path(source.name))}"]'
         )
     return ""
 
@@ -67,13 +71,9 @@ def _open_once(path: Path) -> None:
     if stat.S_ISDIR(mode):
         os.scandir(path).close()
     elif not stat.S_ISREG(mode):
-        raise ConfigError(f"source {_shown(path)}: is neither a file nor a folder")
+        raise ConfigError(f"source {shown_path(path)}: is neither a file nor a folder")
     elif is_list(path):
         next(iter(entries_of(path)), None)
-
-
-def _shown(path: Path) -> str:
-    return printable(os.fspath(path)).replace("\n", "\\n")
 
 
 def is_list(path: Path) -> bool:
@@ -96,6 +96,19 @@ def absolute(source: Path) -> Path:
 def base_of(source: Path) -> Path:
     """The folder that a list's relative paths are taken from."""
     return Path.cwd() if source == STANDARD_INPUT else source.parent
+
+
+def past_roots(folder: Path) -> list[str]:
+    """The folders that the names in an output folder are relative to, the earliest run's first.
+
+    Blocks.
+    """
+    return list(dict.fromkeys(_root(Path(source).absolute()) for source in past_sources(folder)))
+
+
+def _root(source: Path) -> str:
+    is_folder = source.is_dir() and not is_list(source)
+    return os.fspath(source if is_folder else source.parent)
 
 
 def entries_of(source: Path) -> Iterator[Entry | BadRow]:
@@ -128,7 +141,7 @@ def list_entries(path: Path) -> Iterator[str]:
             if name:
                 yield os.fsdecode(name)
     except OSError as error:
-        raise ConfigError(f"list {_shown(path)}: {error.strerror}") from None
+        raise ConfigError(f"list {shown_path(path)}: {error.strerror}") from None
 
 
 def _line(entry: bytes, *, is_first: bool) -> bytes:
@@ -153,5 +166,5 @@ def _pieces(path: Path, separator: bytes) -> Iterator[bytes]:
         *whole, rest = (rest + chunk).split(separator)
         yield from whole
         if len(rest) > _MAX_ENTRY_BYTES:
-            raise ConfigError(f"list {_shown(path)}: no path is that long: is this a list?")
+            raise ConfigError(f"list {shown_path(path)}: no path is that long: is this a list?")
     yield rest

@@ -16,7 +16,7 @@ from captionfleet.errors import ConfigError
 from captionfleet.messages import printable
 from captionfleet.producer.rows import PATH_COLUMNS, BadRow, Entry, entry_of, path_column
 
-__all__ = ["TABLES", "table_entries"]
+__all__ = ["TABLES", "shown_path", "table_entries"]
 
 _MAX_ROW_BYTES = 1 << 20
 _BATCH_ROWS = 1000
@@ -33,7 +33,7 @@ def table_entries(path: Path, ending: str) -> Iterator[Entry | BadRow]:
     try:
         yield from TABLES[ending](path)
     except OSError as error:
-        raise ConfigError(f"list {_shown(path)}: {error.strerror}") from None
+        raise ConfigError(f"list {shown_path(path)}: {error.strerror}") from None
 
 
 def _csv(path: Path) -> Iterator[Entry | BadRow]:
@@ -66,7 +66,7 @@ def _header(path: Path, line: str, delimiters: str) -> tuple[list[str], str]:
             return names, delimiter
     found = printable(line.strip())[:60]
     raise ConfigError(
-        f"list {_shown(path)}: it is no list of videos: no column of its first line is called "
+        f"list {shown_path(path)}: it is no list of videos: no column of its first line is called "
         f"{_WANTED} (it begins {found!r})"
     )
 
@@ -83,7 +83,7 @@ def _jsonl(path: Path) -> Iterator[Entry | BadRow]:
         head = [*islice(_json_rows(_lines(file, path)), _LOOKED_AT)]
         if head and not any(isinstance(entry, Entry) for entry in head):
             reason = next(entry.reason for entry in head if isinstance(entry, BadRow))
-            raise ConfigError(f"list {_shown(path)}: it is no list of videos: {reason}")
+            raise ConfigError(f"list {shown_path(path)}: it is no list of videos: {reason}")
         file.seek(0)
         yield from _json_rows(_lines(file, path))
 
@@ -110,14 +110,15 @@ def _parquet(path: Path) -> Iterator[Entry | BadRow]:
         broken: Any = importlib.import_module("pyarrow").ArrowException
     except ImportError:
         raise ConfigError(
-            f"list {_shown(path)}: Parquet needs pyarrow: pip install 'captionfleet[export]'"
+            f"list {shown_path(path)}: Parquet needs pyarrow: pip install 'captionfleet[export]'"
         ) from None
     try:
         with parquet.ParquetFile(path) as file:
             names = file.schema_arrow.names
             if path_column(names) is None:
                 raise ConfigError(
-                    f"list {_shown(path)}: it is no list of videos: no column is called {_WANTED}"
+                    f"list {shown_path(path)}: it is no list of videos: "
+                    f"no column is called {_WANTED}"
                 )
             batches = file.iter_batches(batch_size=_BATCH_ROWS)
             records = (record for batch in batches for record in batch.to_pylist())
@@ -125,7 +126,7 @@ def _parquet(path: Path) -> Iterator[Entry | BadRow]:
                 yield entry_of(record, number)
     except broken as error:
         why = " ".join(str(error).split())[:200]
-        raise ConfigError(f"list {_shown(path)}: it is no Parquet file: {why}") from None
+        raise ConfigError(f"list {shown_path(path)}: it is no Parquet file: {why}") from None
 
 
 TABLES: dict[str, Callable[[Path], Iterator[Entry | BadRow]]] = {
@@ -141,7 +142,7 @@ def _lines(file: io.BufferedReader, path: Path) -> Iterator[str]:
     is_first = True
     while raw := file.readline(_MAX_ROW_BYTES):
         if len(raw) == _MAX_ROW_BYTES and not raw.endswith(b"\n"):
-            raise ConfigError(f"list {_shown(path)}: no row is that long: is this a list?")
+            raise ConfigError(f"list {shown_path(path)}: no row is that long: is this a list?")
         text = os.fsdecode(raw)
         yield text.removeprefix("\ufeff") if is_first else text
         is_first = False
@@ -153,8 +154,9 @@ def _csv_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except csv.Error as error:
-        raise ConfigError(f"list {_shown(path)}: {error}: is this a list?") from None
+        raise ConfigError(f"list {shown_path(path)}: {error}: is this a list?") from None
 
 
-def _shown(path: Path) -> str:
+def shown_path(path: Path) -> str:
+    """A path as a message has it, in one line."""
     return printable(os.fspath(path)).replace("\n", "\\n")

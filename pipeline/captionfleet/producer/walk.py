@@ -24,7 +24,7 @@ from captionfleet.producer.sources import absolute, base_of, entries_of, is_list
 from captionfleet.producer.windows import Window, asked_window, is_longer
 from captionfleet.telemetry import get_log, monotonic_s, wall_ns
 
-__all__ = ["Found", "Unusable", "Walk", "sorted_names", "unusable"]
+__all__ = ["Found", "Unusable", "Walk", "source_of", "unusable"]
 
 _PAGE_NAMES = 65_536
 _BATCH_FILES = 256
@@ -101,7 +101,7 @@ class Walk:
         self._claims = Claims(self._selection)
         self._orders: Iterator[Order] = iter(())
         self._shard = Shard.of(config)
-        self._found = (found for found in self._walk() if self._shard.holds(_source_of(found)))
+        self._found = (found for found in self._walk() if self._shard.holds(source_of(found)))
 
     def __iter__(self) -> Iterator[Found]:
         return self._found
@@ -345,7 +345,8 @@ def _bad_row(source: Path, row: BadRow) -> Unusable:
     return Unusable(found, FailureCode.BAD_ROW, row.reason)
 
 
-def _source_of(found: Found) -> Source:
+def source_of(found: Found) -> Source:
+    """The file that was found, whether it can be used or not."""
     return found.source if isinstance(found, Unusable) else found
 
 

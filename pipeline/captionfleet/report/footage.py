@@ -3,10 +3,9 @@
 from typing import Any
 
 from captionfleet.ledger.reading import flags_in, number_in, table_in, text_in
+from captionfleet.sink.footage import CUT_TO_WINDOW
 
 __all__ = ["Footage"]
-
-_CUT = "cut_to_window"
 
 
 class Footage:
@@ -26,7 +25,7 @@ class Footage:
         source_s = number_in(table_in(record, "media"), "source_s") or 0.0
         self._covered_s += max(0.0, min(end_s, source_s) - start_s)
         film = hash(text_in(record, "path") or text_in(record, "source"))
-        if _CUT in flags_in(record):
+        if CUT_TO_WINDOW in flags_in(record):
             self._rest_s[film] = max(0.0, source_s - end_s)
         elif start_s > 0:
             self._continued.add(film)

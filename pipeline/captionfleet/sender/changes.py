@@ -46,7 +46,7 @@ class Changes:
     def _warn(self) -> None:
         down = [r for r in self._router.replicas.values() if r.name in self._since and r.down]
         changes = self._since.total()
-        if not down and changes < 2:  # noqa: PLR2004 - it came back, which nobody need know
+        if not down and changes < 2:  # noqa: PLR2004 - it came back
             return
         said = [f"{r.name} {r.down} ({r.reason.detail})" if r.reason else r.name for r in down]
         more = [f"and {len(said) - _MOST_NAMED} more"] if len(said) > _MOST_NAMED else []

@@ -8,10 +8,18 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from captionfleet.config import JobConfig
 from captionfleet.errors import Stage
-from captionfleet.messages import Attempt, Caption, Failure, Latency, MediaFacts, Outcome, ReadyClip
+from captionfleet.messages import (
+    Attempt,
+    Caption,
+    Failure,
+    Latency,
+    MediaFacts,
+    Outcome,
+    ReadyClip,
+    base64_bytes,
+)
 from captionfleet.sender.chat.answers import Answer
 from captionfleet.sender.chat.quality import DEGENERATE, flags_of
-from captionfleet.sender.chat.request import base64_bytes
 from captionfleet.sender.chat.structure import structure_of
 from captionfleet.sender.client import Reply
 from captionfleet.sender.fleet import Fleet

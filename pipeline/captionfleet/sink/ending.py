@@ -30,7 +30,10 @@ def skipped_in_words(run: Mapping[str, Any]) -> list[str]:
     found = [
         (run["already_captioned"], "captioned before"),
         (run["standing_failures"], "failed for good before"),
-        *((number, _REASONS.get(why, why.replace("_", " "))) for why, number in _passed_over(run)),
+        *(
+            (number, _REASONS.get(why, why.replace("_", " ")))
+            for why, number in run["passed_over"].items()
+        ),
     ]
     return [f"{number:,} {reason}" for number, reason in found if number]
 
@@ -42,10 +45,6 @@ def cut_in_words(run: Mapping[str, Any]) -> str:
         return ""
     films = f"{cut['films']:,} film{'' if cut['films'] == 1 else 's'}"
     return f"{cut['share']:.0%} of the footage, of {films} longer than a clip"
-
-
-def _passed_over(run: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
-    yield from run["passed_over"].items()
 
 
 def _rows(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

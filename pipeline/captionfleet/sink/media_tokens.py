@@ -22,7 +22,7 @@ class MediaTokens:
 
     What a prompt's text costs is not known, only that it is the same for every clip. It is taken
     from the clip with the least media, where a server that drops media can hide least, and kept
-    within what a text of so many bytes can cost. Rows with prompts of their own are left out.
+    within what a text of that many bytes can cost. Rows with prompts of their own are left out.
     """
 
     profile: Profile

@@ -90,7 +90,7 @@ class RunStatistics:
     def _add_caption(self, caption: Caption) -> None:
         self.captioned += 1
         facts, clip = caption.facts, caption.clip
-        self.source_s += max(0.0, min(clip.end_s, facts.source_s) - clip.start_s)
+        self.source_s += clip.video_s(facts.source_s)
         if rest_s := left_out_s(caption):
             self.films_cut += 1
             self.left_out_s += rest_s

@@ -43,7 +43,7 @@ class Reply:
     Attributes:
         usage_in: where usage is told: in the chunk that finishes a stream (Fireworks), in one more
             chunk without choices (vLLM, when asked), or nowhere.
-        continuous_usage: whether each chunk of a stream tells the usage so far, as vLLM's do.
+        continuous_usage: whether each chunk of a stream holds the usage so far, as vLLM's do.
         perf: perf metrics; empty on a server that has none.
         perf_in_body: whether the body tells them too; the headers always do.
     """
@@ -103,8 +103,8 @@ def content_events(reply: Reply, tokens_per_event: int) -> list[bytes]:
     chunks = [_chunk(reply, delta) for delta in deltas]
     if reply.continuous_usage:
         for number, chunk in enumerate(chunks):
-            told = min(number * tokens_per_event, reply.usage.completion_tokens)
-            chunk["usage"] = _usage(Usage(reply.usage.prompt_tokens, told))
+            so_far = min(number * tokens_per_event, reply.usage.completion_tokens)
+            chunk["usage"] = _usage(Usage(reply.usage.prompt_tokens, so_far))
     return [_event(chunk) for chunk in chunks]
 
 

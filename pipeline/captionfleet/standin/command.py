@@ -78,7 +78,7 @@ def serve_command(  # noqa: PLR0913 -- each argument is one flag of the command
         api_key_env: Environment variable that holds the key to ask for; without it none is.
         provider: Whom to be like: openai, an ordinary OpenAI-compatible server such as vLLM, which
             ignores fields that it does not know; or fireworks, which refuses them, and media
-            beside the guide's formats, and tells timings in headers.
+            beside the guide's formats, and reports timings in headers.
         strict: The earlier way to say --provider fireworks, or with --no-strict openai.
         slots: Requests served at a time.
         max_queue: Requests that may wait for a slot; past them a 429.

@@ -91,7 +91,7 @@ def media_of(parts: Sequence[object], options: StandinOptions) -> Sent:
     """Take the media of a request out of base64.
 
     Raises:
-        RefusedError: the server does not take such parts, or so many, or they are no base64.
+        RefusedError: the server does not take such parts, or fewer of them, or they are no base64.
     """
     videos = [one.video_url.url for one in parts if isinstance(one, Video)]
     images = [one.image_url.url for one in parts if isinstance(one, Image)]

@@ -6,7 +6,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from captionfleet.telemetry.wording import Picture
+from captionfleet.telemetry.wording import Picture, escaped
 
 __all__ = ["Display", "has_width", "print_above"]
 
@@ -39,7 +39,7 @@ class Display:
         _shown.append(self)
 
     def show(self, picture: Picture) -> None:
-        """Draw it anew; the width may have changed since."""
+        """Draw a moment of the run; the width may have changed since the last one."""
         columns = os.get_terminal_size(self._stream.fileno()).columns - 1  # no line wraps
         beside = columns - 2  # the cursor rests behind the bar, where a terminal echoes ^C
         self._set(self._bar, picture.bar_format(beside, ascii_only=self._ascii), beside, picture)
@@ -48,8 +48,7 @@ class Display:
             self._close_below()
         else:
             self._below = self._below or self._line(1, leave=False)
-            escaped = below.replace("{", "{{").replace("}", "}}")
-            self._set(self._below, escaped, columns, picture)
+            self._set(self._below, escaped(below), columns, picture)
         self._stream.write("\r")  # what the terminal echoes, as ^C, is drawn over
         self._stream.flush()
 

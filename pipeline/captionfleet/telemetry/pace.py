@@ -25,7 +25,7 @@ class Pace:
     """Rates of the last two minutes, or of the whole run while little was done in them.
 
     The time left is that of the slower stage: the video that is not prepared yet by the rate of
-    preparing, or all that has no line yet by the rate of captioning, whichever takes longer. Until
+    preparing, or all that has no line yet by the rate of captioning, the longer of the two. Until
     as many clips have their line as were in flight, captions say nothing of the rate.
     """
 

@@ -66,7 +66,7 @@ class Tally:
     def prepare(self, clip: Clip, facts: MediaFacts) -> None:
         """Count a clip that is ready to be sent."""
         self.prepared += 1
-        self.prepared_video_s += _video_s(clip, facts)
+        self.prepared_video_s += clip.video_s(facts.source_s)
         self.outlook.learn(clip, facts.source_s)
 
     def settle(self, clip: Clip, facts: MediaFacts | None) -> None:
@@ -76,7 +76,7 @@ class Tally:
             self.failed += 1
             return
         self.captioned += 1
-        self.settled_video_s += _video_s(clip, facts)
+        self.settled_video_s += clip.video_s(facts.source_s)
 
     def pay(self, usage: Usage) -> None:
         """Count the tokens of an answer, whether or not it brought a caption."""
@@ -87,7 +87,3 @@ class Tally:
     def elapsed_s(self) -> float:
         """Seconds since the run began."""
         return monotonic_s() - self.started_s
-
-
-def _video_s(clip: Clip, facts: MediaFacts) -> float:
-    return max(0.0, min(clip.end_s, facts.source_s) - clip.start_s)

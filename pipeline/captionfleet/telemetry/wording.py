@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from captionfleet import text
 
-__all__ = ["Picture", "fitting"]
+__all__ = ["Picture", "escaped", "fitting", "rate_in_words"]
 
 _NARROW = 60  # columns that two lines need
 
@@ -52,9 +52,9 @@ class Picture:
             said = self.waiting and f"waiting: {self.waiting}"
             parts = [counted, *([said] if said else [self.rate, self.left])]
             line = f"{self.percent()} " + " ".join(filter(None, parts))
-            return _escaped(fitting(line, columns, ascii_only=ascii_only))
+            return escaped(fitting(line, columns, ascii_only=ascii_only))
         right = "  ".join(filter(None, [f"{counted} {self.unit}", self.rate, self.left]))
-        return f"{self.percent()}|{{bar}}| {_escaped(right)}"
+        return f"{self.percent()}|{{bar}}| {escaped(right)}"
 
     def below(self, columns: int, *, ascii_only: bool = False) -> str | None:
         """The line below the bar; None where there is no room for two."""
@@ -88,5 +88,6 @@ def rate_in_words(per_s: float | None) -> str:
     return f"{per_s * 60:.3g}/min"
 
 
-def _escaped(line: str) -> str:
+def escaped(line: str) -> str:
+    """A line as text in a format of tqdm's."""
     return line.replace("{", "{{").replace("}", "}}")

@@ -4,7 +4,7 @@ An entry is up to three files: KEY.mp4 (or .mjpeg, JPEGs one after the other), K
 .mp3) and KEY.json. The facts come into place last, so an entry without them does not exist,
 whenever a process died.
 
-What a clip needs it holds by names of its own, hard links to the entry's files: whoever evicts
+What a clip needs it holds by names of its own, hard links to the entry's files: a run that evicts
 the entry takes nothing from the clip. No worker process writes to any of these names.
 """
 
@@ -21,8 +21,15 @@ import orjson
 
 from captionfleet.errors import StoreError
 from captionfleet.ledger.stored_media import entry_base
-from captionfleet.media.ladder import base64_bytes
-from captionfleet.messages import MEDIA_ENDINGS, Clip, Damage, Form, MediaFacts, MediaSpec
+from captionfleet.messages import (
+    MEDIA_ENDINGS,
+    Clip,
+    Damage,
+    Form,
+    MediaFacts,
+    MediaSpec,
+    base64_bytes,
+)
 from captionfleet.regular_file import make_folder, open_regular, require_folder
 from captionfleet.workers.taking import NotAsReportedError, Taken, copied, measured, taken
 
@@ -109,7 +116,7 @@ class MediaStore:
             key: of the entry.
             made: the worker's own name of it, without endings.
             hold: as for `find`.
-            facts: as the worker reports them; sizes and hashes are taken anew.
+            facts: as the worker reports them; sizes and hashes are measured here.
             max_payload_bytes: what a request may hold of it.
             form: as for `find`.
 
@@ -166,7 +173,7 @@ def _measured(facts: MediaFacts, form: Form, video: Taken, audio: Taken | None) 
         frame_bytes=parts if form.video_as == "frames" else (),
         video_bytes=video.size_bytes,
         audio_bytes=audio_bytes,
-        payload_bytes=base64_bytes([*parts, audio_bytes]),
+        payload_bytes=base64_bytes(*parts, audio_bytes),
         video_sha256=video.sha256,
         audio_sha256=audio.sha256 if audio else None,
     )

@@ -1,6 +1,6 @@
 """Takes a file out of the reach of the worker that wrote it (main process, in a thread).
 
-A worker decodes bytes that nobody vouches for, so what it left may be anything: a link, a FIFO, a
+A worker decodes untrusted bytes, so what it left may be anything: a link, a FIFO, a
 file that it holds open to change it later.
 """
 
@@ -38,7 +38,7 @@ class Taken:
 
 
 def taken(source: Path, target: Path, max_bytes: int) -> Taken:
-    """Move a worker's file to where no worker writes, and hash it once nobody can change it.
+    """Move a worker's file to where no worker writes, and hash it once no process can change it.
 
     Raises:
         NotAsReportedError: it is no file of at most `max_bytes` that is the worker's alone.
@@ -89,7 +89,7 @@ def copied(source: Path, target: Path) -> None:
 def _require_unshared(descriptor: int) -> None:
     """Require that the file has one name, and that no process has it open to write.
 
-    The kernel grants a read lease (fcntl(2), F_SETLEASE) only on a file that nobody has open or
+    The kernel grants a read lease (fcntl(2), F_SETLEASE) only on a file that no process has open or
     mapped to write. File systems without leases, network ones as a rule, leave that open.
     """
     _require(os.fstat(descriptor).st_nlink == 1, "kept a second name of its file")

@@ -30,18 +30,19 @@ if TYPE_CHECKING:
 
     from captionfleet.messages import Clip
 
-__all__ = ["SOUND_BEFORE_S", "Opened", "open_window"]
+__all__ = ["INTERLEAVING_S", "SOUND_BEFORE_S", "Opened", "open_window"]
 
 SOUND_BEFORE_S = 1.0
 """Sound that is decoded before a window: decoders need up to a few packets to settle."""
+
+INTERLEAVING_S = 10.0
+"""How far apart in a file pictures and sound of the same moment may lie."""
 
 # The fps filter shows frames from half a second before a slot on (round=near, 1 frame/s).
 _FRAMES_BEFORE_S = 0.5
 # How far before a window to look for an entry. Key frames are seldom further apart than the
 # second; where none is found, the film is read from its start.
 _STEPS_BACK_S = (1.5, 12.0, 40.0, 150.0)
-# How far apart in a file pictures and sound of the same moment may lie.
-_INTERLEAVING_S = 10.0
 _MOST_HELD_BYTES = 64 * 2**20
 # Decoders whose packets are not read, and that start at key frames by the container's word.
 _KEYS_ARE_ENTRIES = frozenset({"theora", "flv", "wmv1", "wmv2", "ffv1", "h263"})
@@ -104,7 +105,7 @@ def _sought(opened: Opened, start_s: float) -> Iterator[Packet[Any]] | None:
         run_up = _RunUp(opened, start_s)
         packets = iter(PacketReader(container, opened.packets.streams))
         head = run_up.head(packets)
-        is_last = back_s > _INTERLEAVING_S
+        is_last = back_s > INTERLEAVING_S
         if head is not None and (run_up.has_sound_before or is_last):
             return run_up.packets(chain(head, packets))
     return None

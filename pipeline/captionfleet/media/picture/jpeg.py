@@ -17,7 +17,7 @@ _LAMBDA_PER_QSCALE = 118  # FF_QP2LAMBDA of libavutil
 
 
 def evenly_chosen(count: int, most: int | None) -> list[int]:
-    """The places of at most so many of `count` frames, evenly spread, first and last included."""
+    """The places of at most `most` of `count` frames, evenly spread, first and last included."""
     if most is None or count <= most:
         return list(range(count))
     if most == 1:

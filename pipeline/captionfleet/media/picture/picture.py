@@ -1,5 +1,6 @@
 """Makes a sampled frame small, upright, progressive, SDR and 8-bit (worker process)."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 import av
@@ -14,7 +15,7 @@ from captionfleet.media.facts.stream_facts import facts_of
 from captionfleet.media.opening.container import turn_of
 from captionfleet.media.picture.tone import hdr_filters, is_hdr
 
-__all__ = ["PictureMaker", "smaller"]
+__all__ = ["PictureMaker", "all_smaller", "smaller"]
 
 # Matrices that swscale knows; a frame that claims another (YCgCo, say) cannot be configured, and
 # is treated as unlabelled.
@@ -132,6 +133,12 @@ def smaller(picture: VideoFrame, height_px: int) -> VideoFrame:
     """A prepared picture at a lower height, its width even."""
     width = output_size_px(picture.width, picture.height, Fraction(1), 0, height_px)[0]
     return picture.reformat(width=width, height=height_px, interpolation="BICUBIC")
+
+
+def all_smaller(pictures: Sequence[VideoFrame], height_px: int) -> list[VideoFrame]:
+    """Pictures at a lower height; one that is there twice is scaled once."""
+    small = {id(picture): smaller(picture, height_px) for picture in pictures}
+    return [small[id(picture)] for picture in pictures]
 
 
 def _mend_labels(frame: VideoFrame) -> None:

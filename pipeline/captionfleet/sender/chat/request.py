@@ -14,11 +14,11 @@ import orjson
 
 from captionfleet.config import DeploymentConfig, RequestConfig
 from captionfleet.errors import ConfigError
+from captionfleet.messages import base64_bytes
 from captionfleet.sender.chat.parts import Piece
 
 __all__ = [
     "BodyTemplate",
-    "base64_bytes",
     "body_template",
     "model_forms",
     "request_body",
@@ -47,11 +47,6 @@ def size_bytes(pieces: Sequence[Piece]) -> int:
         len(piece) if isinstance(piece, bytes) else base64_bytes(piece.size_bytes)
         for piece in pieces
     )
-
-
-def base64_bytes(count: int) -> int:
-    """The length of the base64 of so many bytes (RFC 4648, with padding)."""
-    return 4 * ((count + 2) // 3)
 
 
 def request_body(
