@@ -1,4 +1,4 @@
-"""Exports of an output folder: current lines only, whole files, and no file of others written over."""
+"""Exports of an output folder: current lines only, whole files, no file of others written over."""
 
 import csv
 import os

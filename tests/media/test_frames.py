@@ -62,7 +62,7 @@ def found(film: Path, folder: Path, form: Form) -> StoredMedia | None:
 
 @given(st.integers(1, 700), st.integers(1, 700))
 def test_frames_are_thinned_evenly(count: int, most: int) -> None:
-    """At most the number asked for, in order, each once, no gap twice as long as another, both ends kept."""
+    """At most the number asked for, in order; gaps differ by one at most, and both ends stay."""
     chosen = evenly_chosen(count, most)
     assert len(chosen) == min(count, most)
     assert chosen == sorted(set(chosen) & set(range(count)))

@@ -1,4 +1,4 @@
-"""Prepared media are found again, intact or not at all, whatever process writes or dies meanwhile."""
+"""Prepared media are found again, intact or not at all, whatever writes or dies meanwhile."""
 
 import errno
 import mmap
