@@ -31,10 +31,11 @@ _TRIES = 3
 _MAX_TOKENS = 300
 _UNUSABLE = 4
 # llama-server answers 400 to video_url (ggml-org/llama.cpp#27724); transformers serve takes no
-# video as a data URL (its source, 2026-11).
+# video as a data URL, and reads sound out of the video (its source, 2026-11).
 _PICTURES = (
-    "if the server takes pictures and no video, as llama-server, Ollama, LM Studio and OpenAI do, "
-    'set video_as = "frames"'
+    "if the server takes pictures and no video, name it: "
+    'server = "llama-server", "ollama", "lm-studio" or "openai"; '
+    'for others, as transformers serve, set video_as = "frames"'
 )
 _BAD_JOB = 2
 
@@ -261,7 +262,10 @@ def _refused(fleet: Fleet, name: str, clip: CanaryClip, verdict: Verdict) -> Fin
         return _unusable(fleet, name, verdict)
     if clip.sound == "speech":
         text = f"sound is refused ({verdict.detail})"
-        return fail("sound", text, 'set modalities = ["video"]', deployment=name)
+        advice = 'set modalities = ["video"]'
+        if fleet.deployments[name].form.audio_as == "audio_url":
+            advice += ', or audio_as = "input_audio" if the server takes sound as OpenAI does'
+        return fail("sound", text, advice, deployment=name)
     text = f"the {clip.name} clip is refused ({verdict.detail})"
     if fleet.deployments[name].form.video_as == "video_url":
         return fail("request", text, _PICTURES, deployment=name)
