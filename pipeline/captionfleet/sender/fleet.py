@@ -12,7 +12,8 @@ from captionfleet.config.keys import DEFAULT_KEY_ENV
 from captionfleet.errors import ConfigError, DeploymentError, FailureCode
 from captionfleet.sender.chat.request import model_forms
 from captionfleet.sender.client import DeploymentClient
-from captionfleet.sender.routing.limits import AdaptiveWindow, FixedWindow, place_seconds
+from captionfleet.sender.routing.history import place_seconds
+from captionfleet.sender.routing.limits import AdaptiveWindow, FixedWindow
 from captionfleet.sender.routing.replicas import Replica
 from captionfleet.sender.routing.router import Router
 from captionfleet.sender.routing.verdict import Verdict, judge
@@ -226,7 +227,7 @@ class Fleet:
 def _window(deployment: DeploymentConfig, now_s: float) -> AdaptiveWindow | FixedWindow:
     if deployment.adaptive:
         return AdaptiveWindow(deployment.max_in_flight, now_s=now_s)
-    return FixedWindow(deployment.max_in_flight, now_s)
+    return FixedWindow(deployment.max_in_flight, now_s=now_s)
 
 
 @asynccontextmanager
