@@ -153,3 +153,29 @@ async def test_prepare_shows_the_frames(
     with av.open(io.BytesIO(first), format="mjpeg") as file:
         assert [frame.height for frame in file.decode(video=0)] == [facts["height"]]
     assert (tmp_path / "seen/clip-01.mp4.wav").read_bytes().startswith(b"RIFF")
+
+
+async def test_bench_counts_what_each_deployment_is_sent(
+    own_films: Callable[[int], Path], tmp_path: Path, command: Command
+) -> None:
+    """The payload of a load is that of its deployment's form, sound only where it hears."""
+    for film in sorted(own_films(3).iterdir())[:-1]:
+        film.unlink()
+    taking = ("--seconds", "0.2", "--requests", "3", "--in-flight", "1")
+    async with serving(StandinOptions()) as standin:
+        pictures = {"video_as": "frames", "audio_as": "none"}
+        both = deployment("video", standin.base_url), deployment("f", standin.base_url, **pictures)
+        ended = await command("bench", "--job", job_file(tmp_path, *both), *taking)
+        assert ended.exit_code == 0, ended.stderr
+    bench = orjson.loads((tmp_path / "bench.json").read_bytes())
+    told = [one["points"][0]["payload_bytes"] for one in bench["deployments"]]
+    sizes = []
+    for one in both:
+        out = f"seen-{one['name']}"
+        await command("prepare", "videos", "--job", job_file(tmp_path, one), "--out", out)
+        facts = orjson.loads(next((tmp_path / out).glob("*.json")).read_bytes())["media"]
+        parts = facts["frame_bytes"] or [facts["video_bytes"]]
+        parts += [facts["audio_bytes"]] if facts["has_audio"] else []
+        sizes.append(sum(-(-part // 3) * 4 for part in parts))
+    assert told == sizes
+    assert bench["media"]["payload_bytes"] == sum(sizes) / 2

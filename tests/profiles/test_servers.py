@@ -1,6 +1,7 @@
 """What is known of servers, and what `auto` becomes by it."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from captionfleet.config import DeploymentConfig, JobConfig
 from captionfleet.ledger.fingerprint import fingerprint, request_facts
 from captionfleet.profiles import SERVERS, server_of
 
+TESTED = (Path(__file__).parents[2] / "benchmarks" / "README.md").read_text()
 QWEN_VL = "Qwen/Qwen3-VL-8B-Instruct"
 OMNI = "Qwen3-Omni-30B-A3B-Instruct"
 
@@ -37,6 +39,8 @@ def test_every_entry_has_source_and_date() -> None:
         assert kind.name == name
         assert re.search(r"https://|vLLM 0\.", kind.source)
         assert re.fullmatch(r"20\d\d-\d\d", kind.as_of)
+        if kind.tested:
+            assert f"| {name} | {kind.tested} | run |" in TESTED
 
 
 @pytest.mark.parametrize(

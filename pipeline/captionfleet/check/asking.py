@@ -9,7 +9,7 @@ import anyio
 
 from captionfleet.check.canary import QUESTION, CanaryClip, Seen, canary_clips, read_answer
 from captionfleet.check.findings import Finding, fail, ok, warn
-from captionfleet.check.judging import judged, without_flags
+from captionfleet.check.judging import Sent, judged, without_flags
 from captionfleet.config import DeploymentConfig, JobConfig, RequestConfig
 from captionfleet.errors import ConfigError, FailureCode, RunError
 from captionfleet.media.orders import CanaryOrder, Prepared, hold_of
@@ -221,14 +221,22 @@ def _told(
 ) -> list[Finding]:
     """What the answers tell of a deployment that gave some."""
     facts = clips[0].ready.in_form(deployment.form).facts
-    hears, size_px = "audio" in deployment.modalities, (facts.width, facts.height)
+    sent = Sent(deployment.form, facts.width, facts.height, hears="audio" in deployment.modalities)
+    shown = [_as_sent(one, deployment.form) for one in clips]
     found = [
         ok("model", f"{deployment.model} answers"),
-        *judged([one.clip for one in clips], seen, deployment.known_as, size_px, hears=hears),
+        *judged(shown, seen, deployment.known_as, sent),
     ]
     if deployment.speaks_fireworks:
         found = [without_flags(finding) for finding in found]
     return [replace(finding, deployment=deployment.name) for finding in found]
+
+
+def _as_sent(drawn: DrawnClip, form: Form) -> CanaryClip:
+    """The clip with the frames that the deployment got, which may be fewer (`max_frames`)."""
+    facts, clip = drawn.ready.in_form(form).facts, drawn.clip
+    fps = clip.frames / facts.source_s
+    return clip.with_frames([round(time_s * fps) for time_s in facts.frame_times_s])
 
 
 def _tokens(outcome: Answer | Verdict) -> int:

@@ -68,6 +68,7 @@ SERVERS: dict[ServerName, ServerKind] = {
             "unless deaf",
             "vLLM 0.32, which takes image_url and input_audio as well",
             "2026-11",
+            tested="0.32.0",
             counts_as_transformers=True,
         ),
         ServerKind(
