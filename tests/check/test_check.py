@@ -106,7 +106,9 @@ async def test_a_sample_stands_for_the_rest(films: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("tables", "deployment", "check", "words"),
     [
-        ({}, {"model": "m"}, "profile", 'set profile = "qwen3-omni"'),
+        ({}, {"model": "m"}, "profile", "if it is one of qwen3-omni, "),
+        ({}, {"model": "m", "server": "llama-server"}, "profile", "if it hears, set modalities"),
+        ({}, {"server": "ollama", "audio_as": "input_audio"}, "sound", 'modalities = ["video"]'),
         ({}, {"model": "Molmo2-8B", "modalities": ["video", "audio"]}, "profile", "not hear"),
         ({"request": {"response_schema": {"type": "object"}}}, {}, "prompt", "says JSON"),
         (

@@ -25,8 +25,9 @@ from captionfleet.config.lifecycle import ControlRef, LifecycleConfig, control_r
 from captionfleet.config.section import Section
 from captionfleet.errors import ConfigError
 from captionfleet.messages import Form
-from captionfleet.profiles import Profile, profile_of
-from captionfleet.profiles.models import ProfileName
+from captionfleet.profiles import PROFILES, Profile, ServerKind, profile_of, server_of
+from captionfleet.profiles.models import NAMED_LATER, ProfileName
+from captionfleet.profiles.servers import ServerName
 
 __all__ = ["DeploymentConfig"]
 
@@ -47,15 +48,19 @@ class DeploymentConfig(Section):
     profile: Literal["auto", ProfileName] = Field(
         default="auto", description="what is known of the model; auto goes by the model string"
     )
+    server: Literal["auto", ServerName] = Field(
+        default="auto",
+        description="the kind of server, which decides what auto is for video_as, audio_as and "
+        "modalities; auto knows services by their host's name",
+    )
     modalities: tuple[Literal["video", "audio"], ...] = Field(
-        default=("video", "audio"), description="default: what the profile says the model takes"
+        default=("video", "audio"), description="default: what profile and server say is taken"
     )
     video_as: Literal["auto", "video_url", "frames"] = Field(
-        default="auto",
-        description="one MP4, or each frame as an image_url; auto is video_url",
+        default="auto", description="one MP4, or each frame as an image_url; auto goes by server"
     )
     audio_as: Literal["auto", "audio_url", "input_audio", "none"] = Field(
-        default="auto", description="how sound is sent, if it is; auto is audio_url"
+        default="auto", description="how sound is sent, if it is; auto goes by server"
     )
     audio_format: Literal["auto", "ogg", "wav", "mp3"] = Field(
         default="auto", description="of the sound: auto is ogg for audio_url, wav for input_audio"
@@ -86,12 +91,12 @@ class DeploymentConfig(Section):
         if not isinstance(data, Mapping):
             return data
         data = filled_in(data)
-        if data.get("audio_as") == "none":
-            return {**data, "modalities": ("video",)}
-        if "modalities" in data:
+        if "modalities" in data and data.get("audio_as") != "none":
             return data
         known = profile_of(str(data.get("model")), str(data.get("profile", "auto")))
-        return {**data, "modalities": known.modalities}
+        kind = _server_at(str(data.get("base_url")), str(data.get("server", "auto")))
+        audio_as = str(data.get("audio_as", "auto"))
+        return {**data, "modalities": _usual_modalities(known, kind, audio_as)}
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -109,16 +114,17 @@ class DeploymentConfig(Section):
     @property
     def form(self) -> Form:
         """How its media are prepared: sound is left out on sending, too, where it does not hear."""
-        hears = "audio" in self.modalities
-        if self.video_as != "frames" and not hears:
+        hears, kind = "audio" in self.modalities, self.served_by
+        video_as = kind.video_as if self.video_as == "auto" else self.video_as
+        if video_as != "frames" and not hears:
             return Form()  # the same as for those that hear, so that it is made once
-        audio_as = "audio_url" if self.audio_as == "auto" else self.audio_as
+        audio_as = kind.audio_as if self.audio_as == "auto" else self.audio_as
         audio = Form(audio_as="none")
         if hears:
             usual: Literal["ogg", "wav"] = "wav" if audio_as == "input_audio" else "ogg"
             chosen = usual if self.audio_format == "auto" else self.audio_format
             audio = Form(audio_as=audio_as, audio_format=chosen)
-        if self.video_as != "frames":
+        if video_as != "frames":
             return audio
         return replace(
             audio,
@@ -127,6 +133,25 @@ class DeploymentConfig(Section):
             jpeg_quality=self.frames.quality,
             max_frames=self.frames.max_frames,
         )
+
+    @property
+    def served_by(self) -> ServerKind:
+        """The kind of server, by its name in the job or its host's name."""
+        return _server_at(self.base_url, self.server)
+
+    @property
+    def as_before_servers(self) -> Self:
+        """What the same table meant before kinds of servers and Qwen-VL were known.
+
+        Then `auto` was video_url and audio_url everywhere; what such a job captioned stays current.
+        """
+        known, modalities = profile_of(self.model, self.profile), self.modalities
+        usual = _usual_modalities(known, self.served_by, self.audio_as)
+        if modalities == usual and self.audio_as != "none":
+            earlier = PROFILES["generic"] if known.name in NAMED_LATER else known
+            modalities = earlier.modalities
+        server = "generic" if self.server == "auto" else self.server
+        return self.model_copy(update={"server": server, "modalities": modalities})
 
     @property
     def speaks_fireworks(self) -> bool:
@@ -153,9 +178,11 @@ class DeploymentConfig(Section):
 
     @property
     def known_as(self) -> Profile:
-        """What is known of the model; what pictures cost it is known of none."""
+        """What is known of the model, with media as they are sent."""
         known = profile_of(self.model, self.profile)
-        return replace(known, video_tokens=None) if self.video_as == "frames" else known
+        if self.form.video_as != "frames":
+            return known
+        return known.sent_as_frames(is_counted=self.served_by.counts_as_transformers)
 
     @property
     def key_pairs(self) -> frozenset[KeyPair]:
@@ -199,3 +226,18 @@ class DeploymentConfig(Section):
                 f"export it, or name another one with api_key_env (deployment {self.name})"
             )
         return key
+
+
+def _usual_modalities(
+    known: Profile, kind: ServerKind, audio_as: str
+) -> tuple[Literal["video", "audio"], ...]:
+    """What is sent where the job does not say."""
+    if audio_as == "none":
+        return ("video",)
+    takes_sound = audio_as != "auto" or kind.sends_sound(known)
+    return known.modalities if takes_sound else ("video",)
+
+
+def _server_at(base_url: str, name: str) -> ServerKind:
+    url = server_url(base_url)
+    return server_of((url.hostname or "") if url else "", name)
