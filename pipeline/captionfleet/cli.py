@@ -14,9 +14,9 @@ from cyclopts import App, CycloptsError, Parameter
 from captionfleet.config import JobConfig, job_from_flags
 from captionfleet.errors import ConfigError, FailureCode, RunError
 from captionfleet.examples import examples
-from captionfleet.machine import machine_errors
 from captionfleet.messages import for_terminal
-from captionfleet.standard_streams import do_not_wait_for_readers
+from captionfleet.system.machine import machine_errors
+from captionfleet.system.standard_streams import do_not_wait_for_readers
 from captionfleet.telemetry import Progress, configure_logging, get_log
 
 __all__ = ["app", "run_command_line"]
@@ -294,7 +294,7 @@ def failures(
 
 
 app.command(
-    "captionfleet.ledger.schema_command:schema_command",
+    "captionfleet.schema:schema_command",
     name="schema",
     help_epilogue=examples("schema"),
     help="""Print what a line of captions.jsonl or failures.jsonl holds, for its readers.
@@ -304,7 +304,7 @@ app.command(
     """,
 )
 app.command(
-    "captionfleet.ledger.merge_command:merge_command",
+    "captionfleet.merge.command:merge_command",
     name="merge",
     help="""Join the output folders of shards, and prove what holds of every one.
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from captionfleet.config import DeploymentConfig, JobConfig
-from captionfleet.ledger.fingerprint import fingerprint, request_facts
+from captionfleet.ledger.format.fingerprint import fingerprint, request_facts
 from captionfleet.profiles import SERVERS, server_of
 
 TESTED = (Path(__file__).parents[2] / "benchmarks" / "README.md").read_text()

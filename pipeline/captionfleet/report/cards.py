@@ -5,7 +5,7 @@ from hashlib import blake2b
 from typing import Any
 
 from captionfleet.errors import FailureCode
-from captionfleet.ledger.reading import measure_in, number_in, table_in, text_in
+from captionfleet.ledger.files.reading import measure_in, number_in, table_in, text_in
 from captionfleet.report.flags import flags_of
 from captionfleet.report.stages import stages_of
 

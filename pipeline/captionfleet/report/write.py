@@ -13,8 +13,8 @@ from anyio import to_thread
 
 from captionfleet import text
 from captionfleet.errors import ConfigError
-from captionfleet.ledger.disk import replace_atomically
-from captionfleet.ledger.reading import read_lines
+from captionfleet.ledger.files.disk import replace_atomically
+from captionfleet.ledger.files.reading import read_lines
 from captionfleet.ledger.stored_media import store_of
 from captionfleet.messages import printable
 from captionfleet.report.cards import TextBudget, card_of, meaning_of

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from captionfleet.config.address import is_bare, server_url
-from captionfleet.config.frames import FramesConfig
 from captionfleet.config.keys import (
     DEFAULT_KEY_ENV,
     KeyPair,
@@ -21,8 +20,14 @@ from captionfleet.config.keys import (
     sent_in_clear,
     service_base,
 )
-from captionfleet.config.lifecycle import ControlRef, LifecycleConfig, control_ref, filled_in
-from captionfleet.config.section import Section
+from captionfleet.config.sections.frames import FramesConfig
+from captionfleet.config.sections.lifecycle import (
+    ControlRef,
+    LifecycleConfig,
+    control_ref,
+    filled_in,
+)
+from captionfleet.config.sections.section import Section
 from captionfleet.errors import ConfigError
 from captionfleet.messages import Form
 from captionfleet.profiles import PROFILES, Profile, ServerKind, profile_of, server_of

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from captionfleet.producer.selection import Selection
+from captionfleet.producer.walking.selection import Selection
 from captionfleet.producer.windows import Window
 
 __all__ = ["Area", "Claims", "Order"]

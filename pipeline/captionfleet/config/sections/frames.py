@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from captionfleet.config.section import Section
+from captionfleet.config.sections.section import Section
 
 __all__ = ["FramesConfig"]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from captionfleet.ledger.reading import record_of
+from captionfleet.ledger.files.reading import record_of
 
 __all__ = ["find_superseded"]
 

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from enum import Enum
 from typing import Any
 
-from captionfleet.ledger.reading import table_in, text_in
+from captionfleet.ledger.files.reading import table_in, text_in
 
 __all__ = ["Fate", "Joining", "open_joining"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from captionfleet.ledger.columns import (
+from captionfleet.ledger.format.columns import (
     CAPTIONS,
     FAILURES,
     CaptionRow,

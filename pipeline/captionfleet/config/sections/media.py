@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from captionfleet.config.memory import available_bytes, worker_bytes, workers_that_fit
-from captionfleet.config.section import AnyPath, Section
+from captionfleet.config.sections.section import AnyPath, Section
 from captionfleet.errors import ConfigError, FailureCode
 from captionfleet.messages import Form, MediaSpec
 

@@ -14,10 +14,10 @@ import sysconfig
 from contextlib import suppress
 from functools import cache
 
-from captionfleet.media import landlock
-from captionfleet.media.landlock import Files
+from captionfleet.media.confinement import landlock
+from captionfleet.media.confinement.landlock import Files
+from captionfleet.media.confinement.syscall_filter import program_for
 from captionfleet.media.orders import Held
-from captionfleet.media.syscall_filter import program_for
 
 __all__ = [
     "bound",

@@ -10,12 +10,9 @@ from typing import Any
 
 from captionfleet.errors import ConfigError, OutputError
 from captionfleet.ledger.adoption import ADOPTED
-from captionfleet.ledger.disk import create_folder, remove_old_drafts, replace_atomically
-from captionfleet.ledger.fingerprint import request_change, request_of
-from captionfleet.ledger.joining import Fate, Joining, open_joining
-from captionfleet.ledger.lines import document
-from captionfleet.ledger.lock import FolderLock
-from captionfleet.ledger.reading import (
+from captionfleet.ledger.files.disk import create_folder, remove_old_drafts, replace_atomically
+from captionfleet.ledger.files.lock import FolderLock
+from captionfleet.ledger.files.reading import (
     ended,
     raw_lines,
     read_object,
@@ -23,7 +20,10 @@ from captionfleet.ledger.reading import (
     table_in,
     text_in,
 )
+from captionfleet.ledger.format.fingerprint import request_change, request_of
+from captionfleet.ledger.format.lines import document
 from captionfleet.ledger.requests import Requests, load_requests, save_requests
+from captionfleet.merge.joining import Fate, Joining, open_joining
 from captionfleet.messages import printable
 from captionfleet.telemetry import utc_now
 

@@ -8,9 +8,9 @@ import orjson
 from filelock import FileLock, Timeout
 
 from captionfleet.errors import OutputError
-from captionfleet.ledger.disk import output_errors, replace_atomically
+from captionfleet.ledger.files.disk import output_errors, replace_atomically
 from captionfleet.messages import printable
-from captionfleet.regular_file import open_regular
+from captionfleet.system.regular_file import open_regular
 from captionfleet.telemetry import utc_now
 
 __all__ = ["FolderLock"]

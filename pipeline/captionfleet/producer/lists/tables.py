@@ -14,7 +14,7 @@ import orjson
 
 from captionfleet.errors import ConfigError
 from captionfleet.messages import printable
-from captionfleet.producer.rows import PATH_COLUMNS, BadRow, Entry, entry_of, path_column
+from captionfleet.producer.lists.rows import PATH_COLUMNS, BadRow, Entry, entry_of, path_column
 
 __all__ = ["TABLES", "shown_path", "table_entries"]
 

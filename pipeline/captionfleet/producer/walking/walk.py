@@ -15,12 +15,12 @@ import anyio.to_thread
 from captionfleet.config import InputConfig
 from captionfleet.errors import FailureCode
 from captionfleet.messages import NO_ROW, Row, Source, printable
-from captionfleet.producer.claims import Area, Claims, Order
-from captionfleet.producer.paging import sorted_names
-from captionfleet.producer.rows import BadRow, Entry
-from captionfleet.producer.selection import PassedOver, Selection
+from captionfleet.producer.lists.rows import BadRow, Entry
 from captionfleet.producer.shards import Shard
 from captionfleet.producer.sources import absolute, base_of, entries_of, is_list
+from captionfleet.producer.walking.claims import Area, Claims, Order
+from captionfleet.producer.walking.paging import sorted_names
+from captionfleet.producer.walking.selection import PassedOver, Selection
 from captionfleet.producer.windows import Window, asked_window, is_longer
 from captionfleet.telemetry import get_log, monotonic_s, wall_ns
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from captionfleet.config import JobConfig
 from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Adopted, Clip, Source
-from captionfleet.producer.clips import clip_id, named_clip_id, plan
+from captionfleet.producer.identity.clips import clip_id, named_clip_id, plan
 from captionfleet.producer.sources import past_roots
 from captionfleet.telemetry import Tally, get_log
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from captionfleet.config.response_schema import check_schema
-from captionfleet.config.section import AnyPath, Section
+from captionfleet.config.sections.section import AnyPath, Section
 from captionfleet.config.stop_rules import StopRules, parse_max_failures, parse_time
 
 __all__ = ["LimitsConfig", "MetricsConfig", "OutputConfig", "RequestConfig"]

@@ -6,8 +6,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from captionfleet.config.filters import parse_filter
-from captionfleet.config.media import VIDEO_ENDINGS
-from captionfleet.config.section import AnyPath, Section
+from captionfleet.config.sections.media import VIDEO_ENDINGS
+from captionfleet.config.sections.section import AnyPath, Section
 
 __all__ = ["CaptionConfig", "ExportConfig", "Format", "Overwrite"]
 

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from captionfleet.errors import ConfigError
-from captionfleet.producer.rows import path_column
+from captionfleet.producer.lists.rows import path_column
 
 __all__ = ["STANDARD_INPUT", "kept_standard_input"]
 

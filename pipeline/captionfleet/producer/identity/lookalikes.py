@@ -9,7 +9,7 @@ from typing import Any
 
 import anyio.to_thread
 
-from captionfleet.ledger.reading import raw_lines, record_of
+from captionfleet.ledger.files.reading import raw_lines, record_of
 from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Clip, printable
 from captionfleet.names import name_bytes

@@ -16,7 +16,7 @@ def merge_command(*folders: Path, out: Path) -> int:
         folders: Output folders of runs, none of which is running.
         out: The folder that they become, made if missing; what it holds already stays.
     """
-    from captionfleet.ledger.merge import merge  # noqa: PLC0415 - --help need not wait for it
+    from captionfleet.merge.merge import merge  # noqa: PLC0415 - --help need not wait for it
 
     if not folders:
         raise ConfigError("merge: name the output folders to join")

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from captionfleet.errors import OutputError
-from captionfleet.ledger.reading import is_record, raw_lines
+from captionfleet.ledger.files.reading import is_record, raw_lines
 from captionfleet.messages import MAX_LINE_BYTES, printable
-from captionfleet.regular_file import open_regular
+from captionfleet.system.regular_file import open_regular
 from captionfleet.telemetry import wall_ns
 
 __all__ = [

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from captionfleet.config.address import is_bare
 from captionfleet.config.keys import DEFAULT_API_BASE, service_base
-from captionfleet.config.section import Section
+from captionfleet.config.sections.section import Section
 from captionfleet.profiles.deployable import deployable, deployable_names, is_known, short_name
 
 __all__ = [
