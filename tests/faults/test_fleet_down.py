@@ -365,7 +365,9 @@ async def test_only_deployment_that_rejects_everything_ends_the_run(tmp_path: Pa
     """With nobody else to ask the run ends with exit code 4 after a handful of uploads."""
     async with scripted() as refusing:
         refusing.default = answer(400, error_body("bad", "Invalid model name"))
-        with pytest.raises(DeploymentError, match=r"d1: refuses every clip .*Invalid model") as e:
+        with pytest.raises(
+            DeploymentError, match=r"d1: refuses every clip .*Invalid model.*--server"
+        ) as e:
             await sent(job(refusing.base_url), [ready_clip(tmp_path, f"c{n}") for n in range(53)])
         assert len(refusing.seen) <= 16
     assert e.value.exit_code == 4

@@ -1,12 +1,13 @@
 """What is known of servers, and what `auto` becomes by it."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from captionfleet.config import DeploymentConfig, JobConfig
+from captionfleet.config import DeploymentConfig, JobConfig, job_from_flags
 from captionfleet.ledger.format.fingerprint import fingerprint, request_facts
 from captionfleet.profiles import SERVERS, server_of
 
@@ -96,6 +97,26 @@ def test_services_are_known_by_their_hosts(host: str, kind: str) -> None:
 def test_auto_goes_by_server_and_model(fields: dict[str, Any], expected: tuple[str, str]) -> None:
     """Pictures and sound are sent as the server takes them, sound where the model may hear it."""
     assert sent(configured(**fields)) == expected
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        ({}, ("frames", "none")),
+        ({"modalities": ["video", "audio"]}, ("frames", "input_audio")),
+        ({"video_as": "video_url"}, ("video_url", "none")),
+    ],
+)
+def test_a_flag_names_the_server_of_any_job(
+    stated: dict[str, Any], expected: tuple[str, str], tmp_path: Path
+) -> None:
+    """What follows from the server follows the flag; what the job says stays."""
+    lines = {"base_url": "http://h/v1", "model": OMNI} | stated
+    job = tmp_path / "job.toml"
+    told = "\n".join(f"{name} = {json.dumps(value)}" for name, value in lines.items())
+    job.write_text(f"[[deployments]]\n{told}\n")
+    settled = job_from_flags(job, {}, each_deployment={"server": "ollama", "api_key_env": ""})
+    assert sent(settled.deployments[0]) == expected
 
 
 def test_what_is_sent_as_pictures_by_name_is_the_same_request() -> None:

@@ -30,6 +30,7 @@ class ServerKind:
         tested: The version that was tested; empty for none.
         counts_as_transformers: Whether its pictures cost what the model's own Hugging Face
             processor makes of them. Others scale pictures by rules of their own.
+        limit_field: What the longest answer is called.
         hosts: Services that are known by their host's name.
     """
 
@@ -41,6 +42,7 @@ class ServerKind:
     as_of: str
     tested: str = ""
     counts_as_transformers: bool = False
+    limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     hosts: tuple[str, ...] = ()
 
     def sends_sound(self, model: Profile) -> bool:
@@ -111,7 +113,8 @@ SERVERS: dict[ServerName, ServerKind] = {
             "2026-11",
         ),
         # Content parts are text, image_url and input_audio (wav, mp3); models that see refuse
-        # sound (openai/openai-python#2454), and those that hear see nothing.
+        # sound (openai/openai-python#2454), and those that hear see nothing. max_tokens is
+        # deprecated there, and refused by the models that reason.
         ServerKind(
             "openai",
             "frames",
@@ -119,6 +122,7 @@ SERVERS: dict[ServerName, ServerKind] = {
             "never",
             "https://platform.openai.com/docs/api-reference/chat/create",
             "2026-11",
+            limit_field="max_completion_tokens",
             hosts=("api.openai.com",),
         ),
         ServerKind(

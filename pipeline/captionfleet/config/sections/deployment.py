@@ -92,16 +92,15 @@ class DeploymentConfig(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _go_by_profile(cls, data: Any) -> Any:
-        if not isinstance(data, Mapping):
-            return data
-        data = filled_in(data)
-        if "modalities" in data and data.get("audio_as") != "none":
-            return data
-        known = profile_of(str(data.get("model")), str(data.get("profile", "auto")))
-        kind = _server_at(str(data.get("base_url")), str(data.get("server", "auto")))
-        audio_as = str(data.get("audio_as", "auto"))
-        return {**data, "modalities": _usual_modalities(known, kind, audio_as)}
+    def _fill_in(cls, data: Any) -> Any:
+        return filled_in(data) if isinstance(data, Mapping) else data
+
+    @model_validator(mode="after")
+    def _go_by_profile(self) -> Self:
+        """What the job does not say stays unsaid, so that a flag for the server changes it."""
+        if "modalities" not in self.model_fields_set or self.audio_as == "none":
+            self.__dict__["modalities"] = self._usual_modalities
+        return self
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -151,12 +150,20 @@ class DeploymentConfig(Section):
         Then `auto` was video_url and audio_url everywhere; what such a job captioned stays current.
         """
         known, modalities = profile_of(self.model, self.profile), self.modalities
-        usual = _usual_modalities(known, self.served_by, self.audio_as)
-        if modalities == usual and self.audio_as != "none":
+        if modalities == self._usual_modalities and self.audio_as != "none":
             earlier = PROFILES["generic"] if known.name in NAMED_LATER else known
             modalities = earlier.modalities
         server = "generic" if self.server == "auto" else self.server
         return self.model_copy(update={"server": server, "modalities": modalities})
+
+    @property
+    def _usual_modalities(self) -> tuple[Literal["video", "audio"], ...]:
+        """What is sent where the job does not say."""
+        known = profile_of(self.model, self.profile)
+        asks_for_sound = self.audio_as not in {"auto", "none"}
+        if asks_for_sound or (self.audio_as == "auto" and self.served_by.sends_sound(known)):
+            return known.modalities
+        return ("video",)
 
     @property
     def speaks_fireworks(self) -> bool:
@@ -231,16 +238,6 @@ class DeploymentConfig(Section):
                 f"export it, or name another one with api_key_env (deployment {self.name})"
             )
         return key
-
-
-def _usual_modalities(
-    known: Profile, kind: ServerKind, audio_as: str
-) -> tuple[Literal["video", "audio"], ...]:
-    """What is sent where the job does not say."""
-    if audio_as == "none":
-        return ("video",)
-    takes_sound = audio_as != "auto" or kind.sends_sound(known)
-    return known.modalities if takes_sound else ("video",)
 
 
 def _server_at(base_url: str, name: str) -> ServerKind:
