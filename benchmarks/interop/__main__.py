@@ -43,7 +43,7 @@ def main() -> int:
 def _rows(name: str, folder: Path, videos: Path) -> Iterator[Row]:
     own = folder / f"{name}-out-{datetime.now(UTC):%Y%m%dT%H%M%S}"
     own.mkdir()
-    bench = Bench(videos, own)
+    bench = Bench(videos, own, extra_body=servers.PRINTABLE if name == "vllm" else None)
     with ExitStack() as stack:
         try:
             version, started = _started(name, folder, stack)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Server", "free_port", "haproxy", "litellm", "nginx", "vllm"]
+__all__ = ["PRINTABLE", "Server", "free_port", "haproxy", "litellm", "nginx", "vllm"]
 
 _END_S = 20
 _POLL_S = 0.5
@@ -30,6 +30,11 @@ _VLLM_FLAGS = {
         {"backend": "xgrammar", "disable_any_whitespace": True}
     ),
 }
+PRINTABLE = {"allowed_token_ids": list(range(ord("~") - ord("!") + 1))}
+"""Lets the tiny model write letters, figures and signs alone, whose bytes have its first tokens.
+
+Random weights would else write blanks now and then, and an empty caption is a failure.
+"""
 _VLLM_SWITCHES = ("--enforce-eager", "--skip-mm-profiling", "--enable-prompt-tokens-details")
 
 

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.interop.servers import Server
+from captionfleet.profiles import profile_of
 
 __all__ = ["Bench", "FailedStepError", "Step", "steps_of"]
 
 _STEP_S = 900
 _CLIPS = 32
+_SOUND_SLACK_TOKENS = 2
 _MODEL = "qwen3-omni"
+_PICTURES = {"server": "vllm", "video_as": "frames", "audio_as": "input_audio"}
 _SCHEMA = {
     "type": "object",
     "properties": {"people": {"enum": ["none", "some"]}, "indoors": {"type": "boolean"}},
@@ -35,6 +38,7 @@ class Bench:
     videos: Path
     folder: Path
     max_tokens: int = 16
+    extra_body: Mapping[str, Any] | None = None
 
     def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """Run the program."""
@@ -47,7 +51,13 @@ class Bench:
             cwd=self.folder,
         )
 
-    def job(self, name: str, urls: Sequence[str], **request: Any) -> Path:
+    def job(
+        self,
+        name: str,
+        urls: Sequence[str],
+        deployment: Mapping[str, Any] = {},
+        **request: Any,
+    ) -> Path:
         """Write a job file for these deployments."""
         request = {"stream": False, "max_tokens": self.max_tokens} | request
         lines = ["[input]", f"sources = [{json.dumps(str(self.videos))}]", "[request]"]
@@ -57,14 +67,24 @@ class Bench:
             lines += ["[[deployments]]", f'name = "d{number}"', f'base_url = "{url}"']
             lines += [f'model = "{_MODEL}"', 'api_key_env = ""', 'provider = "openai"']
             lines += ["max_in_flight = 4"]
+            lines += [f"{key} = {json.dumps(value)}" for key, value in deployment.items()]
+            if self.extra_body is not None and "response_schema" not in request:
+                lines += ["[deployments.extra_body]"]
+                lines += [f"{key} = {json.dumps(value)}" for key, value in self.extra_body.items()]
         path = self.folder / f"{name}.toml"
         path.write_text("\n".join(lines) + "\n")
         return path
 
-    def run(self, name: str, urls: Sequence[str], **request: Any) -> list[dict[str, Any]]:
+    def run(
+        self,
+        name: str,
+        urls: Sequence[str],
+        deployment: Mapping[str, Any] = {},
+        **request: Any,
+    ) -> list[dict[str, Any]]:
         """Caption all clips; return the captions lines."""
-        ended = self.command("run", "--job", str(self.job(name, urls, **request)), "--quiet")
-        return self.captions(name, ended)
+        job = self.job(name, urls, deployment, **request)
+        return self.captions(name, self.command("run", "--job", str(job), "--quiet"))
 
     def captions(
         self, name: str, ended: "subprocess.CompletedProcess[str]"
@@ -86,14 +106,18 @@ def steps_of(*, is_vllm: bool) -> list[Step]:
     """The steps of one server: the stand-in behind a proxy, or vLLM itself."""
     steps: list[Step] = [("check", _check), ("run", _run), ("run, streamed", _run_streamed)]
     if is_vllm:
-        steps += [("response_schema", _schema)]
+        steps += [("response_schema", _schema), ('`video_as = "frames"`', _frames)]
+        steps += [("check of frames", _check_frames), ("forms of sound", _sounds)]
         steps += [("bench", _bench), ("kill -9 of one of two", _kill_one)]
     return steps
 
 
 def _check(bench: Bench, servers: Sequence[Server]) -> str:
     """A model of random weights reads no digit, but its server keeps every frame and the sound."""
-    job = bench.job("checked", [servers[0].base_url])
+    return _checked(bench, bench.job("checked", [servers[0].base_url]))
+
+
+def _checked(bench: Bench, job: Path) -> str:
     ended = bench.command("check", "--job", str(job), "--json")
     try:
         findings = {one["check"]: one for one in json.loads(ended.stdout)["findings"]}
@@ -109,6 +133,59 @@ def _check(bench: Bench, servers: Sequence[Server]) -> str:
 def _run(bench: Bench, servers: Sequence[Server]) -> str:
     lines = bench.run("whole", [servers[0].base_url])
     return f"{len(lines)} captions, {_prompt_tokens(lines):,} prompt tokens"
+
+
+def _frames(bench: Bench, servers: Sequence[Server]) -> str:
+    """The clips as pictures, in two heights: what the server counts, every frame has cost."""
+    told = []
+    for height in (360, 180):
+        own = {**_PICTURES, "frames.height": height}
+        lines = bench.run(f"frames-{height}", [servers[0].base_url], own)
+        told.append({line["source"]: line for line in lines})
+    counted = profile_of(_MODEL).picture_tokens
+    assert counted is not None  # noqa: S101 - it is Qwen3-Omni
+    pictures = 0
+    for source, tall in told[0].items():
+        small = told[1][source]
+        sizes = [(one["media"]["width"], one["media"]["height"]) for one in (tall, small)]
+        frames = tall["media"]["frames"]
+        expected = frames * (counted(*sizes[0]) - counted(*sizes[1]))
+        cost = tall["usage"]["prompt_tokens"] - small["usage"]["prompt_tokens"]
+        if cost != expected:
+            raise FailedStepError(f"{source}: {frames} frames cost {cost} more, not {expected}")
+        pictures += frames
+    tokens = _prompt_tokens(list(told[0].values()))
+    return f"{len(told[0])} captions, all {pictures} frames counted, {tokens:,} prompt tokens"
+
+
+def _check_frames(bench: Bench, servers: Sequence[Server]) -> str:
+    job = bench.job("checked-frames", [servers[0].base_url], _PICTURES)
+    return _checked(bench, job)
+
+
+def _sounds(bench: Bench, servers: Sequence[Server]) -> str:
+    """The sound in each form that jobs may name costs what the usual one does."""
+    told: list[str] = []
+    usual: dict[str, int] = {}
+    for audio_as in ("audio_url", "input_audio"):
+        for audio_format in ("ogg", "wav", "mp3"):
+            tokens = _sound_tokens(bench, servers, audio_as, audio_format)
+            usual = usual or tokens
+            for source, count in tokens.items():
+                # An MP3 is longer by a frame or two of 72 ms, and a second is 13 tokens.
+                if abs(count - usual[source]) > _SOUND_SLACK_TOKENS:
+                    what = f"{audio_as}, {audio_format}: {source}"
+                    raise FailedStepError(f"{what} took {count} tokens, not {usual[source]}")
+            told.append(f"{audio_as} {audio_format}")
+    return f"{', '.join(told)}: {len(usual)} captions each, as many tokens"
+
+
+def _sound_tokens(
+    bench: Bench, servers: Sequence[Server], audio_as: str, audio_format: str
+) -> dict[str, int]:
+    form = {"audio_as": audio_as, "audio_format": audio_format}
+    lines = bench.run(f"sound-{audio_as}-{audio_format}", [servers[0].base_url], form)
+    return {line["source"]: line["usage"]["prompt_tokens"] for line in lines}
 
 
 def _run_streamed(bench: Bench, servers: Sequence[Server]) -> str:

@@ -14,9 +14,10 @@ from cyclopts import App, CycloptsError, Parameter
 from captionfleet.config import JobConfig, job_from_flags
 from captionfleet.errors import ConfigError, FailureCode, RunError
 from captionfleet.examples import examples
-from captionfleet.machine import machine_errors
 from captionfleet.messages import for_terminal
-from captionfleet.standard_streams import do_not_wait_for_readers
+from captionfleet.profiles.servers import ServerName
+from captionfleet.system.machine import machine_errors
+from captionfleet.system.standard_streams import do_not_wait_for_readers
 from captionfleet.telemetry import Progress, configure_logging, get_log
 
 __all__ = ["app", "run_command_line"]
@@ -80,6 +81,7 @@ def run(
     out: Path | None = None,
     base_url: Annotated[list[str] | None, Parameter(negative="")] = None,
     model: Annotated[list[str] | None, Parameter(negative="")] = None,
+    server: ServerName | None = None,
     api_key_env: str | None = None,
     prompt: str | None = None,
     max_tokens: int | None = None,
@@ -123,6 +125,8 @@ def run(
         out: Output folder, made if missing: captions.jsonl, failures.jsonl, run.json.
         base_url: Where a deployment answers, up to /v1; repeat with --model for several.
         model: The deployment's model string.
+        server: What kind of server that is: it decides whether it gets a video or pictures, and
+            sound; by default its host's name does, and unknown ones get a video.
         api_key_env: Name of the environment variable with the key (FIREWORKS_API_KEY, which goes
             to Fireworks and to this machine alone unless it is named here).
         prompt: What to ask of every clip.
@@ -190,7 +194,7 @@ def run(
         },
         "output": {"dir": out, "recaption": recaption or None},
     }
-    each = {"api_key_env": api_key_env, "max_in_flight": max_in_flight}
+    each = {"server": server, "api_key_env": api_key_env, "max_in_flight": max_in_flight}
     settled = job_from_flags(
         job, flags, base_urls=base_url or (), models=model or (), each_deployment=each
     )
@@ -294,7 +298,7 @@ def failures(
 
 
 app.command(
-    "captionfleet.ledger.schema_command:schema_command",
+    "captionfleet.schema:schema_command",
     name="schema",
     help_epilogue=examples("schema"),
     help="""Print what a line of captions.jsonl or failures.jsonl holds, for its readers.
@@ -304,7 +308,7 @@ app.command(
     """,
 )
 app.command(
-    "captionfleet.ledger.merge_command:merge_command",
+    "captionfleet.merge.command:merge_command",
     name="merge",
     help="""Join the output folders of shards, and prove what holds of every one.
 

@@ -236,8 +236,8 @@ class ReadyClip:
     worker needed, 0.0 or nearly so when the media came from the store. Of that, `decode_s` is the
     pass over the file, its sound included, and `encode_s` the H.264; None if nothing was made.
     `media_key` names the media in the store. The mtimes are those of the files as they were
-    hashed for the facts; None where they were not read. `others` hold the same clip in the other forms
-    that the job's deployments take.
+    hashed for the facts; None where they were not read. `others` hold the same clip in the
+    other forms that the job's deployments take.
     """
 
     clip: Clip

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from captionfleet.check.canary import QUESTION, SHORT_FRAMES, Seen, canary_clips, read_answer
 from captionfleet.check.findings import Finding
-from captionfleet.check.judging import judged, without_flags
+from captionfleet.check.judging import Sent, judged, without_flags
+from captionfleet.messages import Form
 from captionfleet.profiles import PROFILES
 from captionfleet.profiles.models import ProfileName
 
@@ -34,6 +35,20 @@ def test_clips_show_what_they_say(most_frames: int, seed: int) -> None:
             assert ends[-1] <= first < end <= clip.frames
             assert first % 2 == end % 2 == 0
             ends.append(end)
+
+
+@given(st.integers(0, 700), st.sets(st.integers(0, 119)))
+def test_of_fewer_frames_the_digits_in_them_are_expected(most: int, kept: set[int]) -> None:
+    """A digit counts if a frame that shows it is sent, at the place of that frame among those."""
+    for clip in canary_clips(most, random.Random(most)):  # noqa: S311 - repeatable
+        chosen = sorted(number for number in kept if number < clip.frames)
+        sent = clip.with_frames(chosen)
+        assert (sent.frames, sent.seconds) == (len(chosen), clip.frames)
+        seen_at = {at: digit for digit, first, end in sent.shown for at in range(first, end)}
+        for at, number in enumerate(chosen):
+            shown = [digit for digit, first, end in clip.shown if first <= number < end]
+            assert seen_at.get(at, "") == "".join(shown)
+        assert clip.with_frames(range(clip.frames)) == clip
 
 
 @pytest.mark.parametrize(
@@ -75,7 +90,11 @@ def test_an_answer_that_is_cut_off_proves_nothing() -> None:
 
 
 def levels(
-    profile: ProfileName = "qwen3-omni", *, hears: bool = True, **seen: Any
+    profile: ProfileName = "qwen3-omni",
+    *,
+    hears: bool = True,
+    form: Form = Form(),  # noqa: B008 - frozen
+    **seen: Any,
 ) -> dict[str, Finding]:
     """The findings by what was looked at; clips are answered rightly unless `seen` says else."""
     right = {
@@ -87,8 +106,7 @@ def levels(
         CLIPS,
         {name: one for name, one in (right | seen).items() if one is not None},
         PROFILES[profile],
-        SIZE,
-        hears=hears,
+        Sent(form, *SIZE, hears=hears),
     )
     return {finding.check: finding for finding in found}
 
@@ -105,6 +123,19 @@ def test_a_clip_that_is_cut_short_is_told_by_its_digits() -> None:
     found = levels(long=seen)
     assert found["picture"].level == "fail"
     assert f"nothing was seen from frame {LONG.shown[2][1]} of 60 on" in found["picture"].text
+
+
+def test_pictures_beyond_the_context_are_told_with_their_cure() -> None:
+    """No flag for videos helps a server of pictures; a longer context or fewer of them do."""
+    pictures = Form(video_as="frames", audio_as="input_audio", audio_format="wav")
+    few = Seen(TEXT + 3520 + 780, LONG.digits[:2], "top-left", hears=False)
+    found = levels(form=pictures, long=few)
+    assert "about 32 of 60 pictures are seen" in found["frames"].text
+    for finding in (found["frames"], found["picture"]):
+        assert "OLLAMA_CONTEXT_LENGTH" in finding.advice
+        assert "media-io" not in finding.advice
+    deaf = Seen(TEXT + 880, VOICE.digits, "top-left", hears=False)
+    assert "drops input_audio" in levels(form=pictures, voice=deaf)["sound"].text
 
 
 def test_a_misread_digit_is_no_failure() -> None:

@@ -78,6 +78,30 @@ async def test_sources_are_counted_and_the_job_estimated(films: Path, tmp_path: 
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("deployment", "tokens"),
+    [
+        ({"modalities": ["video"]}, 165 + 176 + 2 * 187),
+        # Pictures of 240x180, 256x180 and 270x180, two a clip.
+        ({"audio_as": "none", "video_as": "frames"}, 2 * (8 * 6 + 8 * 6 + 8 * 6 + 3 * 2)),
+        ({"video_as": "frames"}, 2 * (8 * 6 + 8 * 6 + 8 * 6 + 3 * 2) + 26 + 39),
+        ({"video_as": "frames", "server": "llama-server"}, None),
+    ],
+)
+async def test_the_estimate_goes_by_what_is_sent(
+    films: Path, tmp_path: Path, deployment: dict[str, Any], tokens: int | None
+) -> None:
+    """Fewer and smaller pictures cost less, and sound that is not sent nothing."""
+    frames = {"max_frames": 2, "height": 180}
+    tables = {"input": {"sources": [films]}, "output": {"dir": tmp_path / "out"}}
+    job = job_of(tables, **({"server": "vllm", "frames": frames} | deployment))
+    with anyio.fail_after(60):
+        report = await check_job(job, Options(canary=False))
+    assert report.estimate is not None
+    told = report.estimate["d1"]["prompt_tokens"]
+    assert told == (None if tokens is None else pytest.approx(tokens + 3 * 28, abs=3))
+
+
 def test_no_name_writes_a_line_of_its_own() -> None:
     """What stands in a file's name can neither add a finding nor steer the terminal."""
     line = fail("formats", "such as a\x1b[2J\nok    all is well\u202e.mp4").line()
@@ -106,7 +130,9 @@ async def test_a_sample_stands_for_the_rest(films: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("tables", "deployment", "check", "words"),
     [
-        ({}, {"model": "m"}, "profile", 'set profile = "qwen3-omni"'),
+        ({}, {"model": "m"}, "profile", "if it is one of qwen3-omni, "),
+        ({}, {"model": "m", "server": "llama-server"}, "profile", "if it hears, set modalities"),
+        ({}, {"server": "ollama", "audio_as": "input_audio"}, "sound", 'modalities = ["video"]'),
         ({}, {"model": "Molmo2-8B", "modalities": ["video", "audio"]}, "profile", "not hear"),
         ({"request": {"response_schema": {"type": "object"}}}, {}, "prompt", "says JSON"),
         (

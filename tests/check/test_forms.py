@@ -25,10 +25,15 @@ async def test_server_of_pictures_is_known_by_its_answers(command: Command) -> N
         job.write_text(head + 'video_as = "frames"\naudio_as = "input_audio"\n')
         good = await command("check", "--job", job)
         assert {one.pictures for one in standin.ledger.records} == {8, 60}
+        job.write_text(f"{head}server = 'llama-server'\n[deployments.frames]\nmax_frames = 12\n")
+        few = await command("check", "--job", job)
+        assert {one.pictures for one in standin.ledger.records} == {8, 12, 60}
         job.write_text(head)
         bad = await command("check", "--job", job)
     assert good.exit_code == 0, good.stdout
     assert "upright, and all digits read" in good.stdout
     assert "a voice is heard, and silence is not" in good.stdout
+    assert few.exit_code == 0, few.stdout
+    assert "12 frames cost as much each as 8 do" in few.stdout
     assert bad.exit_code == 1
-    assert 'set video_as = "frames"' in bad.stdout
+    assert 'server = "llama-server"' in bad.stdout

@@ -80,7 +80,7 @@ async def test_sound_that_is_refused_is_told_with_its_cure(clips: list[DrawnClip
     """A model that takes no sound answers 400 to the clip that has some."""
     found = await asked_standin(clips, "m", modalities=("video",))
     assert found["sound"].level == "fail"
-    assert found["sound"].advice == 'set modalities = ["video"]'
+    assert 'set modalities = ["video"]' in found["sound"].advice
 
 
 async def test_a_failure_that_passes_is_asked_again(clips: list[DrawnClip]) -> None:

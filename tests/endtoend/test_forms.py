@@ -36,7 +36,7 @@ def job_file(folder: Path, *deployments: dict[str, Any]) -> Path:
 
 def deployment(name: str, url: str, **more: Any) -> dict[str, Any]:
     """One that takes little at a time, so that all get work."""
-    return {"name": name, "base_url": url, "model": "m", "api_key_env": "", **more}
+    return {"name": name, "base_url": url, "model": "m", "api_key_env": ""} | more
 
 
 async def test_each_deployment_gets_its_own_form(
@@ -79,6 +79,41 @@ async def test_each_deployment_gets_its_own_form(
     assert "no longer in the store" not in (output.folder / "report.html").read_text()
 
 
+async def test_the_server_by_name_is_enough(
+    own_films: Callable[[int], Path], tmp_path: Path, command: Command, output: Output
+) -> None:
+    """llama-server gets pictures, and sound if the model hears; spelled out it is the same."""
+    own_films(2)
+    spelled = {"video_as": "frames", "audio_as": "input_audio"}
+    async with serving(FRAMES) as standin:
+        one = deployment("d", standin.base_url, model="qwen3-omni")
+        ended = await command("run", "--job", job_file(tmp_path, one | {"server": "llama-server"}))
+        assert (ended.exit_code, ended.stderr) == (0, "")
+        assert all(one.pictures for one in standin.ledger.records)
+        assert {one.audio_as for one in standin.ledger.records} - {None} == {"input_audio"}
+        assert (await command("run", "--job", job_file(tmp_path, one | spelled))).exit_code == 0
+        assert standin.ledger.total == 2
+    assert {line["media"]["video_as"] for line in output.captions} == {"frames"}
+
+
+async def test_captions_stay_current_when_auto_learns(
+    own_films: Callable[[int], Path], tmp_path: Path, command: Command, output: Output
+) -> None:
+    """Qwen-VL was sent sound before it was known to be deaf: what was paid for then counts."""
+    own_films(2)
+    async with serving(StandinOptions()) as standin:
+        one = deployment("d", standin.base_url, model="Qwen/Qwen3-VL-8B-Instruct")
+        then = job_file(tmp_path, one | {"modalities": ["video", "audio"]})
+        assert (await command("run", "--job", then)).exit_code == 0
+        again = await command("run", "--job", job_file(tmp_path, one))
+        assert (again.exit_code, again.stderr) == (0, "")
+        (tmp_path / "videos/clip-00.mp4").rename(tmp_path / "videos/new.mp4")
+        assert (await command("run", "--job", job_file(tmp_path, one))).exit_code == 0
+        assert standin.ledger.total == 3
+        assert standin.ledger.records[-1].audio_as is None
+    assert len(output.captions) == 3
+
+
 async def test_settings_of_frames_reach_the_server(
     own_films: Callable[[int], Path], tmp_path: Path, command: Command, output: Output
 ) -> None:
@@ -118,3 +153,29 @@ async def test_prepare_shows_the_frames(
     with av.open(io.BytesIO(first), format="mjpeg") as file:
         assert [frame.height for frame in file.decode(video=0)] == [facts["height"]]
     assert (tmp_path / "seen/clip-01.mp4.wav").read_bytes().startswith(b"RIFF")
+
+
+async def test_bench_counts_what_each_deployment_is_sent(
+    own_films: Callable[[int], Path], tmp_path: Path, command: Command
+) -> None:
+    """The payload of a load is that of its deployment's form, sound only where it hears."""
+    for film in sorted(own_films(3).iterdir())[:-1]:
+        film.unlink()
+    taking = ("--seconds", "0.2", "--requests", "3", "--in-flight", "1")
+    async with serving(StandinOptions()) as standin:
+        pictures = {"video_as": "frames", "audio_as": "none"}
+        both = deployment("video", standin.base_url), deployment("f", standin.base_url, **pictures)
+        ended = await command("bench", "--job", job_file(tmp_path, *both), *taking)
+        assert ended.exit_code == 0, ended.stderr
+    bench = orjson.loads((tmp_path / "bench.json").read_bytes())
+    told = [one["points"][0]["payload_bytes"] for one in bench["deployments"]]
+    sizes = []
+    for one in both:
+        out = f"seen-{one['name']}"
+        await command("prepare", "videos", "--job", job_file(tmp_path, one), "--out", out)
+        facts = orjson.loads(next((tmp_path / out).glob("*.json")).read_bytes())["media"]
+        parts = facts["frame_bytes"] or [facts["video_bytes"]]
+        parts += [facts["audio_bytes"]] if facts["has_audio"] else []
+        sizes.append(sum(-(-part // 3) * 4 for part in parts))
+    assert told == sizes
+    assert bench["media"]["payload_bytes"] == sum(sizes) / 2

@@ -315,13 +315,13 @@ async def test_every_clip_has_one_outcome(tmp_path: Path) -> None:
 
 async def test_report_tells_what_each_did(tmp_path: Path) -> None:
     """The report holds requests, captions, errors by code, ejections and the window's history."""
-    async with scripted(answer(429), answer(500)) as replica:
+    async with scripted(answer(429), answer(429), answer(500)) as replica:
         run = await sent(job(replica.base_url), [ready_clip(tmp_path, f"c{n}") for n in range(4)])
     (entry,) = run.report
     assert entry["name"] == "d1"
     assert entry["model"] == "m"
-    assert (entry["requests"], entry["captions"], entry["ejections"]) == (6, 4, 0)
-    assert entry["errors"] == {"overloaded": 1, "server_error": 1}
+    assert (entry["requests"], entry["captions"], entry["ejections"]) == (7, 4, 0)
+    assert entry["errors"] == {"overloaded": 2, "server_error": 1}
     assert entry["window"][0] == [0.0, 4]
     assert min(size for _, size in entry["window"]) < 4
 
@@ -365,7 +365,9 @@ async def test_only_deployment_that_rejects_everything_ends_the_run(tmp_path: Pa
     """With nobody else to ask the run ends with exit code 4 after a handful of uploads."""
     async with scripted() as refusing:
         refusing.default = answer(400, error_body("bad", "Invalid model name"))
-        with pytest.raises(DeploymentError, match=r"d1: refuses every clip .*Invalid model") as e:
+        with pytest.raises(
+            DeploymentError, match=r"d1: refuses every clip .*Invalid model.*--server"
+        ) as e:
             await sent(job(refusing.base_url), [ready_clip(tmp_path, f"c{n}") for n in range(53)])
         assert len(refusing.seen) <= 16
     assert e.value.exit_code == 4

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from captionfleet.config import InputConfig
-from captionfleet.producer.walk import Unusable, Walk
+from captionfleet.producer.walking.walk import Unusable, Walk
 
 
 @pytest.fixture

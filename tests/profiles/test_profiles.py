@@ -32,6 +32,11 @@ def tokens(name: Any, frames: int, width_px: int, height_px: int) -> int:
         ("accounts/A/deployments/D", "generic"),
         ("accounts/A/models/other#accounts/A/deployments/molmo2", "generic"),
         ("Qwen/Qwen2.5-Omni-7B", "generic"),
+        ("Qwen/Qwen3-VL-8B-Instruct", "qwen3-vl"),
+        ("qwen3-vl:8b", "qwen3-vl"),
+        ("ggml-org/Qwen2.5-VL-7B-Instruct-GGUF", "qwen2.5-vl"),
+        ("qwen2.5vl:7b", "qwen2.5-vl"),
+        ("Qwen2-VL-2B-Instruct", "qwen2.5-vl"),
     ],
 )
 def test_a_model_is_known_by_its_string(model: str, name: str) -> None:
@@ -55,6 +60,26 @@ def test_a_model_is_known_by_its_string(model: str, name: str) -> None:
 def test_qwen_counts_as_its_own_code_does(size: tuple[int, int], expected: int) -> None:
     """Two frames of these sizes cost what transformers' processor makes of them."""
     assert tokens("qwen3-omni", 2, *size) == tokens("qwen3-omni", 3, *size) == expected
+
+
+# What Qwen2VLImageProcessor of transformers 5.19.0 makes of a picture with each model's settings.
+SIZES = (
+    (640, 360), (480, 360), (640, 272), (204, 360), (426, 240), (852, 480),
+    (1280, 720), (32, 32), (180, 180), (320, 180), (3840, 2160), (8000, 3000),
+)  # fmt: skip
+COUNTED = {
+    "qwen3-omni": (220, 165, 160, 66, 104, 405, 880, 4, 36, 60, 8160, 12376),
+    "qwen3-vl": (220, 165, 160, 66, 104, 405, 880, 64, 64, 66, 8160, 16302),
+    "qwen2.5-vl": (299, 221, 230, 91, 135, 510, 1196, 4, 36, 66, 10549, 16302),
+}
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_qwen_counts_pictures_as_its_own_code_does(name: Any) -> None:
+    """One picture costs what the processor says, and a mark before and after it."""
+    counted = PROFILES[name].picture_tokens
+    assert counted is not None
+    assert tuple(counted(*size) - 2 for size in SIZES) == COUNTED[name]
 
 
 @given(st.integers(16, 4096), st.integers(32, 2160))

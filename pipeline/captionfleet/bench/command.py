@@ -15,7 +15,8 @@ from captionfleet.bench.media import Busyness, Generated
 from captionfleet.bench.session import Bench, run_bench
 from captionfleet.config import job_from_flags
 from captionfleet.errors import ConfigError
-from captionfleet.standard_streams import do_not_wait_for_readers
+from captionfleet.profiles.servers import ServerName
+from captionfleet.system.standard_streams import do_not_wait_for_readers
 from captionfleet.telemetry import configure_logging
 
 __all__ = ["bench_command"]
@@ -29,6 +30,7 @@ def bench_command(  # noqa: PLR0913 - each argument is one flag of the command
     job: Path | None = None,
     base_url: _Several = None,
     model: _Several = None,
+    server: ServerName | None = None,
     api_key_env: str | None = None,
     in_flight: Annotated[list[int] | None, Parameter(negative="")] = None,
     rate: Annotated[list[float] | None, Parameter(negative="")] = None,
@@ -62,6 +64,8 @@ def bench_command(  # noqa: PLR0913 - each argument is one flag of the command
         job: Job file (TOML): its [media], [request] and [[deployments]], and its sources.
         base_url: Where a deployment answers, up to /v1; repeat with --model for several.
         model: The deployment's model string.
+        server: What kind of server that is: it decides whether it gets a video or pictures, and
+            sound; by default its host's name does, and unknown ones get a video.
         api_key_env: Name of the environment variable with the key (FIREWORKS_API_KEY, which goes
             to Fireworks and to this machine alone unless it is named here).
         in_flight: Requests to keep in flight, repeatable, instead of seeking the knee.
@@ -100,7 +104,7 @@ def bench_command(  # noqa: PLR0913 - each argument is one flag of the command
         },
         base_urls=base_url or (),
         models=model or (),
-        each_deployment={"api_key_env": api_key_env},
+        each_deployment={"server": server, "api_key_env": api_key_env},
     )
     _check(max_in_flight, in_flight or [], rate or [], seconds, sample, generate, clip_seconds)
     _check_counts(requests, slo_s, slo_ttft_s)

@@ -15,13 +15,14 @@ from captionfleet.bench.figures.point import Point
 from captionfleet.bench.figures.result import BenchResult, DeploymentResult, brief
 from captionfleet.bench.machine import machine_facts
 from captionfleet.bench.media import Generated, Media, open_media
-from captionfleet.config import JobConfig
+from captionfleet.config import DeploymentConfig, JobConfig
 from captionfleet.errors import OutputError, RunError, first_run_error
-from captionfleet.ledger.disk import replace_atomically
+from captionfleet.ledger.files.disk import replace_atomically
 from captionfleet.messages import ReadyClip, printable
-from captionfleet.regular_file import open_regular
 from captionfleet.sender import Fleet, open_fleet
 from captionfleet.sender.client import DeploymentClient
+from captionfleet.sender.sent import as_sent
+from captionfleet.system.regular_file import open_regular
 from captionfleet.telemetry import Tally, utc_now
 
 __all__ = ["Bench", "run_bench"]
@@ -93,7 +94,8 @@ async def _measure_all(
     try:
         for name, client in fleet.clients.items():
             result.deployments.append(DeploymentResult(name, fleet.deployments[name].model))
-            await _Measuring(bench, client, media.ready, result, tell).run()
+            sent = _sent(media, fleet.deployments[name])
+            await _Measuring(bench, client, sent, result, tell).run()
         result.is_complete = True
         await _save(result, bench.out)
     finally:
@@ -156,8 +158,14 @@ class _Measuring:
         return point
 
 
+def _sent(media: Media, deployment: DeploymentConfig) -> list[ReadyClip]:
+    return [as_sent(one, deployment) for one in media.ready]
+
+
 def _begun(bench: Bench, media: Media) -> BenchResult:
+    """The result before anything is measured; the payload is the mean over all deployments."""
     request = bench.job.request
+    sent = [clip for one in bench.job.deployments for clip in _sent(media, one)]
     return BenchResult(
         seed=bench.rules.seed,
         started_at_utc=utc_now(),
@@ -168,7 +176,7 @@ def _begun(bench: Bench, media: Media) -> BenchResult:
             "of_files": media.of_files,
             "generated": None if media.of_files is not None else asdict(bench.generated),
             "clip_s": media.clip_s,
-            "payload_bytes": sum(one.facts.payload_bytes for one in media.ready) / len(media.ready),
+            "payload_bytes": sum(one.facts.payload_bytes for one in sent) / len(sent),
         },
         settings={
             "rules": asdict(bench.rules),

@@ -9,7 +9,7 @@ import anyio
 
 from captionfleet.check.canary import QUESTION, CanaryClip, Seen, canary_clips, read_answer
 from captionfleet.check.findings import Finding, fail, ok, warn
-from captionfleet.check.judging import judged, without_flags
+from captionfleet.check.judging import Sent, judged, without_flags
 from captionfleet.config import DeploymentConfig, JobConfig, RequestConfig
 from captionfleet.errors import ConfigError, FailureCode, RunError
 from captionfleet.media.orders import CanaryOrder, Prepared, hold_of
@@ -31,10 +31,11 @@ _TRIES = 3
 _MAX_TOKENS = 300
 _UNUSABLE = 4
 # llama-server answers 400 to video_url (ggml-org/llama.cpp#27724); transformers serve takes no
-# video as a data URL (its source, 2026-11).
+# video as a data URL, and reads sound out of the video (its source, 2026-11).
 _PICTURES = (
-    "if the server takes pictures and no video, as llama-server, Ollama, LM Studio and OpenAI do, "
-    'set video_as = "frames"'
+    "if the server takes pictures and no video, name it: "
+    'server = "llama-server", "ollama", "lm-studio" or "openai"; '
+    'for others, as transformers serve, set video_as = "frames"'
 )
 _BAD_JOB = 2
 
@@ -220,14 +221,22 @@ def _told(
 ) -> list[Finding]:
     """What the answers tell of a deployment that gave some."""
     facts = clips[0].ready.in_form(deployment.form).facts
-    hears, size_px = "audio" in deployment.modalities, (facts.width, facts.height)
+    sent = Sent(deployment.form, facts.width, facts.height, hears="audio" in deployment.modalities)
+    shown = [_as_sent(one, deployment.form) for one in clips]
     found = [
         ok("model", f"{deployment.model} answers"),
-        *judged([one.clip for one in clips], seen, deployment.known_as, size_px, hears=hears),
+        *judged(shown, seen, deployment.known_as, sent),
     ]
     if deployment.speaks_fireworks:
         found = [without_flags(finding) for finding in found]
     return [replace(finding, deployment=deployment.name) for finding in found]
+
+
+def _as_sent(drawn: DrawnClip, form: Form) -> CanaryClip:
+    """The clip with the frames that the deployment got, which may be fewer (`max_frames`)."""
+    facts, clip = drawn.ready.in_form(form).facts, drawn.clip
+    fps = clip.frames / facts.source_s
+    return clip.with_frames([round(time_s * fps) for time_s in facts.frame_times_s])
 
 
 def _tokens(outcome: Answer | Verdict) -> int:
@@ -261,7 +270,10 @@ def _refused(fleet: Fleet, name: str, clip: CanaryClip, verdict: Verdict) -> Fin
         return _unusable(fleet, name, verdict)
     if clip.sound == "speech":
         text = f"sound is refused ({verdict.detail})"
-        return fail("sound", text, 'set modalities = ["video"]', deployment=name)
+        advice = 'set modalities = ["video"]'
+        if fleet.deployments[name].form.audio_as == "audio_url":
+            advice += ', or audio_as = "input_audio" if the server takes sound as OpenAI does'
+        return fail("sound", text, advice, deployment=name)
     text = f"the {clip.name} clip is refused ({verdict.detail})"
     if fleet.deployments[name].form.video_as == "video_url":
         return fail("request", text, _PICTURES, deployment=name)

@@ -2,7 +2,8 @@
 
 import random
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 __all__ = ["QUESTION", "SHORT_FRAMES", "CanaryClip", "Seen", "Sound", "canary_clips", "read_answer"]
@@ -25,17 +26,30 @@ _MOST_CHARS, _FEW_CHARS = 2000, 100
 
 @dataclass(frozen=True, slots=True)
 class CanaryClip:
-    """A clip to draw: `shown` holds digits, their first frame and the first without them."""
+    """A clip to draw: `shown` holds digits, their first frame and the first without them.
+
+    `seconds` is how long it is, and sounds, also where only some of its frames are sent.
+    """
 
     name: str
     frames: int
     sound: Sound
     shown: tuple[tuple[str, int, int], ...]
+    seconds: int
 
     @property
     def digits(self) -> str:
         """What can be read."""
         return "".join(digit for digit, _, _ in self.shown)
+
+    def with_frames(self, chosen: Sequence[int]) -> "CanaryClip":
+        """The clip as it is seen where these frames alone are sent."""
+        spans = (
+            (digit, sum(at < first for at in chosen), sum(at < end for at in chosen))
+            for digit, first, end in self.shown
+        )
+        shown = tuple((digit, first, end) for digit, first, end in spans if first < end)
+        return replace(self, frames=len(chosen), shown=shown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +80,9 @@ def canary_clips(most_frames: int, dice: random.Random) -> tuple[CanaryClip, ...
     short = _placed("".join(dice.sample(_DIGITS, 3)), SHORT_FRAMES)
     long = _placed("".join(dice.sample(_DIGITS, 5)), frames)
     return (
-        CanaryClip("short", SHORT_FRAMES, "none", short),
-        CanaryClip("voice", SHORT_FRAMES, "speech", short),
-        CanaryClip("long", frames, "silence", long),
+        CanaryClip("short", SHORT_FRAMES, "none", short, SHORT_FRAMES),
+        CanaryClip("voice", SHORT_FRAMES, "speech", short, SHORT_FRAMES),
+        CanaryClip("long", frames, "silence", long, frames),
     )
 
 

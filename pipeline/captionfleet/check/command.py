@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from captionfleet.config import job_from_flags
 from captionfleet.errors import ConfigError
+from captionfleet.profiles.servers import ServerName
 from captionfleet.telemetry import configure_logging
 
 __all__ = ["check_command"]
@@ -23,6 +24,7 @@ def check_command(  # noqa: PLR0913 - each argument is one flag of the command
     out: Path | None = None,
     base_url: Annotated[list[str] | None, Parameter(negative="")] = None,
     model: Annotated[list[str] | None, Parameter(negative="")] = None,
+    server: ServerName | None = None,
     api_key_env: str | None = None,
     prompt: str | None = None,
     timeout: float | None = None,
@@ -39,6 +41,8 @@ def check_command(  # noqa: PLR0913 - each argument is one flag of the command
         out: Output folder, to see what is captioned already.
         base_url: Where a deployment answers, up to /v1; repeat with --model for several.
         model: The deployment's model string.
+        server: What kind of server that is: it decides whether it gets a video or pictures, and
+            sound; by default its host's name does, and unknown ones get a video.
         api_key_env: Name of the environment variable with the key (FIREWORKS_API_KEY, which goes
             to Fireworks and to this machine alone unless it is named here).
         prompt: What to ask of every clip.
@@ -62,7 +66,7 @@ def check_command(  # noqa: PLR0913 - each argument is one flag of the command
         },
         base_urls=base_url or (),
         models=model or (),
-        each_deployment={"api_key_env": api_key_env},
+        each_deployment={"server": server, "api_key_env": api_key_env},
     )
     configure_logging()
     report = anyio.run(check_job, settled, Options(canary, probe))

@@ -1,12 +1,14 @@
 """What the whole job will take, from a sample of its clips; pure (main process)."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 from captionfleet.check.findings import Finding, ok, warn
-from captionfleet.check.sources import Library
+from captionfleet.check.sources import ClipShape, Library
 from captionfleet.config import DeploymentConfig, JobConfig
+from captionfleet.media.facts.geometry import output_size_px
 from captionfleet.profiles import GPU_PRICES, PRICES_OF, Profile
 from captionfleet.text import rough, three_digits
 
@@ -60,7 +62,8 @@ def estimate(
         return None
     clips = round(library.to_do * len(library.shapes) / len(library.sample))
     profile = deployment.known_as
-    per_clip = _tokens_per_clip(job, profile, library)
+    shapes = [_as_sent(shape, deployment) for shape in library.shapes]
+    per_clip = _tokens_per_clip(job, profile, shapes)
     hours = _hours(clips, deployment.max_in_flight, long_s)
     price = GPU_PRICES.get(profile.gpu or "")
     usd = (
@@ -78,16 +81,28 @@ def estimate(
     )
 
 
-def _tokens_per_clip(job: JobConfig, profile: Profile, library: Library) -> float | None:
+def _as_sent(shape: ClipShape, deployment: DeploymentConfig) -> ClipShape:
+    """The shape with the frames that a deployment gets, and with sound if it hears."""
+    form = deployment.form
+    audio_s = shape.audio_s if "audio" in deployment.modalities else 0.0
+    if form.video_as != "frames":
+        return replace(shape, audio_s=audio_s)
+    frames = min(shape.frames, form.max_frames or shape.frames)
+    height_px = min(form.frame_height_px or shape.height, shape.height)
+    width, height = output_size_px(shape.width, shape.height, Fraction(1), 0, height_px)
+    return replace(shape, frames=frames, width=width, height=height, audio_s=audio_s)
+
+
+def _tokens_per_clip(job: JobConfig, profile: Profile, shapes: Sequence[ClipShape]) -> float | None:
     if profile.video_tokens is None:
         return None
     text = len((job.request.prompt + (job.request.system or "")).encode(errors="replace"))
     media = sum(
         profile.video_tokens(shape.frames, shape.width, shape.height, float(job.media.fps))
         + profile.audio_tokens(shape.audio_s)
-        for shape in library.shapes
+        for shape in shapes
     )
-    return media / len(library.shapes) + text / _BYTES_PER_TOKEN + _TEMPLATE_TOKENS
+    return media / len(shapes) + text / _BYTES_PER_TOKEN + _TEMPLATE_TOKENS
 
 
 def _hours(clips: int, in_flight: int, long_s: float | None) -> tuple[float, float] | None:
@@ -108,7 +123,7 @@ def estimate_findings(estimates: Sequence[Estimate]) -> Iterator[Finding]:
 def _words(one: Estimate) -> str:
     parts = [f"all {one.clips:,} clips"]
     if one.prompt_tokens is None:
-        parts.append("tokens not known for this model (profile)")
+        parts.append("tokens not known for this model on this server")
     else:
         prompt, completion = map(three_digits, (one.prompt_tokens, one.completion_tokens))
         parts.append(f"{prompt} tokens in, {completion} out")

@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from captionfleet.check.canary import QUESTION, SHORT_FRAMES, CanaryClip, Seen
 from captionfleet.check.findings import Finding, fail, ok, warn
+from captionfleet.messages import Form
 from captionfleet.profiles import Profile
 
-__all__ = ["judged", "without_flags"]
+__all__ = ["Sent", "judged", "without_flags"]
 
 _UNIFORM_FRAMES = 32
 _UNIFORM_SERVERS = "the default of vLLM's plain opencv loader, of transformers and of mistral.rs"
@@ -25,30 +26,44 @@ _TURNS = {
 }
 _THINKS = "does the model think first? turn that off with extra_body, or look at its captions"
 _HOSTED = "no setting of yours does that: show it to the support, or shorten max_seconds"
+_ROOM = (
+    "is there room for that many pictures? OLLAMA_CONTEXT_LENGTH for Ollama, --ctx-size for "
+    "llama-server, --limit-mm-per-prompt for vLLM; or set max_frames in [deployments.frames]"
+)
 _ALL_FRAMES_VLLM = """--media-io-kwargs '{"video":{"num_frames":-1}}'"""
 _ONE_FPS_VLLM = """--media-io-kwargs '{"video":{"num_frames":-1,"fps":1}}'"""
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """How the clips were sent; `hears`: whether sound was, where a clip has some."""
+
+    form: Form
+    width_px: int
+    height_px: int
+    hears: bool
+
+    @property
+    def as_pictures(self) -> bool:
+        """Whether each frame was a picture of its own."""
+        return self.form.video_as == "frames"
+
+
 def judged(
-    clips: Sequence[CanaryClip],
-    seen: Mapping[str, Seen],
-    profile: Profile,
-    size_px: tuple[int, int],
-    *,
-    hears: bool,
+    clips: Sequence[CanaryClip], seen: Mapping[str, Seen], profile: Profile, sent: Sent
 ) -> list[Finding]:
     """What the answers tell; `seen` holds those that came, by the clips' names.
 
     Args:
-        clips: What was sent.
+        clips: What was sent, with the frames that were.
         seen: What was made of it.
         profile: What is known of the model.
-        size_px: Width and height of the frames.
-        hears: Whether sound was sent at all.
+        sent: How it was sent.
     """
     known = {clip.name: clip for clip in clips if clip.name in seen}
-    count = _Count(known, seen, profile, size_px)
-    return [*_sight(known, seen), *_frames(count), *(_sound(count) if hears else ())]
+    count = _Count(known, seen, profile, sent)
+    heard = _sound(count) if sent.hears else ()
+    return [*_sight(known, seen, sent), *_frames(count), *heard]
 
 
 def without_flags(finding: Finding) -> Finding:
@@ -69,19 +84,19 @@ class _Count:
         clips: Mapping[str, CanaryClip],
         seen: Mapping[str, Seen],
         profile: Profile,
-        size_px: tuple[int, int],
+        sent: Sent,
     ) -> None:
-        self.clips, self.seen, self.profile = clips, seen, profile
-        self._size_px = size_px
+        self.clips, self.seen, self.profile, self.sent = clips, seen, profile, sent
+        self.short_frames = clips["short"].frames if "short" in clips else SHORT_FRAMES
         low, high = (len(QUESTION) / ratio for ratio in _BYTES_PER_TOKEN)
         high += _TEMPLATE_TOKENS
         short = self.told("short")
         self.text_tokens = (low + high) / 2
         self.is_told = short is not None and self.told("long") is not None
         if short is not None and profile.video_tokens is not None:
-            self.text_tokens = min(max(short - self._video(SHORT_FRAMES), low), high)
+            self.text_tokens = min(max(short - self._video(self.short_frames), low), high)
         above = max(0.0, (short or 0) - self.text_tokens)
-        self._guessed_frame_tokens = above / SHORT_FRAMES
+        self._guessed_frame_tokens = above / self.short_frames
 
     def told(self, name: str) -> int | None:
         """The prompt tokens that a server reports."""
@@ -90,7 +105,7 @@ class _Count:
     def _video(self, frames: int) -> float:
         if self.profile.video_tokens is None:
             return frames * self._guessed_frame_tokens
-        return self.profile.video_tokens(frames, *self._size_px, 1.0)
+        return self.profile.video_tokens(frames, self.sent.width_px, self.sent.height_px, 1.0)
 
     def voice_tokens(self) -> float | None:
         """What the sound of the short clip costs."""
@@ -101,7 +116,7 @@ class _Count:
         """How many frames the tokens of a clip are worth."""
         clip, told = self.clips[name], self.told(name) or 0
         sound = 0.0 if clip.sound == "none" else self.voice_tokens() or 0.0
-        sound *= clip.frames / SHORT_FRAMES
+        sound *= clip.seconds / SHORT_FRAMES
         whole = self._video(clip.frames)
         return clip.frames * (told - self.text_tokens - sound) / whole if whole else 0.0
 
@@ -121,16 +136,20 @@ def _frames(count: _Count) -> Iterator[Finding]:
     tolerance = _KNOWN_TOLERANCE if is_known else _GUESSED_TOLERANCE
     share, frames = seen / sent, max(0, round(seen))
     if abs(share - 1) <= tolerance:
-        yield ok("frames", _all_seen(sent, is_known=is_known))
+        yield ok("frames", _all_seen(sent, count.short_frames, is_known=is_known))
     elif seen <= 1:
-        yield fail("frames", f"none of {sent} frames costs a token", "does the server take video?")
+        what = "pictures" if count.sent.as_pictures else "video"
+        text = f"none of {sent} frames costs a token"
+        yield fail("frames", text, f"does the server take {what}?")
+    elif share < 1 and count.sent.as_pictures:
+        yield fail("frames", f"about {frames} of {sent} pictures are seen", _ROOM)
     elif abs(seen - _UNIFORM_FRAMES) <= max(2.0, tolerance * _UNIFORM_FRAMES):
         yield fail(
             "frames",
             f"{_UNIFORM_FRAMES} of {sent} frames are seen: {_UNIFORM_SERVERS}",
             f"start vllm serve with {_ALL_FRAMES_VLLM}",
         )
-    elif _DOUBLE[0] <= share <= _DOUBLE[1]:
+    elif _DOUBLE[0] <= share <= _DOUBLE[1] and not count.sent.as_pictures:
         yield fail(
             "frames",
             f"{sent} frames cost as much as {2 * sent}: resampled to 2 fps",
@@ -146,13 +165,17 @@ def _frames(count: _Count) -> Iterator[Finding]:
         yield warn("frames", f"{sent} frames cost as many tokens as {frames} should")
 
 
-def _all_seen(frames: int, *, is_known: bool) -> str:
+def _all_seen(frames: int, short_frames: int, *, is_known: bool) -> str:
     if is_known:
         return f"all {frames} frames are seen, by the tokens"
-    return f"{frames} frames cost as much each as {SHORT_FRAMES} do (the model is not known here)"
+    return (
+        f"{frames} frames cost as much each as {short_frames} do (their tokens are not known here)"
+    )
 
 
-def _sight(clips: Mapping[str, CanaryClip], seen: Mapping[str, Seen]) -> Iterator[Finding]:
+def _sight(
+    clips: Mapping[str, CanaryClip], seen: Mapping[str, Seen], sent: Sent
+) -> Iterator[Finding]:
     if not clips:
         return
     corners = Counter(seen[name].corner for name in clips)
@@ -173,7 +196,7 @@ def _sight(clips: Mapping[str, CanaryClip], seen: Mapping[str, Seen]) -> Iterato
             "the model does not see the video: is it a video model, and is this its server?",
         )
     elif wrong:
-        yield _misread(clips[wrong[-1]], seen[wrong[-1]])
+        yield _misread(clips[wrong[-1]], seen[wrong[-1]], sent)
     elif not corner:
         yield warn("picture", "every digit was read, the mark in the corner was not")
     else:
@@ -186,7 +209,7 @@ def _common(clip: CanaryClip, seen: Seen) -> int:
     return next((at for at, (is_, was) in enumerate(pairs) if is_ != was), len(seen.digits))
 
 
-def _misread(clip: CanaryClip, seen: Seen) -> Finding:
+def _misread(clip: CanaryClip, seen: Seen, sent: Sent) -> Finding:
     right = _common(clip, seen)
     if seen.digits == clip.digits[:right]:
         until = clip.shown[right][1]
@@ -194,7 +217,9 @@ def _misread(clip: CanaryClip, seen: Seen) -> Finding:
             "picture",
             f"nothing was seen from frame {until} of {clip.frames} on "
             f"({seen.digits} read of {clip.digits})",
-            f"does the server cut videos short? vllm serve: {_ALL_FRAMES_VLLM}",
+            _ROOM
+            if sent.as_pictures
+            else f"does the server cut videos short? vllm serve: {_ALL_FRAMES_VLLM}",
         )
     text = f"{seen.digits or 'nothing'} was read where {clip.digits} is shown"
     return warn("picture", text, "the model misreads, or loses frames")
@@ -209,14 +234,14 @@ def _sound(count: _Count) -> Iterator[Finding]:
         return
     said = count.seen["voice"].hears
     in_silence = count.seen["long"].hears if "long" in count.clips else None
-    tokens, seconds = count.voice_tokens(), count.clips["voice"].frames
+    tokens, seconds = count.voice_tokens(), count.clips["voice"].seconds
     if tokens is not None:
         expected = count.profile.audio_tokens(seconds) or seconds
         if tokens < _HEARD_SHARE * expected:
-            yield _deaf(f"{seconds} s of sound cost {tokens:.0f} tokens")
+            yield _deaf(f"{seconds} s of sound cost {tokens:.0f} tokens", count.sent.form)
             return
     elif said is False:
-        yield _deaf("a voice was not heard")
+        yield _deaf("a voice was not heard", count.sent.form)
         return
     if said and in_silence is not True:
         yield ok("sound", "a voice is heard, and silence is not")
@@ -226,9 +251,9 @@ def _sound(count: _Count) -> Iterator[Finding]:
         yield warn("sound", text, "the tokens of the sound may still be right: try a real clip")
 
 
-def _deaf(text: str) -> Finding:
+def _deaf(text: str, form: Form) -> Finding:
     return fail(
         "sound",
-        f"the server drops audio_url: {text}",
+        f"the server drops {form.audio_as}: {text}",
         'a model that hears, with vLLM of pip install "vllm[audio]"; or modalities = ["video"]',
     )

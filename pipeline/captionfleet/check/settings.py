@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from captionfleet.check.findings import Finding, fail, ok, warn
 from captionfleet.config import DeploymentConfig, JobConfig
-from captionfleet.profiles import unknown_fields
+from captionfleet.profiles import PROFILES, unknown_fields
 
 __all__ = ["setting_findings"]
 
@@ -35,6 +35,9 @@ def setting_findings(job: JobConfig) -> Iterator[Finding]:
 
 def _deployment(job: JobConfig, one: DeploymentConfig) -> Iterator[Finding]:
     yield _profile(one)
+    if "audio" in one.modalities and one.served_by.sound == "never":
+        text = f"{one.served_by.name} takes no sound beside pictures ({one.served_by.source})"
+        yield warn("sound", text, 'set modalities = ["video"]', deployment=one.name)
     if one.speaks_fireworks and not _MODEL_FORM.fullmatch(one.model):
         yield warn(
             "model",
@@ -52,8 +55,13 @@ def _deployment(job: JobConfig, one: DeploymentConfig) -> Iterator[Finding]:
 
 def _profile(one: DeploymentConfig) -> Finding:
     known, sent = one.known_as, " and ".join(one.modalities)
+    if one.form.video_as == "frames":
+        sent = sent.replace("video", "pictures")
     if known.name == "generic":
-        advice = 'if you know it, set profile = "qwen3-omni" (or molmo2-4b, molmo2-8b)'
+        names = ", ".join(name for name in PROFILES if name != "generic")
+        advice = f"if it is one of {names}, set profile"
+        if one.served_by.sound == "if it hears" and "audio" not in one.modalities:
+            advice += '; if it hears, set modalities = ["video", "audio"]'
         text = f"the model is not known by its string; {sent} will be sent"
         return warn("profile", text, advice, deployment=one.name)
     if not set(one.modalities) <= set(known.modalities):

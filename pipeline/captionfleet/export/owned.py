@@ -15,11 +15,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from captionfleet.config.export import Overwrite
+from captionfleet.config.sections.export import Overwrite
 from captionfleet.errors import OutputError
-from captionfleet.ledger.disk import create_folder, output_errors
+from captionfleet.ledger.files.disk import create_folder, output_errors
 from captionfleet.messages import printable
-from captionfleet.regular_file import open_regular
+from captionfleet.system.regular_file import open_regular
 
 __all__ = ["Register", "Written", "open_register"]
 

@@ -5,12 +5,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio.to_thread
 
 from captionfleet.config import JobConfig
 from captionfleet.errors import ConfigError
-from captionfleet.ledger.fingerprint import (
+from captionfleet.ledger.folder import Ledger
+from captionfleet.ledger.format.fingerprint import (
     Facts,
     admitted,
     fingerprint,
@@ -18,7 +20,6 @@ from captionfleet.ledger.fingerprint import (
     row_request_facts,
     written_facts,
 )
-from captionfleet.ledger.folder import Ledger
 from captionfleet.ledger.requests import Requests, load_requests, save_requests
 from captionfleet.ledger.settled import Settled, load_settled
 from captionfleet.messages import printable
@@ -97,10 +98,18 @@ async def _standing(job: JobConfig) -> _Standing:
     noted = await anyio.to_thread.run_sync(load_requests, job.output.dir)
     own = {fingerprint(facts): written_facts(facts) for facts in _facts(job)}
     there = settled.fingerprints if noted.current is None else noted.current
+    own |= {key: facts for key, facts in _earlier(job).items() if key in there}
     known = {one: noted.facts.get(one) for one in there}
     current = admitted(known if settled.is_known else {}, own, recaption=job.output.recaption)
     settled.accept(current)
     return _Standing(settled, noted, own, there, current)
+
+
+def _earlier(job: JobConfig) -> dict[str, dict[str, Any]]:
+    """The requests that the same job stood for in earlier versions, by fingerprint."""
+    meant = tuple(one.as_before_servers for one in job.deployments)
+    facts = _facts(job.model_copy(update={"deployments": meant}))
+    return {fingerprint(one): written_facts(one) for one in facts}
 
 
 def _facts(job: JobConfig) -> list[Facts]:

@@ -3,10 +3,12 @@
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 __all__ = [
+    "NAMED_LATER",
     "PROFILES",
     "Profile",
     "ProfileName",
@@ -15,12 +17,13 @@ __all__ = [
     "text_tokens_between",
 ]
 
-ProfileName = Literal["qwen3-omni", "molmo2-4b", "molmo2-8b", "generic"]
+ProfileName = Literal["qwen3-omni", "qwen3-vl", "qwen2.5-vl", "molmo2-4b", "molmo2-8b", "generic"]
 Modality = Literal["video", "audio"]
 
 _QWEN_SIDE_PX = 32
 _QWEN_LEAST_PX = 131_072
 _QWEN_MOST_PX = 786_432
+_QWEN_PICTURE_MARKS = 2  # <|vision_start|> and <|vision_end|>
 _QWEN_AUDIO_TOKENS_PER_S = 13
 _MOST_BYTES_PER_TOKEN = 8
 _TEMPLATE_TOKENS = 64
@@ -35,6 +38,8 @@ class Profile:
     Attributes:
         video_tokens: Prompt tokens of a video, from frames, width and height in pixels and
             frames per second; None where nobody knows.
+        picture_tokens: Prompt tokens of one `image_url`, from width and height in pixels, by the
+            model's own processor; None where nobody knows.
         audio_tokens_per_s: None for a model that does not hear, or where nobody knows.
         frames_in_pairs: Whether an odd last frame is lost.
         gpu: What the predefined deployment shape runs on, by the names of the price table.
@@ -43,6 +48,7 @@ class Profile:
     name: ProfileName
     modalities: tuple[Modality, ...]
     video_tokens: Callable[[int, int, int, float], int] | None = None
+    picture_tokens: Callable[[int, int], int] | None = None
     audio_tokens_per_s: float | None = None
     frames_in_pairs: bool = False
     gpu: str | None = None
@@ -51,26 +57,64 @@ class Profile:
         """Prompt tokens of a sound track; 0 for a model that does not hear."""
         return round(seconds * (self.audio_tokens_per_s or 0.0))
 
+    def sent_as_frames(self, *, is_counted: bool) -> "Profile":
+        """The same where each frame is a picture of its own.
+
+        Args:
+            is_counted: Whether the server's pictures cost what the model's processor says.
+        """
+        counted = self.picture_tokens if is_counted else None
+        if counted is None:
+            return replace(self, video_tokens=None)
+        return replace(self, video_tokens=partial(_pictures, counted), frames_in_pairs=False)
+
+
+def _pictures(counted: Callable[[int, int], int], frames: int, *rest: float) -> int:
+    width_px, height_px = map(int, rest[:2])
+    return frames * counted(width_px, height_px)
+
 
 def qwen_frame_px(width_px: int, height_px: int) -> tuple[int, int]:
-    """Width and height to which Qwen3-Omni brings a frame.
+    """Width and height to which Qwen3-Omni brings a frame of a video."""
+    return _qwen_px(width_px, height_px, _QWEN_SIDE_PX, (_QWEN_LEAST_PX, _QWEN_MOST_PX))
 
-    Sides go to the nearest multiple of 32; a frame outside 131,072 to 786,432 pixels is scaled
-    into them with its shape kept, down to whole multiples or up to them (`smart_resize` as
-    `Qwen2VLVideoProcessor` has it in transformers 5).
+
+def _qwen_px(
+    width_px: int, height_px: int, side_px: int, bounds_px: tuple[int, int]
+) -> tuple[int, int]:
+    """Width and height to which Qwen's processors bring a picture.
+
+    Sides go to the nearest multiple of `side_px`; a picture outside the bounds is scaled into
+    them with its shape kept, down to whole multiples or up to them (`smart_resize` as
+    `Qwen2VLVideoProcessor` and `Qwen2VLImageProcessor` have it in transformers 5).
     """
-    width, height = (_multiple(side, round) for side in (width_px, height_px))
-    if width * height > _QWEN_MOST_PX:
-        scale = math.sqrt(_QWEN_MOST_PX / (width_px * height_px))
-        return _multiple(width_px * scale, math.floor), _multiple(height_px * scale, math.floor)
-    if width * height < _QWEN_LEAST_PX:
-        scale = math.sqrt(_QWEN_LEAST_PX / (width_px * height_px))
-        return _multiple(width_px * scale, math.ceil), _multiple(height_px * scale, math.ceil)
-    return width, height
+    least, most = bounds_px
+    width, height = (_multiple(side, side_px, round) for side in (width_px, height_px))
+    if least <= width * height <= most:
+        return width, height
+    bound, rounded = (most, math.floor) if width * height > most else (least, math.ceil)
+    scale = math.sqrt(bound / (width_px * height_px))
+    return (
+        _multiple(width_px * scale, side_px, rounded),
+        _multiple(height_px * scale, side_px, rounded),
+    )
 
 
-def _multiple(side_px: float, rounded: Callable[[float], int]) -> int:
-    return max(1, rounded(side_px / _QWEN_SIDE_PX)) * _QWEN_SIDE_PX
+def _multiple(length_px: float, side_px: int, rounded: Callable[[float], int]) -> int:
+    return max(1, rounded(length_px / side_px)) * side_px
+
+
+def _qwen_picture(side_px: int, least_px: int, most_px: int) -> Callable[[int, int], int]:
+    """One token for each square of `side_px` pixels, and two marks.
+
+    The bounds are those of `preprocessor_config.json` in the model's repository on Hugging Face.
+    """
+
+    def tokens(width_px: int, height_px: int) -> int:
+        width, height = _qwen_px(width_px, height_px, side_px, (least_px, most_px))
+        return (width // side_px) * (height // side_px) + _QWEN_PICTURE_MARKS
+
+    return tokens
 
 
 def _qwen_video_tokens(frames: int, width_px: int, height_px: int, fps: float) -> int:  # noqa: ARG001 - its time marks are no tokens
@@ -103,10 +147,14 @@ PROFILES: dict[ProfileName, Profile] = {
             "qwen3-omni",
             ("video", "audio"),
             _qwen_video_tokens,
+            _qwen_picture(32, 3_136, 12_845_056),
             _QWEN_AUDIO_TOKENS_PER_S,
             frames_in_pairs=True,
             gpu="H200 141GB",
         ),
+        # What a video of theirs costs goes by versions of the processor, so it is not known here.
+        Profile("qwen3-vl", ("video",), picture_tokens=_qwen_picture(32, 65_536, 16_777_216)),
+        Profile("qwen2.5-vl", ("video",), picture_tokens=_qwen_picture(28, 3_136, 12_845_056)),
         _molmo("molmo2-4b"),
         _molmo("molmo2-8b"),
         Profile("generic", ("video", "audio")),
@@ -114,8 +162,13 @@ PROFILES: dict[ProfileName, Profile] = {
 }
 """By name. `generic` is any OpenAI-compatible server with a model that is not known here."""
 
+NAMED_LATER: frozenset[ProfileName] = frozenset({"qwen3-vl", "qwen2.5-vl"})
+"""Models that were `generic` in earlier versions, whose captions stay current."""
+
 _NAMES: tuple[tuple[str, ProfileName], ...] = (
     (r"qwen-?3-omni", "qwen3-omni"),
+    (r"qwen-?3-?vl", "qwen3-vl"),
+    (r"qwen-?2(\.5)?-?vl", "qwen2.5-vl"),
     (r"molmo-?2-4b", "molmo2-4b"),
     (r"molmo-?2", "molmo2-8b"),
 )

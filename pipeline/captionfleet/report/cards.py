@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from captionfleet.ledger.reading import measure_in, number_in, table_in, text_in
+from captionfleet.ledger.files.reading import measure_in, number_in, table_in, text_in
 from captionfleet.report.failed import detail_in
 from captionfleet.report.flags import flags_of
 from captionfleet.report.stages import stages_of

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from captionfleet import text
-from captionfleet.ledger.reading import number_in, table_in, text_in
+from captionfleet.ledger.files.reading import number_in, table_in, text_in
 from captionfleet.measures import Histogram
 from captionfleet.report import charts
 from captionfleet.report.survey import Group, Survey

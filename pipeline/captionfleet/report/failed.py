@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from captionfleet.errors import FailureCode
-from captionfleet.ledger.reading import text_in
+from captionfleet.ledger.files.reading import text_in
 
 __all__ = ["by_detail", "detail_in", "meaning_of"]
 

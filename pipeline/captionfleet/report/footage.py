@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from captionfleet.ledger.reading import flags_in, number_in, table_in, text_in
+from captionfleet.ledger.files.reading import flags_in, number_in, table_in, text_in
 from captionfleet.sink.footage import CUT_TO_WINDOW
 
 __all__ = ["Footage"]

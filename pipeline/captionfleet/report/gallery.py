@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from captionfleet.ledger.reading import read_lines
+from captionfleet.ledger.files.reading import read_lines
 from captionfleet.report.cards import TextBudget, card_of, text_card_of
 from captionfleet.report.survey import Folder, Survey
 from captionfleet.report.texts import Texts

@@ -10,7 +10,7 @@ import orjson
 
 from captionfleet.config.memory import available_bytes, worker_bytes
 from captionfleet.errors import RunError, first_run_error
-from captionfleet.ledger.reading import table_in, text_in
+from captionfleet.ledger.files.reading import table_in, text_in
 from captionfleet.ledger.stored_media import stored_files
 from captionfleet.media.orders import Refused, Sheet, SheetOrder
 from captionfleet.report.cards import frame_times

@@ -6,7 +6,7 @@ from typing import Any
 from markupsafe import Markup
 
 from captionfleet import text
-from captionfleet.ledger.reading import number_in, table_in, text_in
+from captionfleet.ledger.files.reading import number_in, table_in, text_in
 from captionfleet.measures import Histogram
 from captionfleet.report import charts
 from captionfleet.report.cards import card_id

@@ -11,7 +11,7 @@ from anyio import to_thread
 
 from captionfleet import text
 from captionfleet.errors import ConfigError
-from captionfleet.ledger.disk import replace_atomically
+from captionfleet.ledger.files.disk import replace_atomically
 from captionfleet.ledger.stored_media import store_of
 from captionfleet.messages import printable
 from captionfleet.report.failed import meaning_of

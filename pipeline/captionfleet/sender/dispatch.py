@@ -13,10 +13,8 @@ from captionfleet.messages import (
     Caption,
     Failure,
     Latency,
-    MediaFacts,
     Outcome,
     ReadyClip,
-    base64_bytes,
 )
 from captionfleet.sender.chat.answers import Answer
 from captionfleet.sender.chat.quality import DEGENERATE, flags_of
@@ -27,6 +25,7 @@ from captionfleet.sender.race import Asker, attempt_of
 from captionfleet.sender.routing.hedging import HedgePolicy
 from captionfleet.sender.routing.policy import Past, RetryPolicy, lanes
 from captionfleet.sender.routing.verdict import Verdict
+from captionfleet.sender.sent import sent_facts
 from captionfleet.sender.slots import HaltedError, Slots, jitter
 from captionfleet.telemetry import Tally
 
@@ -158,27 +157,12 @@ class _Sender:
                 encode_s=sent.encode_s,
                 upload_s=upload_s,
             ),
-            facts=self._sent_facts(sent, last.deployment),
+            facts=sent_facts(sent.facts, self._fleet.deployments[last.deployment]),
             attempts=tuple(attempts),
             server=answer.server,
             flags=flags_of(answer.text, answer.finish_reason),
             data=answer.data,
             media_key=sent.media_key,
-        )
-
-    def _sent_facts(self, sent: ReadyClip, deployment: str) -> MediaFacts:
-        """The facts of what was sent: a deployment that does not hear got no sound."""
-        facts = sent.facts
-        if facts.has_audio and "audio" in self._fleet.deployments[deployment].modalities:
-            return facts
-        return replace(
-            facts,
-            has_audio=False,
-            audio_s=0.0,
-            audio_bytes=0,
-            audio_sha256=None,
-            audio_as="none",
-            payload_bytes=facts.payload_bytes - base64_bytes(facts.audio_bytes),
         )
 
 

@@ -12,7 +12,8 @@ from captionfleet.config.keys import DEFAULT_KEY_ENV
 from captionfleet.errors import ConfigError, DeploymentError, FailureCode
 from captionfleet.sender.chat.request import model_forms
 from captionfleet.sender.client import DeploymentClient
-from captionfleet.sender.routing.limits import AdaptiveWindow, FixedWindow, place_seconds
+from captionfleet.sender.routing.history import place_seconds
+from captionfleet.sender.routing.limits import AdaptiveWindow, FixedWindow
 from captionfleet.sender.routing.replicas import Replica
 from captionfleet.sender.routing.router import Router
 from captionfleet.sender.routing.verdict import Verdict, judge
@@ -25,6 +26,7 @@ _CHECK_S = 10.0
 _SURE_S = 2.0  # of looks that find no deployment: a restart of a proxy, a hiccup, take less
 _LOOK_EVERY_S = 0.5
 _FORBIDDEN = 403
+_PICTURES = " Name one that takes pictures and no video with --server, as ollama or llama-server"
 
 
 class Fleet:
@@ -141,10 +143,12 @@ class Fleet:
                     f"({verdict.detail}{hint})"
                 )
             case FailureCode.REJECTED | FailureCode.PAYLOAD_REFUSED if verdict.rejects:
-                sound = "and sound " if "audio" in deployment.modalities else ""
+                is_video = deployment.form.video_as == "video_url"
+                media = "video" if is_video else "pictures"
+                media += " and sound" if "audio" in deployment.modalities else ""
                 return (
                     f"refuses every clip ({verdict.detail}): does it know the model "
-                    f"{deployment.model}, and take video {sound}of this size?"
+                    f"{deployment.model}, and take {media} of this size?{_PICTURES * is_video}"
                 )
             case FailureCode.REJECTED:
                 return f"answers with a redirect ({verdict.detail}): base_url must be the end of it"
@@ -226,7 +230,7 @@ class Fleet:
 def _window(deployment: DeploymentConfig, now_s: float) -> AdaptiveWindow | FixedWindow:
     if deployment.adaptive:
         return AdaptiveWindow(deployment.max_in_flight, now_s=now_s)
-    return FixedWindow(deployment.max_in_flight, now_s)
+    return FixedWindow(deployment.max_in_flight, now_s=now_s)
 
 
 @asynccontextmanager

@@ -187,6 +187,10 @@ def test_extra_body_is_merged_last() -> None:
 def test_later_name_of_max_tokens_replaces_it() -> None:
     """Only one of the two names of the token limit is sent, for servers refuse both."""
     assert "max_tokens" not in body(extra_body={"max_completion_tokens": 9})
+    openai = body(server="openai")
+    assert (openai["max_completion_tokens"], "max_tokens" in openai) == (1000, False)
+    again = body(server="openai", extra_body={"max_tokens": 9})
+    assert (again["max_tokens"], "max_completion_tokens" in again) == (9, False)
 
 
 def test_unsendable_text_is_a_configuration_error() -> None:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from captionfleet.sender.routing.limits import AdaptiveWindow, FixedWindow, place_seconds
+from captionfleet.sender.routing.history import place_seconds
+from captionfleet.sender.routing.limits import AdaptiveWindow, FixedWindow
 
 Window = AdaptiveWindow | FixedWindow
 LATENCY_S = 3.0
@@ -35,8 +36,8 @@ class Server:
 
     def __post_init__(self) -> None:
         self._rng = random.Random(self.seed)  # noqa: S311 - a simulation
-        self._ends: list[tuple[float, float, bool, float, float]] = []
-        self._queue: list[float] = []
+        self._ends: list[tuple[float, float, float, int, float | None]] = []
+        self._queue: list[tuple[float, int]] = []
 
     def run(self, window: Window, captions: int) -> None:
         """Go on until there are so many captions in all."""
@@ -52,37 +53,38 @@ class Server:
     def _arrive(self) -> None:
         self.in_flight += 1
         if self.kind == "batches" or self.busy < self._capacity():
-            self._begin(self.now_s)
+            self._begin(self.now_s, self.in_flight)
         elif self.kind == "refuses":
-            self._push(self.now_s + 0.02, is_caption=False, started_s=self.now_s, queued_s=0.0)
+            self._push(self.now_s + 0.02, self.now_s, self.in_flight)
         else:
-            self._queue.append(self.now_s)
+            self._queue.append((self.now_s, self.in_flight))
 
-    def _begin(self, started_s: float) -> None:
+    def _begin(self, started_s: float, level: int) -> None:
         self.busy += 1
         slower = (self.busy + self.slots) / self.slots if self.kind == "batches" else 1.0
         needed_s = max(0.05, self._rng.gauss(1, 0.3)) * LATENCY_S * slower
         queued_s = self.now_s - started_s
-        self._push(self.now_s + needed_s, is_caption=True, started_s=started_s, queued_s=queued_s)
+        self._push(self.now_s + needed_s, started_s, level, queued_s)
 
-    def _push(self, end_s: float, *, is_caption: bool, started_s: float, queued_s: float) -> None:
-        heapq.heappush(self._ends, (end_s, self._rng.random(), is_caption, started_s, queued_s))
+    def _push(
+        self, end_s: float, started_s: float, level: int, queued_s: float | None = None
+    ) -> None:
+        heapq.heappush(self._ends, (end_s, self._rng.random(), started_s, level, queued_s))
 
     def _next_end(self, window: Window) -> None:
-        self.now_s, _, is_caption, started_s, queued_s = heapq.heappop(self._ends)
-        if is_caption:
+        self.now_s, _, started_s, level, queued_s = heapq.heappop(self._ends)
+        request = {"started_s": started_s, "in_flight": self.in_flight, "level": level}
+        if queued_s is not None:
             self.busy -= 1
             self.captions.append(self.now_s)
             told_s = queued_s if self.kind == "reports" else None
-            window.succeeded(
-                self.now_s, started_s=started_s, in_flight=self.in_flight, queue_s=told_s
-            )
+            window.succeeded(self.now_s, **request, queue_s=told_s)
         else:
             self.refusals.append(self.now_s)
-            window.refused(self.now_s, started_s=started_s, in_flight=self.in_flight)
+            window.refused(self.now_s, **request)
         self.in_flight -= 1
         while self._queue and self.busy < self._capacity():
-            self._begin(self._queue.pop(0))
+            self._begin(*self._queue.pop(0))
 
     def rate(self, first: int) -> float:
         """Captions per second after the first so many."""
@@ -154,21 +156,21 @@ def test_window_does_not_grow_into_a_queue(seed: int) -> None:
 def test_burst_of_refusals_shrinks_once() -> None:
     """Refusals of requests that were sent together at most halve the window."""
     window = AdaptiveWindow(64, now_s=0.0)
-    for left in range(8, 0, -1):
-        window.refused(1.0, started_s=0.5, in_flight=left)
-    assert window.size == 4
+    for left in range(16, 0, -1):
+        window.refused(1.0, started_s=0.5, in_flight=left, level=left)
+    assert window.size == 8
 
 
 def test_burst_of_timeouts_shrinks_once() -> None:
-    """Timeouts of requests sent together at most halve the window; a lone one takes a place."""
+    """Timeouts of requests sent together at most halve the window; a lone one takes no place."""
     window = AdaptiveWindow(64, now_s=0.0)
-    window.timed_out(1.0, started_s=0.5, in_flight=8)
-    assert window.size == 7
-    for left in range(7, 0, -1):
-        window.timed_out(1.0, started_s=0.5, in_flight=left)
-    assert window.size == 4
-    window.timed_out(3.0, started_s=2.0, in_flight=4)
-    assert window.size == 3
+    window.timed_out(1.0, started_s=0.5, in_flight=16, level=16)
+    assert window.size == 16
+    for left in range(15, 0, -1):
+        window.timed_out(1.0, started_s=0.5, in_flight=left, level=left)
+    assert window.size == 8
+    window.timed_out(3.0, started_s=2.0, in_flight=8, level=8)
+    assert window.size == 6
 
 
 def test_window_that_is_not_used_does_not_grow() -> None:
@@ -177,16 +179,17 @@ def test_window_that_is_not_used_does_not_grow() -> None:
     now_s = 0.0
     for number in range(1000):
         now_s += 1 / (1 + number)
-        window.succeeded(now_s, started_s=now_s - 1, in_flight=7)
-    assert window.size == 8
+        window.succeeded(now_s, started_s=now_s - 1, in_flight=15, level=15)
+    assert window.size == 16
 
 
 @given(
     st.integers(1, 300),
     st.lists(
         st.tuples(
-            st.sampled_from(["succeeded", "refused", "timed_out"]),
+            st.sampled_from(["succeeded", "refused", "timed_out", "faulted"]),
             st.floats(0, 1e4),
+            st.integers(1, 300),
             st.integers(1, 300),
             st.none() | st.floats(0, 1e6),
         ),
@@ -194,19 +197,22 @@ def test_window_that_is_not_used_does_not_grow() -> None:
     ),
 )
 def test_window_stays_within_its_bounds(
-    ceiling: int, ends: list[tuple[str, float, int, float | None]]
+    ceiling: int, ends: list[tuple[str, float, int, int, float | None]]
 ) -> None:
     """Whatever happens, at least one request may be out and never more than the ceiling."""
     window = AdaptiveWindow(ceiling, now_s=0.0)
     now_s = 0.0
-    for kind, passed_s, in_flight, queue_s in ends:
+    for kind, passed_s, in_flight, level, queue_s in ends:
         sent_s, now_s = now_s, now_s + passed_s
+        request = {"started_s": sent_s, "in_flight": in_flight, "level": level}
         if kind == "succeeded":
-            window.succeeded(now_s, started_s=sent_s, in_flight=in_flight, queue_s=queue_s)
+            window.succeeded(now_s, **request, queue_s=queue_s)
         elif kind == "refused":
-            window.refused(now_s, started_s=sent_s, in_flight=in_flight)
+            window.refused(now_s, **request)
+        elif kind == "timed_out":
+            window.timed_out(now_s, **request)
         else:
-            window.timed_out(now_s, started_s=sent_s, in_flight=in_flight)
+            window.faulted()
         assert 1 <= window.size <= ceiling
     assert window.history[-1][1] == window.size
     assert len(window.history) <= 256
@@ -217,18 +223,19 @@ def test_history_is_bounded_and_keeps_its_ends() -> None:
     window = AdaptiveWindow(256, now_s=0.0)
     for second in range(1, 4000):
         end = window.succeeded if second % 8 else window.refused
-        end(float(second), started_s=second - 0.5, in_flight=window.size)
+        size = window.size
+        end(float(second), started_s=second - 0.5, in_flight=size, level=size)
     assert 100 < len(window.history) <= 256
-    assert window.history[0] == (0.0, 8)
+    assert window.history[0] == (0.0, 16)
     assert window.history[-1][1] == window.size
 
 
 def test_fixed_window_keeps_to_its_number() -> None:
     """A number that the user fixed is kept, whatever the server says."""
     window = FixedWindow(5)
-    window.refused(1.0, started_s=0.0, in_flight=5)
-    window.timed_out(1.0, started_s=0.0, in_flight=5)
-    window.succeeded(2.0, started_s=1.0, in_flight=5, queue_s=9.0)
+    window.refused(1.0, started_s=0.0, in_flight=5, level=5)
+    window.timed_out(1.0, started_s=0.0, in_flight=5, level=5)
+    window.succeeded(2.0, started_s=1.0, in_flight=5, level=5, queue_s=9.0)
     assert (window.size, window.history) == (5, ((0.0, 5),))
 
 

@@ -267,18 +267,35 @@ def test_retry_after_is_a_floor_for_the_probe() -> None:
     assert fleet.next_due_s() == 30.0
 
 
-def test_scaling_up_is_probed_at_the_documented_pace() -> None:
-    """One scaling-up answer starts waits of 5 s, half as long again each time, up to 60 s."""
+def test_scaling_up_is_probed_soon_after_it_serves() -> None:
+    """Probes of a deployment that scales up come at most 5 % of its time too late, and 30 s."""
     fleet = router()
     assert fail(fleet, SCALING) is Change.SCALING_UP
     now_s, waits = 0.0, []
-    for _ in range(8):
+    while now_s < 3600:
         due_s = fleet.next_due_s()
         assert due_s is not None
-        waits.append(round(due_s - now_s, 2))
+        waits.append(due_s - now_s)
+        assert waits[-1] <= 2.0 + 0.05 * now_s + 1e-6
         now_s = due_s
         fail(fleet, SCALING, now_s)
-    assert waits == [5, 7.5, 11.25, 16.88, 25.31, 37.97, 56.95, 60]
+    assert (waits[0], round(max(waits), 6)) == (2.0, 30.0)
+    assert len(waits) < 180
+
+
+def test_lone_scaling_up_takes_no_deployment_down_that_captions() -> None:
+    """A gateway that says so of one request leaves it its others; three in a row are believed."""
+    fleet = router(window=8)
+    fleet.succeed(leased(fleet, 0.0), now_s=1.0)
+    out = [leased(fleet, 1.0) for _ in range(5)]
+    changes = [fleet.fail(lease, SCALING, now_s=1.1, jitter=0.5) for lease in out[:2]]
+    assert changes == [None, None]
+    fleet.succeed(out[2], now_s=1.2)
+    assert fleet.replicas["a"].is_up
+    again = [leased(fleet, 1.3) for _ in range(3)]
+    assert [fleet.fail(lease, SCALING, now_s=1.4, jitter=0.5) for lease in again][2] is (
+        Change.SCALING_UP
+    )
 
 
 def probed(router: Router, verdict: Verdict, name: str = "a") -> list[float]:
@@ -399,7 +416,7 @@ def test_refusals_while_it_wakes_up_are_waited_for() -> None:
     fleet = router()
     fail(fleet, SCALING)
     assert fail(fleet, UNKNOWN, 6.0) is Change.SCALING_UP
-    assert fleet.next_due_s() == 13.5
+    assert fleet.next_due_s() == pytest.approx(8.1)
     fleet.succeed(leased(fleet, 14.0), now_s=15.0)
     fail(fleet, SCALING, 16.0)
     changes = [fail(fleet, UNKNOWN, now_s) for now_s in (30.0, 60.0, 90.0)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from captionfleet.plan.model.reference import Library, Reference
 from captionfleet.plan.model.server_model import DeploymentModel, Phase, Standing
 from captionfleet.plan.model.simulator import Scenario, Simulated, simulate
-from captionfleet.sender.routing.limits import place_seconds
+from captionfleet.sender.routing.history import place_seconds
 
 __all__ = ["Estimate", "Fleet", "Outlook", "Prediction", "Pricing", "look_ahead", "predict"]
 

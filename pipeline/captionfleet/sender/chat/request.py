@@ -67,7 +67,7 @@ def request_body(
     body: dict[str, Any] = {
         "model": deployment.model,
         "messages": messages,
-        "max_tokens": request.max_tokens,
+        deployment.served_by.limit_field: request.max_tokens,
         "temperature": request.temperature,
     }
     if request.response_schema is not None:
@@ -86,8 +86,8 @@ def _with_extra(body: dict[str, Any], deployment: DeploymentConfig) -> dict[str,
         raise ConfigError(
             f"deployment {deployment.name}: extra_body must not hold {', '.join(sorted(taken))}"
         )
-    if "max_completion_tokens" in deployment.extra_body:
-        del body["max_tokens"]  # the same setting under its later name: servers take one
+    if {"max_tokens", "max_completion_tokens"} & deployment.extra_body.keys():
+        del body[deployment.served_by.limit_field]  # one setting by two names: servers take one
     return body | deployment.extra_body
 
 

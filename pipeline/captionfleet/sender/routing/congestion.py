@@ -2,10 +2,13 @@
 
 import math
 
+from captionfleet.sender.routing.suspicion import Suspicion
+
 __all__ = ["CongestionWindow"]
 
-_QUIET = 4  # captions in a row before a place that was taken comes back
+_QUIET = 6  # captions in a row before a place that was taken comes back
 _CERTAIN = 64  # so many were waited for in vain: the server's end is where it refuses
+_PROOF = 4  # captions of requests past a known end: it is none
 _SMALL = 8
 _STORM = 0.85  # what is left of a window that is refused before it was quiet
 _REQUEST_WEIGHT = 0.1  # of the newest request time in their mean
@@ -14,20 +17,32 @@ _REQUEST_WEIGHT = 0.1  # of the newest request time in their mean
 class CongestionWindow:
     """A window that is on its way back to its `aim` whenever something was lost.
 
-    A lone loss costs one place for a few captions, so that faults that have nothing to do with
-    load cost little; a storm takes ever more. Where the place that comes back is lost at once,
-    at the same height and again and again, the server has its end there: the window then asks
-    for that place more and more rarely, which keeps refusals under 2 % of the answers.
+    Faults that have nothing to do with load cost no place, as far as `Suspicion` can tell. What
+    looks like the server's end costs one for a few captions; a storm takes ever more. Where the
+    place that comes back is lost at once, at the same height and again and again, the server has
+    its end there: the window then asks for that place more and more rarely, which keeps refusals
+    under 2 % of the answers.
+
+    In every method `level` counts the requests that were out when the one that ended began, itself
+    included.
     """
 
     def __init__(self, size: int) -> None:
         self.size = self.aim = size
+        self._suspicion = Suspicion()
         self._end: int | None = None  # requests in flight where the last one was lost
+        self._past_end = 0  # captions of requests past it since
         self._quiet = _QUIET
         self._calm = _QUIET  # captions since the last loss, less those that bought a place
         self._shrunk_s = self._grown_s = -math.inf
         self._shrunk_from = size
         self._request_s = 0.0
+
+    def __repr__(self) -> str:
+        return (
+            f"CongestionWindow(size={self.size}, aim={self.aim}, end={self._end}, "
+            f"quiet={self._quiet}, calm={self._calm}, {self._suspicion})"
+        )
 
     @property
     def knows_end(self) -> bool:
@@ -40,21 +55,33 @@ class CongestionWindow:
         self.aim = size
         self._resize(size if was_whole else min(self.size, size), now_s)
 
-    def answered(self, now_s: float, *, started_s: float) -> None:
-        """A caption came: after enough of them a place comes back."""
+    def answered(self, now_s: float, *, started_s: float, level: int) -> bool:
+        """A caption came: after enough of them a place comes back.
+
+        Returns:
+            Whether it disproved an end that was known.
+        """
         self._calm += 1
         self._request_s += _REQUEST_WEIGHT * (now_s - started_s - self._request_s)
-        is_at_end = self._end is not None and self.size >= self._end
-        if is_at_end and self._calm >= self._quiet + self.size:  # a whole round went well there
-            self._end, self._quiet = None, _QUIET
+        self._suspicion.taken(at_top=level >= self.size)
+        is_disproof = self._has_passed_end(started_s, level)
         if self.size < self.aim and self._calm >= self._quiet:
             self._grow(now_s)
+        return is_disproof
 
-    def lost(self, now_s: float, *, started_s: float, in_flight: int) -> None:
+    def faulted(self) -> None:
+        """A request failed in a way that says nothing of load."""
+        self._suspicion.faulted()
+
+    def lost(self, now_s: float, *, started_s: float, in_flight: int, level: int) -> None:
         """A request was refused or timed out: those still in flight are what the server takes.
 
         Those lost together, sent before the first of them was lost, at most halve the window.
         """
+        is_known_end = self._end is not None and level >= self._end
+        if not self._suspicion.lost(is_known_end=is_known_end):
+            return
+        self._past_end = 0
         accepted = min(max(in_flight - 1, 1), self.size)
         if started_s <= self._shrunk_s:
             self._calm, self._end = 0, min(self._end or in_flight, in_flight)
@@ -64,6 +91,16 @@ class CongestionWindow:
         bound = self.size - 1 if self._calm >= _QUIET else int(_STORM * self.size)
         self._calm, self._shrunk_s, self._shrunk_from = 0, now_s, self.size
         self._resize(max(min(accepted, bound), self.size // 2), now_s)
+
+    def _has_passed_end(self, started_s: float, level: int) -> bool:
+        """Whether enough requests past the end were captioned that it is none; it is forgotten."""
+        if self._end is None or level < self._end or started_s <= self._shrunk_s:
+            return False
+        self._past_end += 1
+        if self._past_end < _PROOF:
+            return False
+        self._end, self._quiet = None, _QUIET
+        return True
 
     def _note_end(self, now_s: float, started_s: float, in_flight: int) -> None:
         """Wait longer if the request took the place that had just come back, else start over."""

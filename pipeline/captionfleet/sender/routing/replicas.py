@@ -18,7 +18,8 @@ from captionfleet.sender.routing.verdict import Verdict
 
 __all__ = ["Change", "Lease", "Replica"]
 
-_FAILURES_TO_EJECT = 5
+_FAILURES_TO_EJECT, _MOST_FAILURES = 5, 16  # in a row; each burns an attempt of a clip
+_SCALING_UPS = 3  # in a row, from one that captions: a gateway may say so now and then
 
 # Refusals in a row. Key, account or model: one answer tells of a deployment that is new, while one
 # that works sends a lone 401 now and then. Other 4xx speak of the clip as a rule, and clips that
@@ -45,23 +46,28 @@ class Change(StrEnum):
     OUT = "out"
 
 
-# First wait, growth and longest wait, in seconds. Scaling up: the vendor's own sample code. Who is
-# saturated by others has a place for a moment only, now and then.
+# First wait, growth and longest wait, in seconds. Who is saturated by others has a place for a
+# moment only, now and then.
 _WAITS = {
     Change.EJECTED: (1.0, 2.0, 60.0),
     Change.REFUSING: (1.0, 2.0, 10.0),  # several probes in a minute
     Change.SATURATED: (1.0, 2.0, 15.0),
-    Change.SCALING_UP: (5.0, 1.5, 60.0),
+    Change.SCALING_UP: (2.0, 1.05, 30.0),  # late by 5 % of the time that it took, at most
 }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lease:
-    """The right to one request to one deployment; given back exactly once."""
+    """The right to one request to one deployment; given back exactly once.
+
+    Attributes:
+        level: How many requests were then out there, itself included.
+    """
 
     deployment: str
     started_s: float
     is_probe: bool
+    level: int = 1
 
 
 @dataclass(slots=True, eq=False)
@@ -125,7 +131,7 @@ class Replica:
         self.in_flight += 1
         self.requests += 1
         self._is_probed = self._is_probed or not self.is_up
-        return Lease(self.name, now_s, is_probe=not self.is_up)
+        return Lease(self.name, now_s, is_probe=not self.is_up, level=self.in_flight)
 
     def end(self, lease: Lease) -> None:
         """Count one request less in flight."""
@@ -156,11 +162,21 @@ class Replica:
         self._failures += 1
         kind = _kind_of(verdict)
         self._has_scaled_up = self._has_scaled_up or kind is Change.SCALING_UP
-        takes_none = kind is Change.SCALING_UP or (verdict.untaken and not self.in_flight)
-        is_over = takes_none or self._failures >= _FAILURES_TO_EJECT
-        if is_over if self.is_up else lease.is_probe:
+        if self._takes_none(kind, verdict) if self.is_up else lease.is_probe:
             return self.take_down(kind, verdict, now_s=now_s, jitter=jitter)
         return None
+
+    def _takes_none(self, kind: Change, verdict: Verdict) -> bool:
+        """Whether the failures so far show that no request would be answered.
+
+        The more are out, the more of them may fail by chance in a row.
+        """
+        if kind is Change.SCALING_UP and (not self.is_proven or self._failures >= _SCALING_UPS):
+            return True
+        if (kind is Change.SCALING_UP or verdict.untaken) and not self.in_flight:
+            return True
+        most = min(self.window.size // 2, _MOST_FAILURES)
+        return self._failures >= max(_FAILURES_TO_EJECT, most)
 
     def refused(
         self, lease: Lease, verdict: Verdict, *, now_s: float, jitter: float

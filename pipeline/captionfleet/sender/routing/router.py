@@ -60,7 +60,11 @@ class Router:
         """Give a lease back with a caption; `queue_s` is the server's queue time, if told."""
         replica = self.replicas[lease.deployment]
         replica.window.succeeded(
-            now_s, started_s=lease.started_s, in_flight=replica.in_flight, queue_s=queue_s
+            now_s,
+            started_s=lease.started_s,
+            in_flight=replica.in_flight,
+            queue_s=queue_s,
+            level=lease.level,
         )
         replica.end(lease)
         replica.captions += 1
@@ -73,10 +77,8 @@ class Router:
         if verdict.stale or verdict.code in _UNSENT:
             self.abandon(lease)
             return None
-        if verdict.shrinks and not lease.is_probe:
-            window = replica.window
-            lost = window.refused if verdict.code is FailureCode.OVERLOADED else window.timed_out
-            lost(now_s, started_s=lease.started_s, in_flight=replica.in_flight)
+        if not lease.is_probe:
+            _tell_window(replica, lease, verdict, now_s)
         replica.end(lease)
         if verdict.fatal or verdict.rejects:
             change = replica.refused(lease, verdict, now_s=now_s, jitter=jitter)
@@ -190,6 +192,17 @@ class Router:
         self._due.place(name, (replica.due_s, 0) if replica.is_probeable else None)
         (self._up.add if replica.is_up else self._up.discard)(name)
         (self._held.add if replica.is_held else self._held.discard)(name)
+
+
+def _tell_window(replica: Replica, lease: Lease, verdict: Verdict, now_s: float) -> None:
+    """Let the window know what a failure says of load."""
+    window = replica.window
+    if verdict.shrinks:
+        lost = window.refused if verdict.code is FailureCode.OVERLOADED else window.timed_out
+        started_s, in_flight = lease.started_s, replica.in_flight
+        lost(now_s, started_s=started_s, in_flight=in_flight, level=lease.level)
+    elif verdict.blames:
+        window.faulted()
 
 
 def _in_short(replica: Replica) -> str:

@@ -1,0 +1,150 @@
+"""What servers take: the form of pictures and sound by kind of server; pure (main process).
+
+Each entry names where its facts were read, and when. Only what `tested` names was seen on a real
+server (benchmarks/README.md has the table); the rest is what documentation or source code says.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from captionfleet.profiles.models import Profile
+
+__all__ = ["SERVERS", "ServerKind", "ServerName", "server_of"]
+
+ServerName = Literal[
+    "generic", "vllm", "sglang", "llama-server", "ollama", "lm-studio", "openai", "gemini"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ServerKind:
+    """What a kind of server takes.
+
+    Attributes:
+        video_as: How pictures are sent.
+        audio_as: How sound is sent, where it is.
+        sound: Whether it is sent where the job does not say: to any model that is not known to
+            be deaf, to those known to hear, or to none.
+        source: Where that was read.
+        as_of: The month of the source or of the reading.
+        tested: The version that was tested; empty for none.
+        counts_as_transformers: Whether its pictures cost what the model's own Hugging Face
+            processor makes of them. Others scale pictures by rules of their own.
+        limit_field: What the longest answer is called.
+        hosts: Services that are known by their host's name.
+    """
+
+    name: ServerName
+    video_as: Literal["video_url", "frames"]
+    audio_as: Literal["audio_url", "input_audio"]
+    sound: Literal["unless deaf", "if it hears", "never"]
+    source: str
+    as_of: str
+    tested: str = ""
+    counts_as_transformers: bool = False
+    limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    hosts: tuple[str, ...] = ()
+
+    def sends_sound(self, model: Profile) -> bool:
+        """Whether a model gets sound where the job does not say."""
+        if self.sound == "if it hears":
+            return model.name != "generic" and "audio" in model.modalities
+        return self.sound != "never" and "audio" in model.modalities
+
+
+SERVERS: dict[ServerName, ServerKind] = {
+    kind.name: kind
+    for kind in (
+        ServerKind(
+            "generic",
+            "video_url",
+            "audio_url",
+            "unless deaf",
+            "https://docs.fireworks.ai/guides/video-audio-inputs, whose parts are vLLM's",
+            "2026-11",
+        ),
+        ServerKind(
+            "vllm",
+            "video_url",
+            "audio_url",
+            "unless deaf",
+            "vLLM 0.32, which takes image_url and input_audio as well",
+            "2026-11",
+            tested="0.32.0",
+            counts_as_transformers=True,
+        ),
+        ServerKind(
+            "sglang",
+            "video_url",
+            "audio_url",
+            "unless deaf",
+            "https://docs.sglang.ai, OpenAI-compatible vision API",
+            "2026-11",
+            counts_as_transformers=True,
+        ),
+        # tools/server takes image_url and input_audio (wav and mp3), and answers 400 to video_url
+        # (ggml-org/llama.cpp#27724) and to the sound where the projector has no audio encoder,
+        # as most have none.
+        ServerKind(
+            "llama-server",
+            "frames",
+            "input_audio",
+            "if it hears",
+            "https://github.com/ggml-org/llama.cpp/blob/master/docs/multimodal.md",
+            "2026-11",
+        ),
+        # Of content parts, text and images in base64; FromChatRequest in openai/openai.go answers
+        # "invalid message format" to any other.
+        ServerKind(
+            "ollama",
+            "frames",
+            "input_audio",
+            "never",
+            "https://docs.ollama.com/api/openai-compatibility",
+            "2026-11",
+            hosts=("ollama.com",),
+        ),
+        ServerKind(
+            "lm-studio",
+            "frames",
+            "input_audio",
+            "never",
+            "https://lmstudio.ai/docs/api/openai-api: chat completions take text and images",
+            "2026-11",
+        ),
+        # Content parts are text, image_url and input_audio (wav, mp3); models that see refuse
+        # sound (openai/openai-python#2454), and those that hear see nothing. max_tokens is
+        # deprecated there, and refused by the models that reason.
+        ServerKind(
+            "openai",
+            "frames",
+            "input_audio",
+            "never",
+            "https://platform.openai.com/docs/api-reference/chat/create",
+            "2026-11",
+            limit_field="max_completion_tokens",
+            hosts=("api.openai.com",),
+        ),
+        ServerKind(
+            "gemini",
+            "frames",
+            "input_audio",
+            "unless deaf",
+            "https://ai.google.dev/gemini-api/docs/openai",
+            "2026-11",
+            hosts=("generativelanguage.googleapis.com",),
+        ),
+    )
+}
+"""By the name that a job gives. `generic` is any other OpenAI-compatible server."""
+
+
+def server_of(host: str, name: str = "auto") -> ServerKind:
+    """The kind of server that is named, or that a host is known to be.
+
+    A port says nothing: people move servers, and put proxies before them.
+    """
+    if name in SERVERS:
+        return SERVERS[name]
+    found = (kind for kind in SERVERS.values() if host.lower().rstrip(".") in kind.hosts)
+    return next(found, SERVERS["generic"])

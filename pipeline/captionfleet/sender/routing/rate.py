@@ -1,0 +1,31 @@
+"""Captions per second at one window (main process; pure)."""
+
+import math
+from dataclasses import dataclass
+
+__all__ = ["Rate"]
+
+
+@dataclass(slots=True)
+class Rate:
+    """Captions per second at one window: `skip` of them still belong to the window before."""
+
+    skip: int
+    wanted: int
+    counted: int = 0
+    idle: int = 0
+    since_s: float = 0.0
+
+    def count(self, now_s: float, *, is_full: bool) -> float | None:
+        """The rate once it is known; nan where the window was not used, so it says nothing."""
+        if self.skip > 0:
+            self.skip -= 1
+            self.since_s = now_s
+            return None
+        self.counted += 1
+        self.idle += not is_full
+        if self.counted < self.wanted:
+            return None
+        if 5 * self.idle > self.counted:
+            return math.nan
+        return self.counted / max(now_s - self.since_s, 1e-9)

@@ -1,0 +1,53 @@
+"""Whether lost requests mean that a server is full, or come at any load (main process; pure)."""
+
+import math
+
+__all__ = ["Suspicion"]
+
+_AT_END = 0.8  # of the requests past a server's end are lost: some meet a place that is just free
+_FIRST_SHARE, _LEAST_SHARE, _MOST_SHARE = 0.04, 0.02, 0.3  # of requests lost at any load
+_WEIGHT = 0.02  # of the newest request in that share: it is known after some 50
+_FAULT_WEIGHT = 0.3  # of another fault, beside a loss: who gives many 500 gives odd 429 as well
+_SURE = 3.2  # log odds (25 to 1): two losses of an unknown server, one of a faultless one
+
+
+class Suspicion:
+    """A sequential test (A. Wald, 1945) of "it ends here" against "it loses some at any load".
+
+    Every loss, and every caption of a request that took the last place, moves the log odds by
+    what it is worth. The share lost at any load is learned meanwhile. So one refusal is enough
+    from a server that never refused, and three in a row from one that refuses at random.
+    """
+
+    def __init__(self) -> None:
+        self._log_odds = 0.0
+        self._share = _FIRST_SHARE
+
+    def __repr__(self) -> str:
+        return f"Suspicion(log_odds={self._log_odds:.2f}, share={self._share:.3f})"
+
+    def faulted(self) -> None:
+        """A request failed in a way that says nothing of load."""
+        self._learn(_FAULT_WEIGHT)
+
+    def taken(self, *, at_top: bool) -> None:
+        """A caption came; `at_top`: of a request that took the last place, or one above it."""
+        if at_top:
+            self._log_odds += math.log((1 - _AT_END) / (1 - self._share))
+            self._log_odds = max(self._log_odds, 0.0)
+        self._share = max(self._share * (1 - _WEIGHT), _LEAST_SHARE)
+
+    def lost(self, *, is_known_end: bool) -> bool:
+        """A request was lost; whether that is the server's end.
+
+        `is_known_end`: an end was found there before, so that the loss is no news of the share.
+        """
+        self._log_odds += math.log(_AT_END / self._share)
+        if not is_known_end:
+            self._learn(1.0)
+        is_end = self._log_odds >= _SURE
+        self._log_odds = min(self._log_odds, _SURE)
+        return is_end
+
+    def _learn(self, part: float) -> None:
+        self._share = min(self._share + part * _WEIGHT * (1 - self._share), _MOST_SHARE)
