@@ -374,8 +374,9 @@ app.command(
     help_epilogue=examples("report"),
     help="""Write report.html: what a run did, and what its clips looked, sounded and read like.
 
-    One file that needs no network: totals, what the time went into, failures, and a gallery of
-    the frames that were sent beside the captions. Reads only; a run may be going on meanwhile.
+    One file that needs no network: the captions beside the frames that were sent, with search over
+    all of them; then totals, what the time went into, failures. Reads only; a run may be going on
+    meanwhile.
     """,
 )
 

@@ -74,5 +74,5 @@ def _last_window(told: dict[str, Any]) -> float | None:
     return None
 
 
-def _p50_p99(spread: Histogram) -> tuple[float, float] | None:
-    return (spread.percentile(0.5), spread.percentile(0.99)) if spread.count else None
+def _p50_p99(spread: Histogram) -> tuple[float, float | None] | None:
+    return (spread.percentile(0.5), spread.percentile_or_none(0.99)) if spread.count else None

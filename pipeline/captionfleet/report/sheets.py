@@ -27,10 +27,15 @@ _NO_TIME = "left out, because making this page took too long"
 
 @dataclass(frozen=True, slots=True)
 class SheetLimits:
-    """What the pictures and the sound may take, all together or each."""
+    """What the pictures and the sound may take, all together or each, and the other clips' text.
+
+    `text_bytes` is before it is compressed, to a third as a rule: some 60,000 captions of 700
+    characters.
+    """
 
     max_bytes: int = 48_000_000
     sound_share: float = 0.7
+    text_bytes: int = 48_000_000
     deadline_s: float = 600.0
     each_s: float = 20.0
     memory_bytes: int = field(default_factory=lambda: worker_bytes(2, available_bytes()))
