@@ -12,7 +12,7 @@ from aiohttp import web
 
 from captionfleet.errors import FailureCode
 from captionfleet.messages import Failure, ReadyClip
-from captionfleet.sender import body, client, upload
+from captionfleet.sender import body, upload
 from captionfleet.sender.transport import _CODES, verdict_on
 from tests.support.ready import job, ready_clip
 from tests.support.replica import (
