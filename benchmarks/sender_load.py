@@ -49,6 +49,7 @@ class Load:
         client: "sender", or "bare" for aiohttp that reads and encodes the same files.
         in_flight: For each deployment; a ceiling where `adaptive`.
         seconds: How long clips are handed out.
+        clips: How many are, at most; 0: any number.
     """
 
     client: str
@@ -56,6 +57,7 @@ class Load:
     folder: str
     in_flight: tuple[int, ...]
     seconds: float
+    clips: int = 0
     media_bytes: int = 1_000_000
     adaptive: bool = False
     max_attempts: int = 10
@@ -195,7 +197,7 @@ async def run_sender(load: Load, templates: list[ReadyClip], seen: Seen) -> None
     async def feed() -> None:
         async with ready_out:
             for number, template in enumerate(cycle(templates)):
-                if monotonic_s() > started_s + load.seconds:
+                if monotonic_s() > started_s + load.seconds or number == (load.clips or None):
                     return
                 clip = replace(template.clip, clip_id=f"c{number}")
                 await ready_out.send(replace(template, clip=clip, ready_s=monotonic_s()))

@@ -15,8 +15,8 @@ import av
 import numpy as np
 
 from captionfleet import JobConfig, run_job
-from captionfleet.ledger.reading import read_lines
-from captionfleet.media.confine import rss_bytes
+from captionfleet.ledger.files.reading import read_lines
+from captionfleet.media.confinement.confine import rss_bytes
 from captionfleet.media.prepare import prepare_clip
 from captionfleet.messages import Clip, MediaSpec, Source
 from captionfleet.standin.films.film import Film, read_barcode, write_film

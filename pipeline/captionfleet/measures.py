@@ -10,7 +10,7 @@ __all__ = ["Histogram", "Measurements", "Percentiles"]
 
 _MOST_KEPT = 1 << 17  # 1 MB of doubles
 _PER_DECADE = 230  # neighbouring buckets differ by 1 %
-_LEAST = 1e-6
+_LEAST, _HALF = 1e-6, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,9 @@ class Measurements:
         return Percentiles(self._count, mean, std, p50, p90, p99, self._max, self._sum)
 
 
+_HALF = 0.5
+
+
 @dataclass(slots=True)
 class Histogram:
     """Counts of positive values in buckets of equal ratio: percentiles are right to 0.5 %."""
@@ -105,6 +108,14 @@ class Histogram:
             if left <= 0:
                 return min(max(10 ** (bucket / _PER_DECADE), self.min), self.max)
         return 0.0
+
+    def percentile_or_none(self, share: float) -> float | None:
+        """None where so few values are there that it would be the largest by another name.
+
+        A percentile above the half needs one value beyond it: p90 ten of them, p99 a hundred.
+        """
+        least = 1 if share <= _HALF else round(1 / (1 - share))
+        return self.percentile(share) if self.count >= least else None
 
     def counts(self, low: float, high: float, bins: int) -> list[int]:
         """Count the values in `bins` of equal ratio; values outside fall into the end bins."""

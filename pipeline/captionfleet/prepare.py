@@ -33,7 +33,7 @@ from captionfleet.messages import (
     printable,
 )
 from captionfleet.producer import check_sources, count_ahead, produce
-from captionfleet.regular_file import make_folder, open_regular
+from captionfleet.system.regular_file import make_folder, open_regular
 from captionfleet.telemetry import Tally, show_progress
 from captionfleet.workers.headers import open_measuring
 from captionfleet.workers.pool import work

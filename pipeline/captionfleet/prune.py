@@ -8,10 +8,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from captionfleet.ledger.disk import AppendFile
-from captionfleet.ledger.index import Entry, State
-from captionfleet.ledger.lock import FolderLock
-from captionfleet.ledger.reading import ended, raw_lines
+from captionfleet.ledger.files.disk import AppendFile
+from captionfleet.ledger.files.index import Entry, State
+from captionfleet.ledger.files.lock import FolderLock
+from captionfleet.ledger.files.reading import ended, raw_lines
 from captionfleet.messages import for_terminal, printable
 from captionfleet.producer.current import FoundLines, find_lines
 

@@ -16,7 +16,6 @@ from captionfleet.deployment.lifecycle.lifecycle import Lifecycle, open_lifecycl
 from captionfleet.errors import ConfigError, RunError, first_run_error
 from captionfleet.ledger.folder import Ledger, open_ledger
 from captionfleet.ledger.settled import Settled
-from captionfleet.machine import machine_errors
 from captionfleet.messages import Clip, Note, Outcome, ReadyClip, printable
 from captionfleet.producer import check_sources, count_ahead, produce
 from captionfleet.producer.admission import admit, fingerprints, row_fingerprints
@@ -29,6 +28,7 @@ from captionfleet.sink import (
 )
 from captionfleet.sink.media_tokens import media_tokens_of
 from captionfleet.sink.stats import Ended
+from captionfleet.system.machine import machine_errors
 from captionfleet.telemetry import Progress, Tally, show_progress, utc_now
 from captionfleet.watch.descriptors import within_descriptors
 from captionfleet.watch.metrics import Metrics, open_metrics

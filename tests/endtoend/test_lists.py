@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from captionfleet.config import JobConfig
-from captionfleet.ledger.index import State
+from captionfleet.ledger.files.index import State
 from captionfleet.producer.current import find_lines
 from captionfleet.run import run_job
 from captionfleet.standin.options import StandinOptions

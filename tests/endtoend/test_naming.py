@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from captionfleet.producer.clips import named_clip_id
+from captionfleet.producer.identity.clips import named_clip_id
 from captionfleet.sink import RunSummary
 from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import Standin, serving

@@ -16,9 +16,9 @@ import orjson
 import pytest
 from anyio.abc import Process
 
-from captionfleet.standard_streams import LenientFile
 from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import serving
+from captionfleet.system.standard_streams import LenientFile
 from tests.support.output import Output
 from tests.support.tiny_films import Library
 

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from captionfleet.errors import OutputError
-from captionfleet.ledger import disk
-from captionfleet.ledger.disk import AppendFile, create_folder, replace_atomically
+from captionfleet.ledger.files import disk
+from captionfleet.ledger.files.disk import AppendFile, create_folder, replace_atomically
 
 records = st.lists(st.dictionaries(st.text(max_size=3), st.text(max_size=40), max_size=3))
 
@@ -74,7 +74,7 @@ FULL_DISK = """
 import resource, sys
 from pathlib import Path
 from captionfleet.errors import OutputError
-from captionfleet.ledger.disk import AppendFile
+from captionfleet.ledger.files.disk import AppendFile
 
 file = AppendFile(Path(sys.argv[1]))
 file.append(b"x" * 99 + b"\\n")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from captionfleet.config import JobConfig
 from captionfleet.errors import ConfigError
-from captionfleet.ledger.fingerprint import Facts, admitted, fingerprint, request_facts
+from captionfleet.ledger.format.fingerprint import Facts, admitted, fingerprint, request_facts
 
 MODEL = "accounts/A/models/M"
 

@@ -6,8 +6,8 @@ import anyio
 import pytest
 
 from captionfleet.config import OutputConfig
+from captionfleet.ledger.files.reading import read_lines
 from captionfleet.ledger.folder import open_ledger
-from captionfleet.ledger.reading import read_lines
 from captionfleet.ledger.settled import load_settled
 from captionfleet.messages import MAX_ANSWER_BYTES
 from tests.support.outcomes import make_caption, make_clip

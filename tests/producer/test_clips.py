@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from captionfleet.config import MediaConfig
 from captionfleet.messages import Source
-from captionfleet.producer.clips import clip_id, named_clip_id, plan
+from captionfleet.producer.identity.clips import clip_id, named_clip_id, plan
 
 identities = st.tuples(
     st.binary(max_size=8),

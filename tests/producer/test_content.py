@@ -10,8 +10,8 @@ from blockbuster import blockbuster_ctx
 import captionfleet
 from captionfleet.errors import FailureCode
 from captionfleet.messages import Source
-from captionfleet.producer.content import read_content
-from captionfleet.producer.walk import Unusable
+from captionfleet.producer.identity.content import read_content
+from captionfleet.producer.walking.found import Unusable
 
 pytestmark = pytest.mark.anyio
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from captionfleet.config import InputConfig, MediaConfig
 from captionfleet.messages import Source
-from captionfleet.producer.clips import plan
-from captionfleet.producer.walk import Walk
+from captionfleet.producer.identity.clips import plan
+from captionfleet.producer.walking.walk import Walk
 
 # 1,000 files with 10 names among them, all of one size and time, so that only paths tell them.
 FOLDERS = [f"lib/{one}/{two}" for one in range(10) for two in range(10)]

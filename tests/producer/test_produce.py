@@ -14,7 +14,8 @@ from captionfleet.config import JobConfig
 from captionfleet.errors import ConfigError, FailureCode
 from captionfleet.ledger.settled import Settled, load_settled
 from captionfleet.messages import Clip, Failure, Outcome
-from captionfleet.producer import produce, walk
+from captionfleet.producer import produce
+from captionfleet.producer.walking import walk
 from captionfleet.telemetry import Tally, monotonic_s
 
 pytestmark = pytest.mark.anyio

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from captionfleet.config import MediaConfig
 from captionfleet.messages import Source
-from captionfleet.producer.clips import plan
+from captionfleet.producer.identity.clips import plan
 from captionfleet.producer.windows import Window, seconds_in, windows_of
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from captionfleet.config import DeploymentConfig, JobConfig, job_from_flags
-from captionfleet.ledger.fingerprint import fingerprint, request_facts
+from captionfleet.ledger.format.fingerprint import fingerprint, request_facts
 from captionfleet.profiles import SERVERS, server_of
 
 TESTED = (Path(__file__).parents[2] / "benchmarks" / "README.md").read_text()

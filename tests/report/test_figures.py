@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from captionfleet.ledger.reading import number_in
+from captionfleet.ledger.files.reading import number_in
 from captionfleet.measures import Histogram
 from captionfleet.report.cards import TextBudget, card_id, card_of
 from captionfleet.report.choice import Choice, Sample

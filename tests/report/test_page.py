@@ -1,6 +1,7 @@
 """The page as bytes: one file, closed to the network and to whatever a clip may say."""
 
 import base64
+import gzip
 import hashlib
 import re
 import tracemalloc
@@ -12,7 +13,7 @@ import anyio
 import orjson
 import pytest
 
-from captionfleet.errors import ConfigError, OutputError
+from captionfleet.errors import ConfigError, FailureCode, OutputError
 from captionfleet.report.sheets import SheetLimits
 from captionfleet.report.write import Made, write_report
 from tests.support.run_folder import (
@@ -61,6 +62,12 @@ async def report(folder: Path, **choice: Any) -> tuple[str, Made]:
     with anyio.fail_after(60):
         made = await write_report(folder, store=folder / "no store", **choice)
     return await anyio.Path(made.path).read_text(), made
+
+
+def texts_in(page: str) -> list[dict[str, Any]]:
+    """The cards that the page has as text alone."""
+    packed = orjson.loads(Elements(page).inside["scripttexts"])
+    return [orjson.loads(line) for line in gzip.decompress(base64.b64decode(packed)).splitlines()]
 
 
 async def hostile_page(tmp_path: Path) -> Elements:
@@ -136,10 +143,10 @@ async def test_only_the_pages_own_script_and_style_may_run(tmp_path: Path) -> No
 
 
 async def test_a_large_run_makes_a_bounded_page(tmp_path: Path) -> None:
-    """Of 10,000 clips some are shown; those left out, and the flagged ones among all, are told."""
+    """Of 3,000 clips some are shown, with all that are flagged; the text of all is there."""
     captions = (
         caption_record(number, flags=["truncated"] if number % 100 == 0 else [])
-        for number in range(10_000)
+        for number in range(3_000)
     )
     write_run_folder(tmp_path, captions, [failure_record(20_000)])
 
@@ -147,12 +154,57 @@ async def test_a_large_run_makes_a_bounded_page(tmp_path: Path) -> None:
 
     data = orjson.loads(Elements(page).inside["scriptdata"])
     flagged = [card for card in data["cards"] if card["flags"]]
-    assert len(flagged) == 100
-    assert 300 <= made.shown - 101 <= 410
-    assert made.clips == 10_001
-    assert f"{made.shown:,} of 10,001 clips" in page
-    assert f"{10_001 - made.shown:,} are not shown" in page
+    assert len(flagged) == 30
+    with_facts = len(data["cards"])
+    assert 300 <= with_facts - 31 <= 340
+    assert (made.shown, made.clips) == (3_001, 3_001)
+    assert f"{with_facts:,} clips of 3,001 with the frames" in page
+    assert f"The text of {3_001 - with_facts:,} others is here as well" in page
+    assert len(texts_in(page)) == 3_001 - with_facts
     assert made.size_bytes < 2_000_000
+
+
+async def test_a_page_has_room_for_so_much_text(tmp_path: Path) -> None:
+    """Once texts take too much, the page says how many clips are left out of it."""
+    captions = (caption_record(number, caption=f"{number} " * 100) for number in range(100))
+    write_run_folder(tmp_path, captions, [failure_record(number) for number in range(200, 600)])
+
+    page, made = await report(tmp_path, sample=0, limits=SheetLimits(text_bytes=40_000))
+
+    held = texts_in(page)
+    assert {"code" in card for card in held} == {True, False}  # there is room for either
+    assert made.shown == len(held) + len(orjson.loads(Elements(page).inside["scriptdata"])["cards"])
+    assert f"{500 - made.shown:,} clips are left out to keep this page small" in page
+
+
+async def test_a_failure_is_said_once(tmp_path: Path) -> None:
+    """A detail that only repeats what its code means is left out; examples share theirs."""
+    not_video = failure_record(1, "a.mp4", FailureCode.NOT_VIDEO)
+    plain = not_video | {"detail": "no video container that this program opens"}
+    more = [
+        failure_record(number, f"{number}.mp4", FailureCode.TIMEOUT) | {"detail": "after 300 s"}
+        for number in (2, 3)
+    ]
+    page, _ = await report(write_run_folder(tmp_path / "out", [], [plain, *more]))
+
+    shown = Elements(page)
+    assert shown.text.count("container") == 1
+    assert shown.text.count("after 300 s") == 1
+    cards = orjson.loads(shown.inside["scriptdata"])["cards"]
+    assert [card["detail"] for card in cards] == ["", "after 300 s", "after 300 s"]
+
+
+async def test_few_values_have_no_high_percentile(tmp_path: Path) -> None:
+    """Of seven clips the page shows half, most and mean; the longest is not called p99."""
+    captions = [caption_record(number) for number in range(7)]
+    run = {"started_at_utc": STARTED, "exit_code": 0, "ended": "complete", "planned": 7}
+    page, _ = await report(write_run_folder(tmp_path / "out", captions, run=run))
+
+    total = re.search(r'<tr class="sum">.*?</tr>', page, re.DOTALL)
+    assert total
+    cells = re.findall(r'<td class="n">(.*?)</td>', total[0])
+    assert [cell == "\N{EN DASH}" for cell in cells] == [False, True, True, False, False]
+    assert "finished: 7 of 7 clips captioned" in page
 
 
 async def test_memory_depends_on_what_is_shown(tmp_path: Path) -> None:

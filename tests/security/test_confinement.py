@@ -17,9 +17,9 @@ import pytest
 
 from captionfleet.check.check import Options, check_job
 from captionfleet.errors import FailureCode
-from captionfleet.media import landlock
+from captionfleet.media.confinement import landlock
+from captionfleet.media.confinement.syscall_filter import program_for
 from captionfleet.media.drafts import sha256_of
-from captionfleet.media.syscall_filter import program_for
 from captionfleet.messages import Failure, ReadyClip
 from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import serving
@@ -208,7 +208,10 @@ async def test_older_kernels_confine_as_far_as_they_can(
     """What an older kernel has not learned yet is not asked of it, and clips are prepared."""
     if landlock.abi() < newest_abi:
         pytest.skip(f"this kernel's Landlock is older than version {newest_abi}")
-    older = f"import captionfleet.media.landlock as l; l.abi = lambda: {newest_abi}; serve(int("
+    older = (
+        "import captionfleet.media.confinement.landlock as l; "
+        f"l.abi = lambda: {newest_abi}; serve(int("
+    )
     monkeypatch.setattr(process, "_START", process._START.replace("serve(int(", older))
     (result,) = (await prepared(job_of(tmp_path / "store"), [clip_of(film)])).values()
     assert isinstance(result, ReadyClip)
@@ -239,11 +242,13 @@ async def test_worker_is_first_to_be_killed_for_memory(tmp_path: Path, film: Pat
 
 WEAKER = {
     "landlock+seccomp": "pass",
-    "landlock": "import captionfleet.media.confine as c; c.program_for = lambda *_: None",
-    "seccomp": "import captionfleet.media.landlock as l; l.abi = lambda: 0",
+    "landlock": (
+        "import captionfleet.media.confinement.confine as c; c.program_for = lambda *_: None"
+    ),
+    "seccomp": "import captionfleet.media.confinement.landlock as l; l.abi = lambda: 0",
     "none": (
-        "import captionfleet.media.landlock as l; l.abi = lambda: 0; "
-        "import captionfleet.media.confine as c; c.program_for = lambda *_: None"
+        "import captionfleet.media.confinement.landlock as l; l.abi = lambda: 0; "
+        "import captionfleet.media.confinement.confine as c; c.program_for = lambda *_: None"
     ),
 }
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from captionfleet.config import JobConfig
 from captionfleet.errors import FailureCode
-from captionfleet.ledger.lines import document
+from captionfleet.ledger.format.lines import document
 from captionfleet.measures import Measurements, Percentiles
 from captionfleet.messages import Latency, Usage
 from captionfleet.sink.stats import RunStatistics, RunSummary, _bottleneck, summarise

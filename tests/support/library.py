@@ -10,9 +10,9 @@ from typing import Any
 import orjson
 
 from captionfleet.config import MediaConfig
-from captionfleet.ledger.lines import caption_line
+from captionfleet.ledger.format.lines import caption_line
 from captionfleet.messages import Clip, Source
-from captionfleet.producer.clips import clip_id, plan
+from captionfleet.producer.identity.clips import clip_id, plan
 from tests.support.outcomes import FACTS, make_caption
 
 AT = "2026-11-22T06:01:00.000Z"

@@ -16,7 +16,7 @@ from captionfleet.bench.session import Bench, run_bench
 from captionfleet.config import job_from_flags
 from captionfleet.errors import ConfigError
 from captionfleet.profiles.servers import ServerName
-from captionfleet.standard_streams import do_not_wait_for_readers
+from captionfleet.system.standard_streams import do_not_wait_for_readers
 from captionfleet.telemetry import configure_logging
 
 __all__ = ["bench_command"]

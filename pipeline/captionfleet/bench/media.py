@@ -17,9 +17,9 @@ from captionfleet.config import JobConfig
 from captionfleet.errors import ConfigError
 from captionfleet.messages import Clip, Failure, Outcome, ReadyClip, Source
 from captionfleet.producer import check_sources
-from captionfleet.producer.clips import plan
+from captionfleet.producer.identity.clips import plan
 from captionfleet.producer.sample import Drawing
-from captionfleet.producer.walk import Walk
+from captionfleet.producer.walking.walk import Walk
 from captionfleet.telemetry import Tally, get_log
 from captionfleet.workers.pool import work
 from captionfleet.workers.workspace import open_workspace

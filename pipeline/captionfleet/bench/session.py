@@ -17,12 +17,12 @@ from captionfleet.bench.machine import machine_facts
 from captionfleet.bench.media import Generated, Media, open_media
 from captionfleet.config import DeploymentConfig, JobConfig
 from captionfleet.errors import OutputError, RunError, first_run_error
-from captionfleet.ledger.disk import replace_atomically
+from captionfleet.ledger.files.disk import replace_atomically
 from captionfleet.messages import ReadyClip, printable
-from captionfleet.regular_file import open_regular
 from captionfleet.sender import Fleet, open_fleet
 from captionfleet.sender.client import DeploymentClient
 from captionfleet.sender.sent import as_sent
+from captionfleet.system.regular_file import open_regular
 from captionfleet.telemetry import Tally, utc_now
 
 __all__ = ["Bench", "run_bench"]

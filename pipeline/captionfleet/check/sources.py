@@ -15,10 +15,11 @@ from captionfleet.media.facts.geometry import output_size_px
 from captionfleet.media.orders import Header
 from captionfleet.messages import Source, printable
 from captionfleet.producer import check_sources
-from captionfleet.producer.clips import plan
-from captionfleet.producer.recognition import Recognition
+from captionfleet.producer.identity.clips import plan
+from captionfleet.producer.identity.recognition import Recognition
 from captionfleet.producer.sample import Drawing
-from captionfleet.producer.walk import Unusable, Walk
+from captionfleet.producer.walking.found import Unusable
+from captionfleet.producer.walking.walk import Walk
 from captionfleet.producer.windows import asked_window, seconds_in, windows_of
 from captionfleet.workers.headers import read_headers
 

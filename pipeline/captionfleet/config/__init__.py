@@ -1,12 +1,17 @@
 """The job file: typed, frozen, unknown keys refused, errors that name the key (main process)."""
 
-from captionfleet.config.asking import LimitsConfig, MetricsConfig, OutputConfig, RequestConfig
-from captionfleet.config.deployment import DeploymentConfig
-from captionfleet.config.export import CaptionConfig, ExportConfig
 from captionfleet.config.flags import job_from_flags
 from captionfleet.config.job import JobConfig, load_job
-from captionfleet.config.lifecycle import ControlRef, LifecycleConfig
-from captionfleet.config.media import (
+from captionfleet.config.sections.asking import (
+    LimitsConfig,
+    MetricsConfig,
+    OutputConfig,
+    RequestConfig,
+)
+from captionfleet.config.sections.deployment import DeploymentConfig
+from captionfleet.config.sections.export import CaptionConfig, ExportConfig
+from captionfleet.config.sections.lifecycle import ControlRef, LifecycleConfig
+from captionfleet.config.sections.media import (
     VIDEO_ENDINGS,
     InputConfig,
     MediaConfig,

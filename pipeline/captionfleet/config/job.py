@@ -7,14 +7,19 @@ from typing import Any, Self
 
 from pydantic import ValidationError, model_validator
 
-from captionfleet.config.asking import LimitsConfig, MetricsConfig, OutputConfig, RequestConfig
-from captionfleet.config.deployment import DeploymentConfig
-from captionfleet.config.export import CaptionConfig, ExportConfig
 from captionfleet.config.keys import KeyPair, default_pairs, service_base
-from captionfleet.config.media import InputConfig, MediaConfig, StoreConfig, WorkersConfig
 from captionfleet.config.mistakes import mistakes
 from captionfleet.config.response_schema import refused_by_fireworks
-from captionfleet.config.section import Section
+from captionfleet.config.sections.asking import (
+    LimitsConfig,
+    MetricsConfig,
+    OutputConfig,
+    RequestConfig,
+)
+from captionfleet.config.sections.deployment import DeploymentConfig
+from captionfleet.config.sections.export import CaptionConfig, ExportConfig
+from captionfleet.config.sections.media import InputConfig, MediaConfig, StoreConfig, WorkersConfig
+from captionfleet.config.sections.section import Section
 from captionfleet.errors import ConfigError
 from captionfleet.messages import Form
 

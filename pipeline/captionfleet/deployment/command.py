@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from captionfleet.config.lifecycle import default_deployment_id
+from captionfleet.config.sections.lifecycle import default_deployment_id
 from captionfleet.deployment import show
 from captionfleet.deployment.arguments import Account, bounds, wanted_deployment
 from captionfleet.deployment.console import is_agreed, print_calls, print_json, with_plane

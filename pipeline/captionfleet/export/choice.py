@@ -8,8 +8,8 @@ from typing import Any
 from captionfleet.config import CaptionConfig, ExportConfig
 from captionfleet.config.filters import parse_filter
 from captionfleet.export.wording import worded
-from captionfleet.ledger.index import Entry, State
-from captionfleet.ledger.reading import flags_in, number_in, table_in, text_in
+from captionfleet.ledger.files.index import Entry, State
+from captionfleet.ledger.files.reading import flags_in, number_in, table_in, text_in
 from captionfleet.messages import printable
 from captionfleet.names import name_bytes
 from captionfleet.producer.current import FoundLines

@@ -8,12 +8,12 @@ from cyclopts import Parameter
 from pydantic import BaseModel, ValidationError
 
 from captionfleet.config import CaptionConfig, ExportConfig, JobConfig, load_job
-from captionfleet.config.export import Format, Overwrite
 from captionfleet.config.mistakes import mistakes
+from captionfleet.config.sections.export import Format, Overwrite
 from captionfleet.errors import ConfigError, OutputError, RunError
 from captionfleet.export.export import check_export, export_lines
-from captionfleet.ledger.reading import read_object, table_in
-from captionfleet.standard_streams import do_not_wait_for_readers
+from captionfleet.ledger.files.reading import read_object, table_in
+from captionfleet.system.standard_streams import do_not_wait_for_readers
 from captionfleet.telemetry import configure_logging, get_log
 
 __all__ = ["check_exports", "export_command", "exports_of_run"]

@@ -21,9 +21,9 @@ from captionfleet.export.tables import (
     require_pyarrow,
     training_parts,
 )
-from captionfleet.ledger.disk import create_folder, replace_atomically
-from captionfleet.ledger.index import State
-from captionfleet.ledger.reading import read_object
+from captionfleet.ledger.files.disk import create_folder, replace_atomically
+from captionfleet.ledger.files.index import State
+from captionfleet.ledger.files.reading import read_object
 from captionfleet.ledger.stored_media import store_of
 from captionfleet.messages import for_terminal, printable
 from captionfleet.producer.current import find_lines

@@ -21,10 +21,10 @@ from captionfleet.config import ExportConfig
 from captionfleet.export.choice import Choice, Item
 from captionfleet.export.owned import Register
 from captionfleet.export.tables import Collected
-from captionfleet.ledger.disk import create_folder, replace_atomically
-from captionfleet.ledger.reading import table_in, text_in
+from captionfleet.ledger.files.disk import create_folder, replace_atomically
+from captionfleet.ledger.files.reading import table_in, text_in
 from captionfleet.ledger.stored_media import stored_files
-from captionfleet.regular_file import open_regular
+from captionfleet.system.regular_file import open_regular
 
 __all__ = ["write_shards"]
 

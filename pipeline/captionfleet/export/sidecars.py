@@ -12,8 +12,8 @@ from captionfleet.export.choice import Choice, Item
 from captionfleet.export.cues import cues_of, srt, vtt
 from captionfleet.export.owned import Register, Written
 from captionfleet.export.plain import plain
-from captionfleet.ledger.disk import output_errors
-from captionfleet.ledger.index import State
+from captionfleet.ledger.files.disk import output_errors
+from captionfleet.ledger.files.index import State
 
 __all__ = ["write_sidecars"]
 

@@ -14,17 +14,17 @@ import orjson
 from captionfleet.config import OutputConfig
 from captionfleet.errors import OutputError
 from captionfleet.ledger.adoption import Adoptions
-from captionfleet.ledger.disk import (
+from captionfleet.ledger.files.disk import (
     AppendFile,
     create_folder,
     remove_old_drafts,
     replace_atomically,
 )
-from captionfleet.ledger.fingerprint import row_fingerprint
-from captionfleet.ledger.lines import caption_line, document, failure_line, same_line
-from captionfleet.ledger.lock import FolderLock
-from captionfleet.ledger.reading import record_of
-from captionfleet.ledger.superseded import find_superseded
+from captionfleet.ledger.files.lock import FolderLock
+from captionfleet.ledger.files.reading import record_of
+from captionfleet.ledger.format.fingerprint import row_fingerprint
+from captionfleet.ledger.format.lines import caption_line, document, failure_line, same_line
+from captionfleet.ledger.format.superseded import find_superseded
 from captionfleet.messages import Adopted, Caption, Note, Outcome
 from captionfleet.telemetry import utc_now
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from captionfleet.ledger.reading import read_object, table_in
+from captionfleet.ledger.files.reading import read_object, table_in
 
 __all__ = ["past_sources"]
 

@@ -9,11 +9,11 @@ from typing import Any
 import orjson
 
 from captionfleet.errors import OutputError
-from captionfleet.ledger.disk import replace_atomically
-from captionfleet.ledger.fingerprint import written_facts
-from captionfleet.ledger.lines import document
+from captionfleet.ledger.files.disk import replace_atomically
+from captionfleet.ledger.format.fingerprint import written_facts
+from captionfleet.ledger.format.lines import document
 from captionfleet.messages import printable
-from captionfleet.regular_file import open_regular
+from captionfleet.system.regular_file import open_regular
 
 __all__ = ["Requests", "load_requests", "save_requests"]
 

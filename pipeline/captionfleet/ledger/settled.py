@@ -9,9 +9,9 @@ import anyio.to_thread
 
 from captionfleet.errors import FailureCode, OutputError
 from captionfleet.ledger.adoption import ADOPTED
-from captionfleet.ledger.fingerprint import request_of
-from captionfleet.ledger.reading import id_in, raw_lines, record_of
-from captionfleet.ledger.rotated import CAPTIONS, require_no_captions
+from captionfleet.ledger.files.reading import id_in, raw_lines, record_of
+from captionfleet.ledger.files.rotated import CAPTIONS, require_no_captions
+from captionfleet.ledger.format.fingerprint import request_of
 from captionfleet.messages import Clip, printable
 
 __all__ = ["Settled", "failures_in", "load_settled"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from captionfleet.errors import ConfigError, FailureCode
-from captionfleet.ledger.reading import raw_lines, record_of
+from captionfleet.ledger.files.reading import raw_lines, record_of
 from captionfleet.messages import for_terminal, printable
 from captionfleet.names import name_bytes
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from captionfleet.config import StoreConfig
-from captionfleet.ledger.reading import table_in, text_in
+from captionfleet.ledger.files.reading import table_in, text_in
 
 __all__ = ["StoredFiles", "entry_base", "store_of", "stored_files"]
 

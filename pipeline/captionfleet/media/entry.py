@@ -16,7 +16,7 @@ from typing import BinaryIO
 import orjson
 
 from captionfleet.errors import FailureCode, MediaError, StoreError
-from captionfleet.media import confine
+from captionfleet.media.confinement import confine
 from captionfleet.media.orders import (
     NO_PROGRAM,
     AnyOrder,

@@ -10,7 +10,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from captionfleet.regular_file import open_regular
+from captionfleet.system.regular_file import open_regular
 
 __all__ = ["OPENINGS", "Handed", "close_all", "descriptor_of", "handed_over", "open_for"]
 

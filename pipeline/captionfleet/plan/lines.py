@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from captionfleet.errors import ConfigError
-from captionfleet.ledger.reading import raw_lines
+from captionfleet.ledger.files.reading import raw_lines
 from captionfleet.messages import printable
 
 __all__ = ["Lines", "RunRecord", "read_lines", "read_run"]

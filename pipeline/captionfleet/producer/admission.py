@@ -11,7 +11,8 @@ import anyio.to_thread
 
 from captionfleet.config import JobConfig
 from captionfleet.errors import ConfigError
-from captionfleet.ledger.fingerprint import (
+from captionfleet.ledger.folder import Ledger
+from captionfleet.ledger.format.fingerprint import (
     Facts,
     admitted,
     fingerprint,
@@ -19,7 +20,6 @@ from captionfleet.ledger.fingerprint import (
     row_request_facts,
     written_facts,
 )
-from captionfleet.ledger.folder import Ledger
 from captionfleet.ledger.requests import Requests, load_requests, save_requests
 from captionfleet.ledger.settled import Settled, load_settled
 from captionfleet.messages import printable

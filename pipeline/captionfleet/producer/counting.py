@@ -6,8 +6,9 @@ from captionfleet.config import JobConfig
 from captionfleet.errors import ConfigError
 from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Clip
-from captionfleet.producer.clips import plan
-from captionfleet.producer.walk import Walk, source_of
+from captionfleet.producer.identity.clips import plan
+from captionfleet.producer.walking.found import source_of
+from captionfleet.producer.walking.walk import Walk
 from captionfleet.telemetry import Tally, monotonic_s
 
 __all__ = ["count_ahead"]

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from captionfleet.errors import ConfigError
-from captionfleet.ledger.index import Entry, LineIndex, State
-from captionfleet.ledger.reading import number_in, read_lines, record_at, text_in
+from captionfleet.ledger.files.index import Entry, LineIndex, State
+from captionfleet.ledger.files.reading import number_in, read_lines, record_at, text_in
 from captionfleet.messages import printable
 from captionfleet.names import name_bytes
-from captionfleet.producer.clips import ids_of
+from captionfleet.producer.identity.clips import ids_of
 from captionfleet.producer.sources import past_roots
 
 __all__ = ["FoundLines", "find_lines"]

@@ -11,14 +11,15 @@ from captionfleet.config import JobConfig
 from captionfleet.errors import ConfigError, Stage
 from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Adopted, Clip, Failure, Note, Outcome, SameFile, Source, printable
-from captionfleet.producer.clips import plan
-from captionfleet.producer.content import read_content
-from captionfleet.producer.lookalikes import Lookalikes
-from captionfleet.producer.recognition import Recognition
-from captionfleet.producer.selection import PassedOver
+from captionfleet.producer.identity.clips import plan
+from captionfleet.producer.identity.content import read_content
+from captionfleet.producer.identity.lookalikes import Lookalikes
+from captionfleet.producer.identity.recognition import Recognition
 from captionfleet.producer.sources import check_sources, is_list, may_have_rows
 from captionfleet.producer.unreached import keep_failures_elsewhere
-from captionfleet.producer.walk import Found, Unusable, Walk, source_of
+from captionfleet.producer.walking.found import Found, Unusable, source_of
+from captionfleet.producer.walking.selection import PassedOver
+from captionfleet.producer.walking.walk import Walk
 from captionfleet.producer.windows import Window, asked_window, windows_of
 from captionfleet.telemetry import Tally
 

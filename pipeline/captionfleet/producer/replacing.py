@@ -7,10 +7,11 @@ import anyio.to_thread
 from captionfleet.config import JobConfig
 from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Source
-from captionfleet.producer.clips import plan
-from captionfleet.producer.content import read_content
-from captionfleet.producer.recognition import Recognition
-from captionfleet.producer.walk import Unusable, Walk
+from captionfleet.producer.identity.clips import plan
+from captionfleet.producer.identity.content import read_content
+from captionfleet.producer.identity.recognition import Recognition
+from captionfleet.producer.walking.found import Unusable
+from captionfleet.producer.walking.walk import Walk
 
 __all__ = ["finds_replaceable"]
 

@@ -6,7 +6,7 @@ from typing import Self
 
 from captionfleet.config import InputConfig
 from captionfleet.messages import Source
-from captionfleet.regular_file import open_regular
+from captionfleet.system.regular_file import open_regular
 
 __all__ = ["Shard"]
 

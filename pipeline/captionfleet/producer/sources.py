@@ -10,9 +10,9 @@ from captionfleet.config import InputConfig
 from captionfleet.errors import ConfigError
 from captionfleet.ledger.past_sources import past_sources
 from captionfleet.messages import printable
-from captionfleet.producer.rows import BadRow, Entry
-from captionfleet.producer.standard_input import STANDARD_INPUT, kept_standard_input
-from captionfleet.producer.tables import TABLES, shown_path, table_entries
+from captionfleet.producer.lists.rows import BadRow, Entry
+from captionfleet.producer.lists.standard_input import STANDARD_INPUT, kept_standard_input
+from captionfleet.producer.lists.tables import TABLES, shown_path, table_entries
 
 __all__ = [
     "absolute",

@@ -11,7 +11,7 @@ import anyio.to_thread
 from captionfleet.config import InputConfig
 from captionfleet.ledger.settled import Settled, failures_in
 from captionfleet.names import name_bytes
-from captionfleet.producer.clips import ids_of
+from captionfleet.producer.identity.clips import ids_of
 
 __all__ = ["keep_failures_elsewhere"]
 

@@ -1,22 +1,22 @@
 """A line as the gallery shows it; pure (main process)."""
 
 import re
-from hashlib import blake2b
 from typing import Any
 
-from captionfleet.errors import FailureCode
-from captionfleet.ledger.reading import measure_in, number_in, table_in, text_in
+from captionfleet.ledger.files.reading import measure_in, number_in, table_in, text_in
+from captionfleet.report.failed import detail_in
 from captionfleet.report.flags import flags_of
 from captionfleet.report.stages import stages_of
 
-__all__ = ["TextBudget", "card_id", "card_of", "frame_times", "meaning_of"]
+__all__ = ["TextBudget", "card_id", "card_of", "frame_times", "text_card_of"]
 
 _MAX_NAME_CHARS, _MAX_WORD_CHARS, _MAX_ID_CHARS = 4096, 200, 32
 _MAX_CAPTION_CHARS, _SHORT_CHARS = 2**21, 4000
+_MAX_TEXT_CHARS = 20_000  # four times what a model says in 1,000 tokens
 _MAX_TIMES = 600
 _MEDIA = (
     "frames", "width", "height", "audio_s", "video_bytes", "audio_bytes", "source_width",
-    "source_height", "source_s", "crf", "padded_frames", "rotation_deg",
+    "source_height", "crf", "padded_frames", "rotation_deg",
 )  # fmt: skip
 _DAMAGE = ("packets_lost", "coverage", "frozen_frames", "doubtful_frames")
 
@@ -38,56 +38,64 @@ class TextBudget:
 
 def card_of(record: dict[str, Any], settings: dict[str, Any], budget: TextBudget) -> dict[str, Any]:
     """What the page is told of a clip, captioned or failed; `settings` are those of [media]."""
-    card = {
+    if "caption" not in record:
+        return _any(record) | _failed(record)
+    words = _captioned(record, settings, budget.fit(text_in(record, "caption")))
+    return _any(record) | words | _facts(record)
+
+
+def text_card_of(record: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """What the page is told of a clip that it can show without pictures and facts."""
+    if "caption" not in record:
+        return _any(record) | _failed(record)
+    caption = text_in(record, "caption")[:_MAX_TEXT_CHARS]
+    sound = {"audio_bytes": number_in(table_in(record, "media"), "audio_bytes")}
+    return _any(record) | _captioned(record, settings, caption) | {"media": sound}
+
+
+def _any(record: dict[str, Any]) -> dict[str, Any]:
+    return {
         "id": card_id(record),
-        "film": _film(record),
         "source": text_in(record, "source")[:_MAX_NAME_CHARS],
+        "path": text_in(record, "path")[:_MAX_NAME_CHARS],
         "window": [number_in(record, "start_s"), number_in(record, "end_s")],
         "attempts": number_in(record, "attempts"),
     }
-    if "caption" not in record:
-        return card | _failed(record)
-    return card | _captioned(record, settings, budget)
-
-
-def _film(record: dict[str, Any]) -> str:
-    """What is the same for all windows of a film."""
-    name = text_in(record, "path") or text_in(record, "source")
-    return blake2b(name.encode("utf-8", "replace"), digest_size=6).hexdigest()
 
 
 def _failed(record: dict[str, Any]) -> dict[str, Any]:
     return {
         "code": text_in(record, "code")[:_MAX_WORD_CHARS] or "unknown",
-        "detail": text_in(record, "detail")[:_MAX_NAME_CHARS],
+        "detail": detail_in(record),
         "stage": text_in(record, "stage")[:_MAX_WORD_CHARS],
-        "path": text_in(record, "path")[:_MAX_NAME_CHARS],
         "flags": [],
         "at": text_in(record, "failed_at_utc")[:_MAX_WORD_CHARS],
     }
 
 
-def _captioned(
-    record: dict[str, Any], settings: dict[str, Any], budget: TextBudget
-) -> dict[str, Any]:
-    caption, media = text_in(record, "caption"), table_in(record, "media")
-    usage, damage = table_in(record, "usage"), table_in(media, "damage")
-    kept = budget.fit(caption)
+def _captioned(record: dict[str, Any], settings: dict[str, Any], caption: str) -> dict[str, Any]:
+    return {
+        "caption": caption,
+        "chars": len(text_in(record, "caption")),
+        "flags": flags_of(record, settings),
+        "film_s": number_in(table_in(record, "media"), "source_s"),
+        "deployment": text_in(record, "deployment")[:_MAX_WORD_CHARS],
+        "total_s": _rounded(number_in(table_in(record, "latency"), "total_s")),
+        "at": text_in(record, "completed_at_utc")[:_MAX_WORD_CHARS],
+    }
+
+
+def _facts(record: dict[str, Any]) -> dict[str, Any]:
+    media, usage = table_in(record, "media"), table_in(record, "usage")
+    damage = table_in(media, "damage")
     tokens = ("prompt_tokens", "completion_tokens", "cached_tokens")
     return {
-        "caption": kept,
-        "chars": len(caption),
-        "flags": flags_of(record, settings),
-        "deployment": text_in(record, "deployment")[:_MAX_WORD_CHARS],
-        "model": text_in(record, "model")[:_MAX_WORD_CHARS],
         "finish": text_in(record, "finish_reason")[:_MAX_WORD_CHARS],
         "tokens": [measure_in(usage, key) for key in tokens],
         "stages": [_rounded(value) for value in stages_of(record).values()],
-        "total_s": _rounded(number_in(table_in(record, "latency"), "total_s")),
         "media": {key: number_in(media, key) for key in _MEDIA}
         | {key: number_in(damage, key) for key in _DAMAGE}
         | {key: text_in(media, key)[:_MAX_WORD_CHARS] for key in ("source_codec", "sampling")},
-        "at": text_in(record, "completed_at_utc")[:_MAX_WORD_CHARS],
     }
 
 
@@ -102,15 +110,6 @@ def frame_times(record: dict[str, Any]) -> list[float]:
     told = table_in(record, "media").get("frame_times_s")
     times = told if isinstance(told, list) else []
     return [round(float(t), 3) for t in times[:_MAX_TIMES] if isinstance(t, int | float)]
-
-
-def meaning_of(code: str) -> tuple[str, str]:
-    """Whether a failure is final, and what its code means."""
-    try:
-        known = FailureCode(code)
-    except ValueError:
-        return "", "a code that this version does not know"
-    return "permanent" if known.permanent else "tried again by the next run", known.meaning
 
 
 def _rounded(value: float | None) -> float | None:

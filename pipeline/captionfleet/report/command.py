@@ -32,9 +32,10 @@ def report_command(
         folder: Output folder of a run.
         out: The page; by default report.html in the folder.
         media: Media store; by default the one that the last run used.
-        sample: How many captioned clips to show, besides all that are flagged; by default all of
-            up to 1,000, else 300.
-        max_mb: Most that pictures and sound may take together; the most telling clips come first.
+        sample: How many captioned clips to show with pictures, besides all that are flagged; by
+            default all of up to 1,000, else 300. The text of all others can be searched.
+        max_mb: Most megabytes that pictures and sound may take together; the most telling clips
+            come first.
     """
     if sample is not None and sample < 0:
         raise ConfigError("--sample N: how many clips to show, 0 or more")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from captionfleet import text
-from captionfleet.ledger.reading import number_in, table_in, text_in
+from captionfleet.ledger.files.reading import number_in, table_in, text_in
 from captionfleet.measures import Histogram
 from captionfleet.report import charts
 from captionfleet.report.survey import Group, Survey
@@ -74,5 +74,5 @@ def _last_window(told: dict[str, Any]) -> float | None:
     return None
 
 
-def _p50_p99(spread: Histogram) -> tuple[float, float] | None:
-    return (spread.percentile(0.5), spread.percentile(0.99)) if spread.count else None
+def _p50_p99(spread: Histogram) -> tuple[float, float | None] | None:
+    return (spread.percentile(0.5), spread.percentile_or_none(0.99)) if spread.count else None

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from captionfleet.ledger.reading import flags_in, number_in, table_in
+from captionfleet.ledger.files.reading import flags_in, number_in, table_in
 
 __all__ = ["MEANINGS", "flags_of", "is_flagged"]
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from captionfleet.ledger.reading import flags_in, number_in, table_in, text_in
+from captionfleet.ledger.files.reading import flags_in, number_in, table_in, text_in
 from captionfleet.sink.footage import CUT_TO_WINDOW
 
 __all__ = ["Footage"]
@@ -24,11 +24,20 @@ class Footage:
         start_s, end_s = (number_in(record, key) or 0.0 for key in ("start_s", "end_s"))
         source_s = number_in(table_in(record, "media"), "source_s") or 0.0
         self._covered_s += max(0.0, min(end_s, source_s) - start_s)
-        film = hash(text_in(record, "path") or text_in(record, "source"))
+        film = _film(record)
         if CUT_TO_WINDOW in flags_in(record):
             self._rest_s[film] = max(0.0, source_s - end_s)
         elif start_s > 0:
             self._continued.add(film)
+
+    def current(self, record: dict[str, Any], flags: list[str]) -> list[str]:
+        """A line's flags without `cut_to_window`, where later windows of its film have lines.
+
+        Ask once all lines are counted.
+        """
+        if _film(record) not in self._continued:
+            return flags
+        return [flag for flag in flags if flag != CUT_TO_WINDOW]
 
     @property
     def films_cut(self) -> int:
@@ -41,3 +50,7 @@ class Footage:
         cut = self._rest_s.keys() - self._continued
         rest_s = sum(self._rest_s[film] for film in cut)
         return rest_s / (self._covered_s + rest_s) if rest_s else 0.0
+
+
+def _film(record: dict[str, Any]) -> int:
+    return hash(text_in(record, "path") or text_in(record, "source"))

@@ -5,7 +5,7 @@ from itertools import zip_longest
 from typing import Any
 
 from captionfleet import text
-from captionfleet.ledger.reading import number_in, table_in
+from captionfleet.ledger.files.reading import number_in, table_in
 from captionfleet.report import charts
 
 __all__ = ["over_time"]

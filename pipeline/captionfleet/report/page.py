@@ -28,6 +28,7 @@ _ESCAPES = {
     "\u2028".encode(): b"\\u2028",
     "\u2029".encode(): b"\\u2029",
 }
+_SCRIPTS = ("words.js", "card.js", "gallery.js")  # in this order, in one block
 _POLICY = (
     "default-src 'none'; img-src data:; media-src data: blob:; style-src 'sha256-{style}'; "
     "script-src 'sha256-{script}'; base-uri 'none'; form-action 'none'; "
@@ -41,16 +42,17 @@ def safe_json(value: object) -> bytes:
 
 
 def page_parts(
-    context: Mapping[str, Any], data: Mapping[str, Any], blocks: Mapping[int, bytes]
+    context: Mapping[str, Any], data: Mapping[str, Any], texts: str, blocks: Mapping[int, bytes]
 ) -> Iterator[bytes]:
     """The page, piece by piece.
 
     Args:
         context: what the template names.
         data: the clips, for the script.
+        texts: further clips, as base64 of gzip of JSON lines.
         blocks: the clips' media by number, as JSON.
     """
-    style, script = _own("page.css"), _own("page.js")
+    style, script = _own("page.css"), _script()
     policy = _POLICY.format(style=_digest(style), script=_digest(script))
     template = _environment().get_template("page.html.jinja")
     place = secrets.token_hex()  # no name in the page can hold it
@@ -58,6 +60,7 @@ def page_parts(
     before, _, after = template.render(context, policy=policy, data=place, **own).partition(place)
     yield before.encode("utf-8", "replace")
     yield b'<script type="application/json" id="data">' + safe_json(data) + b"</script>\n"
+    yield b'<script type="application/json" id="texts">' + safe_json(texts) + b"</script>\n"
     for number, block in blocks.items():
         head = f'<script type="application/json" id="media-{number}">'
         yield head.encode() + _without_markup(block) + b"</script>\n"
@@ -73,6 +76,11 @@ def _without_markup(json: bytes) -> bytes:
 @cache
 def _own(name: str) -> str:
     return files("captionfleet.report").joinpath(name).read_text(encoding="utf-8")
+
+
+@cache
+def _script() -> str:
+    return '"use strict";\n{\n' + "".join(map(_own, _SCRIPTS)) + "}\n"
 
 
 def _digest(content: str) -> str:

@@ -10,7 +10,7 @@ import orjson
 
 from captionfleet.config.memory import available_bytes, worker_bytes
 from captionfleet.errors import RunError, first_run_error
-from captionfleet.ledger.reading import table_in, text_in
+from captionfleet.ledger.files.reading import table_in, text_in
 from captionfleet.ledger.stored_media import stored_files
 from captionfleet.media.orders import Refused, Sheet, SheetOrder
 from captionfleet.report.cards import frame_times
@@ -27,10 +27,15 @@ _NO_TIME = "left out, because making this page took too long"
 
 @dataclass(frozen=True, slots=True)
 class SheetLimits:
-    """What the pictures and the sound may take, all together or each."""
+    """What the pictures and the sound may take, all together or each, and the other clips' text.
+
+    `text_bytes` is before it is compressed, to a third as a rule: some 60,000 captions of 700
+    characters.
+    """
 
     max_bytes: int = 48_000_000
     sound_share: float = 0.7
+    text_bytes: int = 48_000_000
     deadline_s: float = 600.0
     each_s: float = 20.0
     memory_bytes: int = field(default_factory=lambda: worker_bytes(2, available_bytes()))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from captionfleet.ledger.reading import measure_in, number_in, table_in
+from captionfleet.ledger.files.reading import measure_in, number_in, table_in
 
 __all__ = ["STAGES", "stages_of"]
 

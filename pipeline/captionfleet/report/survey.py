@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from captionfleet.ledger.reading import (
+from captionfleet.ledger.files.reading import (
     Line,
     measure_in,
     number_in,

@@ -6,11 +6,12 @@ from typing import Any
 from markupsafe import Markup
 
 from captionfleet import text
-from captionfleet.ledger.reading import number_in, table_in, text_in
+from captionfleet.ledger.files.reading import number_in, table_in, text_in
 from captionfleet.measures import Histogram
 from captionfleet.report import charts
-from captionfleet.report.cards import card_id, meaning_of
+from captionfleet.report.cards import card_id
 from captionfleet.report.deployments import deployments_table
+from captionfleet.report.failed import by_detail, meaning_of
 from captionfleet.report.stages import STAGES, stages_of
 from captionfleet.report.survey import Folder, Survey
 
@@ -31,7 +32,7 @@ def view_of(folder: Folder, survey: Survey, slowest: Sequence[dict[str, Any]]) -
         slowest: the captions lines that took longest, the slowest first.
     """
     return {
-        "run": _run(folder.run) | {"unended_since": _clock(folder.unended_since_utc)},
+        "run": _run(folder.run, survey) | {"unended_since": _clock(folder.unended_since_utc)},
         "figures": _figures(folder.run, survey),
         "bottleneck": _bottleneck(folder.run),
         "stages": _stages(survey),
@@ -50,17 +51,32 @@ def view_of(folder: Folder, survey: Survey, slowest: Sequence[dict[str, Any]]) -
     }
 
 
-def _run(run: dict[str, Any]) -> dict[str, Any]:
-    ended, limit = text_in(run, "ended"), text_in(run, "limit")
+def _run(run: dict[str, Any], survey: Survey) -> dict[str, Any]:
     return {
         "is_known": bool(run),
-        "ended": f"limit {limit}" if limit and limit != ended else ended,
+        "ending": _ending(run, survey),
         "exit_code": number_in(run, "exit_code"),
         "error": text_in(run, "error")[:_MAX_NAME_CHARS],
         "started": _clock(text_in(run, "started_at_utc")),
         "ended_at": _clock(text_in(run, "ended_at_utc")),
         "seconds": number_in(run, "seconds"),
     }
+
+
+_ENDINGS = {"complete": "finished", "error": "gave up", "signal": "stopped by a signal"}
+
+
+def _ending(run: dict[str, Any], survey: Survey) -> str:
+    """How the last run ended, in words: `run.json` has its exit code."""
+    ended, limit = text_in(run, "ended"), text_in(run, "limit")
+    stop = f"stopped at the limit {limit}" if limit and limit != ended else f"stopped at a {ended}"
+    how = stop if ended == "limit" else _ENDINGS.get(ended, ended or "ended")
+    failed, planned = number_in(run, "failed"), number_in(run, "planned")
+    if planned == 0:
+        return f"{how}: nothing was left to caption"
+    of = f" of {text.count(planned)}" if planned is not None else ""
+    counts = f"{text.count(survey.captioned_run)}{of} clips captioned"
+    return f"{how}: {counts}" + (f", {text.count(failed)} failed" if failed else "")
 
 
 def _clock(utc: str) -> str:
@@ -153,7 +169,7 @@ def _stage(name: str, spread: Histogram, low: float, high: float) -> dict[str, A
         "class": _class(name),
         "what": STAGES.get(name, "preparing, waiting and asking, end to end"),
         "count": spread.count,
-        "cells": [spread.percentile(share) for share in (0.5, 0.9, 0.99)]
+        "cells": [spread.percentile_or_none(share) for share in (0.5, 0.9, 0.99)]
         + [spread.max, spread.mean]
         if spread.count
         else None,
@@ -190,7 +206,12 @@ def _tokens(run: dict[str, Any], survey: Survey) -> list[dict[str, Any]]:
             "name": name,
             "total": total,
             "rate": number_in(run, rate),
-            "cells": [spread.percentile(0.5), spread.percentile(0.9), spread.max, spread.mean],
+            "cells": [
+                spread.percentile_or_none(0.5),
+                spread.percentile_or_none(0.9),
+                spread.max,
+                spread.mean,
+            ],
             "chart": charts.bars(
                 [("s-rest", counts := spread.counts(spread.min, spread.max + 1, _BINS))],
                 top=max(counts),
@@ -215,9 +236,12 @@ def _codes(survey: Survey) -> list[dict[str, Any]]:
             "permanence": meaning_of(code)[0],
             "meaning": meaning_of(code)[1],
             "bar": charts.stack([("bad", count)], whole=most[0][1], label=f"{count} of {code}"),
-            "examples": [
-                (text_in(line, "source")[:_MAX_NAME_CHARS], text_in(line, "detail"), card_id(line))
-                for line in survey.examples[code]
+            "details": [
+                (
+                    detail,
+                    [(text_in(one, "source")[:_MAX_NAME_CHARS], card_id(one)) for one in lines],
+                )
+                for detail, lines in by_detail(survey.examples[code]).items()
             ],
         }
         for code, count in most

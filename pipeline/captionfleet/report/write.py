@@ -1,24 +1,22 @@
 """Makes the report of an output folder (main process)."""
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from anyio import to_thread
 
 from captionfleet import text
 from captionfleet.errors import ConfigError
-from captionfleet.ledger.disk import replace_atomically
-from captionfleet.ledger.reading import read_lines
+from captionfleet.ledger.files.disk import replace_atomically
 from captionfleet.ledger.stored_media import store_of
 from captionfleet.messages import printable
-from captionfleet.report.cards import TextBudget, card_of, meaning_of
+from captionfleet.report.failed import meaning_of
 from captionfleet.report.flags import MEANINGS
+from captionfleet.report.gallery import Gallery
 from captionfleet.report.over_time import over_time
 from captionfleet.report.page import page_parts
 from captionfleet.report.sheets import SheetLimits, Sheets, make_sheets
@@ -31,7 +29,7 @@ __all__ = ["Made", "write_report"]
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A report that was written: where, and how many clips of how many it shows."""
+    """A report that was written: where, and how many clips of how many it shows or finds."""
 
     path: Path
     shown: int
@@ -54,24 +52,24 @@ async def write_report(
         folder: the output folder.
         out: the page; by default report.html in the folder.
         store: the media store; by default the one that the last run used.
-        sample: how many captioned clips to show; by default all of a small run, else some.
-        limits: what pictures and sound may take.
+        sample: how many captioned clips to show with pictures and facts; by default all of a small
+            run, else some. The text of all others can be searched.
+        limits: what pictures, sound and text may take.
 
     Raises:
         ConfigError: it is no output folder, or cannot be read.
         OutputError: the page cannot be written.
     """
+    limits = limits or SheetLimits()
     opened = await to_thread.run_sync(_open, folder)
     survey = await to_thread.run_sync(take_survey, opened, sample)
-    gallery = await to_thread.run_sync(_Gallery.read, opened, survey)
-    sheets = await make_sheets(
-        gallery.captioned, store or store_of(opened.run), limits or SheetLimits()
-    )
+    gallery = await to_thread.run_sync(Gallery.read, opened, survey, limits.text_bytes)
+    sheets = await make_sheets(gallery.captioned, store or store_of(opened.run), limits)
     path = out or folder / "report.html"
     size_bytes = await to_thread.run_sync(partial(_write, path, opened, survey, gallery, sheets))
     return Made(
         path,
-        len(gallery.cards),
+        len(gallery.cards) + gallery.texts.held,
         survey.captioned + survey.failed,
         sheets.shown,
         size_bytes,
@@ -86,43 +84,7 @@ def _open(folder: Path) -> Folder:
     return opened
 
 
-@dataclass(frozen=True, slots=True)
-class _Gallery:
-    """The clips that are shown; `captioned` holds number and line of those with media."""
-
-    cards: list[dict[str, Any]]
-    captioned: list[tuple[int, dict[str, Any]]]
-    slowest: list[dict[str, Any]]
-
-    @classmethod
-    def read(cls, folder: Folder, survey: Survey) -> "_Gallery":
-        """Read the chosen lines, in the order in which they were written. Blocks."""
-        slow = [offset for _, offset in sorted(survey.slowest, reverse=True)]
-        telling = survey.choice.offsets(slow)
-        budget = TextBudget()
-        cards: list[dict[str, Any]] = []
-        lines: dict[int, tuple[int, dict[str, Any]]] = {}
-        for offset, record in _at(folder.captions, sorted(telling)):
-            lines[offset] = (len(cards), _light(record))
-            cards.append(card_of(record, survey.settings, budget))
-        failed = sorted(p.offset for sample in survey.failures.values() for p in sample.picks())
-        cards += [card_of(record, {}, budget) for _, record in _at(folder.failures, failed)]
-        captioned = [lines[offset] for offset in telling if offset in lines]
-        return cls(cards, captioned, [lines[at][1] for at in slow if at in lines])
-
-
-def _at(path: Path, offsets: list[int]) -> Iterator[tuple[int, dict[str, Any]]]:
-    for offset in offsets:
-        line = next(read_lines(path, offset), None)
-        if line is not None and line.record and line.offset == offset:
-            yield offset, line.record
-
-
-def _light(record: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in record.items() if key != "caption"}
-
-
-def _write(path: Path, folder: Folder, survey: Survey, gallery: _Gallery, sheets: Sheets) -> int:
+def _write(path: Path, folder: Folder, survey: Survey, gallery: Gallery, sheets: Sheets) -> int:
     context = view_of(folder, survey, gallery.slowest) | {
         "folder": printable(os.fspath(folder.path.absolute().name)) or "captions",
         "time": over_time(folder.timeline),
@@ -132,26 +94,30 @@ def _write(path: Path, folder: Folder, survey: Survey, gallery: _Gallery, sheets
     }
     meanings = {code: meaning_of(code)[1] for code in survey.codes} | MEANINGS
     data = {"stages": list(STAGES), "meanings": meanings, "cards": gallery.cards}
-    replace_atomically(path, page_parts(context, data, sheets.blocks))
+    replace_atomically(path, page_parts(context, data, gallery.texts.packed(), sheets.blocks))
     return path.stat().st_size
 
 
-def _lead(survey: Survey, gallery: _Gallery, sheets: Sheets) -> str:
-    shown, all_clips = len(gallery.cards), survey.captioned + survey.failed
-    said = f"{text.count(shown)} of {text.count(all_clips)} clips"
-    if left_out := all_clips - shown:
-        flagged_out = max(0, survey.flagged - survey.choice.max_flagged)
-        said += ": a sample, the slowest, and what is flagged or failed; "
-        said += f"{text.count(left_out)} are not shown"
-        said += f", {text.count(flagged_out)} flagged ones among them" if flagged_out else ""
-    said += (
-        ". The pictures are the frames that were sent, decoded from the very bytes; "
-        "the sound is the file that was sent."
-    )
+def _lead(survey: Survey, gallery: Gallery, sheets: Sheets) -> str:
+    """Which clips are there and why, and what is missing."""
+    all_clips, texts = survey.captioned + survey.failed, gallery.texts
+    shown, with_media = _clips(len(gallery.cards)), "with the frames and the sound that were sent"
+    said = [f"{shown}, {with_media}."]
+    if texts.held or texts.left_out:
+        chosen = "a sample, the slowest, and what is flagged or failed"
+        said = [f"{shown} of {text.count(all_clips)} {with_media}: {chosen}."]
+    if texts.held:
+        said.append(f"The text of {text.count(texts.held)} others is here as well.")
+    if texts.left_out:
+        said.append(f"{_clips(texts.left_out)} are left out to keep this page small.")
     if missing := len(gallery.captioned) - sheets.shown:
-        said += f" Without pictures: {text.count(missing)}, each says why."
+        said.append(f"Without pictures: {text.count(missing)}, each says why.")
     if survey.unreadable:
-        said += f" Lines that are no record: {text.count(survey.unreadable)}, not counted."
-    if left_out := sheets.without_sound:
-        said += f" Sound left out to keep this page small: {text.count(left_out)}."
-    return said
+        said.append(f"Lines that are no record: {text.count(survey.unreadable)}, not counted.")
+    if sheets.without_sound:
+        said.append(f"Sound left out to keep this page small: {text.count(sheets.without_sound)}.")
+    return " ".join(said)
+
+
+def _clips(number: int) -> str:
+    return f"{text.count(number)} clip{'' if number == 1 else 's'}"

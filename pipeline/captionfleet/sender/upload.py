@@ -17,9 +17,9 @@ import pybase64
 from anyio import to_thread
 
 from captionfleet.messages import ReadyClip
-from captionfleet.regular_file import open_regular
 from captionfleet.sender.chat.parts import Hole, Piece
 from captionfleet.sender.chat.request import size_bytes
+from captionfleet.system.regular_file import open_regular
 
 __all__ = ["MediaChangedError", "MediaUnreadableError", "Upload"]
 

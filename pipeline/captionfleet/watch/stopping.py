@@ -14,7 +14,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 from captionfleet.config import LimitsConfig
 from captionfleet.config.stop_rules import Limit, next_time
 from captionfleet.errors import RunError, first_run_error
-from captionfleet.machine import machine_errors
+from captionfleet.system.machine import machine_errors
 from captionfleet.telemetry import Tally, get_log
 from captionfleet.telemetry.awake import sleep_awake
 

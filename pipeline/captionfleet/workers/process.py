@@ -20,9 +20,9 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 from pydantic import TypeAdapter, ValidationError
 
-from captionfleet.machine import MAY_PASS, is_thread_refused, no_worker
 from captionfleet.media.orders import NO_PROGRAM, AnyOrder, Confine, Report, SheetOrder, files_of
 from captionfleet.media.source_file import Handed, close_all, open_for
+from captionfleet.system.machine import MAY_PASS, is_thread_refused, no_worker
 from captionfleet.telemetry import get_log
 
 __all__ = ["WorkerDied", "WorkerProcess"]

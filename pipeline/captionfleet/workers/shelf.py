@@ -12,7 +12,7 @@ from anyio import to_thread
 from captionfleet.errors import StoreError
 from captionfleet.media.orders import Order, Prepared, hold_of
 from captionfleet.messages import Clip, Form, MediaSpec, ReadyClip, Source
-from captionfleet.regular_file import open_regular
+from captionfleet.system.regular_file import open_regular
 from captionfleet.telemetry import monotonic_s
 from captionfleet.workers.store import MediaStore, StoredMedia, media_key
 from captionfleet.workers.taking import NotAsReportedError

@@ -30,7 +30,7 @@ from captionfleet.messages import (
     MediaSpec,
     base64_bytes,
 )
-from captionfleet.regular_file import make_folder, open_regular, require_folder
+from captionfleet.system.regular_file import make_folder, open_regular, require_folder
 from captionfleet.workers.taking import NotAsReportedError, Taken, copied, measured, taken
 
 __all__ = ["MediaStore", "StoredMedia", "let_go", "media_key"]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
-from captionfleet.regular_file import open_regular
+from captionfleet.system.regular_file import open_regular
 
 __all__ = ["NotAsReportedError", "Taken", "copied", "measured", "taken"]
 

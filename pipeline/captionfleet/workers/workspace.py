@@ -21,7 +21,7 @@ from captionfleet.config import StoreConfig
 from captionfleet.errors import OutputError
 from captionfleet.media.orders import hold_of
 from captionfleet.messages import printable
-from captionfleet.regular_file import make_folder, open_regular, require_folder
+from captionfleet.system.regular_file import make_folder, open_regular, require_folder
 from captionfleet.telemetry import get_log
 from captionfleet.workers.store import let_go
 from captionfleet.workers.upkeep import evict, stored_bytes

@@ -27,8 +27,8 @@ from captionfleet.config.keys import KeyPair, key_pair
 from captionfleet.deployment.lifecycle.owner import Fate, Owner
 from captionfleet.deployment.protocol.calls import Target
 from captionfleet.errors import OutputError
-from captionfleet.ledger.disk import create_folder, replace_atomically
-from captionfleet.regular_file import open_regular
+from captionfleet.ledger.files.disk import create_folder, replace_atomically
+from captionfleet.system.regular_file import open_regular
 from captionfleet.telemetry import get_log, utc_now
 
 __all__ = ["APPEARS_S", "AtEnd", "Kept", "Record", "Records", "state_folder"]

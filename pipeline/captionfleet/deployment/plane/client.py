@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from captionfleet.config.address import is_bare
 from captionfleet.config.keys import KeyPair, key_for, origin_of, read_key
-from captionfleet.config.lifecycle import INFERENCE_PATH
+from captionfleet.config.sections.lifecycle import INFERENCE_PATH
 from captionfleet.deployment.protocol.calls import Call
 from captionfleet.deployment.protocol.refusals import (
     ControlError,

@@ -1,0 +1,127 @@
+"""What is asked, when a run stops, and where lines go: [request], [limits], [output].
+
+Main process.
+"""
+
+import json
+from datetime import time
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from captionfleet.config.response_schema import check_schema
+from captionfleet.config.sections.section import AnyPath, Section
+from captionfleet.config.stop_rules import StopRules, parse_max_failures, parse_time
+
+__all__ = ["LimitsConfig", "MetricsConfig", "OutputConfig", "RequestConfig"]
+
+_MOST_SCHEMA_BYTES = 2**20
+
+
+def _as_text(value: object) -> object:
+    # A number or a time in the job file needs no quotes.
+    is_plain = isinstance(value, int | float | time) and not isinstance(value, bool)
+    return str(value) if is_plain else value
+
+
+def _deadline(text: str) -> str:
+    parse_time(text)
+    return text
+
+
+def _max_failures(text: str) -> str:
+    parse_max_failures(text)
+    return text
+
+
+def _as_schema(value: object) -> object:
+    """The schema itself, or what stands in the file that is named, once it is known to be usable.
+
+    Raises:
+        ValueError: it cannot be read, or used.
+    """
+    if isinstance(value, str | Path):
+        try:
+            with Path(value).open("rb") as file:
+                value = json.loads(file.read(_MOST_SCHEMA_BYTES))
+        except OSError as error:
+            raise ValueError(f"{value}: {error.strerror}") from None
+        except (ValueError, RecursionError):
+            raise ValueError(f"{value}: not a JSON file") from None
+    return None if value is None else check_schema(value)
+
+
+class RequestConfig(Section):
+    """What is asked of the model."""
+
+    prompt: str = Field(default="Describe what happens in this video.", min_length=1)
+    system: str | None = Field(default=None, description="system message, the same for all clips")
+    max_tokens: int = Field(default=1000, ge=1)
+    temperature: float = Field(default=0.3, ge=0, le=2)
+    response_schema: Annotated[dict[str, Any] | None, BeforeValidator(_as_schema)] = Field(
+        default=None, description="JSON Schema of the answer, a table or the path of a JSON file"
+    )
+    stream: bool = Field(default=False, description="stream answers, which measures ttft_s")
+    timeout_s: float = Field(default=300, gt=0, description="one attempt, upload to last byte")
+    connect_timeout_s: float = Field(default=10, gt=0)
+    max_attempts: int = Field(default=5, ge=1, description="attempts per clip")
+    patience_s: float = Field(
+        default=1800, ge=0, description="how long to wait while no deployment is up"
+    )
+    hedge_percentile: Annotated[float, Field(ge=50, lt=100)] | None = Field(
+        default=None,
+        description="ask a second deployment, too, when a request takes longer than this "
+        "percentile of the run's requests; default: never",
+    )
+
+
+class OutputConfig(Section):
+    """Where the lines go."""
+
+    dir: AnyPath = Path("captions")
+    fsync_s: float = Field(
+        default=1.0, ge=0, description="longest time that a written line may wait for fsync"
+    )
+    recaption: bool = Field(default=False, description="replace captions that another request made")
+    report: bool = Field(
+        default=True, description="write report.html at the end, if that takes no long time"
+    )
+
+
+class MetricsConfig(Section):
+    """Where a scraper finds the figures of a run that goes on; nowhere by default."""
+
+    port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
+        default=None, description="serve /metrics for Prometheus while the run lasts"
+    )
+    host: str = Field(default="127.0.0.1", min_length=1, description="address to listen on")
+
+
+class LimitsConfig(Section):
+    """When a run stops although clips are left; the next run goes on."""
+
+    deadline: Annotated[str, BeforeValidator(_as_text), AfterValidator(_deadline)] | None = Field(
+        default=None, description="local time of day, such as 06:00"
+    )
+    max_hours: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="hours from the start of the run"
+    )
+    max_failures: (
+        Annotated[str, BeforeValidator(_as_text), AfterValidator(_max_failures)] | None
+    ) = Field(default=None, description='failed clips, as in 50, or their share, as in "5%"')
+    max_tokens_total: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="tokens in and out; what is in flight comes on top"
+    )
+    drain_s: float = Field(
+        default=60.0, ge=0, description="how long an end waits for what is in flight"
+    )
+
+    def time_of_day(self) -> time:
+        """The deadline, which must be set."""
+        return parse_time(self.deadline or "")
+
+    def stop_rules(self) -> StopRules:
+        """The limits on what the run has done."""
+        failures = None if self.max_failures is None else parse_max_failures(self.max_failures)
+        return StopRules(failures, self.max_tokens_total)

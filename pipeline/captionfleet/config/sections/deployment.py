@@ -1,0 +1,245 @@
+"""Where requests go: [[deployments]] (main process)."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, SecretStr, model_validator
+
+from captionfleet.config.address import is_bare, server_url
+from captionfleet.config.keys import (
+    DEFAULT_KEY_ENV,
+    KeyPair,
+    as_variable,
+    default_pairs,
+    is_set,
+    is_vendor,
+    key_for,
+    key_pair,
+    read_key,
+    sent_in_clear,
+    service_base,
+)
+from captionfleet.config.sections.frames import FramesConfig
+from captionfleet.config.sections.lifecycle import (
+    ControlRef,
+    LifecycleConfig,
+    control_ref,
+    filled_in,
+)
+from captionfleet.config.sections.section import Section
+from captionfleet.errors import ConfigError
+from captionfleet.messages import Form
+from captionfleet.profiles import PROFILES, Profile, ServerKind, profile_of, server_of
+from captionfleet.profiles.models import NAMED_LATER, ProfileName
+from captionfleet.profiles.servers import ServerName
+
+__all__ = ["DeploymentConfig"]
+
+_MOST_REPLICAS = 8  # the vendor's usual quota of GPUs
+
+
+class DeploymentConfig(Section):
+    """One deployment that takes requests."""
+
+    name: str = Field(default="", max_length=100, description="default: d1, d2, …")
+    base_url: str
+    model: str = Field(min_length=1)
+    api_key_env: Annotated[str | None, AfterValidator(as_variable)] = Field(
+        default=None,
+        description="name of the environment variable that holds the key; empty: no key; "
+        f"default: {DEFAULT_KEY_ENV} for Fireworks' own hosts and this machine, else no key",
+    )
+    profile: Literal["auto", ProfileName] = Field(
+        default="auto", description="what is known of the model; auto goes by the model string"
+    )
+    server: Literal["auto", ServerName] = Field(
+        default="auto",
+        description="the kind of server, which decides what auto is for video_as, audio_as and "
+        "modalities; auto knows services by their host's name",
+    )
+    modalities: tuple[Literal["video", "audio"], ...] = Field(
+        default=("video", "audio"), description="default: what profile and server say is taken"
+    )
+    video_as: Literal["auto", "video_url", "frames"] = Field(
+        default="auto", description="one MP4, or each frame as an image_url; auto goes by server"
+    )
+    audio_as: Literal["auto", "audio_url", "input_audio", "none"] = Field(
+        default="auto", description="how sound is sent, if it is; auto goes by server"
+    )
+    audio_format: Literal["auto", "ogg", "wav", "mp3"] = Field(
+        default="auto", description="of the sound: auto is ogg for audio_url, wav for input_audio"
+    )
+    frames: FramesConfig = FramesConfig()
+    max_in_flight: int = Field(
+        default=32, ge=1, le=4096, description="ceiling of requests; of each replica, if counted"
+    )
+    adaptive: bool = Field(
+        default=True, description="find the number in flight below the ceiling; false: keep to it"
+    )
+    provider: Literal["auto", "fireworks", "openai"] = Field(
+        default="auto", description="which fields the server takes; auto goes by the host's name"
+    )
+    extra_body: dict[str, Any] = Field(
+        default={}, description="further request fields, sent as they are"
+    )
+    count_replicas: bool = Field(
+        default=True, description="let the ceiling follow the replicas, where they can be counted"
+    )
+    lifecycle: LifecycleConfig | None = Field(
+        default=None, description="bring it up for the job, and turn it off at the end"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, data: Any) -> Any:
+        return filled_in(data) if isinstance(data, Mapping) else data
+
+    @model_validator(mode="after")
+    def _go_by_profile(self) -> Self:
+        """What the job does not say stays unsaid, so that a flag for the server changes it."""
+        if "modalities" not in self.model_fields_set or self.audio_as == "none":
+            self.__dict__["modalities"] = self._usual_modalities
+        return self
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        url = server_url(self.base_url)
+        if url is None:
+            raise ValueError("base_url must look like https://host/v1")
+        if not is_bare(self.base_url):
+            raise ValueError("base_url must not hold a user, a password, a query or a fragment")
+        if url.path.rstrip("/").endswith("/chat/completions"):
+            raise ValueError("base_url ends before /chat/completions, as in https://host/v1")
+        if "video" not in self.modalities:
+            raise ValueError('modalities must hold "video"')
+        return self
+
+    @property
+    def form(self) -> Form:
+        """How its media are prepared: sound is left out on sending, too, where it does not hear."""
+        hears, kind = "audio" in self.modalities, self.served_by
+        video_as = kind.video_as if self.video_as == "auto" else self.video_as
+        if video_as != "frames" and not hears:
+            return Form()  # the same as for those that hear, so that it is made once
+        audio_as = kind.audio_as if self.audio_as == "auto" else self.audio_as
+        audio = Form(audio_as="none")
+        if hears:
+            usual: Literal["ogg", "wav"] = "wav" if audio_as == "input_audio" else "ogg"
+            chosen = usual if self.audio_format == "auto" else self.audio_format
+            audio = Form(audio_as=audio_as, audio_format=chosen)
+        if video_as != "frames":
+            return audio
+        return replace(
+            audio,
+            video_as="frames",
+            frame_height_px=self.frames.height,
+            jpeg_quality=self.frames.quality,
+            max_frames=self.frames.max_frames,
+        )
+
+    @property
+    def served_by(self) -> ServerKind:
+        """The kind of server, by its name in the job or its host's name."""
+        return _server_at(self.base_url, self.server)
+
+    @property
+    def as_before_servers(self) -> Self:
+        """What the same table meant before kinds of servers and Qwen-VL were known.
+
+        Then `auto` was video_url and audio_url everywhere; what such a job captioned stays current.
+        """
+        known, modalities = profile_of(self.model, self.profile), self.modalities
+        if modalities == self._usual_modalities and self.audio_as != "none":
+            earlier = PROFILES["generic"] if known.name in NAMED_LATER else known
+            modalities = earlier.modalities
+        server = "generic" if self.server == "auto" else self.server
+        return self.model_copy(update={"server": server, "modalities": modalities})
+
+    @property
+    def _usual_modalities(self) -> tuple[Literal["video", "audio"], ...]:
+        """What is sent where the job does not say."""
+        known = profile_of(self.model, self.profile)
+        asks_for_sound = self.audio_as not in {"auto", "none"}
+        if asks_for_sound or (self.audio_as == "auto" and self.served_by.sends_sound(known)):
+            return known.modalities
+        return ("video",)
+
+    @property
+    def speaks_fireworks(self) -> bool:
+        """Whether requests may hold only the fields that Fireworks documents."""
+        is_fireworks = self.provider == "auto" and is_vendor(self.base_url)
+        return self.provider == "fireworks" or is_fireworks
+
+    @property
+    def counted_at(self) -> ControlRef | None:
+        """Where its replicas can be counted, if they are to be."""
+        if not self.count_replicas:
+            return None
+        return control_ref(
+            self.lifecycle, self.base_url, self.model, speaks_fireworks=self.speaks_fireworks
+        )
+
+    @property
+    def most_in_flight(self) -> int:
+        """Requests that may ever be in flight, with all the replicas it may come to have."""
+        if self.counted_at is None:
+            return self.max_in_flight
+        most = self.lifecycle.max_replicas if self.lifecycle else _MOST_REPLICAS
+        return self.max_in_flight * most
+
+    @property
+    def known_as(self) -> Profile:
+        """What is known of the model, with media as they are sent."""
+        known = profile_of(self.model, self.profile)
+        if self.form.video_as != "frames":
+            return known
+        return known.sent_as_frames(is_counted=self.served_by.counts_as_transformers)
+
+    @property
+    def key_pairs(self) -> frozenset[KeyPair]:
+        """The servers that it names, each with the variable whose key may go there."""
+        urls = [self.base_url, *([self.lifecycle.api_base] if self.lifecycle else [])]
+        pairs = default_pairs(service_base())
+        if self.api_key_env is not None:
+            return frozenset(key_pair(url, self.api_key_env) for url in urls if self.api_key_env)
+        return frozenset(
+            key_pair(url, variable) for url in urls if (variable := key_for(url, None, pairs))
+        )
+
+    @property
+    def keys_in_clear(self) -> list[KeyPair]:
+        """The servers among them that its key reaches unencrypted over a network, if it is set."""
+        return sorted(pair for pair in self.key_pairs if sent_in_clear(pair[0]) and is_set(pair[1]))
+
+    @property
+    def withholds_default_key(self) -> bool:
+        """Whether FIREWORKS_API_KEY is set and not sent, as nobody names it for this server."""
+        is_unnamed = self.api_key_env is None and not self.key_env_at(self.base_url)
+        return is_unnamed and is_set(DEFAULT_KEY_ENV)
+
+    def key_env_at(self, url: str) -> str:
+        """The variable whose key goes to one of its servers; empty where none does."""
+        return key_for(url, self.api_key_env, self.key_pairs)
+
+    def api_key(self) -> SecretStr | None:
+        """The key for requests, from the environment.
+
+        An own server without a key is common, so the default variable may be unset there.
+
+        Raises:
+            ConfigError: the variable is named or needed, and is not set, or holds no key.
+        """
+        variable = self.key_env_at(self.base_url)
+        key = read_key(variable, whose=f"(deployment {self.name})")
+        if key is None and variable and (self.api_key_env or self.speaks_fireworks):
+            raise ConfigError(
+                f"environment variable {variable} is not set: "
+                f"export it, or name another one with api_key_env (deployment {self.name})"
+            )
+        return key
+
+
+def _server_at(base_url: str, name: str) -> ServerKind:
+    url = server_url(base_url)
+    return server_of((url.hostname or "") if url else "", name)

@@ -1,0 +1,24 @@
+"""How frames are sent where a server takes pictures and no video: [deployments.frames] (main)."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from captionfleet.config.sections.section import Section
+
+__all__ = ["FramesConfig"]
+
+
+class FramesConfig(Section):
+    """What the JPEGs of a clip's frames are like."""
+
+    height: Annotated[int, Field(ge=32, le=2160, multiple_of=2)] | None = Field(
+        default=None, description="pixels, at most [media] height; default: the same"
+    )
+    quality: int = Field(default=85, ge=30, le=95, description="of the JPEGs, as libjpeg counts it")
+    max_frames: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+        default=None, description="most frames of a clip that are sent, evenly spread"
+    )
+    times: bool = Field(
+        default=False, description="say the time of each frame, from the clip's start, before it"
+    )

@@ -1,0 +1,222 @@
+"""Where the videos are, what is made of them, and by whom: [input], [media], [workers], [store].
+
+Main process.
+"""
+
+import os
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from captionfleet.config.memory import available_bytes, worker_bytes, workers_that_fit
+from captionfleet.config.sections.section import AnyPath, Section
+from captionfleet.errors import ConfigError, FailureCode
+from captionfleet.messages import Form, MediaSpec
+
+__all__ = ["VIDEO_ENDINGS", "InputConfig", "MediaConfig", "StoreConfig", "WorkersConfig"]
+
+_USUAL = Form()
+_MOST_SHARDS = 1_000_000  # more than any array job; a typo otherwise
+
+VIDEO_ENDINGS = tuple(
+    """
+    .3g2 .3gp .asf .avi .divx .dv .f4v .flv .gif .m2ts .m2v .m4v .mjpeg .mjpg .mkv .mov .mp4
+    .mpe .mpeg .mpg .mts .mxf .nut .ogm .ogv .qt .rm .rmvb .ts .vob .webm .wmv .y4m
+    """.split()
+)
+
+
+def _as_code(value: object) -> object:
+    known = ["all", *FailureCode]
+    if value in known:
+        return value
+    alike = get_close_matches(str(value), known, n=1)
+    meant = f", did you mean {alike[0]}?" if alike else f": one of {', '.join(known)}"
+    raise ValueError(f"no failure code{meant}")
+
+
+def _as_moves(value: object) -> object:
+    """OLD=NEW, as the flag has it, or a table; either path may hold the sign itself."""
+    if not isinstance(value, list | tuple):
+        return value
+    return dict(_move(str(one)) for one in value)
+
+
+def _move(text: str) -> tuple[str, str]:
+    signs = [at for at, character in enumerate(text) if character == "=" and text[:at]]
+    splits = [(text[:at], text[at + 1 :]) for at in signs if text[at + 1 :]]
+    if not splits:
+        raise ValueError(f"{text}: not OLD=NEW, the folder's former path and its path of today")
+    return next((split for split in splits if Path(split[1]).is_dir()), splits[0])
+
+
+def _as_shard(value: str) -> str:
+    index, _, count = value.partition("/")
+    digits = index.isascii() and index.isdecimal() and count.isascii() and count.isdecimal()
+    if value and not (digits and int(index) < int(count) <= _MOST_SHARDS):
+        raise ValueError(f"{value}: not I/N with I from 0 to N - 1, as in 0/16 to 15/16")
+    return value
+
+
+class InputConfig(Section):
+    """Where the videos are."""
+
+    sources: tuple[AnyPath, ...] = Field(
+        default=(),
+        description="files, folders, lists (.txt, .lst, .csv, .tsv, .jsonl, .parquet), or -",
+    )
+    include: tuple[str, ...] = Field(
+        default=tuple(f"*{ending}" for ending in VIDEO_ENDINGS),
+        description="names or relative paths to take from folders, shell patterns, case ignored",
+    )
+    exclude: tuple[str, ...] = Field(
+        default=(), description="names or relative paths to leave out, shell patterns"
+    )
+    identity: Literal["stat", "content"] = Field(
+        default="stat",
+        description="what makes a file the same: path, size and change time, or its bytes",
+    )
+    settle_s: float = Field(
+        default=2.0,
+        ge=0,
+        le=3600,
+        description="files in folders that changed so recently are taken last, if at rest by then",
+    )
+    retry_failed: tuple[Annotated[Literal["all"] | FailureCode, BeforeValidator(_as_code)], ...] = (
+        Field(default=(), description="permanent failures to try again: codes, or all")
+    )
+    follow_symlinks: bool = Field(
+        default=False, description="follow links that leave the folder, and links to folders"
+    )
+    relocate: Annotated[dict[AnyPath, AnyPath], BeforeValidator(_as_moves)] = Field(
+        default={},
+        description="folders that moved, old path to new: their files keep their captions",
+    )
+    allow_empty: bool = Field(
+        default=False, description="a run that finds no video at all is no mistake"
+    )
+    segments: Literal["first", "all"] = Field(
+        default="first",
+        description="what of a film is captioned: its first max_seconds, or all of it in windows "
+        "of max_seconds, each a clip with its own line",
+    )
+    overlap_s: float = Field(
+        default=0.0, ge=0, le=599, description="seconds that a window shares with the one before"
+    )
+    shard: Annotated[str, AfterValidator(_as_shard)] = Field(
+        default="",
+        description="I/N, 0/16 to 15/16: this share of the files, by a hash of their paths",
+    )
+    limit: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="stop after so many clips that need a caption"
+    )
+
+
+class MediaConfig(Section):
+    """What is made of each clip."""
+
+    fps: Literal[1] = Field(default=1, description="frames per second that the models expect")
+    height: int = Field(default=360, ge=32, le=2160, multiple_of=2, description="pixels")
+    max_seconds: int = Field(default=60, ge=1, le=600, description="seconds from the start")
+    sampling: Literal["exact", "fast"] = Field(
+        default="exact",
+        description="exact: the frames that ffmpeg's fps=1 picks; fast: within each second, the "
+        "frame that is cheapest to decode",
+    )
+    video_preset: Literal[
+        "one_fps",
+        "ultrafast",
+        "superfast",
+        "veryfast",
+        "faster",
+        "fast",
+        "medium",
+        "slow",
+        "slower",
+    ] = Field(
+        default="one_fps",
+        description="one_fps: x264 set for one frame a second, no worse a picture than fast; or a "
+        "preset of x264 as it is",
+    )
+    audio_bitrate: int = Field(default=24_000, ge=6_000, le=128_000, description="bit/s, Opus")
+    max_payload_bytes: int = Field(
+        default=10_000_000, ge=10_000, description="base64 of video and audio together"
+    )
+    max_pixels: int = Field(
+        default=8192 * 8192, ge=1, description="largest picture to decode, width times height"
+    )
+
+    def spec(self, form: Form = _USUAL) -> MediaSpec:
+        """The part that decides the prepared bytes, light enough for a worker process."""
+        return MediaSpec(
+            fps=self.fps,
+            height_px=self.height,
+            sampling=self.sampling,
+            video_preset=self.video_preset,
+            audio_bitrate=self.audio_bitrate,
+            max_payload_bytes=self.max_payload_bytes,
+            max_pixels=self.max_pixels,
+            form=form,
+        )
+
+
+def _workers() -> int:
+    return min(1024, workers_that_fit(len(os.sched_getaffinity(0)), available_bytes()))
+
+
+class WorkersConfig(Section):
+    """The worker processes that prepare clips."""
+
+    processes: int = Field(
+        default_factory=_workers,
+        ge=1,
+        le=1024,
+        description="workers; default: one for each core, as far as there is memory for them",
+    )
+    clip_timeout_s: float = Field(
+        default=300, gt=0, description="wall clock for one clip, then its worker is killed"
+    )
+    memory_bytes: int = Field(
+        default_factory=lambda settled: worker_bytes(
+            settled.get("processes", 1), available_bytes()
+        ),
+        ge=2**28,
+        description="address space of one worker; default: its share of the memory there is",
+    )
+    confine: Literal["auto", "none"] = Field(
+        default="auto",
+        description="auto: a worker gets at nothing but its clip, as far as the kernel can",
+    )
+    recycle_clips: int = Field(
+        default=500, ge=1, description="a worker is replaced after so many clips"
+    )
+    recycle_bytes: int = Field(
+        default=2**29, ge=2**24, description="or when it holds more memory than this between clips"
+    )
+
+
+class StoreConfig(Section):
+    """Where prepared media are kept, for retries and for later runs with another prompt."""
+
+    dir: AnyPath | None = Field(
+        default=None, description="default: captionfleet/media in the user's cache folder"
+    )
+    max_bytes: int = Field(
+        default=20_000_000_000, ge=0, description="the least recently used media go first"
+    )
+
+    def folder(self) -> Path:
+        """The folder in effect.
+
+        Raises:
+            ConfigError: none is named, and the user has no home.
+        """
+        cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+        try:
+            return self.dir or Path(cache).expanduser() / "captionfleet" / "media"
+        except RuntimeError:
+            raise ConfigError(
+                "no home folder to keep prepared media in: name one with [store] dir, or --store"
+            ) from None

@@ -1,0 +1,1 @@
+"""Files that survive crashes, and that are read believing none of it (main process, in threads)."""

@@ -1,0 +1,105 @@
+"""One run per output folder (main process, in a thread)."""
+
+import fcntl
+import os
+from pathlib import Path
+
+import orjson
+from filelock import FileLock, Timeout
+
+from captionfleet.errors import OutputError
+from captionfleet.ledger.files.disk import output_errors, replace_atomically
+from captionfleet.messages import printable
+from captionfleet.system.regular_file import open_regular
+from captionfleet.telemetry import utc_now
+
+__all__ = ["FolderLock"]
+
+_MAX_HOLDER_BYTES = 1000
+
+
+class FolderLock:
+    """An advisory lock that ends with its process, however that ends.
+
+    `.lock` is locked, and the folder itself, where its file system can, for somebody may remove
+    `.lock`; `.lock-holder.json` says by whom, for people.
+
+    Raises:
+        OutputError: another run holds the folder, or it cannot be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._holder = folder / ".lock-holder.json"
+        self._folder = -1
+        # Acquired and released in different threads, so the lock must not belong to one.
+        self._lock = FileLock(folder / ".lock", thread_local=False)
+        with output_errors(folder / ".lock"):
+            try:
+                self._lock.acquire(timeout=0)
+            except Timeout:
+                raise OutputError(self._held_message(folder)) from None
+        try:
+            self._lock_folder(folder)
+            replace_atomically(self._holder, iter([_own_mark()]))
+        except BaseException:
+            self._let_go()
+            raise
+
+    def release(self) -> None:
+        """Let the next run have the folder."""
+        try:
+            with output_errors(self._holder):
+                self._holder.unlink(missing_ok=True)
+        finally:
+            self._let_go()
+
+    def _lock_folder(self, folder: Path) -> None:
+        """Lock the folder, but on network file systems, which lock files alone."""
+        with output_errors(folder):
+            self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(self._folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutputError(self._held_message(folder)) from None
+        except OSError:
+            pass
+
+    def _let_go(self) -> None:
+        if self._folder >= 0:
+            os.close(self._folder)
+            self._folder = -1
+        self._lock.release()
+
+    def _held_message(self, folder: Path) -> str:
+        where = printable(os.fspath(folder))
+        return (
+            f"another run{self._holder_mark()} holds {where}: "
+            f"wait until it ends, or choose another output folder{_advice(folder / '.lock')}"
+        )
+
+    def _holder_mark(self) -> str:
+        try:
+            with os.fdopen(open_regular(self._holder), "rb") as file:
+                mark = orjson.loads(file.read(_MAX_HOLDER_BYTES))
+            pid, host, since = (_word(mark[key]) for key in ("pid", "host", "since_utc"))
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""
+        return f" (pid {pid} on host {host} since {since})"
+
+
+def _advice(lock: Path) -> str:
+    # Where the file system has no locks, a file with its holder's name in it stands for one.
+    try:
+        is_soft = lock.stat().st_size > 0
+    except OSError:
+        return ""
+    return "; if that machine is gone for good, remove .lock there" if is_soft else ""
+
+
+def _word(value: object) -> str:
+    return "".join(character for character in str(value) if character.isprintable())[:80]
+
+
+def _own_mark() -> bytes:
+    mark = {"pid": os.getpid(), "host": os.uname().nodename, "since_utc": utc_now()}
+    return orjson.dumps(mark, option=orjson.OPT_APPEND_NEWLINE)

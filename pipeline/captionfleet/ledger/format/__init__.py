@@ -1,0 +1,1 @@
+"""What a line of the output holds, and what names its request; pure (main process)."""

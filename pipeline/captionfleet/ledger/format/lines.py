@@ -1,0 +1,152 @@
+"""What stands in a line of the output, byte for byte; pure (main process)."""
+
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, is_dataclass
+from pathlib import PurePath
+from typing import Any
+
+import orjson
+
+from captionfleet.ledger.format.columns import (
+    CAPTIONS,
+    FAILURES,
+    CaptionRow,
+    Column,
+    FailureRow,
+    Type,
+)
+from captionfleet.messages import Adopted, Caption, Failure, SameFile, printable
+from captionfleet.names import name_fields
+
+__all__ = [
+    "adopted_line",
+    "caption_line",
+    "document",
+    "failure_line",
+    "refiled_line",
+    "same_line",
+]
+
+_MAX_INTEGER = 2**63
+_NAMES = ("source", "source_b64", "path", "path_b64", "root", "root_b64")
+
+
+def caption_line(caption: Caption, completed_at_utc: str, fingerprint: str = "") -> bytes:
+    """One line for captions.jsonl, its newline included.
+
+    `fingerprint` names the request; it stands at a fixed place, where resuming reads it.
+    """
+    row = CaptionRow(caption, fingerprint, completed_at_utc)
+    return _dumps(_filled(CAPTIONS, row), orjson.OPT_APPEND_NEWLINE)
+
+
+def failure_line(failure: Failure, failed_at_utc: str) -> bytes:
+    """One line for failures.jsonl, its newline included."""
+    row = FailureRow(failure, failed_at_utc)
+    return _dumps(_filled(FAILURES, row), orjson.OPT_APPEND_NEWLINE)
+
+
+def same_line(same: SameFile, noted_at_utc: str) -> bytes:
+    """One line for same.jsonl: the file is the clip, and so need not be read again."""
+    keys = {"clip_id": same.clip.clip_id, "stat_id": same.clip.stat_id}
+    name = name_fields("source", same.clip.source.name)
+    return _dumps(keys | name | {"noted_at_utc": noted_at_utc}, orjson.OPT_APPEND_NEWLINE)
+
+
+def adopted_line(adopted: Adopted, adopted_at_utc: str) -> bytes:
+    """One line for adopted.jsonl: the caption under `former_id` is this clip's."""
+    source = adopted.clip.source
+    names = {"source": source.name, "path": source.known_path, "root": source.root}
+    record = {"clip_id": adopted.clip.clip_id, "former_id": adopted.former_id}
+    for key, name in names.items():
+        record |= {f"{key}_b64": ""} | name_fields(key, name)
+    return _dumps(record | {"adopted_at_utc": adopted_at_utc}, orjson.OPT_APPEND_NEWLINE)
+
+
+def refiled_line(record: Mapping[str, Any], key: str, adopted: Mapping[str, Any]) -> bytes:
+    """A captions line under the id and the place of its file as they are today.
+
+    `key` holds the id that changes, and `adopted` is the record of its line in adopted.jsonl.
+    """
+    place = {name: adopted[name] for name in _NAMES if name in adopted}
+    return _dumps({**record, key: adopted["clip_id"], **place}, orjson.OPT_APPEND_NEWLINE)
+
+
+def document(record: Mapping[str, Any]) -> bytes:
+    """A whole file of readable JSON."""
+    return _dumps(dict(record), orjson.OPT_APPEND_NEWLINE | orjson.OPT_INDENT_2)
+
+
+def _filled(columns: tuple[Column, ...], row: object) -> dict[str, Any]:
+    """Every column's value, each of its column's type."""
+    return {column.name: _typed(column, _value(column, row)) for column in columns}
+
+
+def _value(column: Column, row: object) -> object:
+    return getattr(row, column.name) if column.value is None else column.value(row)
+
+
+def _typed(column: Column, value: Any) -> object:
+    if column.type is Type.TABLE:
+        return _filled(column.columns, value)
+    return _AS[column.type](value)
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _integer(value: object) -> int:
+    return value if isinstance(value, int) and -_MAX_INTEGER <= value < _MAX_INTEGER else 0
+
+
+def _number(value: object) -> float:
+    try:
+        number = float(value) if isinstance(value, int | float) else 0.0
+    except OverflowError:
+        return 0.0
+    return number if math.isfinite(number) else 0.0
+
+
+def _numbers(values: Iterable[object]) -> list[float]:
+    return [_number(value) for value in values]
+
+
+def _json(value: object) -> str:
+    return _dumps(value, 0).decode()
+
+
+_AS: Mapping[Type, Callable[[Any], object]] = {
+    Type.TEXT: _text,
+    Type.INTEGER: _integer,
+    Type.NUMBER: _number,
+    Type.BOOLEAN: bool,
+    Type.NUMBERS: _numbers,
+    Type.JSON: _json,
+}
+
+
+def _dumps(record: Any, options: int) -> bytes:
+    # A server may send halves of surrogate pairs or integers of any length; orjson writes
+    # NaN and infinity as null by itself.
+    try:
+        return orjson.dumps(record, option=options)
+    except orjson.JSONEncodeError:
+        return orjson.dumps(_clean(record), option=options)
+
+
+def _clean(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
+    if isinstance(value, Mapping):
+        return {_clean(str(key)): _clean(below) for key, below in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean(below) for below in value]
+    if isinstance(value, PurePath):
+        return printable(os.fspath(value))
+    if isinstance(value, str):
+        return str(value).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    is_too_large = isinstance(value, int) and not -_MAX_INTEGER <= value < _MAX_INTEGER
+    return None if is_too_large else value

@@ -1,0 +1,1 @@
+"""What a worker process may still do: Landlock, system calls, limits (worker process)."""

@@ -1,0 +1,1 @@
+"""`captionfleet merge`: the folders of shards as one (main process)."""

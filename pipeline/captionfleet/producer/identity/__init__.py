@@ -1,0 +1,1 @@
+"""Which clip a file is, whatever it is called and wherever it lies (main process)."""

@@ -1,0 +1,1 @@
+"""Lists of films: rows with paths and what is asked of each (main process)."""

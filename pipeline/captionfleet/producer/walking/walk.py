@@ -1,0 +1,218 @@
+"""From the sources to the files in them, sorted, in bounded memory (main process, in threads)."""
+
+import itertools
+import math
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from captionfleet.config import InputConfig
+from captionfleet.errors import FailureCode
+from captionfleet.messages import NO_ROW, Row, Source
+from captionfleet.producer.lists.rows import BadRow, Entry
+from captionfleet.producer.shards import Shard
+from captionfleet.producer.sources import absolute, base_of, entries_of, is_list
+from captionfleet.producer.walking.claims import Area, Claims, Order
+from captionfleet.producer.walking.folders import FolderWalk, Root, source_at
+from captionfleet.producer.walking.found import Found, Unusable, bad_row, source_of, unusable
+from captionfleet.producer.walking.selection import PassedOver, Selection
+from captionfleet.producer.windows import Window, asked_window, is_longer
+from captionfleet.telemetry import get_log, monotonic_s, wall_ns
+
+__all__ = ["Walk"]
+
+_PAGE_NAMES = 65_536
+_BATCH_FILES = 256
+_BATCH_S = 0.05
+_MAX_FRESH = 10_000
+_NS = 1_000_000_000
+
+
+class Walk:
+    """One pass over a job's sources, depth first, each folder's content sorted by name.
+
+    Iterating blocks; `next_batch` does it in a thread. `passed_over` counts what is not taken.
+    Memory: `page` names for each folder on the current path, and what Claims remembers.
+
+    A file in a folder that was written to within the last `settle_s` is looked at again by
+    `next_batch`, after all others and once so much time has passed: it may be half a copy.
+    Rows of lists whose window is longer than `max_seconds` are bad.
+    """
+
+    def __init__(
+        self,
+        config: InputConfig,
+        *,
+        page: int = _PAGE_NAMES,
+        settle_s: float = 0.0,
+        max_seconds: float = math.inf,
+        is_second: bool = False,
+    ) -> None:
+        self.passed_over: Counter[str] = Counter()
+        self._settle_ns = round(settle_s * _NS)
+        self._fresh: list[Source] = []
+        self._sources = config.sources
+        self._max_seconds = float(max_seconds)
+        self._takes_first = config.segments == "first"
+        selection = Selection.of(config)
+        self._claims = Claims(selection)
+        self._folders = FolderWalk(
+            selection,
+            self._claims,
+            follow_symlinks=config.follow_symlinks,
+            page=page,
+            warn=get_log().debug if is_second else get_log().warning,
+        )
+        self._shard = Shard.of(config)
+        self._found = (found for found in self._walk() if self._shard.holds(source_of(found)))
+
+    def __iter__(self) -> Iterator[Found]:
+        return self._found
+
+    async def next_batch(self) -> list[Found]:
+        """The next files, a handful or as many as 50 ms give; empty at the end.
+
+        Raises:
+            ConfigError: a list cannot be read.
+        """
+        batch = await anyio.to_thread.run_sync(self._take, abandon_on_cancel=True)
+        if not batch and self._fresh:
+            youngest_ns = max(source.mtime_ns for source in self._fresh)
+            wait_ns = min(youngest_ns + self._settle_ns - wall_ns(), self._settle_ns)
+            await anyio.sleep(max(0, wait_ns) / _NS)
+            batch = await anyio.to_thread.run_sync(self._take_fresh, abandon_on_cancel=True)
+        return batch
+
+    def _take(self) -> list[Found]:
+        batch: list[Found] = []
+        until_s = monotonic_s() + _BATCH_S
+        for found in itertools.islice(self._found, _BATCH_FILES):
+            batch.append(found)
+            if monotonic_s() > until_s:
+                break
+        return batch
+
+    def _take_fresh(self) -> list[Found]:
+        fresh = [source for source in self._fresh if self._shard.holds(source)]
+        self._fresh = []
+        batch: list[Found] = [source for source in fresh if _is_at_rest(source)]
+        if len(batch) < len(fresh):
+            self.passed_over[PassedOver.STILL_CHANGING] += len(fresh) - len(batch)
+        return batch
+
+    def _is_fresh(self, source: Source) -> bool:
+        # The clock of a file server may be ahead; a date far in the future is just a wrong date.
+        age_ns = abs(wall_ns() - source.mtime_ns) if self._settle_ns else 0
+        return age_ns < self._settle_ns
+
+    def _walk(self) -> Iterator[Found]:
+        sources = [absolute(source) for source in self._sources]
+        for position, source in enumerate(sources):
+            if source.is_dir():
+                self._claims.add(Area(os.path.realpath(source), "", (position, 0)))
+        for position, source in enumerate(sources):
+            self._folders.orders = zip(itertools.repeat(position), itertools.count())
+            if is_list(source):
+                yield from self._list(source)
+            else:
+                path = os.fspath(source)
+                base = path if source.is_dir() else os.fspath(source.parent)
+                yield from self._named(path, source.name, Root(os.path.realpath(path), base, ""))
+
+    def _list(self, source: Path) -> Iterator[Found]:
+        base = base_of(source)
+        for entry in map(self._checked, entries_of(source)):
+            if isinstance(entry, BadRow):
+                yield bad_row(source, entry)
+                continue
+            path = os.fspath(base / entry.path)
+            prefix = entry.path.rstrip("/") + "/"
+            root = Root(os.path.realpath(path), os.fspath(base), prefix, entry.row or NO_ROW)
+            yield from self._named(path, entry.path, root)
+
+    def _checked(self, entry: Entry | BadRow) -> Entry | BadRow:
+        row = entry.row if isinstance(entry, Entry) else None
+        window = asked_window(row, self._max_seconds) if row else None
+        if row is None or window is None or not is_longer(window, self._max_seconds):
+            return entry
+        return BadRow(
+            row.number,
+            f"row {row.number}: its window of {window.end_s - window.start_s:g} s is longer than "
+            f"max_seconds ({self._max_seconds:g} s)",
+        )
+
+    def _own_window(self, row: Row) -> Window | None:
+        """The window that sets a row apart from the others of its file."""
+        window = asked_window(row, self._max_seconds)
+        is_first = self._takes_first and window == (0.0, self._max_seconds)
+        return None if is_first else window
+
+    def _named(self, path: str, name: str, root: Root) -> Iterator[Found]:
+        order, real = next(self._folders.orders), root.real
+        try:
+            facts = Path(path).stat()
+        except OSError as error:
+            if self._claims.name_file(real, root.row.prompt, self._own_window(root.row)):
+                yield unusable(Source(path, name, 0, 0, root.base, real, root.row), error)
+            return
+        if stat.S_ISDIR(facts.st_mode) and (reason := _not_for_folders(root.row)):
+            yield bad_row(Path(path), BadRow(root.row.number, reason))
+            return
+        if stat.S_ISDIR(facts.st_mode):
+            self._claims.add(Area(real, "", order))
+            yield from self._tree(root, path, order)
+            return
+        found = self._named_file(source_at(path, name, facts, root, real), facts, order)
+        if isinstance(found, PassedOver):
+            self.passed_over[found] += 1
+        else:
+            yield found
+
+    def _named_file(
+        self, source: Source, facts: os.stat_result, order: Order
+    ) -> Found | PassedOver:
+        real = source.real_path
+        if not stat.S_ISREG(facts.st_mode):
+            return PassedOver.NOT_A_FILE
+        prompt, window = source.row.prompt, self._own_window(source.row)
+        is_plain = not prompt and window is None
+        is_taken = is_plain and self._claims.takes(real, before=order)
+        if is_taken or not self._claims.name_file(real, prompt, window):
+            return PassedOver.DUPLICATE
+        if not source.size_bytes:
+            return Unusable(source, FailureCode.EMPTY_FILE, "0 bytes")
+        if not os.access(source.path, os.R_OK):
+            return Unusable(source, FailureCode.SOURCE_UNREADABLE, "Permission denied")
+        return source
+
+    def _tree(self, root: Root, path: str, order: Order) -> Iterator[Source]:
+        for found in self._folders.files(root, path, order):
+            if isinstance(found, PassedOver):
+                self.passed_over[found] += 1
+            elif not self._is_fresh(found):
+                yield found
+            elif len(self._fresh) < _MAX_FRESH:
+                self._fresh.append(found)
+            else:
+                self.passed_over[PassedOver.STILL_CHANGING] += 1
+
+
+def _not_for_folders(row: Row) -> str:
+    """What a row says that only a film can have; a folder's files have one line each."""
+    if row.prompt:
+        return f"row {row.number}: a folder can have no prompt"
+    has_window = asked_window(row, math.inf) is not None
+    return f"row {row.number}: a folder can have no start_s or end_s" if has_window else ""
+
+
+def _is_at_rest(source: Source) -> bool:
+    try:
+        facts = Path(source.path).stat()
+    except OSError:
+        return False
+    return (facts.st_size, facts.st_mtime_ns) == (source.size_bytes, source.mtime_ns)

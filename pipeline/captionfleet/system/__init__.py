@@ -1,0 +1,1 @@
+"""What the operating system gives and refuses: memory, threads, files, streams (any process)."""
