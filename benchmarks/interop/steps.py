@@ -17,8 +17,7 @@ __all__ = ["Bench", "FailedStepError", "Step", "steps_of"]
 _STEP_S = 900
 _CLIPS = 32
 _SOUND_SLACK_TOKENS = 2
-_MODEL = "qwen3-omni"
-_PICTURES = {"server": "vllm", "video_as": "frames", "audio_as": "input_audio"}
+_PICTURES = {"video_as": "frames", "audio_as": "input_audio"}
 _SCHEMA = {
     "type": "object",
     "properties": {"people": {"enum": ["none", "some"]}, "indoors": {"type": "boolean"}},
@@ -33,10 +32,15 @@ class FailedStepError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """The clips, and a folder for the jobs and their output."""
+    """The clips, a folder for the jobs and their output, and what every job says.
+
+    `server` is the kind of server as a job names it.
+    """
 
     videos: Path
     folder: Path
+    server: str = "auto"
+    model: str = "qwen3-omni"
     max_tokens: int = 16
     extra_body: Mapping[str, Any] | None = None
 
@@ -65,8 +69,8 @@ class Bench:
         lines += ["[workers]", "processes = 1", "[output]", f'dir = "{name}"', "report = false"]
         for number, url in enumerate(urls):
             lines += ["[[deployments]]", f'name = "d{number}"', f'base_url = "{url}"']
-            lines += [f'model = "{_MODEL}"', 'api_key_env = ""', 'provider = "openai"']
-            lines += ["max_in_flight = 4"]
+            lines += [f'model = "{self.model}"', 'api_key_env = ""', 'provider = "openai"']
+            lines += ["max_in_flight = 4", f'server = "{self.server}"']
             lines += [f"{key} = {json.dumps(value)}" for key, value in deployment.items()]
             if self.extra_body is not None and "response_schema" not in request:
                 lines += ["[deployments.extra_body]"]
@@ -102,10 +106,12 @@ class Bench:
 Step = tuple[str, Callable[[Bench, Sequence[Server]], str]]
 
 
-def steps_of(*, is_vllm: bool) -> list[Step]:
-    """The steps of one server: the stand-in behind a proxy, or vLLM itself."""
+def steps_of(name: str) -> list[Step]:
+    """The steps of one server: the stand-in behind a proxy, or a model's server itself."""
     steps: list[Step] = [("check", _check), ("run", _run), ("run, streamed", _run_streamed)]
-    if is_vllm:
+    if name == "llama-server":
+        steps += [("response_schema", _schema), ("fewer frames", _fewer_frames)]
+    if name == "vllm":
         steps += [("response_schema", _schema), ('`video_as = "frames"`', _frames)]
         steps += [("check of frames", _check_frames), ("forms of sound", _sounds)]
         steps += [("bench", _bench), ("kill -9 of one of two", _kill_one)]
@@ -142,8 +148,8 @@ def _frames(bench: Bench, servers: Sequence[Server]) -> str:
         own = {**_PICTURES, "frames.height": height}
         lines = bench.run(f"frames-{height}", [servers[0].base_url], own)
         told.append({line["source"]: line for line in lines})
-    counted = profile_of(_MODEL).picture_tokens
-    assert counted is not None  # noqa: S101 - it is Qwen3-Omni
+    counted = profile_of(bench.model).picture_tokens
+    assert counted is not None  # noqa: S101 - it is a Qwen
     pictures = 0
     for source, tall in told[0].items():
         small = told[1][source]
@@ -156,6 +162,23 @@ def _frames(bench: Bench, servers: Sequence[Server]) -> str:
         pictures += frames
     tokens = _prompt_tokens(list(told[0].values()))
     return f"{len(told[0])} captions, all {pictures} frames counted, {tokens:,} prompt tokens"
+
+
+def _fewer_frames(bench: Bench, servers: Sequence[Server]) -> str:
+    """At most three, two and one frame of each clip: every further one costs what the last did."""
+    told = []
+    for most in (3, 2, 1):
+        own = {"video_as": "frames", "frames.max_frames": most}
+        lines = bench.run(f"frames-{most}", [servers[0].base_url], own)
+        told.append({line["source"]: line for line in lines})
+    for source, line in told[0].items():
+        three, two, one = (each[source]["usage"]["prompt_tokens"] for each in told)
+        frames = line["media"]["frames"]
+        each = two - one if frames > 1 else 0
+        if (each > 0) != (frames > 1) or three - two != each * (frames > 2):
+            raise FailedStepError(f"{source}: {frames} frames took {three}, {two} and {one} tokens")
+    pictures = sum(line["media"]["frames"] for line in told[0].values())
+    return f"{len(told[0])} captions, all {pictures} frames cost the same each"
 
 
 def _check_frames(bench: Bench, servers: Sequence[Server]) -> str:
@@ -198,7 +221,7 @@ def _run_streamed(bench: Bench, servers: Sequence[Server]) -> str:
 def _schema(bench: Bench, servers: Sequence[Server]) -> str:
     path = bench.folder / "schema.json"
     path.write_text(json.dumps(_SCHEMA))
-    lines = bench.run("schema", [servers[0].base_url], response_schema=str(path), max_tokens=64)
+    lines = bench.run("schema", [servers[0].base_url], response_schema=str(path), max_tokens=256)
     for line in lines:
         if json.loads(line["data"]).keys() != set(_SCHEMA["required"]):
             raise FailedStepError(f"data is {line['data']}")

@@ -83,6 +83,25 @@ async def test_sound_that_is_refused_is_told_with_its_cure(clips: list[DrawnClip
     assert 'set modalities = ["video"]' in found["sound"].advice
 
 
+@pytest.mark.parametrize(
+    ("broken", "check"),
+    [
+        ("2, 3, 4, 6, 7, 8", "sound"),  # the silent clip is answered once more, as the fifth
+        ("2, 3, 4, 5, 6, 7, 8, 9, 10", "reachable"),
+    ],
+)
+async def test_5xx_to_sound_alone_is_its_refusal(
+    clips: list[DrawnClip], broken: str, check: str
+) -> None:
+    """llama-server says 500 to sound that is not heard; one that is down says it to all."""
+    faults = tuple(parse_fault(f"500+after={int(at) - 1}+first=1") for at in broken.split(", "))
+    async with serving(StandinOptions(faults=faults)) as standin:
+        found = await asked(standin.base_url, clips)
+    levels = {finding.check: finding.level for finding in found.findings}
+    assert levels[check] == "fail"
+    assert ("sound" in levels) == (check == "sound")
+
+
 async def test_a_failure_that_passes_is_asked_again(clips: list[DrawnClip]) -> None:
     """A 503 and a broken answer on the way are no finding."""
     faults = (parse_fault("503+first=1"), parse_fault("truncate+after=1+first=1"))

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from captionfleet.errors import FailureCode
 from captionfleet.messages import Failure, ReadyClip
-from captionfleet.sender import client, upload
+from captionfleet.sender import body, upload
 from captionfleet.sender.transport import _CODES, verdict_on
 from tests.support.ready import job, ready_clip
 from tests.support.replica import (
@@ -245,7 +245,7 @@ async def test_server_that_stops_reading_is_given_up(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """An upload that stalls ends long before the time for the whole answer is over."""
-    monkeypatch.setattr(client, "_UPLOAD_STALL_S", 1.0)
+    monkeypatch.setattr(body, "_UPLOAD_STALL_S", 1.0)
     async with scripted(unread(raw(b"", end="hang"))) as replica:
         clip = ready_clip(tmp_path, video_bytes=12_000_000)
         run = await sent(job(replica.base_url), [clip], within_s=60)

@@ -11,7 +11,7 @@ import captionfleet
 from captionfleet.errors import FailureCode
 from captionfleet.messages import Source
 from captionfleet.producer.identity.content import read_content
-from captionfleet.producer.walking.walk import Unusable
+from captionfleet.producer.walking.found import Unusable
 
 pytestmark = pytest.mark.anyio
 

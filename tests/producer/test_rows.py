@@ -14,7 +14,8 @@ from captionfleet.messages import Row, Source
 from captionfleet.producer.identity.clips import plan
 from captionfleet.producer.lists.rows import BadRow, Entry, entry_of
 from captionfleet.producer.sources import check_sources
-from captionfleet.producer.walking.walk import Unusable, Walk
+from captionfleet.producer.walking.found import Unusable
+from captionfleet.producer.walking.walk import Walk
 
 
 def test_a_row_says_all_that_it_has() -> None:

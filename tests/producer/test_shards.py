@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from captionfleet.config import InputConfig
-from captionfleet.producer.walking.walk import Unusable, Walk
+from captionfleet.producer.walking.found import Unusable
+from captionfleet.producer.walking.walk import Walk
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from captionfleet.errors import ConfigError
 from captionfleet.messages import Source
 from captionfleet.producer import sources
 from captionfleet.producer.sources import check_sources, list_entries
-from captionfleet.producer.walking.walk import Unusable, Walk
+from captionfleet.producer.walking.found import Unusable
+from captionfleet.producer.walking.walk import Walk
 
 
 def walk(*names: Path) -> list[tuple[str, str]]:

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from captionfleet.config import InputConfig
 from captionfleet.messages import Source
+from captionfleet.producer.walking.found import Unusable
 from captionfleet.producer.walking.paging import sorted_names
-from captionfleet.producer.walking.walk import Unusable, Walk
+from captionfleet.producer.walking.walk import Walk
 
 ODD_NAMES = ("two\nlines.mp4", "🎬.mp4", 'it\'s "q".mp4', " .mp4", os.fsdecode(b"\xff\xfe.mp4"))
 

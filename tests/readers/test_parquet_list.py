@@ -8,7 +8,8 @@ import pytest
 from captionfleet.config import InputConfig
 from captionfleet.errors import ConfigError
 from captionfleet.messages import Source
-from captionfleet.producer.walking.walk import Unusable, Walk
+from captionfleet.producer.walking.found import Unusable
+from captionfleet.producer.walking.walk import Walk
 
 pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")

@@ -10,6 +10,7 @@ import anyio
 from captionfleet.check.canary import QUESTION, CanaryClip, Seen, canary_clips, read_answer
 from captionfleet.check.findings import Finding, fail, ok, warn
 from captionfleet.check.judging import Sent, judged, without_flags
+from captionfleet.check.refusals import AGAIN, refusals, unusable
 from captionfleet.config import DeploymentConfig, JobConfig, RequestConfig
 from captionfleet.errors import ConfigError, FailureCode, RunError
 from captionfleet.media.orders import CanaryOrder, Prepared, hold_of
@@ -29,14 +30,6 @@ _DRAW_S = 120.0
 _DRAW_CPU_S = 60
 _TRIES = 3
 _MAX_TOKENS = 300
-_UNUSABLE = 4
-# llama-server answers 400 to video_url (ggml-org/llama.cpp#27724); transformers serve takes no
-# video as a data URL, and reads sound out of the video (its source, 2026-11).
-_PICTURES = (
-    "if the server takes pictures and no video, name it: "
-    'server = "llama-server", "ollama", "lm-studio" or "openai"; '
-    'for others, as transformers serve, set video_as = "frames"'
-)
 _BAD_JOB = 2
 
 
@@ -126,7 +119,7 @@ async def ask_deployment(
             asked.findings.append(_key_finding(fleet, name))
             problem = (await fleet.problems()).get(name)
             if problem is not None and not fleet.may_yet_serve(name, problem):
-                asked.findings.append(_unusable(fleet, name, problem))
+                asked.findings.append(unusable(fleet, name, problem))
                 return asked
             asked.findings.append(_reached(deployment, problem))
             if clips:
@@ -187,11 +180,10 @@ async def _asked(
             reply = replies[drawn.clip.name] = await _ask(fleet, name, drawn.ready)
             if isinstance(reply.outcome, Verdict) and len(replies) == 1:
                 break  # whoever refuses the plainest clip refuses all
-    refused = [
-        _refused(fleet, name, one.clip, outcome)
-        for one in clips
-        if (outcome := _outcome(replies, one)) and isinstance(outcome, Verdict)
-    ]
+            if drawn.clip.sound == "speech" and _is_server_error(reply):
+                replies[AGAIN] = await _ask(fleet, name, clips[0].ready)
+    outcomes = {name: reply.outcome for name, reply in replies.items()}
+    refused = refusals(fleet, deployment, [one.clip for one in clips], outcomes)
     seen = {
         one.clip.name: _seen(outcome)
         for one in clips
@@ -204,6 +196,11 @@ async def _asked(
         long.ended_s - long.started_s if long and "long" in seen else None,
         sum(_tokens(one.outcome) for one in replies.values()),
     )
+
+
+def _is_server_error(reply: Reply) -> bool:
+    outcome = reply.outcome
+    return isinstance(outcome, Verdict) and outcome.code is FailureCode.SERVER_ERROR
 
 
 def _outcome(replies: dict[str, Reply], drawn: DrawnClip) -> Answer | Verdict | None:
@@ -256,31 +253,3 @@ async def _ask(fleet: Fleet, name: str, ready: ReadyClip) -> Reply:
         jitter = random.random()  # noqa: S311 - spreads load
         await anyio.sleep(backoff_s(failures, jitter=jitter, floor_s=outcome.retry_after_s))
     return await fleet.clients[name].ask(ready, f"{ready.clip.clip_id}-{_TRIES}")
-
-
-def _refused(fleet: Fleet, name: str, clip: CanaryClip, verdict: Verdict) -> Finding:
-    if verdict.code is FailureCode.SCALING_UP:
-        text = "sleeps, and is waking up now"
-        return warn("model", text, "check again in a few minutes; a run waits", deployment=name)
-    if verdict.code is FailureCode.MODEL_NOT_FOUND and fleet.deployments[name].lifecycle:
-        text = "is not up: the job brings it up, and this check does not"
-        advice = "check again while it is, after captionfleet deployment create"
-        return warn("model", text, advice, deployment=name)
-    if verdict.fatal or verdict.code is not FailureCode.REJECTED:
-        return _unusable(fleet, name, verdict)
-    if clip.sound == "speech":
-        text = f"sound is refused ({verdict.detail})"
-        advice = 'set modalities = ["video"]'
-        if fleet.deployments[name].form.audio_as == "audio_url":
-            advice += ', or audio_as = "input_audio" if the server takes sound as OpenAI does'
-        return fail("sound", text, advice, deployment=name)
-    text = f"the {clip.name} clip is refused ({verdict.detail})"
-    if fleet.deployments[name].form.video_as == "video_url":
-        return fail("request", text, _PICTURES, deployment=name)
-    return fail("request", text, deployment=name)
-
-
-def _unusable(fleet: Fleet, name: str, verdict: Verdict) -> Finding:
-    by_code = {FailureCode.UNAUTHORIZED: "key", FailureCode.MODEL_NOT_FOUND: "model"}
-    check = by_code.get(verdict.code, "reachable")
-    return fail(check, fleet.advice(name, verdict), deployment=name, exit_code=_UNUSABLE)

@@ -18,7 +18,8 @@ from captionfleet.producer import check_sources
 from captionfleet.producer.identity.clips import plan
 from captionfleet.producer.identity.recognition import Recognition
 from captionfleet.producer.sample import Drawing
-from captionfleet.producer.walking.walk import Unusable, Walk
+from captionfleet.producer.walking.found import Unusable
+from captionfleet.producer.walking.walk import Walk
 from captionfleet.producer.windows import asked_window, seconds_in, windows_of
 from captionfleet.workers.headers import read_headers
 

@@ -8,7 +8,7 @@ import errno
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from enum import StrEnum
 from hashlib import blake2b
 from pathlib import Path
@@ -17,9 +17,9 @@ from filelock import FileLock, Timeout
 
 from captionfleet.config.sections.export import Overwrite
 from captionfleet.errors import OutputError
+from captionfleet.export.whole_files import content_of, draft_of, put, remove_drafts
 from captionfleet.ledger.files.disk import create_folder, output_errors
 from captionfleet.messages import printable
-from captionfleet.system.regular_file import open_regular
 
 __all__ = ["Register", "Written", "open_register"]
 
@@ -35,9 +35,6 @@ INSERT INTO members VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.
 """
 _PUT = "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, 0)"
 _NO_PLACE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
-_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
-_MOST_READ_BYTES = 1 << 26
-_EXCLUSIVELY = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 
 class Written(StrEnum):
@@ -109,23 +106,23 @@ class Register:
                 "remove it"
             )
         self._db.execute(_PUT, (raw, b"", "", b"", b""))
-        _remove_drafts(Path(path))
+        remove_drafts(Path(path))
         yield  # what was known of its content is forgotten until it is settled
 
     def write(
         self, path: str, text: bytes, clip: bytes, request: str, overwrite: Overwrite
     ) -> Written:
         """Write one small file, if it is the export's to write."""
-        raw, there = os.fsencode(path), _content(path)
+        raw, there = os.fsencode(path), content_of(path)
         row = self._row(raw)
         if row is not None and not row[2]:  # a kill may have left the draft
-            _draft(path).unlink(missing_ok=True)
+            draft_of(path).unlink(missing_ok=True)
         if (left := _left_alone(path, there, text, row, overwrite)) is not None:
             return left
         former = row[0] if row else b""
         self._db.execute(_PUT, (raw, clip, request, _digest(text), former))
         try:
-            _put(path, text, is_new=there is None)
+            put(path, text, is_new=there is None)
         except FileExistsError:
             return Written.FOREIGN
         except OSError as error:
@@ -147,7 +144,7 @@ class Register:
 
     def remove(self, path: bytes) -> bool:
         """Remove a file that is as it was written; whether it was there."""
-        row, there = self._row(path), _content(os.fsdecode(path))
+        row, there = self._row(path), content_of(os.fsdecode(path))
         if row is None or (there is not None and _digest(there) not in {row[0], row[1]}):
             return False
         with output_errors(Path(os.fsdecode(path))):
@@ -264,52 +261,3 @@ def _is_own(there: bytes, text: bytes, row: tuple[bytes, bytes, int]) -> bool:
 
 def _digest(text: bytes) -> bytes:
     return blake2b(text, digest_size=16).digest()
-
-
-def _content(path: str) -> bytes | None:
-    """What a regular file holds; None for what is none."""
-    try:
-        with os.fdopen(open_regular(path), "rb") as file:
-            return file.read(_MOST_READ_BYTES)
-    except OSError:
-        return None
-
-
-def _draft(path: str) -> Path:
-    """What a file is called until it is whole: the same each time, so that none is left over."""
-    name = blake2b(os.fsencode(path), digest_size=8).hexdigest()
-    return Path(path).with_name(f".{name}.captionfleet.new")
-
-
-def _put(path: str, text: bytes, *, is_new: bool) -> None:
-    """Put a whole file in place; a new one only where nothing is."""
-    draft = _draft(path)
-    draft.unlink(missing_ok=True)
-    try:
-        with os.fdopen(open_regular(draft, _EXCLUSIVELY), "wb") as file:
-            file.write(text)
-        if is_new:
-            _link(draft, path)
-        else:
-            draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def _remove_drafts(path: Path) -> None:
-    """Remove what an export of this file left when it was killed; no other one writes now."""
-    with suppress(OSError), os.scandir(path.parent) as found:
-        for entry in found:
-            if entry.name.startswith(f".{path.name}.") and entry.name.endswith(".new"):
-                Path(entry).unlink()
-
-
-def _link(draft: Path, path: str) -> None:
-    """Give the draft its name, which must be free."""
-    try:
-        os.link(draft, path)
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        with os.fdopen(open_regular(path, _EXCLUSIVELY), "wb") as file:
-            file.write(draft.read_bytes())

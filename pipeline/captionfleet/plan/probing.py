@@ -13,7 +13,8 @@ from captionfleet.messages import Source, printable
 from captionfleet.plan.model.reference import ClipFacts, Library
 from captionfleet.producer import check_sources
 from captionfleet.producer.sample import Drawing
-from captionfleet.producer.walking.walk import Unusable, Walk
+from captionfleet.producer.walking.found import Unusable
+from captionfleet.producer.walking.walk import Walk
 from captionfleet.producer.windows import Window, asked_window, seconds_in
 from captionfleet.workers.headers import read_headers
 

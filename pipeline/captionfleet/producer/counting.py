@@ -7,7 +7,8 @@ from captionfleet.errors import ConfigError
 from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Clip
 from captionfleet.producer.identity.clips import plan
-from captionfleet.producer.walking.walk import Walk, source_of
+from captionfleet.producer.walking.found import source_of
+from captionfleet.producer.walking.walk import Walk
 from captionfleet.telemetry import Tally, monotonic_s
 
 __all__ = ["count_ahead"]

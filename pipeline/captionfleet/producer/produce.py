@@ -17,8 +17,9 @@ from captionfleet.producer.identity.lookalikes import Lookalikes
 from captionfleet.producer.identity.recognition import Recognition
 from captionfleet.producer.sources import check_sources, is_list, may_have_rows
 from captionfleet.producer.unreached import keep_failures_elsewhere
+from captionfleet.producer.walking.found import Found, Unusable, source_of
 from captionfleet.producer.walking.selection import PassedOver
-from captionfleet.producer.walking.walk import Found, Unusable, Walk, source_of
+from captionfleet.producer.walking.walk import Walk
 from captionfleet.producer.windows import Window, asked_window, windows_of
 from captionfleet.telemetry import Tally
 

@@ -10,7 +10,8 @@ from captionfleet.messages import Source
 from captionfleet.producer.identity.clips import plan
 from captionfleet.producer.identity.content import read_content
 from captionfleet.producer.identity.recognition import Recognition
-from captionfleet.producer.walking.walk import Unusable, Walk
+from captionfleet.producer.walking.found import Unusable
+from captionfleet.producer.walking.walk import Walk
 
 __all__ = ["finds_replaceable"]
 

@@ -82,9 +82,10 @@ SERVERS: dict[ServerName, ServerKind] = {
             "2026-11",
             counts_as_transformers=True,
         ),
-        # tools/server takes image_url and input_audio (wav and mp3), and answers 400 to video_url
-        # (ggml-org/llama.cpp#27724) and to the sound where the projector has no audio encoder,
-        # as most have none.
+        # Earlier versions answer 400 to video_url (ggml-org/llama.cpp#27724); that of 2026-10 takes
+        # it where it finds ffmpeg, and makes four frames a second of it (--video-fps), so that each
+        # frame that is sent would be paid for four times. Sound gets a 500 where the projector has
+        # no audio encoder, as most have none.
         ServerKind(
             "llama-server",
             "frames",
@@ -92,6 +93,7 @@ SERVERS: dict[ServerName, ServerKind] = {
             "if it hears",
             "https://github.com/ggml-org/llama.cpp/blob/master/docs/multimodal.md",
             "2026-11",
+            tested="2026.10.11549",
         ),
         # Of content parts, text and images in base64; FromChatRequest in openai/openai.go answers
         # "invalid message format" to any other.

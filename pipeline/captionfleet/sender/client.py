@@ -2,18 +2,17 @@
 
 import re
 from collections import deque
-from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 import aiohttp
 import anyio
-from aiohttp.abc import AbstractStreamWriter
 from pydantic import SecretStr
 
 from captionfleet.config import DeploymentConfig, RequestConfig
 from captionfleet.config.withheld import strings_in
 from captionfleet.errors import FailureCode
 from captionfleet.messages import MAX_ANSWER_BYTES, ReadyClip
+from captionfleet.sender.body import Body
 from captionfleet.sender.chat.answers import Answer, AnswerReader, error_of
 from captionfleet.sender.chat.parts import media_pieces
 from captionfleet.sender.chat.request import BodyTemplate, body_template
@@ -21,20 +20,18 @@ from captionfleet.sender.connections import REQUEST_ID
 from captionfleet.sender.deadline import answered_within
 from captionfleet.sender.routing.verdict import Verdict, classify, judge
 from captionfleet.sender.transport import BORDER, Flight, proxy_for, scrubbed, verdict_on
-from captionfleet.sender.upload import MediaChangedError, MediaUnreadableError, Upload
+from captionfleet.sender.upload import Upload
 from captionfleet.telemetry import get_log, monotonic_s
 
 __all__ = ["DeploymentClient", "Reply"]
 
 _MAX_ERROR_BYTES = 64 * 2**10
-_UPLOAD_STALL_S = 60.0
 _ERROR_BODY_S = 5.0
 _STREAM_END_S = 2.0  # of silence after a finish reason; usage and [DONE] come at once, if at all
 _CONNECTION_END_S = 0.25  # in which the end of the body makes the connection usable again
 _REMEMBERED_IDS = 1024  # some requests in flight, and those whose answers may be late
 # What a used connection may come to through no fault of deployment and clip.
 _OF_CONNECTION = frozenset({FailureCode.DISCONNECTED, FailureCode.MALFORMED_ANSWER})
-_CLOSED_S = 1.0  # within which a request on a connection that was closed before has broken
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +79,7 @@ class DeploymentClient:
 
     async def ask(self, ready: ReadyClip, request_id: str) -> Reply:
         """Ask for the caption of one clip, once."""
-        body = _Body(self._upload(ready.in_form(self._form)))
+        body = Body(self._upload(ready.in_form(self._form)))
         flight = Flight(_header_form(request_id))
         exchange = _Exchange(self._key, self._extra, body)
         self._sent_ids.append(flight.request_id)
@@ -173,7 +170,7 @@ class DeploymentClient:
 class _Exchange:
     """Reads one answer, and remembers its status whatever happens then."""
 
-    def __init__(self, key: SecretStr | None, extra: list[str], body: "_Body") -> None:
+    def __init__(self, key: SecretStr | None, extra: list[str], body: Body) -> None:
         self._key = key
         self._extra = extra
         self._body = body
@@ -266,42 +263,6 @@ def _too_large() -> Verdict:
     """Asking again would cost as much, and bring as much."""
     words = f"the answer is larger than {MAX_ANSWER_BYTES >> 20} MiB: lower max_tokens"
     return judge(FailureCode.MALFORMED_ANSWER, words, retry=False)
-
-
-class _Body(aiohttp.Payload):
-    """An upload as aiohttp wants it; a server that stops reading is given up after a while."""
-
-    def __init__(self, upload: Upload) -> None:
-        super().__init__(upload, content_type="application/json")
-        self._upload = upload
-        self._size = upload.size_bytes
-        self.problem: Verdict | None = None
-        self.written_s: float | None = None
-
-    @property
-    def was_out_briefly(self) -> bool:
-        """Whether no server can have made much of it by now."""
-        return self.written_s is None or monotonic_s() - self.written_s < _CLOSED_S
-
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:  # noqa: ARG002 - theirs
-        """Refused: the body is never in memory."""
-        raise TypeError("a streamed body has no text")
-
-    async def write(self, writer: AbstractStreamWriter) -> None:
-        """Write the body, or enough of it to know that it must not be sent."""
-        try:
-            with anyio.fail_after(_UPLOAD_STALL_S) as stall:
-                async with aclosing(self._upload.pieces()) as pieces:
-                    async for piece in pieces:
-                        await writer.write(piece)
-                        stall.deadline = anyio.current_time() + _UPLOAD_STALL_S
-        except MediaChangedError as error:
-            self.problem = judge(FailureCode.SOURCE_CHANGED, str(error))
-            raise
-        except MediaUnreadableError as error:
-            self.problem = judge(FailureCode.SOURCE_UNREADABLE, str(error))
-            raise
-        self.written_s = monotonic_s()
 
 
 def _header_form(request_id: str) -> str:

@@ -9,7 +9,7 @@ import anyio.to_thread
 
 from captionfleet.errors import FailureCode
 from captionfleet.messages import Source
-from captionfleet.producer.walking.walk import Unusable, unusable
+from captionfleet.producer.walking.found import Unusable, unusable
 from captionfleet.telemetry import monotonic_s
 
 __all__ = ["read_content"]

@@ -1,0 +1,64 @@
+"""Files that are whole or not there, whatever others have put in their place (main process)."""
+
+import errno
+import os
+from contextlib import suppress
+from hashlib import blake2b
+from pathlib import Path
+
+from captionfleet.system.regular_file import open_regular
+
+__all__ = ["content_of", "draft_of", "put", "remove_drafts"]
+
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+_MOST_READ_BYTES = 1 << 26
+_EXCLUSIVELY = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+
+
+def content_of(path: str) -> bytes | None:
+    """What a regular file holds; None for what is none."""
+    try:
+        with os.fdopen(open_regular(path), "rb") as file:
+            return file.read(_MOST_READ_BYTES)
+    except OSError:
+        return None
+
+
+def draft_of(path: str) -> Path:
+    """What a file is called until it is whole: the same each time, so that none is left over."""
+    name = blake2b(os.fsencode(path), digest_size=8).hexdigest()
+    return Path(path).with_name(f".{name}.captionfleet.new")
+
+
+def put(path: str, text: bytes, *, is_new: bool) -> None:
+    """Put a whole file in place; a new one only where nothing is."""
+    draft = draft_of(path)
+    draft.unlink(missing_ok=True)
+    try:
+        with os.fdopen(open_regular(draft, _EXCLUSIVELY), "wb") as file:
+            file.write(text)
+        if is_new:
+            _link(draft, path)
+        else:
+            draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def remove_drafts(path: Path) -> None:
+    """Remove what an export of this file left when it was killed; no other one writes now."""
+    with suppress(OSError), os.scandir(path.parent) as found:
+        for entry in found:
+            if entry.name.startswith(f".{path.name}.") and entry.name.endswith(".new"):
+                Path(entry).unlink()
+
+
+def _link(draft: Path, path: str) -> None:
+    """Give the draft its name, which must be free."""
+    try:
+        os.link(draft, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        with os.fdopen(open_regular(path, _EXCLUSIVELY), "wb") as file:
+            file.write(draft.read_bytes())

@@ -1,0 +1,56 @@
+"""What travels between the stages: plain frozen values, standard library only (any process)."""
+
+from captionfleet.messages.clip import NO_ROW, Clip, Row, Source
+from captionfleet.messages.limits import (
+    MAX_ANSWER_BYTES,
+    MAX_LINE_BYTES,
+    base64_bytes,
+    for_terminal,
+    printable,
+)
+from captionfleet.messages.media import (
+    MEDIA_ENDINGS,
+    Damage,
+    Form,
+    MediaFacts,
+    MediaSpec,
+    ReadyClip,
+)
+from captionfleet.messages.outcome import (
+    Adopted,
+    Attempt,
+    Caption,
+    Failure,
+    Latency,
+    Note,
+    Outcome,
+    SameFile,
+    Usage,
+)
+
+__all__ = [
+    "MAX_ANSWER_BYTES",
+    "MAX_LINE_BYTES",
+    "MEDIA_ENDINGS",
+    "NO_ROW",
+    "Adopted",
+    "Attempt",
+    "Caption",
+    "Clip",
+    "Damage",
+    "Failure",
+    "Form",
+    "Latency",
+    "MediaFacts",
+    "MediaSpec",
+    "Note",
+    "Outcome",
+    "ReadyClip",
+    "Row",
+    "SameFile",
+    "Source",
+    "Usage",
+    "base64_bytes",
+    "for_terminal",
+    "printable",
+]

@@ -1,0 +1,141 @@
+"""What is made of a clip, and what was made of it; pure (any process)."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from captionfleet.messages.clip import Clip
+
+__all__ = ["MEDIA_ENDINGS", "Damage", "Form", "MediaFacts", "MediaSpec", "ReadyClip"]
+
+MEDIA_ENDINGS = (".mp4", ".mjpeg", ".ogg", ".wav", ".mp3")
+"""The endings of prepared media: video as one file or as JPEGs one after the other, and sound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a server takes the media of a clip: what is made of its pictures and its sound.
+
+    `frame_height_px` is at most the height of the video, None for the same; `max_frames` thins
+    the frames evenly, None keeps all. They and `jpeg_quality` say nothing of a `video_url`.
+    """
+
+    video_as: Literal["video_url", "frames"] = "video_url"
+    audio_as: Literal["audio_url", "input_audio", "none"] = "audio_url"
+    audio_format: Literal["ogg", "wav", "mp3"] = "ogg"
+    frame_height_px: int | None = None
+    jpeg_quality: int = 85
+    max_frames: int | None = None
+
+    @property
+    def video_ending(self) -> str:
+        """What the file of the pictures ends in."""
+        return ".mp4" if self.video_as == "video_url" else ".mjpeg"
+
+    @property
+    def audio_ending(self) -> str:
+        """What the file of the sound ends in."""
+        return f".{self.audio_format}"
+
+
+@dataclass(frozen=True, slots=True)
+class MediaSpec:
+    """What a worker makes of a clip; every field is part of the prepared media's identity."""
+
+    fps: int = 1
+    height_px: int = 360
+    sampling: str = "exact"
+    video_preset: str = "one_fps"
+    crf: int = 23
+    audio_bitrate: int = 24_000
+    max_payload_bytes: int = 10_000_000
+    max_pixels: int = 8192 * 8192
+    form: Form = Form()
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """What the file had lost within the clip's window, as far as it shows; nothing by default.
+
+    `packets_lost` counts packets that do not decode or are marked corrupt, and estimates those of
+    the video that gaps and a missing end took. `coverage` is the share of the window's frames, of
+    those that the file promises, that were there. `frozen_frames` show another second's frame
+    because their own were lost; `doubtful_frames` were decoded after a loss and before the next
+    key frame, so parts may be smeared; `padded_frames` only make up the number.
+    """
+
+    packets_lost: int = 0
+    coverage: float = 1.0
+    frozen_frames: int = 0
+    doubtful_frames: int = 0
+    padded_frames: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MediaFacts:
+    """What was made of a clip, and of what; times in seconds from the file's common zero.
+
+    `frame_times_s` holds the true source time of every frame sent, in order, repeats included.
+    `crf` and `height` are what was sent: less than the settings ask where the payload was too
+    large. Where the video went as frames, `video_bytes` and `video_sha256` are those of all JPEGs,
+    one after the other, `frame_bytes` has the size of each, and `jpeg_quality` takes the place of
+    `crf`; the other one is 0.
+    """
+
+    frames: int
+    width: int
+    height: int
+    has_audio: bool
+    audio_s: float
+    sampling: str
+    video_bytes: int
+    audio_bytes: int
+    payload_bytes: int
+    video_sha256: str
+    audio_sha256: str | None
+    source_codec: str
+    source_width: int
+    source_height: int
+    source_s: float
+    padded_frames: int = 0
+    rotation_deg: int = 0
+    frame_times_s: tuple[float, ...] = ()
+    decode_errors: int = 0
+    crf: int = 23
+    damage: Damage = field(default_factory=Damage)
+    video_as: Literal["video_url", "frames"] = "video_url"
+    audio_as: Literal["audio_url", "input_audio", "none"] = "audio_url"
+    audio_format: Literal["ogg", "wav", "mp3"] = "ogg"
+    jpeg_quality: int = 0
+    frame_bytes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyClip:
+    """A clip whose media lie on disk; no media bytes travel between the stages.
+
+    `ready_s` is the monotonic time at which the sender could have it; `prepare_s` is what the
+    worker needed, 0.0 or nearly so when the media came from the store. Of that, `decode_s` is the
+    pass over the file, its sound included, and `encode_s` the H.264; None if nothing was made.
+    `media_key` names the media in the store. The mtimes are those of the files as they were
+    hashed for the facts; None where they were not read. `others` hold the same clip in the
+    other forms that the job's deployments take.
+    """
+
+    clip: Clip
+    video: Path
+    audio: Path | None
+    facts: MediaFacts
+    prepare_s: float
+    ready_s: float
+    media_key: str = ""
+    decode_s: float | None = None
+    encode_s: float | None = None
+    video_mtime_ns: int | None = None
+    audio_mtime_ns: int | None = None
+    form: Form = Form()
+    others: "tuple[ReadyClip, ...]" = ()
+
+    def in_form(self, form: Form) -> "ReadyClip":
+        """The clip as a server of this form takes it; it must have been prepared so."""
+        return next(one for one in (self, *self.others) if one.form == form)

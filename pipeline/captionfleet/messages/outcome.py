@@ -1,0 +1,116 @@
+"""What became of a clip: a caption or a failure, and the requests for it; pure (any process)."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from captionfleet.errors import FailureCode, Stage
+from captionfleet.messages.clip import Clip
+from captionfleet.messages.media import MediaFacts
+
+__all__ = [
+    "Adopted", "Attempt", "Caption", "Failure", "Latency", "Note", "Outcome", "SameFile", "Usage",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts as the server reports them; `None` where it reports nothing."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+    cached_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One request that was sent: where, when (monotonic) and how it ended.
+
+    Neither code nor status: it was cancelled, as another one for the same clip was answered.
+    """
+
+    deployment: str
+    started_s: float
+    ended_s: float
+    code: FailureCode | None = None
+    status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Durations in seconds; `None` where nothing is known rather than a guess.
+
+    `queue_s` runs from prepared media to the start of the attempt that answered, so it holds
+    earlier attempts and back-off; `request_s` is that last attempt alone. `decode_s` and
+    `encode_s` are parts of `prepare_s`; `upload_s` is the part of `request_s`, connecting
+    included, until the last byte of the body was handed to the system.
+    """
+
+    prepare_s: float
+    queue_s: float
+    request_s: float
+    ttft_s: float | None
+    total_s: float
+    decode_s: float | None = None
+    encode_s: float | None = None
+    upload_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """A captioned clip; `server` holds the deployment's own timings by their documented names.
+
+    `flags` say what is odd about the text: "truncated", "unknown_finish", "degenerate"; or about
+    the clip: "cut_to_window".
+    `media_key` names what was sent in the media store, for as long as it is there. `data` is the
+    text as JSON, where the job asked for it. `hedged` says that a second deployment was asked as
+    well, as the first took long.
+    """
+
+    clip: Clip
+    text: str
+    finish_reason: str
+    model: str
+    deployment: str
+    usage: Usage
+    latency: Latency
+    facts: MediaFacts
+    attempts: tuple[Attempt, ...]
+    server: dict[str, float | str] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+    media_key: str = ""
+    data: Any = None
+    hedged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A clip without caption; `detail` is one line and holds no secret."""
+
+    clip: Clip
+    stage: Stage
+    code: FailureCode
+    detail: str
+    attempts: tuple[Attempt, ...] = ()
+
+
+Outcome = Caption | Failure
+
+
+@dataclass(frozen=True, slots=True)
+class SameFile:
+    """A clip that is known by its content, met in a file of another name or time."""
+
+    clip: Clip
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """A clip whose caption stands under another id: of an earlier version, or of another root."""
+
+    clip: Clip
+    former_id: str
+
+
+Note = SameFile | Adopted
+"""What a producer learned of a clip that needs no work."""

@@ -1,0 +1,42 @@
+"""What a walk finds: files, and files that cannot be captioned; pure (main process)."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from captionfleet.errors import FailureCode
+from captionfleet.messages import Source
+from captionfleet.producer.lists.rows import BadRow
+
+__all__ = ["Found", "Unusable", "bad_row", "source_of", "unusable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """A file that a source names and that cannot be captioned."""
+
+    source: Source
+    code: FailureCode
+    detail: str
+
+
+Found = Source | Unusable
+
+
+def bad_row(source: Path, row: BadRow) -> Unusable:
+    """A row that names no clip, as the failure of its own; the row is its only identity."""
+    path = os.fspath(source)
+    found = Source(path, source.name, -1, row.number, os.fspath(source.parent), path)
+    return Unusable(found, FailureCode.BAD_ROW, row.reason)
+
+
+def source_of(found: Found) -> Source:
+    """The file that was found, whether it can be used or not."""
+    return found.source if isinstance(found, Unusable) else found
+
+
+def unusable(source: Source, error: OSError) -> Unusable:
+    """What an error on opening a named file makes of it."""
+    is_missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+    code = FailureCode.SOURCE_MISSING if is_missing else FailureCode.SOURCE_UNREADABLE
+    return Unusable(source, code, error.strerror or type(error).__name__)

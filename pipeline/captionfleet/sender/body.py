@@ -1,0 +1,53 @@
+"""A request's body as aiohttp takes it: streamed from disk, never whole (main process)."""
+
+from contextlib import aclosing
+
+import aiohttp
+import anyio
+from aiohttp.abc import AbstractStreamWriter
+
+from captionfleet.errors import FailureCode
+from captionfleet.sender.routing.verdict import Verdict, judge
+from captionfleet.sender.upload import MediaChangedError, MediaUnreadableError, Upload
+from captionfleet.telemetry import monotonic_s
+
+__all__ = ["Body"]
+
+_UPLOAD_STALL_S = 60.0
+_CLOSED_S = 1.0  # within which a request on a connection that was closed before has broken
+
+
+class Body(aiohttp.Payload):
+    """An upload as aiohttp wants it; a server that stops reading is given up after a while."""
+
+    def __init__(self, upload: Upload) -> None:
+        super().__init__(upload, content_type="application/json")
+        self._upload = upload
+        self._size = upload.size_bytes
+        self.problem: Verdict | None = None
+        self.written_s: float | None = None
+
+    @property
+    def was_out_briefly(self) -> bool:
+        """Whether no server can have made much of it by now."""
+        return self.written_s is None or monotonic_s() - self.written_s < _CLOSED_S
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:  # noqa: ARG002 - theirs
+        """Refused: the body is never in memory."""
+        raise TypeError("a streamed body has no text")
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Write the body, or enough of it to know that it must not be sent."""
+        try:
+            with anyio.fail_after(_UPLOAD_STALL_S) as stall:
+                async with aclosing(self._upload.pieces()) as pieces:
+                    async for piece in pieces:
+                        await writer.write(piece)
+                        stall.deadline = anyio.current_time() + _UPLOAD_STALL_S
+        except MediaChangedError as error:
+            self.problem = judge(FailureCode.SOURCE_CHANGED, str(error))
+            raise
+        except MediaUnreadableError as error:
+            self.problem = judge(FailureCode.SOURCE_UNREADABLE, str(error))
+            raise
+        self.written_s = monotonic_s()
