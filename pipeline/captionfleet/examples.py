@@ -19,7 +19,7 @@ _EXAMPLES = {
         "plan --from bench.json --clips 100000 --max-cost 500",
     ),
     "check": ("check --job nightly.toml", f"check videos/ {_SERVER}"),
-    "serve": ("serve --port 8000", "serve --service-time-s 2 --fault 429=0.3"),
+    "serve": ("serve --port 8000", "serve --service-time-s 2 --fault 429:0.3"),
     "bench": (f"bench {_SERVER}", f"bench videos/ --in-flight 8 --in-flight 16 {_SERVER}"),
     "report": ("report captions", "report captions --sample 500 --out page.html"),
     "schema": ("schema", "schema failures --format duckdb"),

@@ -17,7 +17,7 @@ from captionfleet.config import job_from_flags
 from captionfleet.errors import ConfigError
 from captionfleet.profiles.servers import ServerName
 from captionfleet.system.standard_streams import do_not_wait_for_readers
-from captionfleet.telemetry import configure_logging
+from captionfleet.telemetry import configure_logging, print_above
 
 __all__ = ["bench_command"]
 
@@ -136,12 +136,13 @@ def bench_command(  # noqa: PLR0913 - each argument is one flag of the command
         if any(one.points for one in result.deployments):
             sys.stdout.write(f"{result.text()}\n\nresult: {out}\n")
 
-    anyio.run(run_bench, bench, _silence if quiet else _tell, conclude)
+    tell, progress = (_silence, None) if quiet else (_tell, sys.stderr)
+    anyio.run(run_bench, bench, tell, conclude, progress)
     return exit_code
 
 
 def _tell(words: str) -> None:
-    sys.stderr.write(f"{words}\n")
+    print_above(words, sys.stderr)
 
 
 def _silence(_words: str) -> None:

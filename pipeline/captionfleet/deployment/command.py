@@ -166,7 +166,7 @@ def wait(
 
     async def main(plane: Plane) -> int:
         patience = Patience(timeout_s, max(poll_s, 0.01))
-        with show_replicas(None if quiet else sys.stderr) as shown:
+        async with show_replicas(None if quiet else sys.stderr) as shown:
             served = await until_serving(plane, target, patience, shown=shown)
         print(f"{deployment_id} serves: a request was answered")
         print(show.status_text(served.deployment))

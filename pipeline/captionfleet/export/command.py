@@ -1,5 +1,6 @@
 """The export command, and the exports at the end of a run (main process)."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -14,7 +15,7 @@ from captionfleet.errors import ConfigError, OutputError, RunError
 from captionfleet.export.export import check_export, export_lines
 from captionfleet.ledger.files.reading import read_object, table_in
 from captionfleet.system.standard_streams import do_not_wait_for_readers
-from captionfleet.telemetry import configure_logging, get_log
+from captionfleet.telemetry import configure_logging, get_log, show_steps
 
 __all__ = ["check_exports", "export_command", "exports_of_run"]
 
@@ -38,6 +39,7 @@ def export_command(
     strip_preamble: bool | None = None,
     single_line: bool | None = None,
     max_chars: int | None = None,
+    quiet: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Write the captions of an output folder in shapes that other programs take.
 
@@ -65,6 +67,7 @@ def export_command(
         strip_preamble: Leave out "The video shows" and the like.
         single_line: Put one space for all white space.
         max_chars: Longest text; cut at the end of a sentence.
+        quiet: No progress.
     """
     configure_logging()
     do_not_wait_for_readers()
@@ -90,7 +93,9 @@ def export_command(
     for export in exports:
         check_export(export)
     for export in exports:
-        print(export_lines(folder, export, wording))
+        with show_steps(None if quiet else sys.stderr) as steps:
+            exported = export_lines(folder, export, wording, steps)
+        print(exported)
     return 0
 
 
