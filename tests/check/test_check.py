@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from captionfleet.check.check import Options, check_job
+from captionfleet.check.estimate import estimate
 from captionfleet.check.findings import Finding, Report, fail
 from captionfleet.check.settings import setting_findings
 from captionfleet.check.sources import ClipShape, Library, source_findings
@@ -81,25 +82,23 @@ async def test_sources_are_counted_and_the_job_estimated(films: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("deployment", "tokens"),
     [
-        ({"modalities": ["video"]}, 165 + 176 + 2 * 187),
-        # Pictures of 240x180, 256x180 and 270x180, two a clip.
-        ({"audio_as": "none", "video_as": "frames"}, 2 * (8 * 6 + 8 * 6 + 8 * 6 + 3 * 2)),
-        ({"video_as": "frames"}, 2 * (8 * 6 + 8 * 6 + 8 * 6 + 3 * 2) + 26 + 39),
+        ({}, 4 * 220 + 104),
+        ({"modalities": ["video"]}, 4 * 220),
+        # Pictures of 320x180.
+        ({"audio_as": "none", "video_as": "frames"}, 2 * (10 * 6 + 2)),
+        ({"video_as": "frames"}, 2 * (10 * 6 + 2) + 104),
         ({"video_as": "frames", "server": "llama-server"}, None),
     ],
 )
-async def test_the_estimate_goes_by_what_is_sent(
-    films: Path, tmp_path: Path, deployment: dict[str, Any], tokens: int | None
-) -> None:
+def test_the_estimate_goes_by_what_is_sent(deployment: dict[str, Any], tokens: int | None) -> None:
     """Fewer and smaller pictures cost less, and sound that is not sent nothing."""
-    frames = {"max_frames": 2, "height": 180}
-    tables = {"input": {"sources": [films]}, "output": {"dir": tmp_path / "out"}}
-    job = job_of(tables, **({"server": "vllm", "frames": frames} | deployment))
-    with anyio.fail_after(60):
-        report = await check_job(job, Options(canary=False))
-    assert report.estimate is not None
-    told = report.estimate["d1"]["prompt_tokens"]
-    assert told == (None if tokens is None else pytest.approx(tokens + 3 * 28, abs=3))
+    settings = {"server": "vllm", "frames": {"max_frames": 2, "height": 180}}
+    job = job_of(**(settings | deployment))
+    library = Library(Drawing(1), files=1, shapes=[ClipShape(8.0, 8, 640, 360, audio_s=8.0)])
+    library.drawing.show(Source("/a.mp4", "a.mp4", 1, 1))
+    told = estimate(job, job.deployments[0], library, None)
+    assert told is not None
+    assert told.prompt_tokens == (None if tokens is None else pytest.approx(tokens + 28, abs=1))
 
 
 def test_no_name_writes_a_line_of_its_own() -> None:

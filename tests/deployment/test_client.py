@@ -232,9 +232,8 @@ async def test_progress_tells_every_phase() -> None:
         caption(),
         stats(ready=2),
     ]
-    async with asked(*script) as (plane, server):
-        with show_replicas(shown) as on_state:
-            served = await until_serving(plane, TARGET, QUICK, shown=on_state)
+    async with asked(*script) as (plane, server), show_replicas(shown) as on_state:
+        served = await until_serving(plane, TARGET, QUICK, shown=on_state)
     lines = [line.partition(": ")[2] for line in shown.getvalue().splitlines()]
     assert lines == [
         "2 pending, 0 downloading, 0 initializing, 0 ready",

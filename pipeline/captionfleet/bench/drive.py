@@ -18,6 +18,7 @@ from anyio.abc import TaskGroup
 from captionfleet.bench.figures.point import ClientUse, Goal, Point, measure
 from captionfleet.bench.figures.samples import Sample
 from captionfleet.bench.figures.steady import Window, ended_per_s, is_queue_growing, steady_window
+from captionfleet.bench.gauge import Gauge
 from captionfleet.errors import FailureCode
 from captionfleet.measures import Percentiles
 from captionfleet.messages import ReadyClip
@@ -47,6 +48,11 @@ class Load:
     arrivals_per_s: float | None = None
     ramp_s: float = 0.5
 
+    def __str__(self) -> str:
+        if self.in_flight is not None:
+            return f"{self.in_flight} in flight"
+        return f"{self.arrivals_per_s or 0:.3g}/s arriving"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
@@ -69,10 +75,15 @@ class Rules:
 
 
 async def put_under_load(
-    client: DeploymentClient, clips: Sequence[ReadyClip], load: Load, rules: Rules
+    client: DeploymentClient,
+    clips: Sequence[ReadyClip],
+    load: Load,
+    rules: Rules,
+    gauge: Gauge,
 ) -> Point:
     """Load a deployment until the rate is steady for long enough, and let what is out come in."""
     run = _Run(client, clips, load, rules)
+    gauge.begin(str(load), run.wanted, rules.seconds, run.samples)
     begun_s, cpu_s = monotonic_s(), time.process_time()
     async with anyio.create_task_group() as watch:
         watch.start_soon(run.watch_loop)
@@ -113,6 +124,11 @@ class _Run:
         self._lags = array("d")
         self._out: dict[int, float] = {}  # when the requests that are out were begun
 
+    @property
+    def wanted(self) -> int:
+        """Least requests that make a figure."""
+        return max(self._rules.requests, _WAVES * (self._load.in_flight or 0), 1)
+
     def window(self, samples: Sequence[Sample], to_s: float) -> Window:
         """What of the load counts; one whose queue grows is not steady, whatever its rate."""
         if self._load.in_flight is not None:
@@ -136,14 +152,13 @@ class _Run:
     async def until_enough(self, begun_s: float) -> None:
         """Wait until the samples make a figure, or never will."""
         rules = self._rules
-        wanted = max(rules.requests, _WAVES * (self._load.in_flight or 0), 1)
         looked_s = begun_s
         longest_s = max(rules.longest_s, _LONGEST_REQUESTS * self._load.ramp_s)
         while (now_s := monotonic_s()) < begun_s + longest_s:
             await anyio.sleep(_LOOK_EVERY_S)
             if self._is_hopeless():
                 return
-            enough = now_s - begun_s >= rules.seconds and len(self.samples) >= wanted
+            enough = now_s - begun_s >= rules.seconds and len(self.samples) >= self.wanted
             if not enough or now_s < looked_s + rules.seconds / 8:
                 continue
             looked_s = now_s

@@ -13,6 +13,7 @@ import anyio.to_thread
 from anyio import create_memory_object_stream, create_task_group
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
+from captionfleet.bench.gauge import Gauge
 from captionfleet.config import JobConfig
 from captionfleet.errors import ConfigError
 from captionfleet.messages import Clip, Failure, Outcome, ReadyClip, Source
@@ -20,7 +21,7 @@ from captionfleet.producer import check_sources
 from captionfleet.producer.identity.clips import plan
 from captionfleet.producer.sample import Drawing
 from captionfleet.producer.walking.walk import Walk
-from captionfleet.telemetry import Tally, get_log
+from captionfleet.telemetry import get_log
 from captionfleet.workers.pool import work
 from captionfleet.workers.workspace import open_workspace
 
@@ -69,11 +70,11 @@ class Media:
 
 @asynccontextmanager
 async def open_media(
-    job: JobConfig, generated: Generated, *, sample: int, seed: int
+    job: JobConfig, generated: Generated, gauge: Gauge, *, sample: int, seed: int
 ) -> AsyncIterator[Media]:
     """Prepare the job's sources, `sample` of them drawn by `seed`, or generated clips without any.
 
-    The media lie on disk while the block runs.
+    The media lie on disk while the block runs; `gauge` counts them as they get ready.
 
     Raises:
         ConfigError: a source is missing, or none of the sample can be prepared.
@@ -87,13 +88,16 @@ async def open_media(
         else:
             sources = await anyio.to_thread.run_sync(_generate, Path(folder), generated, seed)
         clips = [clip for source in sources for clip in plan(source, job.media)]
+        gauge.clips = len(clips)
         async with open_workspace(job.store) as workspace:
             clips_out, clips_in = create_memory_object_stream[Clip](len(clips))
             ready_out, ready_in = create_memory_object_stream[ReadyClip](4)
             outcomes_out, outcomes_in = create_memory_object_stream[Outcome](len(clips))
             async with create_task_group() as stages:
                 stages.start_soon(_feed, clips, clips_out)
-                stages.start_soon(work, job, workspace, Tally(), clips_in, ready_out, outcomes_out)
+                stages.start_soon(
+                    work, job, workspace, gauge.tally, clips_in, ready_out, outcomes_out
+                )
                 ready = await _collected(ready_in)
             failed = await _count_failures(outcomes_in)
             if not ready:

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import TextIO
 
 import anyio.to_thread
 import orjson
@@ -13,6 +14,7 @@ from captionfleet.bench.drive import Load, Rules, put_under_load, ramp_after
 from captionfleet.bench.figures.knee import Search
 from captionfleet.bench.figures.point import Point
 from captionfleet.bench.figures.result import BenchResult, DeploymentResult, brief
+from captionfleet.bench.gauge import Gauge
 from captionfleet.bench.machine import machine_facts
 from captionfleet.bench.media import Generated, Media, open_media
 from captionfleet.config import DeploymentConfig, JobConfig
@@ -23,7 +25,7 @@ from captionfleet.sender import Fleet, open_fleet
 from captionfleet.sender.client import DeploymentClient
 from captionfleet.sender.sent import as_sent
 from captionfleet.system.regular_file import open_regular
-from captionfleet.telemetry import Tally, utc_now
+from captionfleet.telemetry import Tally, has_width, show_pictures, utc_now
 
 __all__ = ["Bench", "run_bench"]
 
@@ -51,30 +53,40 @@ class Bench:
     sample: int = 32
 
 
-async def run_bench(bench: Bench, tell: Tell, conclude: Callable[[BenchResult], None]) -> None:
+async def run_bench(
+    bench: Bench, tell: Tell, conclude: Callable[[BenchResult], None], progress: TextIO | None
+) -> None:
     """Measure every deployment, and write the result after each load.
 
     Args:
         bench: What to measure.
         tell: Takes a line about each load, and what else goes on.
         conclude: Takes the result at the end, also where that comes early.
+        progress: Where to show what is measured now, if that is a terminal.
 
     Raises:
         RunError: the job cannot be used, no deployment answers, or nothing can be written.
     """
     await anyio.to_thread.run_sync(_check_writable, bench.out)
     problem: RunError | None = None
+    results: list[BenchResult] = []
+    terminal = progress if progress is not None and has_width(progress) else None
     try:
         async with open_fleet(_with_ceiling(bench), Tally()) as fleet:
             await fleet.check()
             tell("preparing the clips to send")
+            gauge = Gauge()
             media = open_media(
-                bench.job, bench.generated, sample=bench.sample, seed=bench.rules.seed
+                bench.job, bench.generated, gauge, sample=bench.sample, seed=bench.rules.seed
             )
-            async with media as prepared:
-                await _measure_all(bench, fleet, prepared, tell, conclude)
+            async with show_pictures(gauge.look, terminal, leave=False), media as prepared:
+                results.append(_begun(bench, prepared))
+                await _measure_all(bench, fleet, prepared, tell, results[-1], gauge)
     except* RunError as group:
         problem = first_run_error(group)
+    finally:
+        for result in results:
+            conclude(result)
     if problem is not None:
         raise problem
 
@@ -87,32 +99,30 @@ def _with_ceiling(bench: Bench) -> JobConfig:
     return bench.job.model_copy(update={"deployments": deployments})
 
 
-async def _measure_all(
-    bench: Bench, fleet: Fleet, media: Media, tell: Tell, conclude: Callable[[BenchResult], None]
+async def _measure_all(  # noqa: PLR0913, PLR0917 - what run_bench holds
+    bench: Bench, fleet: Fleet, media: Media, tell: Tell, result: BenchResult, gauge: Gauge
 ) -> None:
-    result = _begun(bench, media)
-    try:
-        for name, client in fleet.clients.items():
-            result.deployments.append(DeploymentResult(name, fleet.deployments[name].model))
-            sent = _sent(media, fleet.deployments[name])
-            await _Measuring(bench, client, sent, result, tell).run()
-        result.is_complete = True
-        await _save(result, bench.out)
-    finally:
-        conclude(result)
+    for name, client in fleet.clients.items():
+        result.deployments.append(DeploymentResult(name, fleet.deployments[name].model))
+        sent = _sent(media, fleet.deployments[name])
+        await _Measuring(bench, client, sent, result, tell, gauge).run()
+    result.is_complete = True
+    await _save(result, bench.out)
 
 
 class _Measuring:
     """One deployment."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - as above
         self,
         bench: Bench,
         client: DeploymentClient,
         clips: Sequence[ReadyClip],
         result: BenchResult,
         tell: Tell,
+        gauge: Gauge,
     ) -> None:
+        self._gauge = gauge
         self._bench = bench
         self._client = client
         self._clips = clips
@@ -151,7 +161,10 @@ class _Measuring:
     async def _point(self, load: Load) -> Point:
         before = self._own.points[-1] if self._own.points else None
         load = replace(load, ramp_s=ramp_after(before))
-        point = await put_under_load(self._client, self._clips, load, self._bench.rules)
+        self._gauge.deployment = self._own.name
+        point = await put_under_load(
+            self._client, self._clips, load, self._bench.rules, self._gauge
+        )
         self._own.points.append(point)
         self._tell(f"{self._own.name}: {brief(point)}")
         await _save(self._result, self._bench.out)

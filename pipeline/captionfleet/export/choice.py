@@ -13,6 +13,7 @@ from captionfleet.ledger.files.reading import flags_in, number_in, table_in, tex
 from captionfleet.messages import printable
 from captionfleet.names import name_bytes
 from captionfleet.producer.current import FoundLines
+from captionfleet.telemetry import Steps
 
 __all__ = ["Choice", "Item"]
 
@@ -39,7 +40,15 @@ class Item:
 class Choice:
     """Goes through the lines that an export takes, as often as it likes."""
 
-    def __init__(self, found: FoundLines, export: ExportConfig, wording: CaptionConfig) -> None:
+    def __init__(
+        self,
+        found: FoundLines,
+        export: ExportConfig,
+        wording: CaptionConfig,
+        steps: Steps | None = None,
+    ) -> None:
+        self._steps = steps or Steps()
+        self._to = export.to
         self.states = _ALL if export.all else _CURRENT
         self.found = found
         self._wording = wording
@@ -47,7 +56,10 @@ class Choice:
 
     def items(self, *, by_film: bool = False) -> Iterator[Item]:
         """The lines in the order in which they were written, or by film, request and time."""
-        for entry in self.found.index.entries(self.states, by_film=by_film):
+        counts = self.found.index.counts()
+        total = sum(counts.get(state, 0) for state in self.states)
+        self._steps.begin(f"writing {self._to}", total, "lines")
+        for entry in self._steps.over(self.found.index.entries(self.states, by_film=by_film)):
             record = self.found.record(entry)
             if record and self._is_chosen(entry, record):
                 yield self._item(entry, record)

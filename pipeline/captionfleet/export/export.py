@@ -27,6 +27,7 @@ from captionfleet.ledger.files.reading import read_object
 from captionfleet.ledger.stored_media import store_of
 from captionfleet.messages import for_terminal, printable
 from captionfleet.producer.current import find_lines
+from captionfleet.telemetry import Steps
 
 __all__ = ["Exported", "check_export", "export_lines"]
 
@@ -78,8 +79,16 @@ def check_export(export: ExportConfig) -> None:
         )
 
 
-def export_lines(folder: Path, export: ExportConfig, wording: CaptionConfig) -> Exported:
+def export_lines(
+    folder: Path, export: ExportConfig, wording: CaptionConfig, steps: Steps | None = None
+) -> Exported:
     """Write one export. Blocks; killed in the middle and begun again it ends the same.
+
+    Args:
+        folder: the output folder.
+        export: what to write.
+        wording: how captions are worded.
+        steps: counts what is done.
 
     Raises:
         ConfigError: the folder is no output folder, or holds no line that can be exported.
@@ -87,13 +96,13 @@ def export_lines(folder: Path, export: ExportConfig, wording: CaptionConfig) -> 
     """
     check_export(export)
     name = "failures.jsonl" if _is_of_failures(export) else "captions.jsonl"
-    with find_lines(folder, name) as found:
+    with find_lines(folder, name, steps) as found:
         counts = found.index.counts()
         if name == "captions.jsonl" and not export.all:
             _require_current(folder, counts)
         target = _target(folder, export)
         with open_register(folder, f"{export.to} {target}") as register:
-            choice = Choice(found, export, wording)
+            choice = Choice(found, export, wording, steps)
             made = _make(folder, choice, export, register, target)
     left_out = {} if export.all else counts
     left_out.pop(State.CURRENT, None)

@@ -25,10 +25,11 @@ from captionfleet.ledger.format.lines import document
 from captionfleet.ledger.requests import Requests, load_requests, save_requests
 from captionfleet.merge.joining import Fate, Joining, open_joining
 from captionfleet.messages import printable
-from captionfleet.telemetry import utc_now
+from captionfleet.telemetry import Steps, utc_now
 
 __all__ = ["Merged", "merge"]
 
+_MB = 1e6
 _MOST_NAMED = 20  # of what does not fit: a screen
 _MOST_KEPT = 10_000  # of it in merge.json
 
@@ -56,8 +57,8 @@ class Merged:
         return [*lines, *shown, *([f"and {more:,} more, see merge.json"] if more else [])]
 
 
-def merge(folders: Sequence[Path], out: Path) -> Merged:
-    """Join output folders in `out`, which keeps what it holds.
+def merge(folders: Sequence[Path], out: Path, steps: Steps | None = None) -> Merged:
+    """Join output folders in `out`, which keeps what it holds; `steps` counts what is read.
 
     Raises:
         ConfigError: a folder is none, or the captions came from different requests.
@@ -72,7 +73,7 @@ def merge(folders: Sequence[Path], out: Path) -> Merged:
             if os.access(folder, os.W_OK):  # an archive may be on a medium that is only read
                 held.callback(FolderLock(folder).release)
         remove_old_drafts(out)
-        return _Merge(parts, out, joining).run()
+        return _Merge(parts, out, joining, steps or Steps()).run()
 
 
 def _distinct(folders: Sequence[Path]) -> list[Path]:
@@ -94,7 +95,8 @@ def _require_whole(folder: Path) -> None:
 
 
 class _Merge:
-    def __init__(self, parts: list[Path], out: Path, joining: Joining) -> None:
+    def __init__(self, parts: list[Path], out: Path, joining: Joining, steps: Steps) -> None:
+        self._steps = steps
         self._parts = parts
         self._out = out
         self._joining = joining
@@ -102,11 +104,19 @@ class _Merge:
         self._requests = [load_requests(part) for part in parts]
 
     def run(self) -> Merged:
+        self._begin("reading")
         self._require_one_request(self._index())
         self._merged.copies = self._joining.copies()
         self._judge_runs()
+        self._begin("writing")
         self._save()
         return self._merged
+
+    def _begin(self, doing: str) -> None:
+        total = sum(_size(part / "captions.jsonl") for part in self._parts)
+        number = len(self._parts)
+        folders = f"{number} folder{'' if number == 1 else 's'}"
+        self._steps.begin(f"{doing} {folders}", total / _MB, "MB")
 
     def _index(self) -> list[frozenset[str]]:
         """Take all lines into account; return the requests behind each folder's captions."""
@@ -226,6 +236,7 @@ class _Merge:
         try:
             for at, raw in raw_lines(path):
                 yield at, raw, record_of(raw)
+                self._steps.count(len(raw) / _MB if name == "captions.jsonl" else 0)
         except FileNotFoundError:
             return
         except OSError as error:
@@ -234,3 +245,7 @@ class _Merge:
 
 def _shown(path: Path) -> str:
     return printable(os.fspath(path))
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0

@@ -13,8 +13,11 @@ from captionfleet.messages import printable
 from captionfleet.names import name_bytes
 from captionfleet.producer.identity.clips import ids_of
 from captionfleet.producer.sources import past_roots
+from captionfleet.telemetry import Steps
 
 __all__ = ["FoundLines", "find_lines"]
+
+_MB = 1e6
 
 
 class FoundLines:
@@ -42,8 +45,15 @@ class FoundLines:
 
 
 @contextmanager
-def find_lines(folder: Path, name: str = "captions.jsonl") -> Iterator[FoundLines]:
+def find_lines(
+    folder: Path, name: str = "captions.jsonl", steps: Steps | None = None
+) -> Iterator[FoundLines]:
     """Look at every line of a file, and at every film that they speak of. Blocks.
+
+    Args:
+        folder: the output folder.
+        name: the file.
+        steps: counts what is looked at.
 
     Raises:
         ConfigError: the folder is no output folder.
@@ -55,19 +65,23 @@ def find_lines(folder: Path, name: str = "captions.jsonl") -> Iterator[FoundLine
             where = printable(os.fspath(folder / name))
             raise ConfigError(f"{where}: {error.strerror}: is this an output folder?") from None
         try:
-            _fill(found, folder)
+            _fill(found, folder, steps or Steps())
             yield found
         finally:
             found.close()
 
 
-def _fill(found: FoundLines, folder: Path) -> None:
+def _fill(found: FoundLines, folder: Path, steps: Steps) -> None:
     for line in read_lines(folder / "same.jsonl"):
         clip, alias = _id(line.record, "clip_id"), _id(line.record, "stat_id")
         if clip and alias:
             found.index.add_same(clip, alias, name_bytes(line.record, "source") or b"")
     look = _Look(found.index, folder)
+    steps.begin("looking for the films", found.path.stat().st_size / _MB, "MB")
+    looked_at = 0
     for line in read_lines(found.path):
+        steps.count((line.offset - looked_at) / _MB)
+        looked_at = line.offset
         entry = look.entry(line.offset, line.record)
         if entry is None:
             found.unreadable += 1

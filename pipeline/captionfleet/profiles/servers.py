@@ -78,9 +78,8 @@ SERVERS: dict[ServerName, ServerKind] = {
             "video_url",
             "audio_url",
             "unless deaf",
-            "https://docs.sglang.ai, OpenAI-compatible vision API",
+            "https://github.com/sgl-project/sglang: srt/entrypoints/openai/protocol.py",
             "2026-11",
-            counts_as_transformers=True,
         ),
         # Earlier versions answer 400 to video_url (ggml-org/llama.cpp#27724); that of 2026-10 takes
         # it where it finds ffmpeg, and makes four frames a second of it (--video-fps), so that each

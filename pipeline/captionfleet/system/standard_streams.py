@@ -13,12 +13,13 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, TextIO
 
-__all__ = ["LenientFile", "do_not_wait_for_readers", "open_standard_streams"]
+__all__ = ["LenientFile", "do_not_wait_for_readers", "open_standard_streams", "settle"]
 
 _STDOUT, _STDERR = 1, 2
 _QUEUE_BYTES = 1 << 18  # some thousand lines of a log, beside the 64 KiB that a pipe holds
 _PIECE_BYTES = 1 << 16  # what is handed on at once: no line of the log comes in two pieces
 _LOG_AT_END_S = 2.0
+_OTHERS_WAIT_S = 1.0
 _SUMMARY_AT_END_S = 30.0  # on a terminal, somebody may have pressed Ctrl-S
 
 
@@ -188,6 +189,14 @@ def do_not_wait_for_readers() -> None:
     output = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     if isinstance(output, LenientFile):
         output.patience_s = _SUMMARY_AT_END_S
+
+
+def settle(stream: TextIO) -> None:
+    """Wait until a stream's words are out, at most a second: then another stream's come after."""
+    raw = getattr(getattr(stream, "buffer", None), "raw", None)
+    if isinstance(raw, LenientFile):
+        stream.flush()
+        raw.finish(_OTHERS_WAIT_S)
 
 
 def _finish(stream: TextIO, raw: LenientFile) -> None:

@@ -6,6 +6,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from captionfleet.system.standard_streams import settle
 from captionfleet.telemetry.wording import Picture, escaped
 
 __all__ = ["Display", "has_width", "print_above"]
@@ -29,12 +30,12 @@ def print_above(line: str, stream: TextIO) -> None:
 class Display:
     """A bar and a line below it; only the bar where the terminal is narrow."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, *, leave: bool = True) -> None:
         tqdm.set_lock(RLock())  # its own is one for processes, a system-wide semaphore
         tqdm.monitor_interval = 0  # a thread that would refresh a bar which is refreshed anyway
         self._stream = stream
         self._ascii = not _can_show(stream)
-        self._bar = self._line(0, leave=True)
+        self._bar = self._line(0, leave=leave)
         self._below: tqdm[Any] | None = None
         _shown.append(self)
 
@@ -60,11 +61,12 @@ class Display:
         self._stream.flush()
 
     def close(self) -> None:
-        """Leave the bar as it is, with the cursor below it."""
+        """Leave the bar as it is, with the cursor below it, or take it away."""
         if self in _shown:
             _shown.remove(self)
         self._close_below()
         self._bar.close()
+        settle(self._stream)  # the summary goes to another stream
 
     def _close_below(self) -> None:
         if self._below is not None:

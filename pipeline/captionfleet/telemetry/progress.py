@@ -46,12 +46,20 @@ async def show_progress(
 
 
 @asynccontextmanager
-async def show_pictures(look: Callable[[], Picture], stream: TextIO | None) -> AsyncIterator[None]:
-    """Show what `look` returns again and again, on a terminal or as lines."""
+async def show_pictures(
+    look: Callable[[], Picture], stream: TextIO | None, *, leave: bool = True
+) -> AsyncIterator[None]:
+    """Show what `look` returns again and again, on a terminal or as lines.
+
+    Args:
+        look: Returns what there is to show now.
+        stream: Where to.
+        leave: Whether the last bar stays on the terminal.
+    """
     if stream is None:
         yield
         return
-    display: _Shows = Display(stream) if has_width(stream) else _Lines(stream)
+    display: _Shows = Display(stream, leave=leave) if has_width(stream) else _Lines(stream)
     try:
         async with _repeating(lambda: display.show(look()), _LOOK_EVERY_S):
             yield
@@ -118,7 +126,8 @@ class _Watching:
             rate=rate_in_words(self._pace.clips_per_s()),
             left=f"ETA {text.rough(left_s)}" if left_s is not None else "",
             facts=tuple(self._facts()),
-            waiting=self._waiting(now_s),
+            waiting=self._tally.waiting_for,
+            waited=self._waited(now_s),
         )
 
     def _facts(self) -> list[str]:
@@ -131,15 +140,14 @@ class _Watching:
         tokens = (tally.prompt_tokens + tally.completion_tokens) / max(tally.elapsed_s(), 1e-9)
         return [*facts, f"{tally.in_flight} in flight", f"{text.short(round(tokens))} tokens/s"]
 
-    def _waiting(self, now_s: float) -> str:
-        reason = self._tally.waiting_for
-        if not reason:
+    def _waited(self, now_s: float) -> str:
+        if not self._tally.waiting_for:
             self._waiting_since_s = None
             return ""
         if self._waiting_since_s is None:
             self._waiting_since_s = now_s
         waited_s = now_s - self._waiting_since_s
-        return f"{reason}, {text.rough(waited_s)}" if waited_s >= _LONG_S else reason
+        return text.rough(waited_s) if waited_s >= _LONG_S else ""
 
 
 def _log(tally: Tally, picture: Picture) -> None:

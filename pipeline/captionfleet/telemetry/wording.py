@@ -4,9 +4,12 @@ from dataclasses import dataclass
 
 from captionfleet import text
 
-__all__ = ["Picture", "escaped", "fitting", "rate_in_words"]
+__all__ = ["Picture", "escaped", "fitting", "rate_in_words", "shortened"]
 
 _NARROW = 60  # columns that two lines need
+_LEAST_REASON = 40  # columns that a reason has, whatever stands before it
+_LEAST_NAME = 6  # columns that say which deployment it is; in fewer only its state is said
+_ANY_WIDTH = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,7 +17,8 @@ class Picture:
     """What a progress display shows at one moment.
 
     `total` may grow while `is_growing`; `rate` and `left` are in words, `facts` stand below the
-    bar, and `waiting` is what everything waits for, in words, empty while things move.
+    bar. `waiting` is what everything waits for, in words, empty while things move; `waited` is how
+    long by now.
     """
 
     done: int
@@ -25,6 +29,7 @@ class Picture:
     left: str = ""
     facts: tuple[str, ...] = ()
     waiting: str = ""
+    waited: str = ""
 
     @property
     def share(self) -> float:
@@ -49,9 +54,11 @@ class Picture:
         """The line with the bar, as tqdm takes it; tqdm fills `{bar}` up to the width."""
         counted = self.counted(ascii_only=ascii_only)
         if columns < _NARROW:
-            said = self.waiting and f"waiting: {self.waiting}"
-            parts = [counted, *([said] if said else [self.rate, self.left])]
-            line = f"{self.percent()} " + " ".join(filter(None, parts))
+            line = f"{self.percent()} {counted} "
+            if self.waiting:
+                line += self._waits("waiting: ", columns - len(line), ascii_only=ascii_only)
+            else:
+                line += " ".join(filter(None, [self.rate, self.left]))
             return escaped(fitting(line, columns, ascii_only=ascii_only))
         right = "  ".join(filter(None, [f"{counted} {self.unit}", self.rate, self.left]))
         return f"{self.percent()}|{{bar}}| {escaped(right)}"
@@ -60,13 +67,28 @@ class Picture:
         """The line below the bar; None where there is no room for two."""
         if columns < _NARROW:
             return None
-        said = [f"waiting for {self.waiting}"] if self.waiting else []
-        return fitting("     " + ", ".join([*self.facts, *said]), columns, ascii_only=ascii_only)
+        facts = [*self.facts]
+        waits = self._waits("waiting for ", _ANY_WIDTH, ascii_only=ascii_only)
+        if not self.waiting:
+            return fitting("     " + ", ".join(facts), columns, ascii_only=ascii_only)
+        room = columns - len("     ")
+        while facts and room - len(", ".join(facts)) - 2 < min(len(waits), _LEAST_REASON):
+            facts.pop()  # what everything waits for says more
+        before = "".join(f"{fact}, " for fact in facts)
+        return f"     {before}" + self._waits(
+            "waiting for ", room - len(before), ascii_only=ascii_only
+        )
+
+    def _waits(self, words: str, columns: int, *, ascii_only: bool) -> str:
+        """What is waited for; if that is too long, its reason is shortened, and not how long."""
+        end = f", {self.waited}" if self.waited else ""
+        room = columns - len(words) - len(end)
+        return words + shortened(self.waiting, room, ascii_only=ascii_only) + end
 
     def plain(self) -> str:
         """All of it in one line of any length, for a log."""
         percent = f" ({self.percent().strip()})" if self.total else ""
-        said = [f"waiting for {self.waiting}"] if self.waiting else []
+        said = [self._waits("waiting for ", _ANY_WIDTH, ascii_only=False)] if self.waiting else []
         parts = [f"{self.counted()} {self.unit}{percent}", self.rate, self.left, *self.facts, *said]
         return ", ".join(filter(None, parts))
 
@@ -76,7 +98,17 @@ def fitting(line: str, columns: int, *, ascii_only: bool = False) -> str:
     if len(line) <= columns:
         return line
     mark = "..." if ascii_only else "\N{HORIZONTAL ELLIPSIS}"
-    return line[: max(columns - len(mark), 0)] + mark[:columns]
+    return line[: max(columns - len(mark), 0)] + mark[: max(columns, 0)]
+
+
+def shortened(reason: str, columns: int, *, ascii_only: bool = False) -> str:
+    """A reason, as in `omni-a: scaling up`, in so many columns: the name in it goes first."""
+    name, colon, state = reason.partition(": ")
+    if not colon or len(reason) <= columns:
+        return fitting(reason, columns, ascii_only=ascii_only)
+    room = columns - len(colon + state)
+    named = fitting(name, room, ascii_only=ascii_only) + colon if room >= _LEAST_NAME else ""
+    return fitting(named + state, columns, ascii_only=ascii_only)
 
 
 def rate_in_words(per_s: float | None) -> str:

@@ -1,15 +1,13 @@
 """Waits until a deployment serves, and proves it by a request (main process)."""
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from threading import RLock
 from typing import TextIO
 
 import anyio
-from tqdm import tqdm
 
+from captionfleet import text
 from captionfleet.deployment.plane.plane import Plane
 from captionfleet.deployment.protocol.calls import Target
 from captionfleet.deployment.protocol.refusals import (
@@ -20,7 +18,7 @@ from captionfleet.deployment.protocol.refusals import (
 )
 from captionfleet.deployment.protocol.states import DeploymentState
 from captionfleet.sender.chat.request import model_forms
-from captionfleet.telemetry import utc_now
+from captionfleet.telemetry import Picture, has_width, monotonic_s, show_pictures, utc_now
 
 __all__ = ["Patience", "Served", "Shown", "forms_of", "show_replicas", "until_serving"]
 
@@ -176,35 +174,40 @@ class _Waiting:
         return False
 
 
-@contextmanager
-def show_replicas(stream: TextIO | None) -> Iterator[Shown]:
+@asynccontextmanager
+async def show_replicas(stream: TextIO | None) -> AsyncIterator[Shown]:
     """Show replicas on their way: a bar on a terminal, elsewhere a line at every change."""
     if stream is None:
         yield lambda _: None
-    elif stream.isatty() and os.get_terminal_size(stream.fileno()).columns > 0:
-        bar = _Bar(stream)
-        try:
-            yield bar
-        finally:
-            bar.close()
+    elif has_width(stream):
+        bar = _Bar()
+        async with show_pictures(bar.look, stream):
+            yield bar.see
     else:
         yield _Lines(stream)
 
 
 class _Bar:
-    def __init__(self, stream: TextIO) -> None:
-        tqdm.set_lock(RLock())  # its own is one for processes, a system-wide semaphore
-        self._bar = tqdm(unit="replica", file=stream, dynamic_ncols=True)
+    def __init__(self) -> None:
+        self._state: DeploymentState | None = None
+        self._begun_s = monotonic_s()
 
-    def __call__(self, state: DeploymentState) -> None:
-        self._bar.total = max(state.desired_replica_count, state.min_replica_count, 1)
-        self._bar.n = min(state.ready, self._bar.total)
-        self._bar.set_description(f"{state.deployment_id} {state.label}", refresh=False)
-        self._bar.set_postfix_str(str(state.replica_stats), refresh=False)
-        self._bar.refresh()
+    def see(self, state: DeploymentState) -> None:
+        self._state = state
 
-    def close(self) -> None:
-        self._bar.close()
+    def look(self) -> Picture:
+        state, waited = self._state, text.rough(monotonic_s() - self._begun_s)
+        if state is None:
+            return Picture(done=0, total=None, unit="replicas", waiting="an answer", waited=waited)
+        total = max(state.desired_replica_count, state.min_replica_count, 1)
+        return Picture(
+            done=min(state.ready, total),
+            total=total,
+            unit="replicas",
+            facts=state.replica_stats.on_their_way,
+            waiting=f"{state.deployment_id}: {state.label.lower()}",
+            waited=waited,
+        )
 
 
 @dataclass(slots=True)

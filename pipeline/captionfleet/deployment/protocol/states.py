@@ -49,6 +49,16 @@ class ReplicaStats(_Told):
             f"{self.initializing_replica_count} initializing, {self.ready_replica_count} ready"
         )
 
+    @property
+    def on_their_way(self) -> tuple[str, ...]:
+        """How many are how far, without what there is none of, and without those that are ready."""
+        found = {
+            "pending": self.pending_scheduling_replica_count,
+            "downloading": self.downloading_model_replica_count,
+            "initializing": self.initializing_replica_count,
+        }
+        return tuple(f"{number} {state}" for state, number in found.items() if number)
+
 
 class _Status(_Told):
     code: _Word = ""
