@@ -121,15 +121,18 @@ def run(
     Args:
         sources: Files, folders, lists of either (.txt, .lst, .csv, .tsv, .jsonl, .parquet), and -
             for a list on standard input; they replace the job file's.
-        job: Job file (TOML); flags override it.
-        out: Output folder, made if missing: captions.jsonl, failures.jsonl, run.json.
-        base_url: Where a deployment answers, up to /v1; repeat with --model for several.
-        model: The deployment's model string.
+        job: Job file (TOML), which flags override; by default there is none.
+        out: Output folder, made if missing: captions.jsonl, failures.jsonl, run.json; by default
+            the job file's.
+        base_url: Where a deployment answers, up to /v1; repeat with --model for several; by default
+            the job file's.
+        model: The deployment's model string; by default the job file's.
         server: What kind of server that is: it decides whether it gets a video or pictures, and
             sound; by default its host's name does, and unknown ones get a video.
-        api_key_env: Name of the environment variable with the key (FIREWORKS_API_KEY, which goes
-            to Fireworks and to this machine alone unless it is named here).
-        prompt: What to ask of every clip.
+        api_key_env: Name of the environment variable with the key; by default FIREWORKS_API_KEY,
+            which goes to Fireworks and to this machine alone unless it is named here.
+        prompt: What to ask of every clip; by default the job file's, or to describe what happens in
+            it.
         max_tokens: Longest caption, in tokens; 1000 by default.
         temperature: Sampling temperature, 0 to 2; 0.3 by default.
         stream: Stream answers, which measures the time to the first token; off by default.
@@ -138,26 +141,31 @@ def run(
             there is memory for them.
         sampling: Which frames to take: those of ffmpeg's fps=1 (exact, the default), or the
             cheapest of each second.
-        segments: What of a film is captioned: its first minute (max_seconds), or all of it, in
-            windows of that length, each a clip with its own line.
-        identity: What makes a file the same: stat, its path, size and change time; or content,
-            its bytes, so that a renamed file is not captioned again.
-        relocate: OLD=NEW: the folder OLD lies at NEW today, and its files keep their captions.
-        retry_failed: Try permanent failures again: alone all of them, =CODE those with this code.
+        segments: What of a film is captioned: its first minute (max_seconds; first, the default),
+            or all of it, in windows of that length, each a clip with its own line.
+        identity: What makes a file the same: stat, its path, size and change time, the default; or
+            content, its bytes, so that a renamed file is not captioned again.
+        relocate: OLD=NEW: the folder OLD lies at NEW today, and its files keep their captions; by
+            default none has moved.
+        retry_failed: Try permanent failures again: alone all of them, =CODE those with this code;
+            by default none.
         recaption: Replace captions that were made with another prompt, model or settings; they
             stay until the new ones are in.
         allow_empty: A run that finds no video at all ends with 0 instead of 2.
         limit: Stop after this many clips that need a caption; by default there is no limit.
-        shard: I/N, as in 0/16 to 15/16: caption only the files of this share of the sources.
-        deadline: Stop starting clips at this local time, as in 06:00.
+        shard: I/N, as in 0/16 to 15/16: caption only the files of this share of the sources; by
+            default all.
+        deadline: Stop starting clips at this local time, as in 06:00; by default never.
         max_hours: Stop starting clips after this many hours; by default never.
-        max_failures: Stop when so many clips have failed, as in 50, or as in 5% (of at least 20).
-        max_tokens_total: Stop starting clips after so many tokens, in and out.
+        max_failures: Stop when so many clips have failed, as in 50, or as in 5% (of at least 20);
+            by default never.
+        max_tokens_total: Stop starting clips after so many tokens, in and out; by default never.
         drain_s: Seconds that an early end waits for what is in flight; 60 by default.
-        timeout_s: Seconds that one request may take, 300 by default.
+        timeout_s: Seconds that one request may take; 300 by default.
         store: Folder for prepared media, reused by later runs; by default captionfleet/media in
             the user's cache folder.
-        metrics_port: Serve figures for Prometheus on this port of this machine while it lasts.
+        metrics_port: Serve figures for Prometheus on this port of this machine while it lasts; by
+            default on none.
         log_json: Log JSON lines to stderr, progress included.
         quiet: No progress and no summary: errors, and one line at the end.
         verbose: All figures at the end: latencies by percentile, tokens, what finished how.
@@ -224,13 +232,17 @@ def prepare(
     Args:
         sources: Files, folders and lists of either, as for run; they replace the job file's.
         out: Output folder, made if missing; none of the sources, and in none of them.
-        job: Job file (TOML), for its [input], [media], [workers] and [store].
-        workers: Worker processes.
-        sampling: Which frames to take: those of ffmpeg's fps=1, or the cheapest of each second.
-        segments: What to prepare of a film: its first window, or all of them; those after the
-            first are called by where they begin, as in beach.mov@00060.00.mp4.
-        limit: Stop after so many clips.
-        store: Folder for prepared media, reused by later runs.
+        job: Job file (TOML), for its [input], [media], [workers] and [store]; by default there is
+            none.
+        workers: Worker processes that prepare clips; by default one for each core, as far as there
+            is memory for them.
+        sampling: Which frames to take: those of ffmpeg's fps=1 (exact, the default), or the
+            cheapest of each second.
+        segments: What to prepare of a film: its first window (the default), or all of them; those
+            after the first are called by where they begin, as in beach.mov@00060.00.mp4.
+        limit: Stop after so many clips; by default there is no limit.
+        store: Folder for prepared media, reused by later runs; by default captionfleet/media in the
+            user's cache folder.
         quiet: No progress.
     """
     from captionfleet.prepare import prepare_job  # noqa: PLC0415 - --help need not wait for it
@@ -262,7 +274,8 @@ def demo(folder: Path | None = None, /, *, out: Path = Path("demo")) -> int:
     reported as what it is. The stand-ins only measure what they are sent; a model writes prose.
 
     Args:
-        folder: Videos of your own, of which the first ten clips are taken; they are only read.
+        folder: Videos of your own, of which the first ten clips are taken; they are only read. By
+            default clips are made.
         out: Folder for the clips and the captions.
     """
     from captionfleet.demo import run_demo  # noqa: PLC0415 - the other commands need not wait for it
@@ -283,7 +296,7 @@ def failures(
 
     Args:
         folder: Output folder of a run.
-        code: Only failures with this code.
+        code: Only failures with this code; by default all.
         paths0: Print the source paths alone, each ended by a NUL, for other programs.
     """
     from captionfleet.ledger.standing import failures_text, read_standing  # noqa: PLC0415 - as above
@@ -310,6 +323,7 @@ app.command(
 app.command(
     "captionfleet.merge.command:merge_command",
     name="merge",
+    help_epilogue=examples("merge"),
     help="""Join the output folders of shards, and prove what holds of every one.
 
     One line a clip, and no request mixed with another: folders of different requests are refused.
@@ -383,6 +397,7 @@ app.command(
 app.command(
     "captionfleet.export.command:export_command",
     name="export",
+    help_epilogue=examples("export"),
     help="""Write captions as other programs take them: text files, tables, subtitles, datasets.
 
     One caption for each clip whose film is there and unchanged, worded as [caption] says. Files
@@ -393,6 +408,7 @@ app.command(
 app.command(
     "captionfleet.prune:prune_command",
     name="prune",
+    help_epilogue=examples("prune"),
     help="""Take lines of films that are gone or changed out of captions.jsonl; shows them first.
 
     They go to pruned.jsonl beside it, so nothing that was paid for is lost.

@@ -23,10 +23,38 @@ _EXAMPLES = {
     "bench": (f"bench {_SERVER}", f"bench videos/ --in-flight 8 --in-flight 16 {_SERVER}"),
     "report": ("report captions", "report captions --sample 500 --out page.html"),
     "schema": ("schema", "schema failures --format duckdb"),
+    "merge": ("merge shard-0 shard-1 --out captions", "merge shards/0 shards/1 --out all --quiet"),
+    "export": (
+        "export captions --to parquet --out captions.parquet",
+        "export captions --to txt --where flag!=truncated --single-line",
+    ),
+    "prune": ("prune captions", "prune captions --yes"),
     "deployment": (
         "deployment create --scale-to-zero-window 5m",
         "deployment wait captionfleet-qwen3-omni --timeout-s 1800",
     ),
+    "deployment create": (
+        "deployment create --scale-to-zero-window 5m",
+        "deployment create molmo2-8b --max-replicas 4 --dry-run",
+    ),
+    "deployment list": ("deployment list", "deployment list --json"),
+    "deployment status": (
+        "deployment status captionfleet-qwen3-omni",
+        "deployment status captionfleet-qwen3-omni --json",
+    ),
+    "deployment wait": (
+        "deployment wait captionfleet-qwen3-omni",
+        "deployment wait captionfleet-qwen3-omni --timeout-s 1800 --quiet",
+    ),
+    "deployment scale": (
+        "deployment scale captionfleet-qwen3-omni 0",
+        "deployment scale captionfleet-qwen3-omni --min-replicas 1 --max-replicas 4",
+    ),
+    "deployment delete": (
+        "deployment delete captionfleet-qwen3-omni",
+        "deployment delete captionfleet-qwen3-omni --ignore-checks --yes",
+    ),
+    "deployment reap": ("deployment reap --dry-run", "deployment reap --out captions"),
 }
 
 

@@ -61,32 +61,37 @@ def bench_command(  # noqa: PLR0913 - each argument is one flag of the command
 
     Args:
         sources: Files, folders and lists to draw the clips from; none generates clips.
-        job: Job file (TOML): its [media], [request] and [[deployments]], and its sources.
-        base_url: Where a deployment answers, up to /v1; repeat with --model for several.
-        model: The deployment's model string.
+        job: Job file (TOML): its [media], [request] and [[deployments]], and its sources; by
+            default there is none.
+        base_url: Where a deployment answers, up to /v1; repeat with --model for several; by default
+            the job file's.
+        model: The deployment's model string; by default the job file's.
         server: What kind of server that is: it decides whether it gets a video or pictures, and
             sound; by default its host's name does, and unknown ones get a video.
-        api_key_env: Name of the environment variable with the key (FIREWORKS_API_KEY, which goes
-            to Fireworks and to this machine alone unless it is named here).
-        in_flight: Requests to keep in flight, repeatable, instead of seeking the knee.
-        rate: Requests a second that arrive whether or not others were answered, repeatable.
+        api_key_env: Name of the environment variable with the key; by default FIREWORKS_API_KEY,
+            which goes to Fireworks and to this machine alone unless it is named here.
+        in_flight: Requests to keep in flight, repeatable; by default the knee is sought.
+        rate: Requests a second that arrive whether or not others were answered, repeatable; by
+            default none.
         rates_around_knee: Such arrivals at 50 to 100 % of the knee's rate.
         max_in_flight: Most requests in flight.
         seconds: Steady seconds for each load, at least.
         requests: Requests for each load, at least.
-        slo_s: A caption counts as good within so many seconds.
-        slo_ttft_s: And with its first token within so many.
+        slo_s: A caption counts as good within so many seconds; by default every one does.
+        slo_ttft_s: And with its first token within so many seconds; by default whenever it comes.
         sample: Clips to draw from the sources; too few of them, and a server that caches looks
             faster than it is.
         generate: Clips to generate where there are no sources.
-        clip_seconds: Their length.
+        clip_seconds: Length of generated clips, in seconds.
         busyness: What happens in them, which makes their size.
-        prompt: What to ask of every clip.
-        max_tokens: Longest caption.
+        prompt: What to ask of every clip; by default the job file's, or to describe what happens in
+            it.
+        max_tokens: Longest caption, in tokens; 1000 by default.
         stream: Stream answers, which measures the time to the first token.
-        timeout_s: Seconds that one request may take, 300 by default.
-        store: Folder for prepared media.
-        seed: Draws the sample, its order and the arrivals.
+        timeout_s: Seconds that one request may take; 300 by default.
+        store: Folder for prepared media, reused by later runs; by default captionfleet/media in the
+            user's cache folder.
+        seed: Number that draws the sample, its order and the arrivals.
         out: File for the result (JSON), which `captionfleet plan` reads.
         quiet: Only the summary.
     """

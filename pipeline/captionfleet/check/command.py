@@ -27,7 +27,7 @@ def check_command(  # noqa: PLR0913 - each argument is one flag of the command
     server: ServerName | None = None,
     api_key_env: str | None = None,
     prompt: str | None = None,
-    timeout: float | None = None,
+    timeout_s: Annotated[float | None, Parameter(name=["--timeout-s", "--timeout"])] = None,
     workers: int | None = None,
     canary: bool = True,
     probe: int = _MOST_PROBED,
@@ -37,17 +37,20 @@ def check_command(  # noqa: PLR0913 - each argument is one flag of the command
 
     Args:
         sources: Files, folders and lists of either, as for run; they replace the job file's.
-        job: Job file (TOML); flags override it.
-        out: Output folder, to see what is captioned already.
-        base_url: Where a deployment answers, up to /v1; repeat with --model for several.
-        model: The deployment's model string.
+        job: Job file (TOML), which flags override; by default there is none.
+        out: Output folder, to see what is captioned already; by default the job file's.
+        base_url: Where a deployment answers, up to /v1; repeat with --model for several; by default
+            the job file's.
+        model: The deployment's model string; by default the job file's.
         server: What kind of server that is: it decides whether it gets a video or pictures, and
             sound; by default its host's name does, and unknown ones get a video.
-        api_key_env: Name of the environment variable with the key (FIREWORKS_API_KEY, which goes
-            to Fireworks and to this machine alone unless it is named here).
-        prompt: What to ask of every clip.
-        timeout: Seconds that one request may take.
-        workers: Worker processes that read headers.
+        api_key_env: Name of the environment variable with the key; by default FIREWORKS_API_KEY,
+            which goes to Fireworks and to this machine alone unless it is named here.
+        prompt: What to ask of every clip; by default the job file's, or to describe what happens in
+            it.
+        timeout_s: Seconds that one request may take; 300 by default.
+        workers: Worker processes that read headers; by default one for each core, as far as there
+            is memory for them.
         canary: Send the three small requests to each deployment; --no-canary: nothing is paid.
         probe: Read the headers of so many files, drawn by chance where there are more.
         json: Print the findings and the estimate as JSON.
@@ -61,7 +64,7 @@ def check_command(  # noqa: PLR0913 - each argument is one flag of the command
         {
             "input": {"sources": list(sources) or None},
             "output": {"dir": out},
-            "request": {"prompt": prompt, "timeout_s": timeout},
+            "request": {"prompt": prompt, "timeout_s": timeout_s},
             "workers": {"processes": workers},
         },
         base_urls=base_url or (),

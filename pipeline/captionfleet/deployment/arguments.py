@@ -23,18 +23,18 @@ class Account:
     """Whose deployments, and by which key.
 
     Attributes:
-        account: Account id (FIREWORKS_ACCOUNT_ID).
-        api_key_env: Name of the environment variable with the key (FIREWORKS_API_KEY, for
-            Fireworks alone).
-        api_base: The control plane's URL (FIREWORKS_BASE_URL).
+        account: Account id; by default that of FIREWORKS_ACCOUNT_ID.
+        api_key_env: Name of the environment variable with the key; by default FIREWORKS_API_KEY,
+            for Fireworks alone.
+        api_base: The control plane's URL; by default FIREWORKS_BASE_URL, or Fireworks' own.
     """
 
     account: str | None = None
-    """Account id (FIREWORKS_ACCOUNT_ID)."""
+    """Account id; by default that of FIREWORKS_ACCOUNT_ID."""
     api_key_env: str | None = None
-    """Name of the environment variable with the key (FIREWORKS_API_KEY, for Fireworks alone)."""
+    """Environment variable with the key; by default FIREWORKS_API_KEY (only for Fireworks)."""
     api_base: str | None = None
-    """The control plane's URL (FIREWORKS_BASE_URL)."""
+    """The control plane's URL; by default FIREWORKS_BASE_URL, or Fireworks' own."""
 
     def access(self) -> Access:
         """The same, with what the environment says."""

@@ -33,7 +33,7 @@ deployment = App(
 _ANY = Account()
 
 
-@deployment.command
+@deployment.command(help_epilogue=examples("deployment create"))
 def create(
     model: str = _DEFAULT_MODEL,
     *,
@@ -52,11 +52,11 @@ def create(
     Args:
         model: qwen3-omni, molmo2-4b, molmo2-8b, or a model's full name.
         deployment_id: Its name; by default captionfleet- and the model's.
-        min_replicas: Replicas that are always up and paid for; 0 lets it sleep when idle.
-            By default 1, or 0 with --scale-to-zero-window.
+        min_replicas: Replicas that are always up and paid for; 0 lets it sleep when idle. By
+            default 1, or 0 with --scale-to-zero-window.
         max_replicas: Most replicas; by default as few as allowed.
         scale_to_zero_window: Idle time after which it sleeps, 5m or more, as in 300s, 5m, 1h.
-            Implies --min-replicas 0.
+            Implies --min-replicas 0. By default it never sleeps.
         region: GLOBAL, US, EUROPE, APAC, or a single region; it cannot be changed later.
         preemptible: Replicas that cost less and may be taken away at any time.
         shape: The deployment shape; by default the predefined one, or the smallest there is.
@@ -97,7 +97,7 @@ def create(
     return with_plane(access, main)
 
 
-@deployment.command(name="list")
+@deployment.command(name="list", help_epilogue=examples("deployment list"))
 def list_(*, json: _Switch = False, account: Account = _ANY) -> int:
     """List the account's deployments, their replicas and what they cost now.
 
@@ -118,7 +118,7 @@ def list_(*, json: _Switch = False, account: Account = _ANY) -> int:
     return with_plane(access, main)
 
 
-@deployment.command
+@deployment.command(help_epilogue=examples("deployment status"))
 def status(deployment_id: str, *, json: _Switch = False, account: Account = _ANY) -> int:
     """Show one deployment: state, replicas on their way, cost.
 
@@ -141,7 +141,7 @@ def status(deployment_id: str, *, json: _Switch = False, account: Account = _ANY
     return with_plane(access, main)
 
 
-@deployment.command
+@deployment.command(help_epilogue=examples("deployment wait"))
 def wait(
     deployment_id: str,
     *,
@@ -177,7 +177,7 @@ def wait(
     return with_plane(access, main)
 
 
-@deployment.command
+@deployment.command(help_epilogue=examples("deployment scale"))
 def scale(
     deployment_id: str,
     replicas: int | None = None,
@@ -192,9 +192,9 @@ def scale(
 
     Args:
         deployment_id: Which one.
-        replicas: This many, neither more nor less.
-        min_replicas: Or at least so many.
-        max_replicas: And at most so many.
+        replicas: This many replicas, neither more nor less; without it by the next two.
+        min_replicas: Or at least so many replicas; by default 0.
+        max_replicas: And at most so many replicas; by default as many as --min-replicas.
         yes: Do not ask.
         dry_run: Print the call instead of making it.
         account: Whose deployments.
@@ -220,7 +220,7 @@ def scale(
     return with_plane(access, main)
 
 
-@deployment.command
+@deployment.command(help_epilogue=examples("deployment delete"))
 def delete(
     deployment_id: str,
     *,
@@ -266,6 +266,7 @@ def delete(
 deployment.command(
     "captionfleet.deployment.reap_command:reap_command",
     name="reap",
+    help_epilogue=examples("deployment reap"),
     help="""Turn off what runs left on that were killed.
 
     Every run with a life cycle notes what it brings up, and forgets it once that is off. Exit

@@ -35,13 +35,15 @@ def reap_command(  # noqa: PLR0913 - each argument is one flag of the command
     code 4: something may still be on.
 
     Args:
-        out: Also look into this output folder, whose runs were on other machines or homes.
+        out: Also look into this output folder, whose runs were on other machines or homes; by
+            default only into this user's notes.
         elsewhere: Take runs on other machines for dead, and what they use for unused.
         dry_run: Only say what is noted, and which key would go where.
-        api_base: The control plane that may get the key in `--api-key-env` (FIREWORKS_BASE_URL).
+        api_base: The control plane that may get the key in --api-key-env; by default
+            FIREWORKS_BASE_URL.
         api_key_env: Name of the environment variable with the key. Without these two, a key goes
             only where this user's runs, the environment or Fireworks' own service take it.
-        account: Only what is on in this account; all of them otherwise.
+        account: Only what is on in this account; by default in all of them.
     """
     configure_logging()
     records, named = Records(out), named_pairs(api_base, api_key_env)

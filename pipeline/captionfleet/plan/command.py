@@ -74,21 +74,24 @@ def plan_command(  # noqa: PLR0913 - each argument is one flag of the command
     Args:
         sources: What is to be captioned: files, folders and lists of either.
         from_: Output folder of a finished run, or JSON of captionfleet bench.
-        clips: Instead of sources: so many clips like those of the reference.
-        hours: Instead of sources: so many hours of clips.
-        clip_seconds: How long those clips are.
-        by: Deadline, as in 2026-11-23T06:00 (local time).
-        within: Deadline from now, as in 48h.
-        max_replicas: Most replicas there may be.
-        replicas: Exactly so many replicas.
-        max_cores: Most cores there may be, one worker process on each.
-        cores: Exactly so many cores.
-        max_cost: Most dollars the GPUs may cost.
-        price_per_gpu_hour: Dollars; the list price of the GPU if not given.
+        clips: So many clips like those of the reference, instead of sources; by default the
+            sources' own.
+        hours: So many hours of clips, instead of sources; by default the sources' own.
+        clip_seconds: How many seconds long those clips are; by default as those of the reference.
+        by: Deadline, as in 2026-11-23T06:00 (local time); by default there is none.
+        within: Deadline from now, as in 48h; by default there is none.
+        max_replicas: Most replicas there may be; by default there is no limit.
+        replicas: Exactly so many replicas; by default as many as are needed.
+        max_cores: Most cores there may be, one worker process on each; by default there is no
+            limit.
+        cores: Exactly so many cores; by default as many as are needed.
+        max_cost: Most dollars the GPUs may cost; by default there is no limit.
+        price_per_gpu_hour: Dollars for an hour of a GPU; by default its list price.
         gpu: Whose list price to take; one H200 is a replica of Qwen3-Omni.
         gpus_per_replica: GPUs of one replica.
         cold_start_s: Seconds from a replica's start until it serves; they are not billed.
-        deployment: Plan with replicas like this deployment of the reference alone.
+        deployment: Plan with replicas like this deployment of the reference alone; by default like
+            all of them.
         json: Print JSON.
     """
     now = datetime.now().astimezone()

@@ -1,8 +1,10 @@
 """The report command (main process)."""
 
 from pathlib import Path
+from typing import Annotated
 
 import anyio
+from cyclopts import Parameter
 
 from captionfleet import text
 from captionfleet.errors import ConfigError
@@ -22,7 +24,7 @@ def report_command(
     folder: Path,
     *,
     out: Path | None = None,
-    media: Path | None = None,
+    media: Annotated[Path | None, Parameter(name=["--store", "--media"])] = None,
     sample: int | None = None,
     max_mb: int = 48,
 ) -> int:

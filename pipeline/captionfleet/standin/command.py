@@ -66,43 +66,48 @@ def serve_command(  # noqa: PLR0913 -- each argument is one flag of the command
     Args:
         host: Address to listen on.
         port: Port to listen on; 0 takes any free one.
-        model: A model string to serve, repeatable; without it any is.
+        model: A model string to serve, repeatable; by default any is.
         profile: Whose token arithmetic and frame limits to use.
         video_only: Refuse audio, as Molmo2 does.
         video_as: Take video_url, or frames as image_url, or any.
         audio_as: Take audio_url, or input_audio, or any.
         frames: Which frames the model gets to see: all; 32 at most; or resampled to 2fps.
-        turned_deg: Turn its pictures clockwise.
+        turned_deg: Turn its pictures clockwise, by degrees.
         deaf: Take audio and drop it.
         usage: Tell token counts.
-        api_key_env: Environment variable that holds the key to ask for; without it none is.
+        api_key_env: Environment variable that holds the key to ask for; by default none is asked
+            for.
         provider: Whom to be like: openai, an ordinary OpenAI-compatible server such as vLLM, which
             ignores fields that it does not know; or fireworks, which refuses them, and media
             beside the guide's formats, and reports timings in headers.
         strict: The earlier way to say --provider fireworks, or with --no-strict openai.
         slots: Requests served at a time.
         max_queue: Requests that may wait for a slot; past them a 429.
-        service_time_s: Time to the first token, in a slot.
+        service_time_s: Seconds until the first token, in a slot.
         service_time_jitter: Fraction by which the service time varies.
-        time_per_token_s: Time for each further token.
-        completion_tokens: Length of every caption; without it, as what was seen needs.
-        halves_after_s: Lose half of the slots that long after the first request.
-        cold_start_s: Answer 503 DEPLOYMENT_SCALING_UP that long from the first request on.
-        fault: What goes wrong, repeatable: KIND[+MODIFIER=VALUE][:RATE]. Kinds: a status (429,
-            500, 502-html), scaling-up, reset-before, reset-during, hang, truncate, garbage, empty,
-            not-json, misfit, stream-error, slow. Modifiers: retry-after, seconds, after, first.
-        seed: Draws the faults and the jitter.
+        time_per_token_s: Seconds for each further token.
+        completion_tokens: Length of every caption in tokens; by default as what was seen needs.
+        halves_after_s: Lose half of the slots so many seconds after the first request; by default
+            never.
+        cold_start_s: Answer 503 DEPLOYMENT_SCALING_UP for so many seconds from the first request
+            on.
+        fault: What goes wrong, repeatable: KIND[+MODIFIER=VALUE][:RATE]. Kinds: a status (429, 500,
+            502-html), scaling-up, reset-before, reset-during, hang, truncate, garbage, empty,
+            not-json, misfit, stream-error, slow. Modifiers: retry-after, seconds, after, first. By
+            default nothing.
+        seed: Number that draws the faults and the jitter.
         watch_media: Decode the media; else only hash them.
-        max_payload_bytes: Base64 of video and audio together must stay under it.
-        max_seconds: Longest video and audio.
+        max_payload_bytes: Bytes of base64 that video and audio together must stay under.
+        max_seconds: Longest video and audio, in seconds.
         control_plane: Serve a control plane instead, whose deployments have such replicas; the
             first line on stdout is then what --api-base and FIREWORKS_BASE_URL want.
         account: The control plane's account.
         time_scale: Factor on all its durations: 0.01 makes a cold start of 75 s one of 0.75 s.
         gpu_quota: GPUs that its deployments may hold.
-        autoscale: Replicas by requests instead of by load, as in 1:2,12:1: two from the first
-            request of a deployment on, one from the 12th.
-        preempt_after: The request, of those that find a replica, at which a deployment loses one.
+        autoscale: Replicas by requests, as in 1:2,12:1: two from the first request of a deployment
+            on, one from the 12th. By default they follow the load.
+        preempt_after: The request, of those that find a replica, at which a deployment loses one;
+            by default none.
 
     Returns:
         The exit code.
