@@ -81,10 +81,9 @@ async def test_text_with_an_unknown_end_is_flagged_and_paid_once(tmp_path: Path)
     ("step", "words"),
     [
         (chosen("length", content=None, reasoning_content="hm"), "raise max_tokens"),
-        (chosen("stop", content=None, refusal="I cannot."), "I cannot."),
         (chosen("stop", content=None, reasoning="hm"), "turn thinking off"),
     ],
-    ids=["thinking", "refusal", "reasoning alone"],
+    ids=["thinking", "reasoning alone"],
 )
 async def test_what_would_end_the_same_is_paid_once(step: Step, words: str, tmp_path: Path) -> None:
     """The clip fails at once, with words that say what to do, and its tokens are counted."""

@@ -33,6 +33,7 @@ def test_a_captions_line_has_the_documented_keys_in_order() -> None:
         "start_s",
         "end_s",
         "caption",
+        "reasoning",
         "data",
         "finish_reason",
         "model",

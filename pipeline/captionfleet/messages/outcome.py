@@ -60,8 +60,8 @@ class Latency:
 class Caption:
     """A captioned clip; `server` holds the deployment's own timings by their documented names.
 
-    `flags` say what is odd about the text: "truncated", "unknown_finish", "degenerate"; or about
-    the clip: "cut_to_window".
+    `flags` say what is odd about the text: "truncated", "unknown_finish", "degenerate",
+    "refused"; or about the clip: "cut_to_window". `reasoning` is what the model thought before.
     `media_key` names what was sent in the media store, for as long as it is there. `data` is the
     text as JSON, where the job asked for it. `hedged` says that a second deployment was asked as
     well, as the first took long.
@@ -81,6 +81,7 @@ class Caption:
     media_key: str = ""
     data: Any = None
     hedged: bool = False
+    reasoning: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ MEANINGS = {
     "truncated": "the caption was cut off at max_tokens",
     "unknown_finish": "the server did not say why the caption ends: it may be cut off",
     "degenerate": "the caption repeats one phrase, also when it was asked for again",
+    "refused": "the model or a filter refused: the text is the refusal, or what came before",
     "cut_to_window": "the film goes on after this clip, and the rest of it is not captioned",
     "damaged": "the source had lost packets, or frames of the window were missing",
     "reduced": "encoded smaller than the settings ask, to fit into a request",

@@ -3,6 +3,7 @@
 import re
 from collections import deque
 from dataclasses import dataclass, replace
+from typing import Any
 
 import aiohttp
 import anyio
@@ -77,9 +78,9 @@ class DeploymentClient:
         self._config = config
         self._template = body_template(request, config)
 
-    async def ask(self, ready: ReadyClip, request_id: str) -> Reply:
-        """Ask for the caption of one clip, once."""
-        body = Body(self._upload(ready.in_form(self._form)))
+    async def ask(self, ready: ReadyClip, request_id: str, max_tokens: int | None = None) -> Reply:
+        """Ask for the caption of one clip, once; `max_tokens` takes the place of the job's."""
+        body = Body(self._upload(ready.in_form(self._form), max_tokens))
         flight = Flight(_header_form(request_id))
         exchange = _Exchange(self._key, self._extra, body)
         self._sent_ids.append(flight.request_id)
@@ -110,21 +111,22 @@ class DeploymentClient:
         upload_s = None if body.written_s is None else body.written_s - started_s
         return Reply(started_s, monotonic_s(), exchange.status, outcome, upload_s)
 
-    def _upload(self, ready: ReadyClip) -> Upload:
+    def _upload(self, ready: ReadyClip, max_tokens: int | None) -> Upload:
         media = media_pieces(
             self._form,
             ready.facts,
             with_audio=self._hears and ready.audio is not None,
             from_s=ready.clip.start_s if self._tells_times else None,
         )
-        return Upload(self._template_for(ready).around(media), ready)
+        return Upload(self._template_for(ready, max_tokens).around(media), ready)
 
-    def _template_for(self, ready: ReadyClip) -> BodyTemplate:
+    def _template_for(self, ready: ReadyClip, max_tokens: int | None) -> BodyTemplate:
         """The body around the media; a row of a list may have a prompt of its own."""
-        if not (prompt := ready.clip.source.row.prompt):
+        own: dict[str, Any] = {"prompt": ready.clip.source.row.prompt, "max_tokens": max_tokens}
+        own = {name: value for name, value in own.items() if value}
+        if not own:
             return self._template
-        request = self._request.model_copy(update={"prompt": prompt})
-        return body_template(request, self._config)
+        return body_template(self._request.model_copy(update=own), self._config)
 
     def _is_anothers(self, response: aiohttp.ClientResponse, flight: Flight) -> bool:
         """Whether the answer is, or may be, that to another request.
@@ -246,8 +248,9 @@ class _Exchange:
             name: scrubbed(value, self._key) if isinstance(value, str) else value
             for name, value in answer.server.items()
         }
-        text, reason = (scrubbed(one, self._key) for one in (answer.text, answer.finish_reason))
-        return replace(answer, text=text, finish_reason=reason, server=told)
+        texts = (answer.text, answer.finish_reason, answer.reasoning)
+        text, reason, thought = (scrubbed(one, self._key) for one in texts)
+        return replace(answer, text=text, finish_reason=reason, reasoning=thought, server=told)
 
 
 async def _discard(response: aiohttp.ClientResponse) -> None:

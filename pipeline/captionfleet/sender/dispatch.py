@@ -7,7 +7,7 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from captionfleet.config import JobConfig
-from captionfleet.errors import Stage
+from captionfleet.errors import FailureCode, Stage
 from captionfleet.messages import (
     Attempt,
     Caption,
@@ -16,15 +16,16 @@ from captionfleet.messages import (
     Outcome,
     ReadyClip,
 )
+from captionfleet.sender.chat.again import is_unwanted, is_worth_another, tokens_for
 from captionfleet.sender.chat.answers import Answer
-from captionfleet.sender.chat.quality import DEGENERATE, flags_of
+from captionfleet.sender.chat.quality import flags_of
 from captionfleet.sender.chat.structure import structure_of
 from captionfleet.sender.client import Reply
 from captionfleet.sender.fleet import Fleet
 from captionfleet.sender.race import Asker, attempt_of
 from captionfleet.sender.routing.hedging import HedgePolicy
 from captionfleet.sender.routing.policy import Past, RetryPolicy, lanes
-from captionfleet.sender.routing.verdict import Verdict
+from captionfleet.sender.routing.verdict import Verdict, judge, one_line
 from captionfleet.sender.sent import sent_facts
 from captionfleet.sender.slots import HaltedError, Slots, jitter
 from captionfleet.telemetry import Tally
@@ -71,6 +72,7 @@ class _Sender:
         self._tally = tally
         self._policy = RetryPolicy(job.request.max_attempts, fleet.router)
         self._structure = structure_of(job.request)
+        self._request = job.request
         self._asker = Asker(fleet, slots, tally, HedgePolicy(job.request.hedge_percentile))
 
     async def run_lane(
@@ -87,7 +89,8 @@ class _Sender:
     async def _outcome(self, ready: ReadyClip) -> Outcome:
         attempts: list[Attempt] = []
         past, hedged = Past(), False
-        spare: Caption | None = None  # degenerate: better than nothing
+        spare: Caption | None = None  # degenerate or the like: better than nothing
+        max_tokens: int | None = None
         while True:
             try:
                 lease = await self._slots.lease(past.avoid)
@@ -95,7 +98,7 @@ class _Sender:
                 if spare is None:
                     raise
                 return spare
-            asked = await self._asker.ask(lease, ready, len(attempts) + 1)
+            asked = await self._asker.ask(lease, ready, len(attempts) + 1, max_tokens)
             lease, reply = asked.lease, self._judged(asked.reply, attempts)
             attempts += [*asked.others, attempt_of(lease, reply)]
             hedged = hedged or bool(asked.others)
@@ -105,10 +108,15 @@ class _Sender:
                 caption = self._caption(ready, verdict, attempts, reply.upload_s)
                 caption = replace(caption, hedged=hedged)
                 may_ask_again = not spare and self._policy.may_burn(past.burnt)
-                if DEGENERATE not in caption.flags or not may_ask_again:
+                if not is_worth_another(caption.flags, self._request) or not may_ask_again:
                     return caption
-                spare = caption
+                spare, max_tokens = caption, tokens_for(caption.flags, self._request)
                 past = replace(past, burnt=past.burnt + 1, avoid=lease.deployment)
+                self._tally.retries += 1
+                continue
+            more = self._request.retry_truncated_tokens
+            if verdict.is_cut_off and more and not max_tokens and self._policy.may_burn(past.burnt):
+                past, max_tokens = replace(past, burnt=past.burnt + 1), more
                 self._tally.retries += 1
                 continue
             again = self._policy.failed(lease, verdict, past, jitter=jitter())
@@ -127,6 +135,9 @@ class _Sender:
         outcome = reply.outcome
         if isinstance(outcome, Verdict):
             outcome = replace(outcome, stale=outcome.stale and _is_first(outcome, attempts))
+        elif is_unwanted(outcome, self._request):
+            words = f"the model refused: {one_line(outcome.text)}"
+            outcome = judge(FailureCode.UNFINISHED_ANSWER, words, retry=False)
         elif self._structure is not None:
             outcome = self._structure.read(outcome)
             if isinstance(outcome, Verdict):
@@ -160,9 +171,10 @@ class _Sender:
             facts=sent_facts(sent.facts, self._fleet.deployments[last.deployment]),
             attempts=tuple(attempts),
             server=answer.server,
-            flags=flags_of(answer.text, answer.finish_reason),
+            flags=flags_of(answer.text, answer.finish_reason, is_refused=answer.is_refused),
             data=answer.data,
             media_key=sent.media_key,
+            reasoning=answer.reasoning,
         )
 
 

@@ -46,13 +46,16 @@ class Asker:
         self._known = anyio.Event()  # how long requests take
         self.tail = anyio.Event()
 
-    async def ask(self, lease: Lease, ready: ReadyClip, number: int) -> Asked:
+    async def ask(
+        self, lease: Lease, ready: ReadyClip, number: int, max_tokens: int | None = None
+    ) -> Asked:
         """Ask for the caption of one clip; `number` counts its requests from 1.
 
-        The first answer counts, and ends the other request.
+        The first answer counts, and ends the other request. With `max_tokens` of its own, a
+        request is not raced: how long those of the job take says nothing of it.
         """
-        if not self._policy.is_on:
-            return Asked(lease, await self._request(lease, ready, number))
+        if not self._policy.is_on or max_tokens is not None:
+            return Asked(lease, await self._request(lease, ready, number, max_tokens))
         async with anyio.create_task_group() as tasks:
             race = _Race(tasks.cancel_scope, monotonic_s(), {lease: monotonic_s()})
             tasks.start_soon(self._run, race, lease, ready, number)
@@ -63,12 +66,14 @@ class Asker:
             self._tally.hedges_won += asked.lease is not lease
         return asked
 
-    async def _request(self, lease: Lease, ready: ReadyClip, number: int) -> Reply:
+    async def _request(
+        self, lease: Lease, ready: ReadyClip, number: int, max_tokens: int | None = None
+    ) -> Reply:
         """One request under a lease, which is given back however the request ends."""
         client = self._fleet.clients[lease.deployment]
         try:
             with _flight(self._tally):
-                reply = await client.ask(ready, f"{ready.clip.clip_id}-{number}")
+                reply = await client.ask(ready, f"{ready.clip.clip_id}-{number}", max_tokens)
         except BaseException:
             self._slots.abandon(lease)
             raise

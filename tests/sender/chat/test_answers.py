@@ -76,7 +76,10 @@ def test_length_is_a_fact_and_no_failure() -> None:
 @pytest.mark.parametrize(
     ("choice", "expected"),
     [
-        ({"finish_reason": "content_filter"}, FailureCode.UNFINISHED_ANSWER),
+        (
+            {"finish_reason": "content_filter", "message": {"content": ""}},
+            FailureCode.UNFINISHED_ANSWER,
+        ),
         ({"finish_reason": "error"}, FailureCode.UNFINISHED_ANSWER),
         ({"finish_reason": "abort"}, FailureCode.UNFINISHED_ANSWER),
         ({"message": {"content": ""}}, FailureCode.EMPTY_CAPTION),
@@ -94,7 +97,7 @@ def test_answers_without_caption_have_a_code(choice: dict[str, Any], expected: F
 def test_what_the_model_decided_is_not_asked_again() -> None:
     """A content filter decides the same way again, an upstream error need not."""
     decided, broken = (
-        read(changed(finish_reason="content_filter")),
+        read(changed(finish_reason="content_filter", message={"content": ""})),
         read(changed(finish_reason="error")),
     )
     assert isinstance(decided, Verdict)
@@ -412,14 +415,34 @@ def test_thinking_that_used_up_max_tokens_says_what_to_do(*, key: str, streamed:
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_a_refusal_is_shown_and_not_asked_again(*, streamed: bool) -> None:
-    """The model's own words are the detail."""
+def test_a_refusal_is_an_answer_that_says_so(*, streamed: bool) -> None:
+    """The model's own words are the text, which is paid for."""
     raw = changed(message={"content": None, "refusal": "I can't."})
     raw = chunk(refusal="I ") + chunk(reason="stop", refusal="can't.") + DONE if streamed else raw
-    verdict = read(raw, streamed=streamed)
-    assert isinstance(verdict, Verdict)
-    assert (verdict.code, verdict.retry) == (FailureCode.UNFINISHED_ANSWER, False)
-    assert verdict.detail == "the model refused: I can't."
+    answer = read(raw, streamed=streamed)
+    assert isinstance(answer, Answer)
+    assert (answer.text, answer.is_refused) == ("I can't.", True)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("key", ["reasoning", "reasoning_content"])
+def test_reasoning_is_kept_apart_from_the_caption(*, key: str, streamed: bool) -> None:
+    """Whole and in pieces, by either name."""
+    raw = changed(message={"content": "A ball.", key: "A round thing."})
+    if streamed:
+        raw = (
+            chunk(**{key: "A round "}) + chunk(**{key: "thing."}) + chunk("A ball.", "stop") + DONE
+        )
+    answer = read(raw, streamed=streamed)
+    assert isinstance(answer, Answer)
+    assert (answer.text, answer.reasoning) == ("A ball.", "A round thing.")
+
+
+def test_what_a_filter_left_is_an_answer_that_says_so() -> None:
+    """Text that a filter cut off is paid for, and no caption as it should be."""
+    answer = read(changed(finish_reason="content_filter", message={"content": "A b"}))
+    assert isinstance(answer, Answer)
+    assert (answer.text, answer.is_refused) == ("A b", True)
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ Main process.
 import json
 from datetime import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from captionfleet.config.response_schema import check_schema
 from captionfleet.config.sections.section import AnyPath, Section
@@ -59,6 +59,16 @@ class RequestConfig(Section):
     system: str | None = Field(default=None, description="system message, the same for all clips")
     max_tokens: int = Field(default=1000, ge=1)
     temperature: float = Field(default=0.3, ge=0, le=2)
+    retry_truncated_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        description="max_tokens of one more request for an answer that max_tokens cut off",
+    )
+    on_refusal: Literal["keep", "retry", "fail"] = Field(
+        default="keep",
+        description="what a refusal becomes: a caption flagged refused, one more request and then "
+        "that, or a failure",
+    )
     response_schema: Annotated[dict[str, Any] | None, BeforeValidator(_as_schema)] = Field(
         default=None, description="JSON Schema of the answer, a table or the path of a JSON file"
     )
@@ -74,6 +84,13 @@ class RequestConfig(Section):
         description="ask a second deployment, too, when a request takes longer than this "
         "percentile of the run's requests; default: never",
     )
+
+    @model_validator(mode="after")
+    def _asks_for_more(self) -> Self:
+        more = self.retry_truncated_tokens
+        if more is not None and more <= self.max_tokens:
+            raise ValueError("retry_truncated_tokens has to be more than max_tokens")
+        return self
 
 
 class OutputConfig(Section):

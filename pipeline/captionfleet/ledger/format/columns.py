@@ -261,6 +261,12 @@ CAPTIONS = (
     _STAT_ID,
     *_WINDOW,
     Column("caption", _TEXT, "the answer's text", attrgetter("caption.text")),
+    Column(
+        "reasoning",
+        _TEXT,
+        "what the model thought before it, where the server gives that",
+        attrgetter("caption.reasoning"),
+    ),
     Column("data", _JSON, "the answer as JSON, with response_schema", attrgetter("caption.data")),
     Column("finish_reason", _TEXT, "why the answer ended", attrgetter("caption.finish_reason")),
     Column("model", _TEXT, "the model that answered", attrgetter("caption.model")),

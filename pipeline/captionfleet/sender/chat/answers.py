@@ -12,10 +12,16 @@ from captionfleet.errors import FailureCode
 from captionfleet.messages import Usage
 from captionfleet.sender.chat.error_body import error_of, problem_in
 from captionfleet.sender.chat.events import EventLines, is_event_stream
-from captionfleet.sender.chat.finish import UNKNOWN, finish_reason_of, stopped_before_caption
+from captionfleet.sender.chat.finish import (
+    UNKNOWN,
+    finish_reason_of,
+    is_filtered,
+    stopped_before_caption,
+)
 from captionfleet.sender.chat.foreign import NOT_JSON, loads
 from captionfleet.sender.chat.server_figures import server_metrics, usage_of
-from captionfleet.sender.routing.verdict import Verdict, judge, one_line
+from captionfleet.sender.chat.thinking import without_thinking
+from captionfleet.sender.routing.verdict import Verdict, judge
 
 __all__ = ["Answer", "AnswerReader", "error_of", "server_metrics"]
 
@@ -28,6 +34,8 @@ class Answer:
     """A caption as the server gave it; `server` holds its own timings and its request id.
 
     `data` is the caption as JSON, where a schema was asked for and the caption fits it.
+    `reasoning` is what the model thought before. `is_refused`: the server says that the text is a
+    refusal, or that a filter ended it.
     """
 
     text: str
@@ -36,6 +44,8 @@ class Answer:
     server: dict[str, float | str]
     ttft_s: float | None = None
     data: Any = None
+    reasoning: str = ""
+    is_refused: bool = False
 
 
 class AnswerReader:
@@ -55,7 +65,7 @@ class AnswerReader:
         self._whole = bytearray()
         self._text: list[str] = []
         self._refusal: list[str] = []
-        self._has_reasoning = False
+        self._reasoning: list[str] = []
         self._finish_reason = ""
         self._has_text_after_finish = False
         self._is_finish_bare = False  # the finish reason came in a chunk without text
@@ -153,7 +163,8 @@ class AnswerReader:
             self._has_text_after_finish = bool(self._finish_reason)
         if refusal := _text_of(message.get("refusal")):
             self._refusal.append(refusal)
-        self._has_reasoning |= any(message.get(key) for key in _REASONING)
+        thought = (_text_of(message.get(key)) for key in _REASONING)
+        self._reasoning.append(next(filter(None, thought), ""))
         if reason := finish_reason_of(choice.get("finish_reason")):
             self._finish_reason = reason
             self._is_finish_bare = not text
@@ -176,23 +187,26 @@ class AnswerReader:
         if not reason and self._lines is not None and not self._ended:
             words = "the stream ended without finish_reason and [DONE]"
             return replace(judge(FailureCode.TRUNCATED_ANSWER, words), usage=usage)
-        text = _repaired("".join(self._text)).strip()
+        text, thought = without_thinking(_repaired("".join(self._text)))
+        reasoning = _repaired("".join(self._reasoning)).strip() or thought
+        refusal = _repaired("".join(self._refusal)).strip()
         problem = stopped_before_caption(
             reason or UNKNOWN,
-            text=text,
-            refusal=one_line("".join(self._refusal)),
-            has_reasoning=self._has_reasoning,
+            text=text or refusal,
+            has_reasoning=bool(reasoning),
             tokens=usage.completion_tokens,
         )
         if problem is not None:
             return replace(problem, usage=usage)
         ttft_s = metrics.get("server-time-to-first-token")
         return Answer(
-            text=text,
+            text=text or refusal,
             finish_reason=reason or UNKNOWN,
             usage=usage,
             server=metrics,
             ttft_s=ttft_s if isinstance(ttft_s, float) else None,
+            reasoning=reasoning,
+            is_refused=not text or is_filtered(reason),
         )
 
 

@@ -1,9 +1,18 @@
 """Why a model stopped, in the words of many servers (main process; pure)."""
 
+from dataclasses import replace
+
 from captionfleet.errors import FailureCode
 from captionfleet.sender.routing.verdict import Verdict, judge, one_line
 
-__all__ = ["LENGTH", "STOP", "UNKNOWN", "finish_reason_of", "stopped_before_caption"]
+__all__ = [
+    "LENGTH",
+    "STOP",
+    "UNKNOWN",
+    "finish_reason_of",
+    "is_filtered",
+    "stopped_before_caption",
+]
 
 STOP, LENGTH = "stop", "length"
 UNKNOWN = "unknown"
@@ -31,21 +40,27 @@ def finish_reason_of(value: object) -> str:
     return _SAME.get(plain, plain if plain in known else reason)
 
 
+def is_filtered(reason: str) -> bool:
+    """Whether a filter ended the answer, or took all of it."""
+    return reason in _FILTERED
+
+
 def stopped_before_caption(
-    reason: str, *, text: str, refusal: str, has_reasoning: bool, tokens: int | None
+    reason: str, *, text: str, has_reasoning: bool, tokens: int | None
 ) -> Verdict | None:
     """Why an answer that arrived whole is no caption; None where its text is one.
 
     Asking again is left out where it costs the same and ends the same.
     """
-    if reason in _FILTERED or reason in _BROKEN:
-        return _unfinished(f"finish_reason {reason}", retry=reason in _BROKEN)
+    if reason in _BROKEN:
+        return _unfinished(f"finish_reason {reason}", retry=True)
     if text:
         return None
-    if refusal:
-        return _unfinished(f"the model refused: {refusal}", retry=False)
+    if is_filtered(reason):
+        return _unfinished(f"finish_reason {reason}", retry=False)
     if reason == LENGTH:
-        return _empty(_used_up(tokens, has_reasoning=has_reasoning), retry=False)
+        used_up = _used_up(tokens, has_reasoning=has_reasoning)
+        return replace(_empty(used_up, retry=False), is_cut_off=True)
     if has_reasoning:
         advice = "turn thinking off, or correct the server's reasoning parser"
         return _empty(f"the answer holds reasoning and no caption: {advice}", retry=False)

@@ -1,8 +1,9 @@
 """What is odd about a caption that came whole (main process; pure)."""
 
-from captionfleet.sender.chat.finish import LENGTH, STOP
+from captionfleet.sender.chat.finish import LENGTH, STOP, is_filtered
+from captionfleet.sender.chat.refusal import is_refusal
 
-__all__ = ["DEGENERATE", "TRUNCATED", "UNKNOWN_FINISH", "flags_of"]
+__all__ = ["DEGENERATE", "REFUSED", "TRUNCATED", "UNKNOWN_FINISH", "flags_of"]
 
 TRUNCATED = "truncated"
 """The model was still writing when max_tokens was reached."""
@@ -11,16 +12,24 @@ UNKNOWN_FINISH = "unknown_finish"
 DEGENERATE = "degenerate"
 """The caption ends in one phrase over and over, as models do when they lose the thread."""
 
+REFUSED = "refused"
+"""The model or a filter refused: the text is the refusal, or what came before the filter."""
+
 _LONGEST_PHRASE_WORDS = 50
 _REPEATS = 5
 _MOST_WORDS = 4000
 
 
-def flags_of(text: str, finish_reason: str) -> tuple[str, ...]:
-    """The flags of a caption, in a stable order; none for nearly all."""
-    ended: tuple[str, ...] = () if finish_reason == STOP else (UNKNOWN_FINISH,)
+def flags_of(text: str, finish_reason: str, *, is_refused: bool = False) -> tuple[str, ...]:
+    """The flags of a caption, in a stable order; none for nearly all.
+
+    `is_refused`: the server says so; else it is known by how the text begins.
+    """
+    is_ended = finish_reason == STOP or is_filtered(finish_reason)
+    ended: tuple[str, ...] = () if is_ended else (UNKNOWN_FINISH,)
     ended = (TRUNCATED,) if finish_reason == LENGTH else ended
-    return ended + ((DEGENERATE,) if _is_degenerate(text) else ())
+    degenerate = (DEGENERATE,) if _is_degenerate(text) else ()
+    return ended + degenerate + ((REFUSED,) if is_refused or is_refusal(text) else ())
 
 
 def _is_degenerate(text: str) -> bool:

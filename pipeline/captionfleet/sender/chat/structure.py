@@ -56,7 +56,8 @@ class Structure:
             data = orjson.loads(answer.text) if len(answer.text) <= _MOST_BYTES else None
         except orjson.JSONDecodeError as error:
             if answer.finish_reason == "length":
-                return judge(FailureCode.STRUCTURE_CUT_OFF, _cut_off(answer))
+                verdict = judge(FailureCode.STRUCTURE_CUT_OFF, _cut_off(answer))
+                return replace(verdict, is_cut_off=True)
             return judge(FailureCode.INVALID_STRUCTURE, f"no JSON: {error.msg}")
         problem = self._problem(answer, data)
         if problem is not None:

@@ -36,6 +36,7 @@ class Verdict:
         untaken: Whether the deployment took nothing of the request: no connection, or no place.
         stale: Whether the request met a pooled connection that the server had closed, or so it
             seems, which tells nothing of deployment and clip.
+        is_cut_off: Whether max_tokens was reached, so that more of them may bring a caption.
         retry_after_s: The server's wish, bounded; 0.0 without one.
         usage: Tokens that the failed answer reports, and that are paid for all the same.
     """
@@ -51,6 +52,7 @@ class Verdict:
     rejects: bool = False
     untaken: bool = False
     stale: bool = False
+    is_cut_off: bool = False
     retry_after_s: float = 0.0
     usage: Usage = field(default_factory=Usage)
 

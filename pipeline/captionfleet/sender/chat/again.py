@@ -1,0 +1,27 @@
+"""Which answers are asked for once more, and how (main process; pure)."""
+
+from collections.abc import Collection
+
+from captionfleet.config import RequestConfig
+from captionfleet.sender.chat.answers import Answer
+from captionfleet.sender.chat.quality import DEGENERATE, REFUSED, TRUNCATED, flags_of
+
+__all__ = ["is_unwanted", "is_worth_another", "tokens_for"]
+
+
+def is_unwanted(answer: Answer, request: RequestConfig) -> bool:
+    """Whether the answer is a refusal that the job does not keep, or that can be no JSON."""
+    is_useless = request.on_refusal == "fail" or request.response_schema is not None
+    flags = flags_of(answer.text, answer.finish_reason, is_refused=answer.is_refused)
+    return is_useless and REFUSED in flags
+
+
+def is_worth_another(flags: Collection[str], request: RequestConfig) -> bool:
+    """Whether a caption with these flags is asked for again; it is kept if nothing better comes."""
+    is_again = request.on_refusal == "retry" and REFUSED in flags
+    return DEGENERATE in flags or is_again or tokens_for(flags, request) is not None
+
+
+def tokens_for(flags: Collection[str], request: RequestConfig) -> int | None:
+    """The max_tokens of that second request, where they are others than the job's."""
+    return request.retry_truncated_tokens if TRUNCATED in flags else None
