@@ -111,6 +111,7 @@ def steps_of(name: str) -> list[Step]:
     steps: list[Step] = [("check", _check), ("run", _run), ("run, streamed", _run_streamed)]
     if name == "llama-server":
         steps += [("response_schema", _schema), ("fewer frames", _fewer_frames)]
+        steps += [("sound", _sound_beside_pictures)]
     if name == "vllm":
         steps += [("response_schema", _schema), ('`video_as = "frames"`', _frames)]
         steps += [("check of frames", _check_frames), ("forms of sound", _sounds)]
@@ -162,6 +163,21 @@ def _frames(bench: Bench, servers: Sequence[Server]) -> str:
         pictures += frames
     tokens = _prompt_tokens(list(told[0].values()))
     return f"{len(told[0])} captions, all {pictures} frames counted, {tokens:,} prompt tokens"
+
+
+def _sound_beside_pictures(bench: Bench, servers: Sequence[Server]) -> str:
+    """WAV and MP3 cost tokens where a clip has sound, and silent clips cost none more."""
+    urls, hearing = [servers[0].base_url], {"modalities": ["video", "audio"]}
+    silent = {line["source"]: line for line in bench.run("deaf", urls)}
+    for audio_format in ("wav", "mp3"):
+        own = hearing | {"audio_format": audio_format}
+        for line in bench.run(f"sound-{audio_format}", urls, own):
+            before = silent[line["source"]]["usage"]["prompt_tokens"]
+            cost = line["usage"]["prompt_tokens"] - before
+            if (cost > 0) != line["media"]["has_audio"]:
+                raise FailedStepError(f"{line['source']}, {audio_format}: {cost} tokens of sound")
+    checked = _checked(bench, bench.job("checked-sound", urls, hearing))
+    return f"wav and mp3: 32 captions each, sound counted; {checked}"
 
 
 def _fewer_frames(bench: Bench, servers: Sequence[Server]) -> str:

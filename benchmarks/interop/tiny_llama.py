@@ -22,7 +22,7 @@ TEMPLATE = """{%- for message in messages -%}
 {{ message.content }}<|im_end|>
 {% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
 {% endif %}"""
-WIDTH, HEADS, FEED_FORWARD, PATCH_PX = 64, 2, 128, 14
+WIDTH, HEADS, FEED_FORWARD, PATCH_PX, MEL_BINS = 64, 2, 128, 14, 128
 CONTEXT_TOKENS = 65_536  # 60 pictures of 640x360 are 18,000
 PARALLEL = 2
 RANDOM = np.random.default_rng(1)
@@ -85,43 +85,67 @@ def write_text_model(path: Path) -> None:
     _write(writer)
 
 
-def write_picture_encoder(path: Path) -> None:
-    """Two layers; patches and their merging, which decide the tokens, as released."""
+def write_encoders(path: Path) -> None:
+    """Two layers for pictures and two for sound, and what makes tokens of their parts."""
     writer = GGUFWriter(path, "clip")
-    writer.add_bool("clip.has_vision_encoder", val=True)
-    writer.add_string("clip.projector_type", "qwen2vl_merger")
-    numbers = {
-        "image_size": 560,
-        "patch_size": PATCH_PX,
+    add_pictures(writer)
+    add_sound(writer)
+    _write(writer)
+
+
+def add_encoder(writer: GGUFWriter, medium: str, projector: str, **numbers: int) -> None:
+    """What the two encoders have in common."""
+    writer.add_bool(f"clip.has_{medium}_encoder", val=True)
+    writer.add_string(f"clip.{medium}.projector_type", projector)
+    common = {
         "embedding_length": WIDTH,
         "feed_forward_length": FEED_FORWARD,
         "projection_dim": WIDTH,
         "block_count": 2,
         "attention.head_count": HEADS,
     }
-    for name, number in numbers.items():
-        writer.add_uint32(f"clip.vision.{name}", number)
-    writer.add_float32("clip.vision.attention.layer_norm_epsilon", 1e-6)
+    for name, number in (common | numbers).items():
+        writer.add_uint32(f"clip.{medium}.{name}", number)
+    writer.add_float32(f"clip.{medium}.attention.layer_norm_epsilon", 1e-6)
+    short = medium[0]
+    shapes: dict[str, tuple[int, ...]] = {"ln1.weight": (WIDTH,), "ln2.weight": (WIDTH,)}
+    shapes |= {"ln1.bias": (WIDTH,), "ln2.bias": (WIDTH,)}
+    for one in ("attn_q", "attn_k", "attn_v", "attn_out"):
+        shapes[f"{one}.weight"] = (WIDTH, WIDTH)
+        if (short, one) != ("a", "attn_k"):  # Whisper's encoder has no such bias
+            shapes[f"{one}.bias"] = (WIDTH,)
+    shapes |= {"ffn_up.weight": (FEED_FORWARD, WIDTH), "ffn_up.bias": (FEED_FORWARD,)}
+    shapes |= {"ffn_down.weight": (WIDTH, FEED_FORWARD), "ffn_down.bias": (WIDTH,)}
+    for number in range(2):
+        for name, values in layer(f"{short}.blk.{number}", shapes):
+            writer.add_tensor(name, values)
+    writer.add_tensor(f"{short}.post_ln.weight", np.ones(WIDTH, np.float32))
+    writer.add_tensor(f"{short}.post_ln.bias", tensor(WIDTH))
+
+
+def add_sound(writer: GGUFWriter) -> None:
+    """Qwen2-Audio's encoder, which is Whisper's, as Qwen2.5-Omni has it."""
+    add_encoder(writer, "audio", "qwen2a", num_mel_bins=MEL_BINS)
+    writer.add_tensor("a.position_embd.weight", tensor(1500, WIDTH))
+    writer.add_tensor("a.conv1d.1.weight", tensor(WIDTH, MEL_BINS, 3))
+    writer.add_tensor("a.conv1d.1.bias", tensor(WIDTH, 1))
+    writer.add_tensor("a.conv1d.2.weight", tensor(WIDTH, WIDTH, 3))
+    writer.add_tensor("a.conv1d.2.bias", tensor(WIDTH, 1))
+    writer.add_tensor("mm.a.fc.weight", tensor(WIDTH, WIDTH))
+    writer.add_tensor("mm.a.fc.bias", tensor(WIDTH))
+
+
+def add_pictures(writer: GGUFWriter) -> None:
+    """Qwen2-VL's encoder: patches and their merging, which decide the tokens, as released."""
+    add_encoder(writer, "vision", "qwen2vl_merger", image_size=560, patch_size=PATCH_PX)
     writer.add_array("clip.vision.image_mean", [0.5, 0.5, 0.5])
     writer.add_array("clip.vision.image_std", [0.5, 0.5, 0.5])
     for name in ("v.patch_embd.weight", "v.patch_embd.weight.1"):
         writer.add_tensor(name, tensor(WIDTH, 3, PATCH_PX, PATCH_PX))
-    shapes: dict[str, tuple[int, ...]] = {"ln1.weight": (WIDTH,), "ln2.weight": (WIDTH,)}
-    shapes |= {"ln1.bias": (WIDTH,), "ln2.bias": (WIDTH,)}
-    for one in ("attn_q", "attn_k", "attn_v", "attn_out"):
-        shapes |= {f"{one}.weight": (WIDTH, WIDTH), f"{one}.bias": (WIDTH,)}
-    shapes |= {"ffn_up.weight": (FEED_FORWARD, WIDTH), "ffn_up.bias": (FEED_FORWARD,)}
-    shapes |= {"ffn_down.weight": (WIDTH, FEED_FORWARD), "ffn_down.bias": (WIDTH,)}
-    for number in range(2):
-        for name, values in layer(f"v.blk.{number}", shapes):
-            writer.add_tensor(name, values)
-    writer.add_tensor("v.post_ln.weight", np.ones(WIDTH, np.float32))
-    writer.add_tensor("v.post_ln.bias", tensor(WIDTH))
     writer.add_tensor("mm.0.weight", tensor(4 * WIDTH, 4 * WIDTH))
     writer.add_tensor("mm.0.bias", tensor(4 * WIDTH))
     writer.add_tensor("mm.2.weight", tensor(WIDTH, 4 * WIDTH))
     writer.add_tensor("mm.2.bias", tensor(WIDTH))
-    _write(writer)
 
 
 def _write(writer: GGUFWriter) -> None:
@@ -136,7 +160,7 @@ def main() -> None:
     folder, port = Path(sys.argv[1]), int(sys.argv[2])
     folder.mkdir(parents=True, exist_ok=True)
     write_text_model(folder / "text.gguf")
-    write_picture_encoder(folder / "mmproj.gguf")
+    write_encoders(folder / "mmproj.gguf")
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(folder / "text.gguf")
     parameters.mmproj.path = str(folder / "mmproj.gguf")

@@ -138,6 +138,15 @@ def test_pictures_beyond_the_context_are_told_with_their_cure() -> None:
     assert "drops input_audio" in levels(form=pictures, voice=deaf)["sound"].text
 
 
+def test_sound_that_is_padded_costs_no_frames() -> None:
+    """Where 30 s of sound cost what one second does, the short clip's sound is no measure."""
+    voice = Seen(TEXT + 880 + 750, VOICE.digits, "top-left", hears=True)
+    long = Seen(TEXT + 6600 + 1500, LONG.digits, "top-left", hears=False)
+    assert levels("generic", voice=voice, long=long)["frames"].level == "ok"
+    half = Seen(TEXT + 3300 + 1500, LONG.digits, "top-left", hears=False)
+    assert levels("generic", voice=voice, long=half)["frames"].level == "fail"
+
+
 def test_a_misread_digit_is_no_failure() -> None:
     """A model may misread; only what the server does is held against it."""
     wrong = LONG.digits[:-1] + ("0" if LONG.digits[-1] != "0" else "1")

@@ -113,12 +113,25 @@ class _Count:
         return None if short is None or voice is None else voice - short
 
     def frames_seen(self, name: str) -> float:
-        """How many frames the tokens of a clip are worth."""
+        """How many frames the tokens of a clip are worth.
+
+        What sound costs by its length is not known of every model: llama-server's encoders of
+        Whisper's kind take 750 tokens for each 30 s that were begun. So it is between what the
+        short clip's sound cost and the same for each of its seconds, whatever speaks for the
+        server.
+        """
         clip, told = self.clips[name], self.told(name) or 0
-        sound = 0.0 if clip.sound == "none" else self.voice_tokens() or 0.0
-        sound *= clip.seconds / SHORT_FRAMES
+        short = 0.0 if clip.sound == "none" else self.voice_tokens() or 0.0
+        long = short * clip.seconds / SHORT_FRAMES
         whole = self._video(clip.frames)
-        return clip.frames * (told - self.text_tokens - sound) / whole if whole else 0.0
+        if not whole:
+            return 0.0
+        is_known = self.profile.audio_tokens_per_s is not None
+        least, most = (
+            clip.frames * (told - self.text_tokens - sound) / whole
+            for sound in (long, long if is_known else short)
+        )
+        return min(max(least, clip.frames), most)
 
 
 def _frames(count: _Count) -> Iterator[Finding]:

@@ -83,8 +83,8 @@ SERVERS: dict[ServerName, ServerKind] = {
         ),
         # Earlier versions answer 400 to video_url (ggml-org/llama.cpp#27724); that of 2026-10 takes
         # it where it finds ffmpeg, and makes four frames a second of it (--video-fps), so that each
-        # frame that is sent would be paid for four times. Sound gets a 500 where the projector has
-        # no audio encoder, as most have none.
+        # frame that is sent would be paid for four times. Sound (wav and mp3; Ogg gets a 400) is
+        # answered with 500 where the projector has no audio encoder, as most have none.
         ServerKind(
             "llama-server",
             "frames",
