@@ -75,7 +75,15 @@ def _show_next(folder: Path, report: str, own: Path | None) -> None:
     print("\nthe frames that were sent, the sound, and what was said of them:")
     print(_shown(page) if page.is_file() else report)
     videos = "VIDEOS" if own is None else shlex.quote(_shown(own))
-    print(f"\nnext: captionfleet run {videos} --out captions --base-url URL --model NAME")
+    rest = f"run {videos} --out captions --base-url URL --model NAME"
+    print(f"\nnext: {_program()} {rest}")
+
+
+def _program() -> str:
+    """How to start this program again: `make demo` puts it into no folder of PATH."""
+    here = Path(sys.argv[0])
+    is_found = here.name != "captionfleet" or shutil.which("captionfleet") is not None
+    return "captionfleet" if is_found else shlex.quote(_shown(here))
 
 
 def _shown(path: Path) -> str:

@@ -1,7 +1,10 @@
-"""Numbers and durations as people read them; pure."""
+"""Numbers, durations and words as people read them; pure."""
+
+import re
 
 __all__ = [
     "UNKNOWN",
+    "adds_to",
     "count",
     "percent",
     "rough",
@@ -16,6 +19,7 @@ UNKNOWN = "\N{EN DASH}"
 _MINUTE_S, _HOUR_S = 60, 3600
 _TEN_THOUSAND = 1e4
 _TEN_MS, _TWO_DIGITS, _THREE_DIGITS, _ONE_PERCENT = 0.01, 10, 100, 0.01
+_FILLERS = frozenset("a an and are by for in is it of on that the this to was were with".split())
 _UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _ROUNDS_UP = 0.9995  # to three digits, this much of a unit is one
 
@@ -88,3 +92,12 @@ def percent(value: float | None) -> str:
 def share(part: float, whole: float) -> float:
     """What `part` is of `whole`; nothing of nothing is nothing."""
     return part / whole if whole else 0.0
+
+
+def adds_to(meaning: str, detail: str) -> bool:
+    """Whether a detail has a word of weight that is not in the meaning beside which it stands."""
+    return not _words(detail) <= _words(meaning)
+
+
+def _words(said: str) -> set[str]:
+    return set(re.findall(r"\w+|[^\w\s]{2,}", said.lower())) - _FILLERS

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import anyio.to_thread
 
+from captionfleet import text
 from captionfleet.check.findings import Finding, fail, ok, warn
 from captionfleet.config import JobConfig
 from captionfleet.errors import FailureCode
@@ -23,7 +24,7 @@ from captionfleet.producer.walking.walk import Walk
 from captionfleet.producer.windows import asked_window, seconds_in, windows_of
 from captionfleet.workers.headers import read_headers
 
-__all__ = ["ClipShape", "Library", "source_findings", "survey"]
+__all__ = ["ClipShape", "Library", "look_into", "source_findings", "survey"]
 
 _CODES_SHOWN = 4
 _HOUR_S = 3600.0
@@ -81,6 +82,12 @@ async def survey(job: JobConfig, settled: Settled, *, most: int) -> Library:
     """
     await anyio.to_thread.run_sync(check_sources, job.input)
     library = await anyio.to_thread.run_sync(_walked, job, settled, most, abandon_on_cancel=True)
+    await look_into(library, job)
+    return library
+
+
+async def look_into(library: Library, job: JobConfig) -> None:
+    """Read the headers of the sample, and note what the clips will be."""
     headers = await read_headers(library.sample, job.workers, max_pixels=job.media.max_pixels)
     for source, header in headers:
         if isinstance(header, FailureCode):
@@ -91,7 +98,6 @@ async def survey(job: JobConfig, settled: Settled, *, most: int) -> Library:
             is_part = asked_window(source.row, job.media.max_seconds) is not None
             film_s = 0.0 if is_part else header.seconds
             library.source_s += film_s or shapes[0].seconds
-    return library
 
 
 def _walked(job: JobConfig, settled: Settled, most: int) -> Library:
@@ -145,10 +151,10 @@ def source_findings(library: Library) -> Iterator[Finding]:
     if not library.files:
         yield warn("sources", "no video in them", "see [input] include and exclude")
         return
-    gigabytes = library.size_bytes / 1e9
     before = f"{library.settled:,} settled before, " if library.settled else ""
-    text = f"{library.files:,} files, {gigabytes:,.1f} GB, {before}{library.to_do:,} to caption"
-    yield ok("sources", text + _hours(library))
+    size = text.size(library.size_bytes)
+    told = f"{library.files:,} files, {size}, {before}{library.to_do:,} to caption"
+    yield ok("sources", told + _hours(library))
     if library.unusable:
         yield warn(
             "sources", f"not readable: {_counts(library.unusable)}", "failures lines will say why"
@@ -164,11 +170,16 @@ def _hours(library: Library) -> str:
         return ""
     share = library.to_do / len(library.sample)
     whole, used = (
-        share * seconds / _HOUR_S
+        _length(share * seconds)
         for seconds in (library.source_s, sum(shape.seconds for shape in library.shapes))
     )
     about = "about " if library.is_sampled else ""
-    return f": {about}{whole:,.1f} h of video, of which {used:,.1f} h are sent"
+    return f": {about}{whole} of video, of which {used} are sent"
+
+
+def _length(seconds: float) -> str:
+    """Hours, as libraries are measured, or what suits a few clips."""
+    return f"{seconds / _HOUR_S:,.1f} h" if seconds >= _HOUR_S else text.rough(seconds)
 
 
 def _failing(library: Library) -> Finding:

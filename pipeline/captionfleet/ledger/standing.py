@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from captionfleet import text
 from captionfleet.errors import ConfigError, FailureCode
 from captionfleet.ledger.files.reading import raw_lines, record_of
 from captionfleet.messages import for_terminal, printable
@@ -55,11 +56,14 @@ def failures_text(failures: list[Standing]) -> str:
     ]
     order = {code: rank for rank, (code, _) in enumerate(counts)}
     ranked = sorted(failures, key=lambda one: (order[one.code], one.source))
-    each = [
-        f"{one.code:<{width}}  {for_terminal(one.source)}  ({for_terminal(one.detail)})"
-        for one in ranked
-    ]
+    each = [f"{one.code:<{width}}  {for_terminal(one.source)}{_detail(one)}" for one in ranked]
     return "\n".join([*summary, "", *each])
+
+
+def _detail(one: Standing) -> str:
+    """What is to be said beyond the meaning of the code, which stands above."""
+    says_more = text.adds_to(one.code.meaning, one.detail)
+    return f"  ({for_terminal(one.detail)})" if says_more else ""
 
 
 def _permanence(code: FailureCode) -> str:

@@ -1,16 +1,15 @@
 """What the page says of failures, each thing once; pure (main process)."""
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
+from captionfleet import text
 from captionfleet.errors import FailureCode
 from captionfleet.ledger.files.reading import text_in
 
 __all__ = ["by_detail", "detail_in", "meaning_of"]
 
 _MAX_DETAIL_CHARS = 4096
-_FILLERS = frozenset("a an and are by for in is it of on that the this to was were with".split())
 
 
 def meaning_of(code: str) -> tuple[str, str]:
@@ -26,7 +25,7 @@ def detail_in(record: dict[str, Any]) -> str:
     """A failures line's detail, empty where it says no more than what its code means."""
     detail = text_in(record, "detail")[:_MAX_DETAIL_CHARS]
     _, meaning = meaning_of(text_in(record, "code"))
-    return "" if _words(detail) <= _words(meaning) else detail
+    return detail if text.adds_to(meaning, detail) else ""
 
 
 def by_detail(records: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
@@ -35,7 +34,3 @@ def by_detail(records: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any
     for record in records:
         found.setdefault(detail_in(record), []).append(record)
     return found
-
-
-def _words(said: str) -> set[str]:
-    return set(re.findall(r"\w+|[^\w\s]{2,}", said.lower())) - _FILLERS
