@@ -14,7 +14,7 @@ from cyclopts import App, CycloptsError, Parameter
 from captionfleet.config import JobConfig, job_from_flags
 from captionfleet.errors import ConfigError, FailureCode, RunError
 from captionfleet.examples import examples
-from captionfleet.messages import for_terminal
+from captionfleet.messages import Clip, for_terminal, printable
 from captionfleet.profiles.servers import ServerName
 from captionfleet.system.machine import machine_errors
 from captionfleet.system.standard_streams import do_not_wait_for_readers
@@ -95,6 +95,10 @@ def run(
     relocate: Annotated[list[str] | None, Parameter(negative="")] = None,
     retry_failed: Annotated[list[str] | None, Parameter(negative="")] = None,
     recaption: Annotated[bool, Parameter(negative="")] = False,
+    where: Annotated[list[str] | None, Parameter(negative="")] = None,
+    from_list: Path | None = None,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    list_: Annotated[bool, Parameter(name="--list", negative="")] = False,
     allow_empty: Annotated[bool, Parameter(negative="")] = False,
     limit: int | None = None,
     shard: str | None = None,
@@ -151,6 +155,15 @@ def run(
             by default none.
         recaption: Replace captions that were made with another prompt, model or settings; they
             stay until the new ones are in.
+        where: With --recaption, replace those captions alone whose lines pass, as in
+            flag=degenerate, whatever request made them; repeatable, and all have to hold; by
+            default there is no such limit.
+        from_list: With --recaption, replace the captions of the films alone that this text file
+            names, a path in each line; by default there is no such limit.
+        dry_run: Say what would be done: clips by reason, footage, tokens, time; nothing is written,
+            and no deployment is asked.
+        list_: With --dry-run, one line for each clip that would be captioned: reason, start and end
+            in seconds, path, with tabs between.
         allow_empty: A run that finds no video at all ends with 0 instead of 2.
         limit: Stop after this many clips that need a caption; by default there is no limit.
         shard: I/N, as in 0/16 to 15/16: caption only the files of this share of the sources; by
@@ -200,7 +213,12 @@ def run(
             "stream": stream,
             "timeout_s": timeout_s,
         },
-        "output": {"dir": out, "recaption": recaption or None},
+        "output": {
+            "dir": out,
+            "recaption": recaption or None,
+            "recaption_where": where,
+            "recaption_list": from_list,
+        },
     }
     each = {"server": server, "api_key_env": api_key_env, "max_in_flight": max_in_flight}
     settled = job_from_flags(
@@ -208,6 +226,10 @@ def run(
     )
     if job is None and out is None:
         raise ConfigError("--out DIR: where should the captions go?")
+    if list_ and not dry_run:
+        raise ConfigError("--list: it belongs to --dry-run")
+    if dry_run:
+        return _rehearse(settled, lists=list_)
     show = _Shown(quiet=quiet, verbose=verbose, log_json=log_json)
     return _caption(settled, each, show, known_failures_ok=known_failures_ok)
 
@@ -429,6 +451,21 @@ class _Shown:
     quiet: bool
     verbose: bool
     log_json: bool
+
+
+def _rehearse(job: JobConfig, *, lists: bool) -> int:
+    from captionfleet.check.rehearsal import rehearse  # noqa: PLC0415 - as below
+
+    configure_logging(as_json=False, quiet=False)
+    do_not_wait_for_readers()
+
+    def show(reason: str, clip: Clip) -> None:
+        place = f"{clip.start_s:g}\t{clip.end_s:g}\t{for_terminal(printable(clip.source.path))}"
+        print(f"{reason}\t{place}")
+
+    found = anyio.run(rehearse, job, show if lists else None)
+    print(found.text(), file=sys.stderr if lists else sys.stdout)
+    return 0
 
 
 def _caption(job: JobConfig, each: dict[str, Any], show: _Shown, *, known_failures_ok: bool) -> int:

@@ -24,7 +24,7 @@ from captionfleet.producer.walking.walk import Walk
 from captionfleet.producer.windows import asked_window, seconds_in, windows_of
 from captionfleet.workers.headers import read_headers
 
-__all__ = ["ClipShape", "Library", "source_findings", "survey"]
+__all__ = ["ClipShape", "Library", "look_into", "source_findings", "survey"]
 
 _CODES_SHOWN = 4
 _HOUR_S = 3600.0
@@ -82,6 +82,12 @@ async def survey(job: JobConfig, settled: Settled, *, most: int) -> Library:
     """
     await anyio.to_thread.run_sync(check_sources, job.input)
     library = await anyio.to_thread.run_sync(_walked, job, settled, most, abandon_on_cancel=True)
+    await look_into(library, job)
+    return library
+
+
+async def look_into(library: Library, job: JobConfig) -> None:
+    """Read the headers of the sample, and note what the clips will be."""
     headers = await read_headers(library.sample, job.workers, max_pixels=job.media.max_pixels)
     for source, header in headers:
         if isinstance(header, FailureCode):
@@ -92,7 +98,6 @@ async def survey(job: JobConfig, settled: Settled, *, most: int) -> Library:
             is_part = asked_window(source.row, job.media.max_seconds) is not None
             film_s = 0.0 if is_part else header.seconds
             library.source_s += film_s or shapes[0].seconds
-    return library
 
 
 def _walked(job: JobConfig, settled: Settled, most: int) -> Library:

@@ -8,9 +8,9 @@ from typing import Any
 from captionfleet.config import CaptionConfig, ExportConfig
 from captionfleet.config.filters import parse_filter
 from captionfleet.export.wording import worded
+from captionfleet.ledger.choosing import facts_of
 from captionfleet.ledger.files.index import Entry, State
-from captionfleet.ledger.files.reading import flags_in, number_in, table_in, text_in
-from captionfleet.messages import printable
+from captionfleet.ledger.files.reading import number_in, table_in, text_in
 from captionfleet.names import name_bytes
 from captionfleet.producer.current import FoundLines
 from captionfleet.telemetry import Steps
@@ -74,15 +74,7 @@ class Choice:
         return self.found.index.windows(item.entry, self.states)
 
     def _is_chosen(self, entry: Entry, record: dict[str, Any]) -> bool:
-        facts = {
-            "code": [text_in(record, "code")],
-            "deployment": [text_in(record, "deployment")],
-            "flag": flags_in(record),
-            "model": [text_in(record, "model")],
-            "path": [printable(os.fsdecode(entry.path)), text_in(record, "source")],
-            "request": [text_in(record, "request")],
-            "time": [text_in(record, "completed_at_utc") or text_in(record, "failed_at_utc")],
-        }
+        facts = facts_of(record, entry.path)
         return all(one.admits(facts) for one in self._filters)
 
     def _item(self, entry: Entry, record: dict[str, Any]) -> Item:

@@ -60,6 +60,7 @@ class Settled:
         self._met: set[int] = set()
         self._failed_before: set[int] = set()
         self._adopted: set[int] = set()
+        self._again: frozenset[int] = frozenset()
 
     @property
     def is_known(self) -> bool:
@@ -74,6 +75,10 @@ class Settled:
     def accept(self, fingerprints: Iterable[str]) -> None:
         """Let only captions of these requests count, and those of unknown ones."""
         self._accepted = frozenset(fingerprints)
+
+    def ask_again(self, clips: Iterable[int]) -> None:
+        """Let the captions of these clips count no more, whatever request they came from."""
+        self._again = frozenset(clips)
 
     def captioned(self, clip_id: str) -> bool:
         """Whether the clip has its caption."""
@@ -98,6 +103,8 @@ class Settled:
         """Whether the clip's caption counts; None if it has none."""
         accepted, identity = self._accepted, int(clip_id, 16)
         same = self._same.get(identity, identity)
+        if self._again and not self._again.isdisjoint((identity, same)):
+            return False
         is_there: bool | None = None
         for name, ids in self._captioned.items():
             if identity in ids or same in ids:

@@ -10,7 +10,9 @@ from typing import Any
 import anyio.to_thread
 
 from captionfleet.config import JobConfig
+from captionfleet.config.filters import parse_filter
 from captionfleet.errors import ConfigError
+from captionfleet.ledger.choosing import chosen_clips, listed_films
 from captionfleet.ledger.folder import Ledger
 from captionfleet.ledger.format.fingerprint import (
     Facts,
@@ -99,10 +101,31 @@ async def _standing(job: JobConfig) -> _Standing:
     own = {fingerprint(facts): written_facts(facts) for facts in _facts(job)}
     there = settled.fingerprints if noted.current is None else noted.current
     own |= {key: facts for key, facts in _earlier(job).items() if key in there}
-    known = {one: noted.facts.get(one) for one in there}
-    current = admitted(known if settled.is_known else {}, own, recaption=job.output.recaption)
+    if job.output.is_choosy:
+        settled.ask_again(await anyio.to_thread.run_sync(_chosen, job))
+        current = there | own.keys()  # of the clips that are not chosen, every caption stands
+    else:
+        known = {one: noted.facts.get(one) for one in there}
+        current = admitted(known if settled.is_known else {}, own, recaption=job.output.recaption)
     settled.accept(current)
     return _Standing(settled, noted, own, there, current)
+
+
+def _chosen(job: JobConfig) -> set[int]:
+    """The clips that --recaption is limited to.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    output = job.output
+    films = None if output.recaption_list is None else listed_films(output.recaption_list)
+    chosen = chosen_clips(output.dir, [parse_filter(one) for one in output.recaption_where], films)
+    if not chosen:
+        where = printable(os.fspath(output.dir))
+        raise ConfigError(
+            f"--recaption: no caption in {where} is of what --where or --from-list name"
+        )
+    return chosen
 
 
 def _earlier(job: JobConfig) -> dict[str, dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from captionfleet.config.filters import parse_filter
 from captionfleet.config.response_schema import check_schema
 from captionfleet.config.sections.section import AnyPath, Section
 from captionfleet.config.stop_rules import StopRules, parse_max_failures, parse_time
@@ -27,6 +28,11 @@ def _as_text(value: object) -> object:
 
 def _deadline(text: str) -> str:
     parse_time(text)
+    return text
+
+
+def _filter(text: str) -> str:
+    parse_filter(text)
     return text
 
 
@@ -101,9 +107,28 @@ class OutputConfig(Section):
         default=1.0, ge=0, description="longest time that a written line may wait for fsync"
     )
     recaption: bool = Field(default=False, description="replace captions that another request made")
+    recaption_where: tuple[Annotated[str, AfterValidator(_filter)], ...] = Field(
+        default=(),
+        description="with recaption: replace those alone whose lines pass, whatever made them",
+    )
+    recaption_list: AnyPath | None = Field(
+        default=None,
+        description="with recaption: replace those alone whose films this file names, one a line",
+    )
     report: bool = Field(
         default=True, description="write report.html at the end, if that takes no long time"
     )
+
+    @property
+    def is_choosy(self) -> bool:
+        """Whether only some captions are replaced."""
+        return bool(self.recaption_where) or self.recaption_list is not None
+
+    @model_validator(mode="after")
+    def _replaces_what_it_chooses(self) -> Self:
+        if self.is_choosy and not self.recaption:
+            raise ValueError("recaption_where and recaption_list take effect with recaption = true")
+        return self
 
 
 class MetricsConfig(Section):

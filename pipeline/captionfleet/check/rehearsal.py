@@ -1,0 +1,172 @@
+"""What a run would do, by the run's own first stage, without doing it (main process)."""
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream
+
+from captionfleet.check.estimate import Estimate, estimate
+from captionfleet.check.sources import Library, look_into
+from captionfleet.config import JobConfig
+from captionfleet.errors import RunError, first_run_error
+from captionfleet.ledger.files.reading import number_in, read_object
+from captionfleet.ledger.settled import Settled
+from captionfleet.messages import Clip, Failure, Note, Outcome, printable
+from captionfleet.producer import produce
+from captionfleet.producer.admission import examine
+from captionfleet.producer.sample import Drawing
+from captionfleet.profiles import GPU_PRICES
+from captionfleet.telemetry import Tally
+from captionfleet.text import rough, three_digits
+from captionfleet.workers.headers import open_measuring
+
+__all__ = ["Rehearsal", "rehearse"]
+
+_SAMPLE = 200  # files whose headers are read for footage and tokens
+_FIRST = 5
+_HOUR_S = 3600.0
+NEW, AGAIN, REPLACED = "new", "failed before", "to be replaced"
+ForEach = Callable[[str, Clip], None]
+
+
+@dataclass(slots=True)
+class Rehearsal:
+    """What would be done, and why; counts are of clips, but for what is passed over: of files."""
+
+    to_caption: Counter[str] = field(default_factory=Counter)
+    failing: Counter[str] = field(default_factory=Counter)
+    first: list[str] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
+    library: Library = field(default_factory=lambda: Library(Drawing(_SAMPLE)))
+    estimates: tuple[Estimate, ...] = ()
+    hours: float | None = None
+    usd: float | None = None
+
+    def text(self) -> str:
+        """The whole in words, a line for each fact."""
+        rows = [
+            ("would caption", _counted(self.to_caption, "clips")),
+            ("would fail", _counted(self.failing, "clips") if self.failing else ""),
+            ("leaves", self._left()),
+            ("footage", self._footage()),
+            *((f"{one.deployment} tokens", _tokens(one)) for one in self.estimates),
+            ("would take", self._time()),
+            ("first", ", ".join(self.first)),
+        ]
+        return "\n".join(f"{name:<13} {words}".rstrip() for name, words in rows if words)
+
+    def _left(self) -> str:
+        counts = Counter(
+            {
+                "captioned before": self.tally.already_captioned,
+                "failed for good": self.tally.standing_failures,
+            }
+        )
+        counts += Counter(
+            {name.replace("_", " "): count for name, count in self.tally.passed_over.items()}
+        )
+        return ", ".join(f"{count:,} {name}" for name, count in counts.most_common())
+
+    def _footage(self) -> str:
+        if not self.library.shapes:
+            return ""
+        share = self.library.to_do / len(self.library.sample)
+        sent_s = share * sum(shape.seconds for shape in self.library.shapes)
+        about = "about " if self.library.is_sampled else ""
+        return f"{about}{rough(sent_s)} of video would be sent"
+
+    def _time(self) -> str:
+        if self.hours is None:
+            return ""
+        cost = "" if self.usd is None else f", ${self.usd:,.2f} on one replica each"
+        return f"about {rough(self.hours * _HOUR_S)} at the last run's rate{cost}"
+
+
+async def rehearse(job: JobConfig, for_each: ForEach | None = None) -> Rehearsal:
+    """Go through the sources as a run would; nothing is written, and no deployment is asked.
+
+    `for_each` is called with the reason and the clip of everything that would be captioned.
+
+    Raises:
+        RunError: what would end the run at once.
+    """
+    rehearsal, settled = Rehearsal(), await examine(job)
+    clips_out, clips_in = anyio.create_memory_object_stream[Clip](64)
+    outcomes_out, outcomes_in = anyio.create_memory_object_stream[Outcome | Note](64)
+    try:
+        async with (
+            open_measuring(job.workers, max_pixels=job.media.max_pixels) as film_s,
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(_take_clips, clips_in, settled, rehearsal, for_each)
+            tasks.start_soon(_take_outcomes, outcomes_in, rehearsal)
+            await produce(job, settled, rehearsal.tally, clips_out, outcomes_out, film_s)
+    except* RunError as group:
+        raise first_run_error(group) from None
+    await look_into(rehearsal.library, job)
+    found = (estimate(job, one, rehearsal.library, None) for one in job.deployments)
+    rehearsal.estimates = tuple(one for one in found if one is not None)
+    _foretell(rehearsal, job)
+    return rehearsal
+
+
+async def _take_clips(
+    clips: MemoryObjectReceiveStream[Clip],
+    settled: Settled,
+    rehearsal: Rehearsal,
+    for_each: ForEach | None,
+) -> None:
+    latest = None
+    async with clips:
+        async for clip in clips:
+            reason = _reason(clip, settled)
+            rehearsal.to_caption[reason] += 1
+            if len(rehearsal.first) < _FIRST:
+                rehearsal.first.append(printable(clip.source.name))
+            if clip.source is not latest:  # windows of one film count as one file
+                rehearsal.library.drawing.show(clip.source)
+                latest = clip.source
+            if for_each is not None:
+                for_each(reason, clip)
+
+
+async def _take_outcomes(
+    outcomes: MemoryObjectReceiveStream[Outcome | Note], rehearsal: Rehearsal
+) -> None:
+    async with outcomes:
+        async for outcome in outcomes:
+            if isinstance(outcome, Failure):
+                rehearsal.failing[outcome.code] += 1
+
+
+def _reason(clip: Clip, settled: Settled) -> str:
+    if settled.is_replaced(clip.clip_id):
+        return REPLACED
+    return AGAIN if settled.failed_before(clip.clip_id) else NEW
+
+
+def _foretell(rehearsal: Rehearsal, job: JobConfig) -> None:
+    """Hours by what the folder's last run did in a second, and dollars by the GPUs' prices."""
+    last = read_object(Path(os.fspath(job.output.dir)) / "run.json")
+    rate = number_in(last, "clips_per_s")
+    clips = rehearsal.to_caption.total()
+    if not rate or not clips:
+        return
+    rehearsal.hours = clips / rate / _HOUR_S
+    prices = [GPU_PRICES.get(one.known_as.gpu or "") for one in job.deployments]
+    if prices and all(prices):
+        rehearsal.usd = rehearsal.hours * sum(one.usd_per_hour for one in prices if one)
+
+
+def _counted(counts: Counter[str], noun: str) -> str:
+    of_what = ", ".join(f"{count:,} {name}" for name, count in counts.most_common())
+    return f"{counts.total():,} {noun}" + (f": {of_what}" if counts else "")
+
+
+def _tokens(one: Estimate) -> str:
+    known = "unknown" if one.prompt_tokens is None else f"about {three_digits(one.prompt_tokens)}"
+    return f"{known} in, about {three_digits(one.completion_tokens)} out, if it does all"

@@ -1,0 +1,74 @@
+"""Which captions of an output folder are asked for again (main process, in a thread)."""
+
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from captionfleet.config.filters import Filter
+from captionfleet.errors import ConfigError
+from captionfleet.ledger.files.reading import flags_in, id_in, read_lines, text_in
+from captionfleet.ledger.files.rotated import CAPTIONS
+from captionfleet.messages import printable
+from captionfleet.names import name_bytes
+
+__all__ = ["chosen_clips", "facts_of", "listed_films"]
+
+
+def facts_of(record: Mapping[str, Any], path: bytes) -> dict[str, Sequence[str]]:
+    """What a line has under each key of a filter; `path` is the whole path of its film."""
+    line = dict(record)
+    return {
+        "code": [text_in(line, "code")],
+        "deployment": [text_in(line, "deployment")],
+        "flag": flags_in(line),
+        "model": [text_in(line, "model")],
+        "path": [printable(os.fsdecode(path)), text_in(line, "source")],
+        "request": [text_in(line, "request")],
+        "time": [text_in(line, "completed_at_utc") or text_in(line, "failed_at_utc")],
+    }
+
+
+def listed_films(path: Path) -> frozenset[bytes]:
+    """The films that a text file names, a path in each line, relative ones to the file's folder.
+
+    Raises:
+        ConfigError: it cannot be read, or names none.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise ConfigError(f"{printable(os.fspath(path))}: {error.strerror}") from None
+    named = [line.removesuffix(b"\r") for line in lines]
+    base = path.absolute().parent
+    named = [one for one in named if one.strip() and not one.startswith(b"#")]
+    films = [os.fsencode(base / os.fsdecode(one)) for one in named]
+    if not films:
+        raise ConfigError(f"{printable(os.fspath(path))}: it names no film")
+    return frozenset(map(os.path.realpath, films))
+
+
+def chosen_clips(
+    folder: Path, filters: Collection[Filter], films: frozenset[bytes] | None
+) -> set[int]:
+    """The clips whose latest line passes all filters, and is of one of the films if any are named.
+
+    Raises:
+        ConfigError: captions.jsonl cannot be read.
+    """
+    chosen: set[int] = set()
+    for identity, record in _lines(folder):
+        path = name_bytes(record, "path") or name_bytes(record, "source") or b""
+        facts = facts_of(record, path)
+        is_named = films is None or path in films
+        if is_named and all(one.admits(facts) for one in filters):
+            chosen.add(identity)
+        else:
+            chosen.discard(identity)
+    return chosen
+
+
+def _lines(folder: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    for line in read_lines(folder / CAPTIONS):
+        if (identity := id_in(line.record)) is not None:
+            yield identity, line.record
