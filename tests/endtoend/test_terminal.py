@@ -60,6 +60,7 @@ def test_total_and_eta_stand_there_early(
         run.until(lambda shown: re.search(r"%.* \d+/5,000.* ETA \d", shown))
         run.press_ctrl_c()
         assert run.ended() == 130, run.screen.text
+    assert re.search(r"by Ctrl-C \(SIGINT\): \d+ of 5,000 clips captioned", run.raw), run.raw[-900:]
     first = re.search(r"([\d,]+)/5,000(?: clips)?[^\r\n]* ETA \d", run.raw)
     assert first is not None
     assert int(first[1].replace(",", "")) <= CLIPS // 20, first[0]

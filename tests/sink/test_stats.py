@@ -156,7 +156,7 @@ def test_clips_without_a_line_show() -> None:
     summary = summary_of(*run_of(planned=9), ended="signal", exit_code=130)
 
     assert summary.unfinished == 5
-    assert "5 unfinished" in summary.text()
+    assert "5 left" in summary.text()
     assert "5 unfinished" in summary.mail_line()
     assert summary.mail_line().endswith("ended by signal: run the same command again to go on")
     assert "run the same command again to go on" in summary.text()

@@ -16,7 +16,7 @@ __all__ = ["OnOutcome", "drain"]
 OnOutcome = Callable[[Outcome], Awaitable[object]]
 
 
-async def drain(  # noqa: PLR0917 - a stage
+async def drain(  # noqa: PLR0913, PLR0917 - a stage with a stream
     ledger: Ledger,
     outcomes_in: MemoryObjectReceiveStream[Outcome | Note],
     tally: Tally,

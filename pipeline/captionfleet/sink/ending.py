@@ -77,14 +77,12 @@ def _how_it_ended(run: Mapping[str, Any]) -> str:
 
 
 def _done(run: Mapping[str, Any]) -> str:
-    counts = f"{run['captioned']:,} of {run['planned']:,} clips captioned"
-    if run["failed"]:
-        counts += f", {run['failed']:,} failed"
-    if run["unfinished"]:
-        counts += f", {run['unfinished']:,} unfinished"
+    counts = _counts(run, run["planned"], "unfinished")
     match run["ended"]:
         case "signal":
             by = _SIGNALS.get(run["exit_code"], "a signal")
+            # As many as the bar showed, not only those that were begun; older runs know no more.
+            counts = _counts(run, run.get("expected", run["planned"]), "left")
             return f"by {by}: {counts}: {GO_ON}"
         case "limit":
             limit = "--limit" if run["limit"] in {None, "limit"} else f"the limit {run['limit']}"
@@ -94,6 +92,15 @@ def _done(run: Mapping[str, Any]) -> str:
         case "complete" if not run["failed"]:
             return f"all {run['planned']:,} clips are captioned" + _still_failed(run)
     return f"{counts} (exit code {run['exit_code']})"
+
+
+def _counts(run: Mapping[str, Any], of: int, rest: str) -> str:
+    counts = f"{run['captioned']:,} of {of:,} clips captioned"
+    if run["failed"]:
+        counts += f", {run['failed']:,} failed"
+    if left := of - run["captioned"] - run["failed"]:
+        counts += f", {left:,} {rest}"
+    return counts
 
 
 def _still_failed(run: Mapping[str, Any]) -> str:

@@ -126,6 +126,8 @@ class RunSummary:
     what the media sent should come to, for models that are known. `refusing` says what
     is wrong with deployments that refused requests to the end. `limit` names the limit that ended
     the run, if one did. `ignored_lines` of captions.jsonl name no clip.
+    `planned` are the clips that the run turned to, `expected` all that it found to caption: more,
+    where it was stopped early.
     `new_failures` are those of clips that no earlier run left failed.
     `confinement` is what the worker processes are under, as they report it; None: none ran.
     """
@@ -137,6 +139,7 @@ class RunSummary:
     ended_at_utc: str
     seconds: float
     planned: int
+    expected: int
     captioned: int
     failed: int
     unfinished: int
@@ -226,6 +229,7 @@ def summarise(  # noqa: PLR0913 - what else is known of a run, by keyword
         ended_at_utc=utc_now(),
         seconds=seconds,
         planned=tally.planned,
+        expected=max(tally.planned, tally.expected or 0),
         captioned=tally.captioned,
         failed=tally.failed,
         unfinished=tally.planned - tally.settled,
