@@ -4,12 +4,14 @@ import re
 import shlex
 import tomllib
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from cyclopts import CycloptsError
 
 from captionfleet.cli import app
+from captionfleet.cli.run_flags import RunFlags
 from captionfleet.config.memory import ENOUGH_BYTES, MAIN_PROCESS_BYTES, worker_bytes
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +42,12 @@ def understood(arguments: Sequence[str]) -> dict[str, Any]:
         _, bound, _ = app.parse_args(list(arguments), exit_on_error=False, print_error=False)
     except CycloptsError as error:
         raise AssertionError(f"{shlex.join(arguments)}: {error}") from None
-    return dict(bound.arguments)
+    flags = bound.arguments.get("flags")
+    given = {one.name: getattr(flags, one.name) for one in fields(RunFlags)} if flags else {}
+    # As for the other commands: what was given, and not what is so by default.
+    default = RunFlags()
+    given = {name: value for name, value in given.items() if value != getattr(default, name)}
+    return {name: value for name, value in bound.arguments.items() if name != "flags"} | given
 
 
 def commands_in(path: Path) -> Iterator[list[str]]:

@@ -1,0 +1,110 @@
+"""The commands of a few lines: prepare, demo and failures (main process)."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import anyio
+from cyclopts import Parameter
+
+from captionfleet.config import job_from_flags
+from captionfleet.errors import FailureCode
+from captionfleet.system.standard_streams import do_not_wait_for_readers
+from captionfleet.telemetry import configure_logging
+
+__all__ = ["demo", "failures", "prepare"]
+
+
+def prepare(
+    *sources: Path,
+    out: Path,
+    job: Path | None = None,
+    workers: int | None = None,
+    sampling: Literal["exact", "fast"] | None = None,
+    segments: Literal["first", "all"] | None = None,
+    limit: int | None = None,
+    store: Path | None = None,
+    quiet: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Do the media step alone, to look at what would be sent.
+
+    Writes NAME.mp4, NAME.ogg and NAME.json (the facts, or the code of a clip that cannot be
+    prepared); NAME is the source's relative path with its ending, as in beach.mov.mp4.
+
+    Args:
+        sources: Files, folders and lists of either, as for run; they replace the job file's.
+        out: Output folder, made if missing; none of the sources, and in none of them.
+        job: Job file (TOML), for its [input], [media], [workers] and [store]; by default there is
+            none.
+        workers: Worker processes that prepare clips; by default one for each core, as far as there
+            is memory for them.
+        sampling: Which frames to take: those of ffmpeg's fps=1 (exact, the default), or the
+            cheapest of each second.
+        segments: What to prepare of a film: its first window (the default), or all of them; those
+            after the first are called by where they begin, as in beach.mov@00060.00.mp4.
+        limit: Stop after so many clips; by default there is no limit.
+        store: Folder for prepared media, reused by later runs; by default captionfleet/media in the
+            user's cache folder.
+        quiet: No progress.
+    """
+    from captionfleet.prepare import prepare_job  # noqa: PLC0415 - --help need not wait for it
+
+    flags: dict[str, dict[str, object]] = {
+        "input": {"sources": list(sources) or None, "limit": limit, "segments": segments},
+        "media": {"sampling": sampling},
+        "workers": {"processes": workers},
+        "store": {"dir": store},
+    }
+    settled = job_from_flags(job, flags)
+    configure_logging()
+    do_not_wait_for_readers()
+
+    async def main() -> int:
+        summary = await prepare_job(settled, out, progress=None if quiet else sys.stderr)
+        print(f"captionfleet: {summary.prepared:,} prepared, {summary.failed:,} failed")
+        return int(summary.failed > 0)
+
+    return anyio.run(main)
+
+
+def demo(folder: Path | None = None, /, *, out: Path = Path("demo")) -> int:
+    """Show the whole pipeline on sample clips or on ten of your own, without an account.
+
+    Makes a handful of small clips, starts two stand-in deployments on this machine, captions
+    the clips through them and prints the summary and five captions. One clip is damaged and is
+    reported as what it is. The stand-ins only measure what they are sent; a model writes prose.
+
+    Args:
+        folder: Videos of your own, of which the first ten clips are taken; they are only read. By
+            default clips are made.
+        out: Folder for the clips and the captions.
+    """
+    from captionfleet.demo import run_demo  # noqa: PLC0415 - the other commands need not wait for it
+
+    configure_logging()
+    do_not_wait_for_readers()
+    return anyio.run(run_demo, out, folder)
+
+
+def failures(
+    folder: Path,
+    *,
+    code: FailureCode | None = None,
+    paths0: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """List the clips that stand failed, by code.
+
+    Args:
+        folder: Output folder of a run.
+        code: Only failures with this code; by default all.
+        paths0: Print the source paths alone, each ended by a NUL, for other programs.
+    """
+    from captionfleet.ledger.standing import failures_text, read_standing  # noqa: PLC0415 - as above
+
+    found = read_standing(folder, code)
+    if paths0:
+        paths = dict.fromkeys(one.path for one in found if one.path is not None)
+        sys.stdout.buffer.write(b"".join(path + b"\0" for path in paths))
+    else:
+        print(failures_text(found))
+    return 0
