@@ -11,7 +11,7 @@ from captionfleet.deployment import show
 from captionfleet.deployment.arguments import Account, bounds, wanted_deployment
 from captionfleet.deployment.console import is_agreed, print_calls, print_json, with_plane
 from captionfleet.deployment.lifecycle.waiting import Patience, show_replicas, until_serving
-from captionfleet.deployment.plane.plane import Plane
+from captionfleet.deployment.plane.plane import Created, Plane
 from captionfleet.deployment.protocol import calls
 from captionfleet.deployment.protocol.calls import Call, Target, Wanted
 from captionfleet.deployment.protocol.refusals import BlockedError, UnansweredError
@@ -85,16 +85,20 @@ def create(
         except UnansweredError as error:
             look = f"captionfleet deployment status {target.deployment_id}"
             raise UnansweredError(f"{error}; it may be made all the same: {look}") from None
-        state = made.deployment
-        print(f"{target.deployment_id} {'exists already' if made.existed else 'is created'}")
-        print(show.status_text(state))
-        if made.existed and (differing := show.differences(wanted, state)):
-            print(f"it is not what was asked for: {'; '.join(differing)}")
-        print(show.sleep_line(state))
-        print(f"next: captionfleet deployment wait {target.deployment_id}")
+        _report_creation(target, wanted, made)
         return 0
 
     return with_plane(access, main)
+
+
+def _report_creation(target: Target, wanted: Wanted, made: Created) -> None:
+    state = made.deployment
+    print(f"{target.deployment_id} {'exists already' if made.existed else 'is created'}")
+    print(show.status_text(state))
+    if made.existed and (differing := show.differences(wanted, state)):
+        print(f"it is not what was asked for: {'; '.join(differing)}")
+    print(show.sleep_line(state))
+    print(f"next: captionfleet deployment wait {target.deployment_id}")
 
 
 @deployment.command(name="list", help_epilogue=examples("deployment list"))

@@ -3,16 +3,16 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-from cyclopts import Parameter
 from pydantic import BaseModel, ValidationError
 
 from captionfleet.config import CaptionConfig, ExportConfig, JobConfig, load_job
 from captionfleet.config.mistakes import mistakes
-from captionfleet.config.sections.export import Format, Overwrite
+from captionfleet.config.sections.export import Format
 from captionfleet.errors import ConfigError, OutputError, RunError
 from captionfleet.export.export import check_export, export_lines
+from captionfleet.export.flags import ExportFlags
 from captionfleet.ledger.files.reading import read_object, table_in
 from captionfleet.system.standard_streams import do_not_wait_for_readers
 from captionfleet.telemetry import configure_logging, get_log, show_steps
@@ -22,25 +22,7 @@ __all__ = ["check_exports", "export_command", "exports_of_run"]
 _Table = TypeVar("_Table", bound=BaseModel)
 
 
-def export_command(
-    folder: Path,
-    *,
-    to: Annotated[list[Format] | None, Parameter(negative="")] = None,
-    out: Path | None = None,
-    job: Path | None = None,
-    where: Annotated[list[str] | None, Parameter(negative="")] = None,
-    all_lines: Annotated[bool, Parameter(name="--all", negative="")] = False,
-    extension: str | None = None,
-    overwrite: Overwrite | None = None,
-    shard_clips: int | None = None,
-    media: Annotated[Path | None, Parameter(name=["--store", "--media"])] = None,
-    prefix: str | None = None,
-    suffix: str | None = None,
-    strip_preamble: bool | None = None,
-    single_line: bool | None = None,
-    max_chars: int | None = None,
-    quiet: Annotated[bool, Parameter(negative="")] = False,
-) -> int:
+def export_command(folder: Path, *, flags: ExportFlags = ExportFlags()) -> int:  # noqa: B008 - frozen
     """Write the captions of an output folder in shapes that other programs take.
 
     One line for each clip whose film is there and unchanged. Every file comes into place whole;
@@ -48,54 +30,33 @@ def export_command(
 
     Args:
         folder: Output folder of a run.
-        to: txt (a file beside each film), csv, jsonl, parquet, srt, vtt, webdataset, hf (a folder
-            for datasets.load_dataset), kohya or musubi (JSON lines of path and caption); repeat it
-            for several. By default the exports of the job file.
-        out: File, or folder for txt, srt, vtt, webdataset and hf; by default export/ in the output
-            folder, and beside each film for txt, srt and vtt.
-        job: Job file, for its [caption] and its exports; by default [caption] of the last run.
-        where: Lines to take, as in flag=truncated, flag!=refused, path=*/2024/*, model=NAME,
-            request=NAME, time>=2026-11-01, or code=timeout for failed clips; all must hold. By
-            default every line.
-        all_lines: Also captions of films that are gone or changed.
-        extension: What the files of txt end in; .txt by default.
-        overwrite: Files of an earlier export whose caption changed since: never, unless edited
-            since (changed, the default), always. Files of others are never written over.
-        shard_clips: Most clips in a shard of webdataset; 1000 by default.
-        media: Media store to take webdataset's media from; by default that of the last run.
-        prefix: What every caption begins with; by default nothing.
-        suffix: What every caption ends with; by default nothing.
-        strip_preamble: Leave out "The video shows" and the like; off by default.
-        single_line: Put one space for all white space; off by default.
-        max_chars: Longest text in characters; cut at the end of a sentence. By default there is no
-            limit.
-        quiet: No progress.
+        flags: The others.
     """
     configure_logging()
     do_not_wait_for_readers()
-    settled = load_job(job, {}) if job is not None else None
+    settled = load_job(flags.job, {}) if flags.job is not None else None
     words = {
-        "prefix": prefix,
-        "suffix": suffix,
-        "strip_preamble": strip_preamble,
-        "single_line": single_line,
-        "max_chars": max_chars,
+        "prefix": flags.prefix,
+        "suffix": flags.suffix,
+        "strip_preamble": flags.strip_preamble,
+        "single_line": flags.single_line,
+        "max_chars": flags.max_chars,
     }
     wording = _wording(folder, settled, words)
     each = {
-        "out": out,
-        "where": where,
-        "all": all_lines or None,
-        "extension": extension,
-        "overwrite": overwrite,
-        "shard_clips": shard_clips,
-        "media": media,
+        "out": flags.out,
+        "where": flags.where,
+        "all": flags.all_lines or None,
+        "extension": flags.extension,
+        "overwrite": flags.overwrite,
+        "shard_clips": flags.shard_clips,
+        "media": flags.media,
     }
-    exports = _exports(to, settled, each)
+    exports = _exports(flags.to, settled, each)
     for export in exports:
         check_export(export)
     for export in exports:
-        with show_steps(None if quiet else sys.stderr) as steps:
+        with show_steps(None if flags.quiet else sys.stderr) as steps:
             exported = export_lines(folder, export, wording, steps)
         print(exported)
     return 0

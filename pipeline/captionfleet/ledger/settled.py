@@ -3,39 +3,21 @@
 import os
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import anyio.to_thread
 
 from captionfleet.errors import FailureCode, OutputError
 from captionfleet.ledger.adoption import ADOPTED
+from captionfleet.ledger.captioned import Captioned, captioned_in
 from captionfleet.ledger.files.reading import id_in, raw_lines, record_of
 from captionfleet.ledger.files.rotated import CAPTIONS, require_no_captions
-from captionfleet.ledger.format.fingerprint import request_of
 from captionfleet.messages import Clip, printable
 
 __all__ = ["Settled", "failures_in", "load_settled"]
 
-_OWN_START = b'{"clip_id":"'
-_OWN_END = b"}\n"
-_ID_AT = slice(len(_OWN_START), len(_OWN_START) + 32)
-_PRINT_KEY = b'","fingerprint":"'
-_PRINT_KEY_AT = slice(_ID_AT.stop, _ID_AT.stop + len(_PRINT_KEY))
-_PRINT_AT = slice(_PRINT_KEY_AT.stop, _PRINT_KEY_AT.stop + 16)
-_STAT_KEY = b'","stat_id":"'
-_PROMPT_CHARS = 17  # of a row's fingerprint: a hyphen and 16 digits
-_ROW_STAT_END = _PRINT_AT.stop + _PROMPT_CHARS + len(_STAT_KEY) + 32
-_QUOTE = ord('"')
 _MAX_FINGERPRINTS = 64
 _OTHERS = "others"
-
-
-class _Captioned(NamedTuple):
-    """What a captions line settles; no fingerprint in lines of versions that had none."""
-
-    clip: int
-    alias: int | None = None
-    fingerprint: str = ""
 
 
 class Settled:
@@ -177,7 +159,7 @@ class Settled:
         """
         return int(clip_id, 16) in self._met if is_complete else not self.captioned(clip_id)
 
-    def _keep(self, line: _Captioned) -> None:
+    def _keep(self, line: Captioned) -> None:
         is_room = line.fingerprint in self._captioned or len(self._captioned) < _MAX_FINGERPRINTS
         ids = self._captioned.setdefault(line.fingerprint if is_room else _OTHERS, set())
         known = self._forget(line.clip, ids)
@@ -220,7 +202,7 @@ async def load_settled(output_dir: Path, *, by_content: bool = False) -> Settled
 def _load(output_dir: Path, by_content: bool) -> Settled:  # noqa: FBT001 - passed by position
     settled = Settled(output_dir)
     for line in _lines(output_dir / CAPTIONS):
-        captioned = _own(line) or _foreign(record_of(line))
+        captioned = captioned_in(line)
         if captioned is not None:
             settled._keep(captioned)  # noqa: SLF001 - this function builds it
         elif not line.isspace():
@@ -264,39 +246,6 @@ def _lines(path: Path) -> Iterator[bytes]:
     except OSError as error:
         where = printable(os.fspath(path))
         raise OutputError(f"{where}: cannot read what is done already: {error.strerror}") from None
-
-
-def _own(line: bytes) -> _Captioned | None:
-    # A line as the sink writes it: parsing a million of them as JSON would take ten times longer.
-    if not (line.startswith(_OWN_START) and line.endswith(_OWN_END)):
-        return None
-    if line[_PRINT_KEY_AT] != _PRINT_KEY:
-        return None
-    identity, alias = _number(line[_ID_AT]), None
-    if identity is None or _number(line[_PRINT_AT]) is None:
-        return None
-    rest = line[_PRINT_AT.stop : _ROW_STAT_END]
-    if rest.startswith(b"-"):  # a row's own prompt
-        rest = rest[_PROMPT_CHARS:]
-    if rest.startswith(_STAT_KEY) and rest[len(_STAT_KEY)] != _QUOTE:
-        alias = _number(rest[len(_STAT_KEY) : len(_STAT_KEY) + 32])
-    return _Captioned(identity, alias, line[_PRINT_AT].decode("ascii", "replace"))
-
-
-def _foreign(record: dict[str, Any]) -> _Captioned | None:
-    identity = id_in(record)
-    if identity is None:
-        return None
-    fingerprint = record.get("fingerprint")
-    known = request_of(fingerprint) if isinstance(fingerprint, str) else ""
-    return _Captioned(identity, id_in(record, "stat_id"), known)
-
-
-def _number(digits: bytes) -> int | None:
-    try:
-        return int(digits, 16)
-    except ValueError:
-        return None
 
 
 def _code(record: dict[str, Any]) -> FailureCode | None:

@@ -8,15 +8,14 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
 
 import anyio
 import orjson
-from cyclopts import Parameter
 
 from captionfleet.errors import ConfigError
 from captionfleet.messages import printable
 from captionfleet.plan.bench import read_bench
+from captionfleet.plan.flags import Gpu, PlanFlags
 from captionfleet.plan.lines import read_lines, read_run
 from captionfleet.plan.model.fit import fit_run
 from captionfleet.plan.model.predict import Pricing
@@ -29,7 +28,6 @@ from captionfleet.profiles.prices import GPU_PRICES, PRICES_OF
 
 __all__ = ["plan_command"]
 
-Gpu = Literal["A100", "H100", "H200", "B200"]
 
 _GPUS: dict[Gpu, str] = {
     "A100": "A100 80GB",
@@ -45,26 +43,7 @@ _LEAST = 1e-3
 _HOUR_S = 3600.0
 
 
-def plan_command(  # noqa: PLR0913 - each argument is one flag of the command
-    *sources: Path,
-    from_: Annotated[Path, Parameter(name="--from")],
-    clips: int | None = None,
-    hours: float | None = None,
-    clip_seconds: float | None = None,
-    by: str | None = None,
-    within: str | None = None,
-    max_replicas: int | None = None,
-    replicas: int | None = None,
-    max_cores: int | None = None,
-    cores: int | None = None,
-    max_cost: float | None = None,
-    price_per_gpu_hour: float | None = None,
-    gpu: Gpu = "H200",
-    gpus_per_replica: int = 1,
-    cold_start_s: float = 0.0,
-    deployment: str | None = None,
-    json: Annotated[bool, Parameter(negative="")] = False,
-) -> int:
+def plan_command(*sources: Path, flags: PlanFlags) -> int:
     """Say how many replicas, cores, hours, tokens and dollars a library will take.
 
     It simulates the run from what a finished run or a benchmark measured. Ranges hold four of
@@ -73,32 +52,24 @@ def plan_command(  # noqa: PLR0913 - each argument is one flag of the command
 
     Args:
         sources: What is to be captioned: files, folders and lists of either.
-        from_: Output folder of a finished run, or JSON of captionfleet bench.
-        clips: So many clips like those of the reference, instead of sources; by default the
-            sources' own.
-        hours: So many hours of clips, instead of sources; by default the sources' own.
-        clip_seconds: How many seconds long those clips are; by default as those of the reference.
-        by: Deadline, as in 2026-11-23T06:00 (local time); by default there is none.
-        within: Deadline from now, as in 48h; by default there is none.
-        max_replicas: Most replicas there may be; by default there is no limit.
-        replicas: Exactly so many replicas; by default as many as are needed.
-        max_cores: Most cores there may be, one worker process on each; by default there is no
-            limit.
-        cores: Exactly so many cores; by default as many as are needed.
-        max_cost: Most dollars the GPUs may cost; by default there is no limit.
-        price_per_gpu_hour: Dollars for an hour of a GPU; by default its list price.
-        gpu: Whose list price to take; one H200 is a replica of Qwen3-Omni.
-        gpus_per_replica: GPUs of one replica.
-        cold_start_s: Seconds from a replica's start until it serves; they are not billed.
-        deployment: Plan with replicas like this deployment of the reference alone; by default like
-            all of them.
-        json: Print JSON.
+        flags: The others.
     """
     now = datetime.now().astimezone()
-    limits = _limits(by, within, max_replicas, replicas, max_cores, cores, max_cost, now)
-    pricing, price_note = _pricing(price_per_gpu_hour, gpu, gpus_per_replica, cold_start_s)
-    count = _counted(sources, clips, hours, clip_seconds)
-    reference = _reference(from_, deployment)
+    limits = _limits(
+        flags.by,
+        flags.within,
+        flags.max_replicas,
+        flags.replicas,
+        flags.max_cores,
+        flags.cores,
+        flags.max_cost,
+        now,
+    )
+    pricing, price_note = _pricing(
+        flags.price_per_gpu_hour, flags.gpu, flags.gpus_per_replica, flags.cold_start_s
+    )
+    count = _counted(sources, flags.clips, flags.hours, flags.clip_seconds)
+    reference = _reference(flags.from_, flags.deployment)
     library = count(reference)
     answer = Answer(
         plan=make_plan(reference, library, limits, pricing),
@@ -109,7 +80,7 @@ def plan_command(  # noqa: PLR0913 - each argument is one flag of the command
         price_note=price_note,
         now=now,
     )
-    sys.stdout.write(_as_json(answer) if json else f"{answer.text()}\n")
+    sys.stdout.write(_as_json(answer) if flags.json else f"{answer.text()}\n")
     return int(answer.plan.verdict is not Verdict.KEPT)
 
 

@@ -9,6 +9,7 @@ from captionfleet.config import JobConfig
 from captionfleet.config.withheld import written_settings
 from captionfleet.measures import Measurements, Percentiles
 from captionfleet.messages import Caption, Outcome
+from captionfleet.sink.accounts import check_accounts
 from captionfleet.sink.ending import ending_text
 from captionfleet.sink.footage import left_out_s
 from captionfleet.sink.media_tokens import MediaTokens
@@ -219,7 +220,8 @@ def summarise(  # noqa: PLR0913 - what else is known of a run, by keyword
     """
     seconds = max(tally.elapsed_s(), 1e-9)
     latency = statistics.latencies()
-    _check_accounts(tally, statistics, ended)
+    lines = {"captions": statistics.captioned, "failures": statistics.failed}
+    check_accounts(tally, **lines, ended=ended)
     stands_failed = bool(tally.failed or tally.standing_failures)
     return RunSummary(
         exit_code=int(stands_failed) if exit_code is None else exit_code,
@@ -264,16 +266,6 @@ def summarise(  # noqa: PLR0913 - what else is known of a run, by keyword
         confinement=tally.confinement,
         settings=written_settings(job),
     )
-
-
-def _check_accounts(tally: Tally, statistics: RunStatistics, ended: Ended) -> None:
-    unfinished = tally.planned - tally.settled
-    is_counted = (tally.captioned, tally.failed) == (statistics.captioned, statistics.failed)
-    if unfinished < 0 or not is_counted or (unfinished and ended == "complete"):
-        raise RuntimeError(
-            f"accounts do not add up: {tally.planned} planned, {tally.captioned} captioned, "
-            f"{tally.failed} failed; lines: {statistics.captioned} and {statistics.failed}"
-        )
 
 
 def _bottleneck(
