@@ -10,15 +10,29 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from captionfleet.config import JobConfig, load_job
     from captionfleet.errors import RunError
+    from captionfleet.messages import Caption, Failure
     from captionfleet.run import run_job
     from captionfleet.sink.stats import RunSummary
+    from captionfleet.streaming import caption
 
-__all__ = ["JobConfig", "RunError", "RunSummary", "load_job", "run_job"]
+__all__ = [
+    "Caption",
+    "Failure",
+    "JobConfig",
+    "RunError",
+    "RunSummary",
+    "caption",
+    "load_job",
+    "run_job",
+]
 
 _HOMES = {
     "JobConfig": "captionfleet.config",
     "load_job": "captionfleet.config",
     "RunError": "captionfleet.errors",
+    "Caption": "captionfleet.messages",
+    "Failure": "captionfleet.messages",
+    "caption": "captionfleet.streaming",
     "run_job": "captionfleet.run",
     "RunSummary": "captionfleet.sink.stats",
 }

@@ -26,6 +26,7 @@ from captionfleet.sink import (
     drain,
     summarise,
 )
+from captionfleet.sink.drain import OnOutcome
 from captionfleet.sink.media_tokens import media_tokens_of
 from captionfleet.sink.stats import Ended
 from captionfleet.system.machine import machine_errors
@@ -47,7 +48,11 @@ _OUTCOMES_AHEAD = 64
 
 
 async def run_job(
-    job: JobConfig, *, progress: Progress = None, handle_signals: bool = False
+    job: JobConfig,
+    *,
+    progress: Progress = None,
+    handle_signals: bool = False,
+    on_outcome: OnOutcome | None = None,
 ) -> RunSummary:
     """Caption what the job names and is not captioned yet.
 
@@ -56,6 +61,8 @@ async def run_job(
         progress: the stream for the progress line, "log" for the structured log, or None.
         handle_signals: let SIGINT, SIGTERM, and SIGHUP unless nohup has it ignored, end the run
             in order (main thread only): the first starts nothing new, the second stops at once.
+        on_outcome: called with every `Caption` and `Failure` once its line is kept, and waited
+            for; what it raises ends the run at once.
 
     Raises:
         RunError: the run cannot begin or go on. What was captioned by then is kept, and
@@ -77,6 +84,7 @@ async def run_job(
             settled = await admit(job, ledger, lambda: stopping.is_stopping)
             async with open_lifecycle(job, tally, signals) as lifecycle:
                 run = _Run(job, tally, fleet, ledger, settled, stopping, lifecycle, metrics)
+                run.on_outcome = on_outcome
                 async with show_progress(tally, progress):
                     problem = await run.flow(is_shown=progress is not None)
             summary, problem = await run.conclude(problem or lifecycle.problem)
@@ -104,6 +112,7 @@ class _Run:
     stopping: Stopping
     lifecycle: Lifecycle
     metrics: Metrics | None
+    on_outcome: OnOutcome | None = None
     statistics: RunStatistics = field(init=False)
     started_at_utc: str = field(default_factory=utc_now)
     timeline: Timeline = field(init=False)
@@ -166,7 +175,8 @@ class _Run:
                 if self.lifecycle.holds_back:
                     ready_in = self._gated(stages, ready_in)
                 stages.start_soon(send, job, self.fleet, ready_in, outcomes_out, tally)
-                stages.start_soon(drain, self.ledger, outcomes_in, tally, self.statistics, kept)
+                keep = partial(drain, on_outcome=self.on_outcome)
+                stages.start_soon(keep, self.ledger, outcomes_in, tally, self.statistics, kept)
 
     def _gated(
         self, stages: TaskGroup, ready_in: MemoryObjectReceiveStream[ReadyClip]

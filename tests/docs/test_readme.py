@@ -26,6 +26,7 @@ from captionfleet.ledger.format.schema import Form, LineFile, schema_text
 from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import serving
 from tests.support.command import Command
+from tests.support.job_file import write_job
 from tests.support.output import Output, check_provenance
 from tests.support.tiny_films import write_tiny_films
 
@@ -94,9 +95,9 @@ def shown_keys() -> dict[tuple[str, str], Any]:
 
 
 @pytest.mark.anyio
-async def test_python_example_runs(tmp_path: Path) -> None:
-    """The example captions a folder of videos when it is run as it stands."""
-    (example,) = fenced("python")
+async def test_python_examples_run(tmp_path: Path) -> None:
+    """Each example captions a folder of videos when it is run as it stands."""
+    example, streamed = fenced("python")
     write_tiny_films(tmp_path / "videos", 2)
     async with serving(StandinOptions()) as standin:
         assert "http://127.0.0.1:8000/v1" in example
@@ -104,7 +105,15 @@ async def test_python_example_runs(tmp_path: Path) -> None:
         (tmp_path / "example.py").write_text(script)
         ended = await Command(tmp_path, ("example.py",))()
         check_provenance(Output(tmp_path / "captions").captions, standin)
+        tables = {"input": {"sources": ["videos"]}, "output": {"dir": "streamed"}}
+        write_job(tmp_path / "job.toml", standin, tables=tables)
+        (tmp_path / "streamed.py").write_text(streamed)
+        again = await Command(tmp_path, ("streamed.py",))()
     assert (ended.exit_code, ended.stderr, ended.stdout) == (0, "", "2 clips captioned\n")
+    lines = Output(tmp_path / "streamed").captions
+    assert (again.exit_code, again.stderr) == (0, "")
+    assert all(f"{line['path']} {line['caption']}" in again.stdout for line in lines)
+    assert len(lines) == 2
 
 
 def test_shell_examples_parse() -> None:

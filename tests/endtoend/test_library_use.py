@@ -2,12 +2,13 @@
 
 import subprocess
 import sys
+from contextlib import aclosing
 from pathlib import Path
 
 import anyio
 import pytest
 
-from captionfleet import JobConfig, RunError, load_job, run_job
+from captionfleet import Caption, Failure, JobConfig, RunError, caption, load_job, run_job
 from captionfleet.standin.faults import parse_fault
 from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import serving
@@ -114,3 +115,54 @@ def test_worker_process_starts_light(module: str) -> None:
     )
     heavy = {"aiohttp", "anyio", "av", "cyclopts", "numpy", "pydantic", "structlog", "tqdm"}
     assert not heavy & set(told.stdout.split())
+
+
+@pytest.mark.anyio
+async def test_outcomes_come_one_by_one_with_their_lines_kept(
+    library: Library, tmp_path: Path
+) -> None:
+    """A loop gets every caption and failure, and may be left at any time."""
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no film")
+    output = Output(tmp_path / "out")
+    async with serving(StandinOptions(slots=1)) as standin:
+        path = write_job(tmp_path / "job.toml", standin)
+        tables: dict[str, dict[str, object]] = {
+            "input": {"sources": [*library.films[:5], broken]},
+            "store": {"dir": library.store},
+            "output": {"dir": tmp_path / "out"},
+        }
+        job = load_job(path, tables)
+        with anyio.fail_after(60):
+            async with aclosing(caption(job)) as some:
+                first_of_all = await anext(some)
+                assert len(output.captions) + len(output.failures) >= 1
+            assert isinstance(first_of_all, Caption | Failure)
+        first = len(output.captions) + len(output.failures)
+        outcomes = [outcome async for outcome in caption(job)]
+        told: list[Caption | Failure] = []
+
+        async def note(outcome: Caption | Failure) -> None:
+            told.append(outcome)
+
+        summary = await run_job(job, on_outcome=note)
+        check_provenance(output.captions, standin)
+    assert 1 <= first <= 5
+    captions = [outcome for outcome in outcomes if isinstance(outcome, Caption)]
+    assert {one.clip.clip_id for one in captions} <= {line["clip_id"] for line in output.captions}
+    assert len(output.captions) == 5
+    assert (summary.captioned, summary.already_captioned, told) == (0, 5, [])
+    assert repr(summary).startswith("<RunSummary captionfleet: 0 captioned")
+
+
+def test_error_of_a_run_is_one_that_can_be_caught() -> None:
+    """Whatever is wrong with a job is a RunError, also where a stream is asked for."""
+
+    async def main() -> None:
+        async for _ in caption(load_job(overrides={"input": {"sources": ["nowhere"]}})):
+            pass
+
+    with pytest.raises(RunError, match="deployments"):
+        anyio.run(main)
+    with pytest.raises(RunError, match="unknown key"):
+        load_job(overrides={"input": {"source": ["x"]}})

@@ -104,8 +104,10 @@ class JobConfig(Section):
                 )
 
 
-def load_job(path: Path | None, overrides: Mapping[str, Any]) -> JobConfig:
-    """Read a job file and lay the overrides over it.
+def load_job(
+    path: Path | str | None = None, overrides: Mapping[str, Any] | None = None
+) -> JobConfig:
+    """Read a job file and lay the overrides over it; either may be left out.
 
     Relative paths in the file are taken from the file's own folder, those in the overrides
     from the working directory. `overrides` has the file's structure; its lists replace.
@@ -114,9 +116,10 @@ def load_job(path: Path | None, overrides: Mapping[str, Any]) -> JobConfig:
         ConfigError: the file cannot be read, is no TOML, or a key is unknown or wrong.
     """
     where = str(path) if path else "arguments"
-    data = _anchored(_read_toml(path), path.absolute().parent) if path else {}
+    file = Path(path) if path else None
+    data = _anchored(_read_toml(file), file.absolute().parent) if file else {}
     try:
-        return JobConfig.model_validate(_merged(data, overrides))
+        return JobConfig.model_validate(_merged(data, overrides or {}))
     except ValidationError as error:
         raise ConfigError(f"{where}: {mistakes(error, JobConfig)}") from None
 

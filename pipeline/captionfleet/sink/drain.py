@@ -1,6 +1,6 @@
 """The last stage: every outcome becomes a line and is counted (main process)."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
@@ -11,19 +11,23 @@ from captionfleet.sink.footage import flagged
 from captionfleet.sink.stats import RunStatistics
 from captionfleet.telemetry import Tally
 
-__all__ = ["drain"]
+__all__ = ["OnOutcome", "drain"]
+
+OnOutcome = Callable[[Outcome], Awaitable[object]]
 
 
-async def drain(
+async def drain(  # noqa: PLR0913, PLR0917 - a stage with a stream
     ledger: Ledger,
     outcomes_in: MemoryObjectReceiveStream[Outcome | Note],
     tally: Tally,
     statistics: RunStatistics,
     release: Callable[[str], None],
+    on_outcome: OnOutcome | None = None,
 ) -> None:
     """Keep every outcome until the stream ends; closes it.
 
-    `release` is told the `clip_id` of every clip whose media nobody needs any more.
+    `release` is called with the `clip_id` of every clip whose media are needed no more, and
+    `on_outcome` with every outcome whose line is kept; it is waited for.
 
     When cancelled it first keeps what already lies in the stream, for that has been paid.
 
@@ -37,6 +41,8 @@ async def drain(
                 await _keep(outcome, ledger, tally, statistics)
                 if not isinstance(outcome, Note):
                     release(outcome.clip.clip_id)
+                    if on_outcome is not None:
+                        await on_outcome(flagged(outcome))
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
                 await _keep_rest(outcomes_in, ledger, tally, statistics)

@@ -189,6 +189,10 @@ class RunSummary:
         lines = ending_text(self.as_dict())
         return f"{lines}\n\n{report_text(self.as_dict())}" if verbose else lines
 
+    def __repr__(self) -> str:
+        """In a few words: the whole would fill the screen of a notebook."""
+        return f"<RunSummary {self.mail_line()}>"
+
     def mail_line(self) -> str:
         """One line, for the subject of a mail or a chat message."""
         return mail_line(self.as_dict())

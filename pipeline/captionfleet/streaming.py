@@ -1,0 +1,43 @@
+"""A run as a stream of its outcomes, for Python programs (main process)."""
+
+import asyncio  # noqa: TID251 - a task of its own, which ends in whatever task closes the stream
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+from anyio import create_memory_object_stream
+
+from captionfleet.config import JobConfig
+from captionfleet.errors import RunError
+from captionfleet.messages import Outcome
+from captionfleet.run import run_job
+from captionfleet.telemetry import Progress
+
+__all__ = ["caption"]
+
+
+async def caption(job: JobConfig, *, progress: Progress = None) -> AsyncIterator[Outcome]:
+    """Caption what the job names, and yield each `Caption` and `Failure` once its line is kept.
+
+    The run waits until they are taken. Leaving the loop ends the run at once, `contextlib.aclosing`
+    waits for that: what was captioned is kept, and the next run goes on. Needs asyncio, as
+    `run_job` does.
+
+    Raises:
+        RunError: as `run_job`, after what was captioned until then.
+    """
+    outcomes_out, outcomes_in = create_memory_object_stream[Outcome](0)
+
+    async def run() -> None:
+        async with outcomes_out:
+            await run_job(job, progress=progress, on_outcome=outcomes_out.send)
+
+    task = asyncio.create_task(run())
+    try:
+        async with outcomes_in:
+            async for outcome in outcomes_in:
+                yield outcome
+            await task
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError, RunError):
+            await task
