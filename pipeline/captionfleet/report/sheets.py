@@ -29,7 +29,7 @@ _NO_TIME = "left out, because making this page took too long"
 class SheetLimits:
     """What the pictures and the sound may take, all together or each, and the other clips' text.
 
-    `text_bytes` is before it is compressed, to a third as a rule: some 60,000 captions of 700
+    `text_bytes` is before it is compressed, to a third as a rule: some 50,000 captions of 800
     characters.
     """
 

@@ -45,6 +45,7 @@ class StandinOptions:
         seed: draws faults and jitter.
         watch_media: decodes the media; without it they are only taken out of base64 and hashed,
             and usage counts only text.
+        names_media: ends every caption with the SHA-256 of what it was made from, for tests.
         max_payload_bytes: base64 of video and audio together must stay under it.
         max_seconds: longest video and audio.
     """
@@ -73,6 +74,7 @@ class StandinOptions:
     faults: tuple[Fault, ...] = ()
     seed: int = 0
     watch_media: bool = True
+    names_media: bool = True
     max_payload_bytes: int = 10_000_000
     max_seconds: float = 60.0
 

@@ -88,7 +88,8 @@ def _caption(
     prose = captions.describe(seen.video, seen.audio) if seen else _UNSEEN
     if captions.asks_for_report(chat.text):
         prose = captions.report(seen.video, seen.audio) if seen else captions.report(None, None)
-    caption = captions.fitted(prose, captions.proof(chat), options.completion_tokens)
+    ending = captions.proof(chat) if options.names_media else ""
+    caption = captions.fitted(prose, ending, options.completion_tokens)
     if chat.schema is None or fault is FaultKind.NOT_JSON:
         return caption
     fits = fault is not FaultKind.MISFIT
