@@ -42,11 +42,11 @@ def test_window_stays_below_a_ceiling_that_moves(
                 ceiling = EACH * number
                 window.follow(ceiling, now_s, in_flight=busy)
             elif what == "caption":
-                window.succeeded(now_s, started_s=now_s - 1, in_flight=busy)
+                window.succeeded(now_s, started_s=now_s - 1, in_flight=busy, level=busy)
             elif what == "refusal":
-                window.refused(now_s, started_s=now_s - 1, in_flight=busy)
+                window.refused(now_s, started_s=now_s - 1, in_flight=busy, level=busy)
             else:
-                window.timed_out(now_s, started_s=now_s - 1, in_flight=busy)
+                window.timed_out(now_s, started_s=now_s - 1, in_flight=busy, level=busy)
             assert 1 <= window.size <= ceiling
     times = [since_s for since_s, _ in window.history]
     assert times == sorted(times)
@@ -67,13 +67,15 @@ def test_growth_is_found_out_again() -> None:
     window, now_s = AdaptiveWindow(64, now_s=0.0), 0.0
     for _ in range(2000):  # a server that gives 10 captions a second, whatever the window
         now_s += 0.1
-        window.succeeded(now_s, started_s=now_s - 1, in_flight=window.size)
+        size = window.size
+        window.succeeded(now_s, started_s=now_s - 1, in_flight=size, level=size)
     held = window.size
     assert held < 64
     window.follow(256, now_s, in_flight=held)
     for _ in range(2000):  # replicas that give a caption a second for each request in flight
         now_s += 1 / window.size
-        window.succeeded(now_s, started_s=now_s - 1, in_flight=window.size)
+        size = window.size
+        window.succeeded(now_s, started_s=now_s - 1, in_flight=size, level=size)
     assert window.size > 2 * held
 
 

@@ -11,10 +11,12 @@ from urllib.request import urlopen
 import pytest
 
 from captionfleet.standin.command import serve_command
+from captionfleet.standin.flags import ServeFlags
 
 SERVE = (
     "import sys; from captionfleet.standin.command import serve_command; "
-    "sys.exit(serve_command({}))"
+    "from captionfleet.standin.flags import ServeFlags; "
+    "sys.exit(serve_command(flags=ServeFlags({})))"
 )
 
 
@@ -61,7 +63,8 @@ def test_bad_argument_is_exit_code_2(
     arguments: dict[str, object], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What cannot be served is one line on stderr and exit code 2."""
-    assert serve_command(**arguments) == 2  # type: ignore[arg-type]  # one row of the table
+    flags = ServeFlags(**arguments)  # type: ignore[arg-type]  # one row of the table
+    assert serve_command(flags=flags) == 2
     complaint = capsys.readouterr().err
     assert words in complaint
     assert complaint.count("\n") == 1
