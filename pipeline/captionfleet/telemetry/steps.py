@@ -64,7 +64,7 @@ class Steps:
             total=total,
             unit=self._unit,
             rate=rate_in_words(per_s).replace("/", f"{unit}/"),
-            left=f"ETA {text.rough(left_s)}" if left_s > 0 else "",
+            left=f"ETA {text.rough(left_s)}" if 0 < left_s < math.inf else "",
             facts=(self._doing,),
         )
 
