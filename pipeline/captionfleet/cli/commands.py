@@ -11,6 +11,7 @@ from captionfleet.cli.small import demo, failures, prepare
 from captionfleet.errors import RunError
 from captionfleet.examples import examples
 from captionfleet.messages import for_terminal
+from captionfleet.system.debugging import is_debugging, show_causes
 from captionfleet.system.machine import machine_errors
 
 __all__ = ["app", "run_command_line"]
@@ -44,6 +45,8 @@ def run_command_line(arguments: Sequence[str]) -> int:
         _complain(str(error))
         for note in getattr(error, "__notes__", ()):
             print(note)
+        if is_debugging():
+            show_causes(error)
         return error.exit_code
     return result if isinstance(result, int) else 0
 

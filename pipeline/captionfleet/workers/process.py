@@ -22,6 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from captionfleet.media.orders import NO_PROGRAM, AnyOrder, Confine, Report, SheetOrder, files_of
 from captionfleet.media.source_file import Handed, close_all, open_for
+from captionfleet.system.debugging import is_debugging
 from captionfleet.system.machine import MAY_PASS, is_thread_refused, no_worker
 from captionfleet.telemetry import get_log
 
@@ -216,7 +217,7 @@ async def _open(handover: int, confine: Confine) -> Process:
     try:
         return await anyio.open_process(
             command,
-            stderr=subprocess.DEVNULL,
+            stderr=None if is_debugging() else subprocess.DEVNULL,
             env=_environment(),
             start_new_session=True,
             pass_fds=(handover,),
