@@ -61,7 +61,7 @@ SCENARIOS = {
     "healthy": Scenario(slots=(4, 16, 40), clips=600),
     "faults": Scenario(slots=(4, 16, 40), clips=600, fault_share=0.3),
     "cold": Scenario(slots=(4, 16, 40), clips=600, cold_start_s=20.0, clients=(TUNED, "tenacity")),
-    "one": Scenario(slots=(12,), clips=120, max_queue=4, clients=(TUNED,)),
+    "one": Scenario(slots=(12,), clips=120, max_queue=4, clients=()),
 }
 
 
