@@ -146,8 +146,9 @@ async def test_outcomes_come_one_by_one_with_their_lines_kept(
             told.append(outcome)
 
         summary = await run_job(job, on_outcome=note)
-        check_provenance(output.captions, standin)
     assert 1 <= first <= 5
+    for line in output.captions:  # what was on its way when the loop was left is asked again
+        assert line["media"]["video_sha256"] in line["caption"]
     captions = [outcome for outcome in outcomes if isinstance(outcome, Caption)]
     assert {one.clip.clip_id for one in captions} <= {line["clip_id"] for line in output.captions}
     assert len(output.captions) == 5

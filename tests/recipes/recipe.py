@@ -11,7 +11,6 @@ from typing import Any
 from cyclopts import CycloptsError
 
 from captionfleet.cli import app
-from captionfleet.cli.run_flags import RunFlags
 from captionfleet.config.memory import ENOUGH_BYTES, MAIN_PROCESS_BYTES, worker_bytes
 
 ROOT = Path(__file__).parents[2]
@@ -43,11 +42,15 @@ def understood(arguments: Sequence[str]) -> dict[str, Any]:
     except CycloptsError as error:
         raise AssertionError(f"{shlex.join(arguments)}: {error}") from None
     flags = bound.arguments.get("flags")
-    given = {one.name: getattr(flags, one.name) for one in fields(RunFlags)} if flags else {}
-    # As for the other commands: what was given, and not what is so by default.
-    default = RunFlags()
-    given = {name: value for name, value in given.items() if value != getattr(default, name)}
+    given = {} if flags is None else _given(flags)
     return {name: value for name, value in bound.arguments.items() if name != "flags"} | given
+
+
+def _given(flags: Any) -> dict[str, Any]:
+    """What was typed of the flags that stand in one value, and not what is so by default."""
+    default = type(flags)()
+    every = {one.name: getattr(flags, one.name) for one in fields(flags)}
+    return {name: value for name, value in every.items() if value != getattr(default, name)}
 
 
 def commands_in(path: Path) -> Iterator[list[str]]:

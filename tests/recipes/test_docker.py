@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from captionfleet.config import LimitsConfig, load_job
+from captionfleet.standin.flags import ServeFlags
 from tests.recipes.recipe import DOCKER, IMAGE, JOBS, PROJECT, ROOT, adds_up, understood
 
 Service = dict[str, Any]
@@ -200,7 +201,8 @@ def test_run_waits_for_the_stand_ins_and_sends_to_them() -> None:
     assert [host.hostname for host in hosts] == STANDINS
     for host, name in zip(hosts, STANDINS, strict=True):
         served = understood(SERVICES[name]["command"])
-        assert (served["host"], served["port"]) == ("0.0.0.0", host.port)  # noqa: S104 -- the container's own
+        where = (served["host"], served.get("port", ServeFlags().port))
+        assert where == ("0.0.0.0", host.port)  # noqa: S104 -- the container's own
         assert SERVICES["captions"]["depends_on"][name] == {"condition": "service_healthy"}
     made = SERVICES["captions"]["depends_on"]["clips"]
     assert made == {"condition": "service_completed_successfully"}
