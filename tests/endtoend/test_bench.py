@@ -73,7 +73,9 @@ async def test_broken_off(tmp_path: Path, command: Command) -> None:
     out = tmp_path / "bench.json"
     async with serving(fast(slots=64)) as standin:
         arguments = ("bench", *SHORT, "--base-url", standin.base_url, "--model", "m")
-        async with command.started(*arguments) as running:
+        # Loads for a minute: a machine that is busy elsewhere must not see the bench end by itself.
+        loads = [word for load in range(1, 61) for word in ("--in-flight", str(load))]
+        async with command.started(*arguments, *loads) as running:
             await running.until(out.exists)
             running.signal_group(signal.SIGINT)
             ended = await running.ended()
