@@ -63,7 +63,7 @@ def canary_job(job: JobConfig, deployment: DeploymentConfig) -> JobConfig:
         timeout_s=job.request.timeout_s,
         connect_timeout_s=job.request.connect_timeout_s,
     )
-    return job.model_copy(update={"deployments": (deployment,), "request": request})
+    return job.with_one(request).model_copy(update={"deployments": (deployment,)})
 
 
 async def draw_canary(job: JobConfig, folder: Path, seed: int | None = None) -> list[DrawnClip]:

@@ -14,7 +14,7 @@ from captionfleet.errors import FailureCode
 from captionfleet.ledger.settled import Settled
 from captionfleet.media.facts.geometry import output_size_px
 from captionfleet.media.orders import Header
-from captionfleet.messages import Source, printable
+from captionfleet.messages import Clip, Source, printable
 from captionfleet.producer import check_sources
 from captionfleet.producer.identity.clips import plan
 from captionfleet.producer.identity.recognition import Recognition
@@ -109,15 +109,19 @@ def _walked(job: JobConfig, settled: Settled, most: int) -> Library:
             continue
         library.size_bytes += found.size_bytes
         recognition.see([found])
-        if all(_is_settled(clip.clip_id, job, settled) for clip in plan(found, job.media)):
+        if all(_is_settled(clip, job, settled) for clip in plan(found, job.media)):
             library.settled += 1
             continue
         library.drawing.show(found)
     return library
 
 
-def _is_settled(clip_id: str, job: JobConfig, settled: Settled) -> bool:
-    return settled.captioned(clip_id) or settled.stands_failed(clip_id, job.input.retry_failed)
+def _is_settled(clip: Clip, job: JobConfig, settled: Settled) -> bool:
+    identity, retried = clip.clip_id, job.input.retry_failed
+    return all(
+        settled.captioned(identity, one.name) or settled.stands_failed(identity, retried, one.name)
+        for one in job.asked
+    )
 
 
 def _shapes(source: Source, header: Header, job: JobConfig) -> list[ClipShape]:

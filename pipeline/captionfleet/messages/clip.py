@@ -53,7 +53,9 @@ class Clip:
     """One window of one source: the unit of work, of payment and of output.
 
     `stat_id` is what it would be called by path, size and time, where `clip_id` goes by content.
-    `stands_alone` says that the job asks for no other window of the film.
+    `stands_alone` says that the job asks for no other window of the film. `requests` are the names
+    of those that it still needs a caption for, each of which ends as a line; that of a job with one
+    request is empty as a rule.
     """
 
     clip_id: str
@@ -62,6 +64,7 @@ class Clip:
     end_s: float
     stat_id: str = ""
     stands_alone: bool = False
+    requests: tuple[str, ...] = ("",)
 
     def video_s(self, source_s: float) -> float:
         """How much video it holds if its film is this long, in seconds."""
