@@ -6,7 +6,8 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from typing import cast
+from typing import Any, NamedTuple, cast
+from weakref import WeakKeyDictionary
 
 import av
 from av.audio.stream import AudioStream
@@ -20,9 +21,11 @@ from captionfleet.errors import FailureCode, MediaError
 from captionfleet.media.facts.geometry import Turn, upright_turn
 from captionfleet.media.facts.side_data import display_matrix
 from captionfleet.media.opening.ending import ends_regularly
-from captionfleet.media.opening.signature import Verdict, judge
-from captionfleet.media.source_file import descriptor_of
+from captionfleet.media.opening.signature import ReadAt, Verdict, judge
+from captionfleet.media.ranges import RangeFile
+from captionfleet.media.source_file import descriptor_of, ranges_of
 from captionfleet.messages import Source
+from captionfleet.messages.address import is_address
 
 __all__ = [
     "audio_candidates",
@@ -69,20 +72,21 @@ def open_media(source: Source, max_pixels: int) -> Iterator[InputContainer]:
     Raises:
         MediaError: not the regular file that was found, unreadable, empty, cut off or no video.
     """
-    with _descriptor(source) as descriptor:
+    with _opened(source) as file:
         try:
             container = av.open(
-                "fd:",
+                file.target,
                 options={
-                    "fd": str(descriptor),
+                    "fd": str(file.descriptor),
                     "protocol_whitelist": "fd",
                     "format_whitelist": _FORMATS,
                 },
                 metadata_errors="replace",
             )
         except (av.FFmpegError, OSError, MemoryError, ValueError) as error:
-            raise _opening_failed(error, descriptor) from None
+            raise _opening_failed(error, file) from None
         with container:
+            _beside[container] = file
             for stream in container.streams:
                 _prepare_decoder(stream.codec_context, max_pixels)
             if has_no_timestamps(container) or not _is_one_in_one_out(container):
@@ -104,6 +108,40 @@ def _is_one_in_one_out(container: InputContainer) -> bool:
     )
 
 
+class _File(NamedTuple):
+    """What libav reads, and how this program reads beside it."""
+
+    target: Any
+    descriptor: int
+    read_at: ReadAt
+    size_bytes: int
+
+
+_NO_DESCRIPTOR = -1
+_beside: "WeakKeyDictionary[InputContainer, _File]" = WeakKeyDictionary()
+
+
+@contextmanager
+def _opened(source: Source) -> Iterator[_File]:
+    if is_address(source.path):
+        yield _object(source)
+        return
+    with _descriptor(source) as descriptor:
+
+        def read_at(offset: int, size_bytes: int) -> bytes:
+            return os.pread(descriptor, size_bytes, offset)
+
+        yield _File("fd:", descriptor, read_at, os.fstat(descriptor).st_size)
+
+
+def _object(source: Source) -> _File:
+    try:
+        reader = ranges_of(source)
+    except OSError as error:
+        raise _not_readable(error) from None
+    return _File(RangeFile(reader), _NO_DESCRIPTOR, reader.read_at, reader.size_bytes)
+
+
 @contextmanager
 def _descriptor(source: Source) -> Iterator[int]:
     try:
@@ -120,24 +158,34 @@ def _descriptor(source: Source) -> Iterator[int]:
 
 def ends_whole(container: InputContainer) -> bool:
     """Whether nothing of an open container lies beyond the end of its file."""
-    descriptor = int(container.options["fd"])
-
-    def read_at(offset: int, size_bytes: int) -> bytes:
-        return os.pread(descriptor, size_bytes, offset)
-
-    return ends_regularly(container.format.name, read_at, os.fstat(descriptor).st_size)
+    file = _beside[container]
+    return ends_regularly(container.format.name, file.read_at, file.size_bytes)
 
 
 def require_unchanged(source: Source) -> None:
     """Check that the file is still the one that was found.
 
+    Of an object every part was of the version that was found, or it has failed by now.
+
     Raises:
         MediaError: it vanished, or its size or change time is another one.
     """
+    if is_address(source.path):
+        _require_all_read(source)
+        return
     try:
         _require_same(source, os.stat(source.path))  # noqa: PTH116 - the name may be no text
     except (OSError, ValueError) as error:
         raise _not_readable(error) from None
+
+
+def _require_all_read(source: Source) -> None:
+    try:
+        failure = ranges_of(source).failure
+    except OSError as error:
+        raise _not_readable(error) from None
+    if failure is not None:  # libav may have taken it for the end
+        raise failure
 
 
 def _require_same(source: Source, facts: os.stat_result) -> None:
@@ -156,19 +204,19 @@ def _not_readable(error: OSError | ValueError) -> MediaError:
     return MediaError(FailureCode.SOURCE_UNREADABLE, str(reason))
 
 
-def _opening_failed(error: Exception, descriptor: int) -> MediaError:
+def _opening_failed(error: Exception, file: _File) -> MediaError:
     if isinstance(error, MemoryError):
         detail = "its index needs more memory or streams than are allowed"
         return MediaError(FailureCode.OUT_OF_MEMORY, detail)
-    return _unreadable_container(error, descriptor)
+    return _unreadable_container(error, file)
 
 
-def _unreadable_container(error: Exception, descriptor: int) -> MediaError:
+def _unreadable_container(error: Exception, file: _File) -> MediaError:
     """Say why libav gave up; its EIO and EPERM speak of the content as often as of the disk."""
     try:
         verdict = judge(
-            lambda offset, size: os.pread(descriptor, size, offset),
-            os.fstat(descriptor).st_size,
+            file.read_at,
+            file.size_bytes,
             met_end=isinstance(error, EOFError) or getattr(error, "errno", None) == errno.EIO,
         )
     except OSError as disk_error:

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 import orjson
 
 from captionfleet.messages import Row
+from captionfleet.messages.address import is_address, parse_address
 
 __all__ = ["PATH_COLUMNS", "BadRow", "Entry", "entry_of", "path_column"]
 
@@ -79,9 +80,22 @@ def _path(value: object) -> str:
     scheme = value.partition("://")[0] if "://" in value else ""
     if scheme.lower() == "file":
         return unquote(urlsplit(value).path)
+    if is_address(value):
+        return _checked_address(value)
     if scheme.isalnum():
-        raise _RowError(f"{scheme}:// cannot be read from a list, only files can")
+        raise _RowError(f"{scheme}:// is none of s3://, gs://, az://, https:// and file://")
     return value
+
+
+def _checked_address(value: str) -> str:
+    try:
+        address = parse_address(value.strip())
+        address.opens.encode()
+    except ValueError as error:
+        raise _RowError(f"no address of an object: {error}") from None
+    if not address.key and not address.is_web:
+        raise _RowError("the address names a bucket, and no object in it")
+    return value.strip()
 
 
 def _id(value: object) -> str:

@@ -14,23 +14,29 @@ import anyio.to_thread
 from captionfleet.config import InputConfig
 from captionfleet.errors import FailureCode
 from captionfleet.messages import NO_ROW, Row, Source
+from captionfleet.messages.address import Address, is_address, parse_address
 from captionfleet.producer.lists.rows import BadRow, Entry
 from captionfleet.producer.shards import Shard
-from captionfleet.producer.sources import absolute, base_of, entries_of, is_list
+from captionfleet.producer.sources import absolute, base_of, entries_of, is_list, is_remote
 from captionfleet.producer.walking.claims import Area, Claims, Order
 from captionfleet.producer.walking.folders import FolderWalk, Root, source_at
 from captionfleet.producer.walking.found import Found, Unusable, bad_row, source_of, unusable
+from captionfleet.producer.walking.remote import Buckets, looked_at
 from captionfleet.producer.walking.selection import PassedOver, Selection
 from captionfleet.producer.windows import Window, asked_window, is_longer
 from captionfleet.telemetry import get_log, monotonic_s, wall_ns
 
-__all__ = ["Walk"]
+__all__ = ["NotCountedError", "Walk"]
 
 _PAGE_NAMES = 65_536
 _BATCH_FILES = 256
 _BATCH_S = 0.05
 _MAX_FRESH = 10_000
 _NS = 1_000_000_000
+
+
+class NotCountedError(Exception):
+    """Raised where counting ahead would cost as many requests as the run itself."""
 
 
 class Walk:
@@ -61,6 +67,8 @@ class Walk:
         self._takes_first = config.segments == "first"
         selection = Selection.of(config)
         self._claims = Claims(selection)
+        self._buckets = Buckets(selection, filter(is_remote, config.sources))
+        self._is_second = is_second
         self._folders = FolderWalk(
             selection,
             self._claims,
@@ -117,16 +125,57 @@ class Walk:
                 self._claims.add(Area(os.path.realpath(source), "", (position, 0)))
         for position, source in enumerate(sources):
             self._folders.orders = zip(itertools.repeat(position), itertools.count())
-            if is_list(source):
+            if is_remote(source):
+                yield from self._remote(source)
+            elif is_list(source):
                 yield from self._list(source)
             else:
                 path = os.fspath(source)
                 base = path if source.is_dir() else os.fspath(source.parent)
                 yield from self._named(path, source.name, Root(os.path.realpath(path), base, ""))
 
+    def _remote(self, source: Path) -> Iterator[Found]:
+        for found in self._buckets.walk(parse_address(os.fspath(source))):
+            if isinstance(found, PassedOver):
+                self.passed_over[found] += 1
+            elif self._claims.was_named(source_of(found).known_path):
+                self.passed_over[PassedOver.DUPLICATE] += 1
+            else:
+                yield found
+
     def _list(self, source: Path) -> Iterator[Found]:
+        """What a list names, in its order; neighbours that are addresses are looked at together."""
+        entries = map(self._checked, entries_of(source))
+        for is_far, some in itertools.groupby(entries, _is_far):
+            if is_far:
+                rows = self._far_rows(some)
+                yield from looked_at(rows, os.fspath(base_of(source)))
+            else:
+                yield from self._near(source, some)
+
+    def _far_rows(self, entries: Iterator[Entry | BadRow]) -> Iterator[tuple[Address, Row]]:
+        """The addresses that nothing before them named.
+
+        Raises:
+            NotCountedError: this is the second walk, which is to cost no request for each row.
+        """
+        if self._is_second:
+            raise NotCountedError("rows with addresses are not counted ahead")
+        for entry in entries:
+            assert isinstance(entry, Entry)  # noqa: S101 - bad rows are near
+            row, address = entry.row or NO_ROW, parse_address(entry.path)
+            prompt, window = row.prompt, self._own_window(row)
+            is_plain = not prompt and window is None
+            if (is_plain and self._buckets.takes(address)) or not self._claims.name_file(
+                address.shown, prompt, window
+            ):
+                self.passed_over[PassedOver.DUPLICATE] += 1
+            else:
+                yield address, row
+
+    def _near(self, source: Path, entries: Iterator[Entry | BadRow]) -> Iterator[Found]:
         base = base_of(source)
-        for entry in map(self._checked, entries_of(source)):
+        for entry in entries:
             if isinstance(entry, BadRow):
                 yield bad_row(source, entry)
                 continue
@@ -200,6 +249,10 @@ class Walk:
                 self._fresh.append(found)
             else:
                 self.passed_over[PassedOver.STILL_CHANGING] += 1
+
+
+def _is_far(entry: Entry | BadRow) -> bool:
+    return isinstance(entry, Entry) and is_address(entry.path)
 
 
 def _not_for_folders(row: Row) -> str:
