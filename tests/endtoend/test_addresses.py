@@ -55,7 +55,7 @@ async def test_addresses_are_captioned_once(server: RangeServer, nights: Nights)
         "ftp://nowhere/x.mp4",
     )
     sources = {"input": {"sources": [f"{base}/clip-00.mp4", listing]}}
-    async with serving(StandinOptions(name="omni")) as standin:
+    async with serving(StandinOptions()) as standin:
         first = await nights.run(standin, **sources)
         near = {"sources": [server.folder], "exclude": ["clip-03*", "clip-04*"]}
         away = Nights(nights.folder / "near", nights.folder / "near-store")
@@ -94,7 +94,7 @@ async def test_failures_of_a_server_have_their_codes(server: RangeServer, nights
     server.fault = fault
     names = [f"{server.base_url}/clip-0{number}.mp4" for number in range(5)]
     listing = rows(nights.folder / "all.jsonl", *names)
-    async with serving(StandinOptions(name="omni")) as standin:
+    async with serving(StandinOptions()) as standin:
         summary = await nights.run(standin, input={"sources": [listing]})
 
     codes = {line["path"][-11:]: line["code"] for line in nights.output.failures}

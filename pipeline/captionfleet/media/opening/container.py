@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any, NamedTuple, cast
-from weakref import WeakKeyDictionary
 
 import av
 from av.audio.stream import AudioStream
@@ -86,12 +85,15 @@ def open_media(source: Source, max_pixels: int) -> Iterator[InputContainer]:
         except (av.FFmpegError, OSError, MemoryError, ValueError) as error:
             raise _opening_failed(error, file) from None
         with container:
-            _beside[container] = file
             for stream in container.streams:
                 _prepare_decoder(stream.codec_context, max_pixels)
             if has_no_timestamps(container) or not _is_one_in_one_out(container):
                 container.flags &= ~_INVENTED_PTS
-            yield container
+            _beside[id(container)] = file
+            try:
+                yield container
+            finally:
+                del _beside[id(container)]
 
 
 def _prepare_decoder(context: object, max_pixels: int) -> None:
@@ -118,7 +120,7 @@ class _File(NamedTuple):
 
 
 _NO_DESCRIPTOR = -1
-_beside: "WeakKeyDictionary[InputContainer, _File]" = WeakKeyDictionary()
+_beside: dict[int, _File] = {}
 
 
 @contextmanager
@@ -158,7 +160,7 @@ def _descriptor(source: Source) -> Iterator[int]:
 
 def ends_whole(container: InputContainer) -> bool:
     """Whether nothing of an open container lies beyond the end of its file."""
-    file = _beside[container]
+    file = _beside[id(container)]
     return ends_regularly(container.format.name, file.read_at, file.size_bytes)
 
 
