@@ -49,12 +49,15 @@ async def test_addresses_are_captioned_once(server: RangeServer, nights: Nights)
     listing = rows(
         nights.folder / "all.jsonl",
         f"{base}/clip-01.mp4?{SIGNED}&v=1",
+        f"{base}/clip-01.mp4?X-Amz-Signature=hush9&v=1",  # the same
         f"{base}/clip-00.mp4",  # which is a source as well
         f"{base}/clip-02.mp4",
         f"{base}/gone.mp4",
         "ftp://nowhere/x.mp4",
     )
-    sources = {"input": {"sources": [f"{base}/clip-00.mp4", listing]}}
+    plain = nights.folder / "plain.txt"
+    plain.write_text(f"{base}/clip-02.mp4\nhttps://me:hush@[x/a.mp4\n")
+    sources = {"input": {"sources": [f"{base}/clip-00.mp4", listing, plain]}}
     async with serving(StandinOptions()) as standin:
         first = await nights.run(standin, **sources)
         near = {"sources": [server.folder], "exclude": ["clip-03*", "clip-04*"]}
@@ -63,8 +66,8 @@ async def test_addresses_are_captioned_once(server: RangeServer, nights: Nights)
         rows(listing, f"{base}/clip-01.mp4?X-Amz-Signature=other&v=1")
         second = await nights.run(standin, **sources)
 
-    assert (first.captioned, first.failed) == (3, 2)
-    assert (second.captioned, second.already_captioned) == (0, 2)
+    assert (first.captioned, first.failed) == (3, 3)
+    assert (second.captioned, second.already_captioned) == (0, 3)
     lines = {line["path"]: line for line in nights.output.captions}
     assert set(lines) == {
         f"{base}/clip-00.mp4",

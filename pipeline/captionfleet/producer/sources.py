@@ -9,7 +9,7 @@ from captionfleet.config import InputConfig
 from captionfleet.errors import ConfigError, FailureCode
 from captionfleet.ledger.past_sources import past_sources
 from captionfleet.messages import printable
-from captionfleet.messages.address import Address, address_in, is_address, parse_address
+from captionfleet.messages.address import Address, is_address, parse_address, without_keys
 from captionfleet.producer.lists.rows import BadRow, Entry
 from captionfleet.producer.lists.standard_input import STANDARD_INPUT, kept_standard_input
 from captionfleet.producer.lists.tables import TABLES, shown_path, table_entries
@@ -72,11 +72,11 @@ def _ask_once(source: Path) -> None:
     Raises:
         ConfigError: it does not, or is none that this takes.
     """
-    name = printable(address_in(os.fspath(source)))
     try:
         address = parse_address(os.fspath(source))
     except ValueError as error:
-        raise ConfigError(f"source {name.partition('?')[0]}: {error}") from None
+        name = printable(without_keys(os.fspath(source)))
+        raise ConfigError(f"source {name}: {error}") from None
     if is_list(Path(address.key)):
         raise ConfigError(
             f"source {address.shown}: a list has to lie on this machine: fetch it, and name that"

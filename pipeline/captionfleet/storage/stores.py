@@ -12,14 +12,14 @@ from captionfleet.errors import ConfigError, FailureCode
 from captionfleet.messages.address import Address
 from captionfleet.storage.errors import StorageError
 
-__all__ = ["library", "store_for"]
+__all__ = ["CONNECT_S", "REQUEST_S", "library", "store_for"]
 
 _MOST_STORES = 64  # each holds connections; a list may name as many hosts as it has rows
-_CONNECT_S, _REQUEST_S = 10, 60
+CONNECT_S, REQUEST_S = 10.0, 60.0
 _OWN_RETRIES = 2
 _OWN_RETRIES_S = 20
 
-_stores: OrderedDict[str, Any] = OrderedDict()
+_stores: OrderedDict[tuple[str, float], Any] = OrderedDict()
 _lock = Lock()
 
 
@@ -37,8 +37,10 @@ def library() -> Any:
         ) from None
 
 
-def store_for(address: Address) -> Any:
+def store_for(address: Address, request_s: float = REQUEST_S) -> Any:
     """The open store of a bucket, or of one URL. Blocks where a profile is read.
+
+    Each of its requests may take `request_s`, its body included.
 
     Raises:
         ConfigError: the library is not installed.
@@ -46,12 +48,13 @@ def store_for(address: Address) -> Any:
     """
     library()
     # One store a URL: as a path in a store, its query and its escapes would be lost.
-    known = address.opens if address.is_web else f"{address.scheme}://{address.bucket}"
+    url = address.opens if address.is_web else f"{address.scheme}://{address.bucket}"
+    known = (url, request_s)
     with _lock:
         if known in _stores:
             _stores.move_to_end(known)
             return _stores[known]
-    store = _open(address, known)
+    store = _open(address, url, request_s)
     with _lock:
         _stores[known] = store
         while len(_stores) > _MOST_STORES:
@@ -59,12 +62,12 @@ def store_for(address: Address) -> Any:
     return store
 
 
-def _open(address: Address, url: str) -> Any:
+def _open(address: Address, url: str, request_s: float) -> Any:
     stores: Any = importlib.import_module("obstore.store")
     options: dict[str, Any] = {
         "client_options": {
-            "connect_timeout": timedelta(seconds=_CONNECT_S),
-            "timeout": timedelta(seconds=_REQUEST_S),
+            "connect_timeout": timedelta(seconds=CONNECT_S),
+            "timeout": timedelta(seconds=request_s),
             "allow_http": _may_be_plain(address),
         },
         "retry_config": {

@@ -11,7 +11,7 @@ import orjson
 from captionfleet.messages import Row
 from captionfleet.messages.address import is_address, parse_address
 
-__all__ = ["PATH_COLUMNS", "BadRow", "Entry", "entry_of", "path_column"]
+__all__ = ["PATH_COLUMNS", "BadRow", "Entry", "entry_of", "path_column", "plain_entry"]
 
 PATH_COLUMNS = ("path", "file", "video", "source", "url", "file_name", "filename", "video_path")
 """What the column of paths may be called, case ignored; of several the first of these."""
@@ -54,6 +54,14 @@ def entry_of(record: Mapping[str, Any], number: int) -> Entry | BadRow:
         return _entry(record, number)
     except _RowError as error:
         return BadRow(number, f"row {number}: {error}")
+
+
+def plain_entry(path: str, number: int) -> Entry | BadRow:
+    """What a list names that says nothing else of it; an address is checked, as in a row."""
+    try:
+        return Entry(_checked_address(path) if is_address(path) else path)
+    except _RowError as error:
+        return BadRow(number, f"entry {number}: {error}")
 
 
 def _entry(record: Mapping[str, Any], number: int) -> Entry:

@@ -9,9 +9,10 @@ from pathlib import Path
 from captionfleet.errors import ConfigError, FailureCode
 from captionfleet.messages import NO_ROW, Row, Source
 from captionfleet.messages.address import Address, parse_address
-from captionfleet.producer.walking.found import Found, Unusable
+from captionfleet.producer.walking.claims import Claims
+from captionfleet.producer.walking.found import Found, Unusable, source_of
 from captionfleet.producer.walking.selection import PassedOver, Selection
-from captionfleet.storage import Listed, ObjectFacts, StorageError, list_objects, look
+from captionfleet.storage import ODD_NAME, Listed, ObjectFacts, StorageError, list_objects, look
 
 __all__ = ["Buckets", "looked_at"]
 
@@ -24,8 +25,8 @@ _LOOKED_AT = 64
 class Buckets:
     """The parts of buckets that a job names; an object in several of them is the first one's."""
 
-    def __init__(self, selection: Selection, sources: Iterable[Path]) -> None:
-        self._selection = selection
+    def __init__(self, selection: Selection, claims: Claims, sources: Iterable[Path]) -> None:
+        self._selection, self._claims = selection, claims
         self._roots: list[Address] = []
         self._ahead = [parse_address(os.fspath(one)) for one in sources]
 
@@ -37,7 +38,7 @@ class Buckets:
         """
         try:
             if (single := _single(address)) is not None:
-                yield single
+                yield self._first(address, single)
             else:
                 for listed in list_objects(address):
                     yield self._taken(address, listed)
@@ -53,11 +54,23 @@ class Buckets:
         found = _below(root, listed.key)
         if reason := self._reason(root, found):
             return reason
-        if any(self._reason(earlier, found) is None for earlier in self._roots):
+        if self._is_before(found):
             return PassedOver.DUPLICATE
         if not listed.facts.size_bytes:
             return PassedOver.EMPTY
-        return _source(found, _relative(root, found), root.shown, listed.facts)
+        source = _source(found, _relative(root, found), root.shown, listed.facts)
+        if self._claims.was_named(version_name(source)):
+            return PassedOver.DUPLICATE
+        if listed.is_odd:
+            return Unusable(source, FailureCode.SOURCE_UNREADABLE, ODD_NAME)
+        return source
+
+    def _first(self, address: Address, single: Found) -> Found | PassedOver:
+        is_first = self._claims.name_file(version_name(source_of(single)))
+        return single if is_first and not self._is_before(address) else PassedOver.DUPLICATE
+
+    def _is_before(self, found: Address) -> bool:
+        return any(self._reason(earlier, found) is None for earlier in self._roots)
 
     def _reason(self, root: Address, found: Address) -> PassedOver | None:
         """Why an object is not among a source's; no video is what lies elsewhere."""
@@ -81,18 +94,31 @@ def looked_at(rows: Iterable[tuple[Address, Row]], root: str) -> Iterator[Found]
     left = iter(rows)
     with ThreadPoolExecutor(_LOOKS) as pool:
         while some := list(islice(left, _LOOKED_AT)):
-            yield from pool.map(lambda one: _look(one[0], one[1], root), some)
+            # Neighbouring rows are often windows of one film.
+            addresses = list(dict.fromkeys(address for address, _ in some))
+            seen = dict(zip(addresses, pool.map(_look, addresses), strict=True))
+            for address, row in some:
+                yield _found(address, row, root, seen[address])
 
 
-def _look(address: Address, row: Row, root: str) -> Found:
+def version_name(source: Source) -> str:
+    """What an object is claimed by: of two addresses signed differently, both may be one file's."""
+    return f"{source.known_path}#{source.size_bytes}-{source.mtime_ns}"
+
+
+def _look(address: Address) -> ObjectFacts | StorageError:
     try:
-        facts = look(address)
+        return look(address)
     except StorageError as error:
-        nothing = ObjectFacts(0, 0)
-        source = _source(address, address.shown, root, nothing, row)
-        return Unusable(source, error.code, error.detail)
-    source = _source(address, address.shown, root, facts, row)
-    if not facts.size_bytes:
+        return error
+
+
+def _found(address: Address, row: Row, root: str, seen: ObjectFacts | StorageError) -> Found:
+    if isinstance(seen, StorageError):
+        source = _source(address, address.shown, root, ObjectFacts(0, 0), row)
+        return Unusable(source, seen.code, seen.detail)
+    source = _source(address, address.shown, root, seen, row)
+    if not seen.size_bytes:
         return Unusable(source, FailureCode.EMPTY_FILE, "0 bytes")
     return source
 

@@ -15,13 +15,13 @@ from captionfleet.config import InputConfig
 from captionfleet.errors import FailureCode
 from captionfleet.messages import NO_ROW, Row, Source
 from captionfleet.messages.address import Address, is_address, parse_address
-from captionfleet.producer.lists.rows import BadRow, Entry
+from captionfleet.producer.lists.rows import BadRow, Entry, plain_entry
 from captionfleet.producer.shards import Shard
 from captionfleet.producer.sources import absolute, base_of, entries_of, is_list, is_remote
 from captionfleet.producer.walking.claims import Area, Claims, Order
 from captionfleet.producer.walking.folders import FolderWalk, Root, source_at
 from captionfleet.producer.walking.found import Found, Unusable, bad_row, source_of, unusable
-from captionfleet.producer.walking.remote import Buckets, looked_at
+from captionfleet.producer.walking.remote import Buckets, looked_at, version_name
 from captionfleet.producer.walking.selection import PassedOver, Selection
 from captionfleet.producer.windows import Window, asked_window, is_longer
 from captionfleet.telemetry import get_log, monotonic_s, wall_ns
@@ -67,7 +67,7 @@ class Walk:
         self._takes_first = config.segments == "first"
         selection = Selection.of(config)
         self._claims = Claims(selection)
-        self._buckets = Buckets(selection, filter(is_remote, config.sources))
+        self._buckets = Buckets(selection, self._claims, filter(is_remote, config.sources))
         self._is_second = is_second
         self._folders = FolderWalk(
             selection,
@@ -138,23 +138,21 @@ class Walk:
         for found in self._buckets.walk(parse_address(os.fspath(source))):
             if isinstance(found, PassedOver):
                 self.passed_over[found] += 1
-            elif self._claims.was_named(source_of(found).known_path):
-                self.passed_over[PassedOver.DUPLICATE] += 1
             else:
                 yield found
 
     def _list(self, source: Path) -> Iterator[Found]:
         """What a list names, in its order; neighbours that are addresses are looked at together."""
-        entries = map(self._checked, entries_of(source))
+        entries = map(self._checked, entries_of(source), itertools.count(1))
         for is_far, some in itertools.groupby(entries, _is_far):
             if is_far:
                 rows = self._far_rows(some)
-                yield from looked_at(rows, os.fspath(base_of(source)))
+                yield from self._unnamed(looked_at(rows, os.fspath(base_of(source))))
             else:
                 yield from self._near(source, some)
 
     def _far_rows(self, entries: Iterator[Entry | BadRow]) -> Iterator[tuple[Address, Row]]:
-        """The addresses that nothing before them named.
+        """The addresses that no bucket among the sources holds.
 
         Raises:
             NotCountedError: this is the second walk, which is to cost no request for each row.
@@ -164,14 +162,21 @@ class Walk:
         for entry in entries:
             assert isinstance(entry, Entry)  # noqa: S101 - bad rows are near
             row, address = entry.row or NO_ROW, parse_address(entry.path)
-            prompt, window = row.prompt, self._own_window(row)
-            is_plain = not prompt and window is None
-            if (is_plain and self._buckets.takes(address)) or not self._claims.name_file(
-                address.shown, prompt, window
-            ):
+            is_plain = not row.prompt and self._own_window(row) is None
+            if is_plain and self._buckets.takes(address):
                 self.passed_over[PassedOver.DUPLICATE] += 1
             else:
                 yield address, row
+
+    def _unnamed(self, far: Iterator[Found]) -> Iterator[Found]:
+        """Those that nothing before them named: of two signed addresses only a look can say."""
+        for found in far:
+            row = source_of(found).row
+            name = version_name(source_of(found))
+            if self._claims.name_file(name, row.prompt, self._own_window(row)):
+                yield found
+            else:
+                self.passed_over[PassedOver.DUPLICATE] += 1
 
     def _near(self, source: Path, entries: Iterator[Entry | BadRow]) -> Iterator[Found]:
         base = base_of(source)
@@ -184,7 +189,9 @@ class Walk:
             root = Root(os.path.realpath(path), os.fspath(base), prefix, entry.row or NO_ROW)
             yield from self._named(path, entry.path, root)
 
-    def _checked(self, entry: Entry | BadRow) -> Entry | BadRow:
+    def _checked(self, entry: Entry | BadRow, number: int) -> Entry | BadRow:
+        if isinstance(entry, Entry) and entry.row is None:
+            return plain_entry(entry.path, number)
         row = entry.row if isinstance(entry, Entry) else None
         window = asked_window(row, self._max_seconds) if row else None
         if row is None or window is None or not is_longer(window, self._max_seconds):
