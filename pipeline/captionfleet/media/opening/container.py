@@ -1,12 +1,10 @@
 """Opens untrusted media and reads its facts; the one place that reads rates (worker process)."""
 
 import errno
-import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from typing import Any, NamedTuple, cast
+from typing import cast
 
 import av
 from av.audio.stream import AudioStream
@@ -21,10 +19,8 @@ from captionfleet.media.facts.geometry import Turn, upright_turn
 from captionfleet.media.facts.side_data import display_matrix
 from captionfleet.media.opening.ending import ends_regularly
 from captionfleet.media.opening.signature import ReadAt, Verdict, judge
-from captionfleet.media.ranges import RangeFile
-from captionfleet.media.source_file import descriptor_of, ranges_of
+from captionfleet.media.opening.source_bytes import SourceBytes, not_readable, opened
 from captionfleet.messages import Source
-from captionfleet.messages.address import is_address
 
 __all__ = [
     "audio_candidates",
@@ -34,8 +30,7 @@ __all__ = [
     "has_no_timestamps",
     "nominal_rate",
     "open_media",
-    "require_unchanged",
-    "source_seconds",
+    "reading_at",
     "start_ticks",
     "ticks_of",
     "turn_of",
@@ -71,7 +66,7 @@ def open_media(source: Source, max_pixels: int) -> Iterator[InputContainer]:
     Raises:
         MediaError: not the regular file that was found, unreadable, empty, cut off or no video.
     """
-    with _opened(source) as file:
+    with opened(source) as file:
         try:
             container = av.open(
                 file.target,
@@ -110,52 +105,7 @@ def _is_one_in_one_out(container: InputContainer) -> bool:
     )
 
 
-class _File(NamedTuple):
-    """What libav reads, and how this program reads beside it."""
-
-    target: Any
-    descriptor: int
-    read_at: ReadAt
-    size_bytes: int
-
-
-_NO_DESCRIPTOR = -1
-_beside: dict[int, _File] = {}
-
-
-@contextmanager
-def _opened(source: Source) -> Iterator[_File]:
-    if is_address(source.path):
-        yield _object(source)
-        return
-    with _descriptor(source) as descriptor:
-
-        def read_at(offset: int, size_bytes: int) -> bytes:
-            return os.pread(descriptor, size_bytes, offset)
-
-        yield _File("fd:", descriptor, read_at, os.fstat(descriptor).st_size)
-
-
-def _object(source: Source) -> _File:
-    try:
-        reader = ranges_of(source)
-    except OSError as error:
-        raise _not_readable(error) from None
-    return _File(RangeFile(reader), _NO_DESCRIPTOR, reader.read_at, reader.size_bytes)
-
-
-@contextmanager
-def _descriptor(source: Source) -> Iterator[int]:
-    try:
-        _require_same(source, os.stat(source.path))  # noqa: PTH116 - the name may be no text
-        descriptor = descriptor_of(source.path)
-    except (OSError, ValueError) as error:
-        raise _not_readable(error) from None
-    try:
-        _require_same(source, os.fstat(descriptor))
-        yield descriptor
-    finally:
-        os.close(descriptor)
+_beside: dict[int, SourceBytes] = {}
 
 
 def ends_whole(container: InputContainer) -> bool:
@@ -164,56 +114,19 @@ def ends_whole(container: InputContainer) -> bool:
     return ends_regularly(container.format.name, file.read_at, file.size_bytes)
 
 
-def require_unchanged(source: Source) -> None:
-    """Check that the file is still the one that was found.
-
-    Of an object every part was of the version that was found, or it has failed by now.
-
-    Raises:
-        MediaError: it vanished, or its size or change time is another one.
-    """
-    if is_address(source.path):
-        _require_all_read(source)
-        return
-    try:
-        _require_same(source, os.stat(source.path))  # noqa: PTH116 - the name may be no text
-    except (OSError, ValueError) as error:
-        raise _not_readable(error) from None
+def reading_at(container: InputContainer) -> ReadAt:
+    """A function that reads the file of an open container anywhere, and moves nothing in it."""
+    return _beside[id(container)].read_at
 
 
-def _require_all_read(source: Source) -> None:
-    try:
-        failure = ranges_of(source).failure
-    except OSError as error:
-        raise _not_readable(error) from None
-    if failure is not None:  # libav may have taken it for the end
-        raise failure
-
-
-def _require_same(source: Source, facts: os.stat_result) -> None:
-    if not stat.S_ISREG(facts.st_mode):
-        raise MediaError(FailureCode.SOURCE_UNREADABLE, "not a regular file")
-    if (facts.st_size, facts.st_mtime_ns) != (source.size_bytes, source.mtime_ns):
-        raise MediaError(FailureCode.SOURCE_CHANGED, "the file changed since it was found")
-    if facts.st_size == 0:
-        raise MediaError(FailureCode.EMPTY_FILE, "the file has no bytes")
-
-
-def _not_readable(error: OSError | ValueError) -> MediaError:
-    if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return MediaError(FailureCode.SOURCE_CHANGED, "the file vanished")
-    reason = error.strerror if isinstance(error, OSError) else "no such name can be"
-    return MediaError(FailureCode.SOURCE_UNREADABLE, str(reason))
-
-
-def _opening_failed(error: Exception, file: _File) -> MediaError:
+def _opening_failed(error: Exception, file: SourceBytes) -> MediaError:
     if isinstance(error, MemoryError):
         detail = "its index needs more memory or streams than are allowed"
         return MediaError(FailureCode.OUT_OF_MEMORY, detail)
     return _unreadable_container(error, file)
 
 
-def _unreadable_container(error: Exception, file: _File) -> MediaError:
+def _unreadable_container(error: Exception, file: SourceBytes) -> MediaError:
     """Say why libav gave up; its EIO and EPERM speak of the content as often as of the disk."""
     try:
         verdict = judge(
@@ -222,7 +135,7 @@ def _unreadable_container(error: Exception, file: _File) -> MediaError:
             met_end=isinstance(error, EOFError) or getattr(error, "errno", None) == errno.EIO,
         )
     except OSError as disk_error:
-        return _not_readable(disk_error)
+        return not_readable(disk_error)
     return MediaError(_CODES[verdict], verdict.value)
 
 
@@ -313,15 +226,6 @@ def nominal_rate(stream: VideoStream) -> Fraction | None:
     """Frames per second that the stream claims; None where it claims nothing useful."""
     rate = stream.codec_context.framerate or stream.average_rate
     return Fraction(rate) if rate else None
-
-
-def source_seconds(container: InputContainer, stream: VideoStream) -> float:
-    """How long the source claims to be; 0.0 where it claims nothing."""
-    if container.duration is not None and container.duration > 0:
-        return container.duration / av.time_base
-    if stream.duration is not None and stream.time_base is not None:
-        return max(0.0, float(stream.duration * stream.time_base))
-    return 0.0
 
 
 def has_no_timestamps(container: InputContainer) -> bool:

@@ -6,10 +6,10 @@ from captionfleet.media.opening.container import (
     choose_audio,
     choose_video,
     open_media,
-    require_unchanged,
-    source_seconds,
 )
 from captionfleet.media.opening.film_end import film_end_s
+from captionfleet.media.opening.lengths import source_seconds
+from captionfleet.media.opening.source_bytes import require_unchanged
 from captionfleet.media.orders import Header, HeaderOrder
 
 __all__ = ["read_header"]
