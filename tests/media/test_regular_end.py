@@ -42,17 +42,17 @@ def film(folder: Path, name: str = "film.mp4", *options: str, gop: int = 20) -> 
     return folder / name
 
 
-def shifted(source: Path, target: Path, pause_s: int) -> Path:
-    """The same packets, with a pause after five seconds; those up to ten seconds are left out."""
+def shifted(source: Path, target: Path, pause_s: int, left_out_s: int = 5) -> Path:
+    """The same packets, with a pause after five seconds, some of those that follow left out."""
     with av.open(str(source)) as read, av.open(str(target), "w") as written:
         streams = {one.index: written.add_stream_from_template(one) for one in read.streams}
         for packet in read.demux():
             if packet.dts is None or packet.pts is None or packet.time_base is None:
                 continue
             at_s = packet.pts * packet.time_base
-            if 5 <= at_s < 10:
+            if 5 <= at_s < 5 + left_out_s:
                 continue
-            if at_s >= 10:
+            if at_s >= 5 + left_out_s:
                 ticks = int(pause_s / packet.time_base)
                 packet.pts, packet.dts = packet.pts + ticks, packet.dts + ticks
             packet.stream = streams[packet.stream_index]
@@ -107,6 +107,28 @@ def pause_in_sound_and_picture(folder: Path) -> Path:
     return shifted(film(folder, "source.mp4"), folder / "film.mkv", 40)
 
 
+def pause_in_a_broadcast(folder: Path) -> Path:
+    """A transport stream, whose clock goes on through a pause of eight seconds."""
+    return shifted(film(folder, "source.mp4"), folder / "film.ts", 8, 0)
+
+
+def pause_in_windows_media(folder: Path) -> Path:
+    """The same in a WMV."""
+    source = film(folder, "source.wmv", "-c:v", "wmv2", "-c:a", "wmav2")
+    return shifted(source, folder / "film.wmv", 8, 0)
+
+
+def pause_in_a_program_stream(folder: Path) -> Path:
+    """The same in an MPEG program stream, as DVDs have it."""
+    source = film(folder, "source.mpg", "-r", "25", "-c:v", "mpeg2video", "-c:a", "mp2")
+    return shifted(source, folder / "film.mpg", 8, 0)
+
+
+def clock_that_jumps_by_days(folder: Path) -> Path:
+    """A recorder's clock is set right midway, from 1970, say: no film pauses for 32 hours."""
+    return shifted(film(folder, "source.mp4"), folder / "film.mkv", 32 * 3600, 0)
+
+
 # Frames of `ffmpeg -i FILM -t 60 -vf fps=1`; where it gives none, the only picture is repeated.
 FILMS: dict[Callable[[Path], Path], int] = {
     cut_by_stream_copy: 3,
@@ -115,6 +137,10 @@ FILMS: dict[Callable[[Path], Path], int] = {
     clock_that_starts_late: 12,
     slides_with_a_voice: 48,
     pause_in_sound_and_picture: 52,
+    pause_in_a_broadcast: 20,
+    pause_in_windows_media: 20,
+    pause_in_a_program_stream: 20,
+    clock_that_jumps_by_days: 12,
 }
 
 
@@ -155,6 +181,34 @@ def test_unfinished_copy_is_known_by_its_end(name: str, tmp_path: Path) -> None:
 
     assert is_whole(len(data))
     assert not any(is_whole(len(data) * share // 100) for share in range(30, 100, 3))
+
+
+@pytest.mark.parametrize(
+    "write", [subtitle_that_outlasts_the_film, clock_that_starts_late], ids=lambda one: one.__name__
+)
+def test_unfinished_copy_is_captioned_for_what_is_there(
+    write: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    """Four fifths of a film are covered, however long its header says that the whole file is."""
+    path = write(tmp_path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 4 // 5])
+    facts = make(path, tmp_path).facts
+    assert facts.damage.coverage == pytest.approx(0.8, abs=0.1)
+    assert facts.frames - facts.damage.padded_frames == len(oracle.framemd5_fps1(path))
+
+
+@pytest.mark.parametrize("ending", [".mkv", ".mp4"])
+def test_pictures_that_begin_after_the_window_are_none(ending: str, tmp_path: Path) -> None:
+    """Sound from the start and pictures from 70 s on: the first minute has no frame to caption."""
+    picture = ("-itsoffset", "70", "-f", "lavfi", "-i", "testsrc2=s=160x90:r=10:d=2")
+    path = tmp_path / f"film{ending}"
+    oracle.ffmpeg(
+        "-f", "lavfi", "-i", "sine=d=75", *picture, "-map", "1", "-map", "0", *CODED, path
+    )
+    assert oracle.framemd5_fps1(path) == []
+    with pytest.raises(MediaError) as caught:
+        make(path, tmp_path)
+    assert caught.value.code is FailureCode.NO_FRAMES
 
 
 def test_unfinished_copy_keeps_its_code(tmp_path: Path) -> None:

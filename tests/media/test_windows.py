@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from captionfleet.media.opening.container import choose_video, open_media, source_seconds
+from captionfleet.media.opening.container import choose_video, open_media
 from captionfleet.media.opening.film_end import film_end_s
+from captionfleet.media.opening.lengths import source_seconds
 from captionfleet.media.sound.writer import SoundWriter
 from captionfleet.media.take import take_clip
 from captionfleet.standin.films.film import Film, Sound, write_film

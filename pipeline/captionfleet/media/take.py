@@ -20,10 +20,10 @@ from captionfleet.media.opening.container import (
     ends_whole,
     has_no_timestamps,
     nominal_rate,
-    source_seconds,
     start_ticks,
     ticks_of,
 )
+from captionfleet.media.opening.lengths import source_seconds
 from captionfleet.media.picture.picture import PictureMaker
 from captionfleet.media.picture.reel import Reel
 from captionfleet.media.sampling.fps_filter import FpsFilter
@@ -90,7 +90,7 @@ def take_clip(clip: Clip, spec: MediaSpec, sounds: Sequence[SoundWriter]) -> Tak
         )
         reading.run(sampler)
         sampler.finish()
-        _complete(reel, sampler, reading, clip)
+        _complete(reel, sampler, reading, clip, slots)
         if track:
             track.finish()
             reading.watch.unheard(track.decode_errors)
@@ -222,13 +222,15 @@ class _Pass:
         return max(0, min(int((end_s - self._start_s) * fps + 0.5), most))
 
 
-def _complete(reel: Reel, sampler: Sampler, reading: _Pass, clip: Clip) -> None:
+def _complete(reel: Reel, sampler: Sampler, reading: _Pass, clip: Clip, slots: int) -> None:
     """Fill the reel of a clip that starts late or is too short to fill a slot.
 
     Raises:
         MediaError: not one frame could be decoded, or none is shown in a window but the first.
     """
     if not reel.pictures:
+        if (sampler.first_slot or 0) >= slots:
+            raise MediaError(FailureCode.NO_FRAMES, "the pictures begin after this window")
         if sampler.last_frame is None:
             raise reading.nothing()
         if clip.start_s > 0:

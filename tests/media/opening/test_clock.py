@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from captionfleet.media.opening.clock import JoinedClock
+from captionfleet.media.opening.clock import DoubtedClock, JoinedClock
 
 FRAME_US = 40_000
 
@@ -54,3 +54,15 @@ def test_a_stream_that_begins_late_joins_the_others() -> None:
     clock = JoinedClock()
     corrected(clock, 0, ticking(0))
     assert corrected(clock, 1, [50_000_000]) == [160_000]
+
+
+def test_a_time_days_away_is_not_believed() -> None:
+    """Forty hours ahead or behind are absurd, then and ever after; twenty are a pause."""
+    hour_us = 3600 * 1_000_000
+    clock = DoubtedClock()
+    assert not clock.is_absurd(0, 50 * hour_us)  # where a clock begins is its own affair
+    clock.advance(0, 50 * hour_us, FRAME_US)
+    assert [clock.is_absurd(0, at * hour_us) for at in (10, 30, 70, 90)] == [1, 0, 0, 1]
+    clock.advance(0, None, FRAME_US)
+    assert clock.is_absurd(0, 90 * hour_us)
+    assert not clock.is_absurd(1, 90 * hour_us)  # another stream has a clock of its own

@@ -47,3 +47,13 @@ def test_errors_in_a_row_end_the_file(film: Path) -> None:
 def test_errors_are_bounded_altogether(film: Path) -> None:
     """A file with an error after every packet is left after a hundred."""
     assert read(film, *[0, av.InvalidDataError] * 1000) == (100, 100)
+
+
+def test_a_long_hole_does_not_end_the_film(film: Path) -> None:
+    """A transport stream's demuxer that finds no packet for ten megabytes is asked to go on."""
+    assert read(film, 0, *[av.BlockingIOError] * 160, 1, 2) == (3, 1)
+
+
+def test_a_hole_without_an_end_is_left(film: Path) -> None:
+    """After a gibibyte of nothing, no more is looked for."""
+    assert read(film, 0, *[av.BlockingIOError] * 20_000, 1) == (1, 1)

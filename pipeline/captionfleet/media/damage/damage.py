@@ -6,7 +6,7 @@ marked corrupt, a gap that picture and sound share, a gap with bytes that belong
 an end before the time the file says it ends.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -93,6 +93,8 @@ class DamageWatch:
     Attributes:
         pauses_are_known: whether `hole` is called for all bytes that are missing, so that a gap
             without any is a pause of the film.
+        is_pause: whether the file is known to be whole from the packet before to the one that was
+            just met; asked where picture and sound share a gap.
     """
 
     def __init__(self, interval_s: float) -> None:
@@ -103,6 +105,7 @@ class DamageWatch:
         self._audio = _Line(interval_s)
         self._newest_key_s = -inf
         self.pauses_are_known = False
+        self.is_pause: Callable[[], bool] = lambda: False
         self._hole_bytes = 0
         self._has_bytes_between = False
         self._corrupt_s = -inf
@@ -166,7 +169,7 @@ class DamageWatch:
         is_shared = ours[0] < theirs[1] and theirs[0] < ours[1]
         is_shared = is_shared and (self._has_bytes_between or not self.pauses_are_known)
         gap = self._gap
-        if gap is None or not (is_shared or is_proven):
+        if gap is None or not (is_proven or (is_shared and not self.is_pause())):
             return
         self._gap = None
         self.packets_lost += max(1, self._video.packets_in(gap.end_s - gap.begin_s) - 1)

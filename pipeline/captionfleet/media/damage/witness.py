@@ -6,7 +6,12 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from captionfleet.media.damage.damage import DamageWatch
-from captionfleet.media.opening.container import source_seconds, start_ticks
+from captionfleet.media.opening.container import (
+    reading_at,
+    start_ticks,
+)
+from captionfleet.media.opening.lengths import source_seconds, tagged_seconds
+from captionfleet.media.opening.stretch import has_framing, is_unbroken
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -23,7 +28,7 @@ _PADDING_BYTES = 4096  # AVI writers align chunks to sectors and pages
 _MOST_INDEX_SHARE = 0.1  # of a file: its cues, tags and attachments
 _USUAL_RATE, _HIGHEST_RATE = 25, 240
 # Containers whose packets follow one another in the file with next to nothing between them.
-_GAPLESS = frozenset({"matroska,webm", "flv"})
+_GAPLESS = frozenset({"matroska,webm", "flv", "nut"})
 # Containers that store how long they are. What libav says of others, it guesses from what is
 # there.
 _PROMISES = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "avi", "matroska,webm", "flv"})
@@ -47,6 +52,11 @@ class Witness:
         self._sees_holes = is_gapless_file and is_all
         # Where bytes that are missing show, a gap that picture and sound share is a pause.
         self.watch.pauses_are_known = is_gapless_file
+        if has_framing(container.format.name):
+            self.watch.is_pause = self._is_unbroken
+        self._format_name, self._read_at = container.format.name, reading_at(container)
+        self._begins: dict[int, int] = {}  # where each stream's newest packet begins
+        self._step = -1, -1  # where that packet and the one before it in its stream begin
         self._end_byte = 0
         self._size_bytes = container.size
         # Theora has a fixed rate, and a packet, be it empty, for every frame: in an Ogg file, whose
@@ -96,6 +106,10 @@ class Witness:
     def place(self, packet: Packet[Any]) -> None:
         """Take note of where any packet lies, before it is taken itself."""
         begin = packet.pos
+        # A packet that begins in the same unit as the one before it has no place of its own.
+        known, now = self._begins.get(packet.stream_index, -1), -1 if begin is None else begin
+        self._step = known, now
+        self._begins[packet.stream_index] = max(known, now)
         if not self._sees_places or begin is None or begin < 0:
             return
         between_bytes = begin - self._end_byte
@@ -104,6 +118,9 @@ class Witness:
             if not self._counts_frames:
                 self.watch.hole(between_bytes, is_proof=self._sees_holes)
         self._end_byte = max(self._end_byte, begin + packet.size)
+
+    def _is_unbroken(self) -> bool:
+        return is_unbroken(self._format_name, self._read_at, *self._step)
 
 
 class _Time:
@@ -128,7 +145,7 @@ def promised_end_s(container: InputContainer, stream: VideoStream) -> float:
         return 0.0
     time = _Time(container, stream)
     if stream.duration is None:
-        return source_seconds(container, stream)
+        return tagged_seconds(container, stream) or source_seconds(container, stream)
     begin_s = time.seconds(stream.start_time)
     frames_s = stream.frames / float(stream.average_rate) if stream.average_rate else 0.0
     return begin_s + max(stream.duration * time.tick_s, frames_s)

@@ -1,9 +1,10 @@
-"""Makes one clock of one that is set anew midway; pure (worker process)."""
+"""Makes one clock of one that is set anew, or that makes no sense, midway; pure (worker)."""
 
-__all__ = ["JoinedClock"]
+__all__ = ["DoubtedClock", "JoinedClock"]
 
 _JUMP_US = 10_000_000
 _BACK_US = 100_000
+_ABSURD_US = 30 * 3600 * 1_000_000
 
 
 class JoinedClock:
@@ -41,3 +42,24 @@ class JoinedClock:
         self._last_us[stream] = self._newest_us = at
         self._due_us[stream] = at + duration_us
         return self._offset_us
+
+
+class DoubtedClock:
+    """Which timestamps to believe where the container's clock is not to be set anew.
+
+    As FFmpeg's command line has it for all but transport and program streams
+    (ts_discontinuity_detect, -dts_error_threshold): a time 30 h off the one that is due is none, so
+    that pictures and sound follow what came before. Times are in microseconds.
+    """
+
+    def __init__(self) -> None:
+        self._due_us: dict[int, int] = {}
+
+    def is_absurd(self, stream: int, at_us: int) -> bool:
+        """Whether a decoding or showing time of a stream's next packet is not to be believed."""
+        return abs(at_us - self._due_us.get(stream, at_us)) > _ABSURD_US
+
+    def advance(self, stream: int, dts_us: int | None, duration_us: int) -> None:
+        """Go on past a packet, whose decoding time is None where it is not believed."""
+        due = self._due_us.get(stream, 0) if dts_us is None else dts_us
+        self._due_us[stream] = due + duration_us

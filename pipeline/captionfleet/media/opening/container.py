@@ -20,7 +20,7 @@ from captionfleet.errors import FailureCode, MediaError
 from captionfleet.media.facts.geometry import Turn, upright_turn
 from captionfleet.media.facts.side_data import display_matrix
 from captionfleet.media.opening.ending import ends_regularly
-from captionfleet.media.opening.signature import Verdict, judge
+from captionfleet.media.opening.signature import ReadAt, Verdict, judge
 from captionfleet.media.source_file import descriptor_of
 from captionfleet.messages import Source
 
@@ -32,8 +32,8 @@ __all__ = [
     "has_no_timestamps",
     "nominal_rate",
     "open_media",
+    "reading_at",
     "require_unchanged",
-    "source_seconds",
     "start_ticks",
     "ticks_of",
     "turn_of",
@@ -120,12 +120,18 @@ def _descriptor(source: Source) -> Iterator[int]:
 
 def ends_whole(container: InputContainer) -> bool:
     """Whether nothing of an open container lies beyond the end of its file."""
+    size_bytes = os.fstat(int(container.options["fd"])).st_size
+    return ends_regularly(container.format.name, reading_at(container), size_bytes)
+
+
+def reading_at(container: InputContainer) -> ReadAt:
+    """A function that reads the file of an open container anywhere, and moves nothing in it."""
     descriptor = int(container.options["fd"])
 
     def read_at(offset: int, size_bytes: int) -> bytes:
         return os.pread(descriptor, size_bytes, offset)
 
-    return ends_regularly(container.format.name, read_at, os.fstat(descriptor).st_size)
+    return read_at
 
 
 def require_unchanged(source: Source) -> None:
@@ -263,15 +269,6 @@ def nominal_rate(stream: VideoStream) -> Fraction | None:
     """Frames per second that the stream claims; None where it claims nothing useful."""
     rate = stream.codec_context.framerate or stream.average_rate
     return Fraction(rate) if rate else None
-
-
-def source_seconds(container: InputContainer, stream: VideoStream) -> float:
-    """How long the source claims to be; 0.0 where it claims nothing."""
-    if container.duration is not None and container.duration > 0:
-        return container.duration / av.time_base
-    if stream.duration is not None and stream.time_base is not None:
-        return max(0.0, float(stream.duration * stream.time_base))
-    return 0.0
 
 
 def has_no_timestamps(container: InputContainer) -> bool:

@@ -6,9 +6,9 @@ from captionfleet.media.opening.container import (
     choose_audio,
     choose_video,
     open_media,
-    source_seconds,
 )
 from captionfleet.media.opening.film_end import film_end_s
+from captionfleet.media.opening.lengths import source_seconds
 from captionfleet.media.orders import Header, HeaderOrder
 
 __all__ = ["read_header"]

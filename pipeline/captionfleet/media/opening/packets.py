@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import av
 
-from captionfleet.media.opening.clock import JoinedClock
+from captionfleet.media.opening.clock import DoubtedClock, JoinedClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,6 +23,9 @@ _CLOCK_MAY_JUMP = 0x0200  # AVFMT_TS_DISCONT
 # one for ever.
 _MOST_ERRORS = 100
 _MOST_ERRORS_IN_A_ROW = 10
+# In a transport stream, the demuxer says EAGAIN whenever it has looked 64 KiB ahead and found no
+# packet. FFmpeg's command line then goes on; here that ends after 1 GiB, as in a disk image.
+_MOST_LOOKS_AHEAD = 2**30 // 2**16
 
 
 class PacketReader:
@@ -34,25 +37,31 @@ class PacketReader:
         self.errors = 0
         self._container = container
         self.streams = streams
-        self._clock = JoinedClock() if container.format.flags & _CLOCK_MAY_JUMP else None
+        may_jump = container.format.flags & _CLOCK_MAY_JUMP
+        self._clock = JoinedClock() if may_jump else DoubtedClock()
 
     def __iter__(self) -> Iterator[Packet[Any]]:
         """Give packets until the file ends or gives nothing but errors."""
-        if self._clock is None:
-            yield from self._read()
-            return
         for packet in self._read():
-            _correct(packet, self._clock)
+            if isinstance(self._clock, JoinedClock):
+                _correct(packet, self._clock)
+            else:
+                _doubt(packet, self._clock)
             yield packet
 
     def _read(self) -> Iterator[Packet[Any]]:
-        in_a_row = 0
+        in_a_row = looks_ahead = 0
         while self.errors < _MOST_ERRORS and in_a_row < _MOST_ERRORS_IN_A_ROW:
             try:
                 for packet in self._container.demux(*self.streams):
-                    in_a_row = 0
+                    in_a_row = looks_ahead = 0
                     if packet.size or packet.pts is not None:  # those that flush are empty
                         yield packet
+            except av.BlockingIOError:
+                self.errors += looks_ahead == 0
+                looks_ahead += 1
+                if looks_ahead >= _MOST_LOOKS_AHEAD:
+                    return
             except av.FFmpegError:  # an ENOMEM too: of a size that the file made up
                 self.errors += 1
                 in_a_row += 1
@@ -60,6 +69,20 @@ class PacketReader:
                 return
             else:
                 return
+
+
+def _doubt(packet: Packet[Any], clock: DoubtedClock) -> None:
+    """Take away the times that are not believed."""
+    if packet.dts is None:
+        return
+    numerator, denominator = packet.time_base.numerator, packet.time_base.denominator
+    scale, stream = 1_000_000 * numerator, packet.stream_index
+    if packet.pts is not None and clock.is_absurd(stream, packet.pts * scale // denominator):
+        packet.pts = None
+    dts_us: int | None = packet.dts * scale // denominator
+    if clock.is_absurd(stream, packet.dts * scale // denominator):
+        packet.dts = dts_us = None
+    clock.advance(stream, dts_us, (packet.duration or 0) * scale // denominator)
 
 
 def _correct(packet: Packet[Any], clock: JoinedClock) -> None:
