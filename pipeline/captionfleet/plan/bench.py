@@ -13,7 +13,6 @@ from captionfleet.plan.model.curve import is_saturated, rising
 from captionfleet.plan.model.fit import GUESSED_COMPLETION, GUESSED_PROMPT, GUESSED_WORKER_TIME
 from captionfleet.plan.model.reference import (
     ClipFacts,
-    Cutting,
     Reference,
     ReplicaProfile,
     WorkerTime,

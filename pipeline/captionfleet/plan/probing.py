@@ -15,7 +15,14 @@ from captionfleet.producer import check_sources
 from captionfleet.producer.sample import Drawing
 from captionfleet.producer.walking.found import Unusable
 from captionfleet.producer.walking.walk import Walk
-from captionfleet.producer.windows import Cutting, Window, asked_window, seconds_in, windows_of
+from captionfleet.producer.windows import (
+    FIRST_WINDOWS,
+    Cutting,
+    Window,
+    asked_window,
+    seconds_in,
+    windows_of,
+)
 from captionfleet.workers.headers import read_headers
 
 __all__ = ["MOST_PROBED", "probe_library"]
@@ -23,14 +30,13 @@ __all__ = ["MOST_PROBED", "probe_library"]
 MOST_PROBED = 2000
 """Files whose headers are read; of a larger library that many, drawn by chance."""
 _MOST_IN_MIX = 20_000  # every fleet that is weighed goes through them
-_FIRST = Cutting()
 
 
 async def probe_library(
     sources: Sequence[Path],
     *,
     max_seconds: int,
-    cutting: Cutting = _FIRST,
+    cutting: Cutting = FIRST_WINDOWS,
     seed: int = 0,
     most_probed: int = MOST_PROBED,
 ) -> Library:

@@ -5,7 +5,15 @@ from typing import Literal, NamedTuple
 
 from captionfleet.messages import Row
 
-__all__ = ["Cutting", "Window", "asked_window", "is_longer", "seconds_in", "windows_of"]
+__all__ = [
+    "FIRST_WINDOWS",
+    "Cutting",
+    "Window",
+    "asked_window",
+    "is_longer",
+    "seconds_in",
+    "windows_of",
+]
 
 # One frame is sampled for a second: less than one at the end holds no frame of its own.
 _LEAST_REST_S = 1.0
@@ -21,6 +29,9 @@ class Cutting:
 
     segments: Literal["first", "all"] = "first"
     overlap_s: float = 0.0
+
+
+FIRST_WINDOWS = Cutting()
 
 
 class Window(NamedTuple):

@@ -5,7 +5,7 @@ from typing import Self
 
 from captionfleet.plan.model.curve import Curve
 from captionfleet.plan.model.shape import Terms
-from captionfleet.producer.windows import Cutting
+from captionfleet.producer.windows import FIRST_WINDOWS, Cutting
 
 __all__ = ["ClipFacts", "Library", "Reference", "ReplicaProfile", "WorkerTime"]
 
@@ -110,7 +110,7 @@ class Reference:
     ending_s: float = 0.0
     timeout_s: float = 300.0
     max_seconds: int = 60
-    cutting: Cutting = Cutting()
+    cutting: Cutting = FIRST_WINDOWS
     notes: tuple[str, ...] = ()
 
     @property
