@@ -20,6 +20,7 @@ __all__ = [
     "base_of",
     "check_sources",
     "entries_of",
+    "is_folder",
     "is_list",
     "is_remote",
     "list_entries",
@@ -119,6 +120,11 @@ def is_list(path: Path) -> bool:
 def is_remote(source: Path) -> bool:
     """Whether a source is an address of a bucket or a web server."""
     return is_address(os.fspath(source))
+
+
+def is_folder(source: Path) -> bool:
+    """Whether a source is a folder of this machine; a signed address is too long to ask for."""
+    return not is_remote(source) and source.is_dir()
 
 
 def may_have_rows(path: Path) -> bool:

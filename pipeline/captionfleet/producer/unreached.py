@@ -13,7 +13,7 @@ from captionfleet.ledger.settled import Settled, failures_in
 from captionfleet.messages.address import is_address, parse_address
 from captionfleet.names import name_bytes
 from captionfleet.producer.identity.clips import ids_of
-from captionfleet.producer.sources import is_remote
+from captionfleet.producer.sources import is_folder, is_remote
 
 __all__ = ["keep_failures_elsewhere"]
 
@@ -33,7 +33,7 @@ async def keep_failures_elsewhere(config: InputConfig, settled: Settled) -> None
 def _keep(config: InputConfig, settled: Settled) -> None:
     if settled.folder is None:
         return
-    folders = [source for source in config.sources if source.is_dir()]
+    folders = [source for source in config.sources if is_folder(source)]
     walked = [folder.absolute() for folder in folders] + [folder.resolve() for folder in folders]
     far = [parse_address(os.fspath(one)).shown for one in config.sources if is_remote(one)]
     for identity, _, record in failures_in(settled.folder):

@@ -17,7 +17,14 @@ from captionfleet.messages import NO_ROW, Row, Source
 from captionfleet.messages.address import Address, is_address, parse_address
 from captionfleet.producer.lists.rows import BadRow, Entry, plain_entry
 from captionfleet.producer.shards import Shard
-from captionfleet.producer.sources import absolute, base_of, entries_of, is_list, is_remote
+from captionfleet.producer.sources import (
+    absolute,
+    base_of,
+    entries_of,
+    is_folder,
+    is_list,
+    is_remote,
+)
 from captionfleet.producer.walking.claims import Area, Claims, Order
 from captionfleet.producer.walking.folders import FolderWalk, Root, source_at
 from captionfleet.producer.walking.found import Found, Unusable, bad_row, source_of, unusable
@@ -121,7 +128,7 @@ class Walk:
     def _walk(self) -> Iterator[Found]:
         sources = [absolute(source) for source in self._sources]
         for position, source in enumerate(sources):
-            if source.is_dir():
+            if is_folder(source):
                 self._claims.add(Area(os.path.realpath(source), "", (position, 0)))
         for position, source in enumerate(sources):
             self._folders.orders = zip(itertools.repeat(position), itertools.count())
