@@ -6,6 +6,9 @@ from pathlib import Path
 import av
 import pytest
 
+from captionfleet.check.rehearsal import rehearse
+from captionfleet.check.sources import survey
+from captionfleet.producer.admission import examine
 from captionfleet.standin.films.film import Film, Sound, read_barcode, write_film
 from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import serving
@@ -51,11 +54,20 @@ async def test_every_window_is_a_clip_of_its_own(nights: Nights) -> None:
     async with serving(StandinOptions()) as standin:
         first = await nights.run(standin, **FIRST)
         assert (first.captioned, first.cut_to_window["films"]) == (1, 1)
+        foreseen = await rehearse(nights.job(standin, **ALL))
         rest = await nights.run(standin, **ALL)
         assert (rest.captioned, rest.already_captioned) == (3, 1)
         assert rest.cut_to_window["films"] == 0
         again = await nights.run(standin, **ALL)
         assert (again.planned, again.already_captioned) == (0, 4)
+        left = await survey(
+            nights.job(standin, **ALL), await examine(nights.job(standin, **ALL)), most=5
+        )
+    words = foreseen.text()
+    assert "would caption 3 clips" in words
+    assert f"{FILM_S - WINDOW_S} s of video" in words
+    assert (left.settled, left.to_do) == (1, 0)
+    assert len((nights.output.folder / "films.jsonl").read_bytes().splitlines()) == 1
     for line in nights.output.captions:
         start_s, key = line["start_s"], line["media_key"]
         assert line["end_s"] == start_s + WINDOW_S

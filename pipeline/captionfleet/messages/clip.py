@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-__all__ = ["NO_ROW", "Clip", "Row", "Source"]
+__all__ = ["NO_ROW", "UNKNOWN_FILM", "Clip", "Film", "Row", "Source"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +49,25 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Film:
+    """What was found out of a whole film, so that it could be cut into windows.
+
+    `seconds` is where its last picture ends, from its zero; 0.0 where that is not known.
+    """
+
+    seconds: float = 0.0
+
+
+UNKNOWN_FILM = Film()
+
+
+@dataclass(frozen=True, slots=True)
 class Clip:
     """One window of one source: the unit of work, of payment and of output.
 
     `stat_id` is what it would be called by path, size and time, where `clip_id` goes by content.
-    `stands_alone` says that the job asks for no other window of the film.
+    `stands_alone` says that the job asks for no other window of the film. `film` is unknown for
+    clips of jobs that do not ask for all windows.
     """
 
     clip_id: str
@@ -62,6 +76,7 @@ class Clip:
     end_s: float
     stat_id: str = ""
     stands_alone: bool = False
+    film: Film = UNKNOWN_FILM
 
     def video_s(self, source_s: float) -> float:
         """How much video it holds if its film is this long, in seconds."""
