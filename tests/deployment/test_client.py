@@ -257,7 +257,7 @@ async def test_a_name_that_nobody_answers_to_is_mended() -> None:
 
 
 async def test_what_was_just_made_may_be_unknown_for_a_while() -> None:
-    """Lasting 404s end the wait for a deployment, unless it was made so lately that it may appear."""
+    """Lasting 404s end the wait for a deployment, but for one made so lately that it may appear."""
     gone = answer(404, grpc(5))
     async with asked(gone, gone, stats(ready=1), caption(), stats(ready=1)) as (plane, _):
         fresh = Patience(20, 0.01, appears_s=20)
