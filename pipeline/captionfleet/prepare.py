@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, TextIO
 import anyio.to_thread
 import orjson
 from anyio import create_memory_object_stream, create_task_group
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from anyio.streams.memory import MemoryObjectReceiveStream
 
 from captionfleet.config import JobConfig
 from captionfleet.errors import (
@@ -32,7 +32,7 @@ from captionfleet.messages import (
     ReadyClip,
     printable,
 )
-from captionfleet.producer import check_sources, count_ahead, produce
+from captionfleet.producer import Films, check_sources, count_ahead, is_folder, produce
 from captionfleet.system.regular_file import make_folder, open_regular
 from captionfleet.telemetry import Tally, show_progress
 from captionfleet.workers.headers import open_measuring
@@ -78,11 +78,13 @@ async def prepare_job(
         async with (
             show_progress(tally, progress, sends=False),
             open_workspace(job.store) as media,
+            open_measuring(job.workers, max_pixels=job.media.max_pixels) as measure,
             create_task_group() as watch,
         ):
+            films = await Films.of(job, measure, is_resuming=False)
             if progress is not None:
-                watch.start_soon(count_ahead, job, Settled(), tally)
-            await _flow(job, media, tally, shelf)
+                watch.start_soon(count_ahead, job, Settled(), tally, films)
+            await _flow(job, media, tally, shelf, films)
             watch.cancel_scope.cancel()
     except* RunError as group:
         problem = first_run_error(group)
@@ -94,31 +96,23 @@ async def prepare_job(
 def _check_apart(job: JobConfig, out: Path) -> None:
     """Films that were prepared must not be taken for sources, by this call or the next."""
     for source in job.input.sources:
-        if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
+        if is_folder(source) and out.resolve().is_relative_to(source.resolve()):
             where, of = (printable(os.fspath(path)) for path in (out, source))
             raise ConfigError(f"{where} lies in the source {of}: choose a folder beside it")
 
 
-async def _flow(job: JobConfig, media: Workspace, tally: Tally, shelf: "_Shelf") -> None:
+async def _flow(
+    job: JobConfig, media: Workspace, tally: Tally, shelf: "_Shelf", films: Films
+) -> None:
     clips_out, clips_in = create_memory_object_stream[Clip](_AHEAD)
     ready_out, ready_in = create_memory_object_stream[ReadyClip](_AHEAD)
     outcomes_out, outcomes_in = create_memory_object_stream[Outcome | Note](_AHEAD)
     # Open until all have ended: to a stage that fails, the others must not lose their reader first.
     async with ready_in, outcomes_in, create_task_group() as stages:
-        stages.start_soon(_produce, job, tally, clips_out, outcomes_out.clone())
+        stages.start_soon(produce, job, Settled(), tally, clips_out, outcomes_out.clone(), films)
         stages.start_soon(work, job, media, tally, clips_in, ready_out, outcomes_out)
         stages.start_soon(_keep_ready, ready_in, shelf, tally, media)
         stages.start_soon(_keep_failures, outcomes_in, shelf, tally)
-
-
-async def _produce(
-    job: JobConfig,
-    tally: Tally,
-    clips_out: MemoryObjectSendStream[Clip],
-    outcomes_out: MemoryObjectSendStream[Outcome | Note],
-) -> None:
-    async with open_measuring(job.workers, max_pixels=job.media.max_pixels) as film_s:
-        await produce(job, Settled(), tally, clips_out, outcomes_out, film_s)
 
 
 async def _keep_ready(

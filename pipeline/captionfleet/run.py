@@ -1,7 +1,8 @@
 """The flow: four stages and three bounded streams in one task group (main process)."""
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -17,7 +18,7 @@ from captionfleet.errors import ConfigError, RunError, first_run_error
 from captionfleet.ledger.folder import Ledger, open_ledger
 from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Clip, Note, Outcome, ReadyClip, printable
-from captionfleet.producer import check_sources, count_ahead, produce
+from captionfleet.producer import Films, check_sources, count_ahead, is_folder, produce
 from captionfleet.producer.admission import admit, fingerprints, row_fingerprints
 from captionfleet.sender import Fleet, open_fleet, send
 from captionfleet.sink import (
@@ -97,7 +98,7 @@ async def run_job(
 def _check_apart(job: JobConfig) -> None:
     """Captions, report and locks do not go among the videos."""
     out = job.output.dir.resolve()
-    if any(source.is_dir() and source.resolve() == out for source in job.input.sources):
+    if any(is_folder(source) and source.resolve() == out for source in job.input.sources):
         where = printable(os.fspath(job.output.dir))
         raise ConfigError(f"{where} is a source and the output folder: choose another with --out")
 
@@ -132,18 +133,18 @@ class _Run:
         problem: RunError | None = None
         try:
             with machine_errors(), self.stopping.everything:
-                async with create_task_group() as watch:
+                async with self._open_films() as films, create_task_group() as watch:
                     watch.start_soon(self.stopping.watch)
                     watch.start_soon(self._keep_looking)
                     if is_shown:
-                        watch.start_soon(count_ahead, self.job, self.settled, self.tally)
+                        watch.start_soon(count_ahead, self.job, self.settled, self.tally, films)
                     with self.stopping.checking:
                         await self.lifecycle.clear()
                         watch.start_soon(self._attend)
                         await self.fleet.check()
                     if not self.stopping.is_stopping:
                         async with open_workspace(self.job.store) as media:
-                            await self._stages(media)
+                            await self._stages(media, films)
                     watch.cancel_scope.cancel()
         except* RunError as group:
             problem = first_run_error(group)
@@ -153,7 +154,7 @@ class _Run:
         with self.stopping.failing():
             await self.lifecycle.attend(self.fleet)
 
-    async def _stages(self, media: Workspace) -> None:
+    async def _stages(self, media: Workspace, films: Films) -> None:
         clips_out, clips_in = create_memory_object_stream[Clip](_CLIPS_AHEAD)
         ready_out, ready_in = create_memory_object_stream[ReadyClip](_READY_AHEAD)
         outcomes_out, outcomes_in = create_memory_object_stream[Outcome | Note](_OUTCOMES_AHEAD)
@@ -164,7 +165,7 @@ class _Run:
             self.stopping.queues = (unprepared, unsent)
             self.stopping.halted = self.fleet.halted
             async with create_task_group() as stages:
-                stages.start_soon(self._produce, clips_out, outcomes_out.clone())
+                stages.start_soon(self._produce, films, clips_out, outcomes_out.clone())
                 stages.start_soon(
                     self._prepare,
                     partial(work, job, media, tally),
@@ -197,15 +198,20 @@ class _Run:
         readings = {name: Reading.of(replica) for name, replica in replicas.items()}
         self.timeline.add(self.tally.elapsed_s(), readings)
 
+    @asynccontextmanager
+    async def _open_films(self) -> AsyncIterator[Films]:
+        job = self.job
+        async with open_measuring(job.workers, max_pixels=job.media.max_pixels) as measure:
+            yield await Films.of(job, measure, self.ledger.note)
+
     async def _produce(
         self,
+        films: Films,
         clips_out: MemoryObjectSendStream[Clip],
         outcomes_out: MemoryObjectSendStream[Outcome | Note],
     ) -> None:
         with self.stopping.failing(), self.stopping.producing:
-            job = self.job
-            async with open_measuring(job.workers, max_pixels=job.media.max_pixels) as film_s:
-                await produce(job, self.settled, self.tally, clips_out, outcomes_out, film_s)
+            await produce(self.job, self.settled, self.tally, clips_out, outcomes_out, films)
 
     async def _prepare(
         self, stage: Callable[..., Awaitable[None]], *streams: AsyncResource

@@ -80,6 +80,14 @@ async def test_sources_are_counted_and_the_job_estimated(films: Path, tmp_path: 
     assert not (tmp_path / "out").exists()
 
 
+async def test_whole_films_are_counted_in_windows(films: Path, tmp_path: Path) -> None:
+    """Three films of one, two and three seconds, all of each in windows of a second."""
+    tables = {"input": {"sources": [films], "segments": "all"}, "media": {"max_seconds": 1}}
+    found = await checked(job_of(tables | {"output": {"dir": tmp_path / "out"}}))
+    assert "4 to caption in 6 windows: 6 s of video, of which 6 s are sent" in found["sources"].text
+    assert "all 6 clips" in found["estimate"].text
+
+
 @pytest.mark.parametrize(
     ("deployment", "tokens"),
     [

@@ -173,7 +173,7 @@ async def test_a_deployment_that_the_job_brings_up_may_be_down(
 ) -> None:
     """Where the job has a life cycle for it, a 404 is what to expect beforehand."""
     monkeypatch.setenv("THE_KEY", "hush")
-    async with scripted(answer(404, error_body("NOT_FOUND"))) as replica:
+    async with scripted(*times(3, answer(404, error_body("NOT_FOUND")))) as replica:
         found = await asked(
             replica.base_url, clips, lifecycle={"account": "A"}, api_key_env="THE_KEY"
         )

@@ -250,18 +250,21 @@ async def test_progress_tells_every_phase() -> None:
 async def test_a_name_that_nobody_answers_to_is_mended() -> None:
     """Where the deployment answers to another model string than the given one, that is told."""
     nobody = answer(404, {"error": {"code": "NOT_FOUND"}})
-    async with asked(stats(ready=1), nobody, nobody, caption()) as (plane, _):
+    script = [stats(ready=1), nobody, nobody, caption()] * 3
+    async with asked(*script) as (plane, _):
         with pytest.raises(ControlError, match=f'give model = "{TARGET.name}"'):
             await until_serving(plane, TARGET, QUICK, models=("accounts/wrong",))
 
 
 async def test_what_was_just_made_may_be_unknown_for_a_while() -> None:
-    """A 404 ends the wait for a deployment, unless it was made so lately that it may yet appear."""
+    """Lasting 404s end the wait for a deployment, but for one made so lately that it may appear."""
     gone = answer(404, grpc(5))
     async with asked(gone, gone, stats(ready=1), caption(), stats(ready=1)) as (plane, _):
         fresh = Patience(20, 0.01, appears_s=20)
         assert (await until_serving(plane, TARGET, fresh)).deployment.ready == 1
-    for script, patience in (([gone], QUICK), ([stats(pendingScheduling=1), gone], fresh)):
+    gone_for_good = times(3, gone)
+    pending = stats(pendingScheduling=1)
+    for script, patience in ((gone_for_good, QUICK), ([pending, *gone_for_good], fresh)):
         async with asked(*script) as (plane, _):
             with pytest.raises(MissingError):
                 await until_serving(plane, TARGET, patience)
@@ -293,11 +296,41 @@ async def test_a_count_that_is_refused_for_a_while_goes_on() -> None:
     assert counts == [2]
 
 
+async def test_a_count_goes_on_after_single_refusals_and_ends_with_lasting_ones() -> None:
+    """One 403 at night leaves no ceiling behind for hours; a key without rights is not asked on."""
+    counts: list[int] = []
+    refusal = answer(403, grpc(7))
+    script = [refusal, stats(ready=1), *times(3, refusal), stats(ready=3), *times(4, refusal)]
+    async with asked(*script) as (plane, server):
+        await follow(plane, TARGET, Replicas(0.0), counts.append, 0.01)
+    assert counts == [1, 3]
+    assert len(server.seen) == len(script)
+
+
 async def test_refused_proof_is_no_reason_to_wait() -> None:
-    """A key that the deployment refuses ends the wait at once."""
-    async with asked(stats(ready=1), answer(401)) as (plane, _):
+    """A key that the deployment refuses, again and again, ends the wait."""
+    async with asked(*[stats(ready=1), answer(401)] * 3) as (plane, server):
         with pytest.raises(DeniedError, match="refuses the key"):
             await until_serving(plane, TARGET, QUICK)
+    assert len(server.seen) == 6
+
+
+@pytest.mark.parametrize("status", [401, 403, 400, 422])
+async def test_a_single_refusal_does_not_end_the_wait(status: int) -> None:
+    """A gateway that refuses once, before it knows the key or the model, is asked again."""
+    up, no = stats(ready=1), answer(status)
+    async with asked(up, no, up, no, up, caption(), up) as (plane, _):
+        assert (await until_serving(plane, TARGET, QUICK, models=("m",))).model == "m"
+    denied = answer(403, grpc(7))
+    async with asked(denied, up, caption(), denied) as (plane, _):
+        assert (await until_serving(plane, TARGET, QUICK, models=("m",))).deployment.ready == 1
+
+
+async def test_the_latest_refusal_is_what_a_short_wait_ends_with() -> None:
+    """Where there is no time for three looks, the reason is told all the same."""
+    async with asked(stats(ready=1), answer(401)) as (plane, _):
+        with pytest.raises(DeniedError, match="refuses the key"):
+            await until_serving(plane, TARGET, Patience(0.5, 30), models=("m",))
 
 
 async def test_scale_that_was_not_done_is_an_error() -> None:

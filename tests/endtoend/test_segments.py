@@ -6,6 +6,10 @@ from pathlib import Path
 import av
 import pytest
 
+from captionfleet.check.rehearsal import rehearse
+from captionfleet.check.sources import survey
+from captionfleet.producer.admission import examine
+from captionfleet.standin.faults import parse_fault
 from captionfleet.standin.films.film import Film, Sound, read_barcode, write_film
 from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import serving
@@ -51,11 +55,20 @@ async def test_every_window_is_a_clip_of_its_own(nights: Nights) -> None:
     async with serving(StandinOptions()) as standin:
         first = await nights.run(standin, **FIRST)
         assert (first.captioned, first.cut_to_window["films"]) == (1, 1)
+        foreseen = await rehearse(nights.job(standin, **ALL))
         rest = await nights.run(standin, **ALL)
         assert (rest.captioned, rest.already_captioned) == (3, 1)
         assert rest.cut_to_window["films"] == 0
         again = await nights.run(standin, **ALL)
         assert (again.planned, again.already_captioned) == (0, 4)
+        left = await survey(
+            nights.job(standin, **ALL), await examine(nights.job(standin, **ALL)), most=5
+        )
+    words = foreseen.text()
+    assert "would caption 3 clips" in words
+    assert f"{FILM_S - WINDOW_S} s of video" in words
+    assert (left.settled, left.to_do) == (1, 0)
+    assert len((nights.output.folder / "films.jsonl").read_bytes().splitlines()) == 1
     for line in nights.output.captions:
         start_s, key = line["start_s"], line["media_key"]
         assert line["end_s"] == start_s + WINDOW_S
@@ -65,6 +78,24 @@ async def test_every_window_is_a_clip_of_its_own(nights: Nights) -> None:
         assert line["media"]["audio_s"] == pytest.approx(seconds, abs=0.1)
         assert line["media"]["damage"]["coverage"] == 1.0
     assert sorted(line["start_s"] for line in nights.output.captions) == [0.0, 10.0, 20.0, 30.0]
+
+
+@pytest.mark.anyio
+async def test_a_window_in_the_middle_fails_alone(tmp_path: Path) -> None:
+    """The others have their captions, and the next run asks for that window and no other."""
+    nights = Nights(tmp_path, tmp_path / "media", max_in_flight=1)
+    one_by_one = ALL | {"workers": {"processes": 1}}
+    async with serving(StandinOptions(faults=(parse_fault("400+after=1+first=1"),))) as standin:
+        first = await nights.run(standin, **one_by_one)
+        assert (first.captioned, first.failed, first.exit_code) == (3, 1, 1)
+        (failure,) = nights.output.failures
+        assert (failure["code"], failure["start_s"]) == ("rejected", WINDOW_S)
+        asked = ALL["input"] | {"retry_failed": ["rejected"]}
+        again = await nights.run(standin, **one_by_one | {"input": asked})
+        assert (again.planned, again.captioned, again.already_captioned) == (1, 1, 3)
+        assert standin.ledger.total == 5
+    assert sorted(line["start_s"] for line in nights.output.captions) == [0.0, 10.0, 20.0, 30.0]
+    assert not nights.output.failures
 
 
 ROWS = """path,id,start_s,end_s

@@ -31,7 +31,8 @@ __all__ = ["Load", "Rules", "put_under_load", "ramp_after"]
 _LOOK_EVERY_S = 0.25
 _LAG_EVERY_S = 0.02
 _AFTER_ERROR_S = 0.25
-_HOPELESS_SHARE, _HOPELESS_REQUESTS = 0.5, 40
+# A burst of refusals may be over in a moment, so time has to have gone by, too.
+_HOPELESS_SHARE, _HOPELESS_REQUESTS, _HOPELESS_S = 0.5, 40, 3.0
 _LONGEST_REQUESTS = 8
 _WAVES = 3  # requests for each place that make a rate
 
@@ -156,7 +157,7 @@ class _Run:
         longest_s = max(rules.longest_s, _LONGEST_REQUESTS * self._load.ramp_s)
         while (now_s := monotonic_s()) < begun_s + longest_s:
             await anyio.sleep(_LOOK_EVERY_S)
-            if self._is_hopeless():
+            if now_s - begun_s >= _HOPELESS_S and self._is_hopeless():
                 return
             enough = now_s - begun_s >= rules.seconds and len(self.samples) >= self.wanted
             if not enough or now_s < looked_s + rules.seconds / 8:

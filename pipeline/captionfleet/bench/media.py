@@ -1,27 +1,30 @@
 """The clips that a bench sends: a sample of the user's own sources, or generated ones (main)."""
 
+import random
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Literal
 
+import anyio
 import anyio.to_thread
 from anyio import create_memory_object_stream, create_task_group
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from captionfleet.bench.gauge import Gauge
 from captionfleet.config import JobConfig
-from captionfleet.errors import ConfigError
-from captionfleet.messages import Clip, Failure, Outcome, ReadyClip, Source
-from captionfleet.producer import check_sources
+from captionfleet.errors import ConfigError, FailureCode
+from captionfleet.media.orders import Header
+from captionfleet.messages import UNKNOWN_FILM, Clip, Failure, Film, Outcome, ReadyClip, Source
+from captionfleet.producer import Films, check_sources
 from captionfleet.producer.identity.clips import plan
 from captionfleet.producer.sample import Drawing
 from captionfleet.producer.walking.walk import Walk
 from captionfleet.telemetry import get_log
+from captionfleet.workers.headers import read_headers
 from captionfleet.workers.pool import work
 from captionfleet.workers.workspace import open_workspace
 
@@ -72,7 +75,7 @@ class Media:
 async def open_media(
     job: JobConfig, generated: Generated, gauge: Gauge, *, sample: int, seed: int
 ) -> AsyncIterator[Media]:
-    """Prepare the job's sources, `sample` of them drawn by `seed`, or generated clips without any.
+    """Prepare `sample` clips of the job's sources, drawn by `seed`; generated ones without any.
 
     The media lie on disk while the block runs; `gauge` counts them as they get ready.
 
@@ -80,14 +83,14 @@ async def open_media(
         ConfigError: a source is missing, or none of the sample can be prepared.
         OutputError: the media store cannot be written.
     """
-    with TemporaryDirectory(prefix="captionfleet-bench-") as folder:
+    async with anyio.TemporaryDirectory(prefix="captionfleet-bench-") as folder:
         of_files = None
         if job.input.sources:
             drawing = await _drawn(job, sample, seed)
-            sources, of_files = drawing.drawn, drawing.seen
+            clips, of_files = await _clips(job, drawing.drawn, sample, seed), drawing.seen
         else:
             sources = await anyio.to_thread.run_sync(_generate, Path(folder), generated, seed)
-        clips = [clip for source in sources for clip in plan(source, job.media)]
+            clips = [clip for source in sources for clip in plan(source, job.media)]
         gauge.clips = len(clips)
         async with open_workspace(job.store) as workspace:
             clips_out, clips_in = create_memory_object_stream[Clip](len(clips))
@@ -140,6 +143,26 @@ async def _drawn(job: JobConfig, sample: int, seed: int) -> Drawing:
     if not drawing.drawn:
         raise ConfigError("no video among the sources")
     return drawing
+
+
+async def _clips(job: JobConfig, sources: Sequence[Source], sample: int, seed: int) -> list[Clip]:
+    """The clips of these files; where a job asks for all windows, `sample` of theirs by chance."""
+    films = await Films.of(job)
+    if job.input.segments == "first":
+        return [clip for source in sources for clip in films.clips_in(source, UNKNOWN_FILM)]
+    headers = await read_headers(sources, job.workers, max_pixels=job.media.max_pixels)
+    by_path = sorted(headers, key=lambda found: found[0].known_path)  # not as the workers were done
+    windows = [
+        clip
+        for source, header in by_path
+        for clip in films.clips_in(source, Film(_seconds(header)))
+    ]
+    dice = random.Random(seed)  # noqa: S311 - repeatable, guards nothing
+    return dice.sample(windows, min(sample, len(windows)))
+
+
+def _seconds(header: Header | FailureCode) -> float:
+    return 0.0 if isinstance(header, FailureCode) else header.seconds
 
 
 def _generate(folder: Path, generated: Generated, seed: int) -> list[Source]:

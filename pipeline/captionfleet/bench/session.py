@@ -193,6 +193,9 @@ def _begun(bench: Bench, media: Media) -> BenchResult:
         },
         settings={
             "rules": asdict(bench.rules),
+            "segments": bench.job.input.segments,
+            "overlap_s": bench.job.input.overlap_s,
+            "max_seconds": bench.job.media.max_seconds,
             "stream": request.stream,
             "max_tokens": request.max_tokens,
             "prompt": request.prompt,

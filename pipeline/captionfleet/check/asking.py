@@ -242,11 +242,11 @@ def _tokens(outcome: Answer | Verdict) -> int:
 
 
 async def _ask(fleet: Fleet, name: str, ready: ReadyClip) -> Reply:
-    """Ask once, and again where the failure may pass."""
+    """Ask once, and again where the failure may pass, as that of a key may that is new."""
     for failures in range(1, _TRIES):
         reply = await fleet.clients[name].ask(ready, f"{ready.clip.clip_id}-{failures}")
         outcome = reply.outcome
-        if isinstance(outcome, Answer) or outcome.fatal or not outcome.retry:
+        if isinstance(outcome, Answer) or not outcome.retry:
             return reply
         if outcome.code is FailureCode.SCALING_UP:
             return reply

@@ -60,7 +60,7 @@ def estimate(
     """
     if not library.shapes:
         return None
-    clips = round(library.to_do * len(library.shapes) / len(library.sample))
+    clips = library.clips
     profile = deployment.known_as
     shapes = [_as_sent(shape, deployment) for shape in library.shapes]
     per_clip = _tokens_per_clip(job, profile, shapes)

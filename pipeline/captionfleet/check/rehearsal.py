@@ -16,7 +16,7 @@ from captionfleet.errors import RunError, first_run_error
 from captionfleet.ledger.files.reading import number_in, read_object
 from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Clip, Failure, Note, Outcome, printable
-from captionfleet.producer import produce
+from captionfleet.producer import Films, produce
 from captionfleet.producer.admission import examine
 from captionfleet.producer.sample import Drawing
 from captionfleet.profiles import GPU_PRICES
@@ -83,10 +83,10 @@ class Rehearsal:
         return ", ".join(f"{count:,} {name}" for name, count in counts.most_common())
 
     def _footage(self) -> str:
-        if not self.library.shapes:
+        shapes = self.library.shapes
+        if not shapes:
             return ""
-        share = self.library.to_do / len(self.library.sample)
-        sent_s = share * sum(shape.seconds for shape in self.library.shapes)
+        sent_s = self.library.clips * sum(shape.seconds for shape in shapes) / len(shapes)
         about = "about " if self.library.is_sampled else ""
         return f"{about}{rough(sent_s)} of video would be sent"
 
@@ -111,15 +111,17 @@ async def rehearse(job: JobConfig, for_each: ForEach | None = None) -> Rehearsal
     outcomes_out, outcomes_in = anyio.create_memory_object_stream[Outcome | Note](64)
     try:
         async with (
-            open_measuring(job.workers, max_pixels=job.media.max_pixels) as film_s,
+            open_measuring(job.workers, max_pixels=job.media.max_pixels) as measure,
             anyio.create_task_group() as tasks,
         ):
+            films = await Films.of(job, measure)
             tasks.start_soon(_take_clips, clips_in, settled, rehearsal, for_each)
             tasks.start_soon(_take_outcomes, outcomes_in, rehearsal)
-            await produce(job, settled, rehearsal.tally, clips_out, outcomes_out, film_s)
+            await produce(job, settled, rehearsal.tally, clips_out, outcomes_out, films)
     except* RunError as group:
         raise first_run_error(group) from None
-    await look_into(rehearsal.library, job)
+    await look_into(rehearsal.library, job, settled, films)
+    rehearsal.library.counted = rehearsal.to_caption.total()
     found = (estimate(job, one, rehearsal.library, None) for one in job.deployments)
     rehearsal.estimates = tuple(one for one in found if one is not None)
     _foretell(rehearsal, job)

@@ -14,14 +14,14 @@ from captionfleet.errors import FailureCode
 from captionfleet.ledger.settled import Settled
 from captionfleet.media.facts.geometry import output_size_px
 from captionfleet.media.orders import Header
-from captionfleet.messages import Clip, Source, printable
-from captionfleet.producer import check_sources
+from captionfleet.messages import Clip, Film, Source, printable
+from captionfleet.producer import Films, check_sources
 from captionfleet.producer.identity.clips import plan
 from captionfleet.producer.identity.recognition import Recognition
 from captionfleet.producer.sample import Drawing
 from captionfleet.producer.walking.found import Unusable
 from captionfleet.producer.walking.walk import Walk
-from captionfleet.producer.windows import asked_window, seconds_in, windows_of
+from captionfleet.producer.windows import Window, asked_window, seconds_in
 from captionfleet.workers.headers import read_headers
 
 __all__ = ["ClipShape", "Library", "look_into", "source_findings", "survey"]
@@ -46,7 +46,8 @@ class Library:
     """What the sources hold; `shapes`, `source_s` and `failing` are of the sample alone.
 
     `to_do` counts the files that a run would still work on, `settled` those that it would pass
-    over: captioned, or failed for good.
+    over: captioned, or failed for good. `counted` is how many clips are to be done, where they were
+    counted one by one.
     """
 
     drawing: Drawing = field(default_factory=lambda: Drawing(0))
@@ -57,11 +58,19 @@ class Library:
     shapes: list[ClipShape] = field(default_factory=list)
     source_s: float = 0.0
     failing: dict[FailureCode, list[Source]] = field(default_factory=dict)
+    counted: int | None = None
 
     @property
     def to_do(self) -> int:
         """How many files a run would still work on."""
         return self.drawing.seen
+
+    @property
+    def clips(self) -> int:
+        """About how many clips a run would still make of them."""
+        if self.counted is not None:
+            return self.counted
+        return round(self.to_do * len(self.shapes) / max(len(self.sample), 1))
 
     @property
     def sample(self) -> list[Source]:
@@ -81,26 +90,31 @@ async def survey(job: JobConfig, settled: Settled, *, most: int) -> Library:
         ConfigError: a source is missing or a list cannot be read.
     """
     await anyio.to_thread.run_sync(check_sources, job.input)
-    library = await anyio.to_thread.run_sync(_walked, job, settled, most, abandon_on_cancel=True)
-    await look_into(library, job)
+    films = await Films.of(job)
+    library = await anyio.to_thread.run_sync(
+        _walked, job, settled, films, most, abandon_on_cancel=True
+    )
+    await look_into(library, job, settled, films)
     return library
 
 
-async def look_into(library: Library, job: JobConfig) -> None:
-    """Read the headers of the sample, and note what the clips will be."""
+async def look_into(library: Library, job: JobConfig, settled: Settled, films: Films) -> None:
+    """Read the headers of the sample, and note what the clips to do will be."""
     headers = await read_headers(library.sample, job.workers, max_pixels=job.media.max_pixels)
     for source, header in headers:
         if isinstance(header, FailureCode):
             library.failing.setdefault(header, []).append(source)
         else:
-            shapes = _shapes(source, header, job)
+            clips = films.clips_in(source, Film(header.seconds))
+            left = [clip for clip in clips if not _is_settled(clip, job, settled)]
+            shapes = [_shape(header, clip, job) for clip in left]
             library.shapes += shapes
             is_part = asked_window(source.row, job.media.max_seconds) is not None
             film_s = 0.0 if is_part else header.seconds
-            library.source_s += film_s or shapes[0].seconds
+            library.source_s += film_s or sum(shape.seconds for shape in shapes)
 
 
-def _walked(job: JobConfig, settled: Settled, most: int) -> Library:
+def _walked(job: JobConfig, settled: Settled, films: Films, most: int) -> Library:
     library, recognition = Library(Drawing(most)), Recognition(job, settled)
     for found in Walk(job.input, max_seconds=job.media.max_seconds):
         library.files += 1
@@ -108,8 +122,9 @@ def _walked(job: JobConfig, settled: Settled, most: int) -> Library:
             library.unusable[found.code] += 1
             continue
         library.size_bytes += found.size_bytes
-        recognition.see([found])
-        if all(_is_settled(clip, job, settled) for clip in plan(found, job.media)):
+        clips = films.clips(found)  # None: how many windows it has is for its header to say
+        recognition.see_clips(clips or plan(found, job.media))
+        if clips and all(_is_settled(clip, job, settled) for clip in clips):
             library.settled += 1
             continue
         library.drawing.show(found)
@@ -124,24 +139,13 @@ def _is_settled(clip: Clip, job: JobConfig, settled: Settled) -> bool:
     )
 
 
-def _shapes(source: Source, header: Header, job: JobConfig) -> list[ClipShape]:
-    """The clips that the job makes of a film, as long as its header says that it is."""
-    window_s = float(job.media.max_seconds)
-    if asked := asked_window(source.row, window_s):
-        return [_shape(header, seconds_in(asked, header.seconds), job)]
-    if job.input.segments == "first" or header.seconds <= 0:
-        return [_shape(header, header.seconds or window_s, job)]
-    windows = windows_of(header.seconds, window_s, job.input.overlap_s)
-    return [_shape(header, header.seconds - window.start_s, job) for window in windows]
-
-
-def _shape(header: Header, rest_s: float, job: JobConfig) -> ClipShape:
+def _shape(header: Header, clip: Clip, job: JobConfig) -> ClipShape:
     """As the workers will make it, but for what a header does not tell: turns, odd pixels.
 
     A file that does not say how long it is counts as long enough.
     """
     media = job.media
-    seconds = min(rest_s, float(media.max_seconds))
+    seconds = seconds_in(Window(clip.start_s, clip.end_s), clip.film.seconds or header.seconds)
     frames = max(2, round(seconds * media.fps))
     size = max(header.width, 1), max(header.height, 1)
     width, height = output_size_px(*size, Fraction(1), 0, media.height)
@@ -158,7 +162,7 @@ def source_findings(library: Library) -> Iterator[Finding]:
     before = f"{library.settled:,} settled before, " if library.settled else ""
     size = text.size(library.size_bytes)
     told = f"{library.files:,} files, {size}, {before}{library.to_do:,} to caption"
-    yield ok("sources", told + _hours(library))
+    yield ok("sources", told + _windows(library) + _hours(library))
     if library.unusable:
         yield warn(
             "sources", f"not readable: {_counts(library.unusable)}", "failures lines will say why"
@@ -167,6 +171,12 @@ def source_findings(library: Library) -> Iterator[Finding]:
         yield _failing(library)
     elif library.sample:
         yield ok("formats", f"the headers of {len(library.sample):,} files are sound")
+
+
+def _windows(library: Library) -> str:
+    if not library.shapes or library.clips <= library.to_do:
+        return ""
+    return f" in {'about ' if library.is_sampled else ''}{library.clips:,} windows"
 
 
 def _hours(library: Library) -> str:

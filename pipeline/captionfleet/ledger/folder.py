@@ -22,11 +22,18 @@ from captionfleet.ledger.files.disk import (
 )
 from captionfleet.ledger.files.lock import FolderLock
 from captionfleet.ledger.files.reading import record_of, text_in
+from captionfleet.ledger.films import FILMS
 from captionfleet.ledger.format.fingerprint import row_fingerprint
-from captionfleet.ledger.format.lines import caption_line, document, failure_line, same_line
+from captionfleet.ledger.format.lines import (
+    caption_line,
+    document,
+    failure_line,
+    film_line,
+    same_line,
+)
 from captionfleet.ledger.format.superseded import find_superseded
 from captionfleet.ledger.renaming import Renames, renamed_lines
-from captionfleet.messages import Adopted, Caption, Note, Outcome
+from captionfleet.messages import Adopted, Caption, Measured, Note, Outcome
 from captionfleet.telemetry import utc_now
 
 __all__ = ["Fingerprints", "Ledger", "open_ledger"]
@@ -79,7 +86,7 @@ class Ledger:
         self.torn_lines_repaired = captions.torn_lines + failures.torn_lines
         self._captions = captions
         self._failures = failures
-        self._same: AppendFile | None = None
+        self._notes: dict[str, AppendFile] = {}
         self._adoptions = Adoptions(folder)
         self._failed_at: dict[_Failed, int] = {}  # where the latest failure line begins
         self._run_begins_at = 0
@@ -135,7 +142,7 @@ class Ledger:
         self._unsynced.set()
 
     async def note(self, note: Note) -> None:
-        """Note that a file need not be read again to be known, or which caption it adopts.
+        """Note what need not be read again of a file to be known, or which caption it adopts.
 
         Raises:
             OutputError: the line is not in the file.
@@ -270,10 +277,16 @@ class Ledger:
             self._adoptions.add(note)
             return
         # What is lost of it in a crash costs a reading, so no line waits to be synced.
-        if self._same is None:
-            self._same = AppendFile(self.folder / "same.jsonl")
-            self._closing.callback(self._same.close)
-        self._same.append(same_line(note, utc_now()))
+        if isinstance(note, Measured):
+            self._notes_in(FILMS).append(film_line(note, utc_now()))
+        else:
+            self._notes_in("same.jsonl").append(same_line(note, utc_now()))
+
+    def _notes_in(self, name: str) -> AppendFile:
+        if name not in self._notes:
+            self._notes[name] = AppendFile(self.folder / name)
+            self._closing.callback(self._notes[name].close)
+        return self._notes[name]
 
     def _sync(self) -> None:
         self._captions.sync()

@@ -21,6 +21,7 @@ from captionfleet.ledger.files.reading import (
     table_in,
     text_in,
 )
+from captionfleet.ledger.films import FILMS
 from captionfleet.ledger.format.fingerprint import request_change, request_of
 from captionfleet.ledger.format.lines import document
 from captionfleet.ledger.renaming import ByName
@@ -209,8 +210,9 @@ class _Merge:
             save_requests(self._out, Requests(facts, current))
         replace_atomically(self._out / "captions.jsonl", self._captions())
         replace_atomically(self._out / "failures.jsonl", self._failures())
-        if any((part / "same.jsonl").exists() for part in self._parts):
-            replace_atomically(self._out / "same.jsonl", self._same())
+        for name in ("same.jsonl", FILMS):
+            if any((part / name).exists() for part in self._parts):
+                replace_atomically(self._out / name, self._notes(name))
         record = {
             "merged_at_utc": utc_now(),
             "folders": [printable(os.fspath(part)) for part in self._parts],
@@ -239,9 +241,9 @@ class _Merge:
                     self._merged.failures += 1
                     yield ended(raw)
 
-    def _same(self) -> Iterator[bytes]:
+    def _notes(self, name: str) -> Iterator[bytes]:
         for number in range(len(self._parts)):
-            for _, raw, record in self._lines(number, "same.jsonl"):
+            for _, raw, record in self._lines(number, name):
                 if record and self._joining.is_first(raw):
                     yield ended(raw)
 

@@ -1,6 +1,6 @@
 """What travels between the stages: plain frozen values, standard library only (any process)."""
 
-from captionfleet.messages.clip import NO_ROW, Clip, Row, Source
+from captionfleet.messages.clip import NO_ROW, UNKNOWN_FILM, Clip, Film, Row, Source
 from captionfleet.messages.limits import (
     MAX_ANSWER_BYTES,
     MAX_LINE_BYTES,
@@ -22,6 +22,7 @@ from captionfleet.messages.outcome import (
     Caption,
     Failure,
     Latency,
+    Measured,
     Note,
     Outcome,
     SameFile,
@@ -33,14 +34,17 @@ __all__ = [
     "MAX_LINE_BYTES",
     "MEDIA_ENDINGS",
     "NO_ROW",
+    "UNKNOWN_FILM",
     "Adopted",
     "Attempt",
     "Caption",
     "Clip",
     "Damage",
     "Failure",
+    "Film",
     "Form",
     "Latency",
+    "Measured",
     "MediaFacts",
     "MediaSpec",
     "Note",

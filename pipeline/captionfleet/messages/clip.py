@@ -1,8 +1,8 @@
 """Clips, and the files and rows that they come from; pure (any process)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-__all__ = ["NO_ROW", "Clip", "Row", "Source"]
+__all__ = ["NO_ROW", "UNKNOWN_FILM", "Clip", "Film", "Row", "Source"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,9 @@ class Source:
     `path` opens the file; `name` is relative to `root`, the folder that it was found under.
     `real_path` is absolute and holds no link: it is what the file is known by, under whatever names
     it was found. All may hold undecodable bytes as surrogates (`os.fsdecode`).
+
+    Of an object, `path` is its address, `mtime_ns` a number made of its ETag, and `opens` the
+    address with what signs it, if anything does: a key, which goes into no file and no worker.
     """
 
     path: str
@@ -41,6 +44,7 @@ class Source:
     root: str = ""
     real_path: str = ""
     row: Row = NO_ROW
+    opens: str = field(default="", repr=False)
 
     @property
     def known_path(self) -> str:
@@ -49,13 +53,27 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Film:
+    """What was found out of a whole film, so that it could be cut into windows.
+
+    `seconds` is where its last picture ends, from its zero; 0.0 where that is not known.
+    """
+
+    seconds: float = 0.0
+
+
+UNKNOWN_FILM = Film()
+
+
+@dataclass(frozen=True, slots=True)
 class Clip:
     """One window of one source: the unit of work, of payment and of output.
 
     `stat_id` is what it would be called by path, size and time, where `clip_id` goes by content.
-    `stands_alone` says that the job asks for no other window of the film. `requests` are the names
-    of those that it still needs a caption for, each of which ends as a line; that of a job with one
-    request is empty as a rule.
+    `stands_alone` says that the job asks for no other window of the film. `film` is unknown for
+    clips of jobs that do not ask for all windows. `requests` are the names of those that it still
+    needs a caption for, each of which ends as a line; that of a job with one request is empty as a
+    rule.
     """
 
     clip_id: str
@@ -64,6 +82,7 @@ class Clip:
     end_s: float
     stat_id: str = ""
     stands_alone: bool = False
+    film: Film = UNKNOWN_FILM
     requests: tuple[str, ...] = ("",)
 
     def video_s(self, source_s: float) -> float:

@@ -4,11 +4,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from captionfleet.errors import FailureCode, Stage
-from captionfleet.messages.clip import Clip
+from captionfleet.messages.clip import Clip, Film, Source
 from captionfleet.messages.media import MediaFacts
 
 __all__ = [
-    "Adopted", "Attempt", "Caption", "Failure", "Latency", "Note", "Outcome", "SameFile", "Usage",
+    "Adopted", "Attempt", "Caption", "Failure", "Latency", "Measured", "Note", "Outcome",
+    "SameFile", "Usage",
 ]  # fmt: skip
 
 
@@ -126,5 +127,14 @@ class Adopted:
     former_id: str
 
 
-Note = SameFile | Adopted
-"""What a producer learned of a clip that needs no work."""
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was found out of a whole film; `film_id` names this version of its file."""
+
+    film_id: str
+    source: Source
+    film: Film
+
+
+Note = SameFile | Adopted | Measured
+"""What a producer learned, of a clip that needs no work or of a film."""

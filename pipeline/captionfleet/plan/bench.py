@@ -11,9 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from captionfleet.errors import ConfigError
 from captionfleet.plan.model.curve import is_saturated, rising
 from captionfleet.plan.model.fit import GUESSED_COMPLETION, GUESSED_PROMPT, GUESSED_WORKER_TIME
-from captionfleet.plan.model.reference import ClipFacts, Reference, ReplicaProfile, WorkerTime
+from captionfleet.plan.model.reference import (
+    ClipFacts,
+    Reference,
+    ReplicaProfile,
+    WorkerTime,
+)
 from captionfleet.plan.model.requests import base_model, never_full
 from captionfleet.plan.model.shape import fit_terms
+from captionfleet.producer.windows import Cutting
 
 __all__ = ["BenchResult", "read_bench", "reference_of"]
 
@@ -68,6 +74,14 @@ class Preparation(_Part):
     clip_s: Size = 0.0
 
 
+class Settings(_Part):
+    """What the bench took of a film; earlier versions do not say, and took the first minute."""
+
+    segments: Literal["first", "all"] = "first"
+    overlap_s: Size = 0.0
+    max_seconds: Annotated[int, Field(ge=1, le=600)] = 60
+
+
 class BenchResult(_Part):
     """The part of a benchmark's JSON that a plan is made from, version 1."""
 
@@ -76,6 +90,7 @@ class BenchResult(_Part):
     deployments: Annotated[tuple[Deployment, ...], Field(min_length=1)]
     prepare: Preparation | None = None
     is_complete: bool = True
+    settings: Settings = Settings()
 
 
 def read_bench(path: Path) -> Reference:
@@ -129,6 +144,8 @@ def reference_of(label: str, result: BenchResult) -> Reference:
         token_drift=0.0,
         mix=(clip,),
         fleet=(len(profiles), os.cpu_count() or 1),
+        max_seconds=result.settings.max_seconds,
+        cutting=Cutting(result.settings.segments, result.settings.overlap_s),
         notes=tuple(_notes(result, profiles, points, clip)),
     )
 

@@ -68,7 +68,7 @@ def plan_command(*sources: Path, flags: PlanFlags) -> int:
     pricing, price_note = _pricing(
         flags.price_per_gpu_hour, flags.gpu, flags.gpus_per_replica, flags.cold_start_s
     )
-    count = _counted(sources, flags.clips, flags.hours, flags.clip_seconds)
+    count = _counted(sources, flags)
     reference = _reference(flags.from_, flags.deployment)
     library = count(reference)
     answer = Answer(
@@ -142,10 +142,9 @@ def _pricing(price: float | None, gpu: Gpu, gpus: int, cold_start_s: float) -> t
     return pricing, note
 
 
-def _counted(
-    sources: tuple[Path, ...], clips: int | None, hours: float | None, clip_seconds: float | None
-) -> Callable[[Reference], Library]:
+def _counted(sources: tuple[Path, ...], flags: PlanFlags) -> Callable[[Reference], Library]:
     """How the library is to be found, once the reference is known."""
+    clips, hours, clip_seconds = flags.clips, flags.hours, flags.clip_seconds
     given = [bool(sources), clips is not None, hours is not None]
     if sum(given) > 1:
         raise ConfigError("SOURCES, --clips and --hours each say what is to be captioned: give one")
@@ -155,10 +154,17 @@ def _counted(
     _require("hours", hours, _LEAST, _MOST_CLIPS)
     if sources and clip_seconds is not None:
         raise ConfigError("--clip-seconds: the SOURCES say how long their clips are")
+    if not sources and flags.segments is not None:
+        raise ConfigError("--segments: it says what is taken of the SOURCES: name them")
 
     def count(reference: Reference) -> Library:
         if sources:
-            probe = partial(probe_library, sources, max_seconds=reference.max_seconds)
+            cutting = reference.cutting
+            if flags.segments is not None:
+                cutting = replace(cutting, segments=flags.segments)
+            probe = partial(
+                probe_library, sources, max_seconds=reference.max_seconds, cutting=cutting
+            )
             return anyio.run(probe)
         _require("clip-seconds", clip_seconds, _LEAST, reference.max_seconds)
         number = clips

@@ -14,6 +14,7 @@ import orjson
 from captionfleet.errors import ConfigError
 from captionfleet.ledger.files.reading import raw_lines
 from captionfleet.messages import printable
+from captionfleet.producer.windows import Cutting
 
 __all__ = ["Lines", "RunRecord", "read_lines", "read_run"]
 
@@ -112,6 +113,7 @@ class RunRecord:
     bottleneck: str
     timeout_s: float
     max_seconds: int
+    cutting: Cutting
     ceilings: Mapping[str, tuple[int, bool]]
 
 
@@ -147,11 +149,18 @@ def _run_record(run: Mapping[str, Any]) -> RunRecord:
         bottleneck=str(run["bottleneck"]["limit"]),
         timeout_s=max(1.0, _size(settings["request"]["timeout_s"])),
         max_seconds=max(1, int(settings["media"]["max_seconds"])),
+        cutting=_cutting(settings.get("input", {})),
         ceilings={
             str(one["name"]): (max(1, int(one["max_in_flight"])), bool(one["adaptive"]))
             for one in settings["deployments"]
         },
     )
+
+
+def _cutting(settings: Mapping[str, Any]) -> Cutting:
+    """What runs took of a film; those of earlier versions took the first window."""
+    is_all = settings.get("segments") == "all"
+    return Cutting("all" if is_all else "first", _size(settings.get("overlap_s", 0.0)))
 
 
 def _wall_s(text: str) -> float:

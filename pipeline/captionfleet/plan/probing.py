@@ -15,19 +15,34 @@ from captionfleet.producer import check_sources
 from captionfleet.producer.sample import Drawing
 from captionfleet.producer.walking.found import Unusable
 from captionfleet.producer.walking.walk import Walk
-from captionfleet.producer.windows import Window, asked_window, seconds_in
+from captionfleet.producer.windows import (
+    FIRST_WINDOWS,
+    Cutting,
+    Window,
+    asked_window,
+    seconds_in,
+    windows_of,
+)
 from captionfleet.workers.headers import read_headers
 
 __all__ = ["MOST_PROBED", "probe_library"]
 
 MOST_PROBED = 2000
 """Files whose headers are read; of a larger library that many, drawn by chance."""
+_MOST_IN_MIX = 20_000  # every fleet that is weighed goes through them
 
 
 async def probe_library(
-    sources: Sequence[Path], *, max_seconds: int, seed: int = 0, most_probed: int = MOST_PROBED
+    sources: Sequence[Path],
+    *,
+    max_seconds: int,
+    cutting: Cutting = FIRST_WINDOWS,
+    seed: int = 0,
+    most_probed: int = MOST_PROBED,
 ) -> Library:
     """Count the files in the sources, and read the headers of all of them or of a sample.
+
+    Films are cut into windows as `cutting` says, by the lengths that their headers state.
 
     Raises:
         ConfigError: a source is missing, or no file in them is a video.
@@ -41,17 +56,20 @@ async def probe_library(
         drawing.drawn, WorkersConfig(), max_pixels=MediaConfig().max_pixels
     )
     usable = [(source, header) for source, header in headers if isinstance(header, Header)]
-    facts = (_facts(source, header, max_seconds) for source, header in usable)
-    mix = tuple(one for one in facts if one.seconds > 0)
+    by_film = [_facts(source, header, max_seconds, cutting) for source, header in usable]
+    by_film = [windows for windows in by_film if windows]
+    mix = [one for windows in by_film for one in windows]
     if not mix:
         raise ConfigError("the sources hold no video whose header can be read")
-    clips = round(drawing.seen * len(mix) / len(drawing.drawn))
+    files = round(drawing.seen * len(by_film) / len(drawing.drawn))
     return Library(
         label=", ".join(printable(os.fspath(source)) for source in sources),
-        clips=clips,
-        mix=mix,
-        unusable=drawing.seen - clips + unusable,
+        clips=round(drawing.seen * len(mix) / len(drawing.drawn)),
+        mix=tuple(mix[:: 1 + len(mix) // _MOST_IN_MIX]),
+        unusable=drawing.seen - files + unusable,
         is_sample=drawing.is_partial,
+        headers_read=len(usable),
+        films=files if len(mix) > len(by_film) else 0,
     )
 
 
@@ -66,7 +84,13 @@ def _walk(walk: Walk, most: int, seed: int) -> tuple[Drawing, int]:
     return drawing, unusable
 
 
-def _facts(source: Source, header: Header, max_seconds: int) -> ClipFacts:
-    window = asked_window(source.row, max_seconds) or Window(0.0, float(max_seconds))
-    seconds = seconds_in(window, header.seconds)
-    return ClipFacts(header.codec, header.width * header.height, seconds)
+def _facts(source: Source, header: Header, max_seconds: int, cutting: Cutting) -> list[ClipFacts]:
+    """The clips that a film becomes, those that hold anything."""
+    windows: Sequence[Window] = (Window(0.0, float(max_seconds)),)
+    if asked := asked_window(source.row, max_seconds):
+        windows = (asked,)
+    elif cutting.segments == "all":
+        windows = windows_of(header.seconds, float(max_seconds), cutting.overlap_s)
+    seconds = (seconds_in(window, header.seconds) for window in windows)
+    pixels = header.width * header.height
+    return [ClipFacts(header.codec, pixels, one) for one in seconds if one > 0]

@@ -6,23 +6,23 @@ from captionfleet.config import JobConfig
 from captionfleet.errors import ConfigError
 from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Clip
+from captionfleet.producer.films import Films
 from captionfleet.producer.identity.clips import plan
-from captionfleet.producer.walking.found import source_of
-from captionfleet.producer.walking.walk import Walk
+from captionfleet.producer.walking.found import Found, Unusable, source_of
+from captionfleet.producer.walking.walk import NotCountedError, Walk
 from captionfleet.telemetry import Tally, monotonic_s
 
 __all__ = ["count_ahead"]
 
 
-async def count_ahead(job: JobConfig, settled: Settled, tally: Tally) -> None:
+async def count_ahead(job: JobConfig, settled: Settled, tally: Tally, films: Films) -> None:
     """Walk all sources once more, ahead of the run, and count what needs a caption.
 
-    The walk reads names, sizes and times alone, and takes at most half of one core. What the
-    content of files decides is not known here, so copies of one file count each. What the sources
-    are wrong in is the producer's to say.
+    The walk reads names, sizes and times alone, and takes at most half of one core; where a job
+    asks for all windows, films that were never measured are, and the run need not do it again.
+    What the content of files decides is not known here, so copies of one file count each. What the
+    sources are wrong in is the producer's to say.
     """
-    if job.input.segments == "all":  # how many windows a film has, only its packets tell
-        return
     retried = frozenset(job.input.retry_failed)
     requests = [request.name for request in job.asked]
     clips = 0
@@ -31,13 +31,13 @@ async def count_ahead(job: JobConfig, settled: Settled, tally: Tally) -> None:
         begun_s = monotonic_s()
         try:
             batch = await walk.next_batch()
-        except ConfigError:
+        except (ConfigError, NotCountedError):
             return
         if not batch:
             tally.outlook.is_whole = True
             return
         for found in batch:
-            for clip in plan(source_of(found), job.media):
+            for clip in await _clips(found, job, films):
                 left = [one for one in requests if not _is_settled(clip, one, settled, retried)]
                 for _ in left:
                     tally.outlook.expect(clip)
@@ -46,6 +46,11 @@ async def count_ahead(job: JobConfig, settled: Settled, tally: Tally) -> None:
                     tally.outlook.is_whole = True
                     return
         await anyio.sleep(monotonic_s() - begun_s)
+
+
+async def _clips(found: Found, job: JobConfig, films: Films) -> tuple[Clip, ...]:
+    cut = None if isinstance(found, Unusable) else await films.cut(found)
+    return plan(source_of(found), job.media, None, *(cut or ()))
 
 
 def _is_settled(clip: Clip, request: str, settled: Settled, retried: frozenset[str]) -> bool:

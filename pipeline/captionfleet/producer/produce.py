@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import anyio.to_thread
@@ -12,7 +12,9 @@ from captionfleet.config import JobConfig
 from captionfleet.errors import ConfigError, Stage
 from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Adopted, Clip, Failure, Note, Outcome, SameFile, Source, printable
+from captionfleet.messages.address import is_address, shown_name
 from captionfleet.producer.asking import require_askable
+from captionfleet.producer.films import Cut, Films
 from captionfleet.producer.identity.clips import plan
 from captionfleet.producer.identity.content import read_content
 from captionfleet.producer.identity.lookalikes import Lookalikes
@@ -22,13 +24,9 @@ from captionfleet.producer.unreached import keep_failures_elsewhere
 from captionfleet.producer.walking.found import Found, Unusable, source_of
 from captionfleet.producer.walking.selection import PassedOver
 from captionfleet.producer.walking.walk import Walk
-from captionfleet.producer.windows import Window, asked_window, windows_of
 from captionfleet.telemetry import Tally
 
-__all__ = ["FilmSeconds", "produce"]
-
-FilmSeconds = Callable[[Source], Awaitable[float]]
-"""How many seconds of pictures a film has; 0.0 where that cannot be found out."""
+__all__ = ["produce"]
 
 
 async def produce(  # noqa: C901, PLR0913, PLR0917 - a stage with two streams
@@ -37,12 +35,12 @@ async def produce(  # noqa: C901, PLR0913, PLR0917 - a stage with two streams
     tally: Tally,
     clips_out: MemoryObjectSendStream[Clip],
     outcomes_out: MemoryObjectSendStream[Outcome | Note],
-    film_s: FilmSeconds | None = None,
+    films: Films | None = None,
 ) -> None:
     """Send every clip that needs a caption, and a failure for each that cannot be had.
 
     Told as well is what had to be read to be known, so that it need not be read again. Closes
-    both streams. `film_s` says how long a film is, for jobs that ask for all of its windows.
+    both streams. `films` cuts them into windows, for jobs that ask for all of a film.
     `tally.planned_total` is set only if all sources were walked to the end.
 
     Raises:
@@ -56,7 +54,7 @@ async def produce(  # noqa: C901, PLR0913, PLR0917 - a stage with two streams
         recognition = Recognition(job, settled)
         is_empty = True
         clips = 0
-        films = _Films(job, recognition, film_s)
+        cutting = _Cutting(job, recognition, films)
         while batch := await walk.next_batch():
             is_empty = False
             usable = [one for one in batch if isinstance(one, Source)]
@@ -66,10 +64,10 @@ async def produce(  # noqa: C901, PLR0913, PLR0917 - a stage with two streams
                 if by_name and not lookalikes.is_over and isinstance(found, Source):
                     for clip in plan(found, job.media):
                         await lookalikes.see(clip)
-                windows, adoptions = await films.look_into(found)
+                cut, adoptions = await cutting.look_into(found)
                 for adopted in adoptions:
                     await outcomes_out.send(adopted)
-                for todo in await choice.to_do(found, windows):
+                for todo in await choice.to_do(found, cut):
                     if isinstance(todo, SameFile):
                         await outcomes_out.send(todo)
                         continue
@@ -101,7 +99,7 @@ def _require_videos(job: JobConfig, passed_over: Counter[str], *, is_empty: bool
     may_be_empty = job.input.allow_empty or job.input.shard
     if not is_empty or may_be_empty or all(map(is_list, job.input.sources)):
         return
-    where = ", ".join(printable(os.fspath(source)) for source in job.input.sources)
+    where = ", ".join(printable(shown_name(os.fspath(source))) for source in job.input.sources)
     counts = ", ".join(
         f"{number:,} {reason.replace('_', ' ')}" for reason, number in passed_over.most_common()
     )
@@ -112,32 +110,23 @@ def _require_videos(job: JobConfig, passed_over: Counter[str], *, is_empty: bool
     )
 
 
-class _Films:
+class _Cutting:
     """Which windows the films are cut into, where a job asks for all of a film."""
 
-    def __init__(
-        self, job: JobConfig, recognition: Recognition, film_s: FilmSeconds | None
-    ) -> None:
-        self._media, self._overlap_s = job.media, job.input.overlap_s
+    def __init__(self, job: JobConfig, recognition: Recognition, films: Films | None) -> None:
+        self._media = job.media
         self._recognition = recognition
-        self._film_s = film_s if job.input.segments == "all" else None
+        self._films = films
 
-    async def look_into(self, found: Found) -> tuple[tuple[Window, ...] | None, list[Adopted]]:
-        """All windows of a film, and which of them were captioned under a former id.
-
-        None stands for the first alone, or a row's own: of what cannot be measured, the workers
-        say why.
-        """
-        if self._film_s is None or isinstance(found, Unusable):
+    async def look_into(self, found: Found) -> tuple[Cut | None, list[Adopted]]:
+        """All windows of a film, and which of them were captioned under a former id."""
+        if self._films is None or isinstance(found, Unusable):
             return None, []
-        if asked_window(found.row, float(self._media.max_seconds)):
+        cut = await self._films.cut(found)
+        if cut is None:
             return None, []
-        seconds = await self._film_s(found)
-        if seconds <= 0:
-            return None, []
-        windows = windows_of(seconds, float(self._media.max_seconds), self._overlap_s)
-        clips = plan(found, self._media, windows=windows)
-        return windows, await anyio.to_thread.run_sync(self._recognition.see_clips, clips)
+        clips = plan(found, self._media, None, *cut)
+        return cut, await anyio.to_thread.run_sync(self._recognition.see_clips, clips)
 
 
 def _clip_of(todo: Clip | Failure) -> Clip:
@@ -160,30 +149,31 @@ class _Choice:
             map(may_have_rows, job.input.sources)
         )
 
-    async def to_do(
-        self, found: Found, windows: Sequence[Window] | None = None
-    ) -> list[Clip | Failure | SameFile]:
+    async def to_do(self, found: Found, cut: Cut | None = None) -> list[Clip | Failure | SameFile]:
         """The clips of one file that need a caption, or why they cannot have one.
 
         Its bytes are read only where its name, size and time do not settle it, so a library that
         was captioned is not read again every night.
         """
         source = source_of(found)
-        planned = self._unrepeated(plan(source, self._job.media, windows=windows))
-        by_name = self._job.input.identity == "stat" or isinstance(found, Unusable)
-        left = (self._left(clip, is_final=by_name) for clip in planned)
+        media = self._job.media
+        planned = self._unrepeated(plan(source, media, None, *(cut or ())))
+        # An object's ETag says what it holds; its bytes are not fetched to be hashed.
+        by_name = self._job.input.identity == "stat" or is_address(source.path)
+        is_final = by_name or isinstance(found, Unusable)
+        left = (self._left(clip, is_final=is_final) for clip in planned)
         clips = [clip for clip in left if clip.requests]
         if clips:
             require_askable(self._job, source)
         if isinstance(found, Unusable):
             return [_failure(clip, found) for clip in clips]
-        if self._job.input.identity == "stat" or not clips:
+        if by_name or not clips:
             return [*clips]
         content = await read_content(source, self._job.workers.clip_timeout_s)
         if isinstance(content, Unusable):
             return [_failure(clip, content) for clip in clips]
         own = {(clip.start_s, clip.end_s) for clip in clips}
-        by_content = plan(source, self._job.media, content, windows)
+        by_content = plan(source, media, content, *(cut or ()))
         return list(self._first(one for one in by_content if (one.start_s, one.end_s) in own))
 
     def _unrepeated(self, clips: Sequence[Clip]) -> Sequence[Clip]:

@@ -1,10 +1,19 @@
 """Which windows of a film become clips; pure (main process)."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 from captionfleet.messages import Row
 
-__all__ = ["Window", "asked_window", "is_longer", "seconds_in", "windows_of"]
+__all__ = [
+    "FIRST_WINDOWS",
+    "Cutting",
+    "Window",
+    "asked_window",
+    "is_longer",
+    "seconds_in",
+    "windows_of",
+]
 
 # One frame is sampled for a second: less than one at the end holds no frame of its own.
 _LEAST_REST_S = 1.0
@@ -12,6 +21,17 @@ _LEAST_REST_S = 1.0
 _MOST_WINDOWS = 20_000
 # Far less than a sample of sound: 60.1 - 0.1 is a little more than 60 in floating point.
 _ROUNDING_S = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Cutting:
+    """What is captioned of a film: its first window, or all of them."""
+
+    segments: Literal["first", "all"] = "first"
+    overlap_s: float = 0.0
+
+
+FIRST_WINDOWS = Cutting()
 
 
 class Window(NamedTuple):

@@ -9,6 +9,7 @@ from captionfleet.messages import Clip
 __all__ = ["Outlook"]
 
 _PER_OCTAVE = 4  # sizes within 19 % of each other are counted as one
+_KNOWN = -1  # in the place of a size: the seconds are those of the clip, and not of its window
 
 
 @dataclass(slots=True)
@@ -17,7 +18,8 @@ class Outlook:
 
     How long a file is, is not known before it is opened: it is taken from its size, by the bytes
     per second of those that were opened, and at most the clip's window counts. Memory does not
-    grow with the number of clips: they are counted by size.
+    grow with the number of clips: they are counted by size, or by whole seconds where their film
+    was measured before.
 
     `clips` is how many were counted; `is_whole` says that all sources were.
     """
@@ -47,13 +49,15 @@ class Outlook:
         """About how many seconds of video have no line yet."""
         rate = self._known_bytes / self._known_s if self._known_s else 0.0
         return sum(
-            number * (min(window_s, _size(size) / rate) if rate else window_s)
+            number * (min(window_s, _size(size) / rate) if rate and size != _KNOWN else window_s)
             for (size, window_s), number in self._left.items()
             if number > 0
         )
 
 
 def _kind(clip: Clip) -> tuple[int, float]:
+    if clip.film.seconds > 0:
+        return _KNOWN, round(clip.video_s(clip.film.seconds))
     size = max(clip.source.size_bytes, 1)
     return round(math.log2(size) * _PER_OCTAVE), clip.end_s - clip.start_s
 

@@ -9,7 +9,7 @@ import anyio
 from captionfleet.config import WorkersConfig
 from captionfleet.errors import FailureCode, RunError, first_run_error
 from captionfleet.media.orders import Header, HeaderOrder, Held, Refused
-from captionfleet.messages import Source
+from captionfleet.messages import Film, Source
 from captionfleet.workers.process import WorkerDied, WorkerProcess
 
 __all__ = ["confinement_of", "open_measuring", "read_headers"]
@@ -50,19 +50,19 @@ async def read_headers(
 @asynccontextmanager
 async def open_measuring(
     workers: WorkersConfig, *, max_pixels: int
-) -> AsyncIterator[Callable[[Source], Awaitable[float]]]:
-    """A function that has a worker process find out how many seconds of pictures a film has.
+) -> AsyncIterator[Callable[[Source], Awaitable[Film | FailureCode]]]:
+    """A function that has a worker process find out what a whole film is like.
 
-    It gives 0.0 for what cannot be opened; the process starts with the first film.
+    It takes one film at a time; the process starts with the first.
     """
     async with WorkerProcess(confine=workers.confine) as worker:
 
-        async def film_s(source: Source) -> float:
+        async def measure(source: Source) -> Film | FailureCode:
             order = HeaderOrder(source, max_pixels, _CPU_S, workers.memory_bytes, to_end=True)
             header = await _header(worker, order)
-            return header.seconds if isinstance(header, Header) else 0.0
+            return Film(header.seconds) if isinstance(header, Header) else header
 
-        yield film_s
+        yield measure
 
 
 async def confinement_of(workers: WorkersConfig) -> Held:

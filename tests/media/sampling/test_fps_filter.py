@@ -51,6 +51,24 @@ def test_fps_filter_shows_what_the_plain_model_shows(
     assert shown == shown_frames(times, times[-1] + duration, seconds)
 
 
+@given(presentation_times(), st.integers(1, 90), st.integers(1, 20))
+def test_fps_filter_is_complete_as_soon_as_every_slot_is_shown(
+    times: list[int], duration: int, seconds: int
+) -> None:
+    """Who stops reading there, as samplers do, loses no frame and reads none for nothing."""
+    fps_filter = new_filter(seconds)
+    shown, taken = 0, 0
+    while taken < len(times) and not fps_filter.is_complete:
+        shown += fps_filter.push(times[taken])
+        taken += 1
+    shown += fps_filter.finish(times[taken - 1] + duration)
+
+    expected = shown_frames(times, times[-1] + duration, seconds)
+    assert shown == len(expected)
+    needed = [time for time in times if (2 * time + TICKS_PER_S) // (2 * TICKS_PER_S) < seconds]
+    assert taken <= max(1, len(needed) + 1)
+
+
 @given(presentation_times(), st.integers(1, 20), st.data())
 def test_fps_filter_goes_on_from_any_slot(
     times: list[int], seconds: int, data: st.DataObject

@@ -16,6 +16,7 @@ __all__ = ["Replicas", "follow", "say_that_it_stays_on"]
 
 _POLL_S = 15.0
 _MOST_CHANGES = 1000
+_SURE_LOOKS = 4  # a minute of refusals
 
 
 @dataclass(slots=True)
@@ -58,17 +59,21 @@ async def follow(
     """Look again and again, and call `on_count` with every change.
 
     A control plane that does not answer, or was asked too often, changes nothing; one that
-    refuses ends it.
+    refuses four times in a row ends it.
     """
+    refusals = 0
     while True:
         try:
             state = await plane.get(target)
         except (UnansweredError, QuotaError):
             pass
         except ControlError as error:
-            get_log().info("replicas are not counted", reason=str(error))
-            return
+            refusals += 1
+            if refusals == _SURE_LOOKS:
+                get_log().info("replicas are not counted", reason=str(error))
+                return
         else:
+            refusals = 0
             if replicas.count(state):
                 on_count(state.ready)
         await anyio.sleep(poll_s or _POLL_S)

@@ -26,6 +26,9 @@ Shown = Callable[[DeploymentState], None]
 """What is called with every state that is seen on the way."""
 
 _FIRST_WAIT_S, _GROWTH = 1.0, 1.3
+# Gateways refuse for a moment what they take a second later: a key that is new, a deployment that
+# another replica of the control plane made. Only what stands at three looks in a row is a refusal.
+_SURE_LOOKS = 3
 _REFUSED = frozenset({401, 402, 403, 412})
 _WRONG = frozenset({400, 405, 413, 422})
 _FINE = 200
@@ -74,7 +77,8 @@ async def until_serving(
     """Wait until a replica is ready, then until a tiny request is answered.
 
     READY is no proof of serving, and a deployment scaled to zero comes up on a request only. One
-    that is ready and has no place free serves: others.
+    that is ready and has no place free serves: others. A refusal ends the wait when it has stood
+    at three looks in a row.
 
     Args:
         plane: The control plane.
@@ -86,10 +90,13 @@ async def until_serving(
     Raises:
         ControlError: it failed, is off, refuses the request, or did not come up in time.
     """
-    seen: list[DeploymentState] = []
+    waiting = _Waiting(plane, target, patience, shown)
     with anyio.move_on_after(patience.timeout_s):
-        return await _Waiting(plane, target, patience, shown, seen).served(models)
-    replicas = f" ({seen[-1].label}; {seen[-1].replica_stats})" if seen else ""
+        return await waiting.served(models)
+    if waiting.refusal is not None:
+        raise waiting.refusal
+    seen = waiting.seen
+    replicas = f" ({seen.label}; {seen.replica_stats})" if seen else ""
     raise ControlError(
         f"deployment {target.deployment_id} did not serve within {patience.timeout_s:g} s{replicas}"
     )
@@ -101,24 +108,46 @@ class _Waiting:
     target: Target
     patience: Patience
     shown: Shown
-    seen: list[DeploymentState]
+    seen: DeploymentState | None = None
+    refusal: ControlError | None = None
     appears_by_s: float = field(init=False)
 
     def __post_init__(self) -> None:
         self.appears_by_s = anyio.current_time() + self.patience.appears_s
 
     async def served(self, models: tuple[str, ...]) -> Served:
-        wait_s = min(_FIRST_WAIT_S, self.patience.poll_s)
+        wait_s, refusals = min(_FIRST_WAIT_S, self.patience.poll_s), 0
         while True:
-            state = await self._look()
-            # One that may sleep comes up on a request, and stays up for as long as some come.
-            if state is not None and (state.ready or not state.min_replica_count):
-                model = await self._first_to_answer(models or forms_of(state, self.target))
-                if model is not None:
-                    return Served(await self.plane.get(self.target), model)
-                await self._check_name(state, models)
+            try:
+                served = await self._attempt(models)
+            except ControlError as error:
+                self.refusal, refusals = error, refusals + 1
+                if refusals == _SURE_LOOKS:
+                    raise
+            else:
+                if served is not None:
+                    return served
+                self.refusal, refusals = None, 0
             await anyio.sleep(wait_s)
             wait_s = min(_GROWTH * wait_s, self.patience.poll_s)
+
+    async def _attempt(self, models: tuple[str, ...]) -> Served | None:
+        state = await self._look()
+        # One that may sleep comes up on a request, and stays up for as long as some come.
+        if state is None or not (state.ready or not state.min_replica_count):
+            return None
+        model = await self._first_to_answer(state, models or forms_of(state, self.target))
+        if model is None:
+            await self._check_name(state, models)
+            return None
+        return Served(await self._state_after(state), model)
+
+    async def _state_after(self, state: DeploymentState) -> DeploymentState:
+        """The state once it serves; a control plane that fails now takes nothing back."""
+        try:
+            return await self.plane.get(self.target)
+        except ControlError:
+            return state
 
     async def _look(self) -> DeploymentState | None:
         """The state, unless the control plane is away for a while, or does not know it yet."""
@@ -130,7 +159,7 @@ class _Waiting:
             if self.seen or anyio.current_time() >= self.appears_by_s:
                 raise
             return None
-        self.seen[:] = [state]
+        self.seen = state
         self.shown(state)
         self._check(state)
         return state
@@ -146,25 +175,25 @@ class _Waiting:
                 f"captionfleet deployment scale {name} 1"
             )
 
-    async def _first_to_answer(self, models: tuple[str, ...]) -> str | None:
+    async def _first_to_answer(self, state: DeploymentState, models: tuple[str, ...]) -> str | None:
         for model in models:
-            if await self._answers(model):
+            if await self._answers(state, model):
                 return model
         return None
 
     async def _check_name(self, state: DeploymentState, models: tuple[str, ...]) -> None:
         """See whether it is only the given model string that nobody answers to."""
         others = tuple(form for form in forms_of(state, self.target) if form not in models)
-        if models and state.ready and (other := await self._first_to_answer(others)):
+        if models and state.ready and (other := await self._first_to_answer(state, others)):
             raise ControlError(
                 f"deployment {self.target.deployment_id} answers to {other}, not to {models[0]}: "
                 f'give model = "{other}"'
             )
 
-    async def _answers(self, model: str) -> bool:
+    async def _answers(self, state: DeploymentState, model: str) -> bool:
         proof = await self.plane.client.prove(model)
         # What is full is there: another job may keep it so for hours.
-        if proof.status == _FINE or (proof.status == _BUSY and self.seen[-1].ready):
+        if proof.status == _FINE or (proof.status == _BUSY and state.ready):
             return True
         name, told = self.target.deployment_id, f"{proof.status} {proof.detail}".strip()
         if proof.status in _REFUSED:

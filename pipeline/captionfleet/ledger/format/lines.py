@@ -16,18 +16,23 @@ from captionfleet.ledger.format.columns import (
     Type,
 )
 from captionfleet.ledger.format.rows import CaptionRow, FailureRow
-from captionfleet.messages import Adopted, Caption, Failure, SameFile, printable
+from captionfleet.messages import Adopted, Caption, Failure, Measured, SameFile, printable
 from captionfleet.names import name_fields
 
 __all__ = [
+    "MEASURED_BY",
     "adopted_line",
     "caption_line",
     "document",
     "failure_line",
+    "film_line",
     "refiled_line",
     "renamed_line",
     "same_line",
 ]
+
+MEASURED_BY = 1
+"""Raised whenever films are measured in another way: what was measured before counts no more."""
 
 _MAX_INTEGER = 2**63
 _NAMES = ("source", "source_b64", "path", "path_b64", "root", "root_b64")
@@ -63,6 +68,16 @@ def adopted_line(adopted: Adopted, adopted_at_utc: str) -> bytes:
     for key, name in names.items():
         record |= {f"{key}_b64": ""} | name_fields(key, name)
     return _dumps(record | {"adopted_at_utc": adopted_at_utc}, orjson.OPT_APPEND_NEWLINE)
+
+
+def film_line(measured: Measured, measured_at_utc: str) -> bytes:
+    """One line for films.jsonl: the film need not be opened again to be cut into windows."""
+    keys = {"film_id": measured.film_id, "measured_by": MEASURED_BY}
+    facts = {"seconds": measured.film.seconds}
+    name = name_fields("path", measured.source.known_path)
+    return _dumps(
+        keys | facts | name | {"measured_at_utc": measured_at_utc}, orjson.OPT_APPEND_NEWLINE
+    )
 
 
 def refiled_line(record: Mapping[str, Any], key: str, adopted: Mapping[str, Any]) -> bytes:

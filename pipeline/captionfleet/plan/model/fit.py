@@ -56,6 +56,7 @@ def fit_run(label: str, run: RunRecord, lines: Lines, *, apart: bool = False) ->
         ending_s=ending_s,
         timeout_s=run.timeout_s,
         max_seconds=run.max_seconds,
+        cutting=run.cutting,
         notes=(*_notes(run, lines, table, worker_time), *requests.notes),
     )
 

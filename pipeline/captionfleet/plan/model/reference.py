@@ -5,6 +5,7 @@ from typing import Self
 
 from captionfleet.plan.model.curve import Curve
 from captionfleet.plan.model.shape import Terms
+from captionfleet.producer.windows import FIRST_WINDOWS, Cutting
 
 __all__ = ["ClipFacts", "Library", "Reference", "ReplicaProfile", "WorkerTime"]
 
@@ -109,6 +110,7 @@ class Reference:
     ending_s: float = 0.0
     timeout_s: float = 300.0
     max_seconds: int = 60
+    cutting: Cutting = FIRST_WINDOWS
     notes: tuple[str, ...] = ()
 
     @property
@@ -124,6 +126,8 @@ class Library:
     Attributes:
         unusable: Files that cannot be captioned, as far as their headers show.
         is_sample: Whether `mix` was drawn from the library itself, and does not hold all of it.
+        headers_read: Files whose headers were read.
+        films: How many films the clips are windows of; 0 where each clip is a file's, or a row's.
     """
 
     label: str
@@ -131,6 +135,8 @@ class Library:
     mix: tuple[ClipFacts, ...]
     unusable: int = 0
     is_sample: bool = False
+    headers_read: int = 0
+    films: int = 0
     notes: tuple[str, ...] = ()
 
     @classmethod

@@ -43,7 +43,8 @@ class Answer:
                 "clips": self.library.clips,
                 "unusable": self.library.unusable,
                 "mean_clip_s": self.library.mean_seconds,
-                "headers_read": len(self.library.mix),
+                "films": self.library.films,
+                "headers_read": self.library.headers_read,
                 "is_sample": self.library.is_sample,
             },
             "limits": asdict(self.limits),
@@ -78,7 +79,7 @@ class Answer:
                 f"{chosen.outlook.clips_per_s:.3g} clips/s of their middle"
             )
         if self.library.is_sample:
-            yield f"the headers of {len(self.library.mix):,} files were read, drawn by chance"
+            yield f"the headers of {self.library.headers_read:,} files were read, drawn by chance"
 
     def _strange_codecs(self) -> Iterator[str]:
         worker_time, mix = self.reference.worker_time, self.library.mix
@@ -123,9 +124,10 @@ class Answer:
 
     def _library(self) -> str:
         hours = self.library.clips * self.library.mean_seconds / _HOUR_S
+        what = f"windows of {films:,} films," if (films := self.library.films) else "clips of"
         unusable = f", {self.library.unusable:,} more are no use" if self.library.unusable else ""
         return (
-            f"{self.library.clips:,} clips of {self.library.mean_seconds:.1f} s on average "
+            f"{self.library.clips:,} {what} {self.library.mean_seconds:.1f} s on average "
             f"({hours:,.1f} h){unusable}"
         )
 

@@ -2,14 +2,15 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
 from captionfleet.config import MediaConfig
-from captionfleet.messages import Clip, Source
+from captionfleet.messages import UNKNOWN_FILM, Clip, Film, Source
 from captionfleet.producer.windows import Window, asked_window
 
-__all__ = ["clip_id", "content_clip_id", "ids_of", "named_clip_id", "plan"]
+__all__ = ["clip_id", "content_clip_id", "film_id", "ids_of", "named_clip_id", "plan"]
 
 _ID_BYTES = 16
 
@@ -19,6 +20,7 @@ def plan(
     media: MediaConfig,
     content: bytes | None = None,
     windows: Sequence[Window] | None = None,
+    film: Film = UNKNOWN_FILM,
 ) -> tuple[Clip, ...]:
     """The clips of one source: these windows of it, or the one of its row, or one from the start.
 
@@ -27,21 +29,21 @@ def plan(
     max_seconds = float(media.max_seconds)
     if windows is None and (asked := asked_window(source.row, max_seconds)):
         windows = (asked,)
-    first = Window(0.0, max_seconds)
+    is_alone = windows is None
     return tuple(
-        _clip(source, window, content, stands_alone=windows is None)
-        for window in ((first,) if windows is None else windows)
+        replace(_clip(source, window, content), stands_alone=is_alone, film=film)
+        for window in ((Window(0.0, max_seconds),) if windows is None else windows)
     )
 
 
-def _clip(source: Source, window: Window, content: bytes | None, *, stands_alone: bool) -> Clip:
+def _clip(source: Source, window: Window, content: bytes | None) -> Clip:
     path = os.fsencode(source.known_path)
     prompt = source.row.prompt
     identity = clip_id(path, source.size_bytes, source.mtime_ns, *window, prompt)
     if content is None:
-        return Clip(identity, source, *window, stands_alone=stands_alone)
+        return Clip(identity, source, *window)
     own = content_clip_id(content, source.size_bytes, *window, prompt)
-    return Clip(own, source, *window, stat_id=identity, stands_alone=stands_alone)
+    return Clip(own, source, *window, stat_id=identity)
 
 
 def clip_id(  # noqa: PLR0913, PLR0917 - all that makes a clip another one
@@ -54,6 +56,13 @@ def clip_id(  # noqa: PLR0913, PLR0917 - all that makes a clip another one
     """
     facts = f"path {len(path)} {size_bytes} {mtime_ns} {_window(start_s, end_s)} "
     return blake2b(facts.encode() + path + _asked(prompt), digest_size=_ID_BYTES).hexdigest()
+
+
+def film_id(source: Source) -> str:
+    """32 hex digits that name one version of one file, whatever is taken of it."""
+    path = os.fsencode(source.known_path)
+    facts = f"film {len(path)} {source.size_bytes} {source.mtime_ns} "
+    return blake2b(facts.encode() + path, digest_size=_ID_BYTES).hexdigest()
 
 
 def named_clip_id(

@@ -1,0 +1,62 @@
+"""How long films are, as earlier runs measured it: films.jsonl (main process, in a thread)."""
+
+import os
+from pathlib import Path
+
+import anyio.to_thread
+
+from captionfleet.errors import OutputError
+from captionfleet.ledger.files.reading import id_in, number_in, raw_lines, record_of
+from captionfleet.ledger.format.lines import MEASURED_BY
+from captionfleet.messages import Film, printable
+
+__all__ = ["FILMS", "KnownFilms", "load_films"]
+
+FILMS = "films.jsonl"
+_LONGEST_S = 1e9
+
+
+class KnownFilms:
+    """Films by their ids; about 150 bytes each."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[int, float] = {}
+
+    def get(self, film_id: str) -> Film | None:
+        """What is known of a film; None where it was not measured."""
+        seconds = self._seconds.get(int(film_id, 16))
+        return None if seconds is None else Film(seconds)
+
+    def add(self, film_id: str, film: Film) -> None:
+        """Remember a film."""
+        self._seconds[int(film_id, 16)] = film.seconds
+
+    def forget_unknown(self) -> None:
+        """Forget those that could not be measured."""
+        self._seconds = {one: seconds for one, seconds in self._seconds.items() if seconds > 0}
+
+
+async def load_films(folder: Path) -> KnownFilms:
+    """Read what earlier runs measured; lines that make no sense are ignored.
+
+    Raises:
+        OutputError: the file is there and cannot be read.
+    """
+    return await anyio.to_thread.run_sync(_load, folder / FILMS)
+
+
+def _load(path: Path) -> KnownFilms:
+    known = KnownFilms()
+    try:
+        for _, line in raw_lines(path):
+            record = record_of(line)
+            identity, seconds = id_in(record, "film_id"), number_in(record, "seconds")
+            is_current = record.get("measured_by") == MEASURED_BY
+            if is_current and identity is not None and seconds is not None:
+                known.add(f"{identity:032x}", Film(min(max(seconds, 0.0), _LONGEST_S)))
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        where = printable(os.fspath(path))
+        raise OutputError(f"{where}: cannot read how long films are: {error.strerror}") from None
+    return known

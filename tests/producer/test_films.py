@@ -1,0 +1,115 @@
+"""Films are measured once, and counted window by window."""
+
+from pathlib import Path
+
+import anyio
+import orjson
+import pytest
+
+from captionfleet.config import JobConfig
+from captionfleet.errors import FailureCode
+from captionfleet.ledger.films import FILMS
+from captionfleet.ledger.folder import open_ledger
+from captionfleet.ledger.settled import Settled
+from captionfleet.messages import Clip, Film, Note, Outcome, Source
+from captionfleet.producer import Films, count_ahead, produce
+from captionfleet.telemetry import Tally
+
+pytestmark = pytest.mark.anyio
+
+LENGTHS_S = {"a.mp4": 130.0, "b.mp4": 59.5, "c.mp4": 240.5, "d.mp4": 61.5}
+WINDOWS, FOOTAGE_S = 3 + 1 + 4 + 2, 130 + 60 + 240 + 62
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> JobConfig:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    for number, name in enumerate(LENGTHS_S):
+        (folder / name).write_bytes(b"x" * (number + 1))
+    return JobConfig.model_validate(
+        {
+            "input": {"sources": [folder], "settle_s": 0, "segments": "all"},
+            "output": {"dir": tmp_path / "out"},
+        }
+    )
+
+
+class Opener:
+    """Stands for the worker process that opens films, and counts what it is asked for."""
+
+    def __init__(self, **refusals: FailureCode) -> None:
+        self.opened: list[str] = []
+        self._refusals = refusals
+
+    async def measure(self, source: Source) -> Film | FailureCode:
+        """Open one."""
+        await anyio.lowlevel.checkpoint()
+        self.opened.append(source.name)
+        refusal = self._refusals.get(Path(source.name).stem)
+        return refusal or Film(LENGTHS_S[source.name])
+
+
+async def night(job: JobConfig, opener: Opener) -> Tally:
+    """Find all clips, and count them on the side."""
+    tally = Tally()
+    clips_out, clips_in = anyio.create_memory_object_stream[Clip](1)
+    outcomes_out, outcomes_in = anyio.create_memory_object_stream[Outcome | Note](9)
+    async with open_ledger(job.output) as ledger, clips_in, outcomes_in:
+        films = await Films.of(job, opener.measure, ledger.note)
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(count_ahead, job, Settled(), tally, films)
+                tasks.start_soon(produce, job, Settled(), tally, clips_out, outcomes_out, films)
+                async for clip in clips_in:
+                    assert clip.film.seconds in {0.0, *LENGTHS_S.values()}
+    return tally
+
+
+async def test_each_film_is_opened_once(job: JobConfig) -> None:
+    """By the run or by the count beside it, and by no later run; both come to the same number."""
+    opener = Opener()
+    tally = await night(job, opener)
+    assert sorted(opener.opened) == sorted(LENGTHS_S)
+    assert (tally.planned, tally.outlook.clips, tally.outlook.is_whole) == (WINDOWS, WINDOWS, True)
+    assert tally.outlook.left_s() == pytest.approx(FOOTAGE_S, abs=1)
+    again = await night(job, opener)
+    assert sorted(opener.opened) == sorted(LENGTHS_S)
+    assert (again.planned, again.outlook.clips) == (WINDOWS, WINDOWS)
+
+
+async def test_a_changed_film_is_measured_again(job: JobConfig) -> None:
+    """What is remembered is of one version of a file."""
+    opener = Opener()
+    await night(job, opener)
+    (job.input.sources[0] / "b.mp4").write_bytes(b"another")
+    await night(job, opener)
+    assert opener.opened.count("b.mp4") == 2
+    assert len(opener.opened) == len(LENGTHS_S) + 1
+
+
+async def test_what_cannot_be_measured(job: JobConfig) -> None:
+    """A film that is none is not opened every night, one that could not be read is."""
+    opener = Opener(b=FailureCode.NOT_VIDEO, c=FailureCode.SOURCE_UNREADABLE)
+    assert (await night(job, opener)).planned == 3 + 1 + 1 + 2
+    await night(job, opener)
+    assert [opener.opened.count(name) for name in sorted(LENGTHS_S)] == [1, 1, 2, 1]
+    retrying = {"input": job.input.model_copy(update={"retry_failed": ("all",)})}
+    await night(job.model_copy(update=retrying), opener)
+    assert [opener.opened.count(name) for name in sorted(LENGTHS_S)] == [1, 2, 3, 1]
+
+
+@pytest.mark.parametrize(
+    "change", [{"measured_by": 0}, {"seconds": "long"}, {"film_id": "ffff"}], ids=str
+)
+async def test_lines_that_do_not_count_cost_one_opening(
+    job: JobConfig, change: dict[str, object]
+) -> None:
+    """What an earlier version measured, and what no version wrote."""
+    opener = Opener()
+    await night(job, opener)
+    path = job.output.dir / FILMS
+    records = [orjson.loads(line) | change for line in path.read_bytes().splitlines()]
+    path.write_bytes(b"".join(orjson.dumps(one) + b"\n" for one in records))
+    assert (await night(job, opener)).planned == WINDOWS
+    assert len(opener.opened) == 2 * len(LENGTHS_S)
