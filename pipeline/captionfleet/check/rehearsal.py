@@ -1,12 +1,12 @@
 """What a run would do, by the run's own first stage, without doing it (main process)."""
 
-import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any
 
 import anyio
+import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from captionfleet.check.estimate import Estimate, estimate
@@ -37,9 +37,10 @@ ForEach = Callable[[str, Clip, str], None]
 class Rehearsal:
     """What would be done, and why; counts are of clips, but for what is passed over: of files.
 
-    A clip counts once for each request; `of_requests` are those with names.
+    A clip counts once for each request, but in `clips`; `of_requests` are those with names.
     """
 
+    clips: int = 0
     of_requests: Counter[str] = field(default_factory=Counter)
     to_caption: Counter[str] = field(default_factory=Counter)
     failing: Counter[str] = field(default_factory=Counter)
@@ -121,11 +122,19 @@ async def rehearse(job: JobConfig, for_each: ForEach | None = None) -> Rehearsal
     except* RunError as group:
         raise first_run_error(group) from None
     await look_into(rehearsal.library, job, settled, films)
-    rehearsal.library.counted = rehearsal.to_caption.total()
-    found = (estimate(job, one, rehearsal.library, None) for one in job.deployments)
+    rehearsal.library.counted = rehearsal.clips
+    left = _asking(job, +rehearsal.of_requests)
+    found = (estimate(left, one, rehearsal.library, None) for one in job.deployments)
     rehearsal.estimates = tuple(one for one in found if one is not None)
-    _foretell(rehearsal, job)
+    last = await anyio.to_thread.run_sync(read_object, job.output.dir / "run.json")
+    _foretell(rehearsal, job, last)
     return rehearsal
+
+
+def _asking(job: JobConfig, names: Iterable[str]) -> JobConfig:
+    """The job with those of its requests alone that are left to ask; all, if none has a name."""
+    chosen = job.input.model_copy(update={"only_request": tuple(names)})
+    return job.model_copy(update={"input": chosen})
 
 
 async def _take_clips(
@@ -137,6 +146,7 @@ async def _take_clips(
     latest = None
     async with clips:
         async for clip in clips:
+            rehearsal.clips += 1
             for request in clip.requests:
                 reason = _reason(clip, request, settled)
                 rehearsal.to_caption[reason] += 1
@@ -165,9 +175,8 @@ def _reason(clip: Clip, request: str, settled: Settled) -> str:
     return AGAIN if settled.failed_before(clip.clip_id, request) else NEW
 
 
-def _foretell(rehearsal: Rehearsal, job: JobConfig) -> None:
+def _foretell(rehearsal: Rehearsal, job: JobConfig, last: dict[str, Any]) -> None:
     """Hours by what the folder's last run did in a second, and dollars by the GPUs' prices."""
-    last = read_object(Path(os.fspath(job.output.dir)) / "run.json")
     rate = number_in(last, "clips_per_s")
     clips = rehearsal.to_caption.total()
     if not rate or not clips:
