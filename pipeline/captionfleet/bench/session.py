@@ -17,8 +17,8 @@ from captionfleet.bench.figures.result import BenchResult, DeploymentResult, bri
 from captionfleet.bench.gauge import Gauge
 from captionfleet.bench.machine import machine_facts
 from captionfleet.bench.media import Generated, Media, open_media
-from captionfleet.deployment.costs import standing_costs, state_of
 from captionfleet.config import DeploymentConfig, JobConfig
+from captionfleet.deployment.costs import standing_costs, state_of
 from captionfleet.errors import OutputError, RunError, first_run_error
 from captionfleet.ledger.files.disk import replace_atomically
 from captionfleet.messages import ReadyClip, printable
