@@ -35,6 +35,7 @@ from captionfleet.messages import (
 from captionfleet.producer import Films, check_sources, count_ahead, produce
 from captionfleet.system.regular_file import make_folder, open_regular
 from captionfleet.telemetry import Tally, show_progress
+from captionfleet.workers.cluster.cluster import Cluster, open_cluster
 from captionfleet.workers.headers import open_measuring
 from captionfleet.workers.pool import work
 from captionfleet.workers.workspace import Workspace, open_workspace
@@ -75,6 +76,7 @@ async def prepare_job(
     problem: RunError | None = None
     try:
         async with (
+            open_cluster(job, tally) as (placed, cluster),
             show_progress(tally, progress, sends=False),
             open_workspace(job.store) as media,
             open_measuring(job.workers, max_pixels=job.media.max_pixels) as measure,
@@ -83,7 +85,7 @@ async def prepare_job(
             films = await Films.of(job, measure, is_resuming=False)
             if progress is not None:
                 watch.start_soon(count_ahead, job, Settled(), tally, films)
-            await _flow(job, media, tally, shelf, films)
+            await _flow(placed, media, tally, shelf, films, cluster)
             watch.cancel_scope.cancel()
     except* RunError as group:
         problem = first_run_error(group)
@@ -100,8 +102,13 @@ def _check_apart(job: JobConfig, out: Path) -> None:
             raise ConfigError(f"{where} lies in the source {of}: choose a folder beside it")
 
 
-async def _flow(
-    job: JobConfig, media: Workspace, tally: Tally, shelf: "_Shelf", films: Films
+async def _flow(  # noqa: PLR0913, PLR0917 - what the stages share
+    job: JobConfig,
+    media: Workspace,
+    tally: Tally,
+    shelf: "_Shelf",
+    films: Films,
+    cluster: Cluster | None,
 ) -> None:
     clips_out, clips_in = create_memory_object_stream[Clip](_AHEAD)
     ready_out, ready_in = create_memory_object_stream[ReadyClip](_AHEAD)
@@ -109,7 +116,8 @@ async def _flow(
     # Open until all have ended: to a stage that fails, the others must not lose their reader first.
     async with ready_in, outcomes_in, create_task_group() as stages:
         stages.start_soon(produce, job, Settled(), tally, clips_out, outcomes_out.clone(), films)
-        stages.start_soon(work, job, media, tally, clips_in, ready_out, outcomes_out)
+        streams = clips_in, ready_out, outcomes_out
+        stages.start_soon(work, job, media, tally, *streams, cluster)
         stages.start_soon(_keep_ready, ready_in, shelf, tally, media)
         stages.start_soon(_keep_failures, outcomes_in, shelf, tally)
 

@@ -1,0 +1,121 @@
+"""A real Ray cluster of nodes on this machine, started and stopped by the tests."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+RAY = Path(sys.executable).with_name("ray")
+START_S = 180
+STORE_BYTES = 80_000_000  # the least that Ray takes
+_COMMON = [
+    "--num-cpus=1",
+    f"--object-store-memory={STORE_BYTES}",
+    "--disable-usage-stats",
+    "--min-worker-port=0",  # any free ones, since other programs of this machine have ports, too
+    "--max-worker-port=0",
+]
+
+
+@dataclass(slots=True)
+class RayCluster:
+    """A head on 127.0.0.1, and further nodes on 127.0.0.2 and so on, of one CPU each."""
+
+    folder: Path
+    port: int
+
+    @property
+    def address(self) -> str:
+        """What a run connects to."""
+        return f"127.0.0.1:{self.port}"
+
+    def start_head(self) -> None:
+        """Start the first node."""
+        head = ["--head", f"--port={self.port}", "--node-ip-address=127.0.0.1"]
+        self._start([*head, "--include-dashboard=false", f"--temp-dir={self.folder}"], {}, [])
+
+    def add_node(
+        self,
+        number: int,
+        environment: Mapping[str, str] | None = None,
+        within: list[str] | None = None,
+    ) -> int:
+        """Start a node on 127.0.0.NUMBER, and return its raylet; `within` comes before the command."""
+        place = [f"--address={self.address}", f"--node-ip-address=127.0.0.{number}"]
+        before = set(self._raylets())
+        self._start(place, environment or {}, within or [])
+        (raylet,) = set(self._raylets()) - before
+        return raylet
+
+    def kill(self, raylet: int) -> None:
+        """Take a node away at once; its processes end with it."""
+        os.kill(raylet, signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End every process of the cluster, and of it alone."""
+        for pid in self._processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        deadline_s = time.monotonic() + 30
+        while self._processes() and time.monotonic() < deadline_s:
+            time.sleep(0.05)
+
+    def _start(
+        self, arguments: list[str], environment: Mapping[str, str], within: list[str]
+    ) -> None:
+        subprocess.run(
+            [*within, sys.executable, RAY, "start", *arguments, *_COMMON],
+            env=os.environ | environment | {"RAY_USAGE_STATS_ENABLED": "0"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=True,
+            timeout=START_S,
+        )
+
+    def _raylets(self) -> Iterator[int]:
+        return (pid for pid in self._processes() if b"/raylet/raylet\0" in _command(pid))
+
+    def _processes(self) -> list[int]:
+        """By the cluster's own folder or port in their command line."""
+        marks = (os.fsencode(self.folder), f":{self.port}".encode())
+        pids = (int(one.name) for one in Path("/proc").iterdir() if one.name.isdigit())
+        return [
+            pid
+            for pid in pids
+            if pid != os.getpid() and any(mark in _command(pid) for mark in marks)
+        ]
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("", 0))
+        return int(one.getsockname()[1])
+
+
+@contextmanager
+def ray_cluster() -> Iterator[RayCluster]:
+    """A running head; whatever was added is stopped with it."""
+    # The paths of Ray's sockets must be short.
+    folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
+    cluster = RayCluster(folder, _free_port())
+    try:
+        cluster.start_head()
+        yield cluster
+    finally:
+        cluster.stop()
+        shutil.rmtree(folder, ignore_errors=True)
