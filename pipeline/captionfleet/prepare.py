@@ -32,7 +32,7 @@ from captionfleet.messages import (
     ReadyClip,
     printable,
 )
-from captionfleet.producer import Films, check_sources, count_ahead, produce
+from captionfleet.producer import Films, check_sources, count_ahead, is_folder, produce
 from captionfleet.system.regular_file import make_folder, open_regular
 from captionfleet.telemetry import Tally, show_progress
 from captionfleet.workers.cluster.cluster import Cluster, open_cluster
@@ -97,7 +97,7 @@ async def prepare_job(
 def _check_apart(job: JobConfig, out: Path) -> None:
     """Films that were prepared must not be taken for sources, by this call or the next."""
     for source in job.input.sources:
-        if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
+        if is_folder(source) and out.resolve().is_relative_to(source.resolve()):
             where, of = (printable(os.fspath(path)) for path in (out, source))
             raise ConfigError(f"{where} lies in the source {of}: choose a folder beside it")
 

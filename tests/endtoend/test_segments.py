@@ -9,6 +9,7 @@ import pytest
 from captionfleet.check.rehearsal import rehearse
 from captionfleet.check.sources import survey
 from captionfleet.producer.admission import examine
+from captionfleet.standin.faults import parse_fault
 from captionfleet.standin.films.film import Film, Sound, read_barcode, write_film
 from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import serving
@@ -77,6 +78,24 @@ async def test_every_window_is_a_clip_of_its_own(nights: Nights) -> None:
         assert line["media"]["audio_s"] == pytest.approx(seconds, abs=0.1)
         assert line["media"]["damage"]["coverage"] == 1.0
     assert sorted(line["start_s"] for line in nights.output.captions) == [0.0, 10.0, 20.0, 30.0]
+
+
+@pytest.mark.anyio
+async def test_a_window_in_the_middle_fails_alone(tmp_path: Path) -> None:
+    """The others have their captions, and the next run asks for that window and no other."""
+    nights = Nights(tmp_path, tmp_path / "media", max_in_flight=1)
+    one_by_one = ALL | {"workers": {"processes": 1}}
+    async with serving(StandinOptions(faults=(parse_fault("400+after=1+first=1"),))) as standin:
+        first = await nights.run(standin, **one_by_one)
+        assert (first.captioned, first.failed, first.exit_code) == (3, 1, 1)
+        (failure,) = nights.output.failures
+        assert (failure["code"], failure["start_s"]) == ("rejected", WINDOW_S)
+        asked = ALL["input"] | {"retry_failed": ["rejected"]}
+        again = await nights.run(standin, **one_by_one | {"input": asked})
+        assert (again.planned, again.captioned, again.already_captioned) == (1, 1, 3)
+        assert standin.ledger.total == 5
+    assert sorted(line["start_s"] for line in nights.output.captions) == [0.0, 10.0, 20.0, 30.0]
+    assert not nights.output.failures
 
 
 ROWS = """path,id,start_s,end_s

@@ -1,49 +1,95 @@
-"""A library cut in shards, one of them killed: merged, every film has its one caption."""
+"""A library of whole films cut in shards, two of them killed: merged, every window has one line."""
 
 import signal
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from captionfleet.producer.shards import Shard
+from captionfleet.producer.windows import windows_of
 from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import serving
 from tests.support.command import Command
+from tests.support.library import found
+from tests.support.nights import Nights
 from tests.support.output import Output
-from tests.support.tiny_films import Library
+from tests.support.tiny_films import tiny_film
 
 pytestmark = pytest.mark.anyio
 
-SHARDS = 3
+SHARDS, FILMS, WINDOW_S = 16, 9, 1
+FILM_S = [tiny_film(number).seconds for number in range(FILMS)]
+WHOLE = {"media": {"max_seconds": WINDOW_S}, "workers": {"processes": 1}}
 
 
-async def test_shards_are_merged(library: Library, command: Command, tmp_path: Path) -> None:
-    """What a killed shard lacks is named; run again and merged again, nothing is paid twice."""
-    films = library.films[0].parent
+def shares(films: Path) -> Counter[int]:
+    """How many windows each shard has."""
+    windows: Counter[int] = Counter()
+    for number, film in enumerate(sorted(films.iterdir())):
+        source = found(films, film.name)
+        for shard in range(SHARDS):
+            if Shard(shard, SHARDS, by_content=False).holds(source):
+                windows[shard] += len(windows_of(FILM_S[number], WINDOW_S))
+    return windows
+
+
+def flags(job: Path) -> Iterator[str]:
+    job.write_text(f"[media]\nmax_seconds = {WINDOW_S}\n[workers]\nprocesses = 1\n")
+    yield from ("--job", str(job), "--quiet", "--segments", "all", "--max-in-flight", "1")
+
+
+async def test_shards_are_merged(
+    own_films: Callable[[int], Path], command: Command, tmp_path: Path
+) -> None:
+    """What killed shards lack is named; run again and merged again, nothing is paid twice.
+
+    The folder of all goes on from there, and no film has to be opened again for it.
+    """
+    films = own_films(FILMS)
+    windows = shares(films)
+    killed = [shard for shard, count in windows.most_common(2) if count > 1]
+    assert len(killed) == 2
     async with serving(StandinOptions(slots=1, service_time_s=0.05)) as standin:
-        where = ("--base-url", standin.base_url, "--model", "omni", "--store", library.store)
+        where = ("--base-url", standin.base_url, "--model", "omni", "--store", tmp_path / "store")
+        where = (*where, *flags(tmp_path / "job.toml"))
+        nights = Nights(tmp_path, tmp_path / "store", max_in_flight=1)
+        own = {"sources": [films], "segments": "all", "settle_s": 0}
 
-        def words(number: int) -> tuple[object, ...]:
-            out = ("--out", f"part-{number}", "--quiet", "--max-in-flight", "1", "--workers", "1")
-            return ("run", films, "--shard", f"{number}/{SHARDS}", *out, *where)
+        async def run(shard: int) -> int:
+            input_ = own | {"shard": f"{shard}/{SHARDS}"}
+            output = {"dir": tmp_path / f"part-{shard}", "report": False}
+            return (await nights.run(standin, **WHOLE, input=input_, output=output)).captioned
 
-        async with command.started(*words(0)) as running:  # type: ignore[arg-type]
-            await running.until(lambda: Output(tmp_path / "part-0").line_count() >= 1)
-            running.send(signal.SIGKILL)
-            await running.ended()
-        for number in range(1, SHARDS):
-            assert (await command(*words(number))).exit_code == 0  # type: ignore[arg-type]
+        for shard in killed:
+            words = ("run", films, "--shard", f"{shard}/{SHARDS}", "--out", f"part-{shard}", *where)
+            async with command.started(*words) as running:
+                part = Output(tmp_path / f"part-{shard}")
+                await running.until(lambda part=part: part.line_count() >= 1)
+                running.send(signal.SIGKILL)
+                await running.ended()
+        for shard in set(range(SHARDS)) - {*killed}:
+            assert await run(shard) == windows[shard]
         parts = [f"part-{number}" for number in range(SHARDS)]
         merged = await command("merge", *parts, "--out", "all")
         assert merged.exit_code == 1
-        assert "part-0: its run did not end: run it again" in merged.stdout
-        assert (await command(*words(0))).exit_code == 0  # type: ignore[arg-type]
+        assert all(
+            f"part-{one}: its run did not end: run it again" in merged.stdout for one in killed
+        )
+        for shard in killed:
+            assert await run(shard) < windows[shard]
         merged = await command("merge", *parts, "--out", "all")
         assert merged.exit_code == 0, merged.stdout
         lines = Output(tmp_path / "all").captions
-        assert sorted(line["path"] for line in lines) == sorted(map(str, library.films))
-        again = await command("run", films, "--out", "all", "--quiet", *where)  # and goes on there
-        assert again.exit_code == 0
-        run = Output(tmp_path / "all").run
-        assert (run["planned"], run["already_captioned"]) == (0, len(library.films))
+        expected = [
+            (str(film), window.start_s)
+            for film, seconds in zip(sorted(films.iterdir()), FILM_S, strict=True)
+            for window in windows_of(seconds, WINDOW_S)
+        ]
+        assert sorted((line["path"], line["start_s"]) for line in lines) == expected
+        assert len((tmp_path / "all" / "films.jsonl").read_bytes().splitlines()) == FILMS
+        again = await nights.run(standin, **WHOLE, input=own, output={"dir": tmp_path / "all"})
+        assert (again.planned, again.already_captioned) == (0, len(expected))
         # Killed while one request was in flight, at most that one is sent twice.
-        assert len(library.films) <= standin.ledger.total <= len(library.films) + 1
+        assert len(expected) <= standin.ledger.total <= len(expected) + len(killed)

@@ -48,7 +48,7 @@ class RayCluster:
         environment: Mapping[str, str] | None = None,
         within: list[str] | None = None,
     ) -> int:
-        """Start a node on 127.0.0.NUMBER, and return its raylet; `within` comes before the command."""
+        """Start a node on 127.0.0.NUMBER, return its raylet; `within` comes before the command."""
         place = [f"--address={self.address}", f"--node-ip-address=127.0.0.{number}"]
         before = set(self._raylets())
         self._start(place, environment or {}, within or [])

@@ -12,6 +12,7 @@ from captionfleet.check.findings import Finding, fail, ok, warn
 from captionfleet.check.judging import Sent, judged, without_flags
 from captionfleet.check.refusals import AGAIN, refusals, unusable
 from captionfleet.config import DeploymentConfig, JobConfig, RequestConfig
+from captionfleet.deployment.costs import standing_costs, state_of
 from captionfleet.errors import ConfigError, FailureCode, RunError
 from captionfleet.media.orders import CanaryOrder, Prepared, hold_of
 from captionfleet.messages import Clip, Form, ReadyClip, Source
@@ -122,6 +123,7 @@ async def ask_deployment(
                 asked.findings.append(unusable(fleet, name, problem))
                 return asked
             asked.findings.append(_reached(deployment, problem))
+            asked.findings.extend(await _costs(deployment))
             if clips:
                 asked = await _asked(fleet, deployment, clips, asked)
     except ConfigError as error:
@@ -159,6 +161,14 @@ def _reached(deployment: DeploymentConfig, problem: Verdict | None) -> Finding:
         return ok("reachable", deployment.base_url, deployment=deployment.name)
     text = f"gives no list of models ({problem.detail})"
     return warn("reachable", text, "a run asks all the same", deployment=deployment.name)
+
+
+async def _costs(deployment: DeploymentConfig) -> list[Finding]:
+    state = await state_of(deployment)
+    if state is None or state.is_gone:
+        return []
+    say = ok if state.is_off or state.sleeps_after else warn
+    return [say("costs", standing_costs(state), deployment=deployment.name)]
 
 
 def _key_finding(fleet: Fleet, name: str) -> Finding:

@@ -22,6 +22,7 @@ from captionfleet.config.sections.media import InputConfig, MediaConfig, StoreCo
 from captionfleet.config.sections.section import Section
 from captionfleet.errors import ConfigError
 from captionfleet.messages import Form
+from captionfleet.messages.address import is_address
 
 __all__ = ["JobConfig", "load_job"]
 
@@ -154,7 +155,8 @@ def _anchored(data: dict[str, Any], folder: Path) -> dict[str, Any]:
 def _under(folder: Path, value: Any) -> Any:
     if isinstance(value, list):
         return [_under(folder, item) for item in value]
-    if not isinstance(value, str) or value == "-":  # a source: standard input
+    # A source may be standard input, or an address, which no folder holds.
+    if not isinstance(value, str) or value == "-" or is_address(value):
         return value
     try:
         return folder / Path(value).expanduser()

@@ -1,6 +1,6 @@
 """Clips, and the files and rows that they come from; pure (any process)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["NO_ROW", "UNKNOWN_FILM", "Clip", "Film", "Row", "Source"]
 
@@ -32,6 +32,9 @@ class Source:
     `path` opens the file; `name` is relative to `root`, the folder that it was found under.
     `real_path` is absolute and holds no link: it is what the file is known by, under whatever names
     it was found. All may hold undecodable bytes as surrogates (`os.fsdecode`).
+
+    Of an object, `path` is its address, `mtime_ns` a number made of its ETag, and `opens` the
+    address with what signs it, if anything does: a key, which goes into no file and no worker.
     """
 
     path: str
@@ -41,6 +44,7 @@ class Source:
     root: str = ""
     real_path: str = ""
     row: Row = NO_ROW
+    opens: str = field(default="", repr=False)
 
     @property
     def known_path(self) -> str:

@@ -9,7 +9,7 @@ from captionfleet.messages import Clip
 from captionfleet.producer.films import Films
 from captionfleet.producer.identity.clips import plan
 from captionfleet.producer.walking.found import Found, Unusable, source_of
-from captionfleet.producer.walking.walk import Walk
+from captionfleet.producer.walking.walk import NotCountedError, Walk
 from captionfleet.telemetry import Tally, monotonic_s
 
 __all__ = ["count_ahead"]
@@ -29,7 +29,7 @@ async def count_ahead(job: JobConfig, settled: Settled, tally: Tally, films: Fil
         begun_s = monotonic_s()
         try:
             batch = await walk.next_batch()
-        except ConfigError:
+        except (ConfigError, NotCountedError):
             return
         if not batch:
             tally.outlook.is_whole = True

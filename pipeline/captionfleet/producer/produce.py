@@ -11,6 +11,7 @@ from captionfleet.config import JobConfig
 from captionfleet.errors import ConfigError, Stage
 from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Adopted, Clip, Failure, Note, Outcome, SameFile, Source, printable
+from captionfleet.messages.address import is_address, shown_name
 from captionfleet.producer.films import Cut, Films
 from captionfleet.producer.identity.clips import plan
 from captionfleet.producer.identity.content import read_content
@@ -89,7 +90,7 @@ def _require_videos(job: JobConfig, passed_over: Counter[str], *, is_empty: bool
     may_be_empty = job.input.allow_empty or job.input.shard
     if not is_empty or may_be_empty or all(map(is_list, job.input.sources)):
         return
-    where = ", ".join(printable(os.fspath(source)) for source in job.input.sources)
+    where = ", ".join(printable(shown_name(os.fspath(source))) for source in job.input.sources)
     counts = ", ".join(
         f"{number:,} {reason.replace('_', ' ')}" for reason, number in passed_over.most_common()
     )
@@ -146,7 +147,8 @@ class _Choice:
         clips = [clip for clip in planned if not self._is_settled(clip)]
         if isinstance(found, Unusable):
             return [_failure(clip, found) for clip in clips]
-        if self._job.input.identity == "stat" or not clips:
+        # An object's ETag says what it holds; its bytes are not fetched to be hashed.
+        if self._job.input.identity == "stat" or not clips or is_address(source.path):
             return [*clips]
         content = await read_content(source, self._job.workers.clip_timeout_s)
         if isinstance(content, Unusable):

@@ -10,8 +10,10 @@ import anyio.to_thread
 
 from captionfleet.config import InputConfig
 from captionfleet.ledger.settled import Settled, failures_in
+from captionfleet.messages.address import is_address, parse_address
 from captionfleet.names import name_bytes
 from captionfleet.producer.identity.clips import ids_of
+from captionfleet.producer.sources import is_folder, is_remote
 
 __all__ = ["keep_failures_elsewhere"]
 
@@ -31,16 +33,24 @@ async def keep_failures_elsewhere(config: InputConfig, settled: Settled) -> None
 def _keep(config: InputConfig, settled: Settled) -> None:
     if settled.folder is None:
         return
-    folders = [source for source in config.sources if source.is_dir()]
+    folders = [source for source in config.sources if is_folder(source)]
     walked = [folder.absolute() for folder in folders] + [folder.resolve() for folder in folders]
+    far = [parse_address(os.fspath(one)).shown for one in config.sources if is_remote(one)]
     for identity, _, record in failures_in(settled.folder):
         path = name_bytes(record, "path")
-        if path is not None and not _is_below(path, walked) and _is_unchanged(path, record):
+        if path is not None and is_address(os.fsdecode(path)):
+            if not _is_of(os.fsdecode(path), far):
+                settled.keep(identity)  # nobody asked whether it is as it was
+        elif path is not None and not _is_below(path, walked) and _is_unchanged(path, record):
             settled.keep(identity)
 
 
 def _is_below(path: bytes, folders: Collection[Path]) -> bool:
     return any(Path(os.fsdecode(path)).is_relative_to(folder) for folder in folders)
+
+
+def _is_of(address: str, sources: Collection[str]) -> bool:
+    return any(address == one or address.startswith(one + "/") for one in sources)
 
 
 def _is_unchanged(path: bytes, record: dict[str, Any]) -> bool:
