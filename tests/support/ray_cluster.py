@@ -13,6 +13,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.command import parent_of
+from tests.support.preparing import WORKER
+
 RAY = Path(sys.executable).with_name("ray")
 START_S = 180
 STORE_BYTES = 80_000_000  # the least that Ray takes
@@ -61,11 +64,11 @@ class RayCluster:
 
     def stop(self) -> None:
         """End every process of the cluster, and of it alone."""
-        for pid in self._processes():
+        for pid in self.processes():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         deadline_s = time.monotonic() + 30
-        while self._processes() and time.monotonic() < deadline_s:
+        while self.processes() and time.monotonic() < deadline_s:
             time.sleep(0.05)
 
     def _start(
@@ -81,17 +84,35 @@ class RayCluster:
         )
 
     def _raylets(self) -> Iterator[int]:
-        return (pid for pid in self._processes() if b"/raylet/raylet\0" in _command(pid))
+        return (pid for pid in self.processes() if b"/raylet/raylet\0" in _command(pid))
 
-    def _processes(self) -> list[int]:
-        """By the cluster's own folder or port in their command line."""
+    def processes(self) -> list[int]:
+        """Those with the cluster's own folder or port in their command line, and their children."""
         marks = (os.fsencode(self.folder), f":{self.port}".encode())
-        pids = (int(one.name) for one in Path("/proc").iterdir() if one.name.isdigit())
-        return [
-            pid
-            for pid in pids
-            if pid != os.getpid() and any(mark in _command(pid) for mark in marks)
-        ]
+        found = [pid for pid in _pids() if any(mark in _command(pid) for mark in marks)]
+        return [pid for pid in _with_children(found) if pid != os.getpid()]
+
+    def workers(self, raylet: int | None = None) -> list[int]:
+        """The program's worker processes on all nodes, or on the one of this raylet."""
+        within = self.processes() if raylet is None else _with_children([raylet])
+        return [pid for pid in within if WORKER in _command(pid)]
+
+
+def _pids() -> list[int]:
+    return [int(one.name) for one in Path("/proc").iterdir() if one.name.isdigit()]
+
+
+def _with_children(roots: list[int]) -> list[int]:
+    children: dict[int, list[int]] = {}
+    for pid in _pids():
+        children.setdefault(parent_of(pid) or 0, []).append(pid)
+    found, waiting = set(), list(roots)
+    while waiting:
+        pid = waiting.pop()
+        if pid not in found:
+            found.add(pid)
+            waiting += children.get(pid, [])
+    return sorted(found)
 
 
 def _command(pid: int) -> bytes:

@@ -20,6 +20,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from captionfleet.errors import MachineError, StoreError
 from captionfleet.media.orders import Order, Prepared, Refused, Report, StoreTrouble
 from captionfleet.messages import Source
+from captionfleet.messages.address import is_address
 from captionfleet.telemetry import monotonic_s
 from captionfleet.workers.cluster.parcels import (
     Done,
@@ -152,6 +153,8 @@ class _Bench:
 def _unseen(order: Order) -> str:
     """Why this machine does not see the clip's file as it was found; empty if it does."""
     source: Source = order.clip.source
+    if is_address(source.path):  # the node's own credentials decide, and the store answers
+        return ""
     try:
         facts = os.stat(source.path)  # noqa: PTH116 - the name may be no text
     except (OSError, ValueError) as error:

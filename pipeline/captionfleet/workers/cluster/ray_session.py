@@ -48,8 +48,6 @@ async def open_ray(address: str) -> AsyncIterator[Any]:
 
 
 def _imported() -> Any:
-    # What Ray's libraries say on stderr stands in Ray's own logs, too.
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     # Ray ends the whole process a minute after the cluster's head; the run looks for itself.
     os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", str(24 * 3600))
     try:
