@@ -5,8 +5,10 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import anyio
+import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from captionfleet.check.estimate import Estimate, estimate
@@ -112,7 +114,8 @@ async def rehearse(job: JobConfig, for_each: ForEach | None = None) -> Rehearsal
     rehearsal.library.counted = rehearsal.to_caption.total()
     found = (estimate(job, one, rehearsal.library, None) for one in job.deployments)
     rehearsal.estimates = tuple(one for one in found if one is not None)
-    _foretell(rehearsal, job)
+    last_run = Path(os.fspath(job.output.dir)) / "run.json"
+    _foretell(rehearsal, job, await anyio.to_thread.run_sync(read_object, last_run))
     return rehearsal
 
 
@@ -151,9 +154,8 @@ def _reason(clip: Clip, settled: Settled) -> str:
     return AGAIN if settled.failed_before(clip.clip_id) else NEW
 
 
-def _foretell(rehearsal: Rehearsal, job: JobConfig) -> None:
+def _foretell(rehearsal: Rehearsal, job: JobConfig, last: dict[str, Any]) -> None:
     """Hours by what the folder's last run did in a second, and dollars by the GPUs' prices."""
-    last = read_object(Path(os.fspath(job.output.dir)) / "run.json")
     rate = number_in(last, "clips_per_s")
     clips = rehearsal.to_caption.total()
     if not rate or not clips:
