@@ -11,6 +11,7 @@ from captionfleet.media.opening.film_end import end_of, film_end_s
 from captionfleet.media.opening.heard import heard_audio
 from captionfleet.media.opening.lengths import source_seconds
 from captionfleet.media.opening.packets import PacketReader
+from captionfleet.media.opening.source_bytes import require_unchanged
 from captionfleet.media.orders import Header, HeaderOrder
 
 __all__ = ["read_header"]
@@ -37,6 +38,7 @@ def read_header(order: HeaderOrder) -> Header:
             audio = heard_audio(order.source, container, stream, order.max_pixels)
             reader = PacketReader(container, [stream, *([audio] if audio else [])], _MOST_ERRORS)
             seconds, is_joined = end_of(reader, container, stream), reader.has_jumped
+        require_unchanged(order.source)
         return Header(
             context.name,
             context.width,
