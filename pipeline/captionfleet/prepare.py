@@ -70,6 +70,7 @@ async def prepare_job(
     Raises:
         RunError: a source is missing, `out` lies in one, or it or the store cannot be written.
     """
+    job = job.with_one(job.request)  # what is asked of the media plays no part here
     await anyio.to_thread.run_sync(check_sources, job.input)
     await anyio.to_thread.run_sync(_check_apart, job, out)
     tally, shelf = Tally(), _Shelf(out)
