@@ -20,7 +20,7 @@ from captionfleet.producer.identity.clips import plan
 from captionfleet.producer.identity.content import read_content
 from captionfleet.producer.identity.lookalikes import Lookalikes
 from captionfleet.producer.identity.recognition import Recognition
-from captionfleet.producer.sources import check_sources, is_list, may_have_rows
+from captionfleet.producer.sources import check_sources, is_list, is_remote, may_have_rows
 from captionfleet.producer.unreached import keep_failures_elsewhere
 from captionfleet.producer.walking.found import Found, Unusable, source_of
 from captionfleet.producer.walking.selection import PassedOver
@@ -106,9 +106,10 @@ def _require_videos(job: JobConfig, passed_over: Counter[str], *, is_empty: bool
         f"{number:,} {reason.replace('_', ' ')}" for reason, number in passed_over.most_common()
     )
     seen = f"passed over: {counts}: does [input] include name them?" if counts else "it is empty"
+    is_far = all(map(is_remote, job.input.sources))
+    question = "is the address right?" if is_far else "is the folder mounted?"
     raise ConfigError(
-        f"no video in {where} ({seen}): is the folder mounted? "
-        "--allow-empty lets a run find nothing"
+        f"no video in {where} ({seen}): {question} --allow-empty lets a run find nothing"
     )
 
 
