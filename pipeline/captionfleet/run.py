@@ -235,9 +235,7 @@ class _Run:
     async def _settle(self) -> None:
         is_complete = self.tally.planned_total is not None
         is_complete = is_complete and self.tally.planned == self.tally.settled
-        await self.ledger.settle(
-            lambda clip_id: self.settled.keeps_failure(clip_id, is_complete=is_complete)
-        )
+        await self.ledger.settle(partial(self.settled.keeps_failure, is_complete=is_complete))
         await self.ledger.refile()
         if self.settled.replaces and self.tally.captioned:
             await self.ledger.drop_superseded()

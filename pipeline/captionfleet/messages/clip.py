@@ -57,9 +57,11 @@ class Film:
     """What was found out of a whole film, so that it could be cut into windows.
 
     `seconds` is where its last picture ends, from its zero; 0.0 where that is not known.
+    `is_joined` says that its clock is set anew midway, so that no time in it can be sought.
     """
 
     seconds: float = 0.0
+    is_joined: bool = False
 
 
 UNKNOWN_FILM = Film()
@@ -71,7 +73,9 @@ class Clip:
 
     `stat_id` is what it would be called by path, size and time, where `clip_id` goes by content.
     `stands_alone` says that the job asks for no other window of the film. `film` is unknown for
-    clips of jobs that do not ask for all windows.
+    clips of jobs that do not ask for all windows. `requests` are the names of those that it still
+    needs a caption for, each of which ends as a line; that of a job with one request is empty as a
+    rule.
     """
 
     clip_id: str
@@ -81,6 +85,7 @@ class Clip:
     stat_id: str = ""
     stands_alone: bool = False
     film: Film = UNKNOWN_FILM
+    requests: tuple[str, ...] = ("",)
 
     def video_s(self, source_s: float) -> float:
         """How much video it holds if its film is this long, in seconds."""

@@ -7,7 +7,6 @@ from captionfleet.errors import ConfigError
 from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Clip
 from captionfleet.producer.films import Films
-from captionfleet.producer.identity.clips import plan
 from captionfleet.producer.walking.found import Found, Unusable, source_of
 from captionfleet.producer.walking.walk import NotCountedError, Walk
 from captionfleet.telemetry import Tally, monotonic_s
@@ -24,6 +23,8 @@ async def count_ahead(job: JobConfig, settled: Settled, tally: Tally, films: Fil
     sources are wrong in is the producer's to say.
     """
     retried = frozenset(job.input.retry_failed)
+    requests = [request.name for request in job.asked]
+    clips = 0
     walk = Walk(job.input, max_seconds=job.media.max_seconds, is_second=True)
     while True:
         begun_s = monotonic_s()
@@ -35,23 +36,24 @@ async def count_ahead(job: JobConfig, settled: Settled, tally: Tally, films: Fil
             tally.outlook.is_whole = True
             return
         for found in batch:
-            for clip in await _clips(found, job, films):
-                if _is_settled(clip, settled, retried):
-                    continue
-                tally.outlook.expect(clip)
-                if tally.outlook.clips == job.input.limit:
+            for clip in await _clips(found, films):
+                left = [one for one in requests if not _is_settled(clip, one, settled, retried)]
+                for _ in left:
+                    tally.outlook.expect(clip)
+                clips += bool(left)
+                if clips and clips == job.input.limit:
                     tally.outlook.is_whole = True
                     return
         await anyio.sleep(monotonic_s() - begun_s)
 
 
-async def _clips(found: Found, job: JobConfig, films: Films) -> tuple[Clip, ...]:
+async def _clips(found: Found, films: Films) -> tuple[Clip, ...]:
     cut = None if isinstance(found, Unusable) else await films.cut(found)
-    return plan(source_of(found), job.media, None, *(cut or ()))
+    return films.planned(source_of(found), cut)
 
 
-def _is_settled(clip: Clip, settled: Settled, retried: frozenset[str]) -> bool:
+def _is_settled(clip: Clip, request: str, settled: Settled, retried: frozenset[str]) -> bool:
     """As the producer has it, without a note that the clip was met."""
-    if settled.has_caption(clip.clip_id) and not settled.is_replaced(clip.clip_id):
+    if settled.has_counting(clip.clip_id, request):
         return True
-    return settled.stands_failed(clip.clip_id, retried)
+    return settled.stands_failed(clip.clip_id, retried, request)

@@ -3,21 +3,24 @@
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import anyio.to_thread
 from anyio.streams.memory import MemoryObjectSendStream
 
 from captionfleet.config import JobConfig
-from captionfleet.errors import ConfigError, Stage
+from captionfleet.errors import ConfigError, FailureCode, Stage
+from captionfleet.ledger.films import KnownFilms
 from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Adopted, Clip, Failure, Note, Outcome, SameFile, Source, printable
 from captionfleet.messages.address import is_address, shown_name
+from captionfleet.producer.asking import require_askable
 from captionfleet.producer.films import Cut, Films
 from captionfleet.producer.identity.clips import plan
 from captionfleet.producer.identity.content import read_content
 from captionfleet.producer.identity.lookalikes import Lookalikes
 from captionfleet.producer.identity.recognition import Recognition
-from captionfleet.producer.sources import check_sources, is_list, may_have_rows
+from captionfleet.producer.sources import check_sources, is_list, is_remote, may_have_rows
 from captionfleet.producer.unreached import keep_failures_elsewhere
 from captionfleet.producer.walking.found import Found, Unusable, source_of
 from captionfleet.producer.walking.selection import PassedOver
@@ -47,11 +50,13 @@ async def produce(  # noqa: C901, PLR0913, PLR0917 - a stage with two streams
     async with clips_out, outcomes_out:
         await anyio.to_thread.run_sync(check_sources, job.input)
         walk = Walk(job.input, settle_s=job.input.settle_s, max_seconds=job.media.max_seconds)
-        choice = _Choice(job, settled, tally)
+        films = films or Films(job, KnownFilms())
+        choice = _Choice(job, settled, tally, films)
         lookalikes, by_name = Lookalikes(settled), job.input.identity == "stat"
         recognition = Recognition(job, settled)
         is_empty = True
-        cutting = _Cutting(job, recognition, films)
+        clips = 0
+        cutting = _Cutting(recognition, films)
         while batch := await walk.next_batch():
             is_empty = False
             usable = [one for one in batch if isinstance(one, Source)]
@@ -65,19 +70,25 @@ async def produce(  # noqa: C901, PLR0913, PLR0917 - a stage with two streams
                 for adopted in adoptions:
                     await outcomes_out.send(adopted)
                 for todo in await choice.to_do(found, cut):
-                    if not isinstance(todo, SameFile):
-                        tally.planned += 1  # before it is sent: what never arrives is unfinished
+                    if isinstance(todo, SameFile):
+                        await outcomes_out.send(todo)
+                        continue
+                    clips += 1
+                    # Before it is sent: what never arrives is unfinished.
+                    tally.planned += len(_clip_of(todo).requests)
                     if isinstance(todo, Clip):
                         await clips_out.send(todo)
                     else:
-                        await outcomes_out.send(todo)
-                    if tally.planned == job.input.limit:
+                        for failure in todo.for_each_request():
+                            await outcomes_out.send(failure)
+                    if clips == job.input.limit:
                         return
             tally.passed_over = walk.passed_over + choice.passed_over
         tally.passed_over = walk.passed_over + choice.passed_over
         _require_videos(job, walk.passed_over, is_empty=is_empty)
         await lookalikes.conclude()
-        await keep_failures_elsewhere(job.input, settled)
+        requests = [request.name for request in job.asked]
+        await keep_failures_elsewhere(job.input, requests, settled)
         tally.planned_total = tally.planned
         recognition.warn(tally)
 
@@ -95,40 +106,46 @@ def _require_videos(job: JobConfig, passed_over: Counter[str], *, is_empty: bool
         f"{number:,} {reason.replace('_', ' ')}" for reason, number in passed_over.most_common()
     )
     seen = f"passed over: {counts}: does [input] include name them?" if counts else "it is empty"
+    is_far = all(map(is_remote, job.input.sources))
+    question = "is the address right?" if is_far else "is the folder mounted?"
     raise ConfigError(
-        f"no video in {where} ({seen}): is the folder mounted? "
-        "--allow-empty lets a run find nothing"
+        f"no video in {where} ({seen}): {question} --allow-empty lets a run find nothing"
     )
 
 
 class _Cutting:
     """Which windows the films are cut into, where a job asks for all of a film."""
 
-    def __init__(self, job: JobConfig, recognition: Recognition, films: Films | None) -> None:
-        self._media = job.media
+    def __init__(self, recognition: Recognition, films: Films) -> None:
         self._recognition = recognition
         self._films = films
 
     async def look_into(self, found: Found) -> tuple[Cut | None, list[Adopted]]:
         """All windows of a film, and which of them were captioned under a former id."""
-        if self._films is None or isinstance(found, Unusable):
+        if isinstance(found, Unusable):
             return None, []
         cut = await self._films.cut(found)
         if cut is None:
             return None, []
-        clips = plan(found, self._media, None, *cut)
+        clips = self._films.planned(found, cut)
         return cut, await anyio.to_thread.run_sync(self._recognition.see_clips, clips)
 
 
-class _Choice:
-    """Which clips of what was found are to be done."""
+def _clip_of(todo: Clip | Failure) -> Clip:
+    return todo if isinstance(todo, Clip) else todo.clip
 
-    def __init__(self, job: JobConfig, settled: Settled, tally: Tally) -> None:
+
+class _Choice:
+    """Which clips of what was found are to be done, and for which of the job's requests."""
+
+    def __init__(self, job: JobConfig, settled: Settled, tally: Tally, films: Films) -> None:
         self.passed_over: Counter[str] = Counter()
         self._job = job
+        self._films = films
         self._settled = settled
         self._tally = tally
         self._retried = frozenset(job.input.retry_failed)
+        self._requests = tuple(request.name for request in job.asked)
         self._begun: set[int] = set()
         # A row may ask for a window that is one of its film's, too.
         self._may_repeat = job.input.segments == "all" and any(
@@ -142,20 +159,36 @@ class _Choice:
         was captioned is not read again every night.
         """
         source = source_of(found)
-        media = self._job.media
-        planned = self._unrepeated(plan(source, media, None, *(cut or ())))
-        clips = [clip for clip in planned if not self._is_settled(clip)]
+        rest = self._rest(source, cut.problem) if cut and cut.problem else []
+        return [*await self._known_to_do(found, cut), *rest]
+
+    async def _known_to_do(self, found: Found, cut: Cut | None) -> list[Clip | Failure | SameFile]:
+        source = source_of(found)
+        planned = self._unrepeated(self._films.planned(source, cut))
+        # An object's ETag says what it holds; its bytes are not fetched to be hashed.
+        by_name = self._job.input.identity == "stat" or is_address(source.path)
+        is_final = by_name or isinstance(found, Unusable)
+        left = (self._left(clip, is_final=is_final) for clip in planned)
+        clips = [clip for clip in left if clip.requests]
+        if clips:
+            require_askable(self._job, source)
         if isinstance(found, Unusable):
             return [_failure(clip, found) for clip in clips]
-        # An object's ETag says what it holds; its bytes are not fetched to be hashed.
-        if self._job.input.identity == "stat" or not clips or is_address(source.path):
+        if by_name or not clips:
             return [*clips]
         content = await read_content(source, self._job.workers.clip_timeout_s)
         if isinstance(content, Unusable):
             return [_failure(clip, content) for clip in clips]
-        own = {(clip.start_s, clip.end_s) for clip in planned}
-        by_content = plan(source, media, content, *(cut or ()))
+        own = {(clip.start_s, clip.end_s) for clip in clips}
+        by_content = self._films.planned(source, cut, content)
         return list(self._first(one for one in by_content if (one.start_s, one.end_s) in own))
+
+    def _rest(self, source: Source, problem: FailureCode) -> list[Clip | Failure | SameFile]:
+        """What stands for all further windows of a film that could not be measured this time."""
+        later = map(self._left, self._films.later_windows(source))
+        clip = next(one for one in later if one.requests)
+        detail = "how long the film is was not found out: this and later windows are left out"
+        return [Failure(clip, Stage.PRODUCER, problem, detail)]
 
     def _unrepeated(self, clips: Sequence[Clip]) -> Sequence[Clip]:
         if not self._may_repeat:
@@ -164,8 +197,8 @@ class _Choice:
 
     def _first(self, clips: Iterable[Clip]) -> Iterator[Clip | SameFile]:
         """Those that no file of the same bytes has begun in this run, or settled before."""
-        for clip in clips:
-            if self._is_settled(clip) or self._is_begun(clip):
+        for clip in map(self._left, clips):
+            if not clip.requests or self._is_begun(clip):
                 if not self._settled.is_same(clip):
                     yield SameFile(clip)
             else:
@@ -179,15 +212,25 @@ class _Choice:
         self._begun.add(identity)
         return False
 
-    def _is_settled(self, clip: Clip) -> bool:
-        if self._settled.captioned(clip.clip_id):
-            self._tally.already_captioned += 1
-            return True
-        if not self._settled.stands_failed(clip.clip_id, self._retried):
-            return False
-        self._tally.standing_failures += 1
-        self._settled.meet(clip.clip_id)
-        return True
+    def _left(self, clip: Clip, *, is_final: bool = True) -> Clip:
+        """The clip with the requests that it still needs an answer to.
+
+        The others are counted, unless the clip is looked at once more, by its content.
+        """
+        captioned = failed = 0
+        left = []
+        for name in self._requests:
+            if self._settled.captioned(clip.clip_id, name):
+                captioned += 1
+            elif self._settled.stands_failed(clip.clip_id, self._retried, name):
+                failed += 1
+                self._settled.meet(clip.clip_id, name)
+            else:
+                left.append(name)
+        if is_final or not left:
+            self._tally.already_captioned += captioned
+            self._tally.standing_failures += failed
+        return replace(clip, requests=tuple(left))
 
 
 def _failure(clip: Clip, problem: Unusable) -> Failure:
