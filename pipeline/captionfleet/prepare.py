@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO, TextIO
 
@@ -120,8 +121,8 @@ async def _flow(  # noqa: PLR0913, PLR0917 - what the stages share
     # Open until all have ended: to a stage that fails, the others must not lose their reader first.
     async with ready_in, outcomes_in, create_task_group() as stages:
         stages.start_soon(produce, job, Settled(), tally, clips_out, outcomes_out.clone(), films)
-        streams = clips_in, ready_out, outcomes_out
-        stages.start_soon(work, job, media, tally, *streams, cluster)
+        make = partial(work, cluster=cluster)
+        stages.start_soon(make, job, media, tally, clips_in, ready_out, outcomes_out)
         stages.start_soon(_keep_ready, ready_in, shelf, tally, media)
         stages.start_soon(_keep_failures, outcomes_in, shelf, tally)
 

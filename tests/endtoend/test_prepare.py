@@ -104,7 +104,8 @@ async def test_media_that_cannot_be_read_fail_their_clip_alone(
 ) -> None:
     """Prepared media in whose place something else stands are no trouble of the output folder."""
 
-    async def work(*arguments: Any) -> None:
+    async def work(*arguments: Any, cluster: None) -> None:
+        assert cluster is None
         clips_in, ready_out, outcomes_out = arguments[-3:]
         async with clips_in, ready_out, outcomes_out:
             await clips_in.receive()
@@ -130,7 +131,8 @@ async def test_an_output_that_fails_while_workers_wait(
 ) -> None:
     """An output folder that cannot be written ends it as such, whatever other stages are about."""
 
-    async def work(*arguments: Any) -> None:
+    async def work(*arguments: Any, cluster: None) -> None:
+        assert cluster is None
         clips_in, ready_out, outcomes_out = arguments[-3:]
         async with clips_in, ready_out, outcomes_out:
             await clips_in.receive()
