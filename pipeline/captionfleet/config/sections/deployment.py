@@ -118,8 +118,8 @@ class DeploymentConfig(Section):
             raise ValueError("base_url ends before /chat/completions, as in https://host/v1")
         if self.share and int(self.share.partition("/")[2]) > self.max_in_flight:
             raise ValueError(
-                f"share {self.share} of max_in_flight {self.max_in_flight}: each run has at least one "
-                "request in flight, which is more in all"
+                f"share {self.share} of max_in_flight {self.max_in_flight}: each run has at least "
+                "one request in flight, which is more in all"
             )
         if "video" not in self.modalities:
             raise ValueError('modalities must hold "video"')
