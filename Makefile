@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pipeline tests benchmarks requirements
 
-.PHONY: demo test test-fast test-readers interop bench check format hashes clean
+.PHONY: demo test test-fast test-readers test-buckets interop bench check format hashes clean
 
 # VIDEOS=FOLDER shows it on the first ten clips of that folder.
 demo: .venv/.installed
@@ -11,7 +11,7 @@ demo: .venv/.installed
 
 # ARGS is handed on to pytest, as in make test ARGS="-k clips".
 test: check
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal --ignore tests/readers $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal --ignore tests/readers --ignore tests/buckets $(ARGS)
 
 # The pure core alone: no process, hardly a file.
 FAST := tests/config tests/profiles tests/sink tests/telemetry tests/watch tests/bench \
@@ -24,6 +24,10 @@ test-fast: .venv/.tested
 # so not a part of test.
 test-readers: .venv/.readers
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal tests/readers $(ARGS)
+
+# A real S3 server: a minute to install, so not a part of test.
+test-buckets: .venv/.s3
+	$(BIN)/python -m pytest -q tests/buckets $(ARGS)
 
 # A real vLLM on the processor, and LiteLLM, nginx and HAProxy before stand-ins: 5 GB, and minutes
 # to install. SERVERS="nginx haproxy" runs only those.
@@ -63,6 +67,10 @@ HASHED := $(BIN)/python -m pip install --quiet --require-hashes
 .venv/.tested: .venv/.installed requirements/check.txt requirements/test.txt
 	$(HASHED) --no-build-isolation --requirement requirements/run.txt \
 		--requirement requirements/check.txt --requirement requirements/test.txt
+	touch $@
+
+.venv/.s3: .venv/.tested requirements/s3.txt
+	$(HASHED) --requirement requirements/run.txt --requirement requirements/s3.txt
 	touch $@
 
 .venv/.readers: .venv/.tested requirements/readers.txt

@@ -94,7 +94,9 @@ _PERMANENT = frozenset(
 
 _MEANINGS = {
     FailureCode.BAD_ROW: "a row of a list names no clip; the detail says what is wrong with it",
-    FailureCode.SOURCE_MISSING: "a list names this file, and it is not there",
+    FailureCode.SOURCE_MISSING: (
+        "a list names this file, or a bucket held this object, and it is not there"
+    ),
     FailureCode.SOURCE_UNREADABLE: "the file could not be read (permissions, I/O error)",
     FailureCode.SOURCE_CHANGED: "the file changed or vanished while it was read",
     FailureCode.NOT_VIDEO: "the bytes are no video container this program opens",

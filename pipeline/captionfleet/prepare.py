@@ -32,7 +32,7 @@ from captionfleet.messages import (
     ReadyClip,
     printable,
 )
-from captionfleet.producer import Films, check_sources, count_ahead, produce
+from captionfleet.producer import Films, check_sources, count_ahead, is_folder, produce
 from captionfleet.system.regular_file import make_folder, open_regular
 from captionfleet.telemetry import Tally, show_progress
 from captionfleet.workers.headers import open_measuring
@@ -69,6 +69,7 @@ async def prepare_job(
     Raises:
         RunError: a source is missing, `out` lies in one, or it or the store cannot be written.
     """
+    job = job.with_one(job.request)  # what is asked of the media plays no part here
     await anyio.to_thread.run_sync(check_sources, job.input)
     await anyio.to_thread.run_sync(_check_apart, job, out)
     tally, shelf = Tally(), _Shelf(out)
@@ -95,7 +96,7 @@ async def prepare_job(
 def _check_apart(job: JobConfig, out: Path) -> None:
     """Films that were prepared must not be taken for sources, by this call or the next."""
     for source in job.input.sources:
-        if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
+        if is_folder(source) and out.resolve().is_relative_to(source.resolve()):
             where, of = (printable(os.fspath(path)) for path in (out, source))
             raise ConfigError(f"{where} lies in the source {of}: choose a folder beside it")
 

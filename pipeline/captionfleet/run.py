@@ -18,7 +18,7 @@ from captionfleet.errors import ConfigError, RunError, first_run_error
 from captionfleet.ledger.folder import Ledger, open_ledger
 from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Clip, Note, Outcome, ReadyClip, printable
-from captionfleet.producer import Films, check_sources, count_ahead, produce
+from captionfleet.producer import Films, check_sources, count_ahead, is_folder, produce
 from captionfleet.producer.admission import admit, fingerprints, row_fingerprints
 from captionfleet.sender import Fleet, open_fleet, send
 from captionfleet.sink import (
@@ -98,7 +98,7 @@ async def run_job(
 def _check_apart(job: JobConfig) -> None:
     """Captions, report and locks do not go among the videos."""
     out = job.output.dir.resolve()
-    if any(source.is_dir() and source.resolve() == out for source in job.input.sources):
+    if any(is_folder(source) and source.resolve() == out for source in job.input.sources):
         where = printable(os.fspath(job.output.dir))
         raise ConfigError(f"{where} is a source and the output folder: choose another with --out")
 
@@ -233,9 +233,7 @@ class _Run:
     async def _settle(self) -> None:
         is_complete = self.tally.planned_total is not None
         is_complete = is_complete and self.tally.planned == self.tally.settled
-        await self.ledger.settle(
-            lambda clip_id: self.settled.keeps_failure(clip_id, is_complete=is_complete)
-        )
+        await self.ledger.settle(partial(self.settled.keeps_failure, is_complete=is_complete))
         await self.ledger.refile()
         if self.settled.replaces and self.tally.captioned:
             await self.ledger.drop_superseded()

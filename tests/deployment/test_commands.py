@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -65,6 +66,35 @@ def test_deployment_from_nothing_to_serving_and_back(served: Serve, here: Comman
         ("DELETE", OMNI, {}),
     ]
     check_calls(plane)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--scale-to-zero-window", "12h"), f"{OMNI} sleeps after 43200s"),
+        (("--min-replicas", "1"), f"{OMNI} never sleeps: $6.00/h"),
+    ],
+)
+def test_check_and_bench_say_what_stays_on(
+    words: tuple[str, ...], said: str, served: Serve, here: CommandHere, tmp_path: Path
+) -> None:
+    """Who only looks at a deployment, or measures it, is told when it stops costing money."""
+    plane = served()
+    here("deployment", "create", *words)
+    here("deployment", "wait", OMNI, *QUICK)
+    job = tmp_path / "job.toml"
+    job.write_text(
+        f'[[deployments]]\nbase_url = "{plane.base_url}"\napi_key_env = "FIREWORKS_API_KEY"\n'
+        f'[deployments.lifecycle]\naccount = "{ACCOUNT}"\napi_base = "{plane.api_base}"\n'
+    )
+    checked = here("check", "--job", str(job), "--no-canary", "--json")
+    found = {one["check"]: one for one in json.loads(checked.stdout)["findings"]}
+    assert said in found["costs"]["text"]
+    assert found["costs"]["level"] == ("warn" if "never" in said else "ok")
+    if "never" in said:
+        quick = ("--generate", "1", "--clip-seconds", "2", "--in-flight", "1", "--requests", "1")
+        measured = here("bench", "--job", str(job), *quick, "--seconds", "0.1")
+        assert said in measured.stderr
 
 
 @pytest.mark.parametrize("words", [(), ("--min-replicas", "1")])

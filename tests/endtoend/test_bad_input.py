@@ -121,8 +121,8 @@ ARGUMENTS = {
     "missing source": (f"run nowhere {FLAGS} {OUT}", "source nowhere: No such file or directory"),
     "glob as source": (f"run nowhere/*.mp4 {FLAGS} {OUT}", '[input] include = ["*.mp4"]'),
     "address as source": (
-        f"run s3://bucket/videos {FLAGS} {OUT}",
-        "s3://bucket/videos is an address",
+        f"run http://127.0.0.1:1/a.mp4 {FLAGS} {OUT}",
+        "http://127.0.0.1:1/a.mp4: no whole answer",
     ),
     "key as a flag": (
         f"run videos {FLAGS} --api-key-env sk-hush {OUT}",

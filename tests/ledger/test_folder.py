@@ -110,7 +110,7 @@ async def test_a_byte_order_mark_costs_no_failure_its_line(output: OutputConfig)
     failures = output.dir / "failures.jsonl"
     failures.write_bytes(BOM_UTF8 + failures.read_bytes())
     async with open_ledger(output) as ledger:
-        await ledger.settle(lambda _: True)
+        await ledger.settle(lambda *_: True)
 
     assert numbers(output, "failures.jsonl") == [1, 2]
 
@@ -144,7 +144,7 @@ async def test_settling_asks_about_clips_that_were_not_tried(output: OutputConfi
     await append_failures(output, 1, 2, 3)
     asked = []
 
-    def keeps_failure(clip_id: str) -> bool:
+    def keeps_failure(clip_id: str, _request: str) -> bool:
         asked.append(int(clip_id, 16))
         return int(clip_id, 16) == 2
 

@@ -28,6 +28,7 @@ def test_a_captions_line_has_the_documented_keys_in_order() -> None:
         "clip_id",
         "fingerprint",
         "stat_id",
+        "request",
         "source",
         "source_b64",
         "start_s",
@@ -55,7 +56,7 @@ def test_a_captions_line_has_the_documented_keys_in_order() -> None:
         "metadata",
         "completed_at_utc",
     ]
-    assert line.startswith(b'{"clip_id":"%032x","fingerprint":"","stat_id":"","source":"' % 1)
+    assert line.startswith(b'{"clip_id":"%032x","fingerprint":"","stat_id":"","request":"","so' % 1)
     assert record["attempts"] == 1
     assert record["usage"] == {
         "prompt_tokens": 7402,
@@ -83,6 +84,7 @@ def test_a_failures_line_has_the_documented_keys_in_order() -> None:
     assert record == {
         "clip_id": f"{1:032x}",
         "stat_id": "",
+        "request": "",
         "source": "holiday/beach.mp4",
         "source_b64": "",
         "start_s": 0.0,
@@ -103,8 +105,8 @@ def test_a_failures_line_has_the_documented_keys_in_order() -> None:
         "failed_at_utc": AT,
     }
     assert list(record) == (
-        "clip_id stat_id source source_b64 start_s end_s stage code permanent detail attempts "
-        "path path_b64 root root_b64 id prompt metadata requests failed_at_utc".split()
+        "clip_id stat_id request source source_b64 start_s end_s stage code permanent detail "
+        "attempts path path_b64 root root_b64 id prompt metadata requests failed_at_utc".split()
     )
     assert json.loads(record["requests"]) == [
         {"deployment": "omni-a", "code": "no_frames", "status": 503, "seconds": 1.5},

@@ -128,7 +128,7 @@ def test_copies_are_counted(tmp_path: Path) -> None:
 def noted(folder: Path, request: str, prompt: str) -> Path:
     """Note the request behind a folder's captions."""
     name = request.ljust(16, "0")
-    save_requests(folder, Requests({name: {"prompt": prompt}}, frozenset({name})))
+    save_requests(folder, Requests({name: {"prompt": prompt}}, {"": frozenset({name})}))
     return folder
 
 

@@ -86,7 +86,7 @@ async def test_lines_as_they_are_written_are_read(tmp_path: Path) -> None:
     settled = await load(tmp_path, b"".join(written))
 
     assert all(settled.captioned(one) for one in (*(clip.clip_id for clip in clips), alias))
-    assert settled.fingerprints == {"f" * 16}
+    assert settled.fingerprints == {"": {"f" * 16}}
     assert (settled.ignored_lines, settled.repeated_lines) == (0, 0)
 
 

@@ -84,7 +84,7 @@ def test_subtitles(folder: Path, to: str) -> None:
 
 @pytest.mark.parametrize(("to", "film_key"), [("jsonl", "path"), ("kohya", "video_path")])
 def test_json_lines(folder: Path, to: str, film_key: str) -> None:
-    """pandas reads a row for each clip, with the film that is there and its caption."""
+    """Pandas reads a row for each clip, with the film that is there and its caption."""
     name = "captions" if to == "jsonl" else to
     table = pd.read_json(export(folder, to) / f"{name}.jsonl", lines=True)
     assert len(table) == CLIPS

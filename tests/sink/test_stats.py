@@ -251,7 +251,7 @@ def test_no_percentile_of_values_too_few_for_one() -> None:
 @pytest.mark.parametrize(("known", "exit_code"), [(True, 0), (False, 1)])
 def test_known_failures_may_be_no_alarm(known: bool, exit_code: int) -> None:  # noqa: FBT001 - a table
     """A clip that stood failed before is no news; one that fails for the first time is."""
-    statistics = RunStatistics(failed_before=lambda _: known)
+    statistics = RunStatistics(failed_before=lambda *_: known)
     statistics.add(make_failure())
     summary = summary_of(Tally(planned=1, planned_total=1, failed=1), statistics)
     assert (summary.exit_code, summary.exit_code_of_news) == (1, exit_code)

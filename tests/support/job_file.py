@@ -8,7 +8,7 @@ import orjson
 
 from captionfleet.standin.server import Standin
 
-Tables = Mapping[str, Mapping[str, Any]]
+Tables = Mapping[str, Mapping[str, Any] | list[Mapping[str, Any]]]
 
 
 def write_job(
@@ -16,13 +16,18 @@ def write_job(
 ) -> Path:
     """Write a job with these deployments (d1, d2, …), all alike but for lists in `each`.
 
+    A list in `tables` becomes as many tables of its name.
+
     A deployment is a stand-in or a base URL; of a list in `each` the first goes to the first.
     """
     lines = []
     given = dict(tables or {})
     given["output"] = {"report": False} | dict(given.get("output", {}))  # it takes half a second
     for name, table in given.items():
-        lines += [f"[{name}]", *_pairs(table)]
+        if isinstance(table, list):
+            lines += [line for one in table for line in (f"[[{name}]]", *_pairs(one))]
+        else:
+            lines += [f"[{name}]", *_pairs(table)]
     for position, deployment in enumerate(deployments):
         base_url = deployment.base_url if isinstance(deployment, Standin) else deployment
         own = {

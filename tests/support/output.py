@@ -97,7 +97,7 @@ class Output:
 
     @property
     def captions(self) -> list[Line]:
-        """All captions lines, each as documented, whole, and the only one of its clip."""
+        """All captions lines, each as documented, whole, and the only one of its request."""
         lines = self._lines("captions.jsonl")
         for line in lines:
             CaptionLine.model_validate(line)
@@ -106,7 +106,7 @@ class Output:
 
     @property
     def failures(self) -> list[Line]:
-        """All failures lines, each as documented, whole, and the only one of its clip."""
+        """All failures lines, each as documented, whole, and the only one of its request."""
         lines = self._lines("failures.jsonl")
         for line in lines:
             FailureLine.model_validate(line)
@@ -131,7 +131,7 @@ class Output:
         assert run["unfinished"] == 0
         assert len(captions) == run["captioned"] + run["already_captioned"]
         assert len(failures) == run["failed"] + run["standing_failures"]
-        both = {line["clip_id"] for line in captions} & {line["clip_id"] for line in failures}
+        both = {key_of(line) for line in captions} & {key_of(line) for line in failures}
         assert not both
         return run
 
@@ -149,8 +149,13 @@ class Output:
 
 
 def _each_once(lines: list[Line]) -> list[Line]:
-    assert max(Counter(line["clip_id"] for line in lines).values(), default=1) == 1
+    assert max(Counter(map(key_of, lines)).values(), default=1) == 1
     return lines
+
+
+def key_of(line: Line) -> tuple[str, str]:
+    """The clip and the request that a line is of; lines of earlier versions know no request."""
+    return line["clip_id"], line.get("request", "")
 
 
 def answered(*standins: Standin) -> list[RequestRecord]:

@@ -76,7 +76,7 @@ def bench_command(*sources: Path, flags: BenchFlags = BenchFlags()) -> int:  # n
 
 def _bench(settled: JobConfig, flags: BenchFlags) -> Bench:
     return Bench(
-        job=settled,
+        job=settled.with_one(settled.request),
         out=flags.out,
         in_flight=tuple(flags.in_flight or ()),
         arrivals_per_s=tuple(flags.rate or ()),

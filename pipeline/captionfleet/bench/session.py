@@ -18,6 +18,7 @@ from captionfleet.bench.gauge import Gauge
 from captionfleet.bench.machine import machine_facts
 from captionfleet.bench.media import Generated, Media, open_media
 from captionfleet.config import DeploymentConfig, JobConfig
+from captionfleet.deployment.costs import standing_costs, state_of
 from captionfleet.errors import OutputError, RunError, first_run_error
 from captionfleet.ledger.files.disk import replace_atomically
 from captionfleet.messages import ReadyClip, printable
@@ -108,6 +109,9 @@ async def _measure_all(  # noqa: PLR0913, PLR0917 - what run_bench holds
         await _Measuring(bench, client, sent, result, tell, gauge).run()
     result.is_complete = True
     await _save(result, bench.out)
+    for deployment in bench.job.deployments:
+        if (state := await state_of(deployment)) is not None:
+            tell(standing_costs(state))
 
 
 class _Measuring:

@@ -12,6 +12,7 @@ from captionfleet.check.findings import Finding, fail, ok, warn
 from captionfleet.check.judging import Sent, judged, without_flags
 from captionfleet.check.refusals import AGAIN, refusals, unusable
 from captionfleet.config import DeploymentConfig, JobConfig, RequestConfig
+from captionfleet.deployment.costs import standing_costs, state_of
 from captionfleet.errors import ConfigError, FailureCode, RunError
 from captionfleet.media.orders import CanaryOrder, Prepared, hold_of
 from captionfleet.messages import Clip, Form, ReadyClip, Source
@@ -63,7 +64,7 @@ def canary_job(job: JobConfig, deployment: DeploymentConfig) -> JobConfig:
         timeout_s=job.request.timeout_s,
         connect_timeout_s=job.request.connect_timeout_s,
     )
-    return job.model_copy(update={"deployments": (deployment,), "request": request})
+    return job.with_one(request).model_copy(update={"deployments": (deployment,)})
 
 
 async def draw_canary(job: JobConfig, folder: Path, seed: int | None = None) -> list[DrawnClip]:
@@ -122,20 +123,23 @@ async def ask_deployment(
                 asked.findings.append(unusable(fleet, name, problem))
                 return asked
             asked.findings.append(_reached(deployment, problem))
+            asked.findings.extend(await _costs(deployment))
             if clips:
                 asked = await _asked(fleet, deployment, clips, asked)
     except ConfigError as error:
         finding = fail("key", str(error), deployment=name, exit_code=_BAD_JOB)
         return Asked([*asked.findings, finding])
-    if asked.long_s is not None and job.request.response_schema is not None:
-        return await _asked_for_json(job, deployment, clips[0], asked)
+    for request in job.asked:
+        if asked.long_s is not None and request.response_schema is not None:
+            one = job.with_one(request)
+            asked = await _asked_for_json(one, deployment, clips[0], asked, request.name)
     return asked
 
 
 async def _asked_for_json(
-    job: JobConfig, deployment: DeploymentConfig, drawn: DrawnClip, asked: Asked
+    job: JobConfig, deployment: DeploymentConfig, drawn: DrawnClip, asked: Asked, name: str
 ) -> Asked:
-    """Ask for one caption by the job's own prompt and schema."""
+    """Ask for one caption by the job's own prompt and schema; `name` is that of the request."""
     alone = job.model_copy(update={"deployments": (deployment,)})
     structure = structure_of(job.request)
     assert structure is not None  # noqa: S101 - there is a schema
@@ -144,11 +148,17 @@ async def _asked_for_json(
     tokens = asked.tokens + _tokens(outcome)
     if isinstance(outcome, Answer):
         outcome = structure.read(outcome)
+    of_name = f" of request {name}" if name else ""
     if isinstance(outcome, Answer):
-        found = ok("structure", "an answer fits response_schema", deployment=deployment.name)
+        words = f"an answer fits response_schema{of_name}"
+        found = ok("structure", words, deployment=deployment.name)
     else:
         advice = "does the prompt say what to write, and does the server take response_format?"
-        text = f"{outcome.code}: {outcome.detail}"
+        text = (
+            f"an answer{of_name} is {outcome.code}: {outcome.detail}"
+            if name
+            else (f"{outcome.code}: {outcome.detail}")
+        )
         found = fail("structure", text, advice, deployment=deployment.name)
     return Asked([*asked.findings, found], asked.long_s, tokens)
 
@@ -159,6 +169,14 @@ def _reached(deployment: DeploymentConfig, problem: Verdict | None) -> Finding:
         return ok("reachable", deployment.base_url, deployment=deployment.name)
     text = f"gives no list of models ({problem.detail})"
     return warn("reachable", text, "a run asks all the same", deployment=deployment.name)
+
+
+async def _costs(deployment: DeploymentConfig) -> list[Finding]:
+    state = await state_of(deployment)
+    if state is None or state.is_gone:
+        return []
+    say = ok if state.is_off or state.sleeps_after else warn
+    return [say("costs", standing_costs(state), deployment=deployment.name)]
 
 
 def _key_finding(fleet: Fleet, name: str) -> Finding:

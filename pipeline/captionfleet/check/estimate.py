@@ -25,7 +25,7 @@ class Estimate:
     """For one deployment, if it had the whole job to itself.
 
     Attributes:
-        prompt_tokens: Of all clips; None for a model whose arithmetic is not known.
+        prompt_tokens: Of all clips and requests; None for a model whose arithmetic is not known.
         completion_tokens: If answers have 200 tokens, or max_tokens if that is less.
         hours: Least and most: with as many requests in flight as allowed and none the slower for
             it, and with one at a time. None without a canary.
@@ -64,7 +64,7 @@ def estimate(
     profile = deployment.known_as
     shapes = [_as_sent(shape, deployment) for shape in library.shapes]
     per_clip = _tokens_per_clip(job, profile, shapes)
-    hours = _hours(clips, deployment.max_in_flight, long_s)
+    hours = _hours(clips * len(job.asked), deployment.max_in_flight, long_s)
     price = GPU_PRICES.get(profile.gpu or "")
     usd = (
         (hours[0] * price.usd_per_hour, hours[1] * price.usd_per_hour) if price and hours else None
@@ -73,7 +73,7 @@ def estimate(
         deployment=deployment.name,
         clips=clips,
         prompt_tokens=None if per_clip is None else round(clips * per_clip),
-        completion_tokens=clips * min(job.request.max_tokens, _ANSWER_TOKENS),
+        completion_tokens=clips * sum(min(one.max_tokens, _ANSWER_TOKENS) for one in job.asked),
         hours=hours,
         gpu=profile.gpu,
         usd_per_hour=price.usd_per_hour if price else None,
@@ -96,19 +96,20 @@ def _as_sent(shape: ClipShape, deployment: DeploymentConfig) -> ClipShape:
 def _tokens_per_clip(job: JobConfig, profile: Profile, shapes: Sequence[ClipShape]) -> float | None:
     if profile.video_tokens is None:
         return None
-    text = len((job.request.prompt + (job.request.system or "")).encode(errors="replace"))
+    texts = [(one.prompt + (one.system or "")).encode(errors="replace") for one in job.asked]
+    text_tokens = sum(len(one) / _BYTES_PER_TOKEN + _TEMPLATE_TOKENS for one in texts)
     media = sum(
         profile.video_tokens(shape.frames, shape.width, shape.height, float(job.media.fps))
         + profile.audio_tokens(shape.audio_s)
         for shape in shapes
     )
-    return media / len(shapes) + text / _BYTES_PER_TOKEN + _TEMPLATE_TOKENS
+    return len(texts) * media / len(shapes) + text_tokens
 
 
-def _hours(clips: int, in_flight: int, long_s: float | None) -> tuple[float, float] | None:
+def _hours(requests: int, in_flight: int, long_s: float | None) -> tuple[float, float] | None:
     if long_s is None:
         return None
-    one_by_one = clips * long_s / _HOUR_S
+    one_by_one = requests * long_s / _HOUR_S
     return one_by_one / in_flight, one_by_one
 
 

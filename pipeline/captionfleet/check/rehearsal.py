@@ -1,12 +1,12 @@
 """What a run would do, by the run's own first stage, without doing it (main process)."""
 
-import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any
 
 import anyio
+import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from captionfleet.check.estimate import Estimate, estimate
@@ -30,13 +30,18 @@ _SAMPLE = 200  # files whose headers are read for footage and tokens
 _FIRST = 5
 _HOUR_S = 3600.0
 NEW, AGAIN, REPLACED = "new", "failed before", "to be replaced"
-ForEach = Callable[[str, Clip], None]
+ForEach = Callable[[str, Clip, str], None]
 
 
 @dataclass(slots=True)
 class Rehearsal:
-    """What would be done, and why; counts are of clips, but for what is passed over: of files."""
+    """What would be done, and why; counts are of clips, but for what is passed over: of files.
 
+    A clip counts once for each request, but in `clips`; `of_requests` are those with names.
+    """
+
+    clips: int = 0
+    of_requests: Counter[str] = field(default_factory=Counter)
     to_caption: Counter[str] = field(default_factory=Counter)
     failing: Counter[str] = field(default_factory=Counter)
     first: list[str] = field(default_factory=list)
@@ -49,8 +54,9 @@ class Rehearsal:
     def text(self) -> str:
         """The whole in words, a line for each fact."""
         rows = [
-            ("would caption", _counted(self.to_caption, "clips")),
-            ("would fail", _counted(self.failing, "clips") if self.failing else ""),
+            ("would caption", _counted(self.to_caption, self._noun())),
+            ("for requests", self._of_requests()),
+            ("would fail", _counted(self.failing, self._noun()) if self.failing else ""),
             ("leaves", self._left()),
             ("footage", self._footage()),
             *((f"{one.deployment} tokens", _tokens(one)) for one in self.estimates),
@@ -58,6 +64,12 @@ class Rehearsal:
             ("first", ", ".join(self.first)),
         ]
         return "\n".join(f"{name:<13} {words}".rstrip() for name, words in rows if words)
+
+    def _noun(self) -> str:
+        return "captions" if +self.of_requests else "clips"
+
+    def _of_requests(self) -> str:
+        return ", ".join(f"{count:,} {name}" for name, count in (+self.of_requests).items())
 
     def _left(self) -> str:
         counts = Counter(
@@ -89,7 +101,8 @@ class Rehearsal:
 async def rehearse(job: JobConfig, for_each: ForEach | None = None) -> Rehearsal:
     """Go through the sources as a run would; nothing is written, and no deployment is asked.
 
-    `for_each` is called with the reason and the clip of everything that would be captioned.
+    `for_each` is called with the reason, the clip and the request of everything that would be
+    captioned.
 
     Raises:
         RunError: what would end the run at once.
@@ -109,11 +122,19 @@ async def rehearse(job: JobConfig, for_each: ForEach | None = None) -> Rehearsal
     except* RunError as group:
         raise first_run_error(group) from None
     await look_into(rehearsal.library, job, settled, films)
-    rehearsal.library.counted = rehearsal.to_caption.total()
-    found = (estimate(job, one, rehearsal.library, None) for one in job.deployments)
+    rehearsal.library.counted = rehearsal.clips
+    left = _asking(job, +rehearsal.of_requests)
+    found = (estimate(left, one, rehearsal.library, None) for one in job.deployments)
     rehearsal.estimates = tuple(one for one in found if one is not None)
-    _foretell(rehearsal, job)
+    last = await anyio.to_thread.run_sync(read_object, job.output.dir / "run.json")
+    _foretell(rehearsal, job, last)
     return rehearsal
+
+
+def _asking(job: JobConfig, names: Iterable[str]) -> JobConfig:
+    """The job with those of its requests alone that are left to ask; all, if none has a name."""
+    chosen = job.input.model_copy(update={"only_request": tuple(names)})
+    return job.model_copy(update={"input": chosen})
 
 
 async def _take_clips(
@@ -125,15 +146,18 @@ async def _take_clips(
     latest = None
     async with clips:
         async for clip in clips:
-            reason = _reason(clip, settled)
-            rehearsal.to_caption[reason] += 1
+            rehearsal.clips += 1
+            for request in clip.requests:
+                reason = _reason(clip, request, settled)
+                rehearsal.to_caption[reason] += 1
+                rehearsal.of_requests[request] += bool(request)
+                if for_each is not None:
+                    for_each(reason, clip, request)
             if len(rehearsal.first) < _FIRST:
                 rehearsal.first.append(printable(clip.source.name))
             if clip.source is not latest:  # windows of one film count as one file
                 rehearsal.library.drawing.show(clip.source)
                 latest = clip.source
-            if for_each is not None:
-                for_each(reason, clip)
 
 
 async def _take_outcomes(
@@ -145,15 +169,14 @@ async def _take_outcomes(
                 rehearsal.failing[outcome.code] += 1
 
 
-def _reason(clip: Clip, settled: Settled) -> str:
-    if settled.is_replaced(clip.clip_id):
+def _reason(clip: Clip, request: str, settled: Settled) -> str:
+    if settled.is_replaced(clip.clip_id, request):
         return REPLACED
-    return AGAIN if settled.failed_before(clip.clip_id) else NEW
+    return AGAIN if settled.failed_before(clip.clip_id, request) else NEW
 
 
-def _foretell(rehearsal: Rehearsal, job: JobConfig) -> None:
+def _foretell(rehearsal: Rehearsal, job: JobConfig, last: dict[str, Any]) -> None:
     """Hours by what the folder's last run did in a second, and dollars by the GPUs' prices."""
-    last = read_object(Path(os.fspath(job.output.dir)) / "run.json")
     rate = number_in(last, "clips_per_s")
     clips = rehearsal.to_caption.total()
     if not rate or not clips:

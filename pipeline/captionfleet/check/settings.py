@@ -22,13 +22,15 @@ def setting_findings(job: JobConfig) -> Iterator[Finding]:
         yield fail("job", "no deployment is named", advice, exit_code=_BAD_JOB)
         return
     yield ok("job", f"{len(job.deployments)} deployment(s), up to {job.media.max_seconds} s a clip")
-    asked = f"{job.request.prompt} {job.request.system or ''}"
-    if job.request.response_schema is not None and "json" not in asked.lower():
-        yield warn(
-            "prompt",
-            "response_schema is set, and neither prompt nor system says JSON",
-            "say so: a model that is not told may write blanks up to max_tokens",
-        )
+    for request in job.asked:
+        asked = f"{request.prompt} {request.system or ''}"
+        if request.response_schema is not None and "json" not in asked.lower():
+            of_name = f" of request {request.name}" if request.name else ""
+            yield warn(
+                "prompt",
+                f"response_schema{of_name} is set, and neither prompt nor system says JSON",
+                "say so: a model that is not told may write blanks up to max_tokens",
+            )
     for deployment in job.deployments:
         yield from _deployment(job, deployment)
 

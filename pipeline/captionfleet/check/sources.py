@@ -132,8 +132,11 @@ def _walked(job: JobConfig, settled: Settled, films: Films, most: int) -> Librar
 
 
 def _is_settled(clip: Clip, job: JobConfig, settled: Settled) -> bool:
-    is_captioned = settled.captioned(clip.clip_id)
-    return is_captioned or settled.stands_failed(clip.clip_id, job.input.retry_failed)
+    identity, retried = clip.clip_id, job.input.retry_failed
+    return all(
+        settled.captioned(identity, one.name) or settled.stands_failed(identity, retried, one.name)
+        for one in job.asked
+    )
 
 
 def _shape(header: Header, clip: Clip, job: JobConfig) -> ClipShape:

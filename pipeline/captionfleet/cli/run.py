@@ -58,9 +58,9 @@ def _rehearse(job: JobConfig, *, lists: bool) -> int:
     configure_logging(as_json=False, quiet=False)
     do_not_wait_for_readers()
 
-    def show(reason: str, clip: Clip) -> None:
+    def show(reason: str, clip: Clip, request: str) -> None:
         place = f"{clip.start_s:g}\t{clip.end_s:g}\t{for_terminal(printable(clip.source.path))}"
-        print(f"{reason}\t{place}")
+        print(f"{reason}\t{place}" + (f"\t{request}" if request else ""))
 
     found = anyio.run(rehearse, job, show if lists else None)
     print(found.text(), file=sys.stderr if lists else sys.stdout)

@@ -51,6 +51,8 @@ class RunFlags:
         where: With --recaption, replace those captions alone whose lines pass, as in
             flag=degenerate, whatever request made them; repeatable, and all have to hold; by
             default there is no such limit.
+        only_request: Of a job with several [[request]], ask this one alone, by its name; with
+            --recaption, replace its captions alone; repeatable; by default all are asked.
         from_list: With --recaption, replace the captions of the films alone that this text file
             names, a path in each line; by default there is no such limit.
         dry_run: Say what would be done: clips by reason, footage, tokens, time; nothing is written,
@@ -97,6 +99,7 @@ class RunFlags:
     retry_failed: Annotated[list[str] | None, Parameter(negative="")] = None
     recaption: Annotated[bool, Parameter(negative="")] = False
     where: Annotated[list[str] | None, Parameter(negative="")] = None
+    only_request: Annotated[list[str] | None, Parameter(negative="")] = None
     from_list: Path | None = None
     dry_run: Annotated[bool, Parameter(negative="")] = False
     list_: Annotated[bool, Parameter(name="--list", negative="")] = False
@@ -128,6 +131,7 @@ class RunFlags:
                 "segments": self.segments,
                 "relocate": self.relocate,
                 "retry_failed": self.retry_failed,
+                "only_request": self.only_request,
             },
             "limits": {
                 "deadline": self.deadline,

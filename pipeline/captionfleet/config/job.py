@@ -9,6 +9,7 @@ from pydantic import ValidationError, model_validator
 
 from captionfleet.config.keys import KeyPair, default_pairs, service_base
 from captionfleet.config.mistakes import mistakes
+from captionfleet.config.requests import require_names, under_flags, with_requests
 from captionfleet.config.response_schema import refused_by_fireworks
 from captionfleet.config.sections.asking import (
     LimitsConfig,
@@ -22,6 +23,7 @@ from captionfleet.config.sections.media import InputConfig, MediaConfig, StoreCo
 from captionfleet.config.sections.section import Section
 from captionfleet.errors import ConfigError
 from captionfleet.messages import Form
+from captionfleet.messages.address import is_address
 
 __all__ = ["JobConfig", "load_job"]
 
@@ -35,19 +37,29 @@ _PATHS = (
 
 
 class JobConfig(Section):
-    """A whole job, as a job file holds it."""
+    """A whole job, as a job file holds it.
+
+    `requests` are the tables headed [[request]], of which `request` is the first; a job with one
+    table [request] has none of them.
+    """
 
     input: InputConfig = InputConfig()
     media: MediaConfig = MediaConfig()
     workers: WorkersConfig = WorkersConfig()
     store: StoreConfig = StoreConfig()
     request: RequestConfig = RequestConfig()
+    requests: tuple[RequestConfig, ...] = ()
     deployments: tuple[DeploymentConfig, ...] = ()
     output: OutputConfig = OutputConfig()
     caption: CaptionConfig = CaptionConfig()
     export: tuple[ExportConfig, ...] = ()
     limits: LimitsConfig = LimitsConfig()
     metrics: MetricsConfig = MetricsConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_requests(cls, data: Any) -> Any:
+        return with_requests(data)
 
     @model_validator(mode="before")
     @classmethod
@@ -69,9 +81,27 @@ class JobConfig(Section):
             raise ValueError("deployments must have different names")
         if self.input.overlap_s >= self.media.max_seconds:
             raise ValueError("input.overlap_s must be less than media.max_seconds")
+        require_names(self.all_requests, self.input.only_request)
         self._check_schema()
         self._check_frames()
         return self
+
+    @property
+    def all_requests(self) -> tuple[RequestConfig, ...]:
+        """Every request of the job."""
+        return self.requests or (self.request,)
+
+    @property
+    def asked(self) -> tuple[RequestConfig, ...]:
+        """The requests that a run asks: all, or those that only_request names."""
+        only = self.input.only_request
+        return tuple(one for one in self.all_requests if not only or one.name in only)
+
+    def with_one(self, request: RequestConfig) -> Self:
+        """The job with this request alone, which then needs no name."""
+        chosen = self.input.model_copy(update={"only_request": ()})
+        alone = request.model_copy(update={"name": ""})
+        return self.model_copy(update={"request": alone, "requests": (), "input": chosen})
 
     @property
     def forms(self) -> tuple[Form, ...]:
@@ -94,13 +124,13 @@ class JobConfig(Section):
 
     def _check_schema(self) -> None:
         """Before anything is paid: a schema that a deployment refuses fails every clip."""
-        schema = self.request.response_schema
-        keyword = refused_by_fireworks(schema) if schema else None
-        for deployment in self.deployments:
-            if keyword and deployment.speaks_fireworks:
+        theirs = [one.name for one in self.deployments if one.speaks_fireworks]
+        for request in self.all_requests if theirs else ():
+            schema = request.response_schema
+            if schema and (keyword := refused_by_fireworks(schema)):
                 raise ValueError(
                     f"request.response_schema: {keyword}: Fireworks does not support it "
-                    f"(deployment {deployment.name})"
+                    f"(deployment {theirs[0]})"
                 )
 
 
@@ -118,10 +148,32 @@ def load_job(
     where = str(path) if path else "arguments"
     file = Path(path) if path else None
     data = _anchored(_read_toml(file), file.absolute().parent) if file else {}
+    if "requests" in data:
+        raise ConfigError(f"{where}: requests: unknown key: give tables headed [[request]]")
     try:
-        return JobConfig.model_validate(_merged(data, overrides or {}))
+        return JobConfig.model_validate(_merged(_flagged(data, overrides or {}), overrides or {}))
     except ValidationError as error:
         raise ConfigError(f"{where}: {mistakes(error, JobConfig)}") from None
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _flagged(data: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The data with the flags of requests laid over each of several; else as it is.
+
+    Raises:
+        ValueError: a flag is for one request, and there are several.
+    """
+    tables, flags = data.get("request"), overrides.get("request")
+    if not isinstance(tables, list) or not isinstance(flags, Mapping):
+        return data
+    chosen = {**_table(data, "input"), **_table(overrides, "input")}
+    return {**data, "request": under_flags(tables, flags, chosen.get("only_request") or ())}
+
+
+def _table(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    table = data.get(name)
+    return table if isinstance(table, Mapping) else {}
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -136,9 +188,10 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 def _anchored(data: dict[str, Any], folder: Path) -> dict[str, Any]:
     for section, key in _PATHS:
-        table = data.get(section)
-        if isinstance(table, dict) and key in table:
-            table[key] = _under(folder, table[key])
+        tables = data.get(section)
+        for table in tables if isinstance(tables, list) else [tables]:
+            if isinstance(table, dict) and key in table:
+                table[key] = _under(folder, table[key])
     moved = data.get("input")
     if isinstance(moved, dict) and isinstance(moved.get("relocate"), dict):
         moves = moved["relocate"].items()
@@ -154,7 +207,8 @@ def _anchored(data: dict[str, Any], folder: Path) -> dict[str, Any]:
 def _under(folder: Path, value: Any) -> Any:
     if isinstance(value, list):
         return [_under(folder, item) for item in value]
-    if not isinstance(value, str) or value == "-":  # a source: standard input
+    # A source may be standard input, or an address, which no folder holds.
+    if not isinstance(value, str) or value == "-" or is_address(value):
         return value
     try:
         return folder / Path(value).expanduser()
@@ -166,6 +220,8 @@ def _merged(data: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, 
     merged = dict(data)
     for key, value in overrides.items():
         below = merged.get(key)
+        if key == "request" and isinstance(below, list) and isinstance(value, Mapping):
+            continue  # it lies over each of them already
         if not isinstance(value, Mapping) or below is None:
             merged[key] = value
         elif isinstance(below, Mapping):  # else it is no table, as validation will say

@@ -23,7 +23,11 @@ _MOST = 5  # more of them are one mistake repeated
 
 def mistakes(error: ValidationError, job: type[BaseModel]) -> str:
     """Every mistake, or the first few and how many more; `job` is what was to be read."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
+    found: list[Any] = [
+        *error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    if any(one["loc"][:1] == ("requests",) for one in found):  # the first is `request` as well
+        found = [one for one in found if one["loc"][:1] != ("request",)]
     said = list(dict.fromkeys(_mistake(one, job) for one in found))
     more = f" (and {len(said) - _MOST} more)" if len(said) > _MOST else ""
     return "; ".join(said[:_MOST]) + more
@@ -31,7 +35,8 @@ def mistakes(error: ValidationError, job: type[BaseModel]) -> str:
 
 def _mistake(one: Any, job: type[BaseModel]) -> str:
     location, kind = one["loc"], one["type"]
-    key = ".".join(str(part) for part in location)
+    head = ("request",) if location[:1] == ("requests",) else location[:1]
+    key = ".".join(str(part) for part in (*head, *location[1:]))
     text = _WORDS.get(kind) or one["msg"].removeprefix("Value error, ")
     if kind == "extra_forbidden":
         text = f"unknown key{_meant(location, job)}"

@@ -1,5 +1,6 @@
 """What a job's settings look like in files: extra_body by name and hash; pure (main process)."""
 
+import os
 import re
 from collections.abc import Mapping
 from hashlib import sha256
@@ -8,6 +9,7 @@ from typing import Any
 import orjson
 
 from captionfleet.config.job import JobConfig
+from captionfleet.messages.address import shown_name
 
 __all__ = ["hashed_values", "strings_in", "written_settings"]
 
@@ -25,6 +27,8 @@ def hashed_values(extra_body: Mapping[str, Any]) -> dict[str, str]:
 def written_settings(job: JobConfig) -> dict[str, Any]:
     """The settings of a job as run.json holds them."""
     settings = job.model_dump()
+    sources = settings["input"]["sources"]
+    settings["input"]["sources"] = tuple(shown_name(os.fspath(one)) for one in sources)
     for deployment in settings["deployments"]:
         deployment["extra_body"] = hashed_values(deployment["extra_body"])
     return settings

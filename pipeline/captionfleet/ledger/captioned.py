@@ -2,29 +2,35 @@
 
 from typing import Any, NamedTuple
 
-from captionfleet.ledger.files.reading import id_in, record_of
+from captionfleet.ledger.files.reading import id_in, record_of, text_in
 from captionfleet.ledger.format.fingerprint import request_of
 
 __all__ = ["Captioned", "captioned_in"]
 
 _OWN_START = b'{"clip_id":"'
 _OWN_END = b"}\n"
-_ID_AT = slice(len(_OWN_START), len(_OWN_START) + 32)
+_ID_CHARS = 32
+_ID_AT = slice(len(_OWN_START), len(_OWN_START) + _ID_CHARS)
 _PRINT_KEY = b'","fingerprint":"'
 _PRINT_KEY_AT = slice(_ID_AT.stop, _ID_AT.stop + len(_PRINT_KEY))
 _PRINT_AT = slice(_PRINT_KEY_AT.stop, _PRINT_KEY_AT.stop + 16)
 _STAT_KEY = b'","stat_id":"'
-_PROMPT_CHARS = 17  # of a row's fingerprint: a hyphen and 16 digits
-_ROW_STAT_END = _PRINT_AT.stop + _PROMPT_CHARS + len(_STAT_KEY) + 32
-_QUOTE = ord('"')
+_REQUEST_KEY = b'","request":"'
+_PROMPT_CHARS = 17  # of a clip's own prompt: a hyphen and 16 digits
+_MOST_NAME_CHARS = 40
+_HEAD_CHARS = _PROMPT_CHARS + len(_STAT_KEY) + _ID_CHARS + len(_REQUEST_KEY) + _MOST_NAME_CHARS + 1
 
 
 class Captioned(NamedTuple):
-    """What a captions line settles; no fingerprint in lines of versions that had none."""
+    """What a captions line settles; no fingerprint in lines of versions that had none.
+
+    `request` is the name of the request that the caption came from, empty where it had none.
+    """
 
     clip: int
     alias: int | None = None
     fingerprint: str = ""
+    request: str = ""
 
 
 def captioned_in(line: bytes) -> Captioned | None:
@@ -41,12 +47,25 @@ def _own(line: bytes) -> Captioned | None:
     identity, alias = _number(line[_ID_AT]), None
     if identity is None or _number(line[_PRINT_AT]) is None:
         return None
-    rest = line[_PRINT_AT.stop : _ROW_STAT_END]
-    if rest.startswith(b"-"):  # a row's own prompt
+    rest = line[_PRINT_AT.stop : _PRINT_AT.stop + _HEAD_CHARS]
+    if rest.startswith(b"-"):
         rest = rest[_PROMPT_CHARS:]
-    if rest.startswith(_STAT_KEY) and rest[len(_STAT_KEY)] != _QUOTE:
-        alias = _number(rest[len(_STAT_KEY) : len(_STAT_KEY) + 32])
-    return Captioned(identity, alias, line[_PRINT_AT].decode("ascii", "replace"))
+    if rest.startswith(_STAT_KEY):
+        digits, quote, rest = rest[len(_STAT_KEY) :].partition(b'"')
+        rest = quote + rest
+        alias = _number(digits) if len(digits) == _ID_CHARS else None
+    name = _name(rest, line)
+    if name is None:
+        return None
+    return Captioned(identity, alias, line[_PRINT_AT].decode("ascii", "replace"), name)
+
+
+def _name(rest: bytes, line: bytes) -> str | None:
+    """The request's name; None where only the whole line tells."""
+    if not rest.startswith(_REQUEST_KEY):  # a line of an earlier version, or of another hand
+        return None if _REQUEST_KEY[1:] in line else ""
+    name, quote, _ = rest[len(_REQUEST_KEY) :].partition(b'"')
+    return name.decode("ascii") if quote and name.isascii() and b"\\" not in name else None
 
 
 def _foreign(record: dict[str, Any]) -> Captioned | None:
@@ -55,7 +74,7 @@ def _foreign(record: dict[str, Any]) -> Captioned | None:
         return None
     fingerprint = record.get("fingerprint")
     known = request_of(fingerprint) if isinstance(fingerprint, str) else ""
-    return Captioned(identity, id_in(record, "stat_id"), known)
+    return Captioned(identity, id_in(record, "stat_id"), known, text_in(record, "request"))
 
 
 def _number(digits: bytes) -> int | None:

@@ -1,6 +1,7 @@
 """Which captions of an output folder are asked for again (main process, in a thread)."""
 
 import os
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from captionfleet.config.filters import Filter
 from captionfleet.errors import ConfigError
 from captionfleet.ledger.files.reading import flags_in, id_in, read_lines, text_in
 from captionfleet.ledger.files.rotated import CAPTIONS
+from captionfleet.ledger.format.fingerprint import request_of
+from captionfleet.ledger.renaming import Renames
 from captionfleet.messages import printable
 from captionfleet.names import name_bytes
 
@@ -49,22 +52,30 @@ def listed_films(path: Path) -> frozenset[bytes]:
 
 
 def chosen_clips(
-    folder: Path, filters: Collection[Filter], films: frozenset[bytes] | None
-) -> set[int]:
+    folder: Path,
+    filters: Collection[Filter],
+    films: frozenset[bytes] | None,
+    renames: Renames,
+) -> dict[str, set[int]]:
     """The clips whose latest line passes all filters, and is of one of the films if any are named.
+
+    By the request's name of today, each for itself.
 
     Raises:
         ConfigError: captions.jsonl cannot be read.
     """
-    chosen: set[int] = set()
-    for identity, record in _lines(folder):
+    chosen: dict[str, set[int]] = defaultdict(set)
+    for identity, line in _lines(folder):
+        made = text_in(line, "request"), request_of(text_in(line, "fingerprint"))
+        name = renames.get(made, made[0])
+        record = {**line, "request": name}
         path = name_bytes(record, "path") or name_bytes(record, "source") or b""
         facts = facts_of(record, path)
         is_named = films is None or path in films
         if is_named and all(one.admits(facts) for one in filters):
-            chosen.add(identity)
+            chosen[name].add(identity)
         else:
-            chosen.discard(identity)
+            chosen[name].discard(identity)
     return chosen
 
 

@@ -21,7 +21,7 @@ from captionfleet.ledger.files.disk import (
     replace_atomically,
 )
 from captionfleet.ledger.files.lock import FolderLock
-from captionfleet.ledger.files.reading import record_of
+from captionfleet.ledger.files.reading import record_of, text_in
 from captionfleet.ledger.films import FILMS
 from captionfleet.ledger.format.fingerprint import row_fingerprint
 from captionfleet.ledger.format.lines import (
@@ -32,21 +32,28 @@ from captionfleet.ledger.format.lines import (
     same_line,
 )
 from captionfleet.ledger.format.superseded import find_superseded
+from captionfleet.ledger.renaming import Renames, renamed_lines
 from captionfleet.messages import Adopted, Caption, Measured, Note, Outcome
 from captionfleet.telemetry import utc_now
 
-__all__ = ["Ledger", "open_ledger"]
+__all__ = ["Fingerprints", "Ledger", "open_ledger"]
+
+Fingerprints = Mapping[tuple[str, str], str]
+"""By the name of a request, and of the deployment that it goes to."""
+KeepsFailure = Callable[[str, str], bool]
+_Failed = tuple[int, str]
+"""Which clip failed, and under which request."""
 
 
 @asynccontextmanager
 async def open_ledger(
     output: OutputConfig,
-    fingerprints: Mapping[str, str] | None = None,
-    row_fingerprints: Mapping[str, str] | None = None,
+    fingerprints: Fingerprints | None = None,
+    row_fingerprints: Fingerprints | None = None,
 ) -> AsyncIterator["Ledger"]:
     """Lock the folder, mend what a crash tore, and write to it while the block runs.
 
-    `fingerprints` are those of the requests to each deployment, for the captions lines, and
+    `fingerprints` are those of each request to each deployment, for the captions lines, and
     `row_fingerprints` those of requests for rows that have prompts of their own.
     Leaving the block syncs, settles failures.jsonl unless that was done, and unlocks, also when
     an error or a cancellation ends it.
@@ -70,8 +77,8 @@ async def open_ledger(
 class Ledger:
     """The two line files of an output folder, and run.json; made by `open_ledger`.
 
-    Memory: about 100 bytes for each line of failures.jsonl. `hand_over` is called with the clip id
-    before each caption's line is written, in a thread, until it returns True.
+    Memory: about 200 bytes for each line of failures.jsonl. `hand_over` is called with clip id and
+    request before each caption's line is written, in a thread, until it returns True.
     """
 
     def __init__(self, folder: Path, captions: AppendFile, failures: AppendFile) -> None:
@@ -81,13 +88,13 @@ class Ledger:
         self._failures = failures
         self._notes: dict[str, AppendFile] = {}
         self._adoptions = Adoptions(folder)
-        self._failed_at: dict[int, int] = {}  # clip id → where its latest failure line begins
+        self._failed_at: dict[_Failed, int] = {}  # where the latest failure line begins
         self._run_begins_at = 0
         self._is_settled = False
         self._fsync_s = 0.0
-        self._fingerprints: Mapping[str, str] = {}
-        self._row_fingerprints: Mapping[str, str] = {}
-        self.hand_over: Callable[[str], bool] | None = None
+        self._fingerprints: Fingerprints = {}
+        self._row_fingerprints: Fingerprints = {}
+        self.hand_over: Callable[[str, str], bool] | None = None
         self._turn = anyio.Lock()
         self._unsynced = anyio.Event()
         self._opened_at = datetime.now(UTC)
@@ -97,8 +104,8 @@ class Ledger:
     def open(
         cls,
         output: OutputConfig,
-        fingerprints: Mapping[str, str],
-        row_fingerprints: Mapping[str, str],
+        fingerprints: Fingerprints,
+        row_fingerprints: Fingerprints,
     ) -> Self:
         """Open the folder. Blocks."""
         create_folder(output.dir)
@@ -154,6 +161,16 @@ class Ledger:
             async with self._turn:
                 await anyio.to_thread.run_sync(self._refile)
 
+    async def rename(self, renames: Renames) -> None:
+        """Rewrite captions.jsonl with the names that its requests have today.
+
+        Raises:
+            OutputError: that failed; the file is as it was, and the next run tries it again.
+        """
+        with anyio.CancelScope(shield=True):
+            async with self._turn:
+                await anyio.to_thread.run_sync(self._rename, renames)
+
     async def keep_synced(self) -> None:
         """Bring lines to the disk at most `fsync_s` after they were written; runs until cancelled.
 
@@ -166,17 +183,18 @@ class Ledger:
             self._unsynced = anyio.Event()
             await anyio.to_thread.run_sync(self._sync)
 
-    async def settle(self, keeps_failure: Callable[[str], bool]) -> None:
-        """Rewrite failures.jsonl: one line for each clip that stands failed, the latest.
+    async def settle(self, keeps_failure: KeepsFailure) -> None:
+        """Rewrite failures.jsonl: the latest line of each clip and request that stands failed.
 
-        `keeps_failure` decides, by clip id, on lines of earlier runs whose clips were not tried.
+        `keeps_failure` decides, by clip id and request, on lines of earlier runs whose clips were
+        not tried.
         """
         with anyio.CancelScope(shield=True):
             async with self._turn:
                 await anyio.to_thread.run_sync(self._settle, keeps_failure)
 
     async def drop_superseded(self) -> None:
-        """Rewrite captions.jsonl without the lines whose clip has a later one.
+        """Rewrite captions.jsonl without the lines whose clip has a later one of the same request.
 
         Raises:
             OutputError: that failed; the file is as it was.
@@ -200,14 +218,14 @@ class Ledger:
         """Settle, which syncs, and unlock. Blocks."""
         with self._closing:
             if not self._is_settled:
-                self._settle(lambda _: True)
+                self._settle(lambda *_: True)
 
     def _fingerprint(self, caption: Caption) -> str:
+        made_by = caption.request, caption.deployment
         prompt = caption.clip.source.row.prompt
-        if not prompt:
-            return self._fingerprints.get(caption.deployment, "")
-        request = self._row_fingerprints.get(caption.deployment, "")
-        return row_fingerprint(request, prompt) if request else ""
+        request = (self._row_fingerprints if prompt else self._fingerprints).get(made_by, "")
+        own = prompt or caption.prompt
+        return row_fingerprint(request, own) if request and own else request
 
     def _write_run(self, text: bytes) -> None:
         create_folder(self.folder / "runs")
@@ -227,14 +245,15 @@ class Ledger:
 
     def _append(self, outcome: Outcome, line: bytes) -> None:
         clip, is_caption = outcome.clip, isinstance(outcome, Caption)
-        if is_caption and self.hand_over is not None and self.hand_over(clip.clip_id):
+        request = outcome.request
+        if is_caption and self.hand_over is not None and self.hand_over(clip.clip_id, request):
             self.hand_over = None
         begins_at = (self._captions if is_caption else self._failures).append(line)
         # A file whose bytes could not be read before had failed by its name, size and time.
         for identity in filter(None, (clip.clip_id, clip.stat_id)):
-            self._failed_at.pop(int(identity, 16), None)
+            self._failed_at.pop((int(identity, 16), request), None)
         if not is_caption:
-            self._failed_at[int(clip.clip_id, 16)] = begins_at
+            self._failed_at[int(clip.clip_id, 16), request] = begins_at
         self._is_settled = False
         if not self._fsync_s:
             self._sync()
@@ -247,6 +266,11 @@ class Ledger:
         self._captions.rewrite(self._adoptions.refiled(lines))
         self._drop_superseded()
         self._adoptions.clear()
+
+    def _rename(self, renames: Renames) -> None:
+        self._captions.sync()
+        lines = (line for _, line in self._captions.lines())
+        self._captions.rewrite(renamed_lines(lines, renames))
 
     def _note(self, note: Note) -> None:
         if isinstance(note, Adopted):
@@ -270,16 +294,16 @@ class Ledger:
 
     def _read_failures(self) -> None:
         for offset, line in self._failures.lines():
-            identity = _clip_id(line)
-            if identity is not None:
-                self._failed_at[identity] = offset
+            failed = _failed(line)
+            if failed is not None:
+                self._failed_at[failed] = offset
             self._run_begins_at = offset + len(line)
 
-    def _settle(self, keeps_failure: Callable[[str], bool]) -> None:
+    def _settle(self, keeps_failure: KeepsFailure) -> None:
         standing = {
             offset
-            for identity, offset in self._failed_at.items()
-            if offset >= self._run_begins_at or keeps_failure(f"{identity:032x}")
+            for (identity, request), offset in self._failed_at.items()
+            if offset >= self._run_begins_at or keeps_failure(f"{identity:032x}", request)
         }
         self._captions.sync()  # before a failure goes, the caption in its place must be safe
         self._failures.rewrite(self._lines_at(standing))
@@ -291,8 +315,9 @@ class Ledger:
         return (line for offset, line in self._failures.lines() if offset in offsets)
 
 
-def _clip_id(line: bytes) -> int | None:
+def _failed(line: bytes) -> _Failed | None:
+    record = record_of(line)
     try:
-        return int(record_of(line)["clip_id"], 16)
+        return int(record["clip_id"], 16), text_in(record, "request")
     except (ValueError, KeyError, TypeError):
         return None

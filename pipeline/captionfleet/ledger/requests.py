@@ -22,13 +22,14 @@ _NAME = "requests.json"
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """Requests by fingerprint; `current` are those whose captions stand, None if never said.
+    """Requests by fingerprint; `current` are those whose captions stand, by the request's name.
 
+    `current` is None if it was never said. A request without a name has the empty one.
     `is_clear`: the file shows what extra_body holds, as those of earlier releases do.
     """
 
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    current: frozenset[str] | None = None
+    current: Mapping[str, frozenset[str]] | None = None
     is_clear: bool = False
 
 
@@ -42,10 +43,11 @@ def load_requests(folder: Path) -> Requests:
     try:
         with os.fdopen(open_regular(path), "rb") as file:
             record = orjson.loads(file.read())
-        facts, current = record["requests"], record["current"]
+        facts, current = record["requests"], record.get("names", {"": record["current"]})
         noted = {str(k): dict(v) for k, v in facts.items()}
         written = {key: written_facts(one) for key, one in noted.items()}
-        return Requests(written, frozenset(map(str, current)), is_clear=written != noted)
+        by_name = {str(name): frozenset(map(str, own)) for name, own in current.items()}
+        return Requests(written, by_name, is_clear=written != noted)
     except FileNotFoundError:
         return Requests()
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -60,5 +62,11 @@ def save_requests(folder: Path, requests: Requests) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    record = {"current": sorted(requests.current or ()), "requests": dict(requests.facts)}
+    current = {name: sorted(own) for name, own in (requests.current or {}).items()}
+    record: dict[str, Any] = {
+        "current": sorted({one for own in current.values() for one in own}),
+        "requests": dict(requests.facts),
+    }
+    if any(current):  # a request has a name
+        record["names"] = current
     replace_atomically(folder / _NAME, iter([document(record)]))

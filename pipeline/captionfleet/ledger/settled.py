@@ -1,7 +1,9 @@
 """What earlier runs settled, read back from their output folder (main process, in a thread)."""
 
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +12,25 @@ import anyio.to_thread
 from captionfleet.errors import FailureCode, OutputError
 from captionfleet.ledger.adoption import ADOPTED
 from captionfleet.ledger.captioned import Captioned, captioned_in
-from captionfleet.ledger.files.reading import id_in, raw_lines, record_of
+from captionfleet.ledger.files.reading import id_in, raw_lines, record_of, text_in
 from captionfleet.ledger.files.rotated import CAPTIONS, require_no_captions
+from captionfleet.ledger.renaming import Made, Renames
 from captionfleet.messages import Clip, printable
 
 __all__ = ["Settled", "failures_in", "load_settled"]
 
-_MAX_FINGERPRINTS = 64
-_OTHERS = "others"
+_MAX_FINGERPRINTS = 128  # of a few requests, changed a few times
+_OTHERS = "others."  # no request is called so
 
 
 class Settled:
-    """The clips that need no work: captioned, or failed for good.
+    """The clips that need no work: captioned, or failed for good; each request for itself.
 
-    About 100 bytes a clip, twice that where `identity = "content"` made the lines, and for each
-    other name that it knows them by.
+    About 100 bytes a clip and request, twice that where `identity = "content"` made the lines, and
+    for each other name that it knows them by.
     `ignored_lines` are lines of captions.jsonl that name no clip; `repeated_lines` hold a clip that
-    an earlier line holds too; `replaces` tells that a clip was met whose caption does not count.
+    an earlier line of the same request holds too; `replaces` tells that a clip was met whose
+    caption does not count.
     `folder` is where all this was read, None for what nobody ran before.
     """
 
@@ -35,38 +39,73 @@ class Settled:
         self.ignored_lines = 0
         self.repeated_lines = 0
         self.replaces = False
-        self._captioned: dict[str, set[int]] = {}
-        self._accepted: frozenset[str] | None = None
-        self._standing: dict[int, tuple[FailureCode, int]] = {}
+        self._captioned: dict[Made, set[int]] = {}
+        self._accepted: Mapping[str, frozenset[str]] = {}
+        self._standing: dict[str, dict[int, tuple[FailureCode, int]]] = defaultdict(dict)
         self._same: dict[int, int] = {}
-        self._met: set[int] = set()
-        self._failed_before: set[int] = set()
+        self._met: set[tuple[str, int]] = set()
+        self._failed_before: set[tuple[str, int]] = set()
         self._adopted: set[int] = set()
-        self._again: frozenset[int] = frozenset()
+        self._again: Mapping[str, AbstractSet[int]] = {}
+        self._others: frozenset[str] = frozenset()
 
     @property
-    def is_known(self) -> bool:
-        """Whether there are captions that say which request they came from."""
-        return any(ids for fingerprint, ids in self._captioned.items() if fingerprint)
+    def fingerprints(self) -> dict[str, frozenset[str]]:
+        """The requests behind the captions, by their names; those that lines do not say left out.
 
-    @property
-    def fingerprints(self) -> frozenset[str]:
-        """The requests behind the captions."""
-        return frozenset(name for name, ids in self._captioned.items() if name and ids)
+        A name has no fingerprint where all its captions come from versions that wrote none.
+        """
+        found: dict[str, frozenset[str]] = {}
+        for (request, made_by), ids in self._captioned.items():
+            if ids:
+                known = frozenset({made_by} if made_by else ())
+                found[request] = found.get(request, frozenset()) | known
+        return found
 
-    def accept(self, fingerprints: Iterable[str]) -> None:
-        """Let only captions of these requests count, and those of unknown ones."""
-        self._accepted = frozenset(fingerprints)
+    def rename(self, names: Collection[str], own: Mapping[str, Collection[str]]) -> Renames:
+        """Let captions of requests that have another name today count under that.
 
-    def ask_again(self, clips: Iterable[int]) -> None:
-        """Let the captions of these clips count no more, whatever request they came from."""
-        self._again = frozenset(clips)
+        Args:
+            names: of all requests of the job; captions under these stay where they are.
+            own: the fingerprints that each of them has.
 
-    def captioned(self, clip_id: str) -> bool:
-        """Whether the clip has its caption."""
-        is_there = self._counts(clip_id)
-        self.replaces = self.replaces or is_there is False
-        return is_there is True
+        Returns:
+            The new name by former name and fingerprint.
+        """
+        renames: dict[Made, str] = {}
+        for former, made_by in [*self._captioned]:
+            if former in names or not made_by:
+                continue
+            alike = [name for name in names if made_by in own[name]]
+            free = [name for name in alike if (name, made_by) not in self._captioned]
+            # Two requests of one job may ask the same: each keeps its captions.
+            new = next(iter(free or (alike if not former else [])), None)
+            if new is not None:
+                renames[former, made_by] = new
+                ids = self._captioned.pop((former, made_by))
+                self._captioned.setdefault((new, made_by), set()).update(ids)
+        return renames
+
+    def accept(self, fingerprints: Mapping[str, frozenset[str]]) -> None:
+        """Let only these captions of each request count, and those that do not say their own."""
+        self._accepted = fingerprints
+
+    def leave(self, others: Iterable[str]) -> None:
+        """Let everything of these requests stand, as this run does not ask them."""
+        self._others = frozenset(others)
+
+    def ask_again(self, clips: Mapping[str, AbstractSet[int]]) -> None:
+        """Let captions of these requests and clips count no more, whatever they came from."""
+        self._again = clips
+
+    def captioned(self, clip_id: str, request: str = "") -> bool:
+        """Whether the clip has its caption of this request."""
+        self.replaces = self.replaces or self.is_replaced(clip_id, request)
+        return self.has_counting(clip_id, request)
+
+    def has_counting(self, clip_id: str, request: str = "") -> bool:
+        """The same, without a note that the clip was met."""
+        return self._counts(clip_id, request) is True
 
     @property
     def has_captions(self) -> bool:
@@ -75,22 +114,25 @@ class Settled:
 
     def has_caption(self, clip_id: str) -> bool:
         """Whether the clip has a caption, of whatever request."""
-        return self._counts(clip_id) is not None
-
-    def is_replaced(self, clip_id: str) -> bool:
-        """Whether the clip has a caption, and it does not count."""
-        return self._counts(clip_id) is False
-
-    def _counts(self, clip_id: str) -> bool | None:
-        """Whether the clip's caption counts; None if it has none."""
-        accepted, identity = self._accepted, int(clip_id, 16)
+        identity = int(clip_id, 16)
         same = self._same.get(identity, identity)
-        if self._again and not self._again.isdisjoint((identity, same)):
+        return any(identity in ids or same in ids for ids in self._captioned.values())
+
+    def is_replaced(self, clip_id: str, request: str = "") -> bool:
+        """Whether the clip has a caption of this request, and it does not count."""
+        return self._counts(clip_id, request) is False
+
+    def _counts(self, clip_id: str, request: str) -> bool | None:
+        """Whether the clip's caption of this request counts; None if it has none."""
+        accepted, identity = self._accepted.get(request), int(clip_id, 16)
+        same = self._same.get(identity, identity)
+        again = self._again.get(request)
+        if again and not again.isdisjoint((identity, same)):
             return False
         is_there: bool | None = None
-        for name, ids in self._captioned.items():
-            if identity in ids or same in ids:
-                if not name or accepted is None or name in accepted:
+        for (name, made_by), ids in self._captioned.items():
+            if name == request and (identity in ids or same in ids):
+                if not made_by or accepted is None or made_by in accepted:
                     return True
                 is_there = False
         return is_there
@@ -98,11 +140,12 @@ class Settled:
     @property
     def holds_any(self) -> bool:
         """Whether any clip is settled."""
-        return self.has_captions or bool(self._standing)
+        return self.has_captions or any(self._standing.values())
 
     def knows(self, clip_id: str) -> bool:
-        """Whether the clip has a caption, of whatever request, or failed for good."""
-        return self._counts(clip_id) is not None or self._failed(clip_id) is not None
+        """Whether the clip has a caption or failed for good, of whatever request."""
+        is_failed = any(self._failed(clip_id, request) for request in self._standing)
+        return is_failed or self.has_caption(clip_id)
 
     def is_adoptable(self, former_id: str) -> bool:
         """Whether this is known and no other clip has adopted it."""
@@ -115,77 +158,88 @@ class Settled:
         """
         former, own = int(former_id, 16), int(clip_id, 16)
         self._adopted.add(former)
-        if self._counts(clip_id) is not True:
+        if not any(self._counts(clip_id, request) for request, _ in self._captioned):
             self._same[own] = self._same.get(former, former)
-        return self._counts(former_id) is not None
+        return self.has_caption(former_id)
 
-    def standing(self, clip_id: str) -> FailureCode | None:
+    def standing(self, clip_id: str, request: str = "") -> FailureCode | None:
         """The permanent failure of this very file content, if an earlier run found one."""
-        found = self._failed(clip_id)
+        found = self._failed(clip_id, request)
         return found[0] if found else None
 
-    def stands_failed(self, clip_id: str, retried: Collection[str]) -> bool:
+    def stands_failed(self, clip_id: str, retried: Collection[str], request: str = "") -> bool:
         """Whether the clip failed for good, and neither its code nor "all" is to be retried."""
-        code = self.standing(clip_id)
+        code = self.standing(clip_id, request)
         return code is not None and code not in retried and "all" not in retried
 
-    def meet(self, clip_id: str) -> None:
+    def meet(self, clip_id: str, request: str = "") -> None:
         """Note that a standing failure's file is still there."""
-        found = self._failed(clip_id)
+        found = self._failed(clip_id, request)
         if found:
-            self.keep(found[1])
+            self.keep(found[1], request)
 
-    def failed_before(self, clip_id: str) -> bool:
+    def failed_before(self, clip_id: str, request: str = "") -> bool:
         """Whether the clip stood failed at the end of an earlier run, for good or not."""
-        return int(clip_id, 16) in self._failed_before
+        return (request, int(clip_id, 16)) in self._failed_before
 
     def is_same(self, clip: Clip) -> bool:
         """Whether an earlier run noted that this file holds this clip."""
         return self._same.get(int(clip.stat_id, 16)) == int(clip.clip_id, 16)
 
-    def _failed(self, clip_id: str) -> tuple[FailureCode, int] | None:
-        identity = int(clip_id, 16)
-        return self._standing.get(identity) or self._standing.get(self._same.get(identity, -1))
+    def _failed(self, clip_id: str, request: str) -> tuple[FailureCode, int] | None:
+        identity, standing = int(clip_id, 16), self._standing.get(request, {})
+        return standing.get(identity) or standing.get(self._same.get(identity, -1))
 
-    def keep(self, identity: int) -> None:
-        """Let the failure line of this clip stand."""
-        self._met.add(identity)
+    def keep(self, identity: int, request: str = "") -> None:
+        """Let the failure line of this clip and request stand."""
+        self._met.add((request, identity))
 
-    def keeps_failure(self, clip_id: str, *, is_complete: bool) -> bool:
+    def keeps_failure(self, clip_id: str, request: str = "", *, is_complete: bool) -> bool:
         """Whether an earlier run's failure line still tells the truth after this run.
 
         A run that got through everything keeps the standing failures it met, and those beyond its
         sources; one that did not keeps all that were not captioned.
         """
-        return int(clip_id, 16) in self._met if is_complete else not self.captioned(clip_id)
+        if request in self._others:
+            return True
+        if is_complete:
+            return (request, int(clip_id, 16)) in self._met
+        return not self.captioned(clip_id, request)
 
     def _keep(self, line: Captioned) -> None:
-        is_room = line.fingerprint in self._captioned or len(self._captioned) < _MAX_FINGERPRINTS
-        ids = self._captioned.setdefault(line.fingerprint if is_room else _OTHERS, set())
-        known = self._forget(line.clip, ids)
+        ids = self._captioned.setdefault(self._made(line), set())
+        known = self._forget(line, ids)
         ids.add(line.clip)
         if line.alias is not None:
-            known |= self._forget(line.alias, ids)
             ids.add(line.alias)
         self.repeated_lines += known
 
-    def _forget(self, identity: int, keeper: set[int]) -> bool:
-        """Take a clip from all but its latest request; return whether any held it."""
-        is_known = identity in keeper
-        if len(self._captioned) > 1:
-            for ids in self._captioned.values():
-                if ids is not keeper and identity in ids:
-                    ids.remove(identity)
-                    is_known = True
+    def _made(self, line: Captioned) -> Made:
+        """What made a caption; memory does not grow with what a file may claim."""
+        own = line.request, line.fingerprint
+        if own in self._captioned or len(self._captioned) < _MAX_FINGERPRINTS:
+            return own
+        is_known = any(name == line.request for name, _ in self._captioned)
+        return line.request if is_known else _OTHERS, _OTHERS
+
+    def _forget(self, line: Captioned, keeper: set[int]) -> bool:
+        """Take a clip from all but its latest caption of a request; whether it had one."""
+        own = {line.clip} if line.alias is None else {line.clip, line.alias}
+        is_known = not own.isdisjoint(keeper)
+        for (request, _), ids in self._captioned.items():
+            if ids is not keeper and request == line.request and not own.isdisjoint(ids):
+                ids.difference_update(own)
+                is_known = True
         return is_known
 
-    def _fail(self, identity: int, code: FailureCode, alias: int | None) -> None:
+    def _fail(self, identity: int, code: FailureCode, record: dict[str, Any]) -> None:
+        alias, request = id_in(record, "stat_id"), text_in(record, "request")
         for one in (identity, identity if alias is None else alias):
-            self._failed_before.add(one)
+            self._failed_before.add((request, one))
             if code.permanent:
-                self._standing[one] = code, identity
+                self._standing[request][one] = code, identity
             else:
-                self._standing.pop(one, None)
+                self._standing[request].pop(one, None)
 
 
 async def load_settled(output_dir: Path, *, by_content: bool = False) -> Settled:
@@ -210,7 +264,7 @@ def _load(output_dir: Path, by_content: bool) -> Settled:  # noqa: FBT001 - pass
     if not settled.has_captions:
         require_no_captions(output_dir, settled.ignored_lines)
     for identity, code, record in failures_in(output_dir):
-        settled._fail(identity, code, id_in(record, "stat_id"))  # noqa: SLF001 - as above
+        settled._fail(identity, code, record)  # noqa: SLF001 - as above
     for line in _lines(output_dir / ADOPTED):
         record = record_of(line)
         clip, former = id_in(record), id_in(record, "former_id")

@@ -9,7 +9,7 @@ from typing import Any
 
 from captionfleet import text
 from captionfleet.errors import ConfigError, FailureCode
-from captionfleet.ledger.files.reading import raw_lines, record_of
+from captionfleet.ledger.files.reading import raw_lines, record_of, text_in
 from captionfleet.messages import for_terminal, printable
 from captionfleet.names import name_bytes
 
@@ -18,7 +18,10 @@ __all__ = ["Standing", "failures_text", "read_standing"]
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One clip that stands failed; `path` is None in lines of versions that did not keep it."""
+    """One clip that stands failed; `path` is None in lines of versions that did not keep it.
+
+    `request` is the name of the one that failed, where the job has several.
+    """
 
     source: str
     path: bytes | None
@@ -26,21 +29,23 @@ class Standing:
     code: FailureCode
     detail: str
     attempts: int
+    request: str = ""
 
 
 def read_standing(folder: Path, code: FailureCode | None = None) -> list[Standing]:
-    """The failures of an output folder, with this code or any, each clip's latest. Blocks.
+    """The failures of an output folder, with this code or any. Blocks.
 
+    Of each clip and request the latest counts.
     A run may be writing meanwhile: lines that make no sense are left out.
 
     Raises:
         ConfigError: the folder is no output folder.
     """
-    latest: dict[str, Standing] = {}
+    latest: dict[tuple[str, str], Standing] = {}
     for record in _records(folder / "failures.jsonl"):
         one = _standing(record)
         if one is not None:
-            latest[str(record.get("clip_id"))] = one
+            latest[str(record.get("clip_id")), one.request] = one
     return [one for one in latest.values() if code in {None, one.code}]
 
 
@@ -56,8 +61,13 @@ def failures_text(failures: list[Standing]) -> str:
     ]
     order = {code: rank for rank, (code, _) in enumerate(counts)}
     ranked = sorted(failures, key=lambda one: (order[one.code], one.source))
-    each = [f"{one.code:<{width}}  {for_terminal(one.source)}{_detail(one)}" for one in ranked]
+    each = [f"{one.code:<{width}}  {_clip(one)}{_detail(one)}" for one in ranked]
     return "\n".join([*summary, "", *each])
+
+
+def _clip(one: Standing) -> str:
+    named = f" [{for_terminal(one.request)}]" if one.request else ""
+    return f"{for_terminal(one.source)}{named}"
 
 
 def _detail(one: Standing) -> str:
@@ -88,6 +98,7 @@ def _standing(record: dict[str, Any]) -> Standing | None:
             code=FailureCode(record["code"]),
             detail=str(record["detail"]),
             attempts=int(record["attempts"]),
+            request=text_in(record, "request"),
         )
     except (KeyError, ValueError, TypeError):
         return None

@@ -10,6 +10,7 @@ import struct
 import sys
 import time
 from _socket import CMSG_SPACE, socket  # what `socket` wraps, in a tenth of the time
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -32,7 +33,7 @@ from captionfleet.media.orders import (
     SheetOrder,
     StoreTrouble,
 )
-from captionfleet.media.source_file import OPENINGS, Handed, handed_over
+from captionfleet.media.source_file import Handed, handed_over
 
 __all__ = ["serve", "work_on"]
 
@@ -110,14 +111,17 @@ def _next(orders: BinaryIO) -> AnyOrder | None:
 
 
 def _files(orders: BinaryIO, files_in: socket) -> Handed:
-    """The files of the order that was just read: errors by name, descriptors in the same order."""
-    errors: dict[str, int] = pickle.load(orders)  # noqa: S301 - as above
-    files: dict[str, list[int] | int] = dict(errors)
-    opened = [path for path, error in errors.items() if not error]
+    """The files of the order that was just read: by name, an error or minus how many descriptors.
+
+    The descriptors come in the same order.
+    """
+    said: dict[str, int] = pickle.load(orders)  # noqa: S301 - as above
+    files: dict[str, list[int] | int] = dict(said)
+    opened = {path: -number for path, number in said.items() if number < 0}
     if opened:
-        descriptors = _descriptors(files_in, len(opened) * OPENINGS)
-        for at, path in enumerate(opened):
-            files[path] = descriptors[at * OPENINGS : (at + 1) * OPENINGS]
+        descriptors = iter(_descriptors(files_in, sum(opened.values())))
+        for path, count in opened.items():
+            files[path] = list(islice(descriptors, count))
     return files
 
 

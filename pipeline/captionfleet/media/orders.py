@@ -4,7 +4,7 @@ An order goes to the worker as a pickle. A report comes back as one line of JSON
 decoded bytes that nobody vouches for, so what it says is data and never code.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from captionfleet.errors import FailureCode
@@ -27,6 +27,8 @@ __all__ = [
     "StoreTrouble",
     "files_of",
     "hold_of",
+    "source_in",
+    "without_keys",
 ]
 
 
@@ -119,6 +121,29 @@ def files_of(order: AnyOrder) -> list[str]:
             return [order.video, *([order.audio] if order.audio is not None else [])]
         case CanaryOrder():
             return []
+
+
+def source_in(order: AnyOrder) -> Source | None:
+    """The film that an order is about; None if it is about prepared media, or none."""
+    match order:
+        case Order():
+            return order.clip.source
+        case HeaderOrder():
+            return order.source
+        case _:
+            return None
+
+
+def without_keys(order: AnyOrder) -> AnyOrder:
+    """The order as a worker gets it: without what signs the requests for an object."""
+    match order:
+        case Order():
+            own = replace(order.clip.source, opens="")
+            return replace(order, clip=replace(order.clip, source=own))
+        case HeaderOrder():
+            return replace(order, source=replace(order.source, opens=""))
+        case _:
+            return order
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from captionfleet.media.as_frames import write_frames
 from captionfleet.media.as_video import Written, write_video
 from captionfleet.media.damage.damage import LEAST_COVERAGE
 from captionfleet.media.drafts import drafts
-from captionfleet.media.opening.container import require_unchanged
+from captionfleet.media.opening.source_bytes import require_unchanged
 from captionfleet.media.orders import Prepared, hold_of
 from captionfleet.media.sound.writer import SoundWriter
 from captionfleet.media.take import Take, take_clip

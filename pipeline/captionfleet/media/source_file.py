@@ -10,9 +10,19 @@ import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from captionfleet.media.ranges import RangeReader
+from captionfleet.messages import Source
 from captionfleet.system.regular_file import open_regular
 
-__all__ = ["OPENINGS", "Handed", "close_all", "descriptor_of", "handed_over", "open_for"]
+__all__ = [
+    "OPENINGS",
+    "Handed",
+    "close_all",
+    "descriptor_of",
+    "handed_over",
+    "open_for",
+    "ranges_of",
+]
 
 # A clip is read once, and once more where the plan of its frames breaks. Both readings are open
 # together, so each needs an opening with a file position of its own; each may have to begin again
@@ -23,6 +33,7 @@ Handed = Mapping[str, list[int] | int]
 """By path: the descriptors of a file, or the errno with which it could not be opened."""
 
 _handed: dict[str, list[int] | int] = {}
+_readers: dict[str, RangeReader] = {}
 
 
 def open_for(paths: Sequence[str], *, follow_links: bool) -> dict[str, list[int] | int]:
@@ -73,6 +84,7 @@ def handed_over(files: Handed) -> Iterator[None]:
     finally:
         close_all(_handed)
         _handed.clear()
+        _readers.clear()
 
 
 def descriptor_of(path: str) -> int:
@@ -86,3 +98,18 @@ def descriptor_of(path: str) -> int:
     if isinstance(handed, int):
         raise OSError(handed, os.strerror(handed))
     return handed.pop() if handed else _open(path)
+
+
+def ranges_of(source: Source) -> RangeReader:
+    """The one reader of an object for all openings of it; its socket was handed over.
+
+    Raises:
+        OSError: none was.
+    """
+    reader = _readers.get(source.path)
+    if reader is None:
+        handed = _handed.get(source.path)
+        if not isinstance(handed, list) or not handed:
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+        reader = _readers[source.path] = RangeReader(handed[0], source.size_bytes)
+    return reader

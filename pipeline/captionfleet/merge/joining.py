@@ -1,7 +1,8 @@
 """Which lines of several output folders stand in one: an index on disk (main process, a thread).
 
 Two lines are of one clip if they share a clip_id or a stat_id. Of one clip's lines that show the
-same media, the latest stands. Memory stays flat: SQLite keeps the index in a temporary file.
+same media and came from the same request, the latest stands. Memory stays flat: SQLite keeps the
+index in a temporary file.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ __all__ = ["Fate", "Joining", "open_joining"]
 _SCHEMA = """
     create table line (
         number integer primary key, folder integer, at integer, completed text, media blob,
-        path text, digest blob, stands integer
+        path text, digest blob, request text, stands integer
     );
     create table clip (id blob primary key, line integer) without rowid;
     create table failed (id blob primary key, folder integer, at integer, failed text)
@@ -61,7 +62,8 @@ class Joining:
             return Fate.NAMELESS
         completed_at, own_media = text_in(record, "completed_at_utc"), _media(record)
         own_path, own_digest = text_in(record, "path"), _digest(raw)
-        own = (folder, at, completed_at, own_media, own_path, own_digest)
+        request = text_in(record, "request")
+        own = (folder, at, completed_at, own_media, own_path, own_digest, request)
         there = self._line_of(ids)
         if there is None:
             self._stand(ids, own)
@@ -119,8 +121,9 @@ class Joining:
     def copies(self) -> int:
         """How many clips show the very media of another clip: copies of a file, as a rule."""
         (count,) = self._database.execute(
-            "select coalesce(sum(n - 1), 0) from (select count(*) as n from line where stands "
-            "and media is not null group by media having n > 1)"
+            "select coalesce(max(copies), 0) from (select sum(n - 1) as copies from ("
+            "select request, count(*) as n from line where stands and media is not null "
+            "group by request, media having n > 1) group by request)"
         ).fetchone()
         return int(count)
 
@@ -137,8 +140,8 @@ class Joining:
 
     def _stand(self, ids: list[bytes], own: tuple[Any, ...]) -> None:
         number = self._database.execute(
-            "insert into line (folder, at, completed, media, path, digest, stands) "
-            "values (?, ?, ?, ?, ?, ?, 1)",
+            "insert into line (folder, at, completed, media, path, digest, request, stands) "
+            "values (?, ?, ?, ?, ?, ?, ?, 1)",
             own,
         ).lastrowid
         self._name(ids, number)
@@ -153,13 +156,14 @@ class Joining:
 
 
 def _ids(record: dict[str, Any]) -> list[bytes]:
-    ids = []
+    """Both ids of the clip, each with the request's name, if it has one."""
+    ids, request = [], text_in(record, "request").encode("utf-8", "replace")
     for key in ("clip_id", "stat_id"):
         try:
             ids.append(bytes.fromhex(text_in(record, key)))
         except ValueError:
             continue
-    return [identity for identity in ids if identity]
+    return [identity + request for identity in ids if identity]
 
 
 def _digest(line: bytes) -> bytes:

@@ -1,6 +1,7 @@
 """The output folders of shards as one, its invariants proven (main process, blocks)."""
 
 import os
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from captionfleet.ledger.files.reading import (
 from captionfleet.ledger.films import FILMS
 from captionfleet.ledger.format.fingerprint import request_change, request_of
 from captionfleet.ledger.format.lines import document
+from captionfleet.ledger.renaming import ByName
 from captionfleet.ledger.requests import Requests, load_requests, save_requests
 from captionfleet.merge.joining import Fate, Joining, open_joining
 from captionfleet.messages import printable
@@ -44,11 +46,13 @@ class Merged:
     repeated: int = 0
     copies: int = 0
     misfit_count: int = 0
+    has_names: bool = False
     misfits: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
         """For people."""
-        lines = [f"{self.captions:,} captions, one a clip; {self.failures:,} failures"]
+        each = "one a clip and request" if self.has_names else "one a clip"
+        lines = [f"{self.captions:,} captions, {each}; {self.failures:,} failures"]
         if self.repeated:
             lines.append(f"{self.repeated:,} captions were of clips that have a later one")
         if self.copies:
@@ -119,7 +123,7 @@ class _Merge:
         folders = f"{number} folder{'' if number == 1 else 's'}"
         self._steps.begin(f"{doing} {folders}", total / _MB, "MB")
 
-    def _index(self) -> list[frozenset[str]]:
+    def _index(self) -> list[ByName]:
         """Take all lines into account; return the requests behind each folder's captions."""
         found = [self._index_captions(number) for number in range(len(self._parts))]
         for number in range(len(self._parts)):
@@ -127,12 +131,13 @@ class _Merge:
                 self._joining.add_failure(number, at, record)
         return found
 
-    def _index_captions(self, number: int) -> frozenset[str]:
-        found = set()
+    def _index_captions(self, number: int) -> ByName:
+        found: dict[str, set[str]] = defaultdict(set)
         for at, raw, record in self._lines(number, "captions.jsonl"):
+            name = text_in(record, "request")
             request = request_of(text_in(record, "fingerprint"))
             where = f"{_shown(self._parts[number])}: {text_in(record, 'source')[:200]}"
-            if not self._counts(number, request):
+            if not self._counts(number, name, request):
                 self._misfit(f"{where}: its caption waits to be replaced")
                 continue
             fate = self._joining.add(number, at, record, raw)
@@ -142,30 +147,38 @@ class _Merge:
             elif fate is Fate.NAMELESS and not raw.isspace():
                 part = _shown(self._parts[number])
                 self._misfit(f"{part}: a line names no clip (at byte {at:,})")
-            found |= {request} if request else set()
-        return frozenset(found)
+            self._merged.has_names = self._merged.has_names or bool(name)
+            if request:
+                found[name].add(request)
+        return {name: frozenset(requests) for name, requests in found.items()}
 
     def _misfit(self, words: str) -> None:
         self._merged.misfit_count += 1
         if len(self._merged.misfits) < _MOST_KEPT:
             self._merged.misfits.append(words)
 
-    def _counts(self, number: int, request: str) -> bool:
+    def _counts(self, number: int, name: str, request: str) -> bool:
         current = self._requests[number].current
-        return not request or current is None or request in current
+        return not request or current is None or name not in current or request in current[name]
 
-    def _require_one_request(self, found: list[frozenset[str]]) -> None:
-        """Refuse folders of different requests; a fleet may have had fewer deployments in one."""
-        known: dict[str, Any] = {}
+    def _require_one_request(self, found: list[ByName]) -> None:
+        """Refuse folders of different requests; a fleet may have had fewer deployments in one.
+
+        Requests with names go each by itself, and a folder need not have all of them.
+        """
+        known: dict[str, dict[str, Any]] = defaultdict(dict)
         for part, requests, noted in zip(self._parts, found, self._requests, strict=True):
-            own = {one: noted.facts.get(one) for one in requests}
-            own |= {one: noted.facts.get(one) for one in noted.current or ()}
-            if change := request_change(known, own):
-                raise ConfigError(
-                    f"{_shown(part)}: its captions were made with another request than those of "
-                    f"{_shown(self._parts[0])} ({change}): nothing is merged"
-                )
-            known |= own
+            current = noted.current or {}
+            for name in requests.keys() | current.keys():
+                ones = requests.get(name, frozenset()) | current.get(name, frozenset())
+                own = {one: noted.facts.get(one) for one in ones}
+                if change := request_change(known[name], own):
+                    which = f"captions of request {name}" if name else "captions"
+                    raise ConfigError(
+                        f"{_shown(part)}: its {which} were made with another request than those of "
+                        f"{_shown(self._parts[0])} ({change}): nothing is merged"
+                    )
+                known[name] |= own
 
     def _judge_runs(self) -> None:
         """Name folders whose run did not end, and shards that are missing."""
@@ -188,10 +201,11 @@ class _Merge:
 
     def _save(self) -> None:
         facts: dict[str, Any] = {}
-        current: frozenset[str] = frozenset()
+        current: ByName = {}
         for one in self._requests:
             facts |= one.facts
-            current |= one.current or frozenset()
+            for name, requests in (one.current or {}).items():
+                current[name] = current.get(name, frozenset()) | requests
         if facts:
             save_requests(self._out, Requests(facts, current))
         replace_atomically(self._out / "captions.jsonl", self._captions())

@@ -1,6 +1,6 @@
 """Clips, and the files and rows that they come from; pure (any process)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["NO_ROW", "UNKNOWN_FILM", "Clip", "Film", "Row", "Source"]
 
@@ -32,6 +32,9 @@ class Source:
     `path` opens the file; `name` is relative to `root`, the folder that it was found under.
     `real_path` is absolute and holds no link: it is what the file is known by, under whatever names
     it was found. All may hold undecodable bytes as surrogates (`os.fsdecode`).
+
+    Of an object, `path` is its address, `mtime_ns` a number made of its ETag, and `opens` the
+    address with what signs it, if anything does: a key, which goes into no file and no worker.
     """
 
     path: str
@@ -41,6 +44,7 @@ class Source:
     root: str = ""
     real_path: str = ""
     row: Row = NO_ROW
+    opens: str = field(default="", repr=False)
 
     @property
     def known_path(self) -> str:
@@ -67,7 +71,9 @@ class Clip:
 
     `stat_id` is what it would be called by path, size and time, where `clip_id` goes by content.
     `stands_alone` says that the job asks for no other window of the film. `film` is unknown for
-    clips of jobs that do not ask for all windows.
+    clips of jobs that do not ask for all windows. `requests` are the names of those that it still
+    needs a caption for, each of which ends as a line; that of a job with one request is empty as a
+    rule.
     """
 
     clip_id: str
@@ -77,6 +83,7 @@ class Clip:
     stat_id: str = ""
     stands_alone: bool = False
     film: Film = UNKNOWN_FILM
+    requests: tuple[str, ...] = ("",)
 
     def video_s(self, source_s: float) -> float:
         """How much video it holds if its film is this long, in seconds."""

@@ -1,6 +1,6 @@
 """What is made of a clip, and what was made of it; pure (any process)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -119,7 +119,8 @@ class ReadyClip:
     pass over the file, its sound included, and `encode_s` the H.264; None if nothing was made.
     `media_key` names the media in the store. The mtimes are those of the files as they were
     hashed for the facts; None where they were not read. `others` hold the same clip in the
-    other forms that the job's deployments take.
+    other forms that the job's deployments take. `request` is the name of the one that is asked,
+    and `prompt` what it asks of this clip alone, if a template makes it.
     """
 
     clip: Clip
@@ -135,6 +136,12 @@ class ReadyClip:
     audio_mtime_ns: int | None = None
     form: Form = Form()
     others: "tuple[ReadyClip, ...]" = ()
+    request: str = ""
+    prompt: str = ""
+
+    def for_each_request(self) -> "list[ReadyClip]":
+        """The same media once for each request that the clip needs a caption for."""
+        return [replace(self, request=name) for name in self.clip.requests]
 
     def in_form(self, form: Form) -> "ReadyClip":
         """The clip as a server of this form takes it; it must have been prepared so."""

@@ -1,6 +1,6 @@
 """What became of a clip: a caption or a failure, and the requests for it; pure (any process)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from captionfleet.errors import FailureCode, Stage
@@ -65,7 +65,8 @@ class Caption:
     "refused"; or about the clip: "cut_to_window". `reasoning` is what the model thought before.
     `media_key` names what was sent in the media store, for as long as it is there. `data` is the
     text as JSON, where the job asked for it. `hedged` says that a second deployment was asked as
-    well, as the first took long.
+    well, as the first took long. `request` is the name of the request, where the job has several;
+    `prompt` what it asked, where a template made it for this clip.
     """
 
     clip: Clip
@@ -83,17 +84,29 @@ class Caption:
     data: Any = None
     hedged: bool = False
     reasoning: str = ""
+    request: str = ""
+    prompt: str = ""
+
+    @property
+    def is_first(self) -> bool:
+        """Whether its request is the clip's first, by which is counted what the clip has once."""
+        return self.request == self.clip.requests[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A clip without caption; `detail` is one line and holds no secret."""
+    """A clip without caption; `detail` is one line and holds no secret; `request` as above."""
 
     clip: Clip
     stage: Stage
     code: FailureCode
     detail: str
     attempts: tuple[Attempt, ...] = ()
+    request: str = ""
+
+    def for_each_request(self) -> "list[Failure]":
+        """The same failure once for each request that the clip needed a caption for."""
+        return [replace(self, request=name) for name in self.clip.requests]
 
 
 Outcome = Caption | Failure

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import anyio.to_thread
 
@@ -13,7 +12,7 @@ from captionfleet.config import JobConfig
 from captionfleet.config.filters import parse_filter
 from captionfleet.errors import ConfigError
 from captionfleet.ledger.choosing import chosen_clips, listed_films
-from captionfleet.ledger.folder import Ledger
+from captionfleet.ledger.folder import Fingerprints, Ledger
 from captionfleet.ledger.format.fingerprint import (
     Facts,
     admitted,
@@ -22,6 +21,7 @@ from captionfleet.ledger.format.fingerprint import (
     row_request_facts,
     written_facts,
 )
+from captionfleet.ledger.renaming import ByName, Renames, names_there, require_named
 from captionfleet.ledger.requests import Requests, load_requests, save_requests
 from captionfleet.ledger.settled import Settled, load_settled
 from captionfleet.messages import printable
@@ -32,21 +32,28 @@ from captionfleet.telemetry import get_log
 __all__ = ["admit", "examine", "fingerprints", "row_fingerprints"]
 
 
-def fingerprints(job: JobConfig) -> dict[str, str]:
-    """The fingerprint of the requests to each deployment, by its name."""
-    return {one.name: fingerprint(request_facts(job, one)) for one in job.deployments}
+def fingerprints(job: JobConfig) -> Fingerprints:
+    """The fingerprint of each request to each deployment, by their names."""
+    return {
+        (request.name, one.name): fingerprint(request_facts(job, one, request))
+        for request in job.all_requests
+        for one in job.deployments
+    }
 
 
-def row_fingerprints(job: JobConfig) -> dict[str, str]:
+def row_fingerprints(job: JobConfig) -> Fingerprints:
     """The same, of the requests for rows that have prompts of their own."""
-    return {one.name: fingerprint(row_request_facts(job, one)) for one in job.deployments}
+    return {
+        (job.request.name, one.name): fingerprint(row_request_facts(job, one))
+        for one in job.deployments
+    }
 
 
 async def admit(job: JobConfig, ledger: Ledger, is_stopping: Callable[[], bool]) -> Settled:
     """Read what is settled in the ledger's folder, and note the requests that stand from now on.
 
     Where captions of another request are to be replaced, the folder stays with that request until
-    the first of them is.
+    the first of them is. Of several requests, each goes by itself.
 
     A clip that was captioned twice, because a run that replaced captions was killed, keeps its
     latest line.
@@ -58,11 +65,12 @@ async def admit(job: JobConfig, ledger: Ledger, is_stopping: Callable[[], bool])
     standing = await _standing(job)
     if lines := standing.settled.ignored_lines:
         get_log().warning("lines of captions.jsonl name no clip: are captions lost?", lines=lines)
-    if standing.is_handed_over:
-        await _require_replaceable(job, standing.settled, is_stopping)
+    if standing.renames:
+        await ledger.rename(standing.renames)
+    if standing.replaced:
+        await _require_replaceable(job, standing, is_stopping)
         ledger.hand_over = partial(_hand_over, job.output.dir, standing)
-    current = standing.there if standing.is_handed_over else standing.current
-    await anyio.to_thread.run_sync(_note, job.output.dir, standing, current)
+    await anyio.to_thread.run_sync(_note, job.output.dir, standing)
     if standing.settled.repeated_lines:
         await ledger.drop_superseded()
     return standing.settled
@@ -80,46 +88,79 @@ async def examine(job: JobConfig) -> Settled:
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """What there is in an output folder, and which requests' captions stand after this run."""
+    """What there is in an output folder, and which requests' captions stand after this run.
+
+    `there` and `current` are fingerprints by the requests' names. `replaced` are the names whose
+    former captions count no more, once the first of them is replaced.
+    """
 
     settled: Settled
     noted: Requests
-    own: Mapping[str, Facts]
-    there: frozenset[str]
-    current: frozenset[str]
-
-    @property
-    def is_handed_over(self) -> bool:
-        """Whether the folder goes to this run's requests, and others' captions count no more."""
-        return self.settled.is_known and not self.there <= self.current
+    facts: Mapping[str, Facts]
+    there: ByName
+    current: ByName
+    renames: Renames
+    replaced: set[str]
 
 
 async def _standing(job: JobConfig) -> _Standing:
     by_content = job.input.identity == "content"
     settled = await load_settled(job.output.dir, by_content=by_content)
     noted = await anyio.to_thread.run_sync(load_requests, job.output.dir)
-    own = {fingerprint(facts): written_facts(facts) for facts in _facts(job)}
-    there = settled.fingerprints if noted.current is None else noted.current
-    own |= {key: facts for key, facts in _earlier(job).items() if key in there}
+    own, earlier = _requests(job), _requests(_as_before_servers(job))
+    every = {name: own[name] | earlier[name] for name in own}
+    renames = settled.rename(own, every)
+    there = names_there(settled.fingerprints, noted.current, every, renames)
+    require_named(settled.fingerprints, own)
+    for name, facts in own.items():
+        facts |= {key: one for key, one in earlier[name].items() if key in there[name]}
+    current = {**there, **_admitted(job, settled, noted, own, there)}
     if job.output.is_choosy:
-        settled.ask_again(await anyio.to_thread.run_sync(_chosen, job))
-        current = there | own.keys()  # of the clips that are not chosen, every caption stands
-    else:
-        known = {one: noted.facts.get(one) for one in there}
-        current = admitted(known if settled.is_known else {}, own, recaption=job.output.recaption)
+        settled.ask_again(await anyio.to_thread.run_sync(_chosen, job, renames))
     settled.accept(current)
-    return _Standing(settled, noted, own, there, current)
+    settled.leave(current.keys() - {request.name for request in job.asked})
+    known = settled.fingerprints
+    replaced = {name for name in own if known.get(name) and not there[name] <= current[name]}
+    flat = {key: one for facts in own.values() for key, one in facts.items()}
+    return _Standing(settled, noted, flat, there, current, renames, replaced)
 
 
-def _chosen(job: JobConfig) -> set[int]:
-    """The clips that --recaption is limited to.
+def _admitted(
+    job: JobConfig,
+    settled: Settled,
+    noted: Requests,
+    own: Mapping[str, Mapping[str, Facts]],
+    there: ByName,
+) -> ByName:
+    """The fingerprints that stand after this run, of the requests that it asks.
+
+    Raises:
+        ConfigError: the captions of one of them were made with another request.
+    """
+    current: ByName = {}
+    for name in (request.name for request in job.asked):
+        if job.output.is_choosy:  # of the clips that are not chosen, every caption stands
+            current[name] = there[name] | own[name].keys()
+            continue
+        known = {one: noted.facts.get(one) for one in there[name]}
+        is_known = bool(settled.fingerprints.get(name))
+        current[name] = admitted(
+            known if is_known else {}, own[name], recaption=job.output.recaption, name=name
+        )
+    return current
+
+
+def _chosen(job: JobConfig, renames: Renames) -> dict[str, set[int]]:
+    """The clips that --recaption is limited to, by request.
 
     Raises:
         ConfigError: there is none.
     """
     output = job.output
     films = None if output.recaption_list is None else listed_films(output.recaption_list)
-    chosen = chosen_clips(output.dir, [parse_filter(one) for one in output.recaption_where], films)
+    filters = [parse_filter(one) for one in output.recaption_where]
+    found = chosen_clips(output.dir, filters, films, renames)
+    chosen = {one.name: found[one.name] for one in job.asked if found.get(one.name)}
     if not chosen:
         where = printable(os.fspath(output.dir))
         raise ConfigError(
@@ -128,24 +169,29 @@ def _chosen(job: JobConfig) -> set[int]:
     return chosen
 
 
-def _earlier(job: JobConfig) -> dict[str, dict[str, Any]]:
-    """The requests that the same job stood for in earlier versions, by fingerprint."""
+def _as_before_servers(job: JobConfig) -> JobConfig:
+    """What the same job stood for in earlier versions."""
     meant = tuple(one.as_before_servers for one in job.deployments)
-    facts = _facts(job.model_copy(update={"deployments": meant}))
-    return {fingerprint(one): written_facts(one) for one in facts}
+    return job.model_copy(update={"deployments": meant})
 
 
-def _facts(job: JobConfig) -> list[Facts]:
-    facts = [request_facts(job, deployment) for deployment in job.deployments]
-    if any(map(may_have_rows, job.input.sources)):
-        facts += [row_request_facts(job, deployment) for deployment in job.deployments]
-    return facts
+def _requests(job: JobConfig) -> dict[str, dict[str, Facts]]:
+    """The facts of each request as they are written, by its name and fingerprint."""
+    has_rows = any(map(may_have_rows, job.input.sources)) and len(job.all_requests) == 1
+    found: dict[str, dict[str, Facts]] = {}
+    for request in job.all_requests:
+        facts = [request_facts(job, deployment, request) for deployment in job.deployments]
+        if has_rows:
+            facts += [row_request_facts(job, deployment) for deployment in job.deployments]
+        found[request.name] = {fingerprint(one): written_facts(one) for one in facts}
+    return found
 
 
 async def _require_replaceable(
-    job: JobConfig, settled: Settled, is_stopping: Callable[[], bool]
+    job: JobConfig, standing: _Standing, is_stopping: Callable[[], bool]
 ) -> None:
-    if not await finds_replaceable(job, settled, is_stopping):
+    names = frozenset(standing.replaced)
+    if not await finds_replaceable(job, standing.settled, names, is_stopping):
         where = printable(os.fspath(job.output.dir))
         raise ConfigError(
             f"--recaption: no clip of these sources has a caption in {where}, so there is nothing "
@@ -154,17 +200,25 @@ async def _require_replaceable(
         )
 
 
-def _hand_over(folder: Path, standing: _Standing, clip_id: str) -> bool:
-    """Give the folder to this run's requests if this clip's caption is one that is replaced."""
-    if not standing.settled.is_replaced(clip_id):
-        return False
-    _note(folder, standing, standing.current)
-    return True
+def _hand_over(folder: Path, standing: _Standing, clip_id: str, request: str) -> bool:
+    """Give the folder to this run's request if this clip's caption is one that is replaced.
+
+    Returns:
+        Whether no other request is left to be handed over.
+    """
+    if request in standing.replaced and standing.settled.is_replaced(clip_id, request):
+        standing.replaced.discard(request)
+        _note(folder, standing)
+    return not standing.replaced
 
 
-def _note(folder: Path, standing: _Standing, current: frozenset[str]) -> None:
-    noted, own = standing.noted, standing.own
-    is_noted = noted.current == current and own.keys() <= noted.facts.keys()
+def _note(folder: Path, standing: _Standing) -> None:
+    noted, facts = standing.noted, standing.facts
+    current = {
+        name: standing.there[name] if name in standing.replaced else own
+        for name, own in standing.current.items()
+    }
+    is_noted = noted.current == current and facts.keys() <= noted.facts.keys()
     if is_noted and not noted.is_clear:
         return
-    save_requests(folder, Requests({**noted.facts, **own}, current))
+    save_requests(folder, Requests({**noted.facts, **facts}, current))

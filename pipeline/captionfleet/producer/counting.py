@@ -9,7 +9,7 @@ from captionfleet.messages import Clip
 from captionfleet.producer.films import Films
 from captionfleet.producer.identity.clips import plan
 from captionfleet.producer.walking.found import Found, Unusable, source_of
-from captionfleet.producer.walking.walk import Walk
+from captionfleet.producer.walking.walk import NotCountedError, Walk
 from captionfleet.telemetry import Tally, monotonic_s
 
 __all__ = ["count_ahead"]
@@ -24,22 +24,25 @@ async def count_ahead(job: JobConfig, settled: Settled, tally: Tally, films: Fil
     sources are wrong in is the producer's to say.
     """
     retried = frozenset(job.input.retry_failed)
+    requests = [request.name for request in job.asked]
+    clips = 0
     walk = Walk(job.input, max_seconds=job.media.max_seconds, is_second=True)
     while True:
         begun_s = monotonic_s()
         try:
             batch = await walk.next_batch()
-        except ConfigError:
+        except (ConfigError, NotCountedError):
             return
         if not batch:
             tally.outlook.is_whole = True
             return
         for found in batch:
             for clip in await _clips(found, job, films):
-                if _is_settled(clip, settled, retried):
-                    continue
-                tally.outlook.expect(clip)
-                if tally.outlook.clips == job.input.limit:
+                left = [one for one in requests if not _is_settled(clip, one, settled, retried)]
+                for _ in left:
+                    tally.outlook.expect(clip)
+                clips += bool(left)
+                if clips and clips == job.input.limit:
                     tally.outlook.is_whole = True
                     return
         await anyio.sleep(monotonic_s() - begun_s)
@@ -50,8 +53,8 @@ async def _clips(found: Found, job: JobConfig, films: Films) -> tuple[Clip, ...]
     return plan(source_of(found), job.media, None, *(cut or ()))
 
 
-def _is_settled(clip: Clip, settled: Settled, retried: frozenset[str]) -> bool:
+def _is_settled(clip: Clip, request: str, settled: Settled, retried: frozenset[str]) -> bool:
     """As the producer has it, without a note that the clip was met."""
-    if settled.has_caption(clip.clip_id) and not settled.is_replaced(clip.clip_id):
+    if settled.has_counting(clip.clip_id, request):
         return True
-    return settled.stands_failed(clip.clip_id, retried)
+    return settled.stands_failed(clip.clip_id, retried, request)

@@ -10,6 +10,7 @@ from captionfleet.errors import ConfigError
 from captionfleet.ledger.files.index import Entry, LineIndex, State
 from captionfleet.ledger.files.reading import number_in, read_lines, record_at, text_in
 from captionfleet.messages import printable
+from captionfleet.messages.address import is_address
 from captionfleet.names import name_bytes
 from captionfleet.producer.identity.clips import ids_of
 from captionfleet.producer.sources import past_roots
@@ -127,6 +128,8 @@ class _Look:
 
 
 def _state(path: bytes, name: bytes, ids: set[str], record: dict[str, Any]) -> State:
+    if is_address(os.fsdecode(path)):  # a look would cost a request for each line
+        return State.CURRENT
     try:
         facts = os.stat(path)  # noqa: PTH116 - bytes
     except (OSError, ValueError):

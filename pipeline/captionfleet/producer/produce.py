@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import anyio.to_thread
 from anyio.streams.memory import MemoryObjectSendStream
@@ -11,6 +12,8 @@ from captionfleet.config import JobConfig
 from captionfleet.errors import ConfigError, Stage
 from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Adopted, Clip, Failure, Note, Outcome, SameFile, Source, printable
+from captionfleet.messages.address import is_address, shown_name
+from captionfleet.producer.asking import require_askable
 from captionfleet.producer.films import Cut, Films
 from captionfleet.producer.identity.clips import plan
 from captionfleet.producer.identity.content import read_content
@@ -50,6 +53,7 @@ async def produce(  # noqa: C901, PLR0913, PLR0917 - a stage with two streams
         lookalikes, by_name = Lookalikes(settled), job.input.identity == "stat"
         recognition = Recognition(job, settled)
         is_empty = True
+        clips = 0
         cutting = _Cutting(job, recognition, films)
         while batch := await walk.next_batch():
             is_empty = False
@@ -64,19 +68,25 @@ async def produce(  # noqa: C901, PLR0913, PLR0917 - a stage with two streams
                 for adopted in adoptions:
                     await outcomes_out.send(adopted)
                 for todo in await choice.to_do(found, cut):
-                    if not isinstance(todo, SameFile):
-                        tally.planned += 1  # before it is sent: what never arrives is unfinished
+                    if isinstance(todo, SameFile):
+                        await outcomes_out.send(todo)
+                        continue
+                    clips += 1
+                    # Before it is sent: what never arrives is unfinished.
+                    tally.planned += len(_clip_of(todo).requests)
                     if isinstance(todo, Clip):
                         await clips_out.send(todo)
                     else:
-                        await outcomes_out.send(todo)
-                    if tally.planned == job.input.limit:
+                        for failure in todo.for_each_request():
+                            await outcomes_out.send(failure)
+                    if clips == job.input.limit:
                         return
             tally.passed_over = walk.passed_over + choice.passed_over
         tally.passed_over = walk.passed_over + choice.passed_over
         _require_videos(job, walk.passed_over, is_empty=is_empty)
         await lookalikes.conclude()
-        await keep_failures_elsewhere(job.input, settled)
+        requests = [request.name for request in job.asked]
+        await keep_failures_elsewhere(job.input, requests, settled)
         tally.planned_total = tally.planned
         recognition.warn(tally)
 
@@ -89,7 +99,7 @@ def _require_videos(job: JobConfig, passed_over: Counter[str], *, is_empty: bool
     may_be_empty = job.input.allow_empty or job.input.shard
     if not is_empty or may_be_empty or all(map(is_list, job.input.sources)):
         return
-    where = ", ".join(printable(os.fspath(source)) for source in job.input.sources)
+    where = ", ".join(printable(shown_name(os.fspath(source))) for source in job.input.sources)
     counts = ", ".join(
         f"{number:,} {reason.replace('_', ' ')}" for reason, number in passed_over.most_common()
     )
@@ -119,8 +129,12 @@ class _Cutting:
         return cut, await anyio.to_thread.run_sync(self._recognition.see_clips, clips)
 
 
+def _clip_of(todo: Clip | Failure) -> Clip:
+    return todo if isinstance(todo, Clip) else todo.clip
+
+
 class _Choice:
-    """Which clips of what was found are to be done."""
+    """Which clips of what was found are to be done, and for which of the job's requests."""
 
     def __init__(self, job: JobConfig, settled: Settled, tally: Tally) -> None:
         self.passed_over: Counter[str] = Counter()
@@ -128,6 +142,7 @@ class _Choice:
         self._settled = settled
         self._tally = tally
         self._retried = frozenset(job.input.retry_failed)
+        self._requests = tuple(request.name for request in job.asked)
         self._begun: set[int] = set()
         # A row may ask for a window that is one of its film's, too.
         self._may_repeat = job.input.segments == "all" and any(
@@ -143,15 +158,21 @@ class _Choice:
         source = source_of(found)
         media = self._job.media
         planned = self._unrepeated(plan(source, media, None, *(cut or ())))
-        clips = [clip for clip in planned if not self._is_settled(clip)]
+        # An object's ETag says what it holds; its bytes are not fetched to be hashed.
+        by_name = self._job.input.identity == "stat" or is_address(source.path)
+        is_final = by_name or isinstance(found, Unusable)
+        left = (self._left(clip, is_final=is_final) for clip in planned)
+        clips = [clip for clip in left if clip.requests]
+        if clips:
+            require_askable(self._job, source)
         if isinstance(found, Unusable):
             return [_failure(clip, found) for clip in clips]
-        if self._job.input.identity == "stat" or not clips:
+        if by_name or not clips:
             return [*clips]
         content = await read_content(source, self._job.workers.clip_timeout_s)
         if isinstance(content, Unusable):
             return [_failure(clip, content) for clip in clips]
-        own = {(clip.start_s, clip.end_s) for clip in planned}
+        own = {(clip.start_s, clip.end_s) for clip in clips}
         by_content = plan(source, media, content, *(cut or ()))
         return list(self._first(one for one in by_content if (one.start_s, one.end_s) in own))
 
@@ -162,8 +183,8 @@ class _Choice:
 
     def _first(self, clips: Iterable[Clip]) -> Iterator[Clip | SameFile]:
         """Those that no file of the same bytes has begun in this run, or settled before."""
-        for clip in clips:
-            if self._is_settled(clip) or self._is_begun(clip):
+        for clip in map(self._left, clips):
+            if not clip.requests or self._is_begun(clip):
                 if not self._settled.is_same(clip):
                     yield SameFile(clip)
             else:
@@ -177,15 +198,25 @@ class _Choice:
         self._begun.add(identity)
         return False
 
-    def _is_settled(self, clip: Clip) -> bool:
-        if self._settled.captioned(clip.clip_id):
-            self._tally.already_captioned += 1
-            return True
-        if not self._settled.stands_failed(clip.clip_id, self._retried):
-            return False
-        self._tally.standing_failures += 1
-        self._settled.meet(clip.clip_id)
-        return True
+    def _left(self, clip: Clip, *, is_final: bool = True) -> Clip:
+        """The clip with the requests that it still needs an answer to.
+
+        The others are counted, unless the clip is looked at once more, by its content.
+        """
+        captioned = failed = 0
+        left = []
+        for name in self._requests:
+            if self._settled.captioned(clip.clip_id, name):
+                captioned += 1
+            elif self._settled.stands_failed(clip.clip_id, self._retried, name):
+                failed += 1
+                self._settled.meet(clip.clip_id, name)
+            else:
+                left.append(name)
+        if is_final or not left:
+            self._tally.already_captioned += captioned
+            self._tally.standing_failures += failed
+        return replace(clip, requests=tuple(left))
 
 
 def _failure(clip: Clip, problem: Unusable) -> Failure:

@@ -1,12 +1,12 @@
 """Whether a job's sources hold a clip whose caption another request made (main process)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import anyio.to_thread
 
 from captionfleet.config import JobConfig
 from captionfleet.ledger.settled import Settled
-from captionfleet.messages import Source
+from captionfleet.messages import Clip, Source
 from captionfleet.producer.identity.clips import plan
 from captionfleet.producer.identity.content import read_content
 from captionfleet.producer.identity.recognition import Recognition
@@ -17,23 +17,34 @@ __all__ = ["finds_replaceable"]
 
 
 async def finds_replaceable(
-    job: JobConfig, settled: Settled, is_stopping: Callable[[], bool]
+    job: JobConfig, settled: Settled, requests: Collection[str], is_stopping: Callable[[], bool]
 ) -> bool:
-    """Walk the sources up to the first clip whose caption does not count; True also if stopped.
+    """Walk the sources up to the first clip with a caption of these requests that does not count.
+
+    True also if stopped.
 
     By content, files are read only where no name, size and time matches.
 
     Raises:
         ConfigError: a list cannot be read.
     """
-    if await _finds(job, settled, is_stopping, by_content=False):
+
+    def is_found(clip: Clip) -> bool:
+        return any(settled.is_replaced(clip.clip_id, name) for name in requests)
+
+    if await _finds(job, settled, is_found, is_stopping, by_content=False):
         return True
     is_by_content = job.input.identity == "content"
-    return is_by_content and await _finds(job, settled, is_stopping, by_content=True)
+    return is_by_content and await _finds(job, settled, is_found, is_stopping, by_content=True)
 
 
 async def _finds(
-    job: JobConfig, settled: Settled, is_stopping: Callable[[], bool], *, by_content: bool
+    job: JobConfig,
+    settled: Settled,
+    is_found: Callable[[Clip], bool],
+    is_stopping: Callable[[], bool],
+    *,
+    by_content: bool,
 ) -> bool:
     walk = Walk(job.input, max_seconds=job.media.max_seconds)
     recognition = Recognition(job, settled)
@@ -46,7 +57,7 @@ async def _finds(
             if isinstance(source, Unusable):
                 continue
             content = await _content(job, source) if by_content else None
-            if any(settled.is_replaced(clip.clip_id) for clip in plan(source, job.media, content)):
+            if any(map(is_found, plan(source, job.media, content))):
                 return True
     return False
 

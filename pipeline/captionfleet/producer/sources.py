@@ -1,31 +1,33 @@
 """The sources as they are named: files, folders and lists; checked before a run (main process)."""
 
 import os
-import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from captionfleet.config import InputConfig
-from captionfleet.errors import ConfigError
+from captionfleet.errors import ConfigError, FailureCode
 from captionfleet.ledger.past_sources import past_sources
 from captionfleet.messages import printable
+from captionfleet.messages.address import Address, is_address, parse_address, without_keys
 from captionfleet.producer.lists.rows import BadRow, Entry
 from captionfleet.producer.lists.standard_input import STANDARD_INPUT, kept_standard_input
 from captionfleet.producer.lists.tables import TABLES, shown_path, table_entries
+from captionfleet.storage import StorageError, list_objects, look
 
 __all__ = [
     "absolute",
     "base_of",
     "check_sources",
     "entries_of",
+    "is_folder",
     "is_list",
+    "is_remote",
     "list_entries",
     "may_have_rows",
     "past_roots",
 ]
 
-_SCHEME = re.compile(r"(s3|gs|az|https?):/")
 _PLAIN_ENDINGS = frozenset({".txt", ".lst"})
 _CHUNK_BYTES = 1 << 16
 _MAX_ENTRY_BYTES = 1 << 20
@@ -44,6 +46,8 @@ def check_sources(config: InputConfig) -> None:
         try:
             if source == STANDARD_INPUT:
                 next(iter(entries_of(source)), None)
+            elif is_remote(source):
+                _ask_once(source)
             else:
                 _open_once(source)
         except OSError as error:
@@ -55,15 +59,45 @@ def check_sources(config: InputConfig) -> None:
 def _hint(source: Path) -> str:
     """What somebody may have meant by a source that is not there."""
     name = os.fspath(source)
-    if found := _SCHEME.match(name):
-        rest = printable(name[found.end() :]).lstrip("/")
-        return f"; {found[1]}://{rest} is an address, and this takes files and folders"
     if set(name) & set("*?["):
         return (
             "; patterns are not replaced here: name the folder, and the pattern with "
             f'[input] include = ["{shown_path(Path(source.name))}"]'
         )
     return ""
+
+
+def _ask_once(source: Path) -> None:
+    """Look whether an address answers: the object itself, or a first one below it.
+
+    Raises:
+        ConfigError: it does not, or is none that this takes.
+    """
+    try:
+        address = parse_address(os.fspath(source))
+    except ValueError as error:
+        name = printable(without_keys(os.fspath(source)))
+        raise ConfigError(f"source {name}: {error}") from None
+    if is_list(Path(address.key)):
+        raise ConfigError(
+            f"source {address.shown}: a list has to lie on this machine: fetch it, and name that"
+        )
+    try:
+        _require_there(address)
+    except StorageError as error:
+        raise ConfigError(f"source {address.shown}: {error.detail}") from None
+
+
+def _require_there(address: Address) -> None:
+    if address.is_web or (address.key and not address.key.endswith("/")):
+        try:
+            look(address)
+        except StorageError as error:
+            if address.is_web or error.code is not FailureCode.SOURCE_MISSING:
+                raise
+        else:
+            return
+    next(list_objects(address), None)
 
 
 def _open_once(path: Path) -> None:
@@ -79,8 +113,18 @@ def _open_once(path: Path) -> None:
 def is_list(path: Path) -> bool:
     """Whether a source of this name holds the paths of others; a folder never does."""
     ending = path.suffix.lower()
-    is_named_so = ending in _PLAIN_ENDINGS or ending in TABLES
+    is_named_so = (ending in _PLAIN_ENDINGS or ending in TABLES) and not is_remote(path)
     return path == STANDARD_INPUT or (is_named_so and not path.is_dir())
+
+
+def is_remote(source: Path) -> bool:
+    """Whether a source is an address of a bucket or a web server."""
+    return is_address(os.fspath(source))
+
+
+def is_folder(source: Path) -> bool:
+    """Whether a source is a folder of this machine; a signed address is too long to ask for."""
+    return not is_remote(source) and source.is_dir()
 
 
 def may_have_rows(path: Path) -> bool:
@@ -89,8 +133,8 @@ def may_have_rows(path: Path) -> bool:
 
 
 def absolute(source: Path) -> Path:
-    """The source from wherever the working directory is; standard input has no place."""
-    return source if source == STANDARD_INPUT else source.absolute()
+    """The source from wherever the working directory is; some have no place in it."""
+    return source if source == STANDARD_INPUT or is_remote(source) else source.absolute()
 
 
 def base_of(source: Path) -> Path:
@@ -103,7 +147,8 @@ def past_roots(folder: Path) -> list[str]:
 
     Blocks.
     """
-    return list(dict.fromkeys(_root(Path(source).absolute()) for source in past_sources(folder)))
+    near = [source for source in past_sources(folder) if not is_address(source)]
+    return list(dict.fromkeys(_root(Path(source).absolute()) for source in near))
 
 
 def _root(source: Path) -> str:

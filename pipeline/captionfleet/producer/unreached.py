@@ -9,38 +9,53 @@ import anyio
 import anyio.to_thread
 
 from captionfleet.config import InputConfig
+from captionfleet.ledger.files.reading import text_in
 from captionfleet.ledger.settled import Settled, failures_in
+from captionfleet.messages.address import is_address, parse_address
 from captionfleet.names import name_bytes
 from captionfleet.producer.identity.clips import ids_of
+from captionfleet.producer.sources import is_folder, is_remote
 
 __all__ = ["keep_failures_elsewhere"]
 
 _LOOK_S = 30.0
 
 
-async def keep_failures_elsewhere(config: InputConfig, settled: Settled) -> None:
-    """Let failures stand whose files lie in none of these folders and are as they were.
+async def keep_failures_elsewhere(
+    config: InputConfig, requests: Collection[str], settled: Settled
+) -> None:
+    """Let failures of these requests stand whose files are as they were, in none of the folders.
 
     A run says nothing about what it does not look at. Files that cannot be looked at in time, on
     a dead disk, count as gone.
     """
     with anyio.move_on_after(_LOOK_S):
-        await anyio.to_thread.run_sync(_keep, config, settled, abandon_on_cancel=True)
+        await anyio.to_thread.run_sync(_keep, config, requests, settled, abandon_on_cancel=True)
 
 
-def _keep(config: InputConfig, settled: Settled) -> None:
+def _keep(config: InputConfig, requests: Collection[str], settled: Settled) -> None:
     if settled.folder is None:
         return
-    folders = [source for source in config.sources if source.is_dir()]
+    folders = [source for source in config.sources if is_folder(source)]
     walked = [folder.absolute() for folder in folders] + [folder.resolve() for folder in folders]
+    far = [parse_address(os.fspath(one)).shown for one in config.sources if is_remote(one)]
     for identity, _, record in failures_in(settled.folder):
-        path = name_bytes(record, "path")
-        if path is not None and not _is_below(path, walked) and _is_unchanged(path, record):
-            settled.keep(identity)
+        path, request = name_bytes(record, "path"), text_in(record, "request")
+        if path is None or request not in requests:
+            continue
+        if is_address(os.fsdecode(path)):
+            if not _is_of(os.fsdecode(path), far):
+                settled.keep(identity, request)  # nobody asked whether it is as it was
+        elif not _is_below(path, walked) and _is_unchanged(path, record):
+            settled.keep(identity, request)
 
 
 def _is_below(path: bytes, folders: Collection[Path]) -> bool:
     return any(Path(os.fsdecode(path)).is_relative_to(folder) for folder in folders)
+
+
+def _is_of(address: str, sources: Collection[str]) -> bool:
+    return any(address == one or address.startswith(one + "/") for one in sources)
 
 
 def _is_unchanged(path: bytes, record: dict[str, Any]) -> bool:

@@ -60,10 +60,10 @@ class DeploymentClient:
     """
 
     def __init__(
-        self, session: aiohttp.ClientSession, config: DeploymentConfig, request: RequestConfig
+        self, session: aiohttp.ClientSession, config: DeploymentConfig, *requests: RequestConfig
     ) -> None:
         self._session = session
-        self._request = request
+        self._requests = {request.name: request for request in requests}
         self._base_url = config.base_url.rstrip("/")
         self._form = config.form
         self._hears = "audio" in config.modalities
@@ -74,13 +74,15 @@ class DeploymentClient:
         self._name = config.name
         self._proxy = proxy_for(self._base_url)
         self._sent_ids: deque[str] = deque(maxlen=_REMEMBERED_IDS)
-        self._timeout = aiohttp.ClientTimeout(total=None, connect=request.connect_timeout_s)
+        connect_s = max(request.connect_timeout_s for request in requests)
+        self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_s)
         self._config = config
-        self._template = body_template(request, config)
+        self._templates = {one.name: body_template(one, config) for one in requests}
 
     async def ask(self, ready: ReadyClip, request_id: str, max_tokens: int | None = None) -> Reply:
         """Ask for the caption of one clip, once; `max_tokens` takes the place of the job's."""
-        body = Body(self._upload(ready.in_form(self._form), max_tokens))
+        template = self._template_for(ready, max_tokens)
+        body = Body(self._upload(ready.in_form(self._form), template))
         flight = Flight(_header_form(request_id))
         exchange = _Exchange(self._key, self._extra, body)
         self._sent_ids.append(flight.request_id)
@@ -88,7 +90,7 @@ class DeploymentClient:
         outcome: Answer | Verdict
         try:
             async with (
-                answered_within(self._request.timeout_s),
+                answered_within(self._requests[ready.request].timeout_s),
                 self._session.post(
                     f"{self._base_url}/chat/completions",
                     data=body,
@@ -111,22 +113,24 @@ class DeploymentClient:
         upload_s = None if body.written_s is None else body.written_s - started_s
         return Reply(started_s, monotonic_s(), exchange.status, outcome, upload_s)
 
-    def _upload(self, ready: ReadyClip, max_tokens: int | None) -> Upload:
+    def _upload(self, ready: ReadyClip, template: BodyTemplate) -> Upload:
         media = media_pieces(
             self._form,
             ready.facts,
             with_audio=self._hears and ready.audio is not None,
             from_s=ready.clip.start_s if self._tells_times else None,
         )
-        return Upload(self._template_for(ready, max_tokens).around(media), ready)
+        return Upload(template.around(media), ready)
 
     def _template_for(self, ready: ReadyClip, max_tokens: int | None) -> BodyTemplate:
-        """The body around the media; a row of a list may have a prompt of its own."""
-        own: dict[str, Any] = {"prompt": ready.clip.source.row.prompt, "max_tokens": max_tokens}
+        """The body around the media; a clip may have a prompt of its own."""
+        prompt = ready.clip.source.row.prompt or ready.prompt
+        own: dict[str, Any] = {"prompt": prompt, "max_tokens": max_tokens}
         own = {name: value for name, value in own.items() if value}
         if not own:
-            return self._template
-        return body_template(self._request.model_copy(update=own), self._config)
+            return self._templates[ready.request]
+        request = self._requests[ready.request].model_copy(update=own)
+        return body_template(request, self._config)
 
     def _is_anothers(self, response: aiohttp.ClientResponse, flight: Flight) -> bool:
         """Whether the answer is, or may be, that to another request.

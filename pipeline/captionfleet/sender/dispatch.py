@@ -1,12 +1,13 @@
 """Sends ready clips to the fleet and hands on what became of them (main process)."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from captionfleet.config import JobConfig
+from captionfleet.config import JobConfig, RequestConfig
 from captionfleet.errors import FailureCode, Stage
 from captionfleet.messages import (
     Attempt,
@@ -47,8 +48,9 @@ async def send(
     Raises:
         DeploymentError: no deployment can be used, or none was up for patience_s.
     """
-    slots = Slots(fleet, tally, patience_s=job.request.patience_s)
-    sender = _Sender(job, fleet, slots, tally)
+    patience_s = max(request.patience_s for request in job.asked)
+    slots = Slots(fleet, tally, patience_s=patience_s)
+    senders = {one.name: _Sender(one, fleet, slots, tally) for one in job.asked}
     places = sum(deployment.most_in_flight for deployment in job.deployments)
     async with ready_in, outcomes_out, anyio.create_task_group() as tasks:
         tasks.start_soon(slots.watch, tasks.cancel_scope)
@@ -57,36 +59,39 @@ async def send(
         tasks.start_soon(slots.say_changes)
         async with anyio.create_task_group() as lane_tasks:
             for _ in range(lanes(places)):
-                lane_tasks.start_soon(sender.run_lane, ready_in, outcomes_out)
+                lane_tasks.start_soon(_run_lane, senders, ready_in, outcomes_out)
         tasks.cancel_scope.cancel()
     if slots.end is not None:
         raise slots.end
 
 
-class _Sender:
-    """What the lanes share: the job, the slots and the retry budget."""
+async def _run_lane(
+    senders: Mapping[str, "_Sender"],
+    ready_in: MemoryObjectReceiveStream[ReadyClip],
+    outcomes_out: MemoryObjectSendStream[Outcome],
+) -> None:
+    """One clip and request after the other, from ready to outcome."""
+    async for ready in ready_in:
+        with suppress(HaltedError):
+            await outcomes_out.send(await senders[ready.request].outcome(ready))
+    for sender in senders.values():
+        sender.asker.tail.set()
 
-    def __init__(self, job: JobConfig, fleet: Fleet, slots: Slots, tally: Tally) -> None:
+
+class _Sender:
+    """What the lanes share of one request: its settings, the slots and its retry budget."""
+
+    def __init__(self, request: RequestConfig, fleet: Fleet, slots: Slots, tally: Tally) -> None:
         self._fleet = fleet
         self._slots = slots
         self._tally = tally
-        self._policy = RetryPolicy(job.request.max_attempts, fleet.router)
-        self._structure = structure_of(job.request)
-        self._request = job.request
-        self._asker = Asker(fleet, slots, tally, HedgePolicy(job.request.hedge_percentile))
+        self._policy = RetryPolicy(request.max_attempts, fleet.router)
+        self._structure = structure_of(request)
+        self._request = request
+        self.asker = Asker(fleet, slots, tally, HedgePolicy(request.hedge_percentile))
 
-    async def run_lane(
-        self,
-        ready_in: MemoryObjectReceiveStream[ReadyClip],
-        outcomes_out: MemoryObjectSendStream[Outcome],
-    ) -> None:
-        """One clip after the other, from ready to outcome."""
-        async for ready in ready_in:
-            with suppress(HaltedError):
-                await outcomes_out.send(await self._outcome(ready))
-        self._asker.tail.set()
-
-    async def _outcome(self, ready: ReadyClip) -> Outcome:
+    async def outcome(self, ready: ReadyClip) -> Outcome:
+        """Ask until there is a caption, or none to be had."""
         attempts: list[Attempt] = []
         past, hedged = Past(), False
         spare: Caption | None = None  # degenerate or the like: better than nothing
@@ -98,7 +103,7 @@ class _Sender:
                 if spare is None:
                     raise
                 return spare
-            asked = await self._asker.ask(lease, ready, len(attempts) + 1, max_tokens)
+            asked = await self.asker.ask(lease, ready, len(attempts) + 1, max_tokens)
             lease, reply = asked.lease, self._judged(asked.reply, attempts)
             attempts += [*asked.others, attempt_of(lease, reply)]
             hedged = hedged or bool(asked.others)
@@ -175,6 +180,8 @@ class _Sender:
             data=answer.data,
             media_key=sent.media_key,
             reasoning=answer.reasoning,
+            request=ready.request,
+            prompt=ready.prompt,
         )
 
 
@@ -188,4 +195,5 @@ def _given_up(
     """The end of a clip that is not asked again: its flagged caption, if there is one."""
     if spare is not None:
         return replace(spare, attempts=tuple(attempts))
-    return Failure(ready.clip, Stage.SENDER, verdict.code, verdict.detail, tuple(attempts))
+    detail, request = verdict.detail, ready.request
+    return Failure(ready.clip, Stage.SENDER, verdict.code, detail, tuple(attempts), request)

@@ -245,7 +245,7 @@ async def open_fleet(job: JobConfig, tally: Tally) -> AsyncIterator[Fleet]:
     places = sum(deployment.most_in_flight for deployment in job.deployments)
     async with open_session(places + len(job.deployments)) as session:
         clients = {
-            deployment.name: DeploymentClient(session, deployment, job.request)
+            deployment.name: DeploymentClient(session, deployment, *job.asked)
             for deployment in job.deployments
         }
         yield Fleet(job.deployments, clients, tally)

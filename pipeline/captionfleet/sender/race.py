@@ -73,7 +73,9 @@ class Asker:
         client = self._fleet.clients[lease.deployment]
         try:
             with _flight(self._tally):
-                reply = await client.ask(ready, f"{ready.clip.clip_id}-{number}", max_tokens)
+                named = f"-{ready.request}" if ready.request else ""
+                request_id = f"{ready.clip.clip_id}{named}-{number}"
+                reply = await client.ask(ready, request_id, max_tokens)
         except BaseException:
             self._slots.abandon(lease)
             raise

@@ -90,17 +90,33 @@ def _done(run: Mapping[str, Any]) -> str:
         case "complete" if not run["planned"]:
             return "nothing was left to caption" + _still_failed(run)
         case "complete" if not run["failed"]:
-            return f"all {run['planned']:,} clips are captioned" + _still_failed(run)
+            done = f"all {run['planned']:,} {_noun(run)} are {_participle(run)}"
+            return done + _of_requests(run) + _still_failed(run)
     return f"{counts} (exit code {run['exit_code']})"
 
 
 def _counts(run: Mapping[str, Any], of: int, rest: str) -> str:
-    counts = f"{run['captioned']:,} of {of:,} clips captioned"
+    counts = f"{run['captioned']:,} of {of:,} {_noun(run)} {_participle(run)}{_of_requests(run)}"
     if run["failed"]:
         counts += f", {run['failed']:,} failed"
     if left := of - run["captioned"] - run["failed"]:
         counts += f", {left:,} {rest}"
     return counts
+
+
+def _noun(run: Mapping[str, Any]) -> str:
+    """What is counted: a clip with several requests has as many captions."""
+    return "captions" if run.get("requests") else "clips"
+
+
+def _participle(run: Mapping[str, Any]) -> str:
+    return "there" if run.get("requests") else "captioned"
+
+
+def _of_requests(run: Mapping[str, Any]) -> str:
+    """How many captions each request with a name brought; older runs know none."""
+    counts = run.get("requests") or {}
+    return f" ({', '.join(f'{number:,} {name}' for name, number in counts.items())})" * bool(counts)
 
 
 def _still_failed(run: Mapping[str, Any]) -> str:

@@ -22,12 +22,14 @@ class MediaTokens:
 
     What a prompt's text costs is not known, only that it is the same for every clip. It is taken
     from the clip with the least media, where a server that drops media can hide least, and kept
-    within what a text of that many bytes can cost. Rows with prompts of their own are left out.
+    within what a text of that many bytes can cost. Clips with prompts of their own are left out,
+    and so are all requests of the job but the first.
     """
 
     profile: Profile
     text_bytes: int
     fps: float
+    request: str = ""
     clips: int = 0
     _told: int = 0
     _video: int = 0
@@ -37,7 +39,10 @@ class MediaTokens:
     def add(self, caption: Caption) -> None:
         """Count a caption; one without usage tells nothing."""
         told, facts = caption.usage.prompt_tokens, caption.facts
-        if caption.clip.source.row.prompt or told is None or self.profile.video_tokens is None:
+        has_own_prompt = caption.clip.source.row.prompt or caption.prompt
+        if has_own_prompt or caption.request != self.request:
+            return
+        if told is None or self.profile.video_tokens is None:
             return
         video = self.profile.video_tokens(facts.frames, facts.width, facts.height, self.fps)
         audio = self.profile.audio_tokens(facts.audio_s)
@@ -83,8 +88,10 @@ class MediaTokens:
 
 def media_tokens_of(job: JobConfig) -> Mapping[str, MediaTokens]:
     """One for each deployment of a job, by its name."""
-    text = job.request.prompt + (job.request.system or "")
+    first = job.asked[0]
+    text = first.prompt + (first.system or "")
     size_bytes = len(text.encode(errors="replace"))
     return {
-        one.name: MediaTokens(one.known_as, size_bytes, job.media.fps) for one in job.deployments
+        one.name: MediaTokens(one.known_as, size_bytes, job.media.fps, first.name)
+        for one in job.deployments
     }

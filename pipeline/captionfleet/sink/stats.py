@@ -23,6 +23,7 @@ Ended = Literal["complete", "signal", "limit", "error"]
 _LATENCIES = (
     "decode_s", "encode_s", "prepare_s", "queue_s", "upload_s", "ttft_s", "request_s", "total_s",
 )  # fmt: skip
+_OF_CLIPS = frozenset({"decode_s", "encode_s", "prepare_s"})  # once for all of its requests
 _MAX_FINISH_REASONS = 20
 _HOUR_S = 3600.0
 
@@ -33,14 +34,14 @@ class RunStatistics:
     Args:
         media_tokens: What each deployment should report, by its name.
         observe: Is told every outcome, too.
-        failed_before: Whether an earlier run left a clip failed.
+        failed_before: Whether an earlier run left a clip failed, by its id and the request.
     """
 
     def __init__(
         self,
         media_tokens: Mapping[str, MediaTokens] | None = None,
         observe: Callable[[Outcome], None] | None = None,
-        failed_before: Callable[[str], bool] = lambda _: False,
+        failed_before: Callable[[str, str], bool] = lambda *_: False,
     ) -> None:
         self._failed_before = failed_before
         self.new_failures = 0
@@ -56,6 +57,7 @@ class RunStatistics:
         self.failures_by_code: Counter[str] = Counter()
         self.finish_reasons: Counter[str] = Counter()
         self.deployments: Counter[str] = Counter()
+        self.requests: Counter[str] = Counter()
         self._latencies = {name: Measurements() for name in _LATENCIES}
 
     def add(self, outcome: Outcome) -> None:
@@ -67,7 +69,7 @@ class RunStatistics:
             self._add_caption(outcome)
         else:
             self.failed += 1
-            self.new_failures += not self._failed_before(outcome.clip.clip_id)
+            self.new_failures += not self._failed_before(outcome.clip.clip_id, outcome.request)
             self.failures_by_code[outcome.code.value] += 1
 
     def latencies(self) -> dict[str, Percentiles | None]:
@@ -90,10 +92,13 @@ class RunStatistics:
 
     def _add_caption(self, caption: Caption) -> None:
         self.captioned += 1
+        if caption.request:
+            self.requests[caption.request] += 1
         facts, clip = caption.facts, caption.clip
-        self.source_s += clip.video_s(facts.source_s)
-        if rest_s := left_out_s(caption):
-            self.films_cut += 1
+        if caption.is_first:
+            self.source_s += clip.video_s(facts.source_s)
+            rest_s = left_out_s(caption)
+            self.films_cut += rest_s > 0
             self.left_out_s += rest_s
         self.payload_bytes += facts.payload_bytes
         self.deployments[caption.deployment] += 1
@@ -102,7 +107,7 @@ class RunStatistics:
         self.finish_reasons[self._bounded_reason(caption.finish_reason)] += 1
         for name, measured in self._latencies.items():
             seconds = getattr(caption.latency, name)
-            if seconds is not None:
+            if seconds is not None and (caption.is_first or name not in _OF_CLIPS):
                 measured.add(seconds)
 
     def _bounded_reason(self, reason: str) -> str:
@@ -123,8 +128,9 @@ class RunSummary:
     own latencies.
     `bottleneck`: which of the two was busier for the time it had, "cores" or "deployments", and
     the utilisation of each; of deployments that is requests in flight of those their windows
-    allowed. `deployments` counts captions. `media_tokens` sets what deployments report against
-    what the media sent should come to, for models that are known. `refusing` says what
+    allowed. `deployments` counts captions, and so does `requests` where requests have names; clips
+    are then counted once for each request. `media_tokens` sets what deployments report against what
+    the media sent should come to, for models that are known. `refusing` says what
     is wrong with deployments that refused requests to the end. `limit` names the limit that ended
     the run, if one did. `ignored_lines` of captions.jsonl name no clip.
     `planned` are the clips that the run turned to, `expected` all that it found to caption: more,
@@ -168,6 +174,7 @@ class RunSummary:
     bottleneck: Mapping[str, str | float]
     finish_reasons: Mapping[str, int]
     deployments: Mapping[str, int]
+    requests: Mapping[str, int]
     media_tokens: Mapping[str, Mapping[str, Any]]
     refusing: Mapping[str, str]
     torn_lines_repaired: int
@@ -259,6 +266,7 @@ def summarise(  # noqa: PLR0913 - what else is known of a run, by keyword
         bottleneck=_bottleneck(tally, seconds * job.workers.processes, place_seconds),
         finish_reasons=dict(statistics.finish_reasons.most_common()),
         deployments=dict(statistics.deployments.most_common()),
+        requests=dict(statistics.requests.most_common()),
         media_tokens=statistics.media_tokens(),
         refusing=refusing or {},
         torn_lines_repaired=torn_lines_repaired,

@@ -66,7 +66,7 @@ class Tally:
     def prepare(self, clip: Clip, facts: MediaFacts) -> None:
         """Count a clip that is ready to be sent."""
         self.prepared += 1
-        self.prepared_video_s += clip.video_s(facts.source_s)
+        self.prepared_video_s += len(clip.requests) * clip.video_s(facts.source_s)
         self.outlook.learn(clip, facts.source_s)
 
     def settle(self, clip: Clip, facts: MediaFacts | None) -> None:

@@ -108,7 +108,8 @@ class Metrics:
             self._failures[outcome.code.value] += 1
             return
         latency, deployment = outcome.latency, outcome.deployment
-        self._histograms["prepare"].observe(latency.prepare_s)
+        if outcome.is_first:
+            self._histograms["prepare"].observe(latency.prepare_s)
         self._histograms["clip"].observe(latency.total_s)
         self._histograms["request"].labels(deployment).observe(latency.request_s)
         if latency.ttft_s is not None:

@@ -74,14 +74,17 @@ class _Lane:
                 async with self._counted():
                     result = await self._prepare(clip)
                 if isinstance(result, Failure):
-                    self._workspace.release(clip.clip_id)
-                    await outcomes_out.send(result)
+                    for failure in result.for_each_request():
+                        self._workspace.release(clip.clip_id)
+                        await outcomes_out.send(failure)
                 else:
                     self._tally.prepare(clip, result.facts)
-                    await ready_out.send(result)
+                    for ready in result.for_each_request():
+                        await ready_out.send(ready)
 
     async def _prepare(self, clip: Clip) -> ReadyClip | Failure:
-        hold = self._workspace.hold(clip.clip_id, len(self._specs))
+        uses = len(clip.requests)
+        hold = self._workspace.hold(clip.clip_id, len(self._specs), uses=uses)
         try:
             with anyio.fail_after(self._limits.clip_timeout_s):
                 found = await self._shelf.find(clip, hold)

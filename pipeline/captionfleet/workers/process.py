@@ -20,11 +20,22 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 from pydantic import TypeAdapter, ValidationError
 
-from captionfleet.media.orders import NO_PROGRAM, AnyOrder, Confine, Report, SheetOrder, files_of
+from captionfleet.media.orders import (
+    NO_PROGRAM,
+    AnyOrder,
+    Confine,
+    Report,
+    SheetOrder,
+    files_of,
+    source_in,
+    without_keys,
+)
 from captionfleet.media.source_file import Handed, close_all, open_for
+from captionfleet.messages.address import is_address
 from captionfleet.system.debugging import is_debugging
 from captionfleet.system.machine import MAY_PASS, is_thread_refused, no_worker
 from captionfleet.telemetry import get_log
+from captionfleet.workers.ranges import serving_ranges
 
 __all__ = ["WorkerDied", "WorkerProcess"]
 
@@ -167,6 +178,11 @@ class WorkerProcess:
     @asynccontextmanager
     async def _opened(self, order: AnyOrder) -> AsyncIterator[Handed]:
         """The files that an order names, open meanwhile: a confined worker opens none."""
+        source = source_in(order)
+        if source is not None and is_address(source.path):
+            async with serving_ranges(source) as descriptor:
+                yield {source.path: [descriptor]}
+            return
         opening = partial(open_for, files_of(order), follow_links=not isinstance(order, SheetOrder))
         files = await anyio.to_thread.run_sync(
             opening, limiter=self._opening, abandon_on_cancel=True
@@ -251,8 +267,10 @@ def _descriptors(files: Handed) -> list[int]:
 async def _ask(process: Process, order: AnyOrder, files: Handed) -> Report:
     assert process.stdin is not None  # noqa: S101 - pipes were asked for
     assert process.stdout is not None  # noqa: S101 - same
-    errors = {path: opened if isinstance(opened, int) else 0 for path, opened in files.items()}
-    for part in (order, errors):
+    said = {
+        path: opened if isinstance(opened, int) else -len(opened) for path, opened in files.items()
+    }
+    for part in (without_keys(order), said):
         await process.stdin.send(pickle.dumps(part, pickle.HIGHEST_PROTOCOL))
     reports = BufferedByteReceiveStream(process.stdout)
     return _reports.validate_json(await reports.receive_until(b"\n", _MAX_REPORT_BYTES))

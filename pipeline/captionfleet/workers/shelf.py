@@ -12,6 +12,7 @@ from anyio import to_thread
 from captionfleet.errors import StoreError
 from captionfleet.media.orders import Order, Prepared, hold_of
 from captionfleet.messages import Clip, Form, MediaSpec, ReadyClip, Source
+from captionfleet.messages.address import is_address
 from captionfleet.system.regular_file import open_regular
 from captionfleet.telemetry import monotonic_s
 from captionfleet.workers.store import MediaStore, StoredMedia, media_key
@@ -109,6 +110,8 @@ class Shelf:
 
 
 def _is_unchanged(source: Source) -> bool:
+    if is_address(source.path):  # every part was of this version, or there are no media
+        return True
     try:
         facts = os.stat(source.path)  # noqa: PTH116 - the name may be no text
     except (OSError, ValueError):

@@ -30,6 +30,7 @@ from captionfleet.messages import (
     MediaSpec,
     base64_bytes,
 )
+from captionfleet.messages.address import is_address
 from captionfleet.system.regular_file import make_folder, open_regular, require_folder
 from captionfleet.workers.taking import NotAsReportedError, Taken, copied, measured, taken
 
@@ -65,7 +66,8 @@ def media_key(clip: Clip, spec: MediaSpec) -> str:
     The usual form is left out, so that entries of versions that knew no other are found.
     """
     source = clip.source
-    path = os.fsencode(os.path.realpath(source.path)).hex()
+    opened = source.path if is_address(source.path) else os.path.realpath(source.path)
+    path = os.fsencode(opened).hex()
     made = [_RECIPE, path, source.size_bytes, source.mtime_ns, clip.start_s, clip.end_s]
     settings = asdict(spec)
     if spec.form == _USUAL:

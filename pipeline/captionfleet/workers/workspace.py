@@ -77,16 +77,18 @@ class Workspace:
         self._given = 0
         self._drafted = 0
         self._held: dict[str, list[Path]] = {}
+        self._uses: dict[str, int] = {}
         self._released: list[Path] = []
         self._stirred = anyio.Event()
         self._one_at_a_time = anyio.Lock()
 
-    def hold(self, clip_id: str, forms: int = 1) -> Path:
+    def hold(self, clip_id: str, forms: int = 1, *, uses: int = 1) -> Path:
         """The name, without ending, under which this clip's media may lie until released.
 
-        In several forms they lie at `hold_of` this name.
+        In several forms they lie at `hold_of` this name. They are released once for each use.
         """
         self._given += 1
+        self._uses[clip_id] = uses
         path = self._corner / str(self._given)
         self._held[clip_id] = [Path(hold_of(str(path), place)) for place in range(forms)]
         return path
@@ -108,7 +110,11 @@ class Workspace:
         return folder
 
     def release(self, clip_id: str) -> None:
-        """Let go of a clip's media, if it has any; the entry in the store may stay."""
+        """Let go of a clip's media, if it has any, at its last use; the store's entry may stay."""
+        self._uses[clip_id] = self._uses.get(clip_id, 1) - 1
+        if self._uses[clip_id] > 0:
+            return
+        del self._uses[clip_id]
         paths = self._held.pop(clip_id, None)
         if paths is not None:
             self._released += paths

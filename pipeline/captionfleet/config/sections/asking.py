@@ -61,6 +61,12 @@ def _as_schema(value: object) -> object:
 class RequestConfig(Section):
     """What is asked of the model."""
 
+    name: str = Field(
+        default="",
+        max_length=40,
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9_-]*)?$",
+        description="what its lines call it; each of several [[request]] needs one",
+    )
     prompt: str = Field(default="Describe what happens in this video.", min_length=1)
     system: str | None = Field(default=None, description="system message, the same for all clips")
     max_tokens: int = Field(default=1000, ge=1)

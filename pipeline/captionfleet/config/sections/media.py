@@ -87,6 +87,9 @@ class InputConfig(Section):
     retry_failed: tuple[Annotated[Literal["all"] | FailureCode, BeforeValidator(_as_code)], ...] = (
         Field(default=(), description="permanent failures to try again: codes, or all")
     )
+    only_request: tuple[str, ...] = Field(
+        default=(), description="of several requests, ask these alone"
+    )
     follow_symlinks: bool = Field(
         default=False, description="follow links that leave the folder, and links to folders"
     )

@@ -14,16 +14,15 @@ from typing import Any
 
 import orjson
 
-from captionfleet.messages import Attempt, Caption, Clip, Failure, MediaFacts, printable
+from captionfleet.ledger.format.rows import CaptionRow, FailureRow
+from captionfleet.messages import Attempt, MediaFacts, printable
 from captionfleet.names import exact_bytes
 
 __all__ = [
     "CAPTIONS",
     "FAILURES",
     "SERVER",
-    "CaptionRow",
     "Column",
-    "FailureRow",
     "Type",
 ]
 
@@ -56,33 +55,6 @@ class Column:
     meaning: str
     value: Callable[[Any], Any] | None = None
     columns: tuple["Column", ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class CaptionRow:
-    """What becomes a captions line; `fingerprint` names the request."""
-
-    caption: Caption
-    fingerprint: str
-    completed_at_utc: str
-
-    @property
-    def clip(self) -> Clip:
-        """Whose line it is."""
-        return self.caption.clip
-
-
-@dataclass(frozen=True, slots=True)
-class FailureRow:
-    """What becomes a failures line."""
-
-    failure: Failure
-    failed_at_utc: str
-
-    @property
-    def clip(self) -> Clip:
-        """Whose line it is."""
-        return self.failure.clip
 
 
 _MAX_DETAIL_CHARS = 500
@@ -207,6 +179,7 @@ _STAT_ID = Column(
     'the clip by path, size and time, with identity = "content"; else empty',
     attrgetter("clip.stat_id"),
 )
+_REQUEST = Column("request", _TEXT, "the request's name, where the job has several; else empty")
 _EXACT = "its exact bytes in base64 where they are no UTF-8; else empty"
 _WINDOW = (
     Column(
@@ -256,9 +229,10 @@ CAPTIONS = (
     Column(
         "fingerprint",
         _TEXT,
-        "the request it came from, as in requests.json; then - and the row's prompt",
+        "the request it came from, as in requests.json; then - and the clip's own prompt",
     ),
     _STAT_ID,
+    _REQUEST,
     *_WINDOW,
     Column("caption", _TEXT, "the answer's text", attrgetter("caption.text")),
     Column(
@@ -287,6 +261,7 @@ CAPTIONS = (
 FAILURES = (
     _CLIP_ID,
     _STAT_ID,
+    _REQUEST,
     *_WINDOW,
     Column("stage", _TEXT, "producer, workers or sender", attrgetter("failure.stage")),
     Column("code", _TEXT, "the failure code", attrgetter("failure.code")),

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from captionfleet.config import DeploymentConfig, JobConfig
+from captionfleet.config import DeploymentConfig, JobConfig, RequestConfig
 from captionfleet.config.withheld import hashed_values
 from captionfleet.errors import ConfigError
 
@@ -48,18 +48,22 @@ _MEDIA = ("fps", "height", "max_seconds", "sampling", "video_preset", "audio_bit
 _SAME_PICTURE = {"one_fps": "fast"}
 
 
-def request_facts(job: JobConfig, deployment: DeploymentConfig) -> Facts:
-    """The facts of the requests that a job sends to one of its deployments.
+def request_facts(
+    job: JobConfig, deployment: DeploymentConfig, request: RequestConfig | None = None
+) -> Facts:
+    """The facts of the requests that a job sends to one of its deployments: of its first, or this.
 
-    The limits of the media are left out: within them they change nothing.
+    The limits of the media are left out: within them they change nothing. So is the name, by which
+    captions are told apart beside this.
     """
-    schema = job.request.response_schema
+    request = request or job.request
+    schema = request.response_schema
     extra_body = {k: v for k, v in deployment.extra_body.items() if k not in _NOT_RELEVANT}
     return {
-        "prompt": job.request.prompt,
-        "system": job.request.system,
-        "max_tokens": job.request.max_tokens,
-        "temperature": job.request.temperature,
+        "prompt": request.prompt,
+        "system": request.system,
+        "max_tokens": request.max_tokens,
+        "temperature": request.temperature,
         "model": _model(deployment.model),
         "modalities": sorted(deployment.modalities),
         "extra_body": extra_body,
@@ -122,9 +126,9 @@ def written_facts(facts: Facts) -> dict[str, Any]:
 
 
 def admitted(
-    there: Mapping[str, Facts | None], here: Mapping[str, Facts], *, recaption: bool
+    there: Mapping[str, Facts | None], here: Mapping[str, Facts], *, recaption: bool, name: str = ""
 ) -> frozenset[str]:
-    """The fingerprints whose captions stand after this run.
+    """The fingerprints whose captions of one request stand after this run.
 
     A fleet may gain or lose deployments from night to night, so of the requests behind the
     captions and those of this run, one side only has to hold the other.
@@ -133,6 +137,7 @@ def admitted(
         there: the requests behind the captions, with their facts where those are known.
         here: the requests of this run.
         recaption: replace captions of other requests rather than refuse.
+        name: what the job calls the request, where it has several.
 
     Raises:
         ConfigError: the captions were made with another request.
@@ -142,8 +147,9 @@ def admitted(
         return known | own
     if recaption:
         return own
+    of_name = f" of request {name}" if name else ""
     raise ConfigError(
-        f"the captions there were made with another request ({_change(there, here)}): "
+        f"the captions{of_name} there were made with another request ({_change(there, here)}): "
         "choose another folder with --out, or replace them with --recaption"
     )
 

@@ -12,11 +12,10 @@ import orjson
 from captionfleet.ledger.format.columns import (
     CAPTIONS,
     FAILURES,
-    CaptionRow,
     Column,
-    FailureRow,
     Type,
 )
+from captionfleet.ledger.format.rows import CaptionRow, FailureRow
 from captionfleet.messages import Adopted, Caption, Failure, Measured, SameFile, printable
 from captionfleet.names import name_fields
 
@@ -28,6 +27,7 @@ __all__ = [
     "failure_line",
     "film_line",
     "refiled_line",
+    "renamed_line",
     "same_line",
 ]
 
@@ -87,6 +87,14 @@ def refiled_line(record: Mapping[str, Any], key: str, adopted: Mapping[str, Any]
     """
     place = {name: adopted[name] for name in _NAMES if name in adopted}
     return _dumps({**record, key: adopted["clip_id"], **place}, orjson.OPT_APPEND_NEWLINE)
+
+
+def renamed_line(record: Mapping[str, Any], request: str) -> bytes:
+    """A captions line under another name of its request, which stands where readers look for it."""
+    before = [key for key in ("clip_id", "fingerprint", "stat_id") if key in record]
+    head = {key: record[key] for key in before}
+    rest = {key: value for key, value in record.items() if key not in {*before, "request"}}
+    return _dumps(head | {"request": request} | rest, orjson.OPT_APPEND_NEWLINE)
 
 
 def document(record: Mapping[str, Any]) -> bytes:

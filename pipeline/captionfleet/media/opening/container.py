@@ -1,8 +1,6 @@
 """Opens untrusted media and reads its facts; the one place that reads rates (worker process)."""
 
 import errno
-import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -21,7 +19,7 @@ from captionfleet.media.facts.geometry import Turn, upright_turn
 from captionfleet.media.facts.side_data import display_matrix
 from captionfleet.media.opening.ending import ends_regularly
 from captionfleet.media.opening.signature import ReadAt, Verdict, judge
-from captionfleet.media.source_file import descriptor_of
+from captionfleet.media.opening.source_bytes import SourceBytes, not_readable, opened
 from captionfleet.messages import Source
 
 __all__ = [
@@ -33,7 +31,6 @@ __all__ = [
     "nominal_rate",
     "open_media",
     "reading_at",
-    "require_unchanged",
     "start_ticks",
     "ticks_of",
     "turn_of",
@@ -69,25 +66,29 @@ def open_media(source: Source, max_pixels: int) -> Iterator[InputContainer]:
     Raises:
         MediaError: not the regular file that was found, unreadable, empty, cut off or no video.
     """
-    with _descriptor(source) as descriptor:
+    with opened(source) as file:
         try:
             container = av.open(
-                "fd:",
+                file.target,
                 options={
-                    "fd": str(descriptor),
+                    "fd": str(file.descriptor),
                     "protocol_whitelist": "fd",
                     "format_whitelist": _FORMATS,
                 },
                 metadata_errors="replace",
             )
         except (av.FFmpegError, OSError, MemoryError, ValueError) as error:
-            raise _opening_failed(error, descriptor) from None
+            raise _opening_failed(error, file) from None
         with container:
             for stream in container.streams:
                 _prepare_decoder(stream.codec_context, max_pixels)
             if has_no_timestamps(container) or not _is_one_in_one_out(container):
                 container.flags &= ~_INVENTED_PTS
-            yield container
+            _beside[id(container)] = file
+            try:
+                yield container
+            finally:
+                del _beside[id(container)]
 
 
 def _prepare_decoder(context: object, max_pixels: int) -> None:
@@ -104,81 +105,37 @@ def _is_one_in_one_out(container: InputContainer) -> bool:
     )
 
 
-@contextmanager
-def _descriptor(source: Source) -> Iterator[int]:
-    try:
-        _require_same(source, os.stat(source.path))  # noqa: PTH116 - the name may be no text
-        descriptor = descriptor_of(source.path)
-    except (OSError, ValueError) as error:
-        raise _not_readable(error) from None
-    try:
-        _require_same(source, os.fstat(descriptor))
-        yield descriptor
-    finally:
-        os.close(descriptor)
+_beside: dict[int, SourceBytes] = {}
 
 
 def ends_whole(container: InputContainer) -> bool:
     """Whether nothing of an open container lies beyond the end of its file."""
-    size_bytes = os.fstat(int(container.options["fd"])).st_size
-    return ends_regularly(container.format.name, reading_at(container), size_bytes)
+    file = _beside[id(container)]
+    return ends_regularly(container.format.name, file.read_at, file.size_bytes)
 
 
 def reading_at(container: InputContainer) -> ReadAt:
     """A function that reads the file of an open container anywhere, and moves nothing in it."""
-    descriptor = int(container.options["fd"])
-
-    def read_at(offset: int, size_bytes: int) -> bytes:
-        return os.pread(descriptor, size_bytes, offset)
-
-    return read_at
+    return _beside[id(container)].read_at
 
 
-def require_unchanged(source: Source) -> None:
-    """Check that the file is still the one that was found.
-
-    Raises:
-        MediaError: it vanished, or its size or change time is another one.
-    """
-    try:
-        _require_same(source, os.stat(source.path))  # noqa: PTH116 - the name may be no text
-    except (OSError, ValueError) as error:
-        raise _not_readable(error) from None
-
-
-def _require_same(source: Source, facts: os.stat_result) -> None:
-    if not stat.S_ISREG(facts.st_mode):
-        raise MediaError(FailureCode.SOURCE_UNREADABLE, "not a regular file")
-    if (facts.st_size, facts.st_mtime_ns) != (source.size_bytes, source.mtime_ns):
-        raise MediaError(FailureCode.SOURCE_CHANGED, "the file changed since it was found")
-    if facts.st_size == 0:
-        raise MediaError(FailureCode.EMPTY_FILE, "the file has no bytes")
-
-
-def _not_readable(error: OSError | ValueError) -> MediaError:
-    if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return MediaError(FailureCode.SOURCE_CHANGED, "the file vanished")
-    reason = error.strerror if isinstance(error, OSError) else "no such name can be"
-    return MediaError(FailureCode.SOURCE_UNREADABLE, str(reason))
-
-
-def _opening_failed(error: Exception, descriptor: int) -> MediaError:
+def _opening_failed(error: Exception, file: SourceBytes) -> MediaError:
     if isinstance(error, MemoryError):
         detail = "its index needs more memory or streams than are allowed"
         return MediaError(FailureCode.OUT_OF_MEMORY, detail)
-    return _unreadable_container(error, descriptor)
+    return _unreadable_container(error, file)
 
 
-def _unreadable_container(error: Exception, descriptor: int) -> MediaError:
+def _unreadable_container(error: Exception, file: SourceBytes) -> MediaError:
     """Say why libav gave up; its EIO and EPERM speak of the content as often as of the disk."""
     try:
         verdict = judge(
-            lambda offset, size: os.pread(descriptor, size, offset),
-            os.fstat(descriptor).st_size,
+            file.read_at,
+            file.size_bytes,
             met_end=isinstance(error, EOFError) or getattr(error, "errno", None) == errno.EIO,
         )
     except OSError as disk_error:
-        return _not_readable(disk_error)
+        return not_readable(disk_error)
     return MediaError(_CODES[verdict], verdict.value)
 
 

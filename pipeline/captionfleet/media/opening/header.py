@@ -9,6 +9,7 @@ from captionfleet.media.opening.container import (
 )
 from captionfleet.media.opening.film_end import film_end_s
 from captionfleet.media.opening.lengths import source_seconds
+from captionfleet.media.opening.source_bytes import require_unchanged
 from captionfleet.media.orders import Header, HeaderOrder
 
 __all__ = ["read_header"]
@@ -27,4 +28,5 @@ def read_header(order: HeaderOrder) -> Header:
         if order.to_end:
             seconds = film_end_s(container, stream, seconds)
         has_audio = choose_audio(container) is not None
+        require_unchanged(order.source)
         return Header(context.name, context.width, context.height, seconds, has_audio)

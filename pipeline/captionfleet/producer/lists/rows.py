@@ -9,8 +9,9 @@ from urllib.parse import unquote, urlsplit
 import orjson
 
 from captionfleet.messages import Row
+from captionfleet.messages.address import is_address, parse_address
 
-__all__ = ["PATH_COLUMNS", "BadRow", "Entry", "entry_of", "path_column"]
+__all__ = ["PATH_COLUMNS", "BadRow", "Entry", "entry_of", "path_column", "plain_entry"]
 
 PATH_COLUMNS = ("path", "file", "video", "source", "url", "file_name", "filename", "video_path")
 """What the column of paths may be called, case ignored; of several the first of these."""
@@ -55,6 +56,14 @@ def entry_of(record: Mapping[str, Any], number: int) -> Entry | BadRow:
         return BadRow(number, f"row {number}: {error}")
 
 
+def plain_entry(path: str, number: int) -> Entry | BadRow:
+    """What a list names that says nothing else of it; an address is checked, as in a row."""
+    try:
+        return Entry(_checked_address(path) if is_address(path) else path)
+    except _RowError as error:
+        return BadRow(number, f"entry {number}: {error}")
+
+
 def _entry(record: Mapping[str, Any], number: int) -> Entry:
     column = path_column(list(record))
     if column is None:
@@ -79,9 +88,22 @@ def _path(value: object) -> str:
     scheme = value.partition("://")[0] if "://" in value else ""
     if scheme.lower() == "file":
         return unquote(urlsplit(value).path)
+    if is_address(value):
+        return _checked_address(value)
     if scheme.isalnum():
-        raise _RowError(f"{scheme}:// cannot be read from a list, only files can")
+        raise _RowError(f"{scheme}:// is none of s3://, gs://, az://, https:// and file://")
     return value
+
+
+def _checked_address(value: str) -> str:
+    try:
+        address = parse_address(value.strip())
+        address.opens.encode()
+    except ValueError as error:
+        raise _RowError(f"no address of an object: {error}") from None
+    if not address.key and not address.is_web:
+        raise _RowError("the address names a bucket, and no object in it")
+    return value.strip()
 
 
 def _id(value: object) -> str:

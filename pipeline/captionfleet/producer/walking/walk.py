@@ -14,23 +14,36 @@ import anyio.to_thread
 from captionfleet.config import InputConfig
 from captionfleet.errors import FailureCode
 from captionfleet.messages import NO_ROW, Row, Source
-from captionfleet.producer.lists.rows import BadRow, Entry
+from captionfleet.messages.address import Address, is_address, parse_address
+from captionfleet.producer.lists.rows import BadRow, Entry, plain_entry
 from captionfleet.producer.shards import Shard
-from captionfleet.producer.sources import absolute, base_of, entries_of, is_list
+from captionfleet.producer.sources import (
+    absolute,
+    base_of,
+    entries_of,
+    is_folder,
+    is_list,
+    is_remote,
+)
 from captionfleet.producer.walking.claims import Area, Claims, Order
 from captionfleet.producer.walking.folders import FolderWalk, Root, source_at
 from captionfleet.producer.walking.found import Found, Unusable, bad_row, source_of, unusable
+from captionfleet.producer.walking.remote import Buckets, looked_at, version_name
 from captionfleet.producer.walking.selection import PassedOver, Selection
 from captionfleet.producer.windows import Window, asked_window, is_longer
 from captionfleet.telemetry import get_log, monotonic_s, wall_ns
 
-__all__ = ["Walk"]
+__all__ = ["NotCountedError", "Walk"]
 
 _PAGE_NAMES = 65_536
 _BATCH_FILES = 256
 _BATCH_S = 0.05
 _MAX_FRESH = 10_000
 _NS = 1_000_000_000
+
+
+class NotCountedError(Exception):
+    """Raised where counting ahead would cost as many requests as the run itself."""
 
 
 class Walk:
@@ -61,6 +74,8 @@ class Walk:
         self._takes_first = config.segments == "first"
         selection = Selection.of(config)
         self._claims = Claims(selection)
+        self._buckets = Buckets(selection, self._claims, filter(is_remote, config.sources))
+        self._is_second = is_second
         self._folders = FolderWalk(
             selection,
             self._claims,
@@ -113,20 +128,66 @@ class Walk:
     def _walk(self) -> Iterator[Found]:
         sources = [absolute(source) for source in self._sources]
         for position, source in enumerate(sources):
-            if source.is_dir():
+            if is_folder(source):
                 self._claims.add(Area(os.path.realpath(source), "", (position, 0)))
         for position, source in enumerate(sources):
             self._folders.orders = zip(itertools.repeat(position), itertools.count())
-            if is_list(source):
+            if is_remote(source):
+                yield from self._remote(source)
+            elif is_list(source):
                 yield from self._list(source)
             else:
                 path = os.fspath(source)
                 base = path if source.is_dir() else os.fspath(source.parent)
                 yield from self._named(path, source.name, Root(os.path.realpath(path), base, ""))
 
+    def _remote(self, source: Path) -> Iterator[Found]:
+        for found in self._buckets.walk(parse_address(os.fspath(source))):
+            if isinstance(found, PassedOver):
+                self.passed_over[found] += 1
+            else:
+                yield found
+
     def _list(self, source: Path) -> Iterator[Found]:
+        """What a list names, in its order; neighbours that are addresses are looked at together."""
+        entries = map(self._checked, entries_of(source), itertools.count(1))
+        for is_far, some in itertools.groupby(entries, _is_far):
+            if is_far:
+                rows = self._far_rows(some)
+                yield from self._unnamed(looked_at(rows, os.fspath(base_of(source))))
+            else:
+                yield from self._near(source, some)
+
+    def _far_rows(self, entries: Iterator[Entry | BadRow]) -> Iterator[tuple[Address, Row]]:
+        """The addresses that no bucket among the sources holds.
+
+        Raises:
+            NotCountedError: this is the second walk, which is to cost no request for each row.
+        """
+        if self._is_second:
+            raise NotCountedError("rows with addresses are not counted ahead")
+        for entry in entries:
+            assert isinstance(entry, Entry)  # noqa: S101 - bad rows are near
+            row, address = entry.row or NO_ROW, parse_address(entry.path)
+            is_plain = not row.prompt and self._own_window(row) is None
+            if is_plain and self._buckets.takes(address):
+                self.passed_over[PassedOver.DUPLICATE] += 1
+            else:
+                yield address, row
+
+    def _unnamed(self, far: Iterator[Found]) -> Iterator[Found]:
+        """Those that nothing before them named: of two signed addresses only a look can say."""
+        for found in far:
+            row = source_of(found).row
+            name = version_name(source_of(found))
+            if self._claims.name_file(name, row.prompt, self._own_window(row)):
+                yield found
+            else:
+                self.passed_over[PassedOver.DUPLICATE] += 1
+
+    def _near(self, source: Path, entries: Iterator[Entry | BadRow]) -> Iterator[Found]:
         base = base_of(source)
-        for entry in map(self._checked, entries_of(source)):
+        for entry in entries:
             if isinstance(entry, BadRow):
                 yield bad_row(source, entry)
                 continue
@@ -135,7 +196,9 @@ class Walk:
             root = Root(os.path.realpath(path), os.fspath(base), prefix, entry.row or NO_ROW)
             yield from self._named(path, entry.path, root)
 
-    def _checked(self, entry: Entry | BadRow) -> Entry | BadRow:
+    def _checked(self, entry: Entry | BadRow, number: int) -> Entry | BadRow:
+        if isinstance(entry, Entry) and entry.row is None:
+            return plain_entry(entry.path, number)
         row = entry.row if isinstance(entry, Entry) else None
         window = asked_window(row, self._max_seconds) if row else None
         if row is None or window is None or not is_longer(window, self._max_seconds):
@@ -200,6 +263,10 @@ class Walk:
                 self._fresh.append(found)
             else:
                 self.passed_over[PassedOver.STILL_CHANGING] += 1
+
+
+def _is_far(entry: Entry | BadRow) -> bool:
+    return isinstance(entry, Entry) and is_address(entry.path)
 
 
 def _not_for_folders(row: Row) -> str:

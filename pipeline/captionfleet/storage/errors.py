@@ -1,0 +1,41 @@
+"""What a storage refused, by the type of the library's error; pure (main process)."""
+
+from typing import Any
+
+from captionfleet.errors import FailureCode
+
+__all__ = ["ODD_NAME", "StorageError", "explained"]
+
+ODD_NAME = (
+    "its name holds an empty part (//), a part . or .. or a control character, which obstore "
+    "does not take: copy it to another name"
+)
+
+
+class StorageError(Exception):
+    """Raised where an object cannot be looked at, listed or read.
+
+    `detail` is of this program's own words: those of a library may quote a signed address.
+    """
+
+    def __init__(self, code: FailureCode, detail: str, *, may_pass: bool = False) -> None:
+        super().__init__(code, detail)
+        self.code = code
+        self.detail = detail
+        self.may_pass = may_pass
+
+
+def explained(error: Exception, exceptions: Any) -> StorageError:
+    """The error by its type alone, in words that quote nothing."""
+    if isinstance(error, FileNotFoundError | exceptions.NotFoundError):
+        return StorageError(FailureCode.SOURCE_MISSING, "no such object")
+    if isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError):
+        words = "access denied: do the credentials in use allow to read it?"
+        return StorageError(FailureCode.SOURCE_UNREADABLE, words)
+    if isinstance(error, exceptions.NotSupportedError):
+        words = "the server sends no part of a file alone (no range requests)"
+        return StorageError(FailureCode.SOURCE_UNREADABLE, words)
+    if isinstance(error, ValueError | exceptions.InvalidPathError):
+        return StorageError(FailureCode.SOURCE_UNREADABLE, ODD_NAME)
+    words = "no whole answer from the storage, several times"
+    return StorageError(FailureCode.SOURCE_UNREADABLE, words, may_pass=True)

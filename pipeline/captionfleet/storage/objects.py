@@ -1,0 +1,131 @@
+"""Looks at and reads objects, with retries and deadlines (main process)."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from captionfleet.errors import FailureCode
+from captionfleet.messages.address import Address
+from captionfleet.storage.errors import StorageError, explained
+from captionfleet.storage.stores import library, store_for
+from captionfleet.telemetry import monotonic_s
+
+__all__ = ["PAUSES_S", "ObjectFacts", "facts_of", "jitter", "look", "read_range", "version_of"]
+
+PAUSES_S = (0.2, 1.0, 3.0)
+"""Before each further try, beside the library's own ones within a few seconds."""
+# A look moves one byte, and a list may name thousands of objects of a server that is dead.
+_LOOK_REQUEST_S, _LOOK_S = 15.0, 30.0
+_READ_S = 90.0  # above the library's own 60 s for a request
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectFacts:
+    """One version of an object; `version` is a number made of its ETag, else of its time."""
+
+    size_bytes: int
+    version: int
+
+
+def look(address: Address) -> ObjectFacts:
+    """Ask for an object's size and version. Blocks.
+
+    Raises:
+        StorageError: it is not there, or may not be read.
+    """
+    return _patiently(lambda: _look(address))
+
+
+def _look(address: Address) -> ObjectFacts:
+    store, name = store_for(address, _LOOK_REQUEST_S), _name(address)
+    obstore = library()
+    # Not HEAD: a signed address is signed for GET alone. A byte also shows that parts can be had.
+    try:
+        return facts_of(obstore.get(store, name, options={"range": (0, 1)}).meta)
+    except (obstore.exceptions.GenericError, obstore.exceptions.PreconditionError):
+        return facts_of(obstore.head(store, name))  # an empty object has no first byte
+
+
+async def read_range(address: Address, facts: ObjectFacts, start: int, end: int) -> bytes:
+    """The bytes of this very version from `start` up to `end`.
+
+    Raises:
+        StorageError: the object is gone, changed or refused, or no answer was whole.
+    """
+    store = await anyio.to_thread.run_sync(store_for, address)
+    for pause_s in PAUSES_S:
+        try:
+            return await _in_time(store, address, facts, start, end)
+        except StorageError as error:
+            if not error.may_pass:
+                raise
+        await anyio.sleep(pause_s * jitter())
+    return await _in_time(store, address, facts, start, end)
+
+
+async def _in_time(store: Any, address: Address, facts: ObjectFacts, start: int, end: int) -> bytes:
+    try:
+        with anyio.fail_after(_READ_S):
+            got, body = await _read(store, address, start, end)
+    except TimeoutError:
+        words = f"no whole answer from the storage within {_READ_S:g} s"
+        raise StorageError(FailureCode.SOURCE_UNREADABLE, words, may_pass=True) from None
+    if got != facts:
+        raise StorageError(FailureCode.SOURCE_CHANGED, "the object changed since it was found")
+    if len(body) != end - start:
+        raise StorageError(FailureCode.SOURCE_UNREADABLE, "an answer ended early", may_pass=True)
+    return body
+
+
+async def _read(store: Any, address: Address, start: int, end: int) -> tuple[ObjectFacts, bytes]:
+    obstore = library()
+    try:
+        got = await obstore.get_async(store, _name(address), options={"range": (start, end)})
+        return facts_of(got.meta), bytes(await got.bytes_async())
+    except Exception as error:  # noqa: BLE001 - classified by type
+        raise explained(error, obstore.exceptions) from None
+
+
+def _patiently(ask: Callable[[], T]) -> T:
+    exceptions: Any = library().exceptions
+    until_s = monotonic_s() + _LOOK_S
+    for pause_s in (*PAUSES_S, None):
+        try:
+            return ask()
+        except StorageError:
+            raise
+        except Exception as error:  # noqa: BLE001 - classified by type
+            problem = explained(error, exceptions)
+            if pause_s is None or not problem.may_pass or monotonic_s() > until_s:
+                raise problem from None
+        time.sleep(pause_s * jitter())
+    raise AssertionError
+
+
+def jitter() -> float:
+    """By what a pause is multiplied, so that many that failed at once do not return at once."""
+    return random.uniform(0.5, 1.5)  # noqa: S311 - guards nothing
+
+
+def _name(address: Address) -> str:
+    return "" if address.is_web else address.key
+
+
+def facts_of(meta: Any) -> ObjectFacts:
+    """What the library says of an object."""
+    return ObjectFacts(int(meta["size"]), version_of(meta["e_tag"], meta["last_modified"]))
+
+
+def version_of(etag: str | None, changed: datetime | None) -> int:
+    """A number that is another one for another version of an object."""
+    mark = etag or (changed.isoformat() if changed else "")
+    return int.from_bytes(blake2b(mark.encode(), digest_size=8).digest()) >> 1

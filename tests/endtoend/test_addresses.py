@@ -1,0 +1,110 @@
+"""Films behind web addresses: captioned like those on disk, a part of each fetched."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from shutil import copyfile
+
+import orjson
+import pytest
+
+from captionfleet.standin.options import StandinOptions
+from captionfleet.standin.server import serving
+from tests.support.nights import Nights
+from tests.support.range_server import RangeServer, change, range_server
+from tests.support.tiny_films import Library
+
+pytest.importorskip("obstore")
+pytestmark = pytest.mark.anyio
+
+SIGNED = "X-Amz-Signature=hush0123&X-Amz-Credential=hush0456"
+
+
+@pytest.fixture
+def server(library: Library, tmp_path: Path) -> Iterator[RangeServer]:
+    folder = tmp_path / "served"
+    folder.mkdir()
+    for film in library.films[:5]:
+        copyfile(film, folder / film.name)
+    with range_server(folder) as served:
+        yield served
+
+
+@pytest.fixture
+def nights(tmp_path: Path) -> Nights:
+    return Nights(tmp_path, tmp_path / "store")
+
+
+def rows(path: Path, *addresses: str) -> Path:
+    """A list of these."""
+    path.write_bytes(b"".join(orjson.dumps({"url": one}) + b"\n" for one in addresses))
+    return path
+
+
+async def test_addresses_are_captioned_once(server: RangeServer, nights: Nights) -> None:
+    """A URL as source and URLs in rows have a line each, signed ones without their signature.
+
+    A second night, signed otherwise, pays for nothing; the same media as from disk are sent.
+    """
+    base = server.base_url
+    listing = rows(
+        nights.folder / "all.jsonl",
+        f"{base}/clip-01.mp4?{SIGNED}&v=1",
+        f"{base}/clip-01.mp4?X-Amz-Signature=hush9&v=1",  # the same
+        f"{base}/clip-00.mp4",  # which is a source as well
+        f"{base}/clip-02.mp4",
+        f"{base}/gone.mp4",
+        "ftp://nowhere/x.mp4",
+    )
+    plain = nights.folder / "plain.txt"
+    plain.write_text(f"{base}/clip-02.mp4\nhttps://me:hush@[x/a.mp4\n")
+    sources = {"input": {"sources": [f"{base}/clip-00.mp4", listing, plain]}}
+    async with serving(StandinOptions()) as standin:
+        first = await nights.run(standin, **sources)
+        near = {"sources": [server.folder], "exclude": ["clip-03*", "clip-04*"]}
+        away = Nights(nights.folder / "near", nights.folder / "near-store")
+        await away.run(standin, input=near)
+        rows(listing, f"{base}/clip-01.mp4?X-Amz-Signature=other&v=1")
+        second = await nights.run(standin, **sources)
+
+    assert (first.captioned, first.failed) == (3, 3)
+    assert (second.captioned, second.already_captioned) == (0, 3)
+    lines = {line["path"]: line for line in nights.output.captions}
+    assert set(lines) == {
+        f"{base}/clip-00.mp4",
+        f"{base}/clip-01.mp4?v=1",
+        f"{base}/clip-02.mp4",
+    }
+    sent = {line["media"]["video_sha256"] for line in lines.values()}
+    assert sent == {line["media"]["video_sha256"] for line in away.output.captions}
+    for path in filter(Path.is_file, nights.output.folder.rglob("*")):
+        assert b"hush" not in path.read_bytes(), path
+
+
+async def test_failures_of_a_server_have_their_codes(server: RangeServer, nights: Nights) -> None:
+    """Gone, refused and changed are told apart; what passes is waited for and costs nothing."""
+
+    def fault(_: RangeServer, name: str, number: int) -> str:
+        if name == "clip-00.mp4":
+            return "403"
+        if name == "clip-01.mp4" and number > 1:
+            return "404"
+        if name == "clip-02.mp4" and number == 2:
+            change(server.folder / name)
+        if name == "clip-03.mp4":
+            return {2: "500", 3: "cut"}.get(number, "")
+        return "whole" if name == "clip-04.mp4" else ""
+
+    server.fault = fault
+    names = [f"{server.base_url}/clip-0{number}.mp4" for number in range(5)]
+    listing = rows(nights.folder / "all.jsonl", *names)
+    async with serving(StandinOptions()) as standin:
+        summary = await nights.run(standin, input={"sources": [listing]})
+
+    codes = {line["path"][-11:]: line["code"] for line in nights.output.failures}
+    assert codes == {
+        "clip-00.mp4": "source_unreadable",
+        "clip-01.mp4": "source_missing",
+        "clip-02.mp4": "source_changed",
+        "clip-04.mp4": "source_unreadable",
+    }
+    assert summary.captioned == 1
