@@ -32,6 +32,7 @@ from captionfleet.messages import (
     ReadyClip,
     printable,
 )
+from captionfleet.messages.address import is_address
 from captionfleet.producer import Films, check_sources, count_ahead, is_folder, produce
 from captionfleet.system.regular_file import make_folder, open_regular
 from captionfleet.telemetry import Tally, show_progress
@@ -95,6 +96,8 @@ async def prepare_job(
 
 def _check_apart(job: JobConfig, out: Path) -> None:
     """Films that were prepared must not be taken for sources, by this call or the next."""
+    if is_address(os.fspath(out)):
+        raise ConfigError("prepared media lie on this machine: name a folder, and copy that")
     for source in job.input.sources:
         if is_folder(source) and out.resolve().is_relative_to(source.resolve()):
             where, of = (printable(os.fspath(path)) for path in (out, source))

@@ -11,7 +11,7 @@ from captionfleet.errors import FailureCode
 from captionfleet.ledger.films import FILMS
 from captionfleet.ledger.folder import open_ledger
 from captionfleet.ledger.settled import Settled
-from captionfleet.messages import Clip, Film, Note, Outcome, Source
+from captionfleet.messages import Clip, Failure, Film, Note, Outcome, Source
 from captionfleet.producer import Films, count_ahead, produce
 from captionfleet.telemetry import Tally
 
@@ -50,7 +50,9 @@ class Opener:
         return refusal or Film(LENGTHS_S[source.name])
 
 
-async def night(job: JobConfig, opener: Opener) -> Tally:
+async def night(
+    job: JobConfig, opener: Opener, outcomes: list[Outcome | Note] | None = None
+) -> Tally:
     """Find all clips, and count them on the side."""
     tally = Tally()
     clips_out, clips_in = anyio.create_memory_object_stream[Clip](1)
@@ -63,6 +65,8 @@ async def night(job: JobConfig, opener: Opener) -> Tally:
                 tasks.start_soon(produce, job, Settled(), tally, clips_out, outcomes_out, films)
                 async for clip in clips_in:
                     assert clip.film.seconds in {0.0, *LENGTHS_S.values()}
+                if outcomes is not None:
+                    outcomes += [outcome async for outcome in outcomes_in]
     return tally
 
 
@@ -89,9 +93,16 @@ async def test_a_changed_film_is_measured_again(job: JobConfig) -> None:
 
 
 async def test_what_cannot_be_measured(job: JobConfig) -> None:
-    """A film that is none is not opened every night, one that could not be read is."""
+    """A film that is none is not opened every night, one that could not be read is.
+
+    What is left out of that one has a failure, so that no window is lost without a word.
+    """
     opener = Opener(b=FailureCode.NOT_VIDEO, c=FailureCode.SOURCE_UNREADABLE)
-    assert (await night(job, opener)).planned == 3 + 1 + 1 + 2
+    outcomes: list[Outcome | Note] = []
+    assert (await night(job, opener, outcomes)).planned == 3 + 1 + 2 + 2
+    (failure,) = outcomes
+    assert isinstance(failure, Failure)
+    assert (failure.clip.start_s, failure.code) == (60.0, "source_unreadable")
     await night(job, opener)
     assert [opener.opened.count(name) for name in sorted(LENGTHS_S)] == [1, 1, 2, 1]
     retrying = {"input": job.input.model_copy(update={"retry_failed": ("all",)})}

@@ -21,15 +21,20 @@ class KnownFilms:
 
     def __init__(self) -> None:
         self._seconds: dict[int, float] = {}
+        self._joined: set[int] = set()
 
     def get(self, film_id: str) -> Film | None:
         """What is known of a film; None where it was not measured."""
-        seconds = self._seconds.get(int(film_id, 16))
-        return None if seconds is None else Film(seconds)
+        identity = int(film_id, 16)
+        seconds = self._seconds.get(identity)
+        return None if seconds is None else Film(seconds, identity in self._joined)
 
     def add(self, film_id: str, film: Film) -> None:
         """Remember a film."""
-        self._seconds[int(film_id, 16)] = film.seconds
+        identity = int(film_id, 16)
+        self._seconds[identity] = film.seconds
+        if film.is_joined:
+            self._joined.add(identity)
 
     def forget_unknown(self) -> None:
         """Forget those that could not be measured."""
@@ -53,7 +58,8 @@ def _load(path: Path) -> KnownFilms:
             identity, seconds = id_in(record, "film_id"), number_in(record, "seconds")
             is_current = record.get("measured_by") == MEASURED_BY
             if is_current and identity is not None and seconds is not None:
-                known.add(f"{identity:032x}", Film(min(max(seconds, 0.0), _LONGEST_S)))
+                is_joined = record.get("is_joined") is True
+                known.add(f"{identity:032x}", Film(min(max(seconds, 0.0), _LONGEST_S), is_joined))
     except FileNotFoundError:
         pass
     except OSError as error:

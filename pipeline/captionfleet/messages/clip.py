@@ -57,9 +57,11 @@ class Film:
     """What was found out of a whole film, so that it could be cut into windows.
 
     `seconds` is where its last picture ends, from its zero; 0.0 where that is not known.
+    `is_joined` says that its clock is set anew midway, so that no time in it can be sought.
     """
 
     seconds: float = 0.0
+    is_joined: bool = False
 
 
 UNKNOWN_FILM = Film()

@@ -1,6 +1,7 @@
 """The windows of whole films, each film measured once (main process)."""
 
-from collections.abc import Awaitable, Callable
+import itertools
+from collections.abc import Awaitable, Callable, Iterator
 from typing import NamedTuple, Self
 
 import anyio
@@ -10,7 +11,7 @@ from captionfleet.errors import FailureCode
 from captionfleet.ledger.films import KnownFilms, load_films
 from captionfleet.messages import UNKNOWN_FILM, Clip, Film, Measured, Source
 from captionfleet.producer.identity.clips import film_id, plan
-from captionfleet.producer.windows import Window, asked_window, windows_of
+from captionfleet.producer.windows import Window, asked_window, window_at, windows_of
 
 __all__ = ["Cut", "Films", "Measure"]
 
@@ -19,10 +20,14 @@ Measure = Callable[[Source], Awaitable[Film | FailureCode]]
 
 
 class Cut(NamedTuple):
-    """All windows of a film, and the film as it was measured."""
+    """All windows of a film, and the film as it was measured.
+
+    Where that failed and may go well the next time, `problem` says why; the first window is known.
+    """
 
     windows: tuple[Window, ...]
     film: Film
+    problem: FailureCode | None = None
 
 
 class Films:
@@ -44,6 +49,7 @@ class Films:
         self._overlap_s = job.input.overlap_s
         self._media = job.media
         self._known = known
+        self._failed: dict[str, FailureCode] = {}
         self._measure = measure
         self._note = note
         self._turn = anyio.Lock()  # a worker process takes one film at a time
@@ -73,15 +79,17 @@ class Films:
         """All windows of a film, which is measured if need be.
 
         None stands for the first window alone, or a row's own, as the job or the row asks for it;
-        also of what cannot be measured, where the workers say why.
+        also of what is no film, where the workers say why.
         """
         if not self._is_asked_for(source):
             return None
         name = film_id(source)
         async with self._turn:
             film = self._known.get(name)
-            if film is None and self._measure is not None:
+            if film is None and name not in self._failed and self._measure is not None:
                 film = await self._measured(self._measure, name, source)
+        if problem := self._failed.get(name):
+            return Cut(windows_of(0.0, self._window_s), UNKNOWN_FILM, problem)
         return self._cut(film)
 
     def clips(self, source: Source) -> tuple[Clip, ...] | None:
@@ -95,18 +103,33 @@ class Films:
         """The clips of a film; it is taken to be like the guess where it was not measured."""
         if not self._is_asked_for(source):
             return plan(source, self._media)
-        cut = self._cut(self._known.get(film_id(source)) or guess)
-        return plan(source, self._media, None, *(cut or ()))
+        return self.planned(source, self._cut(self._known.get(film_id(source)) or guess))
+
+    def planned(
+        self, source: Source, cut: Cut | None, content: bytes | None = None
+    ) -> tuple[Clip, ...]:
+        """The clips of a film that was cut so."""
+        if cut is None:
+            return plan(source, self._media, content)
+        return plan(source, self._media, content, cut.windows, cut.film)
+
+    def later_windows(self, source: Source) -> Iterator[Clip]:
+        """The clips of windows after the first one, of a film without end."""
+        for number in itertools.count(1):
+            window = window_at(number, self._window_s, self._overlap_s)
+            yield from plan(source, self._media, None, (window,))
 
     def _is_asked_for(self, source: Source) -> bool:
         return self._is_whole and asked_window(source.row, self._window_s) is None
 
-    async def _measured(self, measure: Measure, name: str, source: Source) -> Film:
+    async def _measured(self, measure: Measure, name: str, source: Source) -> Film | None:
         found = await measure(source)
+        if isinstance(found, FailureCode) and not found.permanent:
+            self._failed[name] = found
+            return None
         film = UNKNOWN_FILM if isinstance(found, FailureCode) else found
         self._known.add(name, film)
-        is_final = not isinstance(found, FailureCode) or found.permanent
-        if is_final and self._note is not None:
+        if self._note is not None:
             await self._note(Measured(name, source, film))
         return film
 

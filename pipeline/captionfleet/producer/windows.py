@@ -12,6 +12,7 @@ __all__ = [
     "asked_window",
     "is_longer",
     "seconds_in",
+    "window_at",
     "windows_of",
 ]
 
@@ -47,12 +48,16 @@ def windows_of(film_s: float, window_s: float, overlap_s: float = 0.0) -> tuple[
     They lie on one grid whatever the length, so that they keep their ids if that is corrected; the
     last one may reach beyond the film. There is always one, and none of less than a second.
     """
-    step_s = window_s - overlap_s
     windows = [Window(0.0, window_s)]
     while film_s - windows[-1].end_s >= _LEAST_REST_S and len(windows) < _MOST_WINDOWS:
-        start_s = round(len(windows) * step_s, 3)
-        windows.append(Window(start_s, start_s + window_s))
+        windows.append(window_at(len(windows), window_s, overlap_s))
     return tuple(windows)
+
+
+def window_at(number: int, window_s: float, overlap_s: float) -> Window:
+    """The window of this number on the grid, from 0 on."""
+    start_s = round(number * (window_s - overlap_s), 3)
+    return Window(start_s, start_s + window_s)
 
 
 def asked_window(row: Row, max_seconds: float) -> Window | None:

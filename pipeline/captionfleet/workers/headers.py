@@ -1,8 +1,10 @@
 """Has the headers of many files read, each in a worker process with a deadline (main process)."""
 
+import math
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import anyio
 
@@ -53,14 +55,21 @@ async def open_measuring(
 ) -> AsyncIterator[Callable[[Source], Awaitable[Film | FailureCode]]]:
     """A function that has a worker process find out what a whole film is like.
 
-    It takes one film at a time; the process starts with the first.
+    It takes one film at a time; the process starts with the first. Transport and program streams,
+    whose clocks may jump, are read whole for it.
     """
     async with WorkerProcess(confine=workers.confine) as worker:
 
         async def measure(source: Source) -> Film | FailureCode:
-            order = HeaderOrder(source, max_pixels, _CPU_S, workers.memory_bytes, to_end=True)
+            order = HeaderOrder(source, max_pixels, _CPU_S, workers.memory_bytes, "end")
             header = await _header(worker, order)
-            return Film(header.seconds) if isinstance(header, Header) else header
+            if isinstance(header, Header) and header.may_jump:
+                deadline_s = workers.clip_timeout_s
+                order = replace(order, reading="whole", cpu_s=math.ceil(deadline_s))
+                header = await _header(worker, order, deadline_s)
+            if isinstance(header, FailureCode):
+                return header
+            return Film(header.seconds, header.is_joined)
 
         yield measure
 
@@ -80,9 +89,11 @@ async def confinement_of(workers: WorkersConfig) -> Held:
             return "none"
 
 
-async def _header(worker: WorkerProcess, order: HeaderOrder) -> Header | FailureCode:
+async def _header(
+    worker: WorkerProcess, order: HeaderOrder, deadline_s: float = _DEADLINE_S
+) -> Header | FailureCode:
     try:
-        with anyio.fail_after(_DEADLINE_S):
+        with anyio.fail_after(deadline_s):
             result = (await worker.work_on(order)).result
     except TimeoutError:
         return FailureCode.PREPARE_TIMEOUT

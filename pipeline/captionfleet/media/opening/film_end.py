@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import av
 
-from captionfleet.media.opening.container import has_no_timestamps, start_ticks
+from captionfleet.media.opening.container import has_no_timestamps, nominal_rate, start_ticks
 from captionfleet.media.opening.packets import PacketReader
 
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-__all__ = ["film_end_s"]
+__all__ = ["end_of", "film_end_s"]
 
 _NEAR_END_S = 5.0
 _HALVINGS = 16  # from two weeks to a few seconds
@@ -41,15 +41,29 @@ def film_end_s(container: InputContainer, video: VideoStream, declared_s: float)
 
 def _end_after(container: InputContainer, video: VideoStream, at_s: float | None) -> float:
     """The end of the newest picture from an entry before `at_s` on; 0.0 without one."""
-    time_base = Fraction(video.time_base or 1)
-    zero, newest = start_ticks(container, time_base), None
     try:
         if at_s is not None:
             container.seek((container.start_time or 0) + round(at_s * av.time_base))
-        for packet in PacketReader(container, [video]):
-            ticks = packet.pts if packet.pts is not None else packet.dts
-            if ticks is not None:
-                newest = max(newest or ticks, ticks + (packet.duration or 0))
     except av.FFmpegError:
         return 0.0
-    return 0.0 if newest is None else float((newest - zero) * time_base)
+    return end_of(PacketReader(container, [video]), container, video)
+
+
+def end_of(packets: PacketReader, container: InputContainer, video: VideoStream) -> float:
+    """The end of the newest picture among these packets; 0.0 without one.
+
+    Where no packet has a time, as in raw streams, pictures are counted.
+    """
+    time_base = Fraction(video.time_base or 1)
+    zero, newest, pictures = start_ticks(container, time_base), None, 0
+    for packet in packets:
+        if packet.stream_index != video.index:
+            continue
+        pictures += packet.size > 0
+        ticks = packet.pts if packet.pts is not None else packet.dts
+        if ticks is not None:
+            newest = max(newest or ticks, ticks + (packet.duration or 0))
+    if newest is not None:
+        return float((newest - zero) * time_base)
+    rate = nominal_rate(video)
+    return float(pictures / rate) if rate else 0.0
