@@ -212,10 +212,14 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What became of an order, and the state of the process that worked on it."""
+    """What became of an order, and the state of the process that worked on it.
+
+    `prepare_s` is wall clock, `cpu_s` the time of CPU in it.
+    """
 
     result: Prepared | Refused | Sheet | Header | StoreTrouble
     prepare_s: float
     clips_done: int
     rss_bytes: int
     confinement: Held = "none"
+    cpu_s: float = 0.0

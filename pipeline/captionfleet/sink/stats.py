@@ -137,6 +137,8 @@ class RunSummary:
     where it was stopped early.
     `new_failures` are those of clips that no earlier run left failed.
     `confinement` is what the worker processes are under, as they report it; None: none ran.
+    `nodes` says what each node of a cluster did, by its address; empty where all ran on this
+    machine. `lost_with_nodes` counts clips that did not come back, and were prepared again.
     """
 
     exit_code: int
@@ -180,6 +182,8 @@ class RunSummary:
     torn_lines_repaired: int
     ignored_lines: int
     confinement: str | None
+    nodes: Mapping[str, Mapping[str, Any]]
+    lost_with_nodes: int
     settings: Mapping[str, Any] = field(repr=False)
 
     @property
@@ -272,6 +276,8 @@ def summarise(  # noqa: PLR0913 - what else is known of a run, by keyword
         torn_lines_repaired=torn_lines_repaired,
         ignored_lines=ignored_lines,
         confinement=tally.confinement,
+        nodes={name: asdict(figures) for name, figures in sorted(tally.nodes.items())},
+        lost_with_nodes=tally.lost_with_nodes,
         settings=written_settings(job),
     )
 
