@@ -36,7 +36,7 @@ from captionfleet.messages import (
 from captionfleet.messages.address import is_address
 from captionfleet.producer import Films, check_sources, count_ahead, is_folder, produce
 from captionfleet.system.regular_file import make_folder, open_regular
-from captionfleet.telemetry import Tally, show_progress
+from captionfleet.telemetry import Tally, get_log, show_progress
 from captionfleet.workers.cluster.cluster import Cluster, open_cluster
 from captionfleet.workers.headers import open_measuring
 from captionfleet.workers.pool import work
@@ -59,9 +59,11 @@ class PrepareSummary:
 
 
 async def prepare_job(
-    job: JobConfig, out: Path, *, progress: TextIO | None = None
+    job: JobConfig, out: Path | None, *, progress: TextIO | None = None
 ) -> PrepareSummary:
     """Write NAME.mp4, NAME.ogg and NAME.json for every clip; NAME is the source's relative path.
+
+    Without `out`, only the media store is filled, where a run of the same job finds the media.
 
     In the forms that the job's deployments take: JPEGs one after the other are NAME.mjpeg, other
     sound is NAME.wav or NAME.mp3. The facts are those of the first deployment's form.
@@ -74,8 +76,9 @@ async def prepare_job(
     """
     job = job.with_one(job.request)  # what is asked of the media plays no part here
     await anyio.to_thread.run_sync(check_sources, job.input)
-    await anyio.to_thread.run_sync(_check_apart, job, out)
-    tally, shelf = Tally(), _Shelf(out)
+    if out is not None:
+        await anyio.to_thread.run_sync(_check_apart, job, out)
+    tally, shelf = Tally(), None if out is None else _Shelf(out)
     problem: RunError | None = None
     try:
         async with (
@@ -111,7 +114,7 @@ async def _flow(  # noqa: PLR0913, PLR0917 - what the stages share
     job: JobConfig,
     media: Workspace,
     tally: Tally,
-    shelf: "_Shelf",
+    shelf: "_Shelf | None",
     films: Films,
     cluster: Cluster | None,
 ) -> None:
@@ -128,20 +131,27 @@ async def _flow(  # noqa: PLR0913, PLR0917 - what the stages share
 
 
 async def _keep_ready(
-    ready_in: MemoryObjectReceiveStream[ReadyClip], shelf: "_Shelf", tally: Tally, media: Workspace
+    ready_in: MemoryObjectReceiveStream[ReadyClip],
+    shelf: "_Shelf | None",
+    tally: Tally,
+    media: Workspace,
 ) -> None:
     async for ready in ready_in:
-        is_kept = await anyio.to_thread.run_sync(shelf.put, ready)
+        is_kept = shelf is None or await anyio.to_thread.run_sync(shelf.put, ready)
         tally.settle(ready.clip, ready.facts if is_kept else None)
         media.release(ready.clip.clip_id)
 
 
 async def _keep_failures(
-    outcomes_in: MemoryObjectReceiveStream[Outcome | Note], shelf: "_Shelf", tally: Tally
+    outcomes_in: MemoryObjectReceiveStream[Outcome | Note], shelf: "_Shelf | None", tally: Tally
 ) -> None:
     async for outcome in outcomes_in:
         if isinstance(outcome, Failure):
-            await anyio.to_thread.run_sync(shelf.put_failure, outcome)
+            if shelf is not None:
+                await anyio.to_thread.run_sync(shelf.put_failure, outcome)
+            else:
+                path, code = printable(outcome.clip.source.path), outcome.code.value
+                get_log().warning("clip not prepared", path=path, code=code)
             tally.settle(outcome.clip, None)
 
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from captionfleet.plan.lines import read_lines, read_run
+from captionfleet.plan.model.ahead import prepared_ahead
 from captionfleet.plan.model.fit import fit_run
 from captionfleet.plan.model.predict import Fleet, Pricing, look_ahead, predict
 from captionfleet.plan.model.reference import ClipFacts, Library, Reference
@@ -51,6 +52,22 @@ def test_longer_clips_take_the_workers_longer_and_hold_more_tokens(reference: Re
     assert told.seconds.expected == pytest.approx(1000 * RUN.prepare_s * 10 / 7, rel=0.06)
     assert told.prompt_tokens.expected == pytest.approx(1_000_000, rel=0.02)
     assert told.completion_tokens.expected == pytest.approx(50_000, rel=0.02)
+
+
+def test_preparing_first_is_said_where_replicas_wait_for_cores(reference: Reference) -> None:
+    """It saves what the replicas would wait; with cores enough there is nothing to save."""
+    library = Library.like(reference, 3000)
+    waiting = predict(reference, library, Fleet(2, 1), PRICING)
+    ahead = prepared_ahead(reference, library, waiting, PRICING)
+    assert ahead is not None
+    assert ahead.prepare_s == pytest.approx(3000 * RUN.prepare_s, rel=0.06)
+    assert ahead.sending.seconds.expected == pytest.approx(3000 / (2 * RUN.rate), rel=0.06)
+    spared_s = 3000 * RUN.prepare_s - 3000 / (2 * RUN.rate)
+    assert ahead.saved_usd == pytest.approx(PRICING.gpu_hours(2, spared_s) * 6.0, rel=0.1)
+    busy = predict(reference, library, Fleet(2, 16), PRICING)
+    assert prepared_ahead(reference, library, busy, PRICING) is None
+    unknown = replace(reference, worker_time=None)
+    assert prepared_ahead(unknown, library, waiting, PRICING) is None
 
 
 fleets = st.builds(Fleet, st.integers(1, 6), st.integers(1, 12))

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from captionfleet.config import job_from_flags
 from captionfleet.errors import FailureCode
+from captionfleet.messages import for_terminal, printable
 from captionfleet.system.standard_streams import do_not_wait_for_readers
 from captionfleet.telemetry import configure_logging
 
@@ -17,7 +18,7 @@ __all__ = ["demo", "failures", "prepare"]
 
 def prepare(
     *sources: Path,
-    out: Path,
+    out: Path | None = None,
     job: Path | None = None,
     workers: int | None = None,
     sampling: Literal["exact", "fast"] | None = None,
@@ -26,14 +27,16 @@ def prepare(
     store: Path | None = None,
     quiet: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Do the media step alone, to look at what would be sent.
+    """Do the media step alone: to look at what would be sent, or before deployments are up.
 
     Writes NAME.mp4, NAME.ogg and NAME.json (the facts, or the code of a clip that cannot be
-    prepared); NAME is the source's relative path with its ending, as in beach.mov.mp4.
+    prepared); NAME is the source's relative path with its ending, as in beach.mov.mp4. Without
+    --out only the media store is filled: a run with the same store and settings then only sends.
 
     Args:
         sources: Files, folders and lists of either, as for run; they replace the job file's.
-        out: Output folder, made if missing; none of the sources, and in none of them.
+        out: Output folder, made if missing; none of the sources, and in none of them; by default
+            there is none.
         job: Job file (TOML), for its [input], [media], [workers] and [store]; by default there is
             none.
         workers: Worker processes that prepare clips; by default one for each core, as far as there
@@ -62,7 +65,8 @@ def prepare(
 
     async def main() -> int:
         summary = await prepare_job(settled, out, progress=None if quiet else sys.stderr)
-        print(f"captionfleet: {summary.prepared:,} prepared, {summary.failed:,} failed")
+        where = "" if out else f", in {for_terminal(printable(str(settled.store.folder())))}"
+        print(f"captionfleet: {summary.prepared:,} prepared, {summary.failed:,} failed{where}")
         return int(summary.failed > 0)
 
     return anyio.run(main)

@@ -66,8 +66,12 @@ class JobConfig(Section):
     def _name_deployments(cls, data: Any) -> Any:
         if not isinstance(data, Mapping) or not isinstance(data.get("deployments"), list | tuple):
             return data
+        shard = data.get("input", {})
+        shard = (
+            shard.get("shard", "") if isinstance(shard, Mapping) else getattr(shard, "shard", "")
+        )
         named = [
-            {**item, "name": item.get("name") or f"d{ordinal}"}
+            _with_shard({**item, "name": item.get("name") or f"d{ordinal}"}, shard)
             if isinstance(item, Mapping)
             else item
             for ordinal, item in enumerate(data["deployments"], 1)
@@ -141,6 +145,11 @@ class JobConfig(Section):
                     f"request.response_schema: {keyword}: Fireworks does not support it "
                     f"(deployment {theirs[0]})"
                 )
+
+
+def _with_shard(deployment: dict[str, Any], shard: object) -> dict[str, Any]:
+    """A deployment's table, where its share is that of the sources."""
+    return deployment | {"share": shard} if deployment.get("share") == "shard" else deployment
 
 
 def load_job(

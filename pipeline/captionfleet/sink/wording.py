@@ -116,13 +116,13 @@ def _workers(share: Mapping[str, float], seconds: float) -> str:
 
 
 def _nodes(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    label = "nodes"
     for name, node in run.get("nodes", {}).items():
-        figures = (
-            f"{node['clips']:,} clips, {node['failed']:,} failed, {node['cpu_s']:,.0f} s of CPU"
-        )
-        yield f"node {name}", figures
+        done = f"{node['clips']:,} clips, {node['failed']:,} failed"
+        yield label, f"{name}: {done}, {text.seconds(node['cpu_s'])} of CPU"
+        label = ""
     if lost := run.get("lost_with_nodes"):
-        yield "", f"{lost:,} clips prepared again, as they did not come back from their node"
+        yield label, f"{lost:,} clips prepared again, as they did not come back from their node"
 
 
 def _in_flight(share: Mapping[str, float], retries: int) -> str:

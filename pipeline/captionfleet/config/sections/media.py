@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from captionfleet.config.memory import available_bytes, worker_bytes, workers_that_fit
 from captionfleet.config.sections.section import AnyPath, Section
+from captionfleet.config.shares import as_share
 from captionfleet.errors import ConfigError, FailureCode
 from captionfleet.messages import Form, MediaSpec
 
@@ -20,7 +21,6 @@ __all__ = ["VIDEO_ENDINGS", "InputConfig", "MediaConfig", "StoreConfig", "Worker
 _USUAL = Form()
 _MOST_LOCAL = 1024
 _ON_A_NODE_BYTES = 2**30  # ordinary clips need 768 MiB, see config.memory
-_MOST_SHARDS = 1_000_000  # more than any array job; a typo otherwise
 
 VIDEO_ENDINGS = tuple(
     """
@@ -52,14 +52,6 @@ def _move(text: str) -> tuple[str, str]:
     if not splits:
         raise ValueError(f"{text}: not OLD=NEW, the folder's former path and its path of today")
     return next((split for split in splits if Path(split[1]).is_dir()), splits[0])
-
-
-def _as_shard(value: str) -> str:
-    index, _, count = value.partition("/")
-    digits = index.isascii() and index.isdecimal() and count.isascii() and count.isdecimal()
-    if value and not (digits and int(index) < int(count) <= _MOST_SHARDS):
-        raise ValueError(f"{value}: not I/N with I from 0 to N - 1, as in 0/16 to 15/16")
-    return value
 
 
 class InputConfig(Section):
@@ -113,7 +105,7 @@ class InputConfig(Section):
     overlap_s: float = Field(
         default=0.0, ge=0, le=599, description="seconds that a window shares with the one before"
     )
-    shard: Annotated[str, AfterValidator(_as_shard)] = Field(
+    shard: Annotated[str, AfterValidator(as_share)] = Field(
         default="",
         description="I/N, 0/16 to 15/16: this share of the files, by a hash of their paths",
     )
