@@ -2,8 +2,8 @@
 
 Run from the checkout: `python -m benchmarks.simulate_ray`. The router, windows and retries of a
 real run on a virtual clock, fed at the rate that the cores give; the first clips are simulated, the
-rest goes on at the rate of their middle. What a clip costs a worker is of results/prepare.json, what
-it costs a driver of results/driver.json.
+rest goes on at the rate of their middle. What a clip costs a worker is of results/prepare.json, and
+what it costs a driver of results/driver.json.
 """
 
 import argparse
