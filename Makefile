@@ -20,7 +20,8 @@ FAST := tests/config tests/profiles tests/sink tests/telemetry tests/watch tests
 test-fast: .venv/.tested
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal $(FAST) $(ARGS)
 
-# pandas, polars, pyarrow and datasets open the output: 40 s to install, so not a part of test.
+# pandas, polars, datasets, webdataset, pysubs2 and a notebook open the output: a minute to install,
+# so not a part of test.
 test-readers: .venv/.readers
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal tests/readers $(ARGS)
 

@@ -203,7 +203,9 @@ class _Run:
     @asynccontextmanager
     async def _open_films(self) -> AsyncIterator[Films]:
         job = self.job
-        async with open_measuring(job.workers, max_pixels=job.media.max_pixels) as measure:
+        async with open_measuring(
+            job.workers, job.media, scenes_from_s=job.scenes_from_s
+        ) as measure:
             yield await Films.of(job, measure, self.ledger.note)
 
     async def _produce(

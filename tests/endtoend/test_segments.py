@@ -98,6 +98,37 @@ async def test_a_window_in_the_middle_fails_alone(tmp_path: Path) -> None:
     assert not nights.output.failures
 
 
+@pytest.mark.anyio
+async def test_scenes_are_clips(nights: Nights) -> None:
+    """Each clip shows its own scenes; later nights find the same ones, remembered or not.
+
+    Scenes are three seconds long: the first ones that are together at least four are two.
+    """
+    by_scenes = FIRST | {"input": {"segments": "scenes", "min_s": 4}}
+    async with serving(StandinOptions()) as standin:
+        foreseen = await rehearse(nights.job(standin, **by_scenes))
+        first = await nights.run(standin, **by_scenes)
+        assert (first.captioned, first.failed) == (6, 0)
+        again = await nights.run(standin, **by_scenes)
+        noted = nights.output.folder / "films.jsonl"
+        assert (again.planned, len(noted.read_bytes().splitlines())) == (0, 1)
+        known = await rehearse(nights.job(standin, **by_scenes))
+        noted.unlink()
+        assert (await nights.run(standin, **by_scenes)).planned == 0
+    assert "would caption 4 clips" in foreseen.text()
+    assert "there will be more and shorter clips" in foreseen.text()
+    assert "would caption 0 clips" in known.text()
+    assert "shorter clips" not in known.text()
+    lines = sorted(nights.output.captions, key=lambda line: line["start_s"])
+    edges = [line["start_s"] for line in lines] + [lines[-1]["end_s"]]
+    assert [line["end_s"] for line in lines] == edges[1:]
+    assert edges == pytest.approx([0, 6, 12, 18, 24, 30, 35], abs=1 / FPS)
+    for line in lines:
+        shown = counters(nights.store / line["media_key"][:2] / f"{line['media_key']}.mp4")
+        pair = {number // (3 * FPS) // 2 for number in shown}
+        assert len(pair) == 1
+
+
 ROWS = """path,id,start_s,end_s
 film.mp4,middle,13,17
 film.mp4,to the end,30,
