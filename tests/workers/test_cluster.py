@@ -67,7 +67,9 @@ async def test_workers_of_this_machine_need_no_ray() -> None:
 
 def test_a_cluster_has_more_workers_than_one_machine() -> None:
     """Each with the same memory, whatever machine the run is on."""
-    assert WorkersConfig(engine="ray", processes=2000).memory_bytes == 2**30
+    remote = WorkersConfig(engine="ray", processes=2000)
+    assert remote.memory_bytes == 2**30
+    assert remote.processes_here == WorkersConfig().processes
     with pytest.raises(ValueError, match="at most 1,024 on one machine"):
         WorkersConfig(processes=2000)
 

@@ -42,7 +42,7 @@ async def read_headers(
     problem: RunError | None = None
     try:
         async with anyio.create_task_group() as lanes:
-            for _ in range(min(workers.processes, len(sources))):
+            for _ in range(min(workers.processes_here, len(sources))):
                 lanes.start_soon(lane, left)
     except* RunError as group:
         problem = first_run_error(group)

@@ -221,6 +221,11 @@ class WorkersConfig(Section):
             raise ValueError(f"workers.processes is at most {_MOST_LOCAL:,} on one machine")
         return self
 
+    @property
+    def processes_here(self) -> int:
+        """Worker processes that this machine itself may run, whatever the engine."""
+        return self.processes if self.engine == "local" else _workers()
+
 
 class StoreConfig(Section):
     """Where prepared media are kept, for retries and for later runs with another prompt."""
