@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pipeline tests benchmarks requirements
 
-.PHONY: demo test test-fast test-readers test-buckets interop bench check format hashes clean
+.PHONY: demo test test-fast test-readers test-buckets test-ray interop bench check format hashes clean
 
 # VIDEOS=FOLDER shows it on the first ten clips of that folder.
 demo: .venv/.installed
@@ -11,7 +11,7 @@ demo: .venv/.installed
 
 # ARGS is handed on to pytest, as in make test ARGS="-k clips".
 test: check
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal --ignore tests/readers --ignore tests/buckets $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal --ignore tests/readers --ignore tests/buckets --ignore tests/ray $(ARGS)
 
 # The pure core alone: no process, hardly a file.
 FAST := tests/config tests/profiles tests/sink tests/telemetry tests/watch tests/bench \
@@ -20,13 +20,19 @@ FAST := tests/config tests/profiles tests/sink tests/telemetry tests/watch tests
 test-fast: .venv/.tested
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal $(FAST) $(ARGS)
 
-# pandas, polars, pyarrow and datasets open the output: 40 s to install, so not a part of test.
+# pandas, polars, datasets, webdataset, pysubs2 and a notebook open the output: a minute to install,
+# so not a part of test.
 test-readers: .venv/.readers
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal tests/readers $(ARGS)
 
 # A real S3 server: a minute to install, so not a part of test.
 test-buckets: .venv/.s3
 	$(BIN)/python -m pytest -q tests/buckets $(ARGS)
+
+# A real Ray cluster of two nodes on this machine: 240 MB to install, and half a minute to start, so
+# not a part of test.
+test-ray: .venv/.ray
+	$(BIN)/python -m pytest -q tests/ray $(ARGS)
 
 # A real vLLM on the processor, and LiteLLM, nginx and HAProxy before stand-ins: 5 GB, and minutes
 # to install. SERVERS="nginx haproxy" runs only those.
@@ -74,6 +80,10 @@ HASHED := $(BIN)/python -m pip install --quiet --require-hashes
 
 .venv/.readers: .venv/.tested requirements/readers.txt
 	$(HASHED) --requirement requirements/run.txt --requirement requirements/readers.txt
+	touch $@
+
+.venv/.ray: .venv/.tested requirements/ray.txt
+	$(HASHED) --requirement requirements/run.txt --requirement requirements/ray.txt
 	touch $@
 
 # After a change of dependencies in pyproject.toml or of versions in constraints.txt: pins what is new,

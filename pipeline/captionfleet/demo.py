@@ -17,6 +17,7 @@ import orjson
 from captionfleet.config import InputConfig, JobConfig
 from captionfleet.errors import OutputError
 from captionfleet.messages import for_terminal, printable
+from captionfleet.messages.address import shown_name
 from captionfleet.producer import check_sources
 from captionfleet.report.command import report_of_run
 from captionfleet.run import run_job
@@ -85,7 +86,7 @@ def _program() -> str:
 
 
 def _shown(path: Path) -> str:
-    return for_terminal(printable(str(path)))
+    return for_terminal(printable(shown_name(str(path))))
 
 
 def _make_films(folder: Path, are_wanted: bool) -> list[Path]:  # noqa: FBT001 - by position

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO, TextIO
 
@@ -32,9 +33,11 @@ from captionfleet.messages import (
     ReadyClip,
     printable,
 )
+from captionfleet.messages.address import is_address
 from captionfleet.producer import Films, check_sources, count_ahead, is_folder, produce
 from captionfleet.system.regular_file import make_folder, open_regular
-from captionfleet.telemetry import Tally, show_progress
+from captionfleet.telemetry import Tally, get_log, show_progress
+from captionfleet.workers.cluster.cluster import Cluster, open_cluster
 from captionfleet.workers.headers import open_measuring
 from captionfleet.workers.pool import work
 from captionfleet.workers.workspace import Workspace, open_workspace
@@ -56,9 +59,11 @@ class PrepareSummary:
 
 
 async def prepare_job(
-    job: JobConfig, out: Path, *, progress: TextIO | None = None
+    job: JobConfig, out: Path | None, *, progress: TextIO | None = None
 ) -> PrepareSummary:
     """Write NAME.mp4, NAME.ogg and NAME.json for every clip; NAME is the source's relative path.
+
+    Without `out`, only the media store is filled, where a run of the same job finds the media.
 
     In the forms that the job's deployments take: JPEGs one after the other are NAME.mjpeg, other
     sound is NAME.wav or NAME.mp3. The facts are those of the first deployment's form.
@@ -71,20 +76,22 @@ async def prepare_job(
     """
     job = job.with_one(job.request)  # what is asked of the media plays no part here
     await anyio.to_thread.run_sync(check_sources, job.input)
-    await anyio.to_thread.run_sync(_check_apart, job, out)
-    tally, shelf = Tally(), _Shelf(out)
+    if out is not None:
+        await anyio.to_thread.run_sync(_check_apart, job, out)
+    tally, shelf = Tally(), None if out is None else _Shelf(out)
     problem: RunError | None = None
     try:
         async with (
+            open_cluster(job, tally) as (placed, cluster),
             show_progress(tally, progress, sends=False),
             open_workspace(job.store) as media,
-            open_measuring(job.workers, max_pixels=job.media.max_pixels) as measure,
+            open_measuring(job.workers, job.media, scenes_from_s=job.scenes_from_s) as measure,
             create_task_group() as watch,
         ):
             films = await Films.of(job, measure, is_resuming=False)
             if progress is not None:
                 watch.start_soon(count_ahead, job, Settled(), tally, films)
-            await _flow(job, media, tally, shelf, films)
+            await _flow(placed, media, tally, shelf, films, cluster)
             watch.cancel_scope.cancel()
     except* RunError as group:
         problem = first_run_error(group)
@@ -95,14 +102,21 @@ async def prepare_job(
 
 def _check_apart(job: JobConfig, out: Path) -> None:
     """Films that were prepared must not be taken for sources, by this call or the next."""
+    if is_address(os.fspath(out)):
+        raise ConfigError("prepared media lie on this machine: name a folder, and copy that")
     for source in job.input.sources:
         if is_folder(source) and out.resolve().is_relative_to(source.resolve()):
             where, of = (printable(os.fspath(path)) for path in (out, source))
             raise ConfigError(f"{where} lies in the source {of}: choose a folder beside it")
 
 
-async def _flow(
-    job: JobConfig, media: Workspace, tally: Tally, shelf: "_Shelf", films: Films
+async def _flow(  # noqa: PLR0913, PLR0917 - what the stages share
+    job: JobConfig,
+    media: Workspace,
+    tally: Tally,
+    shelf: "_Shelf | None",
+    films: Films,
+    cluster: Cluster | None,
 ) -> None:
     clips_out, clips_in = create_memory_object_stream[Clip](_AHEAD)
     ready_out, ready_in = create_memory_object_stream[ReadyClip](_AHEAD)
@@ -110,26 +124,34 @@ async def _flow(
     # Open until all have ended: to a stage that fails, the others must not lose their reader first.
     async with ready_in, outcomes_in, create_task_group() as stages:
         stages.start_soon(produce, job, Settled(), tally, clips_out, outcomes_out.clone(), films)
-        stages.start_soon(work, job, media, tally, clips_in, ready_out, outcomes_out)
+        make = partial(work, cluster=cluster)
+        stages.start_soon(make, job, media, tally, clips_in, ready_out, outcomes_out)
         stages.start_soon(_keep_ready, ready_in, shelf, tally, media)
         stages.start_soon(_keep_failures, outcomes_in, shelf, tally)
 
 
 async def _keep_ready(
-    ready_in: MemoryObjectReceiveStream[ReadyClip], shelf: "_Shelf", tally: Tally, media: Workspace
+    ready_in: MemoryObjectReceiveStream[ReadyClip],
+    shelf: "_Shelf | None",
+    tally: Tally,
+    media: Workspace,
 ) -> None:
     async for ready in ready_in:
-        is_kept = await anyio.to_thread.run_sync(shelf.put, ready)
+        is_kept = shelf is None or await anyio.to_thread.run_sync(shelf.put, ready)
         tally.settle(ready.clip, ready.facts if is_kept else None)
         media.release(ready.clip.clip_id)
 
 
 async def _keep_failures(
-    outcomes_in: MemoryObjectReceiveStream[Outcome | Note], shelf: "_Shelf", tally: Tally
+    outcomes_in: MemoryObjectReceiveStream[Outcome | Note], shelf: "_Shelf | None", tally: Tally
 ) -> None:
     async for outcome in outcomes_in:
         if isinstance(outcome, Failure):
-            await anyio.to_thread.run_sync(shelf.put_failure, outcome)
+            if shelf is not None:
+                await anyio.to_thread.run_sync(shelf.put_failure, outcome)
+            else:
+                path, code = printable(outcome.clip.source.path), outcome.code.value
+                get_log().warning("clip not prepared", path=path, code=code)
             tally.settle(outcome.clip, None)
 
 

@@ -29,7 +29,7 @@ from captionfleet.sink import (
 )
 from captionfleet.sink.drain import OnOutcome
 from captionfleet.sink.media_tokens import media_tokens_of
-from captionfleet.sink.stats import Ended
+from captionfleet.sink.summary import Ended, Ending
 from captionfleet.system.machine import machine_errors
 from captionfleet.telemetry import Progress, Tally, show_progress, utc_now
 from captionfleet.watch.descriptors import within_descriptors
@@ -37,6 +37,7 @@ from captionfleet.watch.metrics import Metrics, open_metrics
 from captionfleet.watch.signals import open_signals
 from captionfleet.watch.stopping import Stopping
 from captionfleet.watch.timeline import LOOK_EVERY_S, Reading, Timeline
+from captionfleet.workers.cluster.cluster import Cluster, open_cluster
 from captionfleet.workers.headers import open_measuring
 from captionfleet.workers.pool import work
 from captionfleet.workers.workspace import Workspace, open_workspace
@@ -73,9 +74,9 @@ async def run_job(
         raise ConfigError("deployments: name at least one (--base-url URL --model NAME)")
     await anyio.to_thread.run_sync(check_sources, job.input)
     await anyio.to_thread.run_sync(_check_apart, job)
-    job = within_descriptors(job)
     tally = Tally()
     async with (
+        open_cluster(within_descriptors(job), tally) as (job, cluster),  # noqa: PLR1704 - settled
         open_metrics(job.metrics, tally) as metrics,
         open_fleet(job, tally) as fleet,
         open_ledger(job.output, fingerprints(job), row_fingerprints(job)) as ledger,
@@ -85,7 +86,7 @@ async def run_job(
             settled = await admit(job, ledger, lambda: stopping.is_stopping)
             async with open_lifecycle(job, tally, signals) as lifecycle:
                 run = _Run(job, tally, fleet, ledger, settled, stopping, lifecycle, metrics)
-                run.on_outcome = on_outcome
+                run.cluster, run.on_outcome = cluster, on_outcome
                 async with show_progress(tally, progress):
                     problem = await run.flow(is_shown=progress is not None)
             summary, problem = await run.conclude(problem or lifecycle.problem)
@@ -113,6 +114,7 @@ class _Run:
     stopping: Stopping
     lifecycle: Lifecycle
     metrics: Metrics | None
+    cluster: Cluster | None = None
     on_outcome: OnOutcome | None = None
     statistics: RunStatistics = field(init=False)
     started_at_utc: str = field(default_factory=utc_now)
@@ -168,7 +170,7 @@ class _Run:
                 stages.start_soon(self._produce, films, clips_out, outcomes_out.clone())
                 stages.start_soon(
                     self._prepare,
-                    partial(work, job, media, tally),
+                    partial(work, job, media, tally, cluster=self.cluster),
                     clips_in,
                     ready_out,
                     outcomes_out.clone(),
@@ -201,7 +203,9 @@ class _Run:
     @asynccontextmanager
     async def _open_films(self) -> AsyncIterator[Films]:
         job = self.job
-        async with open_measuring(job.workers, max_pixels=job.media.max_pixels) as measure:
+        async with open_measuring(
+            job.workers, job.media, scenes_from_s=job.scenes_from_s
+        ) as measure:
             yield await Films.of(job, measure, self.ledger.note)
 
     async def _produce(
@@ -241,10 +245,7 @@ class _Run:
     def _summary(self, problem: RunError | None) -> RunSummary:
         ended = self._ended(problem)
         stopped_with = self.stopping.exit_code if ended in {"limit", "signal"} else None
-        return summarise(
-            self.tally,
-            self.statistics,
-            self.job,
+        ending = Ending(
             ended=ended,
             limit=(self.stopping.limit or "limit") if ended == "limit" else None,
             started_at_utc=self.started_at_utc,
@@ -254,6 +255,7 @@ class _Run:
             ignored_lines=self.settled.ignored_lines,
             exit_code=problem.exit_code if problem is not None else stopped_with,
         )
+        return summarise(self.tally, self.statistics, self.job, ending)
 
     async def _record(self, summary: RunSummary, problem: RunError | None) -> None:
         problem_line = {"error": str(problem)} if problem else {}

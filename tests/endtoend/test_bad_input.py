@@ -124,6 +124,8 @@ ARGUMENTS = {
         f"run http://127.0.0.1:1/a.mp4 {FLAGS} {OUT}",
         "http://127.0.0.1:1/a.mp4: no whole answer",
     ),
+    "address of another kind": (f"run ftp://host/a.mp4 {FLAGS} {OUT}", "ftp:// is none of s3://"),
+    "bucket as output folder": (f"run videos {FLAGS} --out s3://bucket/out", "copy_to"),
     "key as a flag": (
         f"run videos {FLAGS} --api-key-env sk-hush {OUT}",
         "this is the NAME of an env",

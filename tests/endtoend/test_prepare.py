@@ -11,7 +11,10 @@ import pytest
 from captionfleet import JobConfig
 from captionfleet.errors import OutputError
 from captionfleet.prepare import prepare_job
-from tests.support.command import CommandHere
+from captionfleet.standin.options import StandinOptions
+from captionfleet.standin.server import serving
+from tests.support.command import Command, CommandHere
+from tests.support.output import Output
 from tests.support.ready import ready_clip
 from tests.support.tiny_films import Library
 
@@ -28,6 +31,23 @@ def test_any_name_is_prepared(
         made = {path.suffix: path for path in (tmp_path / "prepared").glob("é*")}
         assert set(made) == {".mp4", ".json"}
         assert (tmp_path / "prepared/clip-00.mp4.mp4").exists()
+
+
+@pytest.mark.anyio
+async def test_a_store_that_is_filled_ahead_is_what_a_run_sends(
+    library: Library, tmp_path: Path, command: Command, output: Output
+) -> None:
+    """Without --out, prepare only fills the store; the run then decodes nothing."""
+    films = library.films[:2]
+    store = ("--store", str(tmp_path / "store"))
+    ended = await command("prepare", *films, *store, "--quiet")
+    assert ended.stdout == f"captionfleet: 2 prepared, 0 failed, in {tmp_path / 'store'}\n"
+    async with serving(StandinOptions()) as standin:
+        words = ("--base-url", standin.base_url, "--model", "omni", "--out", "out")
+        ended = await command("run", *films, *store, *words, "--quiet")
+    assert ended.exit_code == 0
+    assert output.run["latency"]["decode_s"] is None
+    assert len(output.captions) == 2
 
 
 def test_sources_are_not_written_over(own_films: Callable[[int], Path], here: CommandHere) -> None:
@@ -104,7 +124,8 @@ async def test_media_that_cannot_be_read_fail_their_clip_alone(
 ) -> None:
     """Prepared media in whose place something else stands are no trouble of the output folder."""
 
-    async def work(*arguments: Any) -> None:
+    async def work(*arguments: Any, cluster: None) -> None:
+        assert cluster is None
         clips_in, ready_out, outcomes_out = arguments[-3:]
         async with clips_in, ready_out, outcomes_out:
             await clips_in.receive()
@@ -130,7 +151,8 @@ async def test_an_output_that_fails_while_workers_wait(
 ) -> None:
     """An output folder that cannot be written ends it as such, whatever other stages are about."""
 
-    async def work(*arguments: Any) -> None:
+    async def work(*arguments: Any, cluster: None) -> None:
+        assert cluster is None
         clips_in, ready_out, outcomes_out = arguments[-3:]
         async with clips_in, ready_out, outcomes_out:
             await clips_in.receive()

@@ -14,11 +14,13 @@ from captionfleet.media.opening.film_end import film_end_s
 from captionfleet.media.opening.lengths import source_seconds
 from captionfleet.media.sound.writer import SoundWriter
 from captionfleet.media.take import take_clip
-from captionfleet.standin.films.film import Film, Sound, write_film
+from captionfleet.messages import Clip
+from captionfleet.standin.films.film import Film, Look, Sound, write_film
 from tests.media.test_exact import FILMS, films, slot  # noqa: F401 - a fixture
+from tests.support import oracle
 from tests.support.preparing import clip_of
 from tests.support.sampled import SPEC
-from tests.support.windowed import ffmpeg_window, sample_window, window_of
+from tests.support.windowed import ffmpeg_window, measured, sample_window, window_of
 
 ENTERED = [
     "h264_2s", "h264_open", "h264_open_ts", "h264_pyramid", "h264_vfr", "h264_no_b_frames",
@@ -102,6 +104,49 @@ def test_a_film_that_was_cut_off_ends_where_it_really_does(ending: str, tmp_path
     with open_media(clip_of(path).source, SPEC.max_pixels) as container:
         stream = choose_video(container, SPEC.max_pixels)
         assert 3 < film_end_s(container, stream, 100_000.0) < 9
+
+
+JOINED = {"overlap": (0.0, 4.0), "hours later, then a restart": (0.0, 4000.0, 0.0)}
+PART_S = 6
+
+
+@pytest.mark.parametrize("name", JOINED)
+def test_windows_of_a_recording_that_is_joined_of_several(name: str, tmp_path: Path) -> None:
+    """Whatever the clocks of the parts are, windows are those of the film as ffmpeg plays it.
+
+    The same frames bit for bit, and all of them: the file's own length speaks of its last clock.
+    """
+    path = tmp_path / "joined.ts"
+    with path.open("wb") as joined:
+        for number, start_s in enumerate(JOINED[name]):
+            sound = Sound("ticks", 16_000, "mono", start_s=start_s, seconds=PART_S)
+            film = Film(
+                seconds=PART_S, width_px=160, height_px=96, fps=Fraction(10), gop_s=1,
+                start_s=start_s, sounds=(sound,), look=Look(first_scene=3 * number),
+            )  # fmt: skip
+            joined.write(write_film(tmp_path / "part.ts", film).read_bytes())
+    film = measured(path)
+    shown = ffmpeg_window(path, 0.0, 100.0, sound=True)
+    assert film.is_joined
+    assert film.seconds == pytest.approx(len(shown), abs=0.6)
+    for start in (4, PART_S + 1, len(shown) - 3):
+        sampled = sample_window(path, float(start), float(start + 3), film=film)
+        assert sampled.hashes == shown[start : start + 3]
+    assert taken(path, window_of(path, len(shown) - 3.0, float(len(shown)), film)) > 2.5
+
+
+def taken(path: Path, clip: Clip) -> float:
+    """How many seconds of sound a clip has."""
+    return take_clip(clip, SPEC, [SoundWriter(path.with_suffix(".ogg"), 24_000)]).audio_s
+
+
+def test_a_raw_stream_has_a_length(tmp_path: Path) -> None:
+    """Its packets have no times, so its pictures are counted."""
+    film = Film(seconds=3, width_px=160, height_px=96, fps=Fraction(25))
+    path = write_film(tmp_path / "film.mp4", film)
+    raw = tmp_path / "film.h264"
+    oracle.ffmpeg("-i", path, "-c", "copy", "-f", "h264", raw)
+    assert measured(raw, "end").seconds == pytest.approx(3.0, abs=0.1)
 
 
 def vars_of(film: Film) -> dict[str, object]:

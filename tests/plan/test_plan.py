@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from captionfleet.plan.lines import read_lines, read_run
+from captionfleet.plan.model.ahead import prepared_ahead
 from captionfleet.plan.model.fit import fit_run
 from captionfleet.plan.model.predict import Fleet, Pricing, look_ahead, predict
 from captionfleet.plan.model.reference import ClipFacts, Library, Reference
@@ -51,6 +52,22 @@ def test_longer_clips_take_the_workers_longer_and_hold_more_tokens(reference: Re
     assert told.seconds.expected == pytest.approx(1000 * RUN.prepare_s * 10 / 7, rel=0.06)
     assert told.prompt_tokens.expected == pytest.approx(1_000_000, rel=0.02)
     assert told.completion_tokens.expected == pytest.approx(50_000, rel=0.02)
+
+
+def test_preparing_first_is_said_where_replicas_wait_for_cores(reference: Reference) -> None:
+    """It saves what the replicas would wait; with cores enough there is nothing to save."""
+    library = Library.like(reference, 3000)
+    waiting = predict(reference, library, Fleet(2, 1), PRICING)
+    ahead = prepared_ahead(reference, library, waiting, PRICING)
+    assert ahead is not None
+    assert ahead.prepare_s == pytest.approx(3000 * RUN.prepare_s, rel=0.06)
+    assert ahead.sending.seconds.expected == pytest.approx(3000 / (2 * RUN.rate), rel=0.06)
+    spared_s = 3000 * RUN.prepare_s - 3000 / (2 * RUN.rate)
+    assert ahead.saved_usd == pytest.approx(PRICING.gpu_hours(2, spared_s) * 6.0, rel=0.1)
+    busy = predict(reference, library, Fleet(2, 16), PRICING)
+    assert prepared_ahead(reference, library, busy, PRICING) is None
+    unknown = replace(reference, worker_time=None)
+    assert prepared_ahead(unknown, library, waiting, PRICING) is None
 
 
 fleets = st.builds(Fleet, st.integers(1, 6), st.integers(1, 12))
@@ -117,7 +134,7 @@ def test_long_run_goes_on_at_the_rate_of_its_middle(reference: Reference) -> Non
 
 def test_plan_for_a_deadline_is_the_smallest_that_meets_it(reference: Reference) -> None:
     """At the high end of its range the plan is in time, and with one replica fewer it is not."""
-    library, within_s = Library.like(reference, 2000), 240.0
+    library, within_s = Library.like(reference, 800), 96.0
     plan = make_plan(reference, library, Limits(within_s=within_s), PRICING)
     fleet = plan.chosen.fleet
     assert plan.verdict is Verdict.KEPT
@@ -133,29 +150,29 @@ def test_plan_for_a_deadline_is_the_smallest_that_meets_it(reference: Reference)
 
 def test_plan_for_money_alone_is_fast_and_affordable(reference: Reference) -> None:
     """Without a deadline, money buys as many replicas as make the run faster, and no more."""
-    library = Library.like(reference, 2000)
-    plan = make_plan(reference, library, Limits(max_usd=4.0, max_cores=8), PRICING)
+    library = Library.like(reference, 800)
+    plan = make_plan(reference, library, Limits(max_usd=1.6, max_cores=8), PRICING)
     assert plan.verdict is Verdict.KEPT
-    assert plan.chosen.usd.high <= 4.0 * 1.02
-    assert plan.chosen.seconds.expected == pytest.approx(2000 * RUN.prepare_s / 8, rel=0.15)
+    assert plan.chosen.usd.high <= 1.6 * 1.02
+    assert plan.chosen.seconds.expected == pytest.approx(800 * RUN.prepare_s / 8, rel=0.15)
     assert plan.chosen.fleet.replicas < 12
 
 
 @pytest.mark.parametrize(
     ("limits", "verdict", "binding"),
     [
-        (Limits(within_s=40.0, max_replicas=3), Verdict.DEADLINE, "replicas"),
-        (Limits(within_s=40.0, max_cores=4), Verdict.DEADLINE, "cores"),
-        (Limits(within_s=200.0, max_usd=0.4), Verdict.MONEY, "money"),
-        (Limits(max_usd=0.2), Verdict.MONEY, "money"),
-        (Limits(within_s=200.0, replicas=1), Verdict.DEADLINE, "replicas"),
+        (Limits(within_s=16.0, max_replicas=3), Verdict.DEADLINE, "replicas"),
+        (Limits(within_s=16.0, max_cores=4), Verdict.DEADLINE, "cores"),
+        (Limits(within_s=80.0, max_usd=0.16), Verdict.MONEY, "money"),
+        (Limits(max_usd=0.08), Verdict.MONEY, "money"),
+        (Limits(within_s=80.0, replicas=1), Verdict.DEADLINE, "replicas"),
     ],
 )
 def test_what_cannot_be_done_is_said(
     reference: Reference, limits: Limits, verdict: Verdict, binding: str
 ) -> None:
     """Where no fleet keeps the limits, the plan names the one in the way."""
-    plan = make_plan(reference, Library.like(reference, 2000), limits, PRICING)
+    plan = make_plan(reference, Library.like(reference, 800), limits, PRICING)
     assert plan.verdict is verdict
     assert binding in plan.binding
     assert plan.chosen.fleet.replicas <= (limits.max_replicas or limits.replicas or 256)

@@ -13,6 +13,8 @@ from tests.support.library import film, line, with_media, write_lines
 
 pd = pytest.importorskip("pandas", reason="make test-readers installs it")
 datasets = pytest.importorskip("datasets", reason="as above")
+pysubs2 = pytest.importorskip("pysubs2", reason="as above")
+webdataset = pytest.importorskip("webdataset", reason="as above")
 
 CLIPS = 1000
 
@@ -60,7 +62,6 @@ def test_hf_folder(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_webdataset(folder: Path) -> None:
     """`webdataset` reads every sample with its media, caption and facts."""
-    webdataset = pytest.importorskip("webdataset", reason="pip install webdataset")
     made = export(folder, "webdataset", media=folder.parent / "store", shard_clips=300)
     shards = [str(path) for path in sorted((made / "webdataset").glob("*.tar"))]
     samples = list(webdataset.WebDataset(shards, shardshuffle=False).decode())
@@ -71,11 +72,21 @@ def test_webdataset(folder: Path) -> None:
     gc.collect()  # what it leaves open is reported here, not in the next test
 
 
-def test_subtitles(folder: Path) -> None:
-    """pysubs2 reads one cue, over the film."""
-    pysubs2 = pytest.importorskip("pysubs2", reason="pip install pysubs2")
-    for to in ("srt", "vtt"):
-        export(folder, to)
-        (cue,) = pysubs2.load(str(folder.parent / f"videos/0003.{to}"))
+@pytest.mark.parametrize("to", ["srt", "vtt"])
+def test_subtitles(folder: Path, to: str) -> None:
+    """pysubs2 reads one cue, over the film, in each of a thousand files."""
+    export(folder, to)
+    for number in range(CLIPS):
+        (cue,) = pysubs2.load(str(folder.parent / f"videos/{number:04}.{to}"))
         assert (cue.start, cue.end) == (0, 20_000)
-        assert cue.plaintext == "Of 3, \u202eleft\u202c.\n=1+1"
+        assert cue.plaintext == f"Of {number}, \u202eleft\u202c.\n=1+1"
+
+
+@pytest.mark.parametrize(("to", "film_key"), [("jsonl", "path"), ("kohya", "video_path")])
+def test_json_lines(folder: Path, to: str, film_key: str) -> None:
+    """Pandas reads a row for each clip, with the film that is there and its caption."""
+    name = "captions" if to == "jsonl" else to
+    table = pd.read_json(export(folder, to) / f"{name}.jsonl", lines=True)
+    assert len(table) == CLIPS
+    assert all(Path(path).is_file() for path in table[film_key])
+    assert table.caption[7] == "Of 7, \u202eleft\u202c.\n=1+1"

@@ -77,7 +77,7 @@ class Running:
 
     def workers(self) -> list[int]:
         """The processes that the command started and that are alive."""
-        return [pid for pid in _pids() if _parent_of(pid) == self.process.pid]
+        return [pid for pid in _pids() if parent_of(pid) == self.process.pid]
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Wait for what can only be seen by looking, such as a line in a file.
@@ -192,14 +192,15 @@ async def until(holds: Callable[[], bool], within_s: float = DEADLINE_S) -> None
 
 def is_alive(pid: int) -> bool:
     """Whether a process is there and no zombie."""
-    return _parent_of(pid) is not None
+    return parent_of(pid) is not None
 
 
 def _pids() -> list[int]:
     return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
 
 
-def _parent_of(pid: int) -> int | None:
+def parent_of(pid: int) -> int | None:
+    """The process that a process belongs to; None if it has ended."""
     try:
         # "pid (name) state ppid …"; the name may hold anything but the last ")".
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -64,7 +64,7 @@ def estimate(
     profile = deployment.known_as
     shapes = [_as_sent(shape, deployment) for shape in library.shapes]
     per_clip = _tokens_per_clip(job, profile, shapes)
-    hours = _hours(clips * len(job.asked), deployment.max_in_flight, long_s)
+    hours = _hours(clips * len(job.asked), deployment.places(), long_s)
     price = GPU_PRICES.get(profile.gpu or "")
     usd = (
         (hours[0] * price.usd_per_hour, hours[1] * price.usd_per_hour) if price and hours else None

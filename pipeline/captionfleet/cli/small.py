@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from captionfleet.config import job_from_flags
 from captionfleet.errors import FailureCode
+from captionfleet.messages import for_terminal, printable
 from captionfleet.system.standard_streams import do_not_wait_for_readers
 from captionfleet.telemetry import configure_logging
 
@@ -17,31 +18,34 @@ __all__ = ["demo", "failures", "prepare"]
 
 def prepare(
     *sources: Path,
-    out: Path,
+    out: Path | None = None,
     job: Path | None = None,
     workers: int | None = None,
     sampling: Literal["exact", "fast"] | None = None,
-    segments: Literal["first", "all"] | None = None,
+    segments: Literal["first", "all", "scenes"] | None = None,
     limit: int | None = None,
     store: Path | None = None,
     quiet: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Do the media step alone, to look at what would be sent.
+    """Do the media step alone: to look at what would be sent, or before deployments are up.
 
     Writes NAME.mp4, NAME.ogg and NAME.json (the facts, or the code of a clip that cannot be
-    prepared); NAME is the source's relative path with its ending, as in beach.mov.mp4.
+    prepared); NAME is the source's relative path with its ending, as in beach.mov.mp4. Without
+    --out only the media store is filled: a run with the same store and settings then only sends.
 
     Args:
         sources: Files, folders and lists of either, as for run; they replace the job file's.
-        out: Output folder, made if missing; none of the sources, and in none of them.
+        out: Output folder, made if missing; none of the sources, and in none of them; by default
+            there is none.
         job: Job file (TOML), for its [input], [media], [workers] and [store]; by default there is
             none.
         workers: Worker processes that prepare clips; by default one for each core, as far as there
             is memory for them.
         sampling: Which frames to take: those of ffmpeg's fps=1 (exact, the default), or the
             cheapest of each second.
-        segments: What to prepare of a film: its first window (the default), or all of them; those
-            after the first are called by where they begin, as in beach.mov@00060.00.mp4.
+        segments: What to prepare of a film: its first window (first, the default), all windows or
+            its scenes; those after the first are called by where they begin, as in
+            beach.mov@00060.00.mp4.
         limit: Stop after so many clips; by default there is no limit.
         store: Folder for prepared media, reused by later runs; by default captionfleet/media in the
             user's cache folder.
@@ -61,7 +65,8 @@ def prepare(
 
     async def main() -> int:
         summary = await prepare_job(settled, out, progress=None if quiet else sys.stderr)
-        print(f"captionfleet: {summary.prepared:,} prepared, {summary.failed:,} failed")
+        where = "" if out else f", in {for_terminal(printable(str(settled.store.folder())))}"
+        print(f"captionfleet: {summary.prepared:,} prepared, {summary.failed:,} failed{where}")
         return int(summary.failed > 0)
 
     return anyio.run(main)

@@ -66,8 +66,12 @@ class JobConfig(Section):
     def _name_deployments(cls, data: Any) -> Any:
         if not isinstance(data, Mapping) or not isinstance(data.get("deployments"), list | tuple):
             return data
+        shard = data.get("input", {})
+        shard = (
+            shard.get("shard", "") if isinstance(shard, Mapping) else getattr(shard, "shard", "")
+        )
         named = [
-            {**item, "name": item.get("name") or f"d{ordinal}"}
+            _with_shard({**item, "name": item.get("name") or f"d{ordinal}"}, shard)
             if isinstance(item, Mapping)
             else item
             for ordinal, item in enumerate(data["deployments"], 1)
@@ -81,10 +85,19 @@ class JobConfig(Section):
             raise ValueError("deployments must have different names")
         if self.input.overlap_s >= self.media.max_seconds:
             raise ValueError("input.overlap_s must be less than media.max_seconds")
+        if self.input.segments == "scenes" and self.input.overlap_s:
+            raise ValueError('input.overlap_s is for segments = "all": scenes do not overlap')
+        if self.input.segments == "scenes" and 2 * self.input.min_s > self.media.max_seconds:
+            raise ValueError("input.min_s must be at most half of media.max_seconds")
         require_names(self.all_requests, self.input.only_request)
         self._check_schema()
         self._check_frames()
         return self
+
+    @property
+    def scenes_from_s(self) -> float | None:
+        """How long a film is at least that is cut by its scenes; None where none is."""
+        return 2 * self.input.min_s if self.input.segments == "scenes" else None
 
     @property
     def all_requests(self) -> tuple[RequestConfig, ...]:
@@ -132,6 +145,11 @@ class JobConfig(Section):
                     f"request.response_schema: {keyword}: Fireworks does not support it "
                     f"(deployment {theirs[0]})"
                 )
+
+
+def _with_shard(deployment: dict[str, Any], shard: object) -> dict[str, Any]:
+    """A deployment's table, where its share is that of the sources."""
+    return deployment | {"share": shard} if deployment.get("share") == "shard" else deployment
 
 
 def load_job(

@@ -41,7 +41,7 @@ __all__ = ["serve", "work_on"]
 _MODULES = {
     Order: "captionfleet.media.prepare",
     SheetOrder: "captionfleet.media.contact_sheet",
-    HeaderOrder: "captionfleet.media.opening.header",
+    HeaderOrder: "captionfleet.media.header",
     CanaryOrder: "captionfleet.media.canary",
 }
 
@@ -62,11 +62,12 @@ def serve(parent: int, handover: int, *, may_confine: bool) -> None:
         confine.limit_cpu(order.cpu_s)
         held = held or _settle_in(order, may_confine=may_confine)
         clips_done += 1
-        started_s = time.perf_counter()
+        started_s, started_cpu_s = time.perf_counter(), time.process_time()
         with handed_over(files):
             result = work_on(order)
         spent_s = time.perf_counter() - started_s
-        report = Report(result, spent_s, clips_done, confine.rss_bytes(), held)
+        cpu_s = time.process_time() - started_cpu_s
+        report = Report(result, spent_s, clips_done, confine.rss_bytes(), held, cpu_s)
         reports.write(orjson.dumps(report, option=orjson.OPT_APPEND_NEWLINE))
         reports.flush()
 
@@ -191,7 +192,7 @@ def _show(order: SheetOrder) -> Sheet:
 def _look(order: HeaderOrder) -> Header:
     import av  # noqa: PLC0415 - after the limits are set
 
-    from captionfleet.media.opening.header import read_header  # noqa: PLC0415 - imports av
+    from captionfleet.media.header import read_header  # noqa: PLC0415 - imports av
 
     av.logging.set_level(None)  # as above
     return read_header(order)

@@ -81,13 +81,17 @@ class SheetOrder:
 
 @dataclass(frozen=True, slots=True)
 class HeaderOrder:
-    """A source of which only the header is to be read; `to_end`: and how long its pictures are."""
+    """A source of which the header is to be read, as far as `reading` says.
+
+    "end": and where its pictures end, by its last packets; "whole": the same by all packets, with
+    the jumps of its clock; "scenes": and where its scenes change, for which it is decoded.
+    """
 
     source: Source
     max_pixels: int
     cpu_s: int
     memory_bytes: int
-    to_end: bool = False
+    reading: Literal["header", "end", "whole", "scenes"] = "header"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,21 +195,32 @@ class Sheet:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file says of itself; `seconds` is 0.0 where it says nothing of its length."""
+    """What a file says of itself; `seconds` is 0.0 where it says nothing of its length.
+
+    `may_jump` says that its format lets the clock be set anew midway, `is_joined` that it is: known
+    where the whole of it was read.
+    """
 
     codec: str
     width: int
     height: int
     seconds: float
     has_audio: bool = False
+    may_jump: bool = False
+    is_joined: bool = False
+    scene_changes_s: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What became of an order, and the state of the process that worked on it."""
+    """What became of an order, and the state of the process that worked on it.
+
+    `prepare_s` is wall clock, `cpu_s` the time of CPU in it.
+    """
 
     result: Prepared | Refused | Sheet | Header | StoreTrouble
     prepare_s: float
     clips_done: int
     rss_bytes: int
     confinement: Held = "none"
+    cpu_s: float = 0.0

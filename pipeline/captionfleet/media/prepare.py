@@ -74,7 +74,9 @@ def _make(clip: Clip, drafts: Sequence[_Draft]) -> list[Prepared]:
         audio = draft.audio if draft in audible and take.audio_s else None
         written = _write_pictures(take, draft, audio.stat().st_size if audio else 0)
         encode_s = time.perf_counter() - begun_s
-        made.append(Prepared(_facts(take, draft, written, audio), taken_s - started_s, encode_s))
+        made.append(
+            Prepared(_facts(clip, take, draft, written, audio), taken_s - started_s, encode_s)
+        )
     return made
 
 
@@ -90,7 +92,9 @@ def _require_coverage(take: Take) -> None:
         raise MediaError(code, f"{coverage:.0%} of the pictures are there")
 
 
-def _facts(take: Take, draft: _Draft, written: Written, audio: Path | None) -> MediaFacts:
+def _facts(
+    clip: Clip, take: Take, draft: _Draft, written: Written, audio: Path | None
+) -> MediaFacts:
     audio_bytes = audio.stat().st_size if audio else 0
     form = draft.spec.form
     return MediaFacts(
@@ -108,7 +112,8 @@ def _facts(take: Take, draft: _Draft, written: Written, audio: Path | None) -> M
         source_codec=take.source_codec,
         source_width=take.source_width,
         source_height=take.source_height,
-        source_s=round(take.source_s, 3),
+        # A clock that was set anew makes nonsense of the length that the file states.
+        source_s=round(clip.film.seconds if clip.film.is_joined else take.source_s, 3),
         padded_frames=written.padded,
         rotation_deg=take.reel.rotation_deg,
         frame_times_s=tuple(round(time_s, 6) for time_s in written.times_s),

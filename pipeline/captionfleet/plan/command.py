@@ -17,6 +17,7 @@ from captionfleet.messages import printable
 from captionfleet.plan.bench import read_bench
 from captionfleet.plan.flags import Gpu, PlanFlags
 from captionfleet.plan.lines import read_lines, read_run
+from captionfleet.plan.model.ahead import prepared_ahead
 from captionfleet.plan.model.fit import fit_run
 from captionfleet.plan.model.predict import Pricing
 from captionfleet.plan.model.reference import Library, Reference
@@ -71,14 +72,16 @@ def plan_command(*sources: Path, flags: PlanFlags) -> int:
     count = _counted(sources, flags)
     reference = _reference(flags.from_, flags.deployment)
     library = count(reference)
+    plan = make_plan(reference, library, limits, pricing)
     answer = Answer(
-        plan=make_plan(reference, library, limits, pricing),
+        plan=plan,
         reference=reference,
         library=library,
         limits=limits,
         pricing=pricing,
         price_note=price_note,
         now=now,
+        ahead=prepared_ahead(reference, library, plan.chosen, pricing),
     )
     sys.stdout.write(_as_json(answer) if flags.json else f"{answer.text()}\n")
     return int(answer.plan.verdict is not Verdict.KEPT)

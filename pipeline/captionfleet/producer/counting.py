@@ -7,7 +7,6 @@ from captionfleet.errors import ConfigError
 from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Clip
 from captionfleet.producer.films import Films
-from captionfleet.producer.identity.clips import plan
 from captionfleet.producer.walking.found import Found, Unusable, source_of
 from captionfleet.producer.walking.walk import NotCountedError, Walk
 from captionfleet.telemetry import Tally, monotonic_s
@@ -37,7 +36,7 @@ async def count_ahead(job: JobConfig, settled: Settled, tally: Tally, films: Fil
             tally.outlook.is_whole = True
             return
         for found in batch:
-            for clip in await _clips(found, job, films):
+            for clip in await _clips(found, films):
                 left = [one for one in requests if not _is_settled(clip, one, settled, retried)]
                 for _ in left:
                     tally.outlook.expect(clip)
@@ -48,9 +47,9 @@ async def count_ahead(job: JobConfig, settled: Settled, tally: Tally, films: Fil
         await anyio.sleep(monotonic_s() - begun_s)
 
 
-async def _clips(found: Found, job: JobConfig, films: Films) -> tuple[Clip, ...]:
+async def _clips(found: Found, films: Films) -> tuple[Clip, ...]:
     cut = None if isinstance(found, Unusable) else await films.cut(found)
-    return plan(source_of(found), job.media, None, *(cut or ()))
+    return films.planned(source_of(found), cut)
 
 
 def _is_settled(clip: Clip, request: str, settled: Settled, retried: frozenset[str]) -> bool:

@@ -9,7 +9,8 @@ import anyio.to_thread
 from anyio.streams.memory import MemoryObjectSendStream
 
 from captionfleet.config import JobConfig
-from captionfleet.errors import ConfigError, Stage
+from captionfleet.errors import ConfigError, FailureCode, Stage
+from captionfleet.ledger.films import KnownFilms
 from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Adopted, Clip, Failure, Note, Outcome, SameFile, Source, printable
 from captionfleet.messages.address import is_address, shown_name
@@ -19,7 +20,7 @@ from captionfleet.producer.identity.clips import plan
 from captionfleet.producer.identity.content import read_content
 from captionfleet.producer.identity.lookalikes import Lookalikes
 from captionfleet.producer.identity.recognition import Recognition
-from captionfleet.producer.sources import check_sources, is_list, may_have_rows
+from captionfleet.producer.sources import check_sources, is_list, is_remote, may_have_rows
 from captionfleet.producer.unreached import keep_failures_elsewhere
 from captionfleet.producer.walking.found import Found, Unusable, source_of
 from captionfleet.producer.walking.selection import PassedOver
@@ -49,39 +50,41 @@ async def produce(  # noqa: C901, PLR0913, PLR0917 - a stage with two streams
     async with clips_out, outcomes_out:
         await anyio.to_thread.run_sync(check_sources, job.input)
         walk = Walk(job.input, settle_s=job.input.settle_s, max_seconds=job.media.max_seconds)
-        choice = _Choice(job, settled, tally)
+        films = films or Films(job, KnownFilms())
+        choice = _Choice(job, settled, tally, films)
         lookalikes, by_name = Lookalikes(settled), job.input.identity == "stat"
         recognition = Recognition(job, settled)
         is_empty = True
         clips, latest = 0, ""
-        cutting = _Cutting(job, recognition, films)
+        cutting = _Cutting(recognition, films)
         while batch := await walk.next_batch():
             is_empty = False
             usable = [one for one in batch if isinstance(one, Source)]
             for adopted in await anyio.to_thread.run_sync(recognition.see, usable):
                 await outcomes_out.send(adopted)
-            for found in batch:
-                if by_name and not lookalikes.is_over and isinstance(found, Source):
-                    for clip in plan(found, job.media):
-                        await lookalikes.see(clip)
-                cut, adoptions = await cutting.look_into(found)
-                for adopted in adoptions:
-                    await outcomes_out.send(adopted)
-                for todo in await choice.to_do(found, cut):
-                    if isinstance(todo, SameFile):
-                        await outcomes_out.send(todo)
-                        continue
-                    clip = _clip_of(todo)
-                    clips, latest = clips + (clip.clip_id != latest), clip.clip_id
-                    # Before it is sent: what never arrives is unfinished.
-                    tally.planned += len(clip.requests)
-                    if isinstance(todo, Clip):
-                        await clips_out.send(todo)
-                    else:
-                        for failure in todo.for_each_request():
-                            await outcomes_out.send(failure)
-                    if clips == job.input.limit:
-                        return
+            async with films.ahead(usable, job.workers.processes):
+                for found in batch:
+                    if by_name and not lookalikes.is_over and isinstance(found, Source):
+                        for clip in plan(found, job.media):
+                            await lookalikes.see(clip)
+                    cut, adoptions = await cutting.look_into(found)
+                    for adopted in adoptions:
+                        await outcomes_out.send(adopted)
+                    for todo in await choice.to_do(found, cut):
+                        if isinstance(todo, SameFile):
+                            await outcomes_out.send(todo)
+                            continue
+                        clip = _clip_of(todo)
+                        clips, latest = clips + (clip.clip_id != latest), clip.clip_id
+                        # Before it is sent: what never arrives is unfinished.
+                        tally.planned += len(clip.requests)
+                        if isinstance(todo, Clip):
+                            await clips_out.send(todo)
+                        else:
+                            for failure in todo.for_each_request():
+                                await outcomes_out.send(failure)
+                        if clips == job.input.limit:
+                            return
             tally.passed_over = walk.passed_over + choice.passed_over
         tally.passed_over = walk.passed_over + choice.passed_over
         _require_videos(job, walk.passed_over, is_empty=is_empty)
@@ -105,28 +108,28 @@ def _require_videos(job: JobConfig, passed_over: Counter[str], *, is_empty: bool
         f"{number:,} {reason.replace('_', ' ')}" for reason, number in passed_over.most_common()
     )
     seen = f"passed over: {counts}: does [input] include name them?" if counts else "it is empty"
+    is_far = all(map(is_remote, job.input.sources))
+    question = "is the address right?" if is_far else "is the folder mounted?"
     raise ConfigError(
-        f"no video in {where} ({seen}): is the folder mounted? "
-        "--allow-empty lets a run find nothing"
+        f"no video in {where} ({seen}): {question} --allow-empty lets a run find nothing"
     )
 
 
 class _Cutting:
     """Which windows the films are cut into, where a job asks for all of a film."""
 
-    def __init__(self, job: JobConfig, recognition: Recognition, films: Films | None) -> None:
-        self._media = job.media
+    def __init__(self, recognition: Recognition, films: Films) -> None:
         self._recognition = recognition
         self._films = films
 
     async def look_into(self, found: Found) -> tuple[Cut | None, list[Adopted]]:
         """All windows of a film, and which of them were captioned under a former id."""
-        if self._films is None or isinstance(found, Unusable):
+        if isinstance(found, Unusable):
             return None, []
         cut = await self._films.cut(found)
         if cut is None:
             return None, []
-        clips = plan(found, self._media, None, *cut)
+        clips = self._films.planned(found, cut)
         return cut, await anyio.to_thread.run_sync(self._recognition.see_clips, clips)
 
 
@@ -137,9 +140,10 @@ def _clip_of(todo: Clip | Failure) -> Clip:
 class _Choice:
     """Which clips of what was found are to be done, and for which of the job's requests."""
 
-    def __init__(self, job: JobConfig, settled: Settled, tally: Tally) -> None:
+    def __init__(self, job: JobConfig, settled: Settled, tally: Tally, films: Films) -> None:
         self.passed_over: Counter[str] = Counter()
         self._job = job
+        self._films = films
         self._settled = settled
         self._tally = tally
         self._retried = frozenset(job.input.retry_failed)
@@ -147,7 +151,7 @@ class _Choice:
         self._asking = Asking(job)
         self._begun: set[int] = set()
         # A row may ask for a window that is one of its film's, too.
-        self._may_repeat = job.input.segments == "all" and any(
+        self._may_repeat = job.input.segments != "first" and any(
             map(may_have_rows, job.input.sources)
         )
 
@@ -158,8 +162,12 @@ class _Choice:
         was captioned is not read again every night.
         """
         source = source_of(found)
-        media = self._job.media
-        planned = self._unrepeated(plan(source, media, None, *(cut or ())))
+        rest = self._rest(source, cut.problem) if cut and cut.problem else []
+        return [*await self._known_to_do(found, cut), *rest]
+
+    async def _known_to_do(self, found: Found, cut: Cut | None) -> list[Clip | Failure | SameFile]:
+        source = source_of(found)
+        planned = self._unrepeated(self._films.planned(source, cut))
         # An object's ETag says what it holds; its bytes are not fetched to be hashed.
         by_name = self._job.input.identity == "stat" or is_address(source.path)
         is_final = by_name or isinstance(found, Unusable)
@@ -175,8 +183,15 @@ class _Choice:
         if isinstance(content, Unusable):
             return [_failure(clip, content) for clip in clips]
         own = {(clip.start_s, clip.end_s) for clip in clips}
-        by_content = plan(source, media, content, *(cut or ()))
+        by_content = self._films.planned(source, cut, content)
         return list(self._first(one for one in by_content if (one.start_s, one.end_s) in own))
+
+    def _rest(self, source: Source, problem: FailureCode) -> list[Clip | Failure | SameFile]:
+        """What stands for the unknown windows of a film that could not be measured this time."""
+        unknown = map(self._left, self._films.unknown_windows(source))
+        clip = next(one for one in unknown if one.requests)
+        detail = "the film could not be measured this time: this and later windows are left out"
+        return [Failure(clip, Stage.PRODUCER, problem, detail)]
 
     def _unrepeated(self, clips: Sequence[Clip]) -> Sequence[Clip]:
         if not self._may_repeat:

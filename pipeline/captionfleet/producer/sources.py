@@ -1,6 +1,7 @@
 """The sources as they are named: files, folders and lists; checked before a run (main process)."""
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,7 @@ __all__ = [
 _PLAIN_ENDINGS = frozenset({".txt", ".lst"})
 _CHUNK_BYTES = 1 << 16
 _MAX_ENTRY_BYTES = 1 << 20
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):/", re.IGNORECASE)
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -64,6 +66,8 @@ def _hint(source: Path) -> str:
             "; patterns are not replaced here: name the folder, and the pattern with "
             f'[input] include = ["{shown_path(Path(source.name))}"]'
         )
+    if scheme := _SCHEME.match(name):
+        return f"; {scheme[1]}:// is none of s3://, gs://, az:// and https://"
     return ""
 
 

@@ -12,6 +12,7 @@ from captionfleet.report import charts
 from captionfleet.report.cards import card_id
 from captionfleet.report.deployments import deployments_table
 from captionfleet.report.failed import by_detail, meaning_of
+from captionfleet.report.nodes import nodes_table
 from captionfleet.report.stages import STAGES, stages_of
 from captionfleet.report.survey import Folder, Survey
 
@@ -41,6 +42,7 @@ def view_of(folder: Folder, survey: Survey, slowest: Sequence[dict[str, Any]]) -
         "codes": _codes(survey),
         "slowest": [_slow(line, slowest) for line in slowest],
         "deployments": deployments_table(folder.run, survey),
+        "nodes": nodes_table(folder.run),
         "settings": _settings(folder.run),
         "counts": {
             "captioned": survey.captioned,

@@ -173,7 +173,7 @@ class Fleet:
         deployment = self.deployments[name]
         if deployment.counted_at is None:
             return
-        ceiling = min(deployment.max_in_flight * max(replicas, 1), deployment.most_in_flight)
+        ceiling = min(deployment.places(max(replicas, 1)), deployment.most_in_flight)
         if self.router.follow(name, ceiling, now_s=monotonic_s()):
             self._tell_of_growth()
 
@@ -229,8 +229,8 @@ class Fleet:
 
 def _window(deployment: DeploymentConfig, now_s: float) -> AdaptiveWindow | FixedWindow:
     if deployment.adaptive:
-        return AdaptiveWindow(deployment.max_in_flight, now_s=now_s)
-    return FixedWindow(deployment.max_in_flight, now_s=now_s)
+        return AdaptiveWindow(deployment.places(), now_s=now_s)
+    return FixedWindow(deployment.places(), now_s=now_s)
 
 
 @asynccontextmanager

@@ -153,9 +153,10 @@ def _limited(run: Mapping[str, Any]) -> str:
     cores, deployments = shares["cores"], shares["deployments"]
     if not (run["captioned"] or run["failed"]) or not (cores or deployments):
         return ""
+    whose = "the cluster's cores" if run.get("nodes") else "this machine's cores"
     if shares["limit"] == "cores":
-        return f"this machine's cores ({cores:.0%} busy; deployments {deployments:.0%})"
-    return f"the deployments ({deployments:.0%} busy; this machine's cores {cores:.0%})"
+        return f"{whose} ({cores:.0%} busy; deployments {deployments:.0%})"
+    return f"the deployments ({deployments:.0%} busy; {whose} {cores:.0%})"
 
 
 def _warnings(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -164,6 +165,9 @@ def _warnings(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, tokens in run["media_tokens"].items():
         if tokens["remark"]:
             yield "warning", f"{name}: {tokens['remark']}: see captionfleet check, or --verbose"
+    for name, node in run.get("nodes", {}).items():  # older ones do not know it
+        if node["refused"]:
+            yield "warning", for_terminal(f"node {name} got no clips: {node['refused']}")
     if run["torn_lines_repaired"]:
         yield "repaired", f"{run['torn_lines_repaired']} torn line(s) of a run that was killed"
     if run.get("ignored_lines"):  # older ones do not know it

@@ -65,6 +65,7 @@ def _rows(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _latency_rows(run["latency"])
     yield "time", _workers(run["time_share"], run["seconds"])
     yield "", _in_flight(run["time_share"], run["retries"])
+    yield from _nodes(run)
     yield "bottleneck", _bottleneck(run["bottleneck"])
     if run["deployments"]:
         yield "captions by", _counts(run["deployments"])
@@ -112,6 +113,16 @@ def _cell(spread: Mapping[str, float], column: str) -> str:
 def _workers(share: Mapping[str, float], seconds: float) -> str:
     processes = round(share["workers_s"] / seconds)
     return f"{processes} worker(s) busy {share['workers_busy']:.0%}"
+
+
+def _nodes(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    label = "nodes"
+    for name, node in run.get("nodes", {}).items():
+        done = f"{node['clips']:,} clips, {node['failed']:,} failed"
+        yield label, f"{name}: {done}, {text.seconds(node['cpu_s'])} of CPU"
+        label = ""
+    if lost := run.get("lost_with_nodes"):
+        yield label, f"{lost:,} clips prepared again, as they did not come back from their node"
 
 
 def _in_flight(share: Mapping[str, float], retries: int) -> str:

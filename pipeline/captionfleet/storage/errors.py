@@ -4,12 +4,20 @@ from typing import Any
 
 from captionfleet.errors import FailureCode
 
-__all__ = ["ODD_NAME", "StorageError", "explained"]
+__all__ = ["ACCESS", "ODD_NAME", "StorageError", "explained"]
 
 ODD_NAME = (
     "its name holds an empty part (//), a part . or .. or a control character, which obstore "
     "does not take: copy it to another name"
 )
+
+
+ACCESS = {
+    "s3": "AWS_REGION, AWS_ENDPOINT_URL where it is not Amazon's, AWS_ACCESS_KEY_ID or AWS_PROFILE",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS",
+    "az": "AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY",
+}
+"""What leads to a bucket where the machine has no role of its own: variables of the environment."""
 
 
 class StorageError(Exception):
@@ -25,7 +33,7 @@ class StorageError(Exception):
         self.may_pass = may_pass
 
 
-def explained(error: Exception, exceptions: Any) -> StorageError:
+def explained(error: Exception, exceptions: Any, scheme: str = "https") -> StorageError:
     """The error by its type alone, in words that quote nothing."""
     if isinstance(error, FileNotFoundError | exceptions.NotFoundError):
         return StorageError(FailureCode.SOURCE_MISSING, "no such object")
@@ -38,4 +46,6 @@ def explained(error: Exception, exceptions: Any) -> StorageError:
     if isinstance(error, ValueError | exceptions.InvalidPathError):
         return StorageError(FailureCode.SOURCE_UNREADABLE, ODD_NAME)
     words = "no whole answer from the storage, several times"
+    if scheme in ACCESS:
+        words += f": is what it needs set: {ACCESS[scheme]}?"
     return StorageError(FailureCode.SOURCE_UNREADABLE, words, may_pass=True)

@@ -42,7 +42,7 @@ def look(address: Address) -> ObjectFacts:
     Raises:
         StorageError: it is not there, or may not be read.
     """
-    return _patiently(lambda: _look(address))
+    return _patiently(lambda: _look(address), address.scheme)
 
 
 def _look(address: Address) -> ObjectFacts:
@@ -95,7 +95,7 @@ async def _read(store: Any, address: Address, start: int, end: int) -> tuple[Obj
         raise explained(error, obstore.exceptions) from None
 
 
-def _patiently(ask: Callable[[], T]) -> T:
+def _patiently(ask: Callable[[], T], scheme: str) -> T:
     exceptions: Any = library().exceptions
     until_s = monotonic_s() + _LOOK_S
     for pause_s in (*PAUSES_S, None):
@@ -104,7 +104,7 @@ def _patiently(ask: Callable[[], T]) -> T:
         except StorageError:
             raise
         except Exception as error:  # noqa: BLE001 - classified by type
-            problem = explained(error, exceptions)
+            problem = explained(error, exceptions, scheme)
             if pause_s is None or not problem.may_pass or monotonic_s() > until_s:
                 raise problem from None
         time.sleep(pause_s * jitter())

@@ -10,7 +10,7 @@ from typing import Any
 
 from captionfleet.errors import ConfigError, FailureCode
 from captionfleet.messages.address import Address
-from captionfleet.storage.errors import StorageError
+from captionfleet.storage.errors import ACCESS, StorageError
 
 __all__ = ["CONNECT_S", "REQUEST_S", "library", "store_for"]
 
@@ -84,7 +84,8 @@ def _open(address: Address, url: str, request_s: float) -> Any:
     except Exception:  # noqa: BLE001 - of many kinds, and their words may quote a key
         raise StorageError(
             FailureCode.SOURCE_UNREADABLE,
-            f"{address.scheme}:// cannot be opened: are its credentials and its region complete?",
+            f"{address.scheme}:// cannot be opened: is what it needs set: "
+            f"{ACCESS.get(address.scheme, 'an address')}?",
         ) from None
 
 

@@ -7,7 +7,23 @@ from captionfleet.messages import Clip, MediaFacts, Usage
 from captionfleet.telemetry.clock import monotonic_s
 from captionfleet.telemetry.outlook import Outlook
 
-__all__ = ["Tally"]
+__all__ = ["NodeFigures", "Tally"]
+
+
+@dataclass(slots=True)
+class NodeFigures:
+    """What one node of a cluster did in a run.
+
+    `failed` are clips whose preparation failed there, of `clips`; `busy_s` and `cpu_s` are what
+    they took of its workers. `refused` is why the node gets no clips; empty while it does.
+    """
+
+    clips: int = 0
+    failed: int = 0
+    busy_s: float = 0.0
+    cpu_s: float = 0.0
+    media_bytes: int = 0
+    refused: str = ""
 
 
 @dataclass(slots=True)
@@ -18,6 +34,8 @@ class Tally:
     `outlook` is what is counted on the side, and `expected` what follows from both.
     `waiting_for` is why nothing moves, for the progress line; empty while things move.
     `confinement` is what holds of the worker processes, None before the first one reported.
+    `nodes` are the machines that workers run on, by name, where that is not this one alone;
+    `lost_with_nodes` counts clips that did not come back from one, and were prepared again.
     """
 
     planned: int = 0
@@ -41,6 +59,8 @@ class Tally:
     in_flight_s: float = 0.0
     waiting_for: str = ""
     confinement: str | None = None
+    nodes: dict[str, NodeFigures] = field(default_factory=dict)
+    lost_with_nodes: int = 0
     outlook: Outlook = field(default_factory=Outlook)
     prepared_video_s: float = 0.0
     settled_video_s: float = 0.0

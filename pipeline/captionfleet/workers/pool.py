@@ -15,6 +15,9 @@ from captionfleet.errors import FailureCode, Stage, StoreError
 from captionfleet.media.orders import Order, Prepared, Refused, Report, StoreTrouble
 from captionfleet.messages import Clip, Failure, Outcome, ReadyClip
 from captionfleet.telemetry import Tally, get_log, monotonic_s
+from captionfleet.workers.cluster.cluster import Cluster
+from captionfleet.workers.cluster.remote_worker import RemoteWorker
+from captionfleet.workers.lookahead import Lookahead
 from captionfleet.workers.process import WorkerDied, WorkerProcess
 from captionfleet.workers.shelf import Shelf
 from captionfleet.workers.taking import NotAsReportedError
@@ -33,33 +36,57 @@ async def work(  # noqa: PLR0913, PLR0917 - a stage with three streams
     clips_in: MemoryObjectReceiveStream[Clip],
     ready_out: MemoryObjectSendStream[ReadyClip],
     outcomes_out: MemoryObjectSendStream[Outcome],
+    cluster: Cluster | None = None,
 ) -> None:
     """Prepare every clip in one of the job's worker processes; closes the streams it is given.
 
-    The media of a ReadyClip lie in the workspace until they are released there.
+    The media of a ReadyClip lie in the workspace until they are released there. The processes run
+    on the nodes of `cluster`, or on this machine without one.
 
     Raises:
         OutputError: the media store cannot be written.
         RunError: no worker process can be started.
     """
     limits = job.workers
-    if words := overcommitment(limits.processes, limits.memory_bytes, available_bytes()):
+    lanes_count = limits.processes_here if cluster is None else limits.processes
+    words = overcommitment(lanes_count, limits.memory_bytes, available_bytes())
+    if words and cluster is None:
         get_log().warning("more workers than memory", reason=words, advice="give fewer --workers")
-    async with clips_in, ready_out, outcomes_out, anyio.create_task_group() as lanes:
-        for _ in range(job.workers.processes):
-            lane = _Lane(job, workspace, tally)
-            lanes.start_soon(lane.run, clips_in.clone(), ready_out.clone(), outcomes_out.clone())
+    ahead = Lookahead(limits.ahead_bytes)
+    async with clips_in, ready_out, outcomes_out, anyio.create_task_group() as watch:
+        if cluster is not None:
+            watch.start_soon(cluster.watch)
+        async with anyio.create_task_group() as lanes:
+            for _ in range(lanes_count):
+                lane = _Lane(job, workspace, tally, ahead, cluster)
+                streams = clips_in.clone(), ready_out.clone(), outcomes_out.clone()
+                lanes.start_soon(lane.run, *streams)
+        watch.cancel_scope.cancel()
 
 
 class _Lane:
     """One clip at a time through one worker process."""
 
-    def __init__(self, job: JobConfig, workspace: Workspace, tally: Tally) -> None:
+    def __init__(
+        self,
+        job: JobConfig,
+        workspace: Workspace,
+        tally: Tally,
+        ahead: Lookahead,
+        cluster: Cluster | None,
+    ) -> None:
         self._limits = job.workers
         self._workspace = workspace
         self._tally = tally
+        self._ahead = ahead
         self._specs = [job.media.spec(form) for form in job.forms]
-        self._worker = WorkerProcess(confine=job.workers.confine)
+        self._worker: WorkerProcess | RemoteWorker
+        # A node holds its worker to the clip's deadline: until one is free, a clip may wait.
+        if cluster is None:
+            self._worker = WorkerProcess(confine=job.workers.confine)
+            self._try_s = job.workers.clip_timeout_s
+        else:
+            self._worker, self._try_s = RemoteWorker(cluster, job.workers), math.inf
         self._shelf = Shelf(workspace.store, self._specs)
         self._drafts: Path | None = None
 
@@ -71,6 +98,7 @@ class _Lane:
     ) -> None:
         async with clips_in, ready_out, outcomes_out, self._worker:
             async for clip in clips_in:
+                await self._ahead.room()
                 async with self._counted():
                     result = await self._prepare(clip)
                 if isinstance(result, Failure):
@@ -79,8 +107,9 @@ class _Lane:
                         await outcomes_out.send(failure)
                 else:
                     self._tally.prepare(clip, result.facts)
-                    for ready in result.for_each_request():
-                        await ready_out.send(ready)
+                    with self._ahead.waiting(_media_bytes(result)):
+                        for ready in result.for_each_request():
+                            await ready_out.send(ready)
 
     async def _prepare(self, clip: Clip) -> ReadyClip | Failure:
         uses = len(clip.requests)
@@ -129,7 +158,7 @@ class _Lane:
         how: list[str] = []
         while len(how) < _TRIES:
             try:
-                with anyio.fail_after(self._limits.clip_timeout_s):
+                with anyio.fail_after(self._try_s):
                     return await self._once(await self._order(clip, hold), hold)
             except TimeoutError:
                 return self._too_slow(clip, "not prepared within {:g} s")
@@ -159,8 +188,7 @@ class _Lane:
         match report.result:
             case Prepared() as made:
                 result = await self._shelf.keep(order, hold, made, report.prepare_s)
-                for one in (result, *result.others):
-                    self._workspace.grow(one.facts.video_bytes + one.facts.audio_bytes)
+                self._workspace.grow(_media_bytes(result))
             case Refused(code, detail):
                 result = Failure(order.clip, Stage.WORKERS, code, detail)
             case StoreTrouble():
@@ -179,3 +207,8 @@ class _Lane:
     def _is_worn(self, report: Report) -> bool:
         limits = self._limits
         return report.clips_done >= limits.recycle_clips or report.rss_bytes > limits.recycle_bytes
+
+
+def _media_bytes(ready: ReadyClip) -> int:
+    """What the clip takes on disk, in all its forms."""
+    return sum(one.facts.video_bytes + one.facts.audio_bytes for one in (ready, *ready.others))

@@ -71,6 +71,7 @@ class WorkerDied(Exception):  # noqa: N818 - says what happened
 
     def __init__(self, returncode: int | None) -> None:
         super().__init__(returncode)
+        self.returncode = returncode
         self.is_out_of_cpu_time = returncode == -signal.SIGXCPU
         self.found_no_program = returncode == NO_PROGRAM
         self.how = _how_it_ended(returncode)

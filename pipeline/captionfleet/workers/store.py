@@ -69,6 +69,8 @@ def media_key(clip: Clip, spec: MediaSpec) -> str:
     opened = source.path if is_address(source.path) else os.path.realpath(source.path)
     path = os.fsencode(opened).hex()
     made = [_RECIPE, path, source.size_bytes, source.mtime_ns, clip.start_s, clip.end_s]
+    if clip.film.is_joined and clip.start_s > 0:  # a row of a list may seek the same time elsewhere
+        made.append("joined")
     settings = asdict(spec)
     if spec.form == _USUAL:
         del settings["form"]

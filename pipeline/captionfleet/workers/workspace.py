@@ -26,7 +26,7 @@ from captionfleet.telemetry import get_log
 from captionfleet.workers.store import let_go
 from captionfleet.workers.upkeep import evict, stored_bytes
 
-__all__ = ["Workspace", "open_workspace", "store_unwritable"]
+__all__ = ["Corner", "Workspace", "clear_dead", "open_workspace", "store_unwritable"]
 
 _RUNS = "runs"
 _RUN = re.compile(r"[0-9a-f]{16}")  # nothing else in there is this program's to remove
@@ -51,7 +51,7 @@ async def open_workspace(config: StoreConfig) -> AsyncIterator["Workspace"]:
     """
     store = config.folder()
     try:
-        corner = await to_thread.run_sync(_Corner, store)
+        corner = await to_thread.run_sync(Corner, store)
     except OSError as error:
         raise store_unwritable(store, str(error.strerror)) from None
     workspace = Workspace(store, corner.folder, config.max_bytes)
@@ -142,7 +142,7 @@ class Workspace:
 
     async def tend(self) -> None:
         """Clear away what dead runs left, then keep the bound; runs until cancelled."""
-        await to_thread.run_sync(_clear_dead, self._corner.parent)
+        await to_thread.run_sync(clear_dead, self._corner.parent)
         self._grown_bytes = self._slack_bytes + 1
         while True:
             self._stirred = anyio.Event()
@@ -170,7 +170,7 @@ class Workspace:
             get_log().info("media store", bytes=total_bytes, evicted_bytes=freed_bytes)
 
 
-class _Corner:
+class Corner:
     """The folder of a living run; everything in here blocks.
 
     Raises:
@@ -201,7 +201,7 @@ class _Corner:
         os.close(self._lock)
 
 
-def _clear_dead(runs: Path) -> None:
+def clear_dead(runs: Path) -> None:
     """Remove the corners of runs that were killed."""
     with suppress(OSError):
         require_folder(runs)

@@ -4,6 +4,7 @@ Main process.
 """
 
 import json
+import os
 from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -15,6 +16,7 @@ from captionfleet.config.response_schema import check_schema
 from captionfleet.config.sections.section import AnyPath, Section
 from captionfleet.config.stop_rules import StopRules, parse_max_failures, parse_time
 from captionfleet.config.templates import Template, TemplateError, names_in
+from captionfleet.messages.address import is_address
 
 __all__ = ["LimitsConfig", "MetricsConfig", "OutputConfig", "RequestConfig"]
 
@@ -127,10 +129,19 @@ class RequestConfig(Section):
         return self
 
 
+def _local(folder: Path) -> Path:
+    if is_address(os.fspath(folder)):
+        raise ValueError(
+            "an output folder lies on this machine, where every line is safe once it is written; "
+            "copy_to names a bucket that it is copied to"
+        )
+    return folder
+
+
 class OutputConfig(Section):
     """Where the lines go."""
 
-    dir: AnyPath = Path("captions")
+    dir: Annotated[AnyPath, AfterValidator(_local)] = Path("captions")
     fsync_s: float = Field(
         default=1.0, ge=0, description="longest time that a written line may wait for fsync"
     )

@@ -28,6 +28,7 @@ from captionfleet.config.sections.lifecycle import (
     filled_in,
 )
 from captionfleet.config.sections.section import Section
+from captionfleet.config.shares import as_share, places_of
 from captionfleet.errors import ConfigError
 from captionfleet.messages import Form
 from captionfleet.profiles import PROFILES, Profile, ServerKind, profile_of, server_of
@@ -74,6 +75,10 @@ class DeploymentConfig(Section):
     max_in_flight: int = Field(
         default=32, ge=1, le=4096, description="ceiling of requests; of each replica, if counted"
     )
+    share: Annotated[str, AfterValidator(as_share)] = Field(
+        default="",
+        description="I/N: this run's part of max_in_flight, one of N runs at once; shard: as input",
+    )
     adaptive: bool = Field(
         default=True, description="find the number in flight below the ceiling; false: keep to it"
     )
@@ -111,6 +116,11 @@ class DeploymentConfig(Section):
             raise ValueError("base_url must not hold a user, a password, a query or a fragment")
         if url.path.rstrip("/").endswith("/chat/completions"):
             raise ValueError("base_url ends before /chat/completions, as in https://host/v1")
+        if self.share and int(self.share.partition("/")[2]) > self.max_in_flight:
+            raise ValueError(
+                f"share {self.share} of max_in_flight {self.max_in_flight}: each run has at least "
+                "one request in flight, which is more in all"
+            )
         if "video" not in self.modalities:
             raise ValueError('modalities must hold "video"')
         return self
@@ -184,9 +194,12 @@ class DeploymentConfig(Section):
     def most_in_flight(self) -> int:
         """Requests that may ever be in flight, with all the replicas it may come to have."""
         if self.counted_at is None:
-            return self.max_in_flight
-        most = self.lifecycle.max_replicas if self.lifecycle else _MOST_REPLICAS
-        return self.max_in_flight * most
+            return self.places()
+        return self.places(self.lifecycle.max_replicas if self.lifecycle else _MOST_REPLICAS)
+
+    def places(self, replicas: int = 1) -> int:
+        """The ceiling of this run's requests with so many replicas: its share of all places."""
+        return places_of(self.share, self.max_in_flight * replicas)
 
     @property
     def known_as(self) -> Profile:

@@ -6,19 +6,21 @@ Main process.
 import os
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from captionfleet.config.memory import available_bytes, worker_bytes, workers_that_fit
 from captionfleet.config.sections.section import AnyPath, Section
+from captionfleet.config.shares import as_share
 from captionfleet.errors import ConfigError, FailureCode
 from captionfleet.messages import Form, MediaSpec
 
 __all__ = ["VIDEO_ENDINGS", "InputConfig", "MediaConfig", "StoreConfig", "WorkersConfig"]
 
 _USUAL = Form()
-_MOST_SHARDS = 1_000_000  # more than any array job; a typo otherwise
+_MOST_LOCAL = 1024
+_ON_A_NODE_BYTES = 2**30  # ordinary clips need 768 MiB, see config.memory
 
 VIDEO_ENDINGS = tuple(
     """
@@ -50,14 +52,6 @@ def _move(text: str) -> tuple[str, str]:
     if not splits:
         raise ValueError(f"{text}: not OLD=NEW, the folder's former path and its path of today")
     return next((split for split in splits if Path(split[1]).is_dir()), splits[0])
-
-
-def _as_shard(value: str) -> str:
-    index, _, count = value.partition("/")
-    digits = index.isascii() and index.isdecimal() and count.isascii() and count.isdecimal()
-    if value and not (digits and int(index) < int(count) <= _MOST_SHARDS):
-        raise ValueError(f"{value}: not I/N with I from 0 to N - 1, as in 0/16 to 15/16")
-    return value
 
 
 class InputConfig(Section):
@@ -100,15 +94,18 @@ class InputConfig(Section):
     allow_empty: bool = Field(
         default=False, description="a run that finds no video at all is no mistake"
     )
-    segments: Literal["first", "all"] = Field(
+    segments: Literal["first", "all", "scenes"] = Field(
         default="first",
         description="what of a film is captioned: its first max_seconds, or all of it in windows "
-        "of max_seconds, each a clip with its own line",
+        "of max_seconds or by its scenes, each a clip with its own line",
+    )
+    min_s: float = Field(
+        default=5.0, ge=1, le=300, description="a scene shorter than that joins its neighbour"
     )
     overlap_s: float = Field(
         default=0.0, ge=0, le=599, description="seconds that a window shares with the one before"
     )
-    shard: Annotated[str, AfterValidator(_as_shard)] = Field(
+    shard: Annotated[str, AfterValidator(as_share)] = Field(
         default="",
         description="I/N, 0/16 to 15/16: this share of the files, by a hash of their paths",
     )
@@ -166,27 +163,46 @@ class MediaConfig(Section):
 
 
 def _workers() -> int:
-    return min(1024, workers_that_fit(len(os.sched_getaffinity(0)), available_bytes()))
+    return min(_MOST_LOCAL, workers_that_fit(len(os.sched_getaffinity(0)), available_bytes()))
+
+
+def _memory_bytes(settled: dict[str, Any]) -> int:
+    """What a worker may address: of this machine its share; of a node, which may be any, 1 GiB."""
+    if settled.get("engine") == "ray":
+        return _ON_A_NODE_BYTES
+    return worker_bytes(settled.get("processes", 1), available_bytes())
 
 
 class WorkersConfig(Section):
     """The worker processes that prepare clips."""
 
+    engine: Literal["local", "ray"] = Field(
+        default="local", description="where workers run: on this machine, or on a Ray cluster"
+    )
+    address: str = Field(
+        default="auto",
+        description="of the Ray cluster, HOST:PORT; auto: $RAY_ADDRESS, or this machine's cluster",
+    )
     processes: int = Field(
         default_factory=_workers,
         ge=1,
-        le=1024,
-        description="workers; default: one for each core, as far as there is memory for them",
+        le=16_384,
+        description="workers; default: one for each core, as far as there is memory for them; on "
+        "Ray one for each CPU that the cluster has when the run starts",
+    )
+    ahead_bytes: int = Field(
+        default=2**30,
+        ge=0,
+        description="no more clips are begun while prepared media of this size wait to be sent",
     )
     clip_timeout_s: float = Field(
         default=300, gt=0, description="wall clock for one clip, then its worker is killed"
     )
     memory_bytes: int = Field(
-        default_factory=lambda settled: worker_bytes(
-            settled.get("processes", 1), available_bytes()
-        ),
+        default_factory=_memory_bytes,
         ge=2**28,
-        description="address space of one worker; default: its share of the memory there is",
+        description="address space of one worker; default: its share of the memory there is; on "
+        "Ray 1 GiB",
     )
     confine: Literal["auto", "none"] = Field(
         default="auto",
@@ -198,6 +214,17 @@ class WorkersConfig(Section):
     recycle_bytes: int = Field(
         default=2**29, ge=2**24, description="or when it holds more memory than this between clips"
     )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.engine == "local" and self.processes > _MOST_LOCAL:
+            raise ValueError(f"workers.processes is at most {_MOST_LOCAL:,} on one machine")
+        return self
+
+    @property
+    def processes_here(self) -> int:
+        """Worker processes that this machine itself may run, whatever the engine."""
+        return self.processes if self.engine == "local" else _workers()
 
 
 class StoreConfig(Section):

@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -12,7 +12,8 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from captionfleet.config import ControlRef, DeploymentConfig, JobConfig
 from captionfleet.deployment.lifecycle.following import Replicas, follow, say_that_it_stays_on
-from captionfleet.deployment.lifecycle.managed import Managed
+from captionfleet.deployment.lifecycle.gate import let_through
+from captionfleet.deployment.lifecycle.managed import Managed, Phase
 from captionfleet.deployment.lifecycle.owner import Owner
 from captionfleet.deployment.lifecycle.reaping import reap, users_of
 from captionfleet.deployment.lifecycle.records import Records
@@ -36,7 +37,7 @@ _REAP_S = 120.0
 _LAST_WORDS_S = 1.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Lifecycle:
     """What a run does with deployments beside sending to them.
 
@@ -70,6 +71,9 @@ class Lifecycle:
         ]
         if len(self._managed) < len(self.job.deployments):
             self.opened.set()
+
+    def __repr__(self) -> str:
+        return f"<Lifecycle {self._managed}>"
 
     @property
     def holds_back(self) -> bool:
@@ -108,25 +112,8 @@ class Lifecycle:
         clips_out: MemoryObjectSendStream[_T],
         halted: anyio.Event,
     ) -> None:
-        """Let clips through once a deployment is up, or none will be; both ends are closed.
-
-        Whoever takes them may be gone by then, with an error that ends the run.
-        """
-        async with clips_in, clips_out:
-            with suppress(anyio.BrokenResourceError):
-                await self._let_through(clips_in, clips_out, halted)
-
-    async def _let_through(
-        self,
-        clips_in: MemoryObjectReceiveStream[_T],
-        clips_out: MemoryObjectSendStream[_T],
-        halted: anyio.Event,
-    ) -> None:
-        async for clip in clips_in:
-            self.wanted.set()
-            if not self.opened.is_set():
-                await _first_of(self.opened, halted)
-            await clips_out.send(clip)
+        """Let clips through once a deployment is up, or none will be; both ends are closed."""
+        await let_through(clips_in, clips_out, self.wanted, self.opened, halted)
 
     async def end(self) -> None:
         """Turn off what was brought up, whatever happens to the run; `problem` tells."""
@@ -179,28 +166,33 @@ class Lifecycle:
                     await anyio.to_thread.run_sync(self._records.remove, kept.record)
 
     async def _bring_all_up(self, fleet: Fleet) -> None:
-        problems: list[RunError] = []
-
-        async def attend(one: Managed) -> None:
-            async with open_client(one.life.api_base, one.key()) as it:
-                plane = Plane(it)
-                try:
-                    await self._bring_up(plane, one, fleet.follow)
-                except RunError as error:
-                    problems.append(error)
-                    fleet.give_up(one.deployment.name, str(error))
-                    get_log().warning("a deployment is not up", reason=str(error))
-                    if len(problems) == len(self.job.deployments):
-                        raise
-                    return
-                fleet.release(one.deployment.name)
-                self.opened.set()
-                self.tally.waiting_for = ""
-                await self._count(plane, one.deployment, one.target, fleet.follow)
-
         async with anyio.create_task_group() as tasks:
             for one in self._managed:
-                tasks.start_soon(attend, one)
+                tasks.start_soon(self._mind, one, fleet)
+
+    async def _mind(self, one: Managed, fleet: Fleet) -> None:
+        """Bring one deployment up, and count its replicas until cancelled."""
+        async with open_client(one.life.api_base, one.key()) as client:
+            plane = Plane(client)
+            try:
+                await self._bring_up(plane, one, fleet.follow)
+            except RunError as error:
+                self._give_up(one, fleet, error)
+                return
+            one.phase = Phase.SERVING
+            fleet.release(one.deployment.name)
+            self.opened.set()
+            self.tally.waiting_for = ""
+            await self._count(plane, one.deployment, one.target, fleet.follow)
+
+    def _give_up(self, one: Managed, fleet: Fleet, error: RunError) -> None:
+        """Go on without a deployment, unless it was the last one that could have served."""
+        one.phase = Phase.FAILED
+        fleet.give_up(one.deployment.name, str(error))
+        get_log().warning("a deployment is not up", reason=str(error))
+        has_others = len(self._managed) < len(self.job.deployments)
+        if not has_others and all(other.phase is Phase.FAILED for other in self._managed):
+            raise error
 
     async def _bring_up(self, plane: Plane, one: Managed, on_count: _OnCount) -> None:
         name = one.life.deployment_id
@@ -250,17 +242,6 @@ class Lifecycle:
                 return
             get_log().info("deployment_ended", outcome=one.done)
         await one.forget(self._records)
-
-
-async def _first_of(*events: anyio.Event) -> None:
-    async with anyio.create_task_group() as tasks:
-
-        async def heed(event: anyio.Event) -> None:
-            await event.wait()
-            tasks.cancel_scope.cancel()
-
-        for event in events:
-            tasks.start_soon(heed, event)
 
 
 def _twice(scope: anyio.CancelScope) -> Heed:

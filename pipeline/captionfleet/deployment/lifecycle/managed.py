@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 import anyio
 import anyio.to_thread
@@ -27,17 +28,28 @@ from captionfleet.deployment.protocol.states import DeploymentState
 from captionfleet.errors import RunError
 from captionfleet.telemetry import utc_now
 
-__all__ = ["Managed"]
+__all__ = ["Managed", "Phase"]
 
 _CHANGE_S = 40.0
 _AGAIN_S = 2.0
 
 
-@dataclass(slots=True)
+class Phase(StrEnum):
+    """How far a deployment's life in a run is; the values are what `repr` shows."""
+
+    WAITING = "waits for the first clip"
+    RISING = "comes up"
+    SERVING = "serves"
+    FAILED = "did not come up"
+    ENDED = "is turned off"
+
+
+@dataclass(slots=True, repr=False)
 class Managed:
     """A deployment with a life cycle.
 
     Attributes:
+        phase: how far it is, of this run's own doing; FAILED may yet have to be ended.
         record: what is on disk of it, or would be.
         is_recorded: whether this run has to end it.
         done: how it was ended.
@@ -46,6 +58,7 @@ class Managed:
     deployment: DeploymentConfig
     life: LifecycleConfig
     owner: Owner
+    phase: Phase = Phase.WAITING
     record: Record = field(init=False)
     is_recorded: bool = False
     done: str = ""
@@ -60,6 +73,9 @@ class Managed:
             at_end=self.life.at_end,
             ignore_checks=self.life.ignore_checks,
         )
+
+    def __repr__(self) -> str:
+        return f"<{self.life.deployment_id} {self.phase}>"
 
     @property
     def target(self) -> Target:
@@ -97,6 +113,7 @@ class Managed:
         Raises:
             ControlError: it was refused, not answered in time, or is one of another model.
         """
+        self.phase = Phase.RISING
         problem = UnansweredError("no answer in time")
         with anyio.move_on_after(self.patience.timeout_s):
             while True:
@@ -125,6 +142,7 @@ class Managed:
                     except (UnansweredError, QuotaError) as error:
                         problem = error
                     else:
+                        self.phase = Phase.ENDED
                         return
                     await anyio.sleep(min(_AGAIN_S, self.life.poll_s))
         raise problem

@@ -27,6 +27,7 @@ from captionfleet.deployment.protocol.refusals import (
     read_refusal,
 )
 from captionfleet.errors import ConfigError
+from captionfleet.sender.routing.verdict import retry_after_s
 from captionfleet.sender.transport import BORDER, open_session, proxy_for, scrubbed, verdict_on
 from captionfleet.telemetry import get_log
 
@@ -146,9 +147,9 @@ class ControlClient:
                     received += portion
                     if len(received) > most:
                         break
-                retry_after_s = _seconds(response.headers.get("Retry-After", ""))
+                told = {name.lower(): value for name, value in response.headers.items()}
                 is_cut = len(received) > most
-                return _Raw(response.status, bytes(received[:most]), is_cut, retry_after_s)
+                return _Raw(response.status, bytes(received[:most]), is_cut, retry_after_s(told))
 
     def _read(self, call: Call, raw: _Raw) -> dict[str, Any]:
         if not 200 <= raw.status < 300:  # noqa: PLR2004 - HTTP's 2xx
@@ -187,11 +188,6 @@ def _is_worth_repeating(call: Call, raw: _Raw) -> bool:
 def _backoff_s(attempt: int) -> float:
     longest_s = min(_FIRST_WAIT_S * _GROWTH ** (attempt - 1), _LONGEST_WAIT_S)
     return longest_s * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
-
-
-def _seconds(retry_after: str) -> float:
-    is_number = retry_after.isascii() and retry_after.isdecimal() and len(retry_after) < 6  # noqa: PLR2004 - a day
-    return float(retry_after) if is_number else 0.0
 
 
 def key_at(api_base: str, variable: str | None, named: Collection[KeyPair]) -> SecretStr:

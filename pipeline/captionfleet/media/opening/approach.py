@@ -73,7 +73,7 @@ def open_window(clip: Clip, max_pixels: int) -> Iterator[Opened]:
         if clip.start_s <= 0:
             yield opened
             return
-        held = _sought(opened, clip.start_s)
+        held = None if clip.film.is_joined else _sought(opened, clip.start_s)
         if held is not None:
             yield opened._replace(held=held)
             return

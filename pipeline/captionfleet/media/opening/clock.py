@@ -13,10 +13,11 @@ class JoinedClock:
     As FFmpeg's command line has it for transport and program streams (ts_discontinuity_detect):
     more than 10 s off in either direction, or back by more than 0.1 s, is a clock set anew. The
     stream goes on where its last packet ended, and all streams move with it. Times are those of
-    decoding, in microseconds.
+    decoding, in microseconds. `jumps` counts how often the clock was set anew.
     """
 
     def __init__(self) -> None:
+        self.jumps = 0
         self._offset_us = 0
         self._last_us: dict[int, int] = {}
         self._due_us: dict[int, int] = {}
@@ -37,6 +38,7 @@ class JoinedClock:
         else:
             is_jump = abs(at - due) > _JUMP_US or at + _BACK_US < self._last_us[stream]
         if is_jump and due is not None:
+            self.jumps += 1
             self._offset_us += due - at
             at = due
         self._last_us[stream] = self._newest_us = at

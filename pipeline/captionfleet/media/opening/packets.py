@@ -29,16 +29,33 @@ _MOST_LOOKS_AHEAD = 2**30 // 2**16
 
 
 class PacketReader:
-    """The packets of some streams in file order; `errors` counts those of the container."""
+    """The packets of some streams in file order; `errors` counts those of the container.
+
+    After `most_errors` of them the file is left.
+    """
 
     def __init__(
-        self, container: InputContainer, streams: Sequence[VideoStream | AudioStream]
+        self,
+        container: InputContainer,
+        streams: Sequence[VideoStream | AudioStream],
+        most_errors: int = _MOST_ERRORS,
     ) -> None:
+        self._most_errors = most_errors
         self.errors = 0
         self._container = container
         self.streams = streams
         may_jump = container.format.flags & _CLOCK_MAY_JUMP
         self._clock = JoinedClock() if may_jump else DoubtedClock()
+
+    @property
+    def may_jump(self) -> bool:
+        """Whether the format lets the clock be set anew midway."""
+        return isinstance(self._clock, JoinedClock)
+
+    @property
+    def has_jumped(self) -> bool:
+        """Whether the clock was set anew in what was read so far."""
+        return isinstance(self._clock, JoinedClock) and self._clock.jumps > 0
 
     def __iter__(self) -> Iterator[Packet[Any]]:
         """Give packets until the file ends or gives nothing but errors."""
@@ -51,7 +68,7 @@ class PacketReader:
 
     def _read(self) -> Iterator[Packet[Any]]:
         in_a_row = looks_ahead = 0
-        while self.errors < _MOST_ERRORS and in_a_row < _MOST_ERRORS_IN_A_ROW:
+        while self.errors < self._most_errors and in_a_row < _MOST_ERRORS_IN_A_ROW:
             try:
                 for packet in self._container.demux(*self.streams):
                     in_a_row = looks_ahead = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from enum import StrEnum
 from itertools import islice
 
 from av.packet import Packet
@@ -49,6 +50,15 @@ def make_sampler(  # noqa: PLR0913 - what a sampler is made of
 _Frame = list["Packet[VideoStream]"]  # one, or one for each field
 
 
+class _Phase(StrEnum):
+    """What is known of a stream, and so how it is decoded; a phase never goes back."""
+
+    UNBEGUN = "decodes all until the first picture is out"
+    PROBING = "decodes all until the order is known"
+    PLANNED = "decodes what is needed"
+    GIVEN_UP = "decodes all"
+
+
 class PlannedSampler:
     """Decodes only what the planner needs.
 
@@ -77,9 +87,15 @@ class PlannedSampler:
         self._held_bytes = 0
         self._packets_seen = self._packets_gone = 0
         self._entered_at = self._certain_from = 0  # packets before the newest entry
-        self._is_probing, self._has_begun, self._has_reordering = True, False, False
+        self._phase = _Phase.UNBEGUN
+        self._has_reordering = False
         self._newest_pts: int | None = None
         self._last_duration = 0
+
+    def __repr__(self) -> str:
+        return (
+            f"<PlannedSampler {self._phase}; {self._packets_seen} packets, {len(self._held)} held>"
+        )
 
     @property
     def is_complete(self) -> bool:
@@ -119,6 +135,7 @@ class PlannedSampler:
 
     def _decode_all(self) -> None:
         """Give up the plan: decode all from where frames were last certain."""
+        self._phase = _Phase.GIVEN_UP
         self._held.clear()
         self._decoder.let_go()
         stream, packets = self._replay()
@@ -137,7 +154,7 @@ class PlannedSampler:
         if kind.is_rest and self._held:
             self._held[-1].append(packet)
             self._held_bytes += packet.size
-        elif kind.is_rest or (packet.pts is None and not self._has_begun):
+        elif kind.is_rest or (packet.pts is None and self._phase is _Phase.UNBEGUN):
             self._packets_gone += 1
             self._decode([packet])
         elif packet.pts is None or self._held_bytes > _MOST_HELD_BYTES:
@@ -164,12 +181,11 @@ class PlannedSampler:
 
     def _begin(self, first_pts: int | None) -> None:
         self._planner.begin(first_pts)
-        self._has_begun = True
-        self._is_probing = self._may_reorder
+        self._phase = _Phase.PROBING if self._may_reorder else _Phase.PLANNED
 
     def _pursue(self, wanted: list[Wanted]) -> None:
         self._decoder.expect(wanted, self._planner.settled_pts)
-        if self._is_probing:
+        if self._phase is not _Phase.PLANNED:
             self._probe()
             return
         for one in wanted:
@@ -183,8 +199,8 @@ class PlannedSampler:
         for frame in self._let_go(len(self._held)):
             self._decode(frame)
         is_sane = self._has_reordering or self._packets_seen >= _PROBATION_PACKETS
-        if self._has_begun and (is_sane or not self._may_reorder):
-            self._is_probing = False
+        if self._phase is not _Phase.UNBEGUN and (is_sane or not self._may_reorder):
+            self._phase = _Phase.PLANNED
             self._emit()
 
     def _decode_up_to(self, wanted: Wanted) -> None:
@@ -209,9 +225,9 @@ class PlannedSampler:
     def _decode(self, packets: Iterable[Packet[VideoStream] | None]) -> None:
         for packet in packets:
             self._decoder.decode(packet)
-            if not self._is_probing:
+            if self._phase is _Phase.PLANNED:
                 self._emit()
-        if not self._has_begun and self._decoder.first_pts is not None:
+        if self._phase is _Phase.UNBEGUN and self._decoder.first_pts is not None:
             self._begin(self._decoder.first_pts)
 
     def _emit(self) -> None:
@@ -219,10 +235,10 @@ class PlannedSampler:
             self._certain_from = self._entered_at
 
     def _finish_plan(self) -> None:
-        if not self._has_begun:
+        if self._phase is _Phase.UNBEGUN:
             raise PlanBroken
         if not self._planner.is_complete:
-            self._is_probing = False
+            self._phase = _Phase.PLANNED
             self._pursue(self._planner.finish(self._last_duration, self._timing.by_rate))
         self._decode([None])
         self._decoder.finish()

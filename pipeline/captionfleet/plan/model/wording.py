@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from captionfleet.messages import for_terminal
+from captionfleet.plan.model.ahead import Ahead
 from captionfleet.plan.model.predict import Estimate, Prediction, Pricing
 from captionfleet.plan.model.reference import Library, Reference
 from captionfleet.plan.model.search import Limits, Plan, Verdict
@@ -30,6 +31,7 @@ class Answer:
     pricing: Pricing
     price_note: str
     now: datetime
+    ahead: Ahead | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Everything that the text says, with all digits."""
@@ -52,6 +54,7 @@ class Answer:
             "verdict": self.plan.verdict.value,
             "binding": self.plan.binding,
             "plan": _record(self.plan.chosen),
+            "prepare_ahead": self._ahead_record(),
             "alternatives": [_record(other) for other in self.plan.others],
             "notes": list(self.notes()),
         }
@@ -117,10 +120,17 @@ class Answer:
                 "upload",
                 f"{three_digits(chosen.payload_bytes)}B, {three_digits(rate)}B/s on average",
             )
+        if self.ahead is not None:
+            yield "cheaper", _prepare_first(self.ahead)
         if plan.verdict is not Verdict.KEPT:
             yield "", ""
             yield "NOT KEPT", f"the {_KEPT_BY[plan.verdict]}; what is above comes closest"
             yield "in the way", plan.binding
+
+    def _ahead_record(self) -> dict[str, Any] | None:
+        if self.ahead is None:
+            return None
+        return asdict(self.ahead) | {"sending": _record(self.ahead.sending)}
 
     def _library(self) -> str:
         hours = self.library.clips * self.library.mean_seconds / _HOUR_S
@@ -192,6 +202,16 @@ def _bottleneck(one: Prediction) -> str:
     busy = {"cores": outlook.cores, "deployments": outlook.deployments}
     other = "deployments" if limit == "cores" else "cores"
     return f"{limit} ({busy[limit]:.0%} busy; {other} {busy[other]:.0%})"
+
+
+def _prepare_first(ahead: Ahead) -> str:
+    sending = ahead.sending
+    return (
+        f"captionfleet prepare first ({_duration(ahead.prepare_s)}, a store of "
+        f"{three_digits(ahead.media_bytes)}B), then the replicas for "
+        f"{_duration(sending.seconds.expected)}: {_usd(sending.usd.expected)}, "
+        f"{_usd(ahead.saved_usd)} less"
+    )
 
 
 def _range(value: Estimate, shown: Any) -> str:

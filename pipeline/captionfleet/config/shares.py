@@ -1,0 +1,29 @@
+"""I/N, as in 3/16: a share of files, or of places at a deployment; pure (main process)."""
+
+__all__ = ["as_share", "places_of"]
+
+_MOST = 1_000_000  # more than any array job; a typo otherwise
+
+
+def as_share(value: str) -> str:
+    """The value itself, which may be empty.
+
+    Raises:
+        ValueError: it is no share.
+    """
+    index, _, count = value.partition("/")
+    digits = index.isascii() and index.isdecimal() and count.isascii() and count.isdecimal()
+    if value and not (digits and int(index) < int(count) <= _MOST):
+        raise ValueError(f"{value}: not I/N with I from 0 to N - 1, as in 0/16 to 15/16")
+    return value
+
+
+def places_of(share: str, places: int) -> int:
+    """How many places a share has: those of all shares together are `places`.
+
+    Each has one at least, which is more in all where there are fewer places than shares.
+    """
+    if not share:
+        return places
+    index, count = (int(part) for part in share.split("/"))
+    return max(1, places * (index + 1) // count - places * index // count)
