@@ -29,7 +29,7 @@ from captionfleet.sink import (
 )
 from captionfleet.sink.drain import OnOutcome
 from captionfleet.sink.media_tokens import media_tokens_of
-from captionfleet.sink.stats import Ended
+from captionfleet.sink.summary import Ended, Ending
 from captionfleet.system.machine import machine_errors
 from captionfleet.telemetry import Progress, Tally, show_progress, utc_now
 from captionfleet.watch.descriptors import within_descriptors
@@ -245,10 +245,7 @@ class _Run:
     def _summary(self, problem: RunError | None) -> RunSummary:
         ended = self._ended(problem)
         stopped_with = self.stopping.exit_code if ended in {"limit", "signal"} else None
-        return summarise(
-            self.tally,
-            self.statistics,
-            self.job,
+        ending = Ending(
             ended=ended,
             limit=(self.stopping.limit or "limit") if ended == "limit" else None,
             started_at_utc=self.started_at_utc,
@@ -258,6 +255,7 @@ class _Run:
             ignored_lines=self.settled.ignored_lines,
             exit_code=problem.exit_code if problem is not None else stopped_with,
         )
+        return summarise(self.tally, self.statistics, self.job, ending)
 
     async def _record(self, summary: RunSummary, problem: RunError | None) -> None:
         problem_line = {"error": str(problem)} if problem else {}

@@ -1,5 +1,6 @@
 """A film longer than a clip, captioned as a whole."""
 
+import shutil
 from fractions import Fraction
 from pathlib import Path
 
@@ -26,16 +27,22 @@ def nights(tmp_path: Path) -> Nights:
     return Nights(tmp_path, tmp_path / "media")
 
 
-@pytest.fixture(autouse=True)
-def film(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def made_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Each picture shows its number; it ticks each second."""
-    folder = tmp_path / "videos"
-    folder.mkdir()
     made = Film(
         seconds=FILM_S, width_px=320, height_px=180, fps=Fraction(FPS), gop_s=4, b_frames=2,
         sounds=(Sound("ticks", 16_000, "mono"),),
     )  # fmt: skip
-    return write_film(folder / "film.mp4", made)
+    return write_film(tmp_path_factory.mktemp("made") / "film.mp4", made)
+
+
+@pytest.fixture(autouse=True)
+def film(made_film: Path, tmp_path: Path) -> Path:
+    """A library of that one film."""
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    return Path(shutil.copy2(made_film, folder))
 
 
 def counters(path: Path) -> list[int]:
@@ -104,7 +111,7 @@ async def test_scenes_are_clips(nights: Nights) -> None:
 
     Scenes are three seconds long: the first ones that are together at least four are two.
     """
-    by_scenes = FIRST | {"input": {"segments": "scenes", "min_s": 4}}
+    by_scenes = FIRST | {"input": {"segments": "scenes", "min_s": 4}, "workers": {"processes": 1}}
     async with serving(StandinOptions()) as standin:
         foreseen = await rehearse(nights.job(standin, **by_scenes))
         first = await nights.run(standin, **by_scenes)

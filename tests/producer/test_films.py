@@ -118,6 +118,20 @@ async def test_what_cannot_be_measured(job: JobConfig) -> None:
     assert [opener.opened.count(name) for name in sorted(LENGTHS_S)] == [1, 2, 3, 1]
 
 
+@pytest.mark.anyio
+async def test_a_library_that_moved(job: JobConfig) -> None:
+    """What is known of its films goes along, for all later runs."""
+    opener = Opener()
+    await night(job, opener)
+    old = job.input.sources[0]
+    new = old.rename(old.with_name("elsewhere"))
+    moved = job.input.model_copy(update={"sources": (new,), "relocate": {old: new}})
+    assert (await night(job.model_copy(update={"input": moved}), opener)).planned == WINDOWS
+    later = job.input.model_copy(update={"sources": (new,)})
+    assert (await night(job.model_copy(update={"input": later}), opener)).planned == WINDOWS
+    assert len(opener.opened) == len(LENGTHS_S)
+
+
 SCENES = {"a.mp4": (4.0, 33.25, 90.5, 130.0), "c.mp4": (100.0, 240.5)}
 
 

@@ -7,12 +7,14 @@ from dataclasses import replace
 from typing import NamedTuple, Self
 
 import anyio
+import anyio.to_thread
 
 from captionfleet.config import JobConfig
 from captionfleet.errors import FailureCode
 from captionfleet.ledger.films import KnownFilms, load_films
 from captionfleet.messages import UNKNOWN_FILM, Clip, Film, Measured, Source
 from captionfleet.producer.identity.clips import film_id, plan
+from captionfleet.producer.identity.moves import Moves
 from captionfleet.producer.windows import Window, asked_window, scene_windows, window_at, windows_of
 
 __all__ = ["Cut", "Films", "Measure"]
@@ -41,13 +43,14 @@ class Films:
     says that some were cut as if they had no scenes, since no run has looked for them.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what is known of films, and how to know more
         self,
         job: JobConfig,
         known: KnownFilms,
         measure: Measure | None = None,
         note: Callable[[Measured], Awaitable[None]] | None = None,
         *,
+        moves: Moves | None = None,
         is_guess: bool = False,
     ) -> None:
         self._segments = job.input.segments
@@ -59,6 +62,7 @@ class Films:
         self._failed: dict[str, FailureCode] = {}
         self._measure = measure
         self._note = note
+        self._moves = moves or Moves({})
         self._is_guess = is_guess
         self.has_guessed = False
         self._pending: dict[str, anyio.Event] = {}
@@ -86,7 +90,8 @@ class Films:
             known = await load_films(job.output.dir)
             if job.input.retry_failed:
                 known.forget_unknown()
-        return cls(job, known, measure, note, is_guess=is_guess)
+        moves = await anyio.to_thread.run_sync(Moves, job.input.relocate)
+        return cls(job, known, measure, note, moves=moves, is_guess=is_guess)
 
     async def cut(self, source: Source) -> Cut | None:
         """All windows of a film, which is measured if need be.
@@ -99,7 +104,7 @@ class Films:
         name = film_id(source)
         while name in self._pending:
             await self._pending[name].wait()
-        film = self._known.get(name)
+        film = await self._remembered(name, source)
         if self._measure is not None and name not in self._failed and self._is_wanting(film):
             self._pending[name] = anyio.Event()
             try:
@@ -133,14 +138,14 @@ class Films:
         """The clips of a film as far as is known without opening it; None if that says nothing."""
         if not self._is_asked_for(source):
             return plan(source, self._media)
-        film = self._known.get(film_id(source))
+        film = self._find(source)
         return None if film is None or self._is_wanting(film) else self.clips_in(source, film)
 
     def clips_in(self, source: Source, guess: Film) -> tuple[Clip, ...]:
         """The clips of a film; it is taken to be like the guess where it was not measured."""
         if not self._is_asked_for(source):
             return plan(source, self._media)
-        return self.planned(source, self._cut(self._known.get(film_id(source)) or guess))
+        return self.planned(source, self._cut(self._find(source) or guess))
 
     def planned(
         self, source: Source, cut: Cut | None, content: bytes | None = None
@@ -155,6 +160,22 @@ class Films:
         for number in itertools.count(0 if self._segments == "scenes" else 1):
             window = window_at(number, self._window_s, self._overlap_s)
             yield from plan(source, self._media, None, (window,))
+
+    def _find(self, source: Source) -> Film | None:
+        """What is known of a film, also by the paths that it had before its library moved."""
+        if film := self._known.get(film_id(source)):
+            return film
+        former = self._moves.former_paths(source.known_path)
+        found = (self._known.get(film_id(replace(source, real_path=path))) for path in former)
+        return next(filter(None, found), None)
+
+    async def _remembered(self, name: str, source: Source) -> Film | None:
+        film = self._find(source)
+        if film is not None and self._known.get(name) is None:
+            self._known.add(name, film)
+            if self._note is not None:
+                await self._note(Measured(name, source, film))
+        return film
 
     def _is_asked_for(self, source: Source) -> bool:
         return self._segments != "first" and asked_window(source.row, self._window_s) is None
