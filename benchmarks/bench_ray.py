@@ -49,16 +49,18 @@ def main() -> int:
 
 async def compared(folder: Path, address: str, count: int, rounds: int) -> dict[str, Any]:
     """Both pools in turns; the overhead is that of the median round."""
-    films = _films(folder, count)
+    films = films_of(folder, count)
     seen: dict[str, list[float]] = {"local": [], "ray": []}
     beyond_s: dict[str, list[float]] = {"local": [], "ray": []}
-    remote = _job(folder / "warm", {"engine": "ray", "address": address})
+    remote = ray_job(folder / "warm", {"engine": "ray", "address": address})
     async with open_cluster(remote, Tally()) as (_, cluster):
-        await _round(folder / "warm", films[: 2 * CORES], cluster)
+        await one_round(folder / "warm", films[: 2 * CORES], cluster)
         for turn in range(rounds):
             for engine, took in seen.items():
                 store = folder / f"{engine}-{turn}"
-                took_s, prepare_s = await _round(store, films, cluster if engine == "ray" else None)
+                took_s, prepare_s = await one_round(
+                    store, films, cluster if engine == "ray" else None
+                )
                 took.append(round(took_s, 3))
                 beyond_s[engine].append(round(took_s * CORES / count - prepare_s, 3))
                 shutil.rmtree(store)
@@ -75,14 +77,14 @@ async def compared(folder: Path, address: str, count: int, rounds: int) -> dict[
     }
 
 
-async def _round(
+async def one_round(
     store: Path, films: Sequence[Path], cluster: Cluster | None
 ) -> tuple[float, float]:
     """Wall clock of all clips, and the mean that a worker needed for one, in seconds."""
     clips_out, clips_in = create_memory_object_stream[Clip](len(films))
     ready_out, ready_in = create_memory_object_stream[ReadyClip](len(films))
     failed_out, failed_in = create_memory_object_stream[Outcome](len(films))
-    job = _job(store, {})
+    job = ray_job(store, {})
     for film in films:
         facts = film.stat()
         source = Source(os.fspath(film), film.name, facts.st_size, facts.st_mtime_ns)
@@ -99,13 +101,15 @@ async def _round(
     return took_s, statistics.mean(one.prepare_s for one in ready)
 
 
-def _job(store: Path, workers: dict[str, Any]) -> JobConfig:
+def ray_job(store: Path, workers: dict[str, Any]) -> JobConfig:
+    """A job of two workers, wherever they are."""
     return JobConfig.model_validate(
         {"workers": {"processes": CORES} | workers, "store": {"dir": store}}
     )
 
 
-def _films(folder: Path, count: int) -> list[Path]:
+def films_of(folder: Path, count: int) -> list[Path]:
+    """Copies of a film that keeps a worker busy for a second or more."""
     first = write_slow_film(folder / "film-0.mp4")
     copies = [folder / f"film-{number}.mp4" for number in range(1, count)]
     return [first, *(Path(shutil.copy(first, copy)) for copy in copies)]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from captionfleet.errors import RunError
     from captionfleet.messages import Caption, Failure
     from captionfleet.run import run_job
-    from captionfleet.sink.stats import RunSummary
+    from captionfleet.sink.summary import RunSummary
     from captionfleet.streaming import caption
 
 __all__ = [
@@ -34,7 +34,7 @@ _HOMES = {
     "Failure": "captionfleet.messages",
     "caption": "captionfleet.streaming",
     "run_job": "captionfleet.run",
-    "RunSummary": "captionfleet.sink.stats",
+    "RunSummary": "captionfleet.sink.summary",
 }
 
 

@@ -85,7 +85,7 @@ async def prepare_job(
             open_cluster(job, tally) as (placed, cluster),
             show_progress(tally, progress, sends=False),
             open_workspace(job.store) as media,
-            open_measuring(job.workers, max_pixels=job.media.max_pixels) as measure,
+            open_measuring(job.workers, job.media, scenes_from_s=job.scenes_from_s) as measure,
             create_task_group() as watch,
         ):
             films = await Films.of(job, measure, is_resuming=False)

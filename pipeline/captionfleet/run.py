@@ -29,7 +29,7 @@ from captionfleet.sink import (
 )
 from captionfleet.sink.drain import OnOutcome
 from captionfleet.sink.media_tokens import media_tokens_of
-from captionfleet.sink.stats import Ended
+from captionfleet.sink.summary import Ended, Ending
 from captionfleet.system.machine import machine_errors
 from captionfleet.telemetry import Progress, Tally, show_progress, utc_now
 from captionfleet.watch.descriptors import within_descriptors
@@ -203,7 +203,9 @@ class _Run:
     @asynccontextmanager
     async def _open_films(self) -> AsyncIterator[Films]:
         job = self.job
-        async with open_measuring(job.workers, max_pixels=job.media.max_pixels) as measure:
+        async with open_measuring(
+            job.workers, job.media, scenes_from_s=job.scenes_from_s
+        ) as measure:
             yield await Films.of(job, measure, self.ledger.note)
 
     async def _produce(
@@ -243,10 +245,7 @@ class _Run:
     def _summary(self, problem: RunError | None) -> RunSummary:
         ended = self._ended(problem)
         stopped_with = self.stopping.exit_code if ended in {"limit", "signal"} else None
-        return summarise(
-            self.tally,
-            self.statistics,
-            self.job,
+        ending = Ending(
             ended=ended,
             limit=(self.stopping.limit or "limit") if ended == "limit" else None,
             started_at_utc=self.started_at_utc,
@@ -256,6 +255,7 @@ class _Run:
             ignored_lines=self.settled.ignored_lines,
             exit_code=problem.exit_code if problem is not None else stopped_with,
         )
+        return summarise(self.tally, self.statistics, self.job, ending)
 
     async def _record(self, summary: RunSummary, problem: RunError | None) -> None:
         problem_line = {"error": str(problem)} if problem else {}

@@ -21,15 +21,13 @@ async def test_windows_are_drawn_of_whole_films(tmp_path: Path) -> None:
         {
             "input": {"sources": [tmp_path / "videos"], "segments": "all", "settle_s": 0},
             "media": {"max_seconds": 1},
+            "workers": {"processes": 1},
             "output": {"dir": tmp_path / "out"},
             "store": {"dir": tmp_path / "store"},
         }
     )
     nothing = Generated(0, 1.0, "still")
-    starts: list[set[float]] = []
-    for _ in range(2):
-        with anyio.fail_after(DEADLINE_S):
-            async with open_media(job, nothing, Gauge(), sample=5, seed=1) as media:
-                assert (len(media.ready), media.of_files) == (5, 3)
-                starts.append({one.clip.start_s for one in media.ready})
-    assert starts[0] == starts[1] != {0.0}
+    with anyio.fail_after(DEADLINE_S):
+        async with open_media(job, nothing, Gauge(), sample=4, seed=1) as media:
+            assert (len(media.ready), media.of_files) == (4, 3)
+            assert {one.clip.start_s for one in media.ready} != {0.0}

@@ -1,5 +1,6 @@
 """A film longer than a clip, captioned as a whole."""
 
+import shutil
 from fractions import Fraction
 from pathlib import Path
 
@@ -26,16 +27,22 @@ def nights(tmp_path: Path) -> Nights:
     return Nights(tmp_path, tmp_path / "media")
 
 
-@pytest.fixture(autouse=True)
-def film(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def made_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Each picture shows its number; it ticks each second."""
-    folder = tmp_path / "videos"
-    folder.mkdir()
     made = Film(
         seconds=FILM_S, width_px=320, height_px=180, fps=Fraction(FPS), gop_s=4, b_frames=2,
         sounds=(Sound("ticks", 16_000, "mono"),),
     )  # fmt: skip
-    return write_film(folder / "film.mp4", made)
+    return write_film(tmp_path_factory.mktemp("made") / "film.mp4", made)
+
+
+@pytest.fixture(autouse=True)
+def film(made_film: Path, tmp_path: Path) -> Path:
+    """A library of that one film."""
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    return Path(shutil.copy2(made_film, folder))
 
 
 def counters(path: Path) -> list[int]:
@@ -96,6 +103,37 @@ async def test_a_window_in_the_middle_fails_alone(tmp_path: Path) -> None:
         assert standin.ledger.total == 5
     assert sorted(line["start_s"] for line in nights.output.captions) == [0.0, 10.0, 20.0, 30.0]
     assert not nights.output.failures
+
+
+@pytest.mark.anyio
+async def test_scenes_are_clips(nights: Nights) -> None:
+    """Each clip shows its own scenes; later nights find the same ones, remembered or not.
+
+    Scenes are three seconds long: the first ones that are together at least four are two.
+    """
+    by_scenes = FIRST | {"input": {"segments": "scenes", "min_s": 4}, "workers": {"processes": 1}}
+    async with serving(StandinOptions()) as standin:
+        foreseen = await rehearse(nights.job(standin, **by_scenes))
+        first = await nights.run(standin, **by_scenes)
+        assert (first.captioned, first.failed) == (6, 0)
+        again = await nights.run(standin, **by_scenes)
+        noted = nights.output.folder / "films.jsonl"
+        assert (again.planned, len(noted.read_bytes().splitlines())) == (0, 1)
+        known = await rehearse(nights.job(standin, **by_scenes))
+        noted.unlink()
+        assert (await nights.run(standin, **by_scenes)).planned == 0
+    assert "would caption 4 clips" in foreseen.text()
+    assert "there will be more and shorter clips" in foreseen.text()
+    assert "would caption 0 clips" in known.text()
+    assert "shorter clips" not in known.text()
+    lines = sorted(nights.output.captions, key=lambda line: line["start_s"])
+    edges = [line["start_s"] for line in lines] + [lines[-1]["end_s"]]
+    assert [line["end_s"] for line in lines] == edges[1:]
+    assert edges == pytest.approx([0, 6, 12, 18, 24, 30, 35], abs=1 / FPS)
+    for line in lines:
+        shown = counters(nights.store / line["media_key"][:2] / f"{line['media_key']}.mp4")
+        pair = {number // (3 * FPS) // 2 for number in shown}
+        assert len(pair) == 1
 
 
 ROWS = """path,id,start_s,end_s

@@ -106,9 +106,8 @@ def test_a_film_that_was_cut_off_ends_where_it_really_does(ending: str, tmp_path
         assert 3 < film_end_s(container, stream, 100_000.0) < 9
 
 
-JOINED = {"restart": (0.0, 0.0), "hours later": (0.0, 4000.0), "overlap": (0.0, 5.0),
-          "three": (0.0, 4000.0, 0.0)}  # fmt: skip
-PART_S = 7
+JOINED = {"overlap": (0.0, 4.0), "hours later, then a restart": (0.0, 4000.0, 0.0)}
+PART_S = 6
 
 
 @pytest.mark.parametrize("name", JOINED)

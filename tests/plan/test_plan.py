@@ -134,7 +134,7 @@ def test_long_run_goes_on_at_the_rate_of_its_middle(reference: Reference) -> Non
 
 def test_plan_for_a_deadline_is_the_smallest_that_meets_it(reference: Reference) -> None:
     """At the high end of its range the plan is in time, and with one replica fewer it is not."""
-    library, within_s = Library.like(reference, 2000), 240.0
+    library, within_s = Library.like(reference, 800), 96.0
     plan = make_plan(reference, library, Limits(within_s=within_s), PRICING)
     fleet = plan.chosen.fleet
     assert plan.verdict is Verdict.KEPT
@@ -150,29 +150,29 @@ def test_plan_for_a_deadline_is_the_smallest_that_meets_it(reference: Reference)
 
 def test_plan_for_money_alone_is_fast_and_affordable(reference: Reference) -> None:
     """Without a deadline, money buys as many replicas as make the run faster, and no more."""
-    library = Library.like(reference, 2000)
-    plan = make_plan(reference, library, Limits(max_usd=4.0, max_cores=8), PRICING)
+    library = Library.like(reference, 800)
+    plan = make_plan(reference, library, Limits(max_usd=1.6, max_cores=8), PRICING)
     assert plan.verdict is Verdict.KEPT
-    assert plan.chosen.usd.high <= 4.0 * 1.02
-    assert plan.chosen.seconds.expected == pytest.approx(2000 * RUN.prepare_s / 8, rel=0.15)
+    assert plan.chosen.usd.high <= 1.6 * 1.02
+    assert plan.chosen.seconds.expected == pytest.approx(800 * RUN.prepare_s / 8, rel=0.15)
     assert plan.chosen.fleet.replicas < 12
 
 
 @pytest.mark.parametrize(
     ("limits", "verdict", "binding"),
     [
-        (Limits(within_s=40.0, max_replicas=3), Verdict.DEADLINE, "replicas"),
-        (Limits(within_s=40.0, max_cores=4), Verdict.DEADLINE, "cores"),
-        (Limits(within_s=200.0, max_usd=0.4), Verdict.MONEY, "money"),
-        (Limits(max_usd=0.2), Verdict.MONEY, "money"),
-        (Limits(within_s=200.0, replicas=1), Verdict.DEADLINE, "replicas"),
+        (Limits(within_s=16.0, max_replicas=3), Verdict.DEADLINE, "replicas"),
+        (Limits(within_s=16.0, max_cores=4), Verdict.DEADLINE, "cores"),
+        (Limits(within_s=80.0, max_usd=0.16), Verdict.MONEY, "money"),
+        (Limits(max_usd=0.08), Verdict.MONEY, "money"),
+        (Limits(within_s=80.0, replicas=1), Verdict.DEADLINE, "replicas"),
     ],
 )
 def test_what_cannot_be_done_is_said(
     reference: Reference, limits: Limits, verdict: Verdict, binding: str
 ) -> None:
     """Where no fleet keeps the limits, the plan names the one in the way."""
-    plan = make_plan(reference, Library.like(reference, 2000), limits, PRICING)
+    plan = make_plan(reference, Library.like(reference, 800), limits, PRICING)
     assert plan.verdict is verdict
     assert binding in plan.binding
     assert plan.chosen.fleet.replicas <= (limits.max_replicas or limits.replicas or 256)

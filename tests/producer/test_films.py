@@ -1,10 +1,12 @@
 """Films are measured once, and counted window by window."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import anyio
 import orjson
 import pytest
+from pydantic import ValidationError
 
 from captionfleet.config import JobConfig
 from captionfleet.errors import FailureCode
@@ -14,8 +16,6 @@ from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Clip, Failure, Film, Note, Outcome, Source
 from captionfleet.producer import Films, count_ahead, produce
 from captionfleet.telemetry import Tally
-
-pytestmark = pytest.mark.anyio
 
 LENGTHS_S = {"a.mp4": 130.0, "b.mp4": 59.5, "c.mp4": 240.5, "d.mp4": 61.5}
 WINDOWS, FOOTAGE_S = 3 + 1 + 4 + 2, 130 + 60 + 240 + 62
@@ -38,8 +38,11 @@ def job(tmp_path: Path) -> JobConfig:
 class Opener:
     """Stands for the worker process that opens films, and counts what it is asked for."""
 
-    def __init__(self, **refusals: FailureCode) -> None:
+    def __init__(
+        self, scenes: Mapping[str, tuple[float, ...]] | None = None, **refusals: FailureCode
+    ) -> None:
         self.opened: list[str] = []
+        self._scenes = scenes
         self._refusals = refusals
 
     async def measure(self, source: Source) -> Film | FailureCode:
@@ -47,7 +50,9 @@ class Opener:
         await anyio.lowlevel.checkpoint()
         self.opened.append(source.name)
         refusal = self._refusals.get(Path(source.name).stem)
-        return refusal or Film(LENGTHS_S[source.name])
+        seconds = LENGTHS_S[source.name]
+        ends_s = () if self._scenes is None else self._scenes.get(source.name, (seconds,))
+        return refusal or Film(seconds, scene_ends_s=ends_s)
 
 
 async def night(
@@ -70,6 +75,7 @@ async def night(
     return tally
 
 
+@pytest.mark.anyio
 async def test_each_film_is_opened_once(job: JobConfig) -> None:
     """By the run or by the count beside it, and by no later run; both come to the same number."""
     opener = Opener()
@@ -82,6 +88,7 @@ async def test_each_film_is_opened_once(job: JobConfig) -> None:
     assert (again.planned, again.outlook.clips) == (WINDOWS, WINDOWS)
 
 
+@pytest.mark.anyio
 async def test_a_changed_film_is_measured_again(job: JobConfig) -> None:
     """What is remembered is of one version of a file."""
     opener = Opener()
@@ -92,6 +99,7 @@ async def test_a_changed_film_is_measured_again(job: JobConfig) -> None:
     assert len(opener.opened) == len(LENGTHS_S) + 1
 
 
+@pytest.mark.anyio
 async def test_what_cannot_be_measured(job: JobConfig) -> None:
     """A film that is none is not opened every night, one that could not be read is.
 
@@ -110,9 +118,57 @@ async def test_what_cannot_be_measured(job: JobConfig) -> None:
     assert [opener.opened.count(name) for name in sorted(LENGTHS_S)] == [1, 2, 3, 1]
 
 
+@pytest.mark.anyio
+async def test_a_library_that_moved(job: JobConfig) -> None:
+    """What is known of its films goes along, for all later runs."""
+    opener = Opener()
+    await night(job, opener)
+    old = job.input.sources[0]
+    new = old.rename(old.with_name("elsewhere"))
+    moved = job.input.model_copy(update={"sources": (new,), "relocate": {old: new}})
+    assert (await night(job.model_copy(update={"input": moved}), opener)).planned == WINDOWS
+    later = job.input.model_copy(update={"sources": (new,)})
+    assert (await night(job.model_copy(update={"input": later}), opener)).planned == WINDOWS
+    assert len(opener.opened) == len(LENGTHS_S)
+
+
+SCENES = {"a.mp4": (4.0, 33.25, 90.5, 130.0), "c.mp4": (100.0, 240.5)}
+
+
+@pytest.mark.anyio
+async def test_scenes_are_looked_for_once(job: JobConfig) -> None:
+    """By whatever run, and however films are measured later; what is no list of scenes is none."""
+    await night(job, Opener())
+    input_ = job.input.model_copy(update={"segments": "scenes"})
+    by_scenes = job.model_copy(update={"input": input_})
+    opener = Opener(scenes=SCENES)
+    assert (await night(by_scenes, opener)).planned == 3 + 1 + 5 + 2
+    assert sorted(opener.opened) == sorted(LENGTHS_S)
+    path = job.output.dir / FILMS
+    records = [orjson.loads(line) for line in path.read_bytes().splitlines()]
+    path.write_bytes(b"".join(orjson.dumps(one | {"measured_by": 9}) + b"\n" for one in records))
+    assert (await night(by_scenes, opener)).planned == 3 + 1 + 5 + 2
+    assert len(opener.opened) == len(LENGTHS_S)
+    path.unlink()
+    outcomes: list[Outcome | Note] = []
+    stopped = Opener(scenes=SCENES, c=FailureCode.PREPARE_TIMEOUT)
+    assert (await night(by_scenes, stopped, outcomes)).planned == 3 + 1 + 1 + 2
+    (failure,) = outcomes
+    assert isinstance(failure, Failure)
+    assert (failure.clip.start_s, failure.code) == (0.0, "prepare_timeout")
+    for ends_s in ([5.0, 3.0], ["x"], [-1.0, 4.0], 7):
+        path.write_bytes(
+            b"".join(orjson.dumps(r | {"scene_ends_s": ends_s}) + b"\n" for r in records)
+        )
+        opener.opened.clear()
+        await night(by_scenes, opener)
+        assert sorted(opener.opened) == sorted(LENGTHS_S)
+
+
 @pytest.mark.parametrize(
     "change", [{"measured_by": 0}, {"seconds": "long"}, {"film_id": "ffff"}], ids=str
 )
+@pytest.mark.anyio
 async def test_lines_that_do_not_count_cost_one_opening(
     job: JobConfig, change: dict[str, object]
 ) -> None:
@@ -124,3 +180,10 @@ async def test_lines_that_do_not_count_cost_one_opening(
     path.write_bytes(b"".join(orjson.dumps(one) + b"\n" for one in records))
     assert (await night(job, opener)).planned == WINDOWS
     assert len(opener.opened) == 2 * len(LENGTHS_S)
+
+
+@pytest.mark.parametrize("wrong", [{"overlap_s": 1.0}, {"min_s": 31.0}, {"min_s": 0.5}], ids=str)
+def test_bounds_that_cannot_be(wrong: dict[str, float]) -> None:
+    """Scenes do not overlap, and two of the shortest fit into a clip."""
+    with pytest.raises(ValidationError, match=r"overlap_s|min_s"):
+        JobConfig.model_validate({"input": {"segments": "scenes", **wrong}})

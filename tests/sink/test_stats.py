@@ -15,7 +15,8 @@ from captionfleet.errors import FailureCode
 from captionfleet.ledger.format.lines import document
 from captionfleet.measures import Measurements, Percentiles
 from captionfleet.messages import Latency, Usage
-from captionfleet.sink.stats import RunStatistics, RunSummary, _bottleneck, summarise
+from captionfleet.sink.stats import RunStatistics
+from captionfleet.sink.summary import Ending, RunSummary, _bottleneck, summarise
 from captionfleet.telemetry import Tally
 from captionfleet.text import UNKNOWN
 from tests.support.outcomes import make_caption, make_failure
@@ -108,9 +109,8 @@ def run_of(captioned: int = 3, failed: int = 1, **counts: Any) -> tuple[Tally, R
 def summary_of(tally: Tally, statistics: RunStatistics, **choice: Any) -> RunSummary:
     """The bottom line under a job with two workers."""
     job = JobConfig.model_validate({"workers": {"processes": 2}, "output": {"dir": "out"}})
-    return summarise(
-        tally, statistics, job, **{"ended": "complete", "started_at_utc": "T", **choice}
-    )
+    ending = Ending(**{"ended": "complete", "started_at_utc": "T", **choice})
+    return summarise(tally, statistics, job, ending)
 
 
 def test_a_summary_holds_what_was_asked_for() -> None:

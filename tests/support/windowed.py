@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from captionfleet.media import take
+from captionfleet.media.header import read_header
 from captionfleet.media.opening.approach import open_window
-from captionfleet.media.opening.header import read_header
 from captionfleet.media.orders import HeaderOrder
 from captionfleet.media.picture.picture import PictureMaker
 from captionfleet.media.picture.reel import Reel
@@ -33,6 +33,12 @@ def measured(path: Path, reading: Literal["header", "end", "whole"] = "whole") -
     order = HeaderOrder(clip_of(path).source, SPEC.max_pixels, 10, 2**30, reading)
     header = read_header(order)
     return Film(header.seconds, header.is_joined)
+
+
+def scenes_of(path: Path) -> list[float]:
+    """Where a worker finds that the scenes of a film change."""
+    order = HeaderOrder(clip_of(path).source, SPEC.max_pixels, 10, 2**30, "scenes")
+    return list(read_header(order).scene_changes_s)
 
 
 def sample_window(

@@ -147,7 +147,7 @@ async def _drawn(job: JobConfig, sample: int, seed: int) -> Drawing:
 
 async def _clips(job: JobConfig, sources: Sequence[Source], sample: int, seed: int) -> list[Clip]:
     """The clips of these files; where a job asks for all windows, `sample` of theirs by chance."""
-    films = await Films.of(job)
+    films = await Films.of(job, is_guess=True)
     if job.input.segments == "first":
         return [clip for source in sources for clip in films.clips_in(source, UNKNOWN_FILM)]
     headers = await read_headers(sources, job.workers, max_pixels=job.media.max_pixels)

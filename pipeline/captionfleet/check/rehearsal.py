@@ -48,6 +48,7 @@ class Rehearsal:
     tally: Tally = field(default_factory=Tally)
     library: Library = field(default_factory=lambda: Library(Drawing(_SAMPLE)))
     estimates: tuple[Estimate, ...] = ()
+    note: str = ""
     hours: float | None = None
     usd: float | None = None
 
@@ -62,6 +63,7 @@ class Rehearsal:
             *((f"{one.deployment} tokens", _tokens(one)) for one in self.estimates),
             ("would take", self._time()),
             ("first", ", ".join(self.first)),
+            ("note", self.note),
         ]
         return "\n".join(f"{name:<13} {words}".rstrip() for name, words in rows if words)
 
@@ -112,10 +114,10 @@ async def rehearse(job: JobConfig, for_each: ForEach | None = None) -> Rehearsal
     outcomes_out, outcomes_in = anyio.create_memory_object_stream[Outcome | Note](64)
     try:
         async with (
-            open_measuring(job.workers, max_pixels=job.media.max_pixels) as measure,
+            open_measuring(job.workers, job.media) as measure,
             anyio.create_task_group() as tasks,
         ):
-            films = await Films.of(job, measure)
+            films = await Films.of(job, measure, is_guess=True)
             tasks.start_soon(_take_clips, clips_in, settled, rehearsal, for_each)
             tasks.start_soon(_take_outcomes, outcomes_in, rehearsal)
             await produce(job, settled, rehearsal.tally, clips_out, outcomes_out, films)
@@ -128,6 +130,11 @@ async def rehearse(job: JobConfig, for_each: ForEach | None = None) -> Rehearsal
     rehearsal.estimates = tuple(one for one in found if one is not None)
     last = await anyio.to_thread.run_sync(read_object, job.output.dir / "run.json")
     _foretell(rehearsal, job, last)
+    if films.has_guessed:
+        rehearsal.note = (
+            "scenes are known once a run has decoded the film; the others count as windows of "
+            "max_seconds, so there will be more and shorter clips"
+        )
     return rehearsal
 
 

@@ -47,7 +47,7 @@ class Library:
 
     `to_do` counts the files that a run would still work on, `settled` those that it would pass
     over: captioned, or failed for good. `counted` is how many clips are to be done, where they were
-    counted one by one.
+    counted one by one; `is_guess` says that films were cut as if they had no scenes.
     """
 
     drawing: Drawing = field(default_factory=lambda: Drawing(0))
@@ -59,6 +59,7 @@ class Library:
     source_s: float = 0.0
     failing: dict[FailureCode, list[Source]] = field(default_factory=dict)
     counted: int | None = None
+    is_guess: bool = False
 
     @property
     def to_do(self) -> int:
@@ -90,7 +91,7 @@ async def survey(job: JobConfig, settled: Settled, *, most: int) -> Library:
         ConfigError: a source is missing or a list cannot be read.
     """
     await anyio.to_thread.run_sync(check_sources, job.input)
-    films = await Films.of(job)
+    films = await Films.of(job, is_guess=True)
     library = await anyio.to_thread.run_sync(
         _walked, job, settled, films, most, abandon_on_cancel=True
     )
@@ -112,6 +113,7 @@ async def look_into(library: Library, job: JobConfig, settled: Settled, films: F
             is_part = asked_window(source.row, job.media.max_seconds) is not None
             film_s = 0.0 if is_part else header.seconds
             library.source_s += film_s or sum(shape.seconds for shape in shapes)
+    library.is_guess = films.has_guessed
 
 
 def _walked(job: JobConfig, settled: Settled, films: Films, most: int) -> Library:
@@ -176,7 +178,8 @@ def source_findings(library: Library) -> Iterator[Finding]:
 def _windows(library: Library) -> str:
     if not library.shapes or library.clips <= library.to_do:
         return ""
-    return f" in {'about ' if library.is_sampled else ''}{library.clips:,} windows"
+    at_least = " or more, as many as there are scenes" if library.is_guess else ""
+    return f" in {'about ' if library.is_sampled else ''}{library.clips:,} windows{at_least}"
 
 
 def _hours(library: Library) -> str:

@@ -39,7 +39,8 @@ class RunFlags:
         sampling: Which frames to take: those of ffmpeg's fps=1 (exact, the default), or the
             cheapest of each second.
         segments: What of a film is captioned: its first minute (max_seconds; first, the default),
-            or all of it, in windows of that length, each a clip with its own line.
+            or all of it, in windows of that length (all) or by its scenes (scenes), each a clip
+            with its own line.
         identity: What makes a file the same: stat, its path, size and change time, the default; or
             content, its bytes, so that a renamed file is not captioned again.
         relocate: OLD=NEW: the folder OLD lies at NEW today, and its files keep their captions; by
@@ -93,7 +94,7 @@ class RunFlags:
     max_in_flight: int | None = None
     workers: int | None = None
     sampling: Literal["exact", "fast"] | None = None
-    segments: Literal["first", "all"] | None = None
+    segments: Literal["first", "all", "scenes"] | None = None
     identity: Literal["stat", "content"] | None = None
     relocate: Annotated[list[str] | None, Parameter(negative="")] = None
     retry_failed: Annotated[list[str] | None, Parameter(negative="")] = None

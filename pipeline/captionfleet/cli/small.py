@@ -22,7 +22,7 @@ def prepare(
     job: Path | None = None,
     workers: int | None = None,
     sampling: Literal["exact", "fast"] | None = None,
-    segments: Literal["first", "all"] | None = None,
+    segments: Literal["first", "all", "scenes"] | None = None,
     limit: int | None = None,
     store: Path | None = None,
     quiet: Annotated[bool, Parameter(negative="")] = False,
@@ -34,7 +34,7 @@ def prepare(
     --out only the media store is filled: a run with the same store and settings then only sends.
 
     Args:
-        sources: Files, folders and lists of either, as for run; they replace the job file's.
+        sources: As for run; they replace the job file's.
         out: Output folder, made if missing; none of the sources, and in none of them; by default
             there is none.
         job: Job file (TOML), for its [input], [media], [workers] and [store]; by default there is
@@ -43,8 +43,9 @@ def prepare(
             is memory for them.
         sampling: Which frames to take: those of ffmpeg's fps=1 (exact, the default), or the
             cheapest of each second.
-        segments: What to prepare of a film: its first window (the default), or all of them; those
-            after the first are called by where they begin, as in beach.mov@00060.00.mp4.
+        segments: What to prepare of a film: its first window (first, the default), all windows or
+            its scenes; those after the first are called by where they begin, as in
+            beach.mov@00060.00.mp4.
         limit: Stop after so many clips; by default there is no limit.
         store: Folder for prepared media, reused by later runs; by default captionfleet/media in the
             user's cache folder.

@@ -85,10 +85,19 @@ class JobConfig(Section):
             raise ValueError("deployments must have different names")
         if self.input.overlap_s >= self.media.max_seconds:
             raise ValueError("input.overlap_s must be less than media.max_seconds")
+        if self.input.segments == "scenes" and self.input.overlap_s:
+            raise ValueError('input.overlap_s is for segments = "all": scenes do not overlap')
+        if self.input.segments == "scenes" and 2 * self.input.min_s > self.media.max_seconds:
+            raise ValueError("input.min_s must be at most half of media.max_seconds")
         require_names(self.all_requests, self.input.only_request)
         self._check_schema()
         self._check_frames()
         return self
+
+    @property
+    def scenes_from_s(self) -> float | None:
+        """How long a film is at least that is cut by its scenes; None where none is."""
+        return 2 * self.input.min_s if self.input.segments == "scenes" else None
 
     @property
     def all_requests(self) -> tuple[RequestConfig, ...]:

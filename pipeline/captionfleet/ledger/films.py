@@ -1,7 +1,10 @@
 """How long films are, as earlier runs measured it: films.jsonl (main process, in a thread)."""
 
 import os
+from array import array
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import anyio.to_thread
 
@@ -14,12 +17,18 @@ __all__ = ["FILMS", "KnownFilms", "load_films"]
 
 FILMS = "films.jsonl"
 _LONGEST_S = 1e9
+_LONGEST_SCENES_S = 4e6  # 32 bits of milliseconds
 
 
 class KnownFilms:
-    """Films by their ids; about 150 bytes each."""
+    """Films by their ids; about 150 bytes each, and 4 for each scene.
+
+    The scenes that were found of a film stay, however films are measured later: another program may
+    find others, and all clips would be paid for again.
+    """
 
     def __init__(self) -> None:
+        self._scene_ends_ms: dict[int, array[int]] = {}
         self._seconds: dict[int, float] = {}
         self._joined: set[int] = set()
 
@@ -27,7 +36,10 @@ class KnownFilms:
         """What is known of a film; None where it was not measured."""
         identity = int(film_id, 16)
         seconds = self._seconds.get(identity)
-        return None if seconds is None else Film(seconds, identity in self._joined)
+        if seconds is None:
+            return None
+        ends_ms = self._scene_ends_ms.get(identity, ())
+        return Film(seconds, identity in self._joined, tuple(one / 1000 for one in ends_ms))
 
     def add(self, film_id: str, film: Film) -> None:
         """Remember a film."""
@@ -35,6 +47,8 @@ class KnownFilms:
         self._seconds[identity] = film.seconds
         if film.is_joined:
             self._joined.add(identity)
+        if film.scene_ends_s:
+            self._scene_ends_ms[identity] = array("I", [round(1000 * s) for s in film.scene_ends_s])
 
     def forget_unknown(self) -> None:
         """Forget those that could not be measured."""
@@ -56,13 +70,26 @@ def _load(path: Path) -> KnownFilms:
         for _, line in raw_lines(path):
             record = record_of(line)
             identity, seconds = id_in(record, "film_id"), number_in(record, "seconds")
-            is_current = record.get("measured_by") == MEASURED_BY
+            ends_s = _scene_ends_s(record)
+            is_current = record.get("measured_by") == MEASURED_BY or ends_s
             if is_current and identity is not None and seconds is not None:
                 is_joined = record.get("is_joined") is True
-                known.add(f"{identity:032x}", Film(min(max(seconds, 0.0), _LONGEST_S), is_joined))
+                known.add(
+                    f"{identity:032x}", Film(min(max(seconds, 0.0), _LONGEST_S), is_joined, ends_s)
+                )
     except FileNotFoundError:
         pass
     except OSError as error:
         where = printable(os.fspath(path))
         raise OutputError(f"{where}: cannot read how long films are: {error.strerror}") from None
     return known
+
+
+def _scene_ends_s(record: dict[str, Any]) -> tuple[float, ...]:
+    """The ends of scenes, if they rise; nothing for whatever else may stand there."""
+    found = record.get("scene_ends_s")
+    if not isinstance(found, list) or not all(isinstance(one, int | float) for one in found):
+        return ()
+    ends_s = (0.0, *map(float, found))
+    is_rising = all(before < after for before, after in pairwise(ends_s))
+    return ends_s[1:] if is_rising and ends_s[-1] < _LONGEST_SCENES_S else ()

@@ -41,7 +41,7 @@ __all__ = ["serve", "work_on"]
 _MODULES = {
     Order: "captionfleet.media.prepare",
     SheetOrder: "captionfleet.media.contact_sheet",
-    HeaderOrder: "captionfleet.media.opening.header",
+    HeaderOrder: "captionfleet.media.header",
     CanaryOrder: "captionfleet.media.canary",
 }
 
@@ -192,7 +192,7 @@ def _show(order: SheetOrder) -> Sheet:
 def _look(order: HeaderOrder) -> Header:
     import av  # noqa: PLC0415 - after the limits are set
 
-    from captionfleet.media.opening.header import read_header  # noqa: PLC0415 - imports av
+    from captionfleet.media.header import read_header  # noqa: PLC0415 - imports av
 
     av.logging.set_level(None)  # as above
     return read_header(order)

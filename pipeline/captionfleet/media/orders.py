@@ -84,14 +84,14 @@ class HeaderOrder:
     """A source of which the header is to be read, as far as `reading` says.
 
     "end": and where its pictures end, by its last packets; "whole": the same by all packets, with
-    the jumps of its clock.
+    the jumps of its clock; "scenes": and where its scenes change, for which it is decoded.
     """
 
     source: Source
     max_pixels: int
     cpu_s: int
     memory_bytes: int
-    reading: Literal["header", "end", "whole"] = "header"
+    reading: Literal["header", "end", "whole", "scenes"] = "header"
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +208,7 @@ class Header:
     has_audio: bool = False
     may_jump: bool = False
     is_joined: bool = False
+    scene_changes_s: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,10 +58,12 @@ class Film:
 
     `seconds` is where its last picture ends, from its zero; 0.0 where that is not known.
     `is_joined` says that its clock is set anew midway, so that no time in it can be sought.
+    `scene_ends_s` is where its scenes end, the last one with the film; empty if nobody looked.
     """
 
     seconds: float = 0.0
     is_joined: bool = False
+    scene_ends_s: tuple[float, ...] = ()
 
 
 UNKNOWN_FILM = Film()

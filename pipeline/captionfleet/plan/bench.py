@@ -77,7 +77,7 @@ class Preparation(_Part):
 class Settings(_Part):
     """What the bench took of a film; earlier versions do not say, and took the first minute."""
 
-    segments: Literal["first", "all"] = "first"
+    segments: Literal["first", "all", "scenes"] = "first"
     overlap_s: Size = 0.0
     max_seconds: Annotated[int, Field(ge=1, le=600)] = 60
 

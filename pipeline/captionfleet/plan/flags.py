@@ -22,8 +22,8 @@ class PlanFlags:
             sources' own.
         hours: So many hours of clips, instead of sources; by default the sources' own.
         clip_seconds: How many seconds long those clips are; by default as those of the reference.
-        segments: What of the sources' films is captioned, as for run: first or all; by default
-            what the reference took.
+        segments: What of the sources' films is captioned, as for run: first, all or scenes; by
+            default what the reference took.
         by: Deadline, as in 2026-11-23T06:00 (local time); by default there is none.
         within: Deadline from now, as in 48h; by default there is none.
         max_replicas: Most replicas there may be; by default there is no limit.
@@ -45,7 +45,7 @@ class PlanFlags:
     clips: int | None = None
     hours: float | None = None
     clip_seconds: float | None = None
-    segments: Literal["first", "all"] | None = None
+    segments: Literal["first", "all", "scenes"] | None = None
     by: str | None = None
     within: str | None = None
     max_replicas: int | None = None

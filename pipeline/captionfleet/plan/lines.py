@@ -4,7 +4,7 @@ import math
 import os
 from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -159,8 +159,12 @@ def _run_record(run: Mapping[str, Any]) -> RunRecord:
 
 def _cutting(settings: Mapping[str, Any]) -> Cutting:
     """What runs took of a film; those of earlier versions took the first window."""
-    is_all = settings.get("segments") == "all"
-    return Cutting("all" if is_all else "first", _size(settings.get("overlap_s", 0.0)))
+    known = Cutting(overlap_s=_size(settings.get("overlap_s", 0.0)))
+    match settings.get("segments"):
+        case "all" | "scenes" as segments:
+            return replace(known, segments=segments)
+        case _:
+            return known
 
 
 def _wall_s(text: str) -> float:

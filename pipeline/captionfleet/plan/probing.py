@@ -29,6 +29,10 @@ __all__ = ["MOST_PROBED", "probe_library"]
 
 MOST_PROBED = 2000
 """Files whose headers are read; of a larger library that many, drawn by chance."""
+_SCENES = (
+    "how many scenes the films have is known when they were decoded: they are taken as windows of "
+    "max_seconds, and will be more and shorter clips"
+)
 _MOST_IN_MIX = 20_000  # every fleet that is weighed goes through them
 
 
@@ -69,6 +73,7 @@ async def probe_library(
         unusable=drawing.seen - files + unusable,
         is_sample=drawing.is_partial,
         headers_read=len(usable),
+        notes=(_SCENES,) if cutting.segments == "scenes" else (),
         films=files if len(mix) > len(by_film) else 0,
     )
 
@@ -89,7 +94,7 @@ def _facts(source: Source, header: Header, max_seconds: int, cutting: Cutting) -
     windows: Sequence[Window] = (Window(0.0, float(max_seconds)),)
     if asked := asked_window(source.row, max_seconds):
         windows = (asked,)
-    elif cutting.segments == "all":
+    elif cutting.segments != "first":
         windows = windows_of(header.seconds, float(max_seconds), cutting.overlap_s)
     seconds = (seconds_in(window, header.seconds) for window in windows)
     pixels = header.width * header.height

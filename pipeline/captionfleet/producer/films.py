@@ -1,17 +1,21 @@
 """The windows of whole films, each film measured once (main process)."""
 
 import itertools
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import NamedTuple, Self
 
 import anyio
+import anyio.to_thread
 
 from captionfleet.config import JobConfig
 from captionfleet.errors import FailureCode
 from captionfleet.ledger.films import KnownFilms, load_films
 from captionfleet.messages import UNKNOWN_FILM, Clip, Film, Measured, Source
 from captionfleet.producer.identity.clips import film_id, plan
-from captionfleet.producer.windows import Window, asked_window, window_at, windows_of
+from captionfleet.producer.identity.moves import Moves
+from captionfleet.producer.windows import Window, asked_window, scene_windows, window_at, windows_of
 
 __all__ = ["Cut", "Films", "Measure"]
 
@@ -22,7 +26,8 @@ Measure = Callable[[Source], Awaitable[Film | FailureCode]]
 class Cut(NamedTuple):
     """All windows of a film, and the film as it was measured.
 
-    Where that failed and may go well the next time, `problem` says why; the first window is known.
+    Where that failed and may go well the next time, `problem` says why; the first window is known
+    all the same, but not the first scene.
     """
 
     windows: tuple[Window, ...]
@@ -31,20 +36,25 @@ class Cut(NamedTuple):
 
 
 class Films:
-    """Cuts films into windows, where a job asks for all of them.
+    """Cuts films into windows, where a job asks for all of them, or for their scenes.
 
     A film is opened once, by whoever asks for it first: the run, or the count on the side of it.
-    Those that earlier runs measured are not opened. About 150 bytes for each film.
+    Those that earlier runs measured are not opened. About 150 bytes for each film. `has_guessed`
+    says that some were cut as if they had no scenes, since no run has looked for them.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what is known of films, and how to know more
         self,
         job: JobConfig,
         known: KnownFilms,
         measure: Measure | None = None,
         note: Callable[[Measured], Awaitable[None]] | None = None,
+        *,
+        moves: Moves | None = None,
+        is_guess: bool = False,
     ) -> None:
-        self._is_whole = job.input.segments == "all"
+        self._segments = job.input.segments
+        self._min_s = job.input.min_s
         self._window_s = float(job.media.max_seconds)
         self._overlap_s = job.input.overlap_s
         self._media = job.media
@@ -52,7 +62,10 @@ class Films:
         self._failed: dict[str, FailureCode] = {}
         self._measure = measure
         self._note = note
-        self._turn = anyio.Lock()  # a worker process takes one film at a time
+        self._moves = moves or Moves({})
+        self._is_guess = is_guess
+        self.has_guessed = False
+        self._pending: dict[str, anyio.Event] = {}
 
     @classmethod
     async def of(
@@ -62,18 +75,23 @@ class Films:
         note: Callable[[Measured], Awaitable[None]] | None = None,
         *,
         is_resuming: bool = True,
+        is_guess: bool = False,
     ) -> Self:
         """Those of a job; `note` keeps what is measured, and what runs before noted is read.
+
+        With `is_guess`, no film is looked through for scenes: those that nobody looked through are
+        cut as if there were none.
 
         Raises:
             OutputError: what was noted cannot be read.
         """
         known = KnownFilms()
-        if job.input.segments == "all" and is_resuming:
+        if job.input.segments != "first" and is_resuming:
             known = await load_films(job.output.dir)
             if job.input.retry_failed:
                 known.forget_unknown()
-        return cls(job, known, measure, note)
+        moves = await anyio.to_thread.run_sync(Moves, job.input.relocate)
+        return cls(job, known, measure, note, moves=moves, is_guess=is_guess)
 
     async def cut(self, source: Source) -> Cut | None:
         """All windows of a film, which is measured if need be.
@@ -84,26 +102,50 @@ class Films:
         if not self._is_asked_for(source):
             return None
         name = film_id(source)
-        async with self._turn:
-            film = self._known.get(name)
-            if film is None and name not in self._failed and self._measure is not None:
+        while name in self._pending:
+            await self._pending[name].wait()
+        film = await self._remembered(name, source)
+        if self._measure is not None and name not in self._failed and self._is_wanting(film):
+            self._pending[name] = anyio.Event()
+            try:
                 film = await self._measured(self._measure, name, source)
+            finally:
+                self._pending.pop(name).set()
         if problem := self._failed.get(name):
-            return Cut(windows_of(0.0, self._window_s), UNKNOWN_FILM, problem)
+            first = () if self._segments == "scenes" else windows_of(0.0, self._window_s)
+            return Cut(first, UNKNOWN_FILM, problem)
         return self._cut(film)
+
+    @asynccontextmanager
+    async def ahead(self, sources: Iterable[Source], lanes: int) -> AsyncIterator[None]:
+        """Measure these films meanwhile, several at once, where that takes long."""
+        if self._segments != "scenes" or self._is_guess:
+            yield
+            return
+        left = iter(sources)
+
+        async def measure_all() -> None:
+            for source in left:
+                await self.cut(source)
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(lanes):
+                tasks.start_soon(measure_all)
+            yield
+            tasks.cancel_scope.cancel()
 
     def clips(self, source: Source) -> tuple[Clip, ...] | None:
         """The clips of a film as far as is known without opening it; None if that says nothing."""
         if not self._is_asked_for(source):
             return plan(source, self._media)
-        film = self._known.get(film_id(source))
-        return None if film is None else self.clips_in(source, film)
+        film = self._find(source)
+        return None if film is None or self._is_wanting(film) else self.clips_in(source, film)
 
     def clips_in(self, source: Source, guess: Film) -> tuple[Clip, ...]:
         """The clips of a film; it is taken to be like the guess where it was not measured."""
         if not self._is_asked_for(source):
             return plan(source, self._media)
-        return self.planned(source, self._cut(self._known.get(film_id(source)) or guess))
+        return self.planned(source, self._cut(self._find(source) or guess))
 
     def planned(
         self, source: Source, cut: Cut | None, content: bytes | None = None
@@ -113,14 +155,37 @@ class Films:
             return plan(source, self._media, content)
         return plan(source, self._media, content, cut.windows, cut.film)
 
-    def later_windows(self, source: Source) -> Iterator[Clip]:
-        """The clips of windows after the first one, of a film without end."""
-        for number in itertools.count(1):
+    def unknown_windows(self, source: Source) -> Iterator[Clip]:
+        """The clips of the windows that a film without end has beside those that are known."""
+        for number in itertools.count(0 if self._segments == "scenes" else 1):
             window = window_at(number, self._window_s, self._overlap_s)
             yield from plan(source, self._media, None, (window,))
 
+    def _find(self, source: Source) -> Film | None:
+        """What is known of a film, also by the paths that it had before its library moved."""
+        if film := self._known.get(film_id(source)):
+            return film
+        former = self._moves.former_paths(source.known_path)
+        found = (self._known.get(film_id(replace(source, real_path=path))) for path in former)
+        return next(filter(None, found), None)
+
+    async def _remembered(self, name: str, source: Source) -> Film | None:
+        film = self._find(source)
+        if film is not None and self._known.get(name) is None:
+            self._known.add(name, film)
+            if self._note is not None:
+                await self._note(Measured(name, source, film))
+        return film
+
     def _is_asked_for(self, source: Source) -> bool:
-        return self._is_whole and asked_window(source.row, self._window_s) is None
+        return self._segments != "first" and asked_window(source.row, self._window_s) is None
+
+    def _is_wanting(self, film: Film | None) -> bool:
+        """Whether something of a film is not known that has to be."""
+        if film is None:
+            return True
+        by_scenes = self._segments == "scenes" and not self._is_guess
+        return by_scenes and not film.scene_ends_s and film.seconds >= 2 * self._min_s
 
     async def _measured(self, measure: Measure, name: str, source: Source) -> Film | None:
         found = await measure(source)
@@ -136,4 +201,10 @@ class Films:
     def _cut(self, film: Film | None) -> Cut | None:
         if film is None or film.seconds <= 0:
             return None
-        return Cut(windows_of(film.seconds, self._window_s, self._overlap_s), film)
+        bare = replace(film, scene_ends_s=())  # it goes along with every clip
+        if self._segments == "scenes":
+            if film.scene_ends_s or film.seconds < 2 * self._min_s:
+                ends_s = film.scene_ends_s or (round(film.seconds, 3),)
+                return Cut(scene_windows(ends_s, self._min_s, self._window_s), bare)
+            self.has_guessed = True
+        return Cut(windows_of(film.seconds, self._window_s, self._overlap_s), bare)

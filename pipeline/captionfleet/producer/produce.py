@@ -62,27 +62,28 @@ async def produce(  # noqa: C901, PLR0913, PLR0917 - a stage with two streams
             usable = [one for one in batch if isinstance(one, Source)]
             for adopted in await anyio.to_thread.run_sync(recognition.see, usable):
                 await outcomes_out.send(adopted)
-            for found in batch:
-                if by_name and not lookalikes.is_over and isinstance(found, Source):
-                    for clip in plan(found, job.media):
-                        await lookalikes.see(clip)
-                cut, adoptions = await cutting.look_into(found)
-                for adopted in adoptions:
-                    await outcomes_out.send(adopted)
-                for todo in await choice.to_do(found, cut):
-                    if isinstance(todo, SameFile):
-                        await outcomes_out.send(todo)
-                        continue
-                    clips += 1
-                    # Before it is sent: what never arrives is unfinished.
-                    tally.planned += len(_clip_of(todo).requests)
-                    if isinstance(todo, Clip):
-                        await clips_out.send(todo)
-                    else:
-                        for failure in todo.for_each_request():
-                            await outcomes_out.send(failure)
-                    if clips == job.input.limit:
-                        return
+            async with films.ahead(usable, job.workers.processes):
+                for found in batch:
+                    if by_name and not lookalikes.is_over and isinstance(found, Source):
+                        for clip in plan(found, job.media):
+                            await lookalikes.see(clip)
+                    cut, adoptions = await cutting.look_into(found)
+                    for adopted in adoptions:
+                        await outcomes_out.send(adopted)
+                    for todo in await choice.to_do(found, cut):
+                        if isinstance(todo, SameFile):
+                            await outcomes_out.send(todo)
+                            continue
+                        clips += 1
+                        # Before it is sent: what never arrives is unfinished.
+                        tally.planned += len(_clip_of(todo).requests)
+                        if isinstance(todo, Clip):
+                            await clips_out.send(todo)
+                        else:
+                            for failure in todo.for_each_request():
+                                await outcomes_out.send(failure)
+                        if clips == job.input.limit:
+                            return
             tally.passed_over = walk.passed_over + choice.passed_over
         tally.passed_over = walk.passed_over + choice.passed_over
         _require_videos(job, walk.passed_over, is_empty=is_empty)
@@ -148,7 +149,7 @@ class _Choice:
         self._requests = tuple(request.name for request in job.asked)
         self._begun: set[int] = set()
         # A row may ask for a window that is one of its film's, too.
-        self._may_repeat = job.input.segments == "all" and any(
+        self._may_repeat = job.input.segments != "first" and any(
             map(may_have_rows, job.input.sources)
         )
 
@@ -184,10 +185,10 @@ class _Choice:
         return list(self._first(one for one in by_content if (one.start_s, one.end_s) in own))
 
     def _rest(self, source: Source, problem: FailureCode) -> list[Clip | Failure | SameFile]:
-        """What stands for all further windows of a film that could not be measured this time."""
-        later = map(self._left, self._films.later_windows(source))
-        clip = next(one for one in later if one.requests)
-        detail = "how long the film is was not found out: this and later windows are left out"
+        """What stands for the unknown windows of a film that could not be measured this time."""
+        unknown = map(self._left, self._films.unknown_windows(source))
+        clip = next(one for one in unknown if one.requests)
+        detail = "the film could not be measured this time: this and later windows are left out"
         return [Failure(clip, Stage.PRODUCER, problem, detail)]
 
     def _unrepeated(self, clips: Sequence[Clip]) -> Sequence[Clip]:

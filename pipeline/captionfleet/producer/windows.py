@@ -1,6 +1,9 @@
 """Which windows of a film become clips; pure (main process)."""
 
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from captionfleet.messages import Row
@@ -11,6 +14,7 @@ __all__ = [
     "Window",
     "asked_window",
     "is_longer",
+    "scene_windows",
     "seconds_in",
     "window_at",
     "windows_of",
@@ -26,9 +30,9 @@ _ROUNDING_S = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Cutting:
-    """What is captioned of a film: its first window, or all of them."""
+    """What is captioned of a film: its first window, all of them, or its scenes."""
 
-    segments: Literal["first", "all"] = "first"
+    segments: Literal["first", "all", "scenes"] = "first"
     overlap_s: float = 0.0
 
 
@@ -52,6 +56,31 @@ def windows_of(film_s: float, window_s: float, overlap_s: float = 0.0) -> tuple[
     while film_s - windows[-1].end_s >= _LEAST_REST_S and len(windows) < _MOST_WINDOWS:
         windows.append(window_at(len(windows), window_s, overlap_s))
     return tuple(windows)
+
+
+def scene_windows(scene_ends_s: Sequence[float], min_s: float, max_s: float) -> tuple[Window, ...]:
+    """The windows of a film by its scenes, from its zero to the end of the last scene.
+
+    A scene shorter than `min_s` joins the one after it, the last one the one before. A stretch
+    longer than `max_s` is cut into equal parts; all are `min_s` long at least where that is at most
+    half of `max_s`, and the film is not shorter.
+    """
+    *changes_s, film_s = scene_ends_s
+    cuts_s = [0.0]
+    for change_s in changes_s:
+        if change_s - cuts_s[-1] >= min_s and film_s - change_s >= min_s:
+            cuts_s.append(change_s)
+    return tuple(
+        window
+        for begin_s, end_s in pairwise([*cuts_s, film_s])
+        for window in _equal_parts(begin_s, end_s, max_s)
+    )
+
+
+def _equal_parts(begin_s: float, end_s: float, max_s: float) -> Iterator[Window]:
+    count = max(1, math.ceil((end_s - begin_s - _ROUNDING_S) / max_s))
+    edges_s = [round(begin_s + (end_s - begin_s) * place / count, 3) for place in range(count + 1)]
+    yield from (Window(*edges) for edges in pairwise(edges_s))
 
 
 def window_at(number: int, window_s: float, overlap_s: float) -> Window:

@@ -53,7 +53,7 @@ def _with_share(deployment: DeploymentConfig, share: float) -> DeploymentConfig:
 
 
 def _besides(job: JobConfig) -> int:
-    return _OWN + _PER_WORKER * job.workers.processes
+    return _OWN + _PER_WORKER * job.workers.processes_here
 
 
 def _requests(job: JobConfig) -> int:

@@ -3,12 +3,13 @@
 import math
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from typing import Literal
 
 import anyio
 
-from captionfleet.config import WorkersConfig
+from captionfleet.config import MediaConfig, WorkersConfig
 from captionfleet.errors import FailureCode, RunError, first_run_error
 from captionfleet.media.orders import Header, HeaderOrder, Held, Refused
 from captionfleet.messages import Film, Source
@@ -18,6 +19,7 @@ __all__ = ["confinement_of", "open_measuring", "read_headers"]
 
 _CPU_S = 10
 _DEADLINE_S = 20.0
+_LONGEST_S = 86_400.0
 
 
 async def read_headers(
@@ -40,7 +42,7 @@ async def read_headers(
     problem: RunError | None = None
     try:
         async with anyio.create_task_group() as lanes:
-            for _ in range(min(workers.processes, len(sources))):
+            for _ in range(min(workers.processes_here, len(sources))):
                 lanes.start_soon(lane, left)
     except* RunError as group:
         problem = first_run_error(group)
@@ -51,27 +53,65 @@ async def read_headers(
 
 @asynccontextmanager
 async def open_measuring(
-    workers: WorkersConfig, *, max_pixels: int
+    workers: WorkersConfig, media: MediaConfig, *, scenes_from_s: float | None = None
 ) -> AsyncIterator[Callable[[Source], Awaitable[Film | FailureCode]]]:
-    """A function that has a worker process find out what a whole film is like.
+    """A function that has worker processes find out what whole films are like.
 
-    It takes one film at a time; the process starts with the first. Transport and program streams,
-    whose clocks may jump, are read whole for it.
+    They start as films come, one for a film. Transport and program streams, whose clocks may jump,
+    are read whole for it. Films of at least `scenes_from_s` are looked through for scenes, for
+    which they have as long as their clips may take; as many at once as there are workers, and else
+    one.
     """
-    async with WorkerProcess(confine=workers.confine) as worker:
+    count = 1 if scenes_from_s is None else workers.processes
+    limiter = anyio.CapacityLimiter(count)
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        idle = [await enter(WorkerProcess(confine=workers.confine)) for _ in range(count)]
 
         async def measure(source: Source) -> Film | FailureCode:
-            order = HeaderOrder(source, max_pixels, _CPU_S, workers.memory_bytes, "end")
-            header = await _header(worker, order)
-            if isinstance(header, Header) and header.may_jump:
-                deadline_s = workers.clip_timeout_s
-                order = replace(order, reading="whole", cpu_s=math.ceil(deadline_s))
-                header = await _header(worker, order, deadline_s)
-            if isinstance(header, FailureCode):
-                return header
-            return Film(header.seconds, header.is_joined)
+            async with limiter:
+                worker = idle.pop()
+                try:
+                    return await _film(worker, source, workers, media, scenes_from_s)
+                finally:
+                    idle.append(worker)
 
         yield measure
+
+
+async def _film(
+    worker: WorkerProcess,
+    source: Source,
+    workers: WorkersConfig,
+    media: MediaConfig,
+    scenes_from_s: float | None,
+) -> Film | FailureCode:
+    order = HeaderOrder(source, media.max_pixels, _CPU_S, workers.memory_bytes, "end")
+    header = await _header(worker, order)
+    if isinstance(header, FailureCode):
+        return header
+    least_s = math.inf if scenes_from_s is None else scenes_from_s
+    if header.may_jump or header.seconds >= least_s:
+        clips = max(1.0, header.seconds / media.max_seconds)
+        deadline_s = min(workers.clip_timeout_s * clips, _LONGEST_S)
+        reading: Literal["scenes", "whole"] = "whole" if scenes_from_s is None else "scenes"
+        order = replace(order, reading=reading, cpu_s=math.ceil(deadline_s))
+        header = await _header(worker, order, deadline_s)
+    if isinstance(header, FailureCode):
+        return header
+    has_scenes = header.seconds >= least_s
+    ends_s = _rising((*header.scene_changes_s, header.seconds)) if has_scenes else ()
+    return Film(header.seconds, header.is_joined, ends_s)
+
+
+def _rising(times_s: Sequence[float]) -> tuple[float, ...]:
+    """In milliseconds, up to the last one, each after the one before: a worker made them."""
+    end_s = round(times_s[-1], 3)
+    rising = [0.0]
+    for time_s in times_s:
+        if rising[-1] < round(time_s, 3) <= end_s:
+            rising.append(round(time_s, 3))
+    return tuple(rising[1:])
 
 
 async def confinement_of(workers: WorkersConfig) -> Held:

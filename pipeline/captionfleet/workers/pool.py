@@ -48,7 +48,8 @@ async def work(  # noqa: PLR0913, PLR0917 - a stage with three streams
         RunError: no worker process can be started.
     """
     limits = job.workers
-    words = overcommitment(limits.processes, limits.memory_bytes, available_bytes())
+    lanes_count = limits.processes_here if cluster is None else limits.processes
+    words = overcommitment(lanes_count, limits.memory_bytes, available_bytes())
     if words and cluster is None:
         get_log().warning("more workers than memory", reason=words, advice="give fewer --workers")
     ahead = Lookahead(limits.ahead_bytes)
@@ -56,7 +57,7 @@ async def work(  # noqa: PLR0913, PLR0917 - a stage with three streams
         if cluster is not None:
             watch.start_soon(cluster.watch)
         async with anyio.create_task_group() as lanes:
-            for _ in range(limits.processes):
+            for _ in range(lanes_count):
                 lane = _Lane(job, workspace, tally, ahead, cluster)
                 streams = clips_in.clone(), ready_out.clone(), outcomes_out.clone()
                 lanes.start_soon(lane.run, *streams)

@@ -134,7 +134,6 @@ def measure(  # noqa: PLR0913 - the load and its circumstances, by keyword
     errors = Counter(one.code.value for one in ended if one.code is not None)
     clips_per_s = rate(captioned, from_s, to_s)
     seconds = max(window.seconds, 1e-9)
-    means = _Means(good)
     request_s = Percentiles.of(one.request_s for one in good)
     return Point(
         in_flight=in_flight,
@@ -156,14 +155,7 @@ def measure(  # noqa: PLR0913 - the load and its circumstances, by keyword
             0.0 if is_arriving else _renewal_error(clips_per_s, request_s, len(good)),
         ),
         goodput_per_s=rate(met, from_s, to_s),
-        source_hours_per_hour=clips_per_s * means.of("clip_s"),
-        prompt_tokens_per_s=clips_per_s * means.of("prompt_tokens"),
-        completion_tokens_per_s=clips_per_s * means.of("completion_tokens"),
-        prompt_tokens=means.of("prompt_tokens"),
-        completion_tokens=means.of("completion_tokens"),
-        cached_share=means.of("cached_tokens") / max(means.of("prompt_tokens"), 1e-9),
-        clip_s=means.of("clip_s"),
-        payload_bytes=means.of("payload_bytes"),
+        **_of_clips(good, clips_per_s),
         request_s=request_s,
         ttft_s=Percentiles.of(one.ttft_s for one in good if one.ttft_s is not None),
         upload_s=Percentiles.of(one.upload_s for one in good if one.upload_s is not None),
@@ -173,6 +165,21 @@ def measure(  # noqa: PLR0913 - the load and its circumstances, by keyword
         is_client_limit=client.is_limit(request_s.p50 if request_s else math.inf),
         replicas=_by_replica(captioned, partial(rate, from_s=from_s, to_s=to_s)),
     )
+
+
+def _of_clips(good: Sequence[Sample], clips_per_s: float) -> dict[str, float]:
+    """What the mean clip held, and what that comes to in a second."""
+    means = _Means(good)
+    return {
+        "source_hours_per_hour": clips_per_s * means.of("clip_s"),
+        "prompt_tokens_per_s": clips_per_s * means.of("prompt_tokens"),
+        "completion_tokens_per_s": clips_per_s * means.of("completion_tokens"),
+        "prompt_tokens": means.of("prompt_tokens"),
+        "completion_tokens": means.of("completion_tokens"),
+        "cached_share": means.of("cached_tokens") / max(means.of("prompt_tokens"), 1e-9),
+        "clip_s": means.of("clip_s"),
+        "payload_bytes": means.of("payload_bytes"),
+    }
 
 
 def _renewal_error(clips_per_s: float, request_s: Percentiles | None, captions: int) -> float:

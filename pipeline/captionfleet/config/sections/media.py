@@ -94,10 +94,13 @@ class InputConfig(Section):
     allow_empty: bool = Field(
         default=False, description="a run that finds no video at all is no mistake"
     )
-    segments: Literal["first", "all"] = Field(
+    segments: Literal["first", "all", "scenes"] = Field(
         default="first",
         description="what of a film is captioned: its first max_seconds, or all of it in windows "
-        "of max_seconds, each a clip with its own line",
+        "of max_seconds or by its scenes, each a clip with its own line",
+    )
+    min_s: float = Field(
+        default=5.0, ge=1, le=300, description="a scene shorter than that joins its neighbour"
     )
     overlap_s: float = Field(
         default=0.0, ge=0, le=599, description="seconds that a window shares with the one before"
@@ -217,6 +220,11 @@ class WorkersConfig(Section):
         if self.engine == "local" and self.processes > _MOST_LOCAL:
             raise ValueError(f"workers.processes is at most {_MOST_LOCAL:,} on one machine")
         return self
+
+    @property
+    def processes_here(self) -> int:
+        """Worker processes that this machine itself may run, whatever the engine."""
+        return self.processes if self.engine == "local" else _workers()
 
 
 class StoreConfig(Section):

@@ -73,10 +73,13 @@ def adopted_line(adopted: Adopted, adopted_at_utc: str) -> bytes:
 def film_line(measured: Measured, measured_at_utc: str) -> bytes:
     """One line for films.jsonl: the film need not be opened again to be cut into windows."""
     keys = {"film_id": measured.film_id, "measured_by": MEASURED_BY}
-    facts = {"seconds": measured.film.seconds, "is_joined": measured.film.is_joined}
+    film = measured.film
+    facts = {"seconds": film.seconds, "is_joined": film.is_joined}
+    scenes = {"scene_ends_s": film.scene_ends_s} if film.scene_ends_s else {}
     name = name_fields("path", measured.source.known_path)
     return _dumps(
-        keys | facts | name | {"measured_at_utc": measured_at_utc}, orjson.OPT_APPEND_NEWLINE
+        keys | facts | scenes | name | {"measured_at_utc": measured_at_utc},
+        orjson.OPT_APPEND_NEWLINE,
     )
 
 

@@ -12,9 +12,10 @@ from captionfleet.media.opening.packets import PacketReader
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.packet import Packet
     from av.video.stream import VideoStream
 
-__all__ = ["end_of", "film_end_s"]
+__all__ = ["EndWatch", "film_end_s"]
 
 _NEAR_END_S = 5.0
 _HALVINGS = 16  # from two weeks to a few seconds
@@ -46,24 +47,36 @@ def _end_after(container: InputContainer, video: VideoStream, at_s: float | None
             container.seek((container.start_time or 0) + round(at_s * av.time_base))
     except av.FFmpegError:
         return 0.0
-    return end_of(PacketReader(container, [video]), container, video)
+    watch = EndWatch(container, video)
+    for packet in PacketReader(container, [video]):
+        watch.see(packet)
+    return watch.seconds
 
 
-def end_of(packets: PacketReader, container: InputContainer, video: VideoStream) -> float:
-    """The end of the newest picture among these packets; 0.0 without one.
+class EndWatch:
+    """The end of the newest picture among the packets that it sees.
 
     Where no packet has a time, as in raw streams, pictures are counted.
     """
-    time_base = Fraction(video.time_base or 1)
-    zero, newest, pictures = start_ticks(container, time_base), None, 0
-    for packet in packets:
-        if packet.stream_index != video.index:
-            continue
-        pictures += packet.size > 0
+
+    def __init__(self, container: InputContainer, video: VideoStream) -> None:
+        self._time_base = Fraction(video.time_base or 1)
+        self._zero = start_ticks(container, self._time_base)
+        self._rate = nominal_rate(video)
+        self._newest: int | None = None
+        self._pictures = 0
+
+    def see(self, packet: Packet[VideoStream]) -> None:
+        """Take the next packet."""
+        self._pictures += packet.size > 0
         ticks = packet.pts if packet.pts is not None else packet.dts
         if ticks is not None:
-            newest = max(newest or ticks, ticks + (packet.duration or 0))
-    if newest is not None:
-        return float((newest - zero) * time_base)
-    rate = nominal_rate(video)
-    return float(pictures / rate) if rate else 0.0
+            end = ticks + (packet.duration or 0)
+            self._newest = end if self._newest is None else max(self._newest, end)
+
+    @property
+    def seconds(self) -> float:
+        """From the file's zero; 0.0 where there was no picture."""
+        if self._newest is not None:
+            return float((self._newest - self._zero) * self._time_base)
+        return float(self._pictures / self._rate) if self._rate else 0.0

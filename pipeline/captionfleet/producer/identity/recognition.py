@@ -12,6 +12,7 @@ from captionfleet.config import JobConfig
 from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Adopted, Clip, Source
 from captionfleet.producer.identity.clips import clip_id, named_clip_id, plan
+from captionfleet.producer.identity.moves import Moves
 from captionfleet.producer.sources import past_roots
 from captionfleet.telemetry import Tally, get_log
 
@@ -64,7 +65,7 @@ class Recognition:
         """The ids that have a caption or a failure, and that were this file's."""
         source, window = clip.source, (clip.start_s, clip.end_s)
         version = source.size_bytes, source.mtime_ns
-        for path in self._former_paths(source.known_path):
+        for path in self._moves.former_paths(source.known_path):
             identity = clip_id(os.fsencode(path), *version, *window, source.row.prompt)
             if self._settled.is_adoptable(identity):
                 yield identity
@@ -73,14 +74,9 @@ class Recognition:
             if self._settled.is_adoptable(identity) and self._is_own(source, name):
                 yield identity
 
-    def _former_paths(self, path: str) -> Iterator[str]:
-        for old, new in self._moves:
-            if path == new or path.startswith(new.rstrip("/") + "/"):
-                yield old + path[len(new.rstrip("/")) :]
-
     def _is_own(self, source: Source, name: str) -> bool:
         """Whether no other file was called this by the runs that made the captions."""
-        own = {source.known_path, *self._former_paths(source.known_path)}
+        own = {source.known_path, *self._moves.former_paths(source.known_path)}
         version = source.size_bytes, source.mtime_ns
         for root in self._roots:
             path = os.path.join(root, name)  # noqa: PTH118 - the name may be no text
@@ -93,9 +89,8 @@ class Recognition:
         return True  # the library moved since
 
     @cached_property
-    def _moves(self) -> list[tuple[str, str]]:
-        moves = self._relocate.items()
-        return [(os.path.normpath(old.absolute()), os.path.realpath(new)) for old, new in moves]
+    def _moves(self) -> Moves:
+        return Moves(self._relocate)
 
     @cached_property
     def _roots(self) -> list[str]:

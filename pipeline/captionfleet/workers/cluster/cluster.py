@@ -85,6 +85,8 @@ class Cluster:
             "max_retries": 0,
             "num_returns": 2,
         }
+        self._placed_without: tuple[str, ...] = ()
+        self._placed = self._elsewhere(())
         self._expected = task.versions_here()
         self._foreign = [str(Path.cwd()), str(Path(sys.argv[0]).resolve().parent), ""]
         self._submitting = anyio.CapacityLimiter(1)
@@ -183,12 +185,18 @@ class Cluster:
         return self._refused_until_s.get(node_id, 0.0) > monotonic_s()
 
     def _submit(self, packed: bytes) -> tuple[Any, Any]:
-        refused = sorted(one for one in self._refused_until_s if self._is_refused(one))
+        refused = tuple(sorted(one for one in self._refused_until_s if self._is_refused(one)))
+        if refused != self._placed_without:
+            self._placed, self._placed_without = self._elsewhere(refused), refused
+        head, media = self._placed.remote(self._expected, self._foreign, packed)
+        return head, media
+
+    def _elsewhere(self, refused: tuple[str, ...]) -> Any:
+        """The function, to be run on any node but these."""
         needs: dict[str, Any] = dict(self._needs)
         if refused:
             needs["label_selector"] = {"ray.io/node-id": f"!in({','.join(refused)})"}
-        head, media = self._function.options(**needs).remote(self._expected, self._foreign, packed)
-        return head, media
+        return self._function.options(**needs)
 
     async def _outcome(self, reference: Any) -> Any:
         errors = self._ray.exceptions

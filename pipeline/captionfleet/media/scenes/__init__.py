@@ -1,0 +1,1 @@
+"""Where the scenes of a film change (worker process)."""
