@@ -26,7 +26,7 @@ FIREWORKS_MODEL = "accounts/acme/models/omni#accounts/acme/deployments/a1b2"
 
 JOB_FILES = {
     "unknown key": ("[request]\npromt = 'a'\n", "request.promt: unknown key, did you mean prompt?"),
-    "unknown section": ("[requests]\n", "job.toml: requests: unknown key, did you mean request?"),
+    "unknown section": ("[requests]\n", "requests: unknown key: give tables headed [[request]]"),
     "unknown key of a deployment": (
         f"{DEPLOYMENT}url = ''\n",
         "job.toml: deployments.0.url: unknown key",
