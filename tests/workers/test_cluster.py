@@ -7,6 +7,7 @@ import anyio
 import orjson
 import pytest
 
+from captionfleet.check.check import _cluster
 from captionfleet.config import JobConfig, WorkersConfig
 from captionfleet.errors import ConfigError
 from captionfleet.report.nodes import nodes_table
@@ -34,6 +35,15 @@ async def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ConfigError, match=r"pip install 'captionfleet\[ray\]'"):
         await opened(ray_job())
+
+
+async def test_check_says_so_before_a_run_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster that cannot be used is a finding of `captionfleet check`."""
+    monkeypatch.setitem(sys.modules, "ray", None)
+    (finding,) = await _cluster(ray_job())
+    assert finding.level == "fail"
+    assert "captionfleet[ray]" in finding.text
+    assert await _cluster(JobConfig()) == []
 
 
 @pytest.mark.parametrize(

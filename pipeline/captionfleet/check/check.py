@@ -15,6 +15,8 @@ from captionfleet.config.memory import available_bytes, overcommitment
 from captionfleet.errors import RunError
 from captionfleet.ledger.settled import Settled
 from captionfleet.producer.admission import examine
+from captionfleet.telemetry import Tally
+from captionfleet.workers.cluster.cluster import open_cluster
 from captionfleet.workers.headers import confinement_of
 
 __all__ = ["Options", "check_job"]
@@ -53,7 +55,7 @@ async def check_job(job: JobConfig, options: Options) -> Report:
             for name in by_name:
                 tasks.start_soon(ask, name)
             library = await _sources(job, settled, options, findings)
-            findings += [await _confinement(job), *_memory(job)]
+            findings += [await _confinement(job), *_memory(job), *await _cluster(job)]
     findings += [finding for name in by_name for finding in asked[name].findings]
     found = [
         one
@@ -107,6 +109,19 @@ def _memory(job: JobConfig) -> list[Finding]:
     workers = job.workers
     words = overcommitment(workers.processes_here, workers.memory_bytes, available_bytes())
     return [warn("workers", words, "give fewer --workers, or more memory")] if words else []
+
+
+async def _cluster(job: JobConfig) -> list[Finding]:
+    """Whether the Ray cluster can be reached, where workers are to run on one."""
+    if job.workers.engine == "local":
+        return []
+    try:
+        async with open_cluster(job, Tally()) as (_, cluster):
+            cpus = cluster.cpus if cluster else 0
+    except RunError as error:
+        return [fail("workers", str(error), exit_code=error.exit_code)]
+    words = f"on Ray, which has {cpus:,} CPUs now: versions and sources are looked at by each node"
+    return [ok("workers", words)]
 
 
 def _paid(asked: dict[str, Asked]) -> list[Finding]:

@@ -132,8 +132,8 @@ class RequestConfig(Section):
 def _local(folder: Path) -> Path:
     if is_address(os.fspath(folder)):
         raise ValueError(
-            "an output folder lies on this machine, where every line is safe once it is written; "
-            "copy_to names a bucket that it is copied to"
+            "an output folder lies on this machine, where every line is safe once it is written: "
+            "name a folder, and copy that to the bucket after the run"
         )
     return folder
 
