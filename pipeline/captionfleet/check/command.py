@@ -36,7 +36,7 @@ def check_command(  # noqa: PLR0913 - each argument is one flag of the command
     """Check everything that can be known before a job is paid for.
 
     Args:
-        sources: Files, folders and lists of either, as for run; they replace the job file's.
+        sources: As for run; they replace the job file's.
         job: Job file (TOML), which flags override; by default there is none.
         out: Output folder, to see what is captioned already; by default the job file's.
         base_url: Where a deployment answers, up to /v1; repeat with --model for several; by default

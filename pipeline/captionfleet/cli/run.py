@@ -27,8 +27,9 @@ def run(*sources: Path, flags: RunFlags = RunFlags()) -> int:  # noqa: B008 - fr
 
 
     Args:
-        sources: Files, folders, lists of either (.txt, .lst, .csv, .tsv, .jsonl, .parquet), and -
-            for a list on standard input; they replace the job file's.
+        sources: Files, folders, addresses (s3://, gs://, az://, https://), lists of these (.txt,
+            .lst, .csv, .tsv, .jsonl, .parquet), and - for a list on standard input; they replace
+            the job file's.
         flags: The others.
     """
     each = {

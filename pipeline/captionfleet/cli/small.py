@@ -34,7 +34,7 @@ def prepare(
     --out only the media store is filled: a run with the same store and settings then only sends.
 
     Args:
-        sources: Files, folders and lists of either, as for run; they replace the job file's.
+        sources: As for run; they replace the job file's.
         out: Output folder, made if missing; none of the sources, and in none of them; by default
             there is none.
         job: Job file (TOML), for its [input], [media], [workers] and [store]; by default there is

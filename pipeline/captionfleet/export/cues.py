@@ -16,6 +16,7 @@ _EVENT = re.compile(
     rf"^[\s*\u2022-]*[\[(<]?({_TIME})(?:\s*(?:{_DASH}|-->|to)\s*({_TIME}))?[\])>]?\**\s*"
     rf"(?::|{_DASH})?\s*(\S.*)$"
 )
+_MARKUP = re.compile(r"<(?=[A-Za-z/!])|\{(?=\\)")
 _MOST_EVENTS = 1000
 _SLACK_S = 1.0  # a model that sees a frame a second rounds times
 
@@ -53,21 +54,19 @@ def cues_of(caption: str, start_s: float, end_s: float) -> list[Cue]:
 
 def _events(caption: str) -> list[tuple[float, float | None, str]]:
     """Beginning, end and text of each line that begins with a time; what follows belongs to it."""
-    events: list[tuple[float, float | None, str]] = []
+    events: list[tuple[float, float | None, list[str]]] = []
     has_times = False
-    for line in caption.splitlines():
+    for line in filter(None, map(str.strip, caption.splitlines())):
         found = _EVENT.match(line) if len(events) < _MOST_EVENTS else None
         if found is not None:
             has_times = True
             end = None if found[2] is None else _seconds(found[2])
-            events.append((_seconds(found[1]), end, found[3].strip()))
-        elif line.strip():
-            if not events:
-                events.append((0.0, None, line.strip()))
-            else:
-                begin, end, text = events[-1]
-                events[-1] = (begin, end, f"{text}\n{line.strip()}")
-    return events if has_times else []
+            events.append((_seconds(found[1]), end, [found[3]]))
+        elif events:
+            events[-1][2].append(line)
+        else:
+            events.append((0.0, None, [line]))
+    return [(begin, end, "\n".join(lines)) for begin, end, lines in events] if has_times else []
 
 
 def _seconds(text: str) -> float:
@@ -80,9 +79,13 @@ def _seconds(text: str) -> float:
 
 
 def srt(cues: Iterable[Cue]) -> str:
-    """SubRip; a blank line, an arrow or a control character in a text would end its cue."""
+    r"""SubRip; a blank line, an arrow or a control character in a text would end its cue.
+
+    Players take `<b>` and `{\an8}` for markup, which SubRip cannot escape: look-alikes stand there.
+    """
     blocks = (
-        f"{number}\n{_clock(cue.start_s, ',')} --> {_clock(cue.end_s, ',')}\n{_body(cue.text)}\n"
+        f"{number}\n{_clock(cue.start_s, ',')} --> {_clock(cue.end_s, ',')}\n"
+        f"{_unmarked(_body(cue.text))}\n"
         for number, cue in enumerate(cues, 1)
     )
     return "\n".join(blocks)
@@ -100,6 +103,10 @@ def vtt(cues: Iterable[Cue]) -> str:
 def _body(text: str) -> str:
     lines = (line.strip() for line in plain(text).splitlines())
     return "\n".join(line for line in lines if line).replace("-->", "→") or "…"
+
+
+def _unmarked(text: str) -> str:
+    return _MARKUP.sub(lambda found: "\u2039" if found[0] == "<" else "{ ", text)
 
 
 def _escaped(text: str) -> str:

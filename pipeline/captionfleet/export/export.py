@@ -26,6 +26,7 @@ from captionfleet.ledger.files.index import State
 from captionfleet.ledger.files.reading import read_object
 from captionfleet.ledger.stored_media import store_of
 from captionfleet.messages import for_terminal, printable
+from captionfleet.names import exact_bytes
 from captionfleet.producer.current import find_lines
 from captionfleet.telemetry import Steps
 
@@ -40,6 +41,7 @@ _TABLES: dict[str, tuple[str, Callable[[Iterable[Item]], Iterator[bytes]]]] = {
     "kohya": ("kohya.jsonl", training_parts),
     "musubi": ("musubi.jsonl", training_parts),
 }
+_TRAINERS = frozenset({"kohya", "musubi"})
 _OF_FAILURES = frozenset({"csv", "jsonl", "parquet"})
 
 
@@ -120,7 +122,8 @@ def _make(
         return write_shards(choice, export, register, Path(target), store)
     path = Path(target) / "data" / "train.parquet" if export.to == "hf" else Path(target)
     rows: Counter[str] = Counter()
-    _write_table(path, _TABLES[export.to][1](_counted(choice.items(), rows)), register)
+    items = _nameable(choice.items(), rows) if export.to in _TRAINERS else choice.items()
+    _write_table(path, _TABLES[export.to][1](_counted(items, rows)), register)
     if export.to == "hf":
         _write_table(Path(target) / "README.md", iter([readme_card()]), register)
     return rows
@@ -136,6 +139,15 @@ def _counted(items: Iterator[Item], rows: Counter[str]) -> Iterator[Item]:
     for item in items:
         rows["lines"] += 1
         yield item
+
+
+def _nameable(items: Iterator[Item], rows: Counter[str]) -> Iterator[Item]:
+    """Those whose film a JSON file can name; under any other name no trainer would find it."""
+    for item in items:
+        if item.film and not exact_bytes(item.film):
+            yield item
+        else:
+            rows["left out: JSON cannot hold the names of their films"] += 1
 
 
 def _target(folder: Path, export: ExportConfig) -> str:

@@ -1,5 +1,6 @@
 """One text file for each clip, or one of subtitles for each film (main process)."""
 
+import errno
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from captionfleet.ledger.files.index import State
 
 __all__ = ["write_sidecars"]
 
+_NO_PLACE = frozenset({errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG})
 _STALE = frozenset({State.CHANGED, State.GONE, State.REPLACED, None})
 
 
@@ -29,7 +31,7 @@ def write_sidecars(choice: Choice, export: ExportConfig, register: Register) -> 
     counts: Counter[Written] = Counter()
     make = _texts if export.to == "txt" else _subtitles
     for item, path, text in make(choice, export, register):
-        if not path:
+        if not path or "\0" in path:
             counts[Written.NO_PLACE] += 1
             continue
         clip, request = item.entry.clip, item.entry.request
@@ -38,6 +40,9 @@ def write_sidecars(choice: Choice, export: ExportConfig, register: Register) -> 
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
             made = register.write(path, text, clip, request, export.overwrite)
         except OSError as error:
+            if error.errno in _NO_PLACE:  # a file where a folder should be, or a name too long
+                counts[Written.NO_PLACE] += 1
+                continue
             advice = "" if export.out else ": --out FOLDER writes a tree of its own"
             where = os.fsencode(path).decode("utf-8", "backslashreplace")
             raise OutputError(f"cannot write {where}: {error.strerror}{advice}") from None

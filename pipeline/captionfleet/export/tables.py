@@ -25,7 +25,7 @@ __all__ = [
 
 _ROWS, _ROWS_BYTES = 1000, 1 << 24
 # What spreadsheets take for the beginning of a formula (OWASP, CSV injection).
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA = (*"=+-@\t\r\n", *"\uff1d\uff0b\uff0d\uff20")  # wide ones: where East Asian text is set
 
 _Cell = str | float | int | bool
 
@@ -82,6 +82,8 @@ _COLUMNS: dict[str, tuple[type, Callable[[Item], _Cell]]] = {
     "completed_at_utc": (str, _text("completed_at_utc")),
     "code": (str, _text("code")),
     "detail": (str, _text("detail")),
+    "id": (str, _text("id")),
+    "metadata": (str, _text("metadata")),
 }
 
 
@@ -120,9 +122,7 @@ def jsonl_parts(items: Iterable[Item]) -> Iterator[bytes]:
 def training_parts(items: Iterable[Item]) -> Iterator[bytes]:
     """Path and caption, as kohya's musubi-tuner reads them; the window where it is not the film."""
     for item in items:
-        if not item.film:
-            continue
-        line: dict[str, Any] = {"video_path": printable(item.film), "caption": item.caption}
+        line: dict[str, Any] = {"video_path": item.film, "caption": plain(item.caption)}
         film_s = number_in(table_in(item.record, "media"), "source_s") or 0.0
         if item.entry.start_s or item.end_s < film_s:
             line |= {"start_s": item.entry.start_s, "end_s": item.end_s}

@@ -30,8 +30,10 @@ _PREAMBLES = [
 ]
 _MOST_PREAMBLES = 4
 _SENTENCE_END = re.compile(
-    r"[.!?\u2026]+[\"')\]\u201d\u2019\u00bb]*(?=\s)|[\u3002\uff01\uff1f]|\n+"
+    # Possessive, and from the first mark of many: a megabyte of dots takes one pass.
+    r"(?<![.!?\u2026])[.!?\u2026]++[\"')\]\u201d\u2019\u00bb]*+(?=\s)|[\u3002\uff01\uff1f]|\n++"
 )
+_TITLE_CHARS = 8
 _TITLES = ("mr.", "mrs.", "ms.", "dr.", "st.", "vs.", "e.g.", "i.e.")
 
 
@@ -63,12 +65,12 @@ def _shortened(text: str, most: int) -> str:
     if len(text) <= most:
         return text
     ends = [found.end() for found in _SENTENCE_END.finditer(text, 0, most + 1)]
-    ends = [end for end in ends if end <= most and not _is_title(text[:end])]
-    if ends:
-        return text[: ends[-1]].rstrip()
+    for end in reversed(ends):
+        if end <= most and not _is_title(text[max(0, end - _TITLE_CHARS) : end]):
+            return text[:end].rstrip()
     space = text.rfind(" ", 0, most + 1)
     return text[: space if space > 0 else most].rstrip()
 
 
 def _is_title(text: str) -> bool:
-    return text[-8:].lower().rpartition(" ")[2].endswith(_TITLES)
+    return text.lower().rpartition(" ")[2].endswith(_TITLES)

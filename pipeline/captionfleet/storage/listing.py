@@ -17,7 +17,10 @@ __all__ = ["Listed", "list_objects"]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _PAGE_OBJECTS = 1000  # as many as S3 puts into one answer
-_NO_LISTING = "it cannot be listed: is there such a bucket, and are its region and endpoint right?"
+_NO_LISTING = (
+    "it cannot be listed: is there such a bucket, may the credentials list it, and are its region "
+    "and endpoint right?"
+)
 _ODD_LISTING = (
     "an object in it has a name with an empty part (//), a part . or .. or a control character, "
     "which obstore cannot list: name the folders without such objects, or list the others in a file"
