@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import anyio.to_thread
 from anyio.streams.memory import MemoryObjectSendStream
@@ -12,7 +12,7 @@ from captionfleet.config import JobConfig
 from captionfleet.errors import ConfigError, FailureCode, Stage
 from captionfleet.ledger.films import KnownFilms
 from captionfleet.ledger.settled import Settled
-from captionfleet.messages import Adopted, Clip, Failure, Note, Outcome, SameFile, Source, printable
+from captionfleet.messages import Clip, Failure, Note, Outcome, SameFile, Source, printable
 from captionfleet.messages.address import is_address, shown_name
 from captionfleet.producer.asking import Asking
 from captionfleet.producer.films import Cut, Films
@@ -30,7 +30,7 @@ from captionfleet.telemetry import Tally
 __all__ = ["produce"]
 
 
-async def produce(  # noqa: C901, PLR0913, PLR0917 - a stage with two streams
+async def produce(  # noqa: PLR0913, PLR0917 - a stage with two streams
     job: JobConfig,
     settled: Settled,
     tally: Tally,
@@ -49,50 +49,89 @@ async def produce(  # noqa: C901, PLR0913, PLR0917 - a stage with two streams
     """
     async with clips_out, outcomes_out:
         await anyio.to_thread.run_sync(check_sources, job.input)
-        walk = Walk(job.input, settle_s=job.input.settle_s, max_seconds=job.media.max_seconds)
         films = films or Films(job, KnownFilms())
-        choice = _Choice(job, settled, tally, films)
-        lookalikes, by_name = Lookalikes(settled), job.input.identity == "stat"
-        recognition = Recognition(job, settled)
+        await _Stage(job, settled, tally, clips_out, outcomes_out, films).run()
+
+
+@dataclass(slots=True)
+class _Stage:
+    job: JobConfig
+    settled: Settled
+    tally: Tally
+    clips_out: MemoryObjectSendStream[Clip]
+    outcomes_out: MemoryObjectSendStream[Outcome | Note]
+    films: Films
+    clips: int = 0
+    latest: str = ""
+    choice: "_Choice" = field(init=False)
+    recognition: Recognition = field(init=False)
+    lookalikes: Lookalikes = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.choice = _Choice(self.job, self.settled, self.tally, self.films)
+        self.recognition = Recognition(self.job, self.settled)
+        self.lookalikes = Lookalikes(self.settled)
+
+    async def run(self) -> None:
+        given = self.job.input
+        walk = Walk(given, settle_s=given.settle_s, max_seconds=self.job.media.max_seconds)
         is_empty = True
-        clips, latest = 0, ""
-        cutting = _Cutting(recognition, films)
         while batch := await walk.next_batch():
             is_empty = False
-            usable = [one for one in batch if isinstance(one, Source)]
-            for adopted in await anyio.to_thread.run_sync(recognition.see, usable):
-                await outcomes_out.send(adopted)
-            async with films.ahead(usable, job.workers.processes):
-                for found in batch:
-                    if by_name and not lookalikes.is_over and isinstance(found, Source):
-                        for clip in plan(found, job.media):
-                            await lookalikes.see(clip)
-                    cut, adoptions = await cutting.look_into(found)
-                    for adopted in adoptions:
-                        await outcomes_out.send(adopted)
-                    for todo in await choice.to_do(found, cut):
-                        if isinstance(todo, SameFile):
-                            await outcomes_out.send(todo)
-                            continue
-                        clip = _clip_of(todo)
-                        clips, latest = clips + (clip.clip_id != latest), clip.clip_id
-                        # Before it is sent: what never arrives is unfinished.
-                        tally.planned += len(clip.requests)
-                        if isinstance(todo, Clip):
-                            await clips_out.send(todo)
-                        else:
-                            for failure in todo.for_each_request():
-                                await outcomes_out.send(failure)
-                        if clips == job.input.limit:
-                            return
-            tally.passed_over = walk.passed_over + choice.passed_over
-        tally.passed_over = walk.passed_over + choice.passed_over
-        _require_videos(job, walk.passed_over, is_empty=is_empty)
-        await lookalikes.conclude()
-        requests = [request.name for request in job.asked]
-        await keep_failures_elsewhere(job.input, requests, settled)
-        tally.planned_total = tally.planned
-        recognition.warn(tally)
+            if await self._take(batch):
+                return
+            self.tally.passed_over = walk.passed_over + self.choice.passed_over
+        self.tally.passed_over = walk.passed_over + self.choice.passed_over
+        _require_videos(self.job, walk.passed_over, is_empty=is_empty)
+        await self.lookalikes.conclude()
+        requests = [request.name for request in self.job.asked]
+        await keep_failures_elsewhere(given, requests, self.settled)
+        self.tally.planned_total = self.tally.planned
+        self.recognition.warn(self.tally)
+
+    async def _take(self, batch: Sequence[Found]) -> bool:
+        """Send what is to be done of these files; whether there are enough clips for the job."""
+        usable = [one for one in batch if isinstance(one, Source)]
+        for adopted in await anyio.to_thread.run_sync(self.recognition.see, usable):
+            await self.outcomes_out.send(adopted)
+        async with self.films.ahead(usable, self.job.workers.processes):
+            for found in batch:
+                await self._compare(found)
+                for todo in await self.choice.to_do(found, await self._cut(found)):
+                    await self._send(todo)
+                    if self.clips == self.job.input.limit:
+                        return True
+        return False
+
+    async def _compare(self, found: Found) -> None:
+        """Look whether a library seems new by names or times alone."""
+        is_by_name = self.job.input.identity == "stat" and not self.lookalikes.is_over
+        if is_by_name and isinstance(found, Source):
+            for clip in plan(found, self.job.media):
+                await self.lookalikes.see(clip)
+
+    async def _cut(self, found: Found) -> Cut | None:
+        """All windows of a film, for a job that asks for them; former ids are adopted."""
+        cut = None if isinstance(found, Unusable) else await self.films.cut(found)
+        if cut is not None and isinstance(found, Source):
+            clips = self.films.planned(found, cut)
+            for adopted in await anyio.to_thread.run_sync(self.recognition.see_clips, clips):
+                await self.outcomes_out.send(adopted)
+        return cut
+
+    async def _send(self, todo: Clip | Failure | SameFile) -> None:
+        if isinstance(todo, SameFile):
+            await self.outcomes_out.send(todo)
+            return
+        clip = todo if isinstance(todo, Clip) else todo.clip
+        self.clips, self.latest = self.clips + (clip.clip_id != self.latest), clip.clip_id
+        # Before it is sent: what never arrives is unfinished.
+        self.tally.planned += len(clip.requests)
+        if isinstance(todo, Clip):
+            await self.clips_out.send(todo)
+        else:
+            for failure in todo.for_each_request():
+                await self.outcomes_out.send(failure)
 
 
 def _require_videos(job: JobConfig, passed_over: Counter[str], *, is_empty: bool) -> None:
@@ -113,28 +152,6 @@ def _require_videos(job: JobConfig, passed_over: Counter[str], *, is_empty: bool
     raise ConfigError(
         f"no video in {where} ({seen}): {question} --allow-empty lets a run find nothing"
     )
-
-
-class _Cutting:
-    """Which windows the films are cut into, where a job asks for all of a film."""
-
-    def __init__(self, recognition: Recognition, films: Films) -> None:
-        self._recognition = recognition
-        self._films = films
-
-    async def look_into(self, found: Found) -> tuple[Cut | None, list[Adopted]]:
-        """All windows of a film, and which of them were captioned under a former id."""
-        if isinstance(found, Unusable):
-            return None, []
-        cut = await self._films.cut(found)
-        if cut is None:
-            return None, []
-        clips = self._films.planned(found, cut)
-        return cut, await anyio.to_thread.run_sync(self._recognition.see_clips, clips)
-
-
-def _clip_of(todo: Clip | Failure) -> Clip:
-    return todo if isinstance(todo, Clip) else todo.clip
 
 
 class _Choice:
