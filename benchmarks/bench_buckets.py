@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from subprocess import DEVNULL
 
 import anyio
 from anyio.abc import Process
@@ -39,14 +40,13 @@ async def _measure(served: ListServer, base_url: str, folder: Path) -> None:
     command = [
         sys.executable, "-m", "captionfleet", "run", "s3://big", "--base-url", base_url,
         "--model", "omni", "--out", os.fspath(captions.parent), "--store", os.fspath(folder / "st"),
-        "--quiet",
     ]  # fmt: skip
     variables = {
         "AWS_ENDPOINT_URL": served.base_url, "AWS_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none",
     }  # fmt: skip
     begun_s = time.monotonic()
-    async with await anyio.open_process(command, env=os.environ | variables) as run:
+    async with await anyio.open_process(command, env=os.environ | variables, stderr=DEVNULL) as run:
         with anyio.fail_after(_DEADLINE_S):
             while not captions.exists() or not captions.stat().st_size:  # noqa: ASYNC110
                 await anyio.sleep(_LOOK_S)

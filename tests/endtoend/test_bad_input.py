@@ -26,7 +26,7 @@ FIREWORKS_MODEL = "accounts/acme/models/omni#accounts/acme/deployments/a1b2"
 
 JOB_FILES = {
     "unknown key": ("[request]\npromt = 'a'\n", "request.promt: unknown key, did you mean prompt?"),
-    "unknown section": ("[requests]\n", "job.toml: requests: unknown key, did you mean request?"),
+    "unknown section": ("[requests]\n", "requests: unknown key: give tables headed [[request]]"),
     "unknown key of a deployment": (
         f"{DEPLOYMENT}url = ''\n",
         "job.toml: deployments.0.url: unknown key",
@@ -125,7 +125,10 @@ ARGUMENTS = {
         "http://127.0.0.1:1/a.mp4: no whole answer",
     ),
     "address of another kind": (f"run ftp://host/a.mp4 {FLAGS} {OUT}", "ftp:// is none of s3://"),
-    "bucket as output folder": (f"run videos {FLAGS} --out s3://bucket/out", "copy_to"),
+    "bucket as output folder": (
+        f"run videos {FLAGS} --out s3://bucket/out",
+        "copy that to the bucket",
+    ),
     "key as a flag": (
         f"run videos {FLAGS} --api-key-env sk-hush {OUT}",
         "this is the NAME of an env",

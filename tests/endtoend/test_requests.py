@@ -205,3 +205,34 @@ async def test_the_command_line_chooses_a_request(
         alone = await command(*words, "--only-request", "tags", "--prompt", "What?")
         assert (alone.exit_code, standin.ledger.total) == (0, 2), alone.stderr
     assert {line["request"] for line in output.captions} == {"tags"}
+
+
+async def test_a_template_asks_each_clip_its_own_question(
+    prepared_library: Library, tmp_path: Path, output: Output
+) -> None:
+    """From the row and the film; the line has the prompt's hash, and nothing is paid again."""
+    first, second = prepared_library.films[:2]
+    (tmp_path / "clips.csv").write_text(
+        f'path,title\n{first},"A {{metadata.title}} ""x"""\n{second},Two\n'
+    )
+    titled = {
+        "name": "titled",
+        "prompt": "{metadata.title}, {clip.seconds} s of {path.stem}: what happens? {{}}",
+        "prompt_template": True,
+    }
+    async with scripted() as replica:
+        job = job_of(replica.base_url, tmp_path, prepared_library.store, titled)
+        assert (await night(job)).captioned == 2
+        asked = {_prompt(seen) for seen in replica.seen if seen.body}
+        assert asked == {
+            'A {metadata.title} "x", 1 s of clip-00: what happens? {}',
+            "Two, 2 s of clip-01: what happens? {}",
+        }
+        prints = {line["fingerprint"].partition("-")[::2] for line in output.captions}
+        assert len({request for request, _ in prints}) == 1
+        assert len({prompt for _, prompt in prints if prompt}) == 2
+
+        assert (await night(job)).already_captioned == 2
+        job["request"] = [titled | {"prompt_template": False}]
+        with pytest.raises(ConfigError, match="prompt_template: true there"):
+            await night(job)

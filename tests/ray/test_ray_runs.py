@@ -84,6 +84,21 @@ async def test_both_nodes_prepare_and_every_clip_has_its_line(
     await until(lambda: not cluster.workers())
 
 
+async def test_files_of_the_working_directory_are_no_code(
+    tmp_path: Path, library: Library, cluster: RayCluster, output: Output
+) -> None:
+    """A file beside the films that is named as a package is loaded on no node."""
+    for name in ("av", "captionfleet", "numpy", "orjson", "pydantic", "tempfile"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'loaded')!r}, 'w')\n")
+    async with serving(StandinOptions()) as standin:
+        file = job(tmp_path, cluster, standin.base_url, library.films[:2])
+        program = ("-P", "-m", "captionfleet")
+        ended = await Command(tmp_path, program)("run", "--job", file)
+    assert ended.exit_code == 0, ended
+    assert output.settled_run()["captioned"] == 2
+    assert not (tmp_path / "loaded").exists()
+
+
 async def test_node_that_dies_costs_a_retry(
     tmp_path: Path, cluster: RayCluster, command: Command, output: Output
 ) -> None:

@@ -23,6 +23,9 @@ def setting_findings(job: JobConfig) -> Iterator[Finding]:
         return
     yield ok("job", f"{len(job.deployments)} deployment(s), up to {job.media.max_seconds} s a clip")
     for request in job.asked:
+        if names := request.names_in_vain:
+            text = f"{', '.join(names)} in braces is sent as it stands there"
+            yield warn("prompt", text, "prompt_template = true fills it in, clip by clip")
         asked = f"{request.prompt} {request.system or ''}"
         if request.response_schema is not None and "json" not in asked.lower():
             of_name = f" of request {request.name}" if request.name else ""

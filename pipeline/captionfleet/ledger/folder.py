@@ -31,8 +31,8 @@ from captionfleet.ledger.format.lines import (
     film_line,
     same_line,
 )
-from captionfleet.ledger.format.superseded import find_superseded
-from captionfleet.ledger.renaming import Renames, renamed_lines
+from captionfleet.ledger.renaming import Renames
+from captionfleet.ledger.rewriting import drop_superseded, refile, rename
 from captionfleet.messages import Adopted, Caption, Measured, Note, Outcome
 from captionfleet.telemetry import utc_now
 
@@ -136,9 +136,7 @@ class Ledger:
             line = caption_line(outcome, utc_now(), fingerprint)
         else:
             line = failure_line(outcome, utc_now())
-        with anyio.CancelScope(shield=True):
-            async with self._turn:
-                await anyio.to_thread.run_sync(self._append, outcome, line)
+        await self._in_turn(self._append, outcome, line)
         self._unsynced.set()
 
     async def note(self, note: Note) -> None:
@@ -147,9 +145,7 @@ class Ledger:
         Raises:
             OutputError: the line is not in the file.
         """
-        with anyio.CancelScope(shield=True):
-            async with self._turn:
-                await anyio.to_thread.run_sync(self._note, note)
+        await self._in_turn(self._note, note)
 
     async def refile(self) -> None:
         """Rewrite captions.jsonl where captions were adopted, each under its file's id of today.
@@ -157,9 +153,7 @@ class Ledger:
         Raises:
             OutputError: that failed; the file is as it was, and the next run tries it again.
         """
-        with anyio.CancelScope(shield=True):
-            async with self._turn:
-                await anyio.to_thread.run_sync(self._refile)
+        await self._in_turn(refile, self._captions, self._adoptions)
 
     async def rename(self, renames: Renames) -> None:
         """Rewrite captions.jsonl with the names that its requests have today.
@@ -167,9 +161,7 @@ class Ledger:
         Raises:
             OutputError: that failed; the file is as it was, and the next run tries it again.
         """
-        with anyio.CancelScope(shield=True):
-            async with self._turn:
-                await anyio.to_thread.run_sync(self._rename, renames)
+        await self._in_turn(rename, self._captions, renames)
 
     async def keep_synced(self) -> None:
         """Bring lines to the disk at most `fsync_s` after they were written; runs until cancelled.
@@ -189,9 +181,7 @@ class Ledger:
         `keeps_failure` decides, by clip id and request, on lines of earlier runs whose clips were
         not tried.
         """
-        with anyio.CancelScope(shield=True):
-            async with self._turn:
-                await anyio.to_thread.run_sync(self._settle, keeps_failure)
+        await self._in_turn(self._settle, keeps_failure)
 
     async def drop_superseded(self) -> None:
         """Rewrite captions.jsonl without the lines whose clip has a later one of the same request.
@@ -199,9 +189,7 @@ class Ledger:
         Raises:
             OutputError: that failed; the file is as it was.
         """
-        with anyio.CancelScope(shield=True):
-            async with self._turn:
-                await anyio.to_thread.run_sync(self._drop_superseded)
+        await self._in_turn(drop_superseded, self._captions)
 
     async def write_run(self, record: Mapping[str, Any]) -> None:
         """Replace run.json, and keep a copy for this run alone in runs/."""
@@ -220,6 +208,12 @@ class Ledger:
             if not self._is_settled:
                 self._settle(lambda *_: True)
 
+    async def _in_turn(self, work: Callable[..., None], *arguments: object) -> None:
+        """Do what changes the files, one after the other; once begun it is finished."""
+        with anyio.CancelScope(shield=True):
+            async with self._turn:
+                await anyio.to_thread.run_sync(work, *arguments)
+
     def _fingerprint(self, caption: Caption) -> str:
         made_by = caption.request, caption.deployment
         prompt = caption.clip.source.row.prompt
@@ -235,14 +229,6 @@ class Ledger:
         replace_atomically(self.folder / "run.json", iter([text]))
         replace_atomically(kept, iter([text]))
 
-    def _drop_superseded(self) -> None:
-        self._captions.sync()
-        superseded = find_superseded(line for _, line in self._captions.lines())
-        if superseded:
-            lines = (line for _, line in self._captions.lines())
-            kept = (line for at, line in enumerate(lines) if at not in superseded)
-            self._captions.rewrite(kept)
-
     def _append(self, outcome: Outcome, line: bytes) -> None:
         clip, is_caption = outcome.clip, isinstance(outcome, Caption)
         request = outcome.request
@@ -257,20 +243,6 @@ class Ledger:
         self._is_settled = False
         if not self._fsync_s:
             self._sync()
-
-    def _refile(self) -> None:
-        if self._adoptions.is_empty:
-            return
-        self._captions.sync()
-        lines = (line for _, line in self._captions.lines())
-        self._captions.rewrite(self._adoptions.refiled(lines))
-        self._drop_superseded()
-        self._adoptions.clear()
-
-    def _rename(self, renames: Renames) -> None:
-        self._captions.sync()
-        lines = (line for _, line in self._captions.lines())
-        self._captions.rewrite(renamed_lines(lines, renames))
 
     def _note(self, note: Note) -> None:
         if isinstance(note, Adopted):

@@ -1,23 +1,23 @@
 """What earlier runs settled, read back from their output folder (main process, in a thread)."""
 
-import os
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
 
-from captionfleet.errors import FailureCode, OutputError
+from captionfleet.errors import FailureCode
 from captionfleet.ledger.adoption import ADOPTED
 from captionfleet.ledger.captioned import Captioned, captioned_in
-from captionfleet.ledger.files.reading import id_in, raw_lines, record_of, text_in
+from captionfleet.ledger.files.reading import id_in, record_of, text_in
 from captionfleet.ledger.files.rotated import CAPTIONS, require_no_captions
+from captionfleet.ledger.past_lines import failures_in, past_lines
 from captionfleet.ledger.renaming import Made, Renames
-from captionfleet.messages import Clip, printable
+from captionfleet.messages import Clip
 
-__all__ = ["Settled", "failures_in", "load_settled"]
+__all__ = ["Settled", "load_settled"]
 
 _MAX_FINGERPRINTS = 128  # of a few requests, changed a few times
 _OTHERS = "others."  # no request is called so
@@ -255,7 +255,7 @@ async def load_settled(output_dir: Path, *, by_content: bool = False) -> Settled
 
 def _load(output_dir: Path, by_content: bool) -> Settled:  # noqa: FBT001 - passed by position
     settled = Settled(output_dir)
-    for line in _lines(output_dir / CAPTIONS):
+    for line in past_lines(output_dir / CAPTIONS):
         captioned = captioned_in(line)
         if captioned is not None:
             settled._keep(captioned)  # noqa: SLF001 - this function builds it
@@ -265,45 +265,14 @@ def _load(output_dir: Path, by_content: bool) -> Settled:  # noqa: FBT001 - pass
         require_no_captions(output_dir, settled.ignored_lines)
     for identity, code, record in failures_in(output_dir):
         settled._fail(identity, code, record)  # noqa: SLF001 - as above
-    for line in _lines(output_dir / ADOPTED):
+    for line in past_lines(output_dir / ADOPTED):
         record = record_of(line)
         clip, former = id_in(record), id_in(record, "former_id")
         if clip is not None and former is not None:
             settled.adopt(f"{former:032x}", f"{clip:032x}")
-    for line in _lines(output_dir / "same.jsonl") if by_content else ():
+    for line in past_lines(output_dir / "same.jsonl") if by_content else ():
         record = record_of(line)
         clip, alias = id_in(record), id_in(record, "stat_id")
         if clip is not None and alias is not None:
             settled._same[alias] = clip  # noqa: SLF001 - as above
     return settled
-
-
-def failures_in(output_dir: Path) -> Iterator[tuple[int, FailureCode, dict[str, Any]]]:
-    """The lines of failures.jsonl that name a clip and a known code. Blocks.
-
-    Raises:
-        OutputError: the file is there and cannot be read.
-    """
-    for line in _lines(output_dir / "failures.jsonl"):
-        record = record_of(line)
-        identity, code = id_in(record), _code(record)
-        if identity is not None and code is not None:
-            yield identity, code, record
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    try:
-        for _, line in raw_lines(path):
-            yield line
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        where = printable(os.fspath(path))
-        raise OutputError(f"{where}: cannot read what is done already: {error.strerror}") from None
-
-
-def _code(record: dict[str, Any]) -> FailureCode | None:
-    try:
-        return FailureCode(record.get("code", ""))
-    except ValueError:
-        return None

@@ -63,6 +63,13 @@ async def admit(job: JobConfig, ledger: Ledger, is_stopping: Callable[[], bool])
         OutputError: the folder cannot be read or written.
     """
     standing = await _standing(job)
+    for request in job.asked:
+        if names := request.names_in_vain:
+            get_log().warning(
+                "the prompt is sent as it is: prompt_template = true fills in what is in braces",
+                request=request.name,
+                names=", ".join(names),
+            )
     if lines := standing.settled.ignored_lines:
         get_log().warning("lines of captions.jsonl name no clip: are captions lost?", lines=lines)
     if standing.renames:

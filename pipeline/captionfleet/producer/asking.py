@@ -1,20 +1,64 @@
 """Whether a job's requests can be asked of a clip, before anything is paid; pure (main process)."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 from captionfleet.config import JobConfig
-from captionfleet.errors import ConfigError
-from captionfleet.messages import Source, printable
+from captionfleet.config.templates import TemplateError
+from captionfleet.errors import ConfigError, FailureCode, Stage
+from captionfleet.messages import Clip, Failure, Source, printable
+from captionfleet.producer.sources import may_have_rows
 
-__all__ = ["require_askable"]
+__all__ = ["Asking"]
 
 
-def require_askable(job: JobConfig, source: Source) -> None:
-    """Refuse a row's own prompt in a job of several requests, which it would take the place of.
+class Asking:
+    """What the job's requests need of a clip.
 
     Raises:
-        ConfigError: there is one.
+        ConfigError: a prompt names columns of lists, and no source is one.
     """
-    if len(job.all_requests) > 1 and source.row.prompt:
-        raise ConfigError(
-            f"{printable(source.name)}: its row {source.row.number} has a prompt of its own, and "
-            "the job has several requests: give the column another name, or the job one request"
-        )
+
+    def __init__(self, job: JobConfig) -> None:
+        self._is_one = len(job.all_requests) == 1
+        self._templates = {one.name: one.template for one in job.asked if one.prompt_template}
+        has_rows = any(map(may_have_rows, job.input.sources))
+        for name, template in self._templates.items():
+            if template is not None and template.needs_rows and not has_rows:
+                of_name = f" of {name}" if name else ""
+                raise ConfigError(
+                    f"request.prompt{of_name}: {', '.join(template.names)}: metadata and row are "
+                    "those of a list (.csv, .jsonl), and no source is one"
+                )
+
+    def require_askable(self, source: Source) -> None:
+        """Refuse a row's own prompt in a job of several requests, which it would take the place of.
+
+        Raises:
+            ConfigError: there is one.
+        """
+        if not self._is_one and source.row.prompt:
+            raise ConfigError(
+                f"{printable(source.name)}: its row {source.row.number} has a prompt of its own, "
+                "and the job has several requests: give the column another name, or the job one "
+                "request"
+            )
+
+    def split(self, clip: Clip) -> Iterator[Clip | Failure]:
+        """The clip with those of its requests that can be asked of it, and why others cannot."""
+        problems = {name: words for name in clip.requests if (words := self._problem(clip, name))}
+        if left := tuple(name for name in clip.requests if name not in problems):
+            yield replace(clip, requests=left)
+        for name, words in problems.items():
+            alone = replace(clip, requests=(name,))
+            yield Failure(alone, Stage.PRODUCER, FailureCode.BAD_ROW, words)
+
+    def _problem(self, clip: Clip, request: str) -> str:
+        """Why the request's prompt cannot be filled in for this clip; empty if it can."""
+        template = None if clip.source.row.prompt else self._templates.get(request)
+        try:
+            if template is not None:
+                template.require(clip)
+        except TemplateError as error:
+            return str(error)
+        return ""

@@ -14,7 +14,7 @@ from captionfleet.ledger.films import KnownFilms
 from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Adopted, Clip, Failure, Note, Outcome, SameFile, Source, printable
 from captionfleet.messages.address import is_address, shown_name
-from captionfleet.producer.asking import require_askable
+from captionfleet.producer.asking import Asking
 from captionfleet.producer.films import Cut, Films
 from captionfleet.producer.identity.clips import plan
 from captionfleet.producer.identity.content import read_content
@@ -55,7 +55,7 @@ async def produce(  # noqa: C901, PLR0913, PLR0917 - a stage with two streams
         lookalikes, by_name = Lookalikes(settled), job.input.identity == "stat"
         recognition = Recognition(job, settled)
         is_empty = True
-        clips = 0
+        clips, latest = 0, ""
         cutting = _Cutting(recognition, films)
         while batch := await walk.next_batch():
             is_empty = False
@@ -74,9 +74,10 @@ async def produce(  # noqa: C901, PLR0913, PLR0917 - a stage with two streams
                         if isinstance(todo, SameFile):
                             await outcomes_out.send(todo)
                             continue
-                        clips += 1
+                        clip = _clip_of(todo)
+                        clips, latest = clips + (clip.clip_id != latest), clip.clip_id
                         # Before it is sent: what never arrives is unfinished.
-                        tally.planned += len(_clip_of(todo).requests)
+                        tally.planned += len(clip.requests)
                         if isinstance(todo, Clip):
                             await clips_out.send(todo)
                         else:
@@ -147,6 +148,7 @@ class _Choice:
         self._tally = tally
         self._retried = frozenset(job.input.retry_failed)
         self._requests = tuple(request.name for request in job.asked)
+        self._asking = Asking(job)
         self._begun: set[int] = set()
         # A row may ask for a window that is one of its film's, too.
         self._may_repeat = job.input.segments != "first" and any(
@@ -172,11 +174,11 @@ class _Choice:
         left = (self._left(clip, is_final=is_final) for clip in planned)
         clips = [clip for clip in left if clip.requests]
         if clips:
-            require_askable(self._job, source)
+            self._asking.require_askable(source)
         if isinstance(found, Unusable):
             return [_failure(clip, found) for clip in clips]
         if by_name or not clips:
-            return [*clips]
+            return [todo for clip in clips for todo in self._asking.split(clip)]
         content = await read_content(source, self._job.workers.clip_timeout_s)
         if isinstance(content, Unusable):
             return [_failure(clip, content) for clip in clips]
@@ -196,14 +198,14 @@ class _Choice:
             return clips
         return [clip for clip in clips if not self._is_begun(clip)]
 
-    def _first(self, clips: Iterable[Clip]) -> Iterator[Clip | SameFile]:
+    def _first(self, clips: Iterable[Clip]) -> Iterator[Clip | Failure | SameFile]:
         """Those that no file of the same bytes has begun in this run, or settled before."""
         for clip in map(self._left, clips):
             if not clip.requests or self._is_begun(clip):
                 if not self._settled.is_same(clip):
                     yield SameFile(clip)
             else:
-                yield clip
+                yield from self._asking.split(clip)
 
     def _is_begun(self, clip: Clip) -> bool:
         identity = int(clip.clip_id, 16)

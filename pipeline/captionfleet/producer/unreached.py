@@ -10,7 +10,8 @@ import anyio.to_thread
 
 from captionfleet.config import InputConfig
 from captionfleet.ledger.files.reading import text_in
-from captionfleet.ledger.settled import Settled, failures_in
+from captionfleet.ledger.past_lines import failures_in
+from captionfleet.ledger.settled import Settled
 from captionfleet.messages.address import is_address, parse_address
 from captionfleet.names import name_bytes
 from captionfleet.producer.identity.clips import ids_of

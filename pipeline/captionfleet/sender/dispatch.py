@@ -88,10 +88,13 @@ class _Sender:
         self._policy = RetryPolicy(request.max_attempts, fleet.router)
         self._structure = structure_of(request)
         self._request = request
+        self._template = request.template
         self.asker = Asker(fleet, slots, tally, HedgePolicy(request.hedge_percentile))
 
     async def outcome(self, ready: ReadyClip) -> Outcome:
         """Ask until there is a caption, or none to be had."""
+        if self._template is not None and not ready.clip.source.row.prompt:
+            ready = replace(ready, prompt=self._template.filled(ready.clip, ready.facts))
         attempts: list[Attempt] = []
         past, hedged = Past(), False
         spare: Caption | None = None  # degenerate or the like: better than nothing

@@ -15,6 +15,7 @@ from captionfleet.config.filters import parse_filter
 from captionfleet.config.response_schema import check_schema
 from captionfleet.config.sections.section import AnyPath, Section
 from captionfleet.config.stop_rules import StopRules, parse_max_failures, parse_time
+from captionfleet.config.templates import Template, TemplateError, names_in
 from captionfleet.messages.address import is_address
 
 __all__ = ["LimitsConfig", "MetricsConfig", "OutputConfig", "RequestConfig"]
@@ -70,6 +71,9 @@ class RequestConfig(Section):
         description="what its lines call it; each of several [[request]] needs one",
     )
     prompt: str = Field(default="Describe what happens in this video.", min_length=1)
+    prompt_template: bool = Field(
+        default=False, description="fill in what stands in braces in the prompt, clip by clip"
+    )
     system: str | None = Field(default=None, description="system message, the same for all clips")
     max_tokens: int = Field(default=1000, ge=1)
     temperature: float = Field(default=0.3, ge=0, le=2)
@@ -99,6 +103,24 @@ class RequestConfig(Section):
         "percentile of the run's requests; default: never",
     )
 
+    @property
+    def template(self) -> Template | None:
+        """The prompt, if it is filled in clip by clip."""
+        return Template.parse(self.prompt) if self.prompt_template else None
+
+    @property
+    def names_in_vain(self) -> list[str]:
+        """What stands in the prompt as if a template held it, and is sent as it is."""
+        return [] if self.prompt_template else names_in(self.prompt)
+
+    @model_validator(mode="after")
+    def _reads_template(self) -> Self:
+        try:
+            _ = self.template
+        except TemplateError as error:
+            raise ValueError(f"prompt: {error}") from None
+        return self
+
     @model_validator(mode="after")
     def _asks_for_more(self) -> Self:
         more = self.retry_truncated_tokens
@@ -110,8 +132,8 @@ class RequestConfig(Section):
 def _local(folder: Path) -> Path:
     if is_address(os.fspath(folder)):
         raise ValueError(
-            "an output folder lies on this machine, where every line is safe once it is written; "
-            "copy_to names a bucket that it is copied to"
+            "an output folder lies on this machine, where every line is safe once it is written: "
+            "name a folder, and copy that to the bucket after the run"
         )
     return folder
 

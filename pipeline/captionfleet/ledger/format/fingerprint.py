@@ -61,6 +61,7 @@ def request_facts(
     extra_body = {k: v for k, v in deployment.extra_body.items() if k not in _NOT_RELEVANT}
     return {
         "prompt": request.prompt,
+        **({"prompt_template": True} if request.prompt_template else {}),
         "system": request.system,
         "max_tokens": request.max_tokens,
         "temperature": request.temperature,
@@ -90,7 +91,9 @@ def _form_facts(deployment: DeploymentConfig) -> Facts:
 
 def row_request_facts(job: JobConfig, deployment: DeploymentConfig) -> Facts:
     """The facts of requests for rows that have prompts of their own, which are no part of them."""
-    return {**request_facts(job, deployment), "prompt": None}
+    facts = {**request_facts(job, deployment), "prompt": None}
+    facts.pop("prompt_template", None)
+    return facts
 
 
 def row_fingerprint(request: str, prompt: str) -> str:

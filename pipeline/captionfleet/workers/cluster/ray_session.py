@@ -100,8 +100,13 @@ async def is_reachable(address: str) -> bool:
 
 async def _connect(ray: Any, address: str) -> None:
     def connect() -> None:
+        config = ray.job_config.JobConfig()
+        # Ray has nodes look for code in the working directory of the run first, which may hold the
+        # films, unless it ships a directory of its own with the job.
+        config._runtime_env_has_working_dir = lambda: True  # noqa: SLF001 - no other way
         ray.init(
             address,
+            job_config=config,
             namespace="captionfleet",
             log_to_driver=False,
             configure_logging=False,

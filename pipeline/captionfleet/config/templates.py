@@ -1,0 +1,154 @@
+"""Prompts with names in braces, filled in for each clip by its row, path and facts; pure (any).
+
+A small language on purpose: a name stands for a text, and that is all. What a row holds is put in
+as it is and never looked at again, so braces in it mean nothing.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import PurePath
+from typing import Any, Self
+
+import orjson
+
+from captionfleet.messages import Clip, MediaFacts, printable
+
+__all__ = ["Template", "TemplateError", "names_in"]
+
+_METADATA = "metadata."
+_OF_ROWS = frozenset({"row.id"})
+_NAMES = (
+    "clip.start_s", "clip.end_s", "clip.seconds", "clip.has_audio",
+    "path.source", "path.name", "path.stem", "path.folder", "row.id",
+)  # fmt: skip
+_MOST_CHARS = 100_000  # 25,000 tokens or so: more is a mistake in a list, and costs as much
+_TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+
+
+class TemplateError(ValueError):
+    """Raised where a template makes no sense, or a clip does not have what it names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A prompt in parts: texts at even places, and the names between them at odd ones."""
+
+    parts: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `{name}`, where `{{` and `}}` stand for braces.
+
+        Raises:
+            TemplateError: a brace stands alone, or a name is unknown.
+        """
+        parts, last = [""], 0
+        for token in _TOKEN.finditer(text):
+            parts[-1] += text[last : token.start()]
+            last = token.end()
+            if token[0] in {"{{", "}}"}:
+                parts[-1] += token[0][0]
+            elif token[1] is None:
+                raise TemplateError(f"a lone {token[0]}: write {token[0] * 2} for the sign itself")
+            else:
+                parts += [_known(token[1].strip()), ""]
+        parts[-1] += text[last:]
+        return cls(tuple(parts))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that it holds."""
+        return self.parts[1::2]
+
+    @property
+    def needs_rows(self) -> bool:
+        """Whether only the rows of lists have what it names."""
+        return any(name.startswith(_METADATA) or name in _OF_ROWS for name in self.names)
+
+    def require(self, clip: Clip) -> None:
+        """Make sure that it can be filled in for this clip, before its media are prepared.
+
+        Raises:
+            TemplateError: it cannot.
+        """
+        metadata = _metadata(clip)
+        texts = (_found(metadata, name) for name in self.names if name.startswith(_METADATA))
+        size = sum(map(len, texts)) + sum(map(len, self.parts[::2]))
+        if size > _MOST_CHARS:
+            raise TemplateError(f"the prompt would have {size:,} characters, of {_MOST_CHARS:,}")
+
+    def filled(self, clip: Clip, facts: MediaFacts) -> str:
+        """The prompt for a clip of which these facts are known.
+
+        Raises:
+            TemplateError: the clip's row does not have what it names.
+        """
+        metadata, values = _metadata(clip), _values(clip, facts)
+        texts = [*self.parts]
+        for place in range(1, len(texts), 2):
+            name = texts[place]
+            texts[place] = values[name] if name in values else _found(metadata, name)
+        return "".join(texts)
+
+
+def names_in(text: str) -> list[str]:
+    """The known names that stand in braces in a prompt, be it a template or not."""
+    found = (token[1].strip() for token in _TOKEN.finditer(text) if token[1])
+    return [name for name in found if name in _NAMES or name.startswith(_METADATA)]
+
+
+def _known(name: str) -> str:
+    if name in _NAMES or name.removeprefix(_METADATA) not in {name, ""}:
+        return name
+    alike = get_close_matches(name, _NAMES, n=1)
+    meant = f"did you mean {{{alike[0]}}}?" if alike else f"metadata.COLUMN, {', '.join(_NAMES)}"
+    raise TemplateError(f"unknown name {{{name}}}: {meant}")
+
+
+def _values(clip: Clip, facts: MediaFacts) -> dict[str, str]:
+    end_s = max(clip.start_s, min(clip.end_s, facts.source_s))
+    path = PurePath(clip.source.name)
+    known = PurePath(clip.source.known_path)
+    return {
+        "clip.start_s": _seconds(clip.start_s),
+        "clip.end_s": _seconds(end_s),
+        "clip.seconds": _seconds(end_s - clip.start_s),
+        "clip.has_audio": "yes" if facts.has_audio else "no",
+        "path.source": printable(str(path)),
+        "path.name": printable(path.name),
+        "path.stem": printable(path.stem),
+        "path.folder": printable(known.parent.name),
+        "row.id": printable(clip.source.row.id),
+    }
+
+
+def _seconds(value: float) -> str:
+    return f"{round(value, 1):g}" if value < 1e5 else f"{value:.0f}"  # noqa: PLR2004 - digits of g
+
+
+def _metadata(clip: Clip) -> Mapping[str, Any]:
+    found = orjson.loads(clip.source.row.metadata)
+    return found if isinstance(found, dict) else {}
+
+
+def _found(metadata: Mapping[str, Any], name: str) -> str:
+    """A column's text by its name, or by the names of tables in it with dots between.
+
+    Raises:
+        TemplateError: there is none.
+    """
+    value: Any = metadata
+    left = name.removeprefix(_METADATA)
+    while left:
+        if not isinstance(value, Mapping):
+            break
+        if left in value:
+            value, left = value[left], ""
+        else:
+            first, _, left = left.partition(".")
+            value = value.get(first) if left else None
+    if value is None or left:
+        raise TemplateError(f"there is no {name}, which the prompt names")
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
