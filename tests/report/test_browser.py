@@ -189,6 +189,31 @@ def test_a_film_stands_together(browser: Browser, tmp_path: Path) -> None:
     assert cuts == ["", "cut: 0:00–1:00 of 1:35"]  # noqa: RUF001 - a range
 
 
+def test_captions_of_one_clip_stand_together(browser: Browser, tmp_path: Path) -> None:
+    """Each says which request it answers, has a link of its own, and is found by that name."""
+    lines = [
+        caption_record(number, f"{number}.mp4", request=name, caption=f"{name} of {number}")
+        for name in ("short", "tags")
+        for number in (1, 2)
+    ]
+    write_run_folder(tmp_path, lines)
+
+    browser.open(made(tmp_path, store=tmp_path / "none"))
+    browser.wait(f"{FILLED} === 4")
+
+    said = "return [...document.querySelectorAll('#cards .film .soft:not(.path)')]"
+    said += ".map(t => t.textContent)"
+    assert browser.run(said) == ["2 captions of one clip, 5:12 long"] * 2
+    captions = "return [...document.querySelectorAll('#cards .caption')].map(t => t.textContent)"
+    assert browser.run(captions) == ["short of 1", "tags of 1", "short of 2", "tags of 2"]
+    links = "return [...document.querySelectorAll('#cards article h3 a')].map(a => a.hash)"
+    assert len(set(browser.run(links))) == 4
+    browser.run("location.hash = document.querySelectorAll('#cards article h3 a')[1].hash")
+    sought = "const one = document.querySelector('.is-sought .caption'); return one?.textContent"
+    assert browser.wait(sought) == "tags of 1"
+    assert browser.problems() == []
+
+
 def test_a_caption_and_a_path_are_copied(browser: Browser, page: Path) -> None:
     """The button puts the very text on the clipboard, also where the page may not ask for it."""
     browser.open(page)

@@ -194,6 +194,17 @@ async def test_a_failure_is_said_once(tmp_path: Path) -> None:
     assert [card["detail"] for card in cards] == ["", "after 300 s", "after 300 s"]
 
 
+async def test_each_request_shows_its_own_prompt(tmp_path: Path) -> None:
+    """A run of several named requests says of each what it asked."""
+    asked = [{"name": name, "prompt": f"Give {name}."} for name in ("short", "tags")]
+    settings = {"media": {"fps": 1}, "request": asked[0], "requests": asked}
+    write_run_folder(tmp_path, [caption_record()], run={"settings": settings})
+    page = Elements((await write_report(tmp_path)).path.read_text())
+    for name in ("short", "tags"):
+        assert f"{name}: prompt" in page.text
+        assert f"Give {name}." in page.text
+
+
 async def test_few_values_have_no_high_percentile(tmp_path: Path) -> None:
     """Of seven clips the page shows half, most and mean; the longest is not called p99."""
     captions = [caption_record(number) for number in range(7)]

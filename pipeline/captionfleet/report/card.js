@@ -32,12 +32,15 @@ const placeOf = (card, isWindow, isInFilm) => {
     : pill(`${windowWords(card)} of ${clock(card.film_s)}`, "", "this window of the film");
   return [bar, said];
 };
+// One clip may have several captions, each of a request with a name.
+const anchorOf = (card) => (card.request ? `${card.id}-${encodeURIComponent(card.request)}` : card.id);
 // `isInFilm`: it stands among the windows of its film, whose name and path stand above them.
 const heading = (card, isWindow, isInFilm) => {
   const name = isInFilm ? windowWords(card) || "window" : card.source || "(no name)";
   const link = make("a", "", isolated(name));
-  if (card.id) link.href = `#clip-${card.id}`;
+  if (card.id) link.href = `#clip-${anchorOf(card)}`;
   const head = make("header", "", make("h3", "", link), ...placeOf(card, isWindow, isInFilm));
+  if (card.request) head.append(pill(card.request, "", "the request that this answers"));
   if (card.code) head.append(pill(card.code, "is-bad", meanings.get(card.code)));
   for (const flag of card.flags) {
     if (flag !== CUT) head.append(pill(flag, HARMLESS.has(flag) ? "" : "is-warn", meanings.get(flag)));

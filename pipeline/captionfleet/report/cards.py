@@ -56,6 +56,7 @@ def text_card_of(record: dict[str, Any], settings: dict[str, Any]) -> dict[str, 
 def _any(record: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": card_id(record),
+        "request": text_in(record, "request")[:_MAX_WORD_CHARS],
         "source": text_in(record, "source")[:_MAX_NAME_CHARS],
         "path": text_in(record, "path")[:_MAX_NAME_CHARS],
         "window": [number_in(record, "start_s"), number_in(record, "end_s")],

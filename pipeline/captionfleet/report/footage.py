@@ -7,6 +7,8 @@ from captionfleet.sink.footage import CUT_TO_WINDOW
 
 __all__ = ["Footage"]
 
+_MOST_REQUESTS = 64  # a job names few; a file may name as many as it has lines
+
 
 class Footage:
     """Sums over captions lines; about 100 bytes for each film with several windows or cut to one.
@@ -15,7 +17,7 @@ class Footage:
     """
 
     def __init__(self) -> None:
-        self._covered_s = 0.0
+        self._covered_s: dict[str, float] = {}  # by request: each has a line for a clip
         self._rest_s: dict[int, float] = {}
         self._continued: set[int] = set()
 
@@ -23,7 +25,10 @@ class Footage:
         """Count one captions line."""
         start_s, end_s = (number_in(record, key) or 0.0 for key in ("start_s", "end_s"))
         source_s = number_in(table_in(record, "media"), "source_s") or 0.0
-        self._covered_s += max(0.0, min(end_s, source_s) - start_s)
+        request = text_in(record, "request")
+        if request in self._covered_s or len(self._covered_s) < _MOST_REQUESTS:
+            covered_s = max(0.0, min(end_s, source_s) - start_s)
+            self._covered_s[request] = self._covered_s.get(request, 0.0) + covered_s
         film = _film(record)
         if CUT_TO_WINDOW in flags_in(record):
             self._rest_s[film] = max(0.0, source_s - end_s)
@@ -49,7 +54,8 @@ class Footage:
         """The share of all footage that lies beyond the windows of these films."""
         cut = self._rest_s.keys() - self._continued
         rest_s = sum(self._rest_s[film] for film in cut)
-        return rest_s / (self._covered_s + rest_s) if rest_s else 0.0
+        covered_s = max(self._covered_s.values(), default=0.0)
+        return rest_s / (covered_s + rest_s) if rest_s else 0.0
 
 
 def _film(record: dict[str, Any]) -> int:

@@ -7,14 +7,15 @@ const FIRST = matchMedia("(max-width: 720px)").matches ? 3 : 6;
 const FURTHER = 100;
 let most = FIRST;
 
-// The windows of a film stand together, in their order, where the first of them was written.
+// The windows of a film, and the captions of a window, stand together where the first was written.
 const films = new Map();
 const filmOf = (card) => films.get(card.path || card.source);
 const countFilms = (from) => {
   for (let number = from; number < cards.length; number += 1) {
     const key = cards[number].path || cards[number].source;
-    const film = films.get(key) ?? { first: number, windows: 0 };
-    film.windows += 1;
+    const film = films.get(key) ?? { first: number, cards: 0, starts: new Set() };
+    film.cards += 1;
+    film.starts.add(cards[number].window[0] ?? 0);
     films.set(key, film);
   }
 };
@@ -26,7 +27,7 @@ const sounds = new Map();
 const fill = (item, number) => {
   const card = cards[number];
   const isInFilm = item.classList.contains("in-film");
-  const article = make("article", "card", heading(card, filmOf(card).windows > 1, isInFilm));
+  const article = make("article", "card", heading(card, filmOf(card).starts.size > 1, isInFilm));
   const sound = card.code ? failed(card, article, isInFilm) : captioned(card, number, article, isInFilm);
   if (sound) sounds.set(number, sound);
   item.replaceChildren(article);
@@ -56,7 +57,7 @@ const itemOf = (number, isInFilm) => {
   if (!item) {
     item = make("li");
     item.dataset.number = String(number);
-    if (cards[number].id) item.id = `clip-${cards[number].id}`;
+    if (cards[number].id) item.id = `clip-${anchorOf(cards[number])}`;
     items[number] = item;
     watch.observe(item);
   }
@@ -67,7 +68,8 @@ const itemOf = (number, isInFilm) => {
   return item;
 };
 const filmHeading = (card) => {
-  const clips = `${whole(filmOf(card).windows)} clips`;
+  const { cards: all, starts } = filmOf(card);
+  const clips = starts.size > 1 ? `${whole(starts.size)} clips` : `${whole(all)} captions of one clip`;
   const length = known(card.film_s) ? `, ${clock(card.film_s)} long` : "";
   const head = make("li", "film", make("h3", "", isolated(card.source || "(no name)")), make("span", "soft", clips + length));
   if (card.path) head.append(make("span", "soft path", isolated(card.path), " ", copyButton("path", card.path)));
@@ -78,7 +80,7 @@ const rowsOf = (numbers, isByFilm) => {
   let last = null;
   for (const number of numbers) {
     const film = filmOf(cards[number]);
-    const isInFilm = isByFilm && film.windows > 1;
+    const isInFilm = isByFilm && film.cards > 1;
     if (isInFilm && film !== last) rows.push(filmHeading(cards[number]));
     last = film;
     rows.push(itemOf(number, isInFilm));
@@ -90,7 +92,7 @@ const rowsOf = (numbers, isByFilm) => {
 const haystacks = [];
 const haystack = (number) => {
   const card = cards[number];
-  haystacks[number] ??= [card.source, card.path, card.caption, card.code, card.detail, card.deployment, card.id]
+  haystacks[number] ??= [card.source, card.path, card.caption, card.code, card.detail, card.deployment, card.id, card.request]
     .filter(Boolean).join("\n").toLowerCase();
   return haystacks[number];
 };
@@ -176,7 +178,7 @@ tools.addEventListener("submit", (event) => event.preventDefault());
 const seek = () => {
   for (const other of list.querySelectorAll(".is-sought")) other.classList.remove("is-sought");
   const id = location.hash.startsWith("#clip-") ? location.hash.slice("#clip-".length) : "";
-  const number = id ? cards.findIndex((card) => card.id === id) : -1;
+  const number = id ? cards.findIndex((card) => card.id === id || anchorOf(card) === id) : -1;
   if (number < 0) return;
   if (!chosen.includes(number)) {
     for (const name of ["search", "code"]) control(name).value = "";

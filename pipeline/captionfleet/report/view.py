@@ -13,6 +13,7 @@ from captionfleet.report.cards import card_id
 from captionfleet.report.deployments import deployments_table
 from captionfleet.report.failed import by_detail, meaning_of
 from captionfleet.report.nodes import nodes_table
+from captionfleet.report.settings import settings_of
 from captionfleet.report.stages import STAGES, stages_of
 from captionfleet.report.survey import Folder, Survey
 
@@ -20,7 +21,6 @@ __all__ = ["view_of"]
 
 _BINS = 48
 _MAX_NAME_CHARS = 300
-_MAX_PROMPT_CHARS = 4000
 _SATURATED, _MANY = 0.6, 200
 
 
@@ -43,7 +43,7 @@ def view_of(folder: Folder, survey: Survey, slowest: Sequence[dict[str, Any]]) -
         "slowest": [_slow(line, slowest) for line in slowest],
         "deployments": deployments_table(folder.run, survey),
         "nodes": nodes_table(folder.run),
-        "settings": _settings(folder.run),
+        "settings": settings_of(folder.run),
         "counts": {
             "captioned": survey.captioned,
             "captioned_run": survey.captioned_run,
@@ -268,29 +268,3 @@ def _slow(line: dict[str, Any], slowest: Sequence[dict[str, Any]]) -> dict[str, 
             label=", ".join(f"{name} {text.seconds(value)}" for name, value in stages),
         ),
     }
-
-
-def _settings(run: dict[str, Any]) -> list[tuple[str, str]]:
-    """What was asked for, in few words; no key is among the settings."""
-    settings = table_in(run, "settings")
-    media, request = table_in(settings, "media"), table_in(settings, "request")
-    if not media or not request:
-        return []
-    asked = (
-        f"at most {text.count(number_in(request, 'max_tokens'))} tokens, temperature "
-        f"{number_in(request, 'temperature')}, "
-        f"{'streamed' if request.get('stream') else 'not streamed'}"
-    )
-    made = (
-        f"{text.count(number_in(media, 'fps'))} frame/s ({text_in(media, 'sampling')}), "
-        f"{text.count(number_in(media, 'height'))} px high, at most "
-        f"{text.count(number_in(media, 'max_seconds'))} s; x264 "
-        f"{text_in(media, 'video_preset')}; Opus "
-        f"{text.short(number_in(media, 'audio_bitrate'))} bit/s"
-    )
-    return [
-        ("prompt", text_in(request, "prompt")[:_MAX_PROMPT_CHARS]),
-        ("system", text_in(request, "system")[:_MAX_PROMPT_CHARS]),
-        ("request", asked),
-        ("media", made),
-    ]
