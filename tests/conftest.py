@@ -25,7 +25,7 @@ _MAY_BLOCK = [
     "captionfleet.config.response_schema",
     "captionfleet.standin.films.film",
     "captionfleet.standin.films.library",
-    "captionfleet.workers.upkeep",
+    "captionfleet.workers.eviction",
 ]
 
 

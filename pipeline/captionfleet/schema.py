@@ -2,7 +2,7 @@
 
 import sys
 
-from captionfleet.ledger.format.schema import Form, LineFile, schema_text
+from captionfleet.ledger.format.schema_forms import Form, LineFile, schema_text
 
 __all__ = ["schema_command"]
 

@@ -22,7 +22,7 @@ from captionfleet.errors import (
     OutputError,
     RunError,
 )
-from captionfleet.ledger.format.schema import Form, LineFile, schema_text
+from captionfleet.ledger.format.schema_forms import Form, LineFile, schema_text
 from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import serving
 from tests.support.command import Command

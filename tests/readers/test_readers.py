@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from captionfleet.ledger.format.schema import Form, LineFile, schema_text
+from captionfleet.ledger.format.schema_forms import Form, LineFile, schema_text
 from tests.support.mixed_lines import LATE, LINES, write_captions, write_failures
 
 pd = pytest.importorskip("pandas", reason="make test-readers installs it")

@@ -15,9 +15,9 @@ import pytest
 from captionfleet.errors import StoreError
 from captionfleet.media.drafts import drafts, sha256_of
 from captionfleet.messages import MediaFacts, MediaSpec, base64_bytes
+from captionfleet.workers.eviction import evict
 from captionfleet.workers.store import MediaStore, StoredMedia, media_key
 from captionfleet.workers.taking import NotAsReportedError
-from captionfleet.workers.upkeep import evict
 from tests.support.preparing import clip_of, script
 
 KEY = "ab" + "0" * 38

@@ -14,7 +14,7 @@ from captionfleet.config import StoreConfig
 from captionfleet.errors import OutputError
 from captionfleet.media.drafts import sha256_of
 from captionfleet.messages import ReadyClip
-from captionfleet.workers.upkeep import stored_bytes
+from captionfleet.workers.eviction import stored_bytes
 from captionfleet.workers.workspace import Workspace, open_workspace
 from tests.support.preparing import (
     Pool,

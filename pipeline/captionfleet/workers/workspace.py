@@ -23,8 +23,8 @@ from captionfleet.media.orders import hold_of
 from captionfleet.messages import printable
 from captionfleet.system.regular_file import make_folder, open_regular, require_folder
 from captionfleet.telemetry import get_log
+from captionfleet.workers.eviction import evict, stored_bytes
 from captionfleet.workers.store import let_go
-from captionfleet.workers.upkeep import evict, stored_bytes
 
 __all__ = ["Corner", "Workspace", "clear_dead", "open_workspace", "store_unwritable"]
 

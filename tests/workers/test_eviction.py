@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from captionfleet.workers.upkeep import Entry, choose_victims, entries, evict, stored_bytes
+from captionfleet.workers.eviction import Entry, choose_victims, entries, evict, stored_bytes
 
 ENTRIES = st.lists(
     st.builds(
