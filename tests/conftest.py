@@ -3,6 +3,7 @@
 import inspect
 import ipaddress
 import os
+import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -33,6 +34,12 @@ _MAY_BLOCK = [
 def anyio_backend() -> str:
     """Run async tests on asyncio, the backend that aiohttp needs."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def signals_as_usual() -> None:
+    """Let commands notice a closed terminal, also where nohup started the tests."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session", autouse=True)
