@@ -16,6 +16,7 @@ import orjson
 
 from captionfleet.config import InputConfig, JobConfig
 from captionfleet.errors import OutputError
+from captionfleet.ledger.files.names import CAPTIONS, FAILURES, REPORT
 from captionfleet.messages import for_terminal, printable
 from captionfleet.messages.address import shown_name
 from captionfleet.producer import check_sources
@@ -70,7 +71,7 @@ async def run_demo(folder: Path, own: Path | None = None) -> int:
 
 def _show_next(folder: Path, report: str, own: Path | None) -> None:
     """The report's path on a line of its own, and the one command for videos of one's own."""
-    page = folder / "captions" / "report.html"
+    page = folder / "captions" / REPORT
     print("\nthe frames that were sent, the sound, and what was said of them:")
     print(_shown(page) if page.is_file() else report)
     videos = "VIDEOS" if own is None else shlex.quote(_shown(own))
@@ -140,7 +141,7 @@ def _job(folder: Path, replicas: list[Standin], own: Path | None) -> JobConfig:
 
 
 async def _show(folder: Path, summary: RunSummary) -> None:
-    captions, failures = folder / "captions/captions.jsonl", folder / "captions/failures.jsonl"
+    captions, failures = folder / "captions" / CAPTIONS, folder / "captions" / FAILURES
     print()
     for record in await _records(captions, _CAPTIONS_SHOWN):
         print(f"{_shown(Path(record['source']))}\n{indent(record['caption'], '    ')}\n")

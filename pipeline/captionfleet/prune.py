@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from captionfleet.ledger.files.disk import AppendFile
 from captionfleet.ledger.files.index import Entry, State
 from captionfleet.ledger.files.lock import FolderLock
+from captionfleet.ledger.files.names import CAPTIONS, PRUNED
 from captionfleet.ledger.files.reading import ended, raw_lines
 from captionfleet.messages import for_terminal, printable
 from captionfleet.producer.current import FoundLines, find_lines
@@ -79,14 +80,14 @@ def _advice(counts: dict[State, int]) -> str:
 
 def _prune(folder: Path, found: FoundLines) -> None:
     """Keep the lines that go, safely, before captions.jsonl is replaced."""
-    pruned = AppendFile(folder / "pruned.jsonl")
+    pruned = AppendFile(folder / PRUNED)
     try:
         for line in _lines(found, is_pruned=True):
             pruned.append(ended(line))
         pruned.sync()
     finally:
         pruned.close()
-    captions = AppendFile(folder / "captions.jsonl")
+    captions = AppendFile(folder / CAPTIONS)
     try:
         captions.rewrite(_lines(found, is_pruned=False))
     finally:
