@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from captionfleet import text
-from captionfleet.sink.ending import GO_ON, cut_in_words, skipped_in_words
+from captionfleet.sink.ending import GO_ON, cut_in_words, noun_of, skipped_in_words
 
 __all__ = ["mail_line", "report_text"]
 
@@ -39,7 +39,7 @@ def report_text(run: Mapping[str, Any]) -> str:
 
 def _rows(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "run", f"{_end(run)}, exit code {run['exit_code']}, {text.seconds(run['seconds'])}"
-    yield "clips", _figures(run, "planned", "captioned", "failed", "unfinished")
+    yield noun_of(run), _figures(run, "planned", "captioned", "failed", "unfinished")
     if run["already_captioned"] or run["standing_failures"]:
         yield "before", _figures(run, "already_captioned", "standing_failures")
     if run["passed_over"]:
@@ -49,7 +49,7 @@ def _rows(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield (
         "rate",
         (
-            f"{run['clips_per_s']:.3g} clips/s, "
+            f"{run['clips_per_s']:.3g} {noun_of(run)}/s, "
             f"{run['source_hours_per_hour']:.3g} source hours per hour"
         ),
     )

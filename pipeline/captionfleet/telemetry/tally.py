@@ -30,6 +30,8 @@ class NodeFigures:
 class Tally:
     """The live counters of one run; every stage counts its own and reads nobody else's.
 
+    A clip counts once for each of its requests, but in `preparing` and `prepared`; `unit` is what
+    that makes in words.
     `planned_total` is the number of clips once the producer has seen everything, else None.
     `outlook` is what is counted on the side, and `expected` what follows from both.
     `waiting_for` is why nothing moves, for the progress line; empty while things move.
@@ -38,6 +40,7 @@ class Tally:
     `lost_with_nodes` counts clips that did not come back from one, and were prepared again.
     """
 
+    unit: str = "clips"
     planned: int = 0
     planned_total: int | None = None
     already_captioned: int = 0
