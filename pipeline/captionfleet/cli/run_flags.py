@@ -41,8 +41,8 @@ class RunFlags:
         segments: Which part of a film is captioned: first, the default, its first max_seconds;
             all, the whole film in windows of that length; scenes, the whole film by its scenes.
             Each window or scene is a clip with a line of its own.
-        identity: How a file is recognised: stat, the default, by path, size and change time; content,
-            by its bytes, so that a renamed file is not captioned again.
+        identity: How a file is recognised: stat, the default, by path, size and change time;
+            content, by its bytes, so that a renamed file is not captioned again.
         relocate: OLD=NEW: the folder OLD was moved to NEW, and its files keep their captions; by
             default none was moved.
         retry_failed: Retry permanent failures: all of them, or with =CODE those of one code; by

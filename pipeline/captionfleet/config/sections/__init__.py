@@ -1,1 +1,1 @@
-"""Defines the tables of the job file: keys, defaults and bounds (main process)."""
+"""The tables of the job file: every key, its default and its bounds (main process)."""
