@@ -1,1 +1,1 @@
-"""What the operating system gives and refuses: memory, threads, files, streams (any process)."""
+"""Wraps the operating system: memory, threads, files and standard streams (any process)."""

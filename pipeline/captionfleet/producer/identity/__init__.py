@@ -1,1 +1,1 @@
-"""Which clip a file is, whatever it is called and wherever it lies (main process)."""
+"""Decides which clip a file is, independent of its name where the job says so (main process)."""
