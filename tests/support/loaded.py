@@ -17,7 +17,8 @@ from typing import NoReturn
 
 import anyio._backends._asyncio
 import anyio._core._sockets
-import anyio._core._subprocesses
+import anyio._core._subprocesses  # noqa: F401 - as below
+
 import captionfleet.cli
 import captionfleet.deployment.discovery
 import captionfleet.report.command
