@@ -8,6 +8,7 @@ from typing import Any
 
 from captionfleet.errors import ConfigError
 from captionfleet.ledger.files.index import Entry, LineIndex, State
+from captionfleet.ledger.files.names import CAPTIONS, SAME
 from captionfleet.ledger.files.reading import number_in, read_lines, record_at, text_in
 from captionfleet.messages import printable
 from captionfleet.messages.address import is_address
@@ -47,7 +48,7 @@ class FoundLines:
 
 @contextmanager
 def find_lines(
-    folder: Path, name: str = "captions.jsonl", steps: Steps | None = None
+    folder: Path, name: str = CAPTIONS, steps: Steps | None = None
 ) -> Iterator[FoundLines]:
     """Look at every line of a file, and at every film that they speak of. Blocks.
 
@@ -73,7 +74,7 @@ def find_lines(
 
 
 def _fill(found: FoundLines, folder: Path, steps: Steps) -> None:
-    for line in read_lines(folder / "same.jsonl"):
+    for line in read_lines(folder / SAME):
         clip, alias = _id(line.record, "clip_id"), _id(line.record, "stat_id")
         if clip and alias:
             found.index.add_same(clip, alias, name_bytes(line.record, "source") or b"")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from captionfleet.config import InputConfig
 from captionfleet.errors import ConfigError, FailureCode
-from captionfleet.ledger.past_sources import past_sources
+from captionfleet.ledger.past_runs import past_sources
 from captionfleet.messages import printable
 from captionfleet.messages.address import Address, is_address, parse_address, without_keys
 from captionfleet.producer.lists.rows import BadRow, Entry

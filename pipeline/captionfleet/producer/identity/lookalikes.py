@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio.to_thread
 
+from captionfleet.ledger.files.names import CAPTIONS
 from captionfleet.ledger.files.reading import raw_lines, record_of
 from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Clip, printable
@@ -75,7 +76,7 @@ class Lookalikes:
         assert self._settled.folder is not None  # noqa: S101 - it would be over
         left = dict(self._new)
         try:
-            for key, record in _keys(self._settled.folder / "captions.jsonl"):
+            for key, record in _keys(self._settled.folder / CAPTIONS):
                 if key in left and self._is_alike(left[key], record):
                     del left[key]
         except OSError:  # what counts was read before
