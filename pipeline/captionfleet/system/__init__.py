@@ -1,1 +1,1 @@
-"""Wraps the operating system: memory, threads, files and standard streams (any process)."""
+"""What the operating system gives and refuses: memory, threads, files, streams (any process)."""

@@ -1,1 +1,1 @@
-"""Decides which clip a file is, independent of its name where the job says so (main process)."""
+"""Which clip a file is, whatever it is called and wherever it lies (main process)."""

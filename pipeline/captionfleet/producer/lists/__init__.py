@@ -1,1 +1,1 @@
-"""Reads lists of films: text, CSV, JSON lines, Parquet (main process)."""
+"""Lists of films: rows with paths and what is asked of each (main process)."""

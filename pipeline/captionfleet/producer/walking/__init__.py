@@ -1,1 +1,1 @@
-"""Walks sources and yields each file once, in bounded memory (main process, in threads)."""
+"""From sources to the files in them, each once, in bounded memory (main process, in threads)."""
