@@ -1,1 +1,1 @@
-"""What a worker process may still do: Landlock, system calls, limits (worker process)."""
+"""Restricts what a worker process may do: Landlock, seccomp, resource limits (worker process)."""
