@@ -1,1 +1,1 @@
-"""Restricts what a worker process may do: Landlock, seccomp, resource limits (worker process)."""
+"""What a worker process may still do: Landlock, system calls, limits (worker process)."""
