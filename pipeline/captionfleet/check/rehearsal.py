@@ -1,7 +1,7 @@
 """What a run would do, by the run's own first stage, without doing it (main process)."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -131,8 +131,7 @@ async def rehearse(job: JobConfig, for_each: ForEach | None = None) -> Rehearsal
         raise first_run_error(group) from None
     await look_into(rehearsal.library, job, settled, films)
     rehearsal.library.counted = rehearsal.clips
-    left = _asking(job, +rehearsal.of_requests)
-    found = (estimate(left, one, rehearsal.library, None) for one in job.deployments)
+    found = (estimate(job, one, rehearsal.library, None) for one in job.deployments)
     rehearsal.estimates = tuple(one for one in found if one is not None)
     last = await anyio.to_thread.run_sync(read_run, job.output.dir)
     _foretell(rehearsal, job, last)
@@ -142,12 +141,6 @@ async def rehearse(job: JobConfig, for_each: ForEach | None = None) -> Rehearsal
             "max_seconds, so there will be more and shorter clips"
         )
     return rehearsal
-
-
-def _asking(job: JobConfig, names: Iterable[str]) -> JobConfig:
-    """The job with those of its requests alone that are left to ask; all, if none has a name."""
-    chosen = job.input.model_copy(update={"only_request": tuple(names)})
-    return job.model_copy(update={"input": chosen})
 
 
 async def _take_clips(
