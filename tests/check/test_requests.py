@@ -26,9 +26,7 @@ TAGS = {"name": "tags", "prompt": "Ten words.", "max_tokens": 50}
 OMNI = "Qwen/Qwen3-Omni-30B-A3B-Instruct"
 
 
-def job_of(
-    *asked: dict[str, Any], base_url: str = "http://127.0.0.1:9/v1", **tables: Any
-) -> Any:
+def job_of(*asked: dict[str, Any], base_url: str = "http://127.0.0.1:9/v1", **tables: Any) -> Any:
     """A job that asks these of each clip."""
     one = {"base_url": base_url, "model": OMNI, "api_key_env": ""}
     return JobConfig.model_validate({"deployments": [one], "request": asked, **tables})
@@ -60,7 +58,7 @@ async def test_requests_are_estimated_and_rows_without_the_column_told(
     nowhere = job_of(TITLED, TAGS, input={"sources": [titles.parent / "films"]}, output=output)
     with anyio.fail_after(60):
         report = await check_job(nowhere, Options(canary=False))
-    (wrong,) = [one for one in report.findings if one.level == "fail"]
+    (wrong,) = [one for one in report.findings if one.check == "sources"]
     assert wrong.text.startswith("request.prompt of titled: metadata.title: metadata and row are")
     assert report.exit_code == 2
 
