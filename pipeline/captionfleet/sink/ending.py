@@ -8,7 +8,7 @@ from captionfleet import text
 from captionfleet.errors import FailureCode
 from captionfleet.messages import for_terminal
 
-__all__ = ["GO_ON", "cut_in_words", "ending_text", "skipped_in_words"]
+__all__ = ["GO_ON", "copied_to", "copy_behind", "cut_in_words", "ending_text", "skipped_in_words"]
 
 GO_ON = "run the same command again to go on"
 _LABEL_CHARS = 12
@@ -47,6 +47,20 @@ def cut_in_words(run: Mapping[str, Any]) -> str:
     return f"{cut['share']:.0%} of the footage, of {films} longer than a clip"
 
 
+def copied_to(run: Mapping[str, Any]) -> str:
+    """Where a current copy of the folder is; empty without one. Older runs do not know it."""
+    copy = run.get("copy") or {}
+    return str(copy["to"]) if copy and copy["is_current"] else ""
+
+
+def copy_behind(run: Mapping[str, Any]) -> str:
+    """Why a copy of the folder is not current; empty where it is, or none is kept."""
+    copy = run.get("copy") or {}
+    if not copy or copy["is_current"]:
+        return ""
+    return f"the copy at {copy['to']} is not current: {copy['problem']}"
+
+
 def _rows(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield _how_it_ended(run), _done(run)
     if run["failed"]:
@@ -63,6 +77,8 @@ def _rows(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if limited := _limited(run):
         yield "limited by", limited
     yield from _warnings(run)
+    if to := copied_to(run):
+        yield "copied to", for_terminal(to)
     if (folder := _folder(run)) is not None:
         files = ["captions.jsonl"] * bool(run["captioned"] or run["already_captioned"])
         files += ["failures.jsonl"] * bool(run["failed"] or run["standing_failures"])
@@ -168,6 +184,8 @@ def _warnings(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, node in run.get("nodes", {}).items():  # older ones do not know it
         if node["refused"]:
             yield "warning", for_terminal(f"node {name} got no clips: {node['refused']}")
+    if behind := copy_behind(run):
+        yield "warning", for_terminal(behind)
     if run["torn_lines_repaired"]:
         yield "repaired", f"{run['torn_lines_repaired']} torn line(s) of a run that was killed"
     if run.get("ignored_lines"):  # older ones do not know it
