@@ -13,6 +13,7 @@ from captionfleet.check.estimate import Estimate, estimate
 from captionfleet.check.sources import Library, look_into
 from captionfleet.config import JobConfig
 from captionfleet.errors import RunError, first_run_error
+from captionfleet.ledger.copying.files import has_lines
 from captionfleet.ledger.files.reading import number_in, read_object
 from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Clip, Failure, Note, Outcome, printable
@@ -48,7 +49,7 @@ class Rehearsal:
     tally: Tally = field(default_factory=Tally)
     library: Library = field(default_factory=lambda: Library(Drawing(_SAMPLE)))
     estimates: tuple[Estimate, ...] = ()
-    note: str = ""
+    notes: list[str] = field(default_factory=list)
     hours: float | None = None
     usd: float | None = None
 
@@ -63,7 +64,7 @@ class Rehearsal:
             *((f"{one.deployment} tokens", _tokens(one)) for one in self.estimates),
             ("would take", self._time()),
             ("first", ", ".join(self.first)),
-            ("note", self.note),
+            *(("note", note) for note in self.notes),
         ]
         return "\n".join(f"{name:<13} {words}".rstrip() for name, words in rows if words)
 
@@ -130,12 +131,21 @@ async def rehearse(job: JobConfig, for_each: ForEach | None = None) -> Rehearsal
     rehearsal.estimates = tuple(one for one in found if one is not None)
     last = await anyio.to_thread.run_sync(read_object, job.output.dir / "run.json")
     _foretell(rehearsal, job, last)
+    rehearsal.notes = await _notes(job, films)
+    return rehearsal
+
+
+async def _notes(job: JobConfig, films: Films) -> list[str]:
+    """What a run would do that was not done here."""
+    notes = []
     if films.has_guessed:
-        rehearsal.note = (
+        notes.append(
             "scenes are known once a run has decoded the film; the others count as windows of "
             "max_seconds, so there will be more and shorter clips"
         )
-    return rehearsal
+    if job.output.copy_to and not await anyio.to_thread.run_sync(has_lines, job.output.dir):
+        notes.append(f"a run first restores the output folder, if {job.output.copy_to} holds it")
+    return notes
 
 
 def _asking(job: JobConfig, names: Iterable[str]) -> JobConfig:

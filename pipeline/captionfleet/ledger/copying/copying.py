@@ -177,7 +177,7 @@ class FolderCopy:
         self._remote = own
 
     async def _renew(self) -> None:
-        if self._remote is None:
+        if self._remote is None or not await self._is_there_still():
             await self._claim_late()
         stamps = await anyio.to_thread.run_sync(stamps_of, self._folder)
         assert self._remote is not None  # noqa: S101 - it was claimed
@@ -186,7 +186,6 @@ class FolderCopy:
         gone = [name for name in files if name not in stamps]
         if not changed and not gone:
             return
-        await self._require_own()
         if any(name not in files for name in changed):
             await self._note({**dict.fromkeys(changed, 0), **files})
         for name in changed:
@@ -218,7 +217,12 @@ class FolderCopy:
             self._is_lost = True
             raise StorageError(FailureCode.SOURCE_CHANGED, str(error)) from None
 
-    async def _require_own(self) -> None:
+    async def _is_there_still(self) -> bool:
+        """Whether the copy is there, which somebody may have removed.
+
+        Raises:
+            StorageError: the bucket is away, or another run has taken the copy over.
+        """
         remote = await self._found()
         if remote is not None and remote.writer != self._writer:
             self._is_lost = True
@@ -226,10 +230,11 @@ class FolderCopy:
                 FailureCode.SOURCE_CHANGED,
                 "another run took over the copy there, so this one copies no more",
             )
+        return remote is not None
 
     async def _note(self, files: dict[str, int]) -> None:
         assert self._remote is not None  # noqa: S101 - it was claimed
-        await self._require_own()
+        await self._is_there_still()
         noted = replace(self._remote, files=files, copied_at_utc=utc_now())
         await self._say(noted)
         self._remote = noted
