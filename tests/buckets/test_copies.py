@@ -198,7 +198,8 @@ copy_every_s = 1
         captionfleet = partial(command.started, variables=where)
         words = ("run", "videos", "--job", job, "--store", "store", "--out")
         async with captionfleet(*words, "one") as running:
-            await running.until(lambda: lines_in_copy(bucket) > 0)
+            # It looks whether captions are there, and writes them twice: then there are some.
+            await running.until(lambda: bucket.proxy.requests["night/captions.jsonl"] > 2)
             running.signal_group(signal.SIGKILL)
             with anyio.fail_after(60):
                 await running.process.wait()
