@@ -38,8 +38,13 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session", autouse=True)
 def signals_as_usual() -> None:
-    """Let commands notice a closed terminal, also where nohup started the tests."""
+    """Let commands notice a closed terminal and Ctrl-C, also where the tests have none.
+
+    Started by nohup, processes ignore the one, and in the background of a script, the other.
+    """
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,7 +1,7 @@
-"""captionfleet: captions video libraries in bulk.
+"""captionfleet: captions video libraries in bulk with omni-modal models.
 
-The names below are imported on first use: worker processes import this package too, and must
-not pay for what only the main process needs.
+Names are imported on first use: worker processes import this package too, and would otherwise load
+everything that only the main process needs.
 """
 
 from importlib import import_module

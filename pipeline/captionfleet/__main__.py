@@ -1,4 +1,4 @@
-"""The entry point; free of imports, because worker processes may run this file again."""
+"""Entry point of the command; imports nothing at the top, as worker processes may run this file."""
 
 import signal
 import sys
@@ -29,10 +29,10 @@ def main() -> None:
         if output.lost:
             sys.stderr.write(f"captionfleet: cannot write to standard output: {output.lost}\n")
             exit_code = exit_code or _OUTPUT_LOST
-    except KeyboardInterrupt:  # before the run heeds signals, or in a command that does not
+    except KeyboardInterrupt:  # before the run handles signals, or in a command that does not
         exit_code = _ENDED_BY_SIGINT
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # all is told: no later one changes the code
+        signal.signal(number, signal.SIG_IGN)  # no later signal changes the code
     sys.exit(exit_code)
 
 

@@ -1,4 +1,4 @@
-"""The demo: the whole pipeline on generated clips and two stand-in deployments (main process)."""
+"""Runs the demo: the whole pipeline on generated clips and two stand-in servers (main process)."""
 
 import shlex
 import shutil
@@ -16,6 +16,7 @@ import orjson
 
 from captionfleet.config import InputConfig, JobConfig
 from captionfleet.errors import OutputError
+from captionfleet.ledger.files.names import CAPTIONS, FAILURES, REPORT
 from captionfleet.messages import for_terminal, printable
 from captionfleet.messages.address import shown_name
 from captionfleet.producer import check_sources
@@ -40,9 +41,10 @@ _REPLICAS = (
 
 
 async def run_demo(folder: Path, own: Path | None = None) -> int:
-    """Make the clips, or take the first ten of `own`; serve, caption, print what came of it.
+    """Make the clips, or take the first ten of `own`; serve, caption and print the results.
 
-    Returns 0 if every clip but the damaged one was captioned; of the user's own, if any was.
+    Returns the exit code: 0 if every clip but the damaged one was captioned, or, with `own`, if any
+    was.
 
     Raises:
         ConfigError: the user's own videos are not there.
@@ -69,8 +71,8 @@ async def run_demo(folder: Path, own: Path | None = None) -> int:
 
 
 def _show_next(folder: Path, report: str, own: Path | None) -> None:
-    """The report's path on a line of its own, and the one command for videos of one's own."""
-    page = folder / "captions" / "report.html"
+    """Print the path of the report, and the command for videos of one's own."""
+    page = folder / "captions" / REPORT
     print("\nthe frames that were sent, the sound, and what was said of them:")
     print(_shown(page) if page.is_file() else report)
     videos = "VIDEOS" if own is None else shlex.quote(_shown(own))
@@ -79,7 +81,7 @@ def _show_next(folder: Path, report: str, own: Path | None) -> None:
 
 
 def _program() -> str:
-    """How to start this program again: `make demo` puts it into no folder of PATH."""
+    """The command that starts this program again; `make demo` installs it outside PATH."""
     here = Path(sys.argv[0])
     is_found = here.name != "captionfleet" or shutil.which("captionfleet") is not None
     return "captionfleet" if is_found else shlex.quote(_shown(here))
@@ -90,7 +92,7 @@ def _shown(path: Path) -> str:
 
 
 def _make_films(folder: Path, are_wanted: bool) -> list[Path]:  # noqa: FBT001 - by position
-    """Clear what an earlier demo left, and nothing else."""
+    """Remove what an earlier demo left, and nothing else; then make the clips."""
     try:
         if folder.is_dir():
             _refuse_strangers(folder)
@@ -104,7 +106,7 @@ def _make_films(folder: Path, are_wanted: bool) -> list[Path]:  # noqa: FBT001 -
 
 
 def _refuse_strangers(folder: Path) -> None:
-    """Raise OutputError if something in the folder was put there by somebody else."""
+    """Raise OutputError if the folder holds anything that no demo made."""
     if any(folder.iterdir()) and not (folder / _MARK).exists():
         raise OutputError(f"{folder} is not empty: choose another folder with --out")
     videos = folder / "videos"
@@ -140,7 +142,7 @@ def _job(folder: Path, replicas: list[Standin], own: Path | None) -> JobConfig:
 
 
 async def _show(folder: Path, summary: RunSummary) -> None:
-    captions, failures = folder / "captions/captions.jsonl", folder / "captions/failures.jsonl"
+    captions, failures = folder / "captions" / CAPTIONS, folder / "captions" / FAILURES
     print()
     for record in await _records(captions, _CAPTIONS_SHOWN):
         print(f"{_shown(Path(record['source']))}\n{indent(record['caption'], '    ')}\n")

@@ -1,4 +1,4 @@
-"""Errors that end the run, and the stable codes of clips that fail (any process)."""
+"""Defines exceptions that end the run, and the failure codes of single clips (any process)."""
 
 from enum import StrEnum
 
@@ -18,7 +18,7 @@ __all__ = [
 
 
 class Stage(StrEnum):
-    """The stage that gave a clip up; part of the output format."""
+    """The stage in which a clip failed; part of the output format."""
 
     PRODUCER = "producer"
     WORKERS = "workers"
@@ -28,8 +28,8 @@ class Stage(StrEnum):
 class FailureCode(StrEnum):
     """Why a clip has no caption; part of the output format, so a code is never reused.
 
-    `permanent` codes speak of the file's content and of nothing that settings could change: the
-    same bytes fail again, so a later run leaves them alone until the file changes.
+    `permanent` codes depend on the file's content alone, not on any setting: the same bytes fail
+    again, so later runs skip the file until it changes.
     """
 
     BAD_ROW = "bad_row"
@@ -70,12 +70,12 @@ class FailureCode(StrEnum):
 
     @property
     def permanent(self) -> bool:
-        """Whether the same file content is bound to fail the same way again."""
+        """Whether the same file content fails the same way every time."""
         return self in _PERMANENT
 
     @property
     def meaning(self) -> str:
-        """One sentence for people, as documented in the README."""
+        """One sentence for people, as in the table of pipeline/README.md."""
         return _MEANINGS[self]
 
 
@@ -136,7 +136,7 @@ _MEANINGS = {
 
 
 class RunError(Exception):
-    """Raised when the run cannot go on; the message is one line that says how to mend it."""
+    """Raised when the run cannot go on; the message is one line that says how to fix it."""
 
     exit_code = 1
 
@@ -172,7 +172,7 @@ class MachineError(RunError):
 
 
 def first_run_error(error: BaseExceptionGroup[RunError] | RunError) -> RunError:
-    """The first error in a task group's bundle: what ended the run."""
+    """The first error of an exception group, which is the one that ended the run."""
     if isinstance(error, BaseExceptionGroup):
         return first_run_error(error.exceptions[0])
     return error
@@ -188,7 +188,7 @@ class MediaError(Exception):
 
 
 class StoreError(Exception):
-    """Raised where the media store cannot be written."""
+    """Raised when the media store cannot be written."""
 
     def __init__(self, errno: int, reason: str) -> None:
         super().__init__(errno, reason)

@@ -1,4 +1,4 @@
-"""Two examples for the help of each command; pure."""
+"""Holds two examples for the `--help` of each command; pure."""
 
 __all__ = ["examples"]
 
@@ -59,6 +59,6 @@ _EXAMPLES = {
 
 
 def examples(command: str) -> str:
-    """The end of a command's help."""
+    """The section "Examples" of a command's help."""
     lines = "\n".join(f"    captionfleet {line}" for line in _EXAMPLES[command])
     return f"Examples:\n\n{lines}"

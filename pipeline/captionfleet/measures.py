@@ -1,4 +1,4 @@
-"""Percentiles, means and histograms of measured values, in bounded memory; pure."""
+"""Computes percentiles, means and histograms in bounded memory; pure."""
 
 import math
 from array import array
@@ -15,7 +15,7 @@ _LEAST, _HALF = 1e-6, 0.5
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
-    """Percentiles of measured values, each of which is one that was measured (nearest rank)."""
+    """Statistics of measured values; each percentile is a measured value (nearest rank)."""
 
     count: int
     mean: float
@@ -28,7 +28,7 @@ class Percentiles:
 
     @classmethod
     def of(cls, values: Iterable[float]) -> "Percentiles | None":
-        """None where nothing was measured."""
+        """Statistics of the values; None where there are none."""
         measurements = Measurements()
         for value in values:
             measurements.add(value)
@@ -36,10 +36,10 @@ class Percentiles:
 
 
 class Measurements:
-    """Values as they come, at most 1 MB of them.
+    """Collects values in at most 1 MB.
 
-    The percentiles are exact up to 131,072 values; of more, every second counts for them, then
-    every fourth, and so on. All other figures are always exact.
+    Percentiles are exact up to 131,072 values; beyond that they use every second value, then every
+    fourth, and so on. All other statistics are always exact.
     """
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Measurements:
         self._kept_each = 1
 
     def add(self, value: float) -> None:
-        """Take a value of 0 or more into account."""
+        """Add a value of at least 0."""
         if self._count % self._kept_each == 0:
             self._kept.append(value)
         self._count += 1
@@ -65,7 +65,7 @@ class Measurements:
             self._kept, self._kept_each = self._kept[::2], self._kept_each * 2
 
     def percentiles(self) -> Percentiles | None:
-        """None where nothing was measured."""
+        """Statistics of the values so far; None where there are none."""
         if not self._count:
             return None
         ordered = sorted(self._kept)
@@ -80,7 +80,7 @@ _HALF = 0.5
 
 @dataclass(slots=True)
 class Histogram:
-    """Counts of positive values in buckets of equal ratio: percentiles are right to 0.5 %."""
+    """Counts positive values in buckets of equal ratio, so that percentiles are right to 0.5 %."""
 
     count: int = 0
     sum: float = 0.0
@@ -89,7 +89,7 @@ class Histogram:
     _buckets: Counter[int] = field(default_factory=Counter)
 
     def add(self, value: float) -> None:
-        """Take one value; what is below a millionth counts as that."""
+        """Add one value; values below a millionth count as a millionth."""
         self.count += 1
         self.sum += value
         self.min, self.max = min(self.min, value), max(self.max, value)
@@ -97,11 +97,11 @@ class Histogram:
 
     @property
     def mean(self) -> float:
-        """0.0 of nothing."""
+        """The mean; 0.0 without values."""
         return self.sum / self.count if self.count else 0.0
 
     def percentile(self, share: float) -> float:
-        """The value at this share, by nearest rank; 0.0 of nothing."""
+        """The value at this share, by nearest rank; 0.0 without values."""
         left = _rank(share, self.count)
         for bucket in sorted(self._buckets):
             left -= self._buckets[bucket]
@@ -110,9 +110,9 @@ class Histogram:
         return 0.0
 
     def percentile_or_none(self, share: float) -> float | None:
-        """None where so few values are there that it would be the largest by another name.
+        """The percentile; None where too few values would make it just the largest one.
 
-        A percentile above the half needs one value beyond it: p90 ten of them, p99 a hundred.
+        A percentile above the half needs one value beyond it: p90 needs ten values, p99 a hundred.
         """
         least = 1 if share <= _HALF else round(1 / (1 - share))
         return self.percentile(share) if self.count >= least else None
@@ -128,5 +128,5 @@ class Histogram:
 
 
 def _rank(share: float, count: int) -> int:
-    """The nearest rank of a share among `count` values, from 1."""
+    """The nearest rank of a share among `count` values, counted from 1."""
     return math.ceil(share * count)

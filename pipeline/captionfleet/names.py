@@ -1,4 +1,4 @@
-"""File names in JSON, whatever bytes they hold; pure (main process)."""
+"""Writes file names to JSON and reads them back, even if their bytes are no UTF-8; pure."""
 
 import base64
 import binascii
@@ -12,19 +12,19 @@ __all__ = ["exact_bytes", "name_bytes", "name_fields"]
 
 
 def exact_bytes(name: str) -> str:
-    """A file name's bytes in base64 where they are no UTF-8; else empty."""
+    """The file name's bytes in base64 if they are no valid UTF-8; else empty."""
     raw = os.fsencode(name)
     return "" if printable(name).encode() == raw else base64.b64encode(raw).decode()
 
 
 def name_fields(key: str, name: str) -> dict[str, str]:
-    """A file name, with its exact bytes beside it if it is no text."""
+    """The file name under `key`, and its exact bytes under KEY_b64 if it is no valid UTF-8."""
     exact = exact_bytes(name)
     return {key: printable(name)} | ({f"{key}_b64": exact} if exact else {})
 
 
 def name_bytes(record: Mapping[str, Any], key: str) -> bytes | None:
-    """The name's exact bytes back from a record; None if it holds none."""
+    """The file name's exact bytes from a record; None if the record holds none."""
     exact, text = record.get(f"{key}_b64"), record.get(key)
     if isinstance(exact, str) and exact:
         try:

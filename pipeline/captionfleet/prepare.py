@@ -1,4 +1,4 @@
-"""The media step alone: what would be sent, as files to look at (main process)."""
+"""Prepares clips without sending them, as files that a person can inspect (main process)."""
 
 import os
 import shutil
@@ -65,16 +65,16 @@ async def prepare_job(
 
     Without `out`, only the media store is filled, where a run of the same job finds the media.
 
-    In the forms that the job's deployments take: JPEGs one after the other are NAME.mjpeg, other
-    sound is NAME.wav or NAME.mp3. The facts are those of the first deployment's form.
-    A clip that cannot be prepared has a NAME.json with its code alone. A NAME that would be too
-    long for a file is cut, and marked with the clip's id. Nothing is written over but what an
-    earlier call wrote.
+    Media are written in each form that the job's deployments take: concatenated JPEGs as
+    NAME.mjpeg, other sound as NAME.wav or NAME.mp3. NAME.json holds the facts of the first
+    deployment's form. A clip that cannot be prepared gets a NAME.json with its failure code alone.
+    A NAME that is too long for the file system is cut and marked with the clip's id. Files that an
+    earlier call did not write are never overwritten.
 
     Raises:
         RunError: a source is missing, `out` lies in one, or it or the store cannot be written.
     """
-    job = job.with_one(job.request)  # what is asked of the media plays no part here
+    job = job.with_one(job.request)  # prompts do not change the prepared media
     await anyio.to_thread.run_sync(check_sources, job.input)
     if out is not None:
         await anyio.to_thread.run_sync(_check_apart, job, out)
@@ -101,9 +101,9 @@ async def prepare_job(
 
 
 def _check_apart(job: JobConfig, out: Path) -> None:
-    """Films that were prepared must not be taken for sources, by this call or the next."""
+    """Refuse a folder inside a source, where the prepared videos would become sources."""
     if is_address(os.fspath(out)):
-        raise ConfigError("prepared media lie on this machine: name a folder, and copy that")
+        raise ConfigError("prepare writes to this machine only: name a folder, and copy that")
     for source in job.input.sources:
         if is_folder(source) and out.resolve().is_relative_to(source.resolve()):
             where, of = (printable(os.fspath(path)) for path in (out, source))
@@ -121,7 +121,8 @@ async def _flow(  # noqa: PLR0913, PLR0917 - what the stages share
     clips_out, clips_in = create_memory_object_stream[Clip](_AHEAD)
     ready_out, ready_in = create_memory_object_stream[ReadyClip](_AHEAD)
     outcomes_out, outcomes_in = create_memory_object_stream[Outcome | Note](_AHEAD)
-    # Open until all have ended: to a stage that fails, the others must not lose their reader first.
+    # Keep the receiving ends open until every stage has ended: otherwise the neighbours of a stage
+    # that fails raise BrokenResourceError, which hides the real error.
     async with ready_in, outcomes_in, create_task_group() as stages:
         stages.start_soon(produce, job, Settled(), tally, clips_out, outcomes_out.clone(), films)
         make = partial(work, cluster=cluster)
@@ -156,14 +157,14 @@ async def _keep_failures(
 
 
 class _Shelf:
-    """The output folder; two sources of one name get different files."""
+    """The output folder; gives two sources with the same name different files."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._taken: set[int] = set()
 
     def put(self, ready: ReadyClip) -> bool:
-        """Copy one clip's media, and write its facts; False: they cannot be read any more."""
+        """Copy one clip's media and write its facts; False if the media cannot be read any more."""
         base = self._base(ready.clip)
         try:
             with ExitStack() as opened:
@@ -181,7 +182,7 @@ class _Shelf:
         return True
 
     def put_failure(self, failure: Failure) -> None:
-        """Say why a clip has no media."""
+        """Write NAME.json with the reason why the clip has no media."""
         try:
             self._fail(self._base(failure.clip), failure)
         except OSError as error:
@@ -192,7 +193,7 @@ class _Shelf:
         self._write(base, _identity(failure.clip) | why)
 
     def _base(self, clip: Clip) -> Path:
-        # A name from a list may be absolute or climb; here everything stays below the folder.
+        # A name from a list may be absolute or hold "..": every file must stay below the folder.
         parts = [part for part in PurePath(clip.source.name).parts if part not in {"/", "//", ".."}]
         base = self._folder.joinpath(*parts)
         if clip.start_s > 0:
@@ -206,7 +207,7 @@ class _Shelf:
         return base
 
     def _make_folders(self, parent: Path) -> None:
-        """The output folder may be a link of the user's; none below it is followed."""
+        """Create folders below the output folder, which alone may be a symbolic link."""
         self._folder.mkdir(parents=True, exist_ok=True)
         folder = self._folder
         for part in parent.relative_to(self._folder).parts:
@@ -214,13 +215,13 @@ class _Shelf:
             make_folder(folder)
 
     def _write(self, base: Path, record: dict[str, Any]) -> None:
-        """Write the facts, before the media: by them the next call knows what is its own."""
+        """Write the facts before the media: they mark the files as this program's own."""
         self._make_folders(base.parent)
         facts = _with_ending(base, ".json")
         if not _is_own(facts):
             for path in (facts, *(_with_ending(base, ending) for ending in MEDIA_ENDINGS)):
                 if os.path.lexists(path):
-                    raise FileExistsError(0, f"somebody else's {path.name} is there")
+                    raise FileExistsError(0, f"{path.name} is there and was not written by prepare")
         options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
         with os.fdopen(open_regular(facts, _ANEW), "wb") as file:
             file.write(orjson.dumps(record, option=options))
@@ -243,7 +244,7 @@ def _copy(read: BinaryIO, target: Path) -> None:
 
 
 def _is_own(facts: Path) -> bool:
-    """Whether this program wrote the facts, or a call that was killed while it wrote them."""
+    """Whether this program wrote the file; an empty one is of a call that was killed."""
     try:
         with os.fdopen(open_regular(facts), "rb") as file:
             text = file.read()

@@ -1,4 +1,4 @@
-"""`captionfleet prune`: lines of films that are gone or changed leave captions.jsonl (main)."""
+"""The `captionfleet prune` command: takes captions of gone or changed films out (main process)."""
 
 import os
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from captionfleet.ledger.files.disk import AppendFile
 from captionfleet.ledger.files.index import Entry, State
 from captionfleet.ledger.files.lock import FolderLock
+from captionfleet.ledger.files.names import CAPTIONS, PRUNED
 from captionfleet.ledger.files.reading import ended, raw_lines
 from captionfleet.messages import for_terminal, printable
 from captionfleet.producer.current import FoundLines, find_lines
@@ -24,9 +25,10 @@ _SHOWN = 20
 def prune_command(folder: Path, *, yes: Annotated[bool, Parameter(negative="")] = False) -> int:
     """Show the lines of captions.jsonl whose film is gone or changed; with --yes take them out.
 
-    They are kept in pruned.jsonl: to have one again, append it to captions.jsonl. Lines of a folder
-    in which no captioned film is left stay, as its disk may only be away, and so do those whose
-    film may have the same bytes under another name or time (identity = "content").
+    Lines are moved to pruned.jsonl; append one to captions.jsonl to have it back. Two kinds of
+    lines stay: those of a folder in which no captioned film is left, as its disk may only be
+    unmounted, and those whose film may have the same bytes under another name or time (identity =
+    "content").
 
     Args:
         folder: Output folder of a run; no run may be writing to it.
@@ -78,15 +80,15 @@ def _advice(counts: dict[State, int]) -> str:
 
 
 def _prune(folder: Path, found: FoundLines) -> None:
-    """Keep the lines that go, safely, before captions.jsonl is replaced."""
-    pruned = AppendFile(folder / "pruned.jsonl")
+    """Save the pruned lines durably before captions.jsonl is replaced."""
+    pruned = AppendFile(folder / PRUNED)
     try:
         for line in _lines(found, is_pruned=True):
             pruned.append(ended(line))
         pruned.sync()
     finally:
         pruned.close()
-    captions = AppendFile(folder / "captions.jsonl")
+    captions = AppendFile(folder / CAPTIONS)
     try:
         captions.rewrite(_lines(found, is_pruned=False))
     finally:
@@ -94,7 +96,7 @@ def _prune(folder: Path, found: FoundLines) -> None:
 
 
 def _lines(found: FoundLines, *, is_pruned: bool) -> Iterator[bytes]:
-    """The lines that go, or all others, those that are no record among them."""
+    """The lines to prune, or all others, which include those that hold no record."""
     entries = found.index.entries(_PRUNED)
     next_at = next(entries, None)
     for at, line in raw_lines(found.path):

@@ -1,4 +1,4 @@
-"""The flow: four stages and three bounded streams in one task group (main process)."""
+"""Runs a job: four stages, connected by three bounded streams, in one task group (main process)."""
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -57,7 +57,7 @@ async def run_job(
     handle_signals: bool = False,
     on_outcome: OnOutcome | None = None,
 ) -> RunSummary:
-    """Caption what the job names and is not captioned yet.
+    """Caption every clip that the job names and that has no caption yet.
 
     Args:
         job: the job; it needs at least one source and one deployment.
@@ -99,7 +99,7 @@ async def run_job(
 
 
 def _check_apart(job: JobConfig) -> None:
-    """Captions, report and locks do not go among the videos."""
+    """Refuse an output folder that is a source: its files would lie among the videos."""
     out = job.output.dir.resolve()
     if any(is_folder(source) and source.resolve() == out for source in job.input.sources):
         where = printable(os.fspath(job.output.dir))
@@ -131,9 +131,9 @@ class _Run:
         self.timeline = Timeline(len(self.job.deployments))
 
     async def flow(self, *, is_shown: bool) -> RunError | None:
-        """Run the stages to their end; return the error that ended them early, if one did.
+        """Run the stages to their end; return the error that ended them early, if any.
 
-        Where somebody looks on, the clips are counted ahead.
+        With `is_shown`, clips are counted ahead of the run, for the progress bar.
         """
         problem: RunError | None = None
         try:
@@ -166,8 +166,8 @@ class _Run:
         ready_out, ready_in = create_memory_object_stream[ReadyClip](_READY_AHEAD)
         outcomes_out, outcomes_in = create_memory_object_stream[Outcome | Note](_OUTCOMES_AHEAD)
         job, tally, kept = self.job, self.tally, self.stopping.weigh(media.release)
-        # Open until all stages have ended: of one that fails, the others must not learn by an end
-        # that nobody reads, for that would hide what it failed with.
+        # Keep a clone of each receiving end open until every stage has ended: otherwise the
+        # neighbours of a stage that fails raise BrokenResourceError, which hides the real error.
         with clips_in.clone() as unprepared, ready_in.clone() as unsent, outcomes_in.clone():
             self.stopping.queues = (unprepared, unsent)
             self.stopping.halted = self.fleet.halted
@@ -189,7 +189,7 @@ class _Run:
     def _gated(
         self, stages: TaskGroup, ready_in: MemoryObjectReceiveStream[ReadyClip]
     ) -> MemoryObjectReceiveStream[ReadyClip]:
-        """The same clips, from when a deployment is up; the first of them asks for one."""
+        """Hold clips back until a deployment is up; the first clip makes the run start one."""
         gated_out, gated_in = create_memory_object_stream[ReadyClip](0)
         stages.start_soon(self.lifecycle.hold_back, ready_in, gated_out, self.fleet.halted)
         return gated_in
@@ -229,10 +229,10 @@ class _Run:
             await stage(*streams)
 
     async def conclude(self, problem: RunError | None) -> tuple[RunSummary, RunError | None]:
-        """Settle the lines, write run.json, and draw the bottom line.
+        """Settle the lines, write run.json and build the run summary.
 
-        What goes wrong here ends the run too, unless something did before: of a full disk, the
-        first error is the one that tells.
+        An error here ends the run too. Where there was one before, the first is reported: after a
+        full disk, the later ones are only its consequences.
         """
         problem = await _attempt(self._settle, problem)
         summary = self._summary(problem)
@@ -308,7 +308,7 @@ class _Run:
 async def _attempt(
     step: Callable[[], Awaitable[None]], problem: RunError | None
 ) -> RunError | None:
-    """Take a step whatever happened before; return the first thing that went wrong."""
+    """Take a step even after an earlier error; return the first error of all."""
     try:
         await step()
     except RunError as error:

@@ -1,4 +1,4 @@
-"""A run as a stream of its outcomes, for Python programs (main process)."""
+"""Yields the outcomes of a run one by one, for Python programs (main process)."""
 
 import asyncio  # noqa: TID251 - a task of its own, which ends in whatever task closes the stream
 from collections.abc import AsyncIterator
@@ -16,14 +16,14 @@ __all__ = ["caption"]
 
 
 async def caption(job: JobConfig, *, progress: Progress = None) -> AsyncIterator[Outcome]:
-    """Caption what the job names, and yield each `Caption` and `Failure` once its line is kept.
+    """Caption what the job names; yield each `Caption` and `Failure` once its line is on disk.
 
-    The run waits until they are taken. Leaving the loop ends the run at once, `contextlib.aclosing`
-    waits for that: what was captioned is kept, and the next run goes on. Needs asyncio, as
-    `run_job` does.
+    The run waits while the caller handles an outcome. Leaving the loop ends the run at once;
+    `contextlib.aclosing` also waits for its end. Captions so far are kept, and the next run goes
+    on. Needs asyncio, as `run_job` does.
 
     Raises:
-        RunError: as `run_job`, after what was captioned until then.
+        RunError: as `run_job`, once all outcomes before the error are yielded.
     """
     outcomes_out, outcomes_in = create_memory_object_stream[Outcome](0)
 

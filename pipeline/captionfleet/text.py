@@ -1,4 +1,4 @@
-"""Numbers, durations and words as people read them; pure."""
+"""Formats numbers, durations and sizes for people; pure."""
 
 import re
 
@@ -25,7 +25,7 @@ _ROUNDS_UP = 0.9995  # to three digits, this much of a unit is one
 
 
 def three_digits(number: float, *, plain_below: float = 1e3) -> str:
-    """Three digits and the letter of a power of a thousand: 13.1k; whole numbers below it."""
+    """Three digits with a letter for the power of a thousand: 13.1k; whole numbers below it."""
     for unit, letter in _UNITS:
         if abs(number) >= max(_ROUNDS_UP * unit, plain_below):
             return f"{number / unit:.3g}{letter}"
@@ -33,12 +33,12 @@ def three_digits(number: float, *, plain_below: float = 1e3) -> str:
 
 
 def count(number: float | None) -> str:
-    """A whole number with its thousands apart."""
+    """A whole number with a separator between thousands."""
     return UNKNOWN if number is None else f"{number:,.0f}"
 
 
 def short(number: float | None) -> str:
-    """Three digits and a letter: 13.1k."""
+    """Three significant digits with a letter for the power of a thousand: 13.1k."""
     if number is None:
         return UNKNOWN
     is_whole = number == int(number) or abs(number) >= _THREE_DIGITS
@@ -46,7 +46,7 @@ def short(number: float | None) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """A duration in the unit that suits it."""
+    """A duration in the unit that fits its size: 3.1 ms, 4.20 s, 5 min 3 s, 2 h 5 min."""
     if value is None:
         return UNKNOWN
     if value < 1:
@@ -75,7 +75,7 @@ def rough(value: float) -> str:
 
 
 def size(number_of_bytes: float | None) -> str:
-    """Bytes in powers of ten."""
+    """Bytes in powers of ten: 1.2 MB."""
     if number_of_bytes is None:
         return UNKNOWN
     digits = three_digits(number_of_bytes)
@@ -83,19 +83,19 @@ def size(number_of_bytes: float | None) -> str:
 
 
 def percent(value: float | None) -> str:
-    """A share of one."""
+    """A share of 1 as a percentage."""
     if value is None:
         return UNKNOWN
     return f"{value:.1%}" if 0 < value < _ONE_PERCENT else f"{value:.0%}"
 
 
 def share(part: float, whole: float) -> float:
-    """What `part` is of `whole`; nothing of nothing is nothing."""
+    """`part` over `whole`; 0 where `whole` is 0."""
     return part / whole if whole else 0.0
 
 
 def adds_to(meaning: str, detail: str) -> bool:
-    """Whether a detail has a word of weight that is not in the meaning beside which it stands."""
+    """Whether `detail` holds a significant word that is missing from `meaning`."""
     return not _words(detail) <= _words(meaning)
 
 

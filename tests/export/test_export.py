@@ -3,8 +3,6 @@
 import csv
 import os
 import shutil
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
@@ -225,49 +223,6 @@ def test_prune_shows_and_keeps(
     assert run_command_line(["prune", os.fspath(folder), "--yes"]) == 0
     assert (folder / "captions.jsonl").read_bytes() == lines[0] + lines[2] + b"no record\n"
     assert (folder / "pruned.jsonl").read_bytes() == lines[1]
-
-
-_KILLED = """
-import os, signal, sys
-from captionfleet.cli import run_command_line
-left = int(sys.argv[1])
-def killing(call):
-    def counted(*arguments, **keys):
-        global left
-        left -= 1
-        if left < 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return call(*arguments, **keys)
-    return counted
-for name in ("link", "replace", "fsync", "unlink"):
-    setattr(os, name, killing(getattr(os, name)))
-sys.exit(run_command_line(sys.argv[2:]))
-"""
-
-
-@pytest.mark.parametrize(("to", "calls"), [("txt", 9), ("csv", 1), ("webdataset", 9)])
-def test_killed_and_run_again_it_ends_the_same(
-    tmp_path: Path, videos: Path, to: str, calls: int
-) -> None:
-    """However far an export came before kill -9, the next one makes what one in peace makes."""
-    store = tmp_path / "store"
-    films = [film(videos, f"{number}.mp4") for number in range(20)]
-    lines = [line(one, f"Of {n}.", **with_media(store, n)) for n, one in enumerate(films)]
-    made = []
-    for kill_after in (None, calls):
-        folder = write_lines(tmp_path / f"out-{kill_after}", lines)
-        out = tmp_path / f"made-{kill_after}"
-        target = out / "captions.csv" if to == "csv" else out
-        words = ["export", os.fspath(folder), "--to", to, "--out", os.fspath(target)]
-        words += ["--media", os.fspath(store), "--shard-clips", "3"]
-        if kill_after is not None:
-            script = [sys.executable, "-c", _KILLED, str(kill_after), *words]
-            ended = subprocess.run(script, check=False, timeout=120, capture_output=True)
-            assert ended.returncode == -9, ended.stderr
-        assert run_command_line(words) == 0
-        made.append({p.relative_to(out): p.read_bytes() for p in out.rglob("*") if p.is_file()})
-    assert len(made[0]) == {"txt": 20, "csv": 1, "webdataset": 7}[to]
-    assert made[1] == made[0]
 
 
 def test_subtitles_open(tmp_path: Path, videos: Path) -> None:

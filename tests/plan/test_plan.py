@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from captionfleet.plan.lines import read_lines, read_run
+from captionfleet.plan.lines import read_lines, read_measured_run
 from captionfleet.plan.model.ahead import prepared_ahead
 from captionfleet.plan.model.fit import fit_run
 from captionfleet.plan.model.predict import Fleet, Pricing, look_ahead, predict
@@ -24,7 +24,7 @@ HOUR_S = 3600.0
 def learnt(folder: Path, run: PastRun = RUN) -> Reference:
     """The reference that a run makes."""
     run.write(folder)
-    return fit_run("a run", read_run(folder), read_lines(folder))
+    return fit_run("a run", read_measured_run(folder), read_lines(folder))
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from captionfleet.config import JobConfig
 from captionfleet.errors import FailureCode
-from captionfleet.ledger.films import FILMS
+from captionfleet.ledger.files.names import FILMS
 from captionfleet.ledger.folder import open_ledger
 from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Clip, Failure, Film, Note, Outcome, Source

@@ -9,6 +9,7 @@ import pytest
 
 from captionfleet.config import CaptionConfig, ExportConfig
 from captionfleet.export.export import export_lines
+from tests.support.killed_export import KilledExports
 from tests.support.library import film, line, with_media, write_lines
 
 pd = pytest.importorskip("pandas", reason="make test-readers installs it")
@@ -90,3 +91,9 @@ def test_json_lines(folder: Path, to: str, film_key: str) -> None:
     assert len(table) == CLIPS
     assert all(Path(path).is_file() for path in table[film_key])
     assert table.caption[7] == "Of 7, \u202eleft\u202c.\n=1+1"
+
+
+@pytest.mark.parametrize(("to", "files"), [("parquet", 1), ("hf", 2)])
+def test_killed_and_run_again_it_ends_the_same(tmp_path: Path, to: str, files: int) -> None:
+    """However far an export came before SIGKILL, the next one makes what one in peace makes."""
+    assert len(KilledExports(tmp_path, to).check()) == files

@@ -14,6 +14,7 @@ from captionfleet.report.nodes import nodes_table
 from captionfleet.telemetry import Tally
 from captionfleet.workers.cluster import task
 from captionfleet.workers.cluster.cluster import open_cluster
+from captionfleet.workers.cluster.refusals import Refusals
 from captionfleet.workers.lookahead import Lookahead
 
 pytestmark = pytest.mark.anyio
@@ -96,6 +97,27 @@ def test_code_of_two_checkouts_differs(monkeypatch: pytest.MonkeyPatch) -> None:
     before = task.versions_here()
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     assert task.versions_here() != before
+
+
+def test_dead_node_is_no_hope() -> None:
+    """A node that is not yet known to be dead delays the verdict on the others, no longer."""
+    refusals = Refusals()
+    assert refusals.add("a", "a: no sources", 0)
+    assert not refusals.add("a", "a: no sources", 1)
+    assert refusals.hopeless(["a", "dying"], 2) == ""
+    assert refusals.hopeless(["a"], 3) == "a: no sources"
+    assert refusals.hopeless([], 3) == ""
+
+
+def test_refused_nodes_get_another_chance() -> None:
+    """After five minutes each."""
+    refusals = Refusals()
+    refusals.add("b", "b: full", 0)
+    refusals.add("a", "a: full", 200)
+    assert refusals.current(299) == ("a", "b")
+    assert refusals.current(301) == ("a",)
+    assert refusals.hopeless(["a", "b"], 301) == ""
+    assert refusals.add("b", "b: full", 301)
 
 
 async def test_lookahead_holds_back_while_media_wait() -> None:

@@ -14,7 +14,8 @@ from captionfleet.check.sources import Library, look_into
 from captionfleet.config import JobConfig
 from captionfleet.errors import RunError, first_run_error
 from captionfleet.ledger.copying.files import has_lines
-from captionfleet.ledger.files.reading import number_in, read_object
+from captionfleet.ledger.files.reading import number_in
+from captionfleet.ledger.past_runs import read_run
 from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Clip, Failure, Note, Outcome, printable
 from captionfleet.producer import Films, produce
@@ -129,7 +130,7 @@ async def rehearse(job: JobConfig, for_each: ForEach | None = None) -> Rehearsal
     left = _asking(job, +rehearsal.of_requests)
     found = (estimate(left, one, rehearsal.library, None) for one in job.deployments)
     rehearsal.estimates = tuple(one for one in found if one is not None)
-    last = await anyio.to_thread.run_sync(read_object, job.output.dir / "run.json")
+    last = await anyio.to_thread.run_sync(read_run, job.output.dir)
     _foretell(rehearsal, job, last)
     rehearsal.notes = await _notes(job, films)
     return rehearsal

@@ -1,4 +1,4 @@
-"""The command line: parse, call, print, exit code; no logic (main process)."""
+"""The command line: parses arguments, calls the command, returns its exit code (main process)."""
 
 from captionfleet.cli.commands import app, run_command_line
 

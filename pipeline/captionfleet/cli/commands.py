@@ -1,4 +1,4 @@
-"""All commands, each imported when it is called, and what their errors become (main process)."""
+"""Registers all commands, and turns their errors into one line and an exit code (main process)."""
 
 import sys
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ app.register_install_completion_command(add_to_startup=False)
 
 
 def run_command_line(arguments: Sequence[str]) -> int:
-    """Run one command; every error the user can mend is one line on stderr."""
+    """Run one command; each error that the user can fix is one line on stderr."""
     try:
         with machine_errors():
             result = app(
@@ -52,10 +52,10 @@ def run_command_line(arguments: Sequence[str]) -> int:
 
 
 def _spelled_out(arguments: Sequence[str]) -> list[str]:
-    """`help COMMAND` is `COMMAND --help`, `--retry-failed` means all codes, - standard input.
+    """Rewrite the spellings that the parser does not know.
 
-    The parser knows none of them: it wants a value with every such flag, and takes - for a flag;
-    as a path, ./- is the same.
+    `help COMMAND` becomes `COMMAND --help`; `--retry-failed`, which needs a value,
+    `--retry-failed=all`; and `-`, which it takes for a flag, the path `./-`.
     """
     if list(arguments[:1]) == ["help"]:
         arguments = [*arguments[1:], "--help"]
@@ -66,7 +66,7 @@ def _spelled_out(arguments: Sequence[str]) -> list[str]:
 
 
 def _complain(words: str) -> None:
-    """Print one line, whatever stands in the names that are part of it."""
+    """Print one line, with control characters in file names made harmless."""
     print(f"captionfleet: {for_terminal(words)}", file=sys.stderr)
 
 
@@ -78,46 +78,47 @@ app.command(
     "captionfleet.schema:schema_command",
     name="schema",
     help_epilogue=examples("schema"),
-    help="""Print what a line of captions.jsonl or failures.jsonl holds, for its readers.
+    help="""Print the keys of a line of captions.jsonl or failures.jsonl, with types and meanings.
 
-    Every key stands in every line, with a value whose type never changes. The forms: JSON Schema,
-    a pyarrow schema (Python), and a view for DuckDB.
+    Every key is in every line, with a value whose type never changes. Formats: JSON Schema, a
+    pyarrow schema (Python), and a view for DuckDB.
     """,
 )
 app.command(
     "captionfleet.merge.command:merge_command",
     name="merge",
     help_epilogue=examples("merge"),
-    help="""Join the output folders of shards, and prove what holds of every one.
+    help="""Join the output folders of shards into one, and check the result.
 
-    One line a clip, and no request mixed with another: folders of different requests are refused.
-    What does not fit is named: runs that did not end, shards that are missing, lines that name no
-    clip. What --out holds already stays, so shards that were run again are merged again. The files
-    are replaced whole or not at all.
+    Keeps one line for each clip. Refuses folders whose captions come from different requests. Lists
+    what is incomplete: runs that did not end, missing shards, lines that name no clip. Lines that
+    --out holds already stay, so shards that ran again can be merged again. Files are replaced as a
+    whole or not at all.
 
-    Exit codes: 0 all fits; 1 something does not, and is named; 2 the folders cannot be one; 3 a
-    folder is in use, or cannot be read or written.
+    Exit codes: 0 complete; 1 something is incomplete, and listed; 2 the folders cannot be merged;
+    3 a folder is in use, or cannot be read or written.
     """,
 )
 app.command(
     "captionfleet.plan.command:plan_command",
     name="plan",
     help_epilogue=examples("plan"),
-    help="Say what a library will take: replicas, cores, hours, tokens and dollars.",
+    help="Estimate replicas, cores, hours, tokens and dollars for a library.",
 )
 app.command(
     "captionfleet.check.command:check_command",
     name="check",
     help_epilogue=examples("check"),
-    help="""Check everything that can be known before a job is paid for.
+    help="""Check a job before anything is paid for.
 
-    Job file, output folder, sources, keys, reachability and models; then each deployment is asked
-    about three small clips with known content, which shows whether it keeps all frames, sees them
-    upright and hears the sound; and an estimate of tokens and cost. Nothing is written.
+    Checks the job file, output folder, sources, keys, and whether each deployment can be reached
+    and serves the model. Then asks each deployment about three small clips with known content,
+    which shows whether it keeps all frames, sees them upright and hears the sound. Ends with an
+    estimate of tokens and cost. Writes nothing.
 
-    Exit codes: 0 nothing speaks against a run; 1 something does, as frames or sound that a server
-    drops; 2 the job file, the arguments or the environment is wrong; 3 the output cannot be read;
-    4 no deployment can be used.
+    Exit codes: 0 ready to run; 1 a problem was found, such as a server that drops frames or sound;
+    2 the job file, the arguments or the environment is wrong; 3 the output cannot be read; 4 no
+    deployment can be used.
     """,
 )
 app.command(
@@ -129,7 +130,7 @@ app.command(
     It speaks the chat-completions protocol of a dedicated deployment under /v1 and /inference/v1,
     decodes the video and audio it is sent, refuses what the real service refuses, and answers
     with a caption made from what it saw and heard. The first line on stdout is its base URL.
-    GET /stats tells what it was asked.
+    GET /stats returns what it was asked.
     """,
 )
 
@@ -137,12 +138,12 @@ app.command(
     "captionfleet.bench.command:bench_command",
     name="bench",
     help_epilogue=examples("bench"),
-    help="""Measure what deployments take: throughput, latency, and the knee between them.
+    help="""Measure deployments: throughput, latency, and the best number of requests in flight.
 
-    Sends real media, a sample of the sources or else generated clips, to one deployment after
-    the other. Without --in-flight it seeks the knee: the fewest requests in flight that bring
-    95 % of the best rate. A load's warm-up is left out; it goes on until its rate is steady.
-    Requests cost what they cost: nothing is retried, and every request is a real one.
+    Sends a sample of the sources, or else generated clips, to one deployment after the other.
+    Without --in-flight it seeks the knee: the fewest requests in flight that reach 95 % of the
+    best rate. Each load is measured from the end of its warm-up until its rate is steady. Every
+    request is a real one and costs money; none is retried.
     """,
 )
 
@@ -150,11 +151,11 @@ app.command(
     "captionfleet.report.command:report_command",
     name="report",
     help_epilogue=examples("report"),
-    help="""Write report.html: what a run did, and what its clips looked, sounded and read like.
+    help="""Write report.html: captions with the frames and the sound that were sent, and figures.
 
-    One file that needs no network: the captions beside the frames that were sent, with search over
-    all of them; then totals, what the time went into, failures. Reads only; a run may be going on
-    meanwhile.
+    One file that needs no network: captions beside the frames that were sent, with search over all
+    of them; then totals, where the time went, and failures. It only reads, so it also works while
+    a run writes to the folder.
     """,
 )
 
@@ -162,10 +163,10 @@ app.command(
     "captionfleet.export.command:export_command",
     name="export",
     help_epilogue=examples("export"),
-    help="""Write captions as other programs take them: text files, tables, subtitles, datasets.
+    help="""Export captions for other programs: text files, tables, subtitles, datasets.
 
-    One caption for each clip whose film is there and unchanged, worded as [caption] says. Files
-    that no export wrote are never written over. Begun again after a kill, it ends the same.
+    Writes one caption for each clip whose film still exists unchanged, worded as [caption] says.
+    Never overwrites a file that no export wrote. After a kill, the same command completes it.
     """,
 )
 
@@ -173,9 +174,9 @@ app.command(
     "captionfleet.prune:prune_command",
     name="prune",
     help_epilogue=examples("prune"),
-    help="""Take lines of films that are gone or changed out of captions.jsonl; shows them first.
+    help="""Remove captions of gone or changed films from captions.jsonl; lists them first.
 
-    They go to pruned.jsonl beside it, so nothing that was paid for is lost.
+    The lines are moved to pruned.jsonl beside it, so no paid caption is lost.
     """,
 )
 

@@ -1,4 +1,4 @@
-"""The `captionfleet run` command (main process)."""
+"""The `captionfleet run` command: reads flags, runs the job, prints the summary (main process)."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The flags of `captionfleet run`, and what each lays over the job file (main process)."""
+"""Declares the flags of `captionfleet run` and the key that each overrides (main process)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ __all__ = ["RunFlags"]
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFlags:
-    """The flags as they are typed; the parser's help shows these words.
+    """The flags of `run`; `--help` shows the words below.
 
     Attributes:
         job: Job file (TOML), which flags override; by default there is none.
@@ -26,12 +26,12 @@ class RunFlags:
         base_url: Where a deployment answers, up to /v1; repeat with --model for several; by default
             the job file's.
         model: The deployment's model string; by default the job file's.
-        server: What kind of server that is: it decides whether it gets a video or pictures, and
-            sound; by default its host's name does, and unknown ones get a video.
+        server: The kind of server: it decides whether clips are sent as video or as pictures, and
+            with sound or without; by default the host's name decides, unknown hosts get video.
         api_key_env: Name of the environment variable with the key; by default FIREWORKS_API_KEY,
             which goes to Fireworks and to this machine alone unless it is named here.
-        prompt: What to ask of every clip; by default the job file's, or to describe what happens in
-            it.
+        prompt: The prompt for every clip; by default the job file's, or "Describe what happens in
+            this video."
         max_tokens: Longest caption, in tokens; 1000 by default.
         temperature: Sampling temperature, 0 to 2; 0.3 by default.
         stream: Stream answers, which measures the time to the first token; off by default.
@@ -40,47 +40,47 @@ class RunFlags:
             there is memory for them.
         sampling: Which frames to take: those of ffmpeg's fps=1 (exact, the default), or the
             cheapest of each second.
-        segments: What of a film is captioned: its first minute (max_seconds; first, the default),
-            or all of it, in windows of that length (all) or by its scenes (scenes), each a clip
-            with its own line.
-        identity: What makes a file the same: stat, its path, size and change time, the default; or
-            content, its bytes, so that a renamed file is not captioned again.
-        relocate: OLD=NEW: the folder OLD lies at NEW today, and its files keep their captions; by
-            default none has moved.
-        retry_failed: Try permanent failures again: alone all of them, =CODE those with this code;
-            by default none.
-        recaption: Replace captions that were made with another prompt, model or settings; they
-            stay until the new ones are in.
-        where: With --recaption, replace those captions alone whose lines pass, as in
-            flag=degenerate, whatever request made them; repeatable, and all have to hold; by
-            default there is no such limit.
-        only_request: Of a job with several [[request]], ask this one alone, by its name; with
-            --recaption, replace its captions alone; repeatable; by default all are asked.
-        from_list: With --recaption, replace the captions of the films alone that this text file
-            names, a path in each line; by default there is no such limit.
-        dry_run: Say what would be done: clips by reason, footage, tokens, time; nothing is written,
-            and no deployment is asked.
-        list_: With --dry-run, one line for each clip that would be captioned: reason, start and end
-            in seconds, path, with tabs between.
-        allow_empty: A run that finds no video at all ends with 0 instead of 2.
+        segments: Which part of a film is captioned: first, the default, its first max_seconds;
+            all, the whole film in windows of that length; scenes, the whole film by its scenes.
+            Each window or scene is a clip with a line of its own.
+        identity: How a file is recognised: stat, the default, by path, size and change time;
+            content, by its bytes, so that a renamed file is not captioned again.
+        relocate: OLD=NEW: the folder OLD was moved to NEW, and its files keep their captions; by
+            default none was moved.
+        retry_failed: Retry permanent failures: all of them, or with =CODE those of one code; by
+            default none.
+        recaption: Replace captions that another prompt, model or setting made; each old one stays
+            until the new ones are written.
+        where: With --recaption, replace only captions whose lines match, as in flag=degenerate,
+            including those of the current request; repeatable, and all must match; by default
+            there is no filter.
+        only_request: Of a job with several [[request]], ask only the one with this name; with
+            --recaption, replace only its captions; repeatable; by default all are asked.
+        from_list: With --recaption, replace only captions of films that this text file names, one
+            path a line; by default there is no such list.
+        dry_run: Print what a run would do: clips by reason, footage, tokens, time. Writes nothing
+            and sends no request.
+        list_: With --dry-run, print a line for each clip to caption: reason, start and end in
+            seconds, path, separated by tabs.
+        allow_empty: End with exit code 0 instead of 2 when the sources hold no video.
         limit: Stop after this many clips that need a caption; by default there is no limit.
         shard: I/N, as in 0/16 to 15/16: caption only the files of this share of the sources; by
             default all.
         deadline: Stop starting clips at this local time, as in 06:00; by default never.
         max_hours: Stop starting clips after this many hours; by default never.
-        max_failures: Stop when so many clips have failed, as in 50, or as in 5% (of at least 20);
-            by default never.
-        max_tokens_total: Stop starting clips after so many tokens, in and out; by default never.
-        drain_s: Seconds that an early end waits for what is in flight; 60 by default.
+        max_failures: Stop after this many failed clips, as in 50, or this share of the clips, as in
+            5% (of at least 20); by default never.
+        max_tokens_total: Stop starting clips after this many tokens, in and out; by default never.
+        drain_s: Seconds to wait for requests in flight when a run ends early; 60 by default.
         timeout_s: Seconds that one request may take; 300 by default.
         store: Folder for prepared media, reused by later runs; by default captionfleet/media in
             the user's cache folder.
-        metrics_port: Serve figures for Prometheus on this port of this machine while it lasts; by
+        metrics_port: Serve Prometheus metrics on this port of this machine during the run; by
             default on none.
         log_json: Log JSON lines to stderr, progress included.
-        quiet: No progress and no summary: errors, and one line at the end.
-        verbose: All figures at the end: latencies by percentile, tokens, what finished how.
-        known_failures_ok: Exit with 0 where no clip failed but those that stood failed before.
+        quiet: Show no progress and no summary, only errors and one line at the end.
+        verbose: Print all figures at the end: latency percentiles, tokens, finish reasons.
+        known_failures_ok: Exit with 0 if no clips failed except those that earlier runs reported.
     """
 
     job: Path | None = None
@@ -124,7 +124,7 @@ class RunFlags:
     known_failures_ok: Annotated[bool, Parameter(negative="")] = False
 
     def overrides(self, sources: Sequence[Path]) -> dict[str, dict[str, object]]:
-        """What is laid over the job file, by section; None leaves it as it is."""
+        """The flags as tables of the job file; None leaves a key as it is."""
         return {
             "input": {
                 "sources": list(sources) or None,

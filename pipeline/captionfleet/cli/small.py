@@ -1,4 +1,4 @@
-"""The commands of a few lines: prepare, demo and failures (main process)."""
+"""The short commands: prepare, demo and failures (main process)."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The job file: typed, frozen, unknown keys refused, errors that name the key (main process)."""
+"""Reads and checks the job file: typed, immutable, with errors that name the key (main process)."""
 
 from captionfleet.config.flags import job_from_flags
 from captionfleet.config.job import JobConfig, load_job

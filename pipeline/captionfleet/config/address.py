@@ -1,4 +1,4 @@
-"""Addresses of servers, as people write them; pure (main process)."""
+"""Checks the URLs of servers; pure (main process)."""
 
 from urllib.parse import SplitResult, urlsplit
 
@@ -6,7 +6,7 @@ __all__ = ["is_bare", "server_url"]
 
 
 def server_url(text: str) -> SplitResult | None:
-    """The parts of an http or https URL with a host that can be looked up; None for other text."""
+    """The parts of an http or https URL whose host can be resolved; None for any other text."""
     try:
         url = urlsplit(text)
         host = url.hostname or ""
@@ -18,9 +18,9 @@ def server_url(text: str) -> SplitResult | None:
 
 
 def is_bare(text: str) -> bool:
-    """Whether it is the URL of a server with no user, password, query or fragment.
+    """Whether a URL has no user, password, query or fragment.
 
-    Such parts may hold a secret, and a URL stands in logs and files.
+    Those may hold a secret, and URLs are written to logs and files.
     """
     url = server_url(text)
     return url is not None and not (url.username or url.password or url.query or url.fragment)

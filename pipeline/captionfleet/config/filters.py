@@ -1,4 +1,4 @@
-"""Plain filters on lines of the output, as in flag=truncated; pure (main process)."""
+"""Parses filters on output lines, such as flag=truncated, and applies them; pure (main process)."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -15,14 +15,17 @@ _ORDERED = frozenset({"time"})
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """One condition; of values that commas part, one has to hold."""
+    """One condition; where it lists several values with commas, one must match."""
 
     key: str
     operator: str
     values: tuple[str, ...]
 
     def admits(self, facts: Mapping[str, Iterable[str]]) -> bool:
-        """Whether a line passes; `facts` holds what it has under each key, times as ISO in UTC."""
+        """Whether a line matches.
+
+        `facts` holds the line's values by key, times as ISO 8601 in UTC.
+        """
         there = list(facts.get(self.key, ()))
         if self.operator == "!=":
             return not self._holds(there)
@@ -54,7 +57,7 @@ def parse_filter(text: str) -> Filter:
     """Read KEY=VALUE, KEY!=VALUE, or, for times, also KEY>=VALUE and the like.
 
     Raises:
-        ValueError: it is no filter; the message says what one looks like.
+        ValueError: the text is no filter; the message shows the form of one.
     """
     found = _FORM.fullmatch(text.strip())
     if found is None or found[1] not in _KEYS:

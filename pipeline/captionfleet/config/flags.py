@@ -1,4 +1,4 @@
-"""A job from a file and the flags that override it, for every command that takes one (main)."""
+"""Builds a job from a job file and the flags that override it, for every command (main process)."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,14 +18,14 @@ def job_from_flags(
     models: Sequence[str] = (),
     each_deployment: Mapping[str, Any] | None = None,
 ) -> JobConfig:
-    """Lay flags over a job file; a flag that is None was not given and overrides nothing.
+    """Override a job file by flags; a flag that is None was not given and overrides nothing.
 
     Args:
         job: The job file, if there is one.
         sections: Flags by section of the job file.
-        base_urls: With `models`, in pairs: deployments, instead of the file's.
+        base_urls: Deployments, in pairs with `models`; they replace the file's.
         models: Their model strings.
-        each_deployment: Flags that hold for every deployment.
+        each_deployment: Flags that apply to every deployment.
 
     Raises:
         ConfigError: the file or a flag is wrong.

@@ -1,4 +1,4 @@
-"""The job file as a whole, and how it is read (main process)."""
+"""Defines the job file as a whole, and reads it (main process)."""
 
 import tomllib
 from collections.abc import Mapping
@@ -96,7 +96,7 @@ class JobConfig(Section):
 
     @property
     def scenes_from_s(self) -> float | None:
-        """How long a film is at least that is cut by its scenes; None where none is."""
+        """Films of at least this length, in seconds, are cut by scenes; None: none is."""
         return 2 * self.input.min_s if self.input.segments == "scenes" else None
 
     @property
@@ -106,24 +106,24 @@ class JobConfig(Section):
 
     @property
     def asked(self) -> tuple[RequestConfig, ...]:
-        """The requests that a run asks: all, or those that only_request names."""
+        """The requests that this run sends: all, or those that `only_request` names."""
         only = self.input.only_request
         return tuple(one for one in self.all_requests if not only or one.name in only)
 
     def with_one(self, request: RequestConfig) -> Self:
-        """The job with this request alone, which then needs no name."""
+        """The job with a single request, which then needs no name."""
         chosen = self.input.model_copy(update={"only_request": ()})
         alone = request.model_copy(update={"name": ""})
         return self.model_copy(update={"request": alone, "requests": (), "input": chosen})
 
     @property
     def forms(self) -> tuple[Form, ...]:
-        """The forms that its deployments take clips in, each once; the usual one without any."""
+        """The distinct media forms that the deployments take; without deployments, the default."""
         return tuple(dict.fromkeys(one.form for one in self.deployments)) or (Form(),)
 
     @property
     def key_pairs(self) -> frozenset[KeyPair]:
-        """The servers that the job, the environment or this program names, with their variables."""
+        """Servers that the job, the environment or this program names, with their key variables."""
         own = (deployment.key_pairs for deployment in self.deployments)
         return default_pairs(service_base()).union(*own)
 
@@ -136,7 +136,7 @@ class JobConfig(Section):
                 )
 
     def _check_schema(self) -> None:
-        """Before anything is paid: a schema that a deployment refuses fails every clip."""
+        """Refuse a schema that a deployment refuses: every clip would fail, after its media."""
         theirs = [one.name for one in self.deployments if one.speaks_fireworks]
         for request in self.all_requests if theirs else ():
             schema = request.response_schema
@@ -148,17 +148,17 @@ class JobConfig(Section):
 
 
 def _with_shard(deployment: dict[str, Any], shard: object) -> dict[str, Any]:
-    """A deployment's table, where its share is that of the sources."""
+    """A deployment's table with `share = "shard"` replaced by the shard of the sources."""
     return deployment | {"share": shard} if deployment.get("share") == "shard" else deployment
 
 
 def load_job(
     path: Path | str | None = None, overrides: Mapping[str, Any] | None = None
 ) -> JobConfig:
-    """Read a job file and lay the overrides over it; either may be left out.
+    """Read a job file and apply overrides; either may be left out.
 
-    Relative paths in the file are taken from the file's own folder, those in the overrides
-    from the working directory. `overrides` has the file's structure; its lists replace.
+    Relative paths in the file start at the file's own folder, those in the overrides at the working
+    directory. `overrides` is structured like the file; a list in it replaces the file's list.
 
     Raises:
         ConfigError: the file cannot be read, is no TOML, or a key is unknown or wrong.
@@ -177,10 +177,10 @@ def load_job(
 
 
 def _flagged(data: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """The data with the flags of requests laid over each of several; else as it is.
+    """The data with flags for requests applied to each [[request]] table.
 
     Raises:
-        ValueError: a flag is for one request, and there are several.
+        ValueError: a flag fits only one request, and there are several.
     """
     tables, flags = data.get("request"), overrides.get("request")
     if not isinstance(tables, list) or not isinstance(flags, Mapping):
@@ -239,9 +239,9 @@ def _merged(data: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, 
     for key, value in overrides.items():
         below = merged.get(key)
         if key == "request" and isinstance(below, list) and isinstance(value, Mapping):
-            continue  # it lies over each of them already
+            continue  # applied to each of them already
         if not isinstance(value, Mapping) or below is None:
             merged[key] = value
-        elif isinstance(below, Mapping):  # else it is no table, as validation will say
+        elif isinstance(below, Mapping):  # no table: validation reports it
             merged[key] = _merged(below, value)
     return merged

@@ -1,4 +1,4 @@
-"""Which key goes to which server: one pure rule, `key_for`, and what it needs (main process).
+"""Decides which API key may be sent to which server: `key_for`; reads the environment (main).
 
 A key is known by the name of its environment variable. It goes to a server only where somebody
 who may say so has named the two together: the job, a flag, the environment, or this program for
@@ -45,27 +45,27 @@ KeyPair = tuple[str, str]
 
 
 def service_base() -> str:
-    """The service that the environment names, or the vendor's own."""
+    """The service's base URL: from the environment, or the vendor's own."""
     return os.environ.get("FIREWORKS_BASE_URL") or DEFAULT_API_BASE
 
 
 def default_pairs(service: str) -> frozenset[KeyPair]:
-    """What no job has to name: the default key, to the vendor and to the environment's service."""
+    """The pairs that no job has to name: the default key, for the vendor and the set service."""
     return frozenset(key_pair(url, DEFAULT_KEY_ENV) for url in (DEFAULT_API_BASE, service))
 
 
 def key_pair(url: str, variable: str) -> KeyPair:
-    """The pair of a server, wherever the URL leads on it, and a variable."""
+    """The pair of a URL's origin and a key variable."""
     return origin_of(url), variable
 
 
 def key_for(url: str, variable: str | None, named: Collection[KeyPair]) -> str:
-    """The variable whose key may go to a server; empty: none may.
+    """The variable whose key may be sent to a server; empty where none may.
 
     Args:
         url: The server.
-        variable: The one that is asked for; None where nobody names one: then it is the default
-            one, which also goes to the vendor's other hosts and to this machine.
+        variable: The variable that the job names. None stands for the default variable, which may
+            also go to the vendor's other hosts and to this machine.
         named: The pairs that are allowed.
     """
     if not origin_of(url):
@@ -77,7 +77,7 @@ def key_for(url: str, variable: str | None, named: Collection[KeyPair]) -> str:
 
 
 def origin_of(url: str) -> str:
-    """Scheme, host and port of a URL, in one spelling and nothing else; empty for other text."""
+    """Scheme, host and port of a URL, normalised; empty for other text."""
     parts = server_url(url)
     if parts is None:
         return ""
@@ -86,13 +86,13 @@ def origin_of(url: str) -> str:
 
 
 def is_vendor(url: str) -> bool:
-    """Whether the host is one of Fireworks' own."""
+    """Whether the host belongs to Fireworks."""
     host = _host(server_url(url))
     return host == _VENDOR or host.endswith(f".{_VENDOR}")
 
 
 def is_loopback(url: str) -> bool:
-    """Whether the host is this machine, by a name or an address that leads nowhere else."""
+    """Whether the host is this machine, by a loopback name or address."""
     host = _host(server_url(url))
     if host == "localhost" or host.endswith(".localhost"):  # RFC 6761, section 6.3
         return True
@@ -103,12 +103,12 @@ def is_loopback(url: str) -> bool:
 
 
 def sent_in_clear(url: str) -> bool:
-    """Whether others on the way can read what is sent to a server."""
+    """Whether a request to the server crosses a network unencrypted."""
     return not _is_encrypted(url) and not is_loopback(url)
 
 
 def as_variable(name: str | None) -> str | None:
-    """The name of a variable; what looks like a key is refused, and not repeated.
+    """Check the name of a variable; refuse, without repeating it, what looks like a key.
 
     Raises:
         ValueError: it cannot be the name of a variable.
@@ -122,7 +122,7 @@ def as_variable(name: str | None) -> str | None:
 
 
 def is_set(variable: str) -> bool:
-    """Whether a variable holds anything."""
+    """Whether a variable has a value."""
     return bool(os.environ.get(variable, "").strip())
 
 
@@ -136,10 +136,12 @@ def _host(parts: SplitResult | None) -> str:
 
 
 def read_key(variable: str, whose: str = "") -> SecretStr | None:
-    """The key that a variable holds; None where it holds none. `whose` ends the message.
+    """The key that a variable holds; None where it holds none.
+
+    `whose` is appended to the error message.
 
     Raises:
-        ConfigError: it holds what cannot stand in a header.
+        ConfigError: the value has characters that an HTTP header cannot hold.
     """
     value = os.environ.get(variable, "").strip() if variable else ""
     if value and not _KEY.fullmatch(value):

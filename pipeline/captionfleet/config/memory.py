@@ -1,4 +1,4 @@
-"""How much memory there is, and each worker's share of it; the sums are pure (main process)."""
+"""Measures the memory there is, and divides it among worker processes (main process)."""
 
 import os
 from collections.abc import Iterator
@@ -32,10 +32,10 @@ def workers_that_fit(cores: int, memory_bytes: int) -> int:
 
 
 def worker_bytes(workers: int, memory_bytes: int) -> int:
-    """The address space of one of so many workers: together with the main process they fit.
+    """The address space of one of `workers` processes, so that all fit beside the main process.
 
-    Where they cannot, each has enough for ordinary clips: all together are over the limit only if
-    all of them meet a film that takes it.
+    Where they cannot all fit, each gets enough for ordinary clips; memory then runs short only if
+    all of them meet a demanding film at once.
     """
     share = (memory_bytes - MAIN_PROCESS_BYTES) // max(1, workers)
     return min(_MOST_BYTES, max(ENOUGH_BYTES, share))
@@ -44,7 +44,8 @@ def worker_bytes(workers: int, memory_bytes: int) -> int:
 def overcommitment(workers: int, each_bytes: int, memory_bytes: int) -> str | None:
     """Why ordinary clips do not fit into memory with this many workers; None if they do.
 
-    `each_bytes` is what one may address, of which ordinary clips take `ENOUGH_BYTES` at the most.
+    `each_bytes` is the address space of a worker, of which ordinary clips use at most
+    `ENOUGH_BYTES`.
     """
     needed_bytes = workers * min(each_bytes, ENOUGH_BYTES) + MAIN_PROCESS_BYTES
     if workers == 1 or needed_bytes <= memory_bytes:
@@ -62,10 +63,10 @@ def available_bytes() -> int:
 
 
 def cgroup_limit_bytes(own: Path = _OWN_CGROUPS, root: Path = _CGROUPS) -> int | None:
-    """The tightest limit of the process's control group and those above it; None: there is none.
+    """The tightest limit of this process's control group and its parents; None: no limit.
 
-    Version 1 (memory.limit_in_bytes) and 2 (memory.max) of control groups, see cgroups(7). In a
-    container the path may be the host's, of which nothing but the top is to be seen.
+    Reads version 1 (memory.limit_in_bytes) and version 2 (memory.max) of control groups, see
+    cgroups(7). Inside a container the path may be the host's, of which only the root is visible.
     """
     with suppress(OSError):
         lines = own.read_text(errors="surrogateescape").splitlines()

@@ -1,4 +1,4 @@
-"""What is wrong with a job, in one line that names each key; pure (main process)."""
+"""Words the errors of a job file as one line that names each key; pure (main process)."""
 
 from difflib import get_close_matches
 from typing import Any
@@ -18,11 +18,14 @@ _WORDS = {
 }
 
 
-_MOST = 5  # more of them are one mistake repeated
+_MOST = 5  # more are usually one mistake repeated
 
 
 def mistakes(error: ValidationError, job: type[BaseModel]) -> str:
-    """Every mistake, or the first few and how many more; `job` is what was to be read."""
+    """The first few mistakes in one line, and how many more there are.
+
+    `job` is the model that validation tried to build.
+    """
     found: list[Any] = [
         *error.errors(include_url=False, include_context=False, include_input=False)
     ]
@@ -48,7 +51,7 @@ def _mistake(one: Any, job: type[BaseModel]) -> str:
 
 
 def _holds_text(location: _Location, job: type[BaseModel]) -> bool:
-    """Whether the key wants a list of text or paths."""
+    """Whether the key expects a list of text or paths."""
     *tables, key = (part for part in location if isinstance(part, str))
     table = job
     for name in tables:
@@ -67,7 +70,7 @@ def _meant(location: _Location, job: type[BaseModel]) -> str:
 
 
 def _table(annotation: Any) -> type[BaseModel]:
-    """The model in the type of a key: itself, or what a list or an optional key holds."""
+    """The model behind a key's type: the type itself, or the item of a list or of an optional."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next(_table(part) for part in annotation.__args__ if part not in {type(None), ...})

@@ -1,4 +1,4 @@
-"""Several requests in one job, headed [[request]]: read, and laid over by flags; pure (main)."""
+"""Reads several [[request]] tables, and applies flags to them; pure (main process)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,14 +7,14 @@ from captionfleet.config.sections.asking import RequestConfig
 
 __all__ = ["require_names", "under_flags", "with_requests"]
 
-_MOST = 32  # what an output folder tells apart with ease
+_MOST = 32  # more is a mistake: each request pays for every clip
 _OF_ONE = ("prompt", "system", "response_schema")
 
 
 def with_requests(data: Any) -> Any:
-    """The data of a job whose `request` may be a list of tables: `requests` holds that list.
+    """The job's data, where `request` may be a list of tables, in a form that JobConfig takes.
 
-    `request` is then the first of them.
+    A list goes to `requests`, and `request` becomes its first table.
     """
     tables = data.get("request") if isinstance(data, Mapping) else None
     if not isinstance(tables, list | tuple) or not tables:
@@ -23,10 +23,10 @@ def with_requests(data: Any) -> Any:
 
 
 def under_flags(tables: Sequence[Any], flags: Mapping[str, Any], only: Sequence[str]) -> list[Any]:
-    """The tables with what flags say of requests: of all, or of those alone that `only` names.
+    """The tables with flags applied: to all, or to those that `only` names.
 
     Raises:
-        ValueError: one prompt would be that of several requests.
+        ValueError: a flag such as a prompt would apply to several requests.
     """
     chosen = [table for table in tables if isinstance(table, Mapping) and _is_chosen(table, only)]
     if len(chosen) > 1 and (taken := [key for key in _OF_ONE if key in flags]):
@@ -45,10 +45,10 @@ def _is_chosen(table: Mapping[str, Any], only: Sequence[str]) -> bool:
 
 
 def require_names(requests: Sequence[RequestConfig], only: Sequence[str]) -> None:
-    """Make sure that every request can be told from the others, and that those chosen are there.
+    """Make sure that several requests have different names, and that those in `only` exist.
 
     Raises:
-        ValueError: one cannot, or is not.
+        ValueError: a name is missing, repeated or unknown.
     """
     if len(requests) > _MOST:
         raise ValueError(f"request: {len(requests)} requests are more than {_MOST}")

@@ -1,7 +1,7 @@
-"""JSON Schemas that answers must fit: checked before anything is sent; pure (main process).
+"""Checks that a response schema can be used, before any request is sent; pure (main process).
 
-Only keywords are taken that a deployment can heed and that cost bounded time to check: no regular
-expressions, no references to elsewhere, no recursion.
+It admits only keywords that a deployment can follow and that take bounded time to check: no regular
+expressions, no external references, no recursion.
 """
 
 from collections.abc import Iterator, Mapping
@@ -39,10 +39,10 @@ _NOT_ON_FIREWORKS = frozenset({"oneOf", "minLength", "maxLength", "minItems", "m
 
 
 def check_schema(schema: object) -> dict[str, Any]:
-    """The schema, once it is known to be one that can be used.
+    """Return the schema if it can be used.
 
     Raises:
-        ValueError: it cannot; the message names the place in it.
+        ValueError: it cannot be used; the message names the place in it.
     """
     if not isinstance(schema, dict):
         raise ValueError("a JSON Schema is a table, or the path of a JSON file")  # noqa: TRY004 - pydantic reports it
@@ -63,11 +63,10 @@ def refused_by_fireworks(schema: Schema) -> str | None:
 
 
 def closed(schema: Schema) -> dict[str, Any]:
-    """The schema with no room for properties that it does not name.
+    """The schema with every object closed against properties that it does not name.
 
-    That is how Fireworks reads objects with `properties` (as with `unevaluatedProperties:
-    false`). A schema that puts an object together from several parts is left as it is: no part
-    alone knows all the names.
+    Fireworks reads an object with `properties` this way, as with `unevaluatedProperties: false`. An
+    object that several subschemas define stays as it is, since no subschema knows all the names.
     """
     if any(_is_composed(below) for _, below in _schemas(schema, "")):
         return dict(schema)
@@ -97,7 +96,7 @@ def _is_composed(schema: Schema) -> bool:
 
 
 def _check_size(schema: object) -> None:
-    """Bound what follows; a TOML file may hold dates, which no schema does."""
+    """Bound the schema's size and depth; a TOML file may also hold dates, which JSON cannot."""
     nodes, level = 0, [("", schema)]
     for _ in range(_MOST_DEPTH):
         level = [pair for path, value in level for pair in _children(path, value)]
@@ -160,9 +159,9 @@ def _check_meaning(schema: Schema) -> None:
 
 
 def _check_references(schema: Schema) -> None:
-    """Every reference leads to a definition in this schema, and none back to where it came from.
+    """Make sure that each reference leads to a definition in this schema, without cycles.
 
-    What they lead to counts as often as it is reached, so a small schema cannot stand for a huge
+    A definition counts as often as it is referenced, so that a small schema cannot expand to a huge
     one.
     """
     if _expanded(schema, schema, "", {}, ()) > _MOST_NODES:
@@ -172,7 +171,10 @@ def _check_references(schema: Schema) -> None:
 def _expanded(
     root: Schema, schema: Schema, path: str, sizes: dict[str, int], trail: tuple[str, ...]
 ) -> int:
-    """How many schemas there are with every reference written out; `sizes` are known by now."""
+    """The number of subschemas once every reference is expanded.
+
+    `sizes` holds the counts known so far.
+    """
     size = 0
     for where, below in _schemas(schema, path):
         size += 1

@@ -1,4 +1,4 @@
-"""I/N, as in 3/16: a share of files, or of places at a deployment; pure (main process)."""
+"""Parses shares such as 3/16, of files or of places at a deployment; pure (main process)."""
 
 __all__ = ["as_share", "places_of"]
 
@@ -6,7 +6,7 @@ _MOST = 1_000_000  # more than any array job; a typo otherwise
 
 
 def as_share(value: str) -> str:
-    """The value itself, which may be empty.
+    """Check a share; empty text is allowed.
 
     Raises:
         ValueError: it is no share.
@@ -19,9 +19,9 @@ def as_share(value: str) -> str:
 
 
 def places_of(share: str, places: int) -> int:
-    """How many places a share has: those of all shares together are `places`.
+    """The places of one share; over all shares they add up to `places`.
 
-    Each has one at least, which is more in all where there are fewer places than shares.
+    Each share has at least one place, so with more shares than places the sum is larger.
     """
     if not share:
         return places

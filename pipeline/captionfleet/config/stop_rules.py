@@ -1,4 +1,4 @@
-"""When a run stops by itself: deadline, hours, failures, tokens; pure (main process)."""
+"""Decides when a run stops by itself: on time, failures or tokens; pure (main process)."""
 
 import re
 from dataclasses import dataclass
@@ -14,13 +14,16 @@ _MIN_SAMPLE = 20
 
 @dataclass(frozen=True, slots=True)
 class MaxFailures:
-    """So many failures, or this share of the clips that were tried: one of the two."""
+    """A number of failed clips, or a share of the clips tried; one of the two is set."""
 
     count: int | None = None
     share: float | None = None
 
     def reached(self, captioned: int, failed: int) -> bool:
-        """Whether a run with these figures stops; a share needs 20 clips to tell anything."""
+        """Whether the run stops at these counts.
+
+        A share applies from 20 clips on; fewer say too little.
+        """
         if self.count is not None:
             return failed >= self.count
         tried = captioned + failed
@@ -29,13 +32,13 @@ class MaxFailures:
 
 @dataclass(frozen=True, slots=True)
 class StopRules:
-    """The limits on what a run has done; those on time are watched by whoever has a clock."""
+    """Limits on what a run has done. Time limits are checked by `watch.stopping`."""
 
     max_failures: MaxFailures | None = None
     max_tokens_total: int | None = None
 
     def reached(self, *, captioned: int, failed: int, tokens: int) -> Limit | None:
-        """The first limit that these figures reach."""
+        """The first limit that these counts reach; None if they reach none."""
         if self.max_failures is not None and self.max_failures.reached(captioned, failed):
             return "max_failures"
         if self.max_tokens_total is not None and tokens >= self.max_tokens_total:
@@ -70,10 +73,10 @@ def parse_time(text: str) -> time:
 
 
 def next_time(wanted: time, now: datetime) -> datetime:
-    """The next moment at which local clocks show this time, after `now`, which is local time.
+    """The next moment after `now`, a local time, at which local clocks show this time.
 
-    Naive times are compared, for that is what the clock on the wall shows: on the day that
-    clocks change, 06:00 is when they show 06:00.
+    Compares naive times, so that on the day of a clock change 06:00 is still when clocks show
+    06:00.
     """
     today = datetime.combine(now.date(), wanted)
     return today if today > now else today + timedelta(days=1)

@@ -1,7 +1,7 @@
-"""Prompts with names in braces, filled in for each clip by its row, path and facts; pure (any).
+"""Fills in prompts with {names}, for each clip from its row, path and facts; pure (any process).
 
-A small language on purpose: a name stands for a text, and that is all. What a row holds is put in
-as it is and never looked at again, so braces in it mean nothing.
+The language is deliberately small: a name stands for a text. A row's text is inserted as it is and
+never parsed again, so braces in it have no meaning.
 """
 
 import re
@@ -23,23 +23,23 @@ _NAMES = (
     "clip.start_s", "clip.end_s", "clip.seconds", "clip.has_audio",
     "path.source", "path.name", "path.stem", "path.folder", "row.id",
 )  # fmt: skip
-_MOST_CHARS = 100_000  # 25,000 tokens or so: more is a mistake in a list, and costs as much
+_MOST_CHARS = 100_000  # about 25,000 tokens; more is a mistake in a list, and expensive
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 
 class TemplateError(ValueError):
-    """Raised where a template makes no sense, or a clip does not have what it names."""
+    """Raised when a template is invalid, or a clip lacks a value that it names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A prompt in parts: texts at even places, and the names between them at odd ones."""
+    """A parsed prompt: literal texts at even places, names at odd places."""
 
     parts: tuple[str, ...]
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `{name}`, where `{{` and `}}` stand for braces.
+        """Parse `{name}` placeholders; `{{` and `}}` stand for braces.
 
         Raises:
             TemplateError: a brace stands alone, or a name is unknown.
@@ -59,16 +59,16 @@ class Template:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names that it holds."""
+        """The names of all placeholders."""
         return self.parts[1::2]
 
     @property
     def needs_rows(self) -> bool:
-        """Whether only the rows of lists have what it names."""
+        """Whether a placeholder names a column, which only rows of a list have."""
         return any(name.startswith(_METADATA) or name in _OF_ROWS for name in self.names)
 
     def require(self, clip: Clip) -> None:
-        """Make sure that it can be filled in for this clip, before its media are prepared.
+        """Make sure that this clip has every value, before its media are prepared.
 
         Raises:
             TemplateError: it cannot.
@@ -80,7 +80,7 @@ class Template:
             raise TemplateError(f"the prompt would have {size:,} characters, of {_MOST_CHARS:,}")
 
     def filled(self, clip: Clip, facts: MediaFacts) -> str:
-        """The prompt for a clip of which these facts are known.
+        """The prompt for a clip with these media facts.
 
         Raises:
             TemplateError: the clip's row does not have what it names.
@@ -94,7 +94,7 @@ class Template:
 
 
 def names_in(text: str) -> list[str]:
-    """The known names that stand in braces in a prompt, be it a template or not."""
+    """The known names in braces in a prompt, whether or not it is a template."""
     found = (token[1].strip() for token in _TOKEN.finditer(text) if token[1])
     return [name for name in found if name in _NAMES or name.startswith(_METADATA)]
 
@@ -134,7 +134,7 @@ def _metadata(clip: Clip) -> Mapping[str, Any]:
 
 
 def _found(metadata: Mapping[str, Any], name: str) -> str:
-    """A column's text by its name, or by the names of tables in it with dots between.
+    """A column's text, by its name or, for nested tables, by names joined with dots.
 
     Raises:
         TemplateError: there is none.

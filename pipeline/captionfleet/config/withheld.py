@@ -1,4 +1,4 @@
-"""What a job's settings look like in files: extra_body by name and hash; pure (main process)."""
+"""Hides possible secrets in the settings that run.json holds; pure (main process)."""
 
 import os
 import re
@@ -14,18 +14,18 @@ from captionfleet.messages.address import shown_name
 __all__ = ["hashed_values", "strings_in", "written_settings"]
 
 _PREFIX = "sha256:"
-# Of the 64: enough to tell two values apart, and short enough to read.
+# 16 of 64 digits: enough to tell two values apart, and short enough to read.
 _SHOWN_HEX = 16
 _HASHED = re.compile(rf"{_PREFIX}[0-9a-f]{{{_SHOWN_HEX}}}")
 
 
 def hashed_values(extra_body: Mapping[str, Any]) -> dict[str, str]:
-    """Each value, which may be a secret, as a hash; what is one already stays as it is."""
+    """Each value of extra_body, which may be a secret, as a hash; hashes stay as they are."""
     return {name: _hashed(value) for name, value in extra_body.items()}
 
 
 def written_settings(job: JobConfig) -> dict[str, Any]:
-    """The settings of a job as run.json holds them."""
+    """The job's settings as run.json holds them."""
     settings = job.model_dump()
     sources = settings["input"]["sources"]
     settings["input"]["sources"] = tuple(shown_name(os.fspath(one)) for one in sources)
@@ -35,7 +35,7 @@ def written_settings(job: JobConfig) -> dict[str, Any]:
 
 
 def strings_in(value: Any) -> list[str]:
-    """Every string value of extra_body at any depth, the longest first."""
+    """Every string in extra_body at any depth, the longest first."""
     found, waiting = set[str](), [value]
     while waiting:
         one = waiting.pop()

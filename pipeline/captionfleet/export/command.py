@@ -13,7 +13,7 @@ from captionfleet.config.sections.export import Format
 from captionfleet.errors import ConfigError, OutputError, RunError
 from captionfleet.export.export import check_export, export_lines
 from captionfleet.export.flags import ExportFlags
-from captionfleet.ledger.files.reading import read_object, table_in
+from captionfleet.ledger.past_runs import job_table_in, read_run
 from captionfleet.system.standard_streams import do_not_wait_for_readers
 from captionfleet.telemetry import configure_logging, get_log, show_steps
 
@@ -81,7 +81,7 @@ def _wording(folder: Path, job: JobConfig | None, words: dict[str, Any]) -> Capt
     if job is not None:
         base = job.caption.model_dump()
     else:
-        base = table_in(table_in(read_object(folder / "run.json"), "settings"), "caption")
+        base = job_table_in(read_run(folder), "caption")
         try:
             base = CaptionConfig.model_validate(base).model_dump()
         except ValidationError:

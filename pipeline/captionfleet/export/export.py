@@ -23,7 +23,8 @@ from captionfleet.export.tables import (
 )
 from captionfleet.ledger.files.disk import create_folder, replace_atomically
 from captionfleet.ledger.files.index import State
-from captionfleet.ledger.files.reading import read_object
+from captionfleet.ledger.files.names import CAPTIONS, FAILURES
+from captionfleet.ledger.past_runs import read_run
 from captionfleet.ledger.stored_media import store_of
 from captionfleet.messages import for_terminal, printable
 from captionfleet.names import exact_bytes
@@ -35,7 +36,7 @@ __all__ = ["Exported", "check_export", "export_lines"]
 _SIDECARS = frozenset({"txt", "srt", "vtt"})
 _TABLES: dict[str, tuple[str, Callable[[Iterable[Item]], Iterator[bytes]]]] = {
     "csv": ("captions.csv", csv_parts),
-    "jsonl": ("captions.jsonl", jsonl_parts),
+    "jsonl": (CAPTIONS, jsonl_parts),
     "parquet": ("captions.parquet", parquet_parts),
     "hf": ("hf", parquet_parts),
     "kohya": ("kohya.jsonl", training_parts),
@@ -97,10 +98,10 @@ def export_lines(
         OutputError: a file cannot be written, or is not the export's own.
     """
     check_export(export)
-    name = "failures.jsonl" if _is_of_failures(export) else "captions.jsonl"
+    name = FAILURES if _is_of_failures(export) else CAPTIONS
     with find_lines(folder, name, steps) as found:
         counts = found.index.counts()
-        if name == "captions.jsonl" and not export.all:
+        if name == CAPTIONS and not export.all:
             _require_current(folder, counts)
         target = _target(folder, export)
         with open_register(folder, f"{export.to} {target}") as register:
@@ -118,7 +119,7 @@ def _make(
         made = write_sidecars(choice, export, register)
         return Counter({f"files {kind}": number for kind, number in made.items()})
     if export.to == "webdataset":
-        store = export.media or store_of(read_object(folder / "run.json"))
+        store = export.media or store_of(read_run(folder))
         return write_shards(choice, export, register, Path(target), store)
     path = Path(target) / "data" / "train.parquet" if export.to == "hf" else Path(target)
     rows: Counter[str] = Counter()

@@ -8,8 +8,8 @@ from typing import Any
 
 from captionfleet.config.filters import Filter
 from captionfleet.errors import ConfigError
+from captionfleet.ledger.files.names import CAPTIONS
 from captionfleet.ledger.files.reading import flags_in, id_in, read_lines, text_in
-from captionfleet.ledger.files.rotated import CAPTIONS
 from captionfleet.ledger.format.fingerprint import request_of
 from captionfleet.ledger.renaming import Renames
 from captionfleet.messages import printable

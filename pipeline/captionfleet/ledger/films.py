@@ -9,13 +9,13 @@ from typing import Any
 import anyio.to_thread
 
 from captionfleet.errors import OutputError
+from captionfleet.ledger.files.names import FILMS
 from captionfleet.ledger.files.reading import id_in, number_in, raw_lines, record_of
 from captionfleet.ledger.format.lines import MEASURED_BY
 from captionfleet.messages import Film, printable
 
-__all__ = ["FILMS", "KnownFilms", "load_films"]
+__all__ = ["KnownFilms", "load_films"]
 
-FILMS = "films.jsonl"
 _LONGEST_S = 1e9
 _LONGEST_SCENES_S = 4e6  # 32 bits of milliseconds
 

@@ -21,8 +21,8 @@ from captionfleet.ledger.files.disk import (
     replace_atomically,
 )
 from captionfleet.ledger.files.lock import FolderLock
+from captionfleet.ledger.files.names import CAPTIONS, FAILURES, FILMS, RUN, RUNS, SAME, TIMELINE
 from captionfleet.ledger.files.reading import record_of, text_in
-from captionfleet.ledger.films import FILMS
 from captionfleet.ledger.format.fingerprint import row_fingerprint
 from captionfleet.ledger.format.lines import (
     caption_line,
@@ -112,9 +112,9 @@ class Ledger:
         with ExitStack() as closing:
             closing.callback(FolderLock(output.dir).release)
             remove_old_drafts(output.dir)
-            captions = AppendFile(output.dir / "captions.jsonl")
+            captions = AppendFile(output.dir / CAPTIONS)
             closing.callback(captions.close)
-            failures = AppendFile(output.dir / "failures.jsonl")
+            failures = AppendFile(output.dir / FAILURES)
             closing.callback(failures.close)
             ledger = cls(output.dir, captions, failures)
             closing.callback(ledger._adoptions.close)
@@ -198,7 +198,7 @@ class Ledger:
 
     async def write_timeline(self, record: Mapping[str, Any]) -> None:
         """Replace timeline.json, which is long and read by programs alone."""
-        path, text = self.folder / "timeline.json", orjson.dumps(record)
+        path, text = self.folder / TIMELINE, orjson.dumps(record)
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(replace_atomically, path, iter([text]))
 
@@ -222,11 +222,11 @@ class Ledger:
         return row_fingerprint(request, own) if request and own else request
 
     def _write_run(self, text: bytes) -> None:
-        create_folder(self.folder / "runs")
+        create_folder(self.folder / RUNS)
         # Two runs may begin in one second.
         started_at = self._opened_at.strftime("%Y%m%dT%H%M%S.%fZ")
-        kept = self.folder / "runs" / f"{started_at}-{os.getpid()}.json"
-        replace_atomically(self.folder / "run.json", iter([text]))
+        kept = self.folder / RUNS / f"{started_at}-{os.getpid()}.json"
+        replace_atomically(self.folder / RUN, iter([text]))
         replace_atomically(kept, iter([text]))
 
     def _append(self, outcome: Outcome, line: bytes) -> None:
@@ -252,7 +252,7 @@ class Ledger:
         if isinstance(note, Measured):
             self._notes_in(FILMS).append(film_line(note, utc_now()))
         else:
-            self._notes_in("same.jsonl").append(same_line(note, utc_now()))
+            self._notes_in(SAME).append(same_line(note, utc_now()))
 
     def _notes_in(self, name: str) -> AppendFile:
         if name not in self._notes:

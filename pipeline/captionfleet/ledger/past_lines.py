@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from captionfleet.errors import FailureCode, OutputError
+from captionfleet.ledger.files.names import FAILURES
 from captionfleet.ledger.files.reading import id_in, raw_lines, record_of
 from captionfleet.messages import printable
 
@@ -18,7 +19,7 @@ def failures_in(output_dir: Path) -> Iterator[tuple[int, FailureCode, dict[str, 
     Raises:
         OutputError: the file is there and cannot be read.
     """
-    for line in past_lines(output_dir / "failures.jsonl"):
+    for line in past_lines(output_dir / FAILURES):
         record = record_of(line)
         identity, code = id_in(record), _code(record)
         if identity is not None and code is not None:

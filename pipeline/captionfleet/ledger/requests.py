@@ -10,14 +10,13 @@ import orjson
 
 from captionfleet.errors import OutputError
 from captionfleet.ledger.files.disk import replace_atomically
+from captionfleet.ledger.files.names import REQUESTS
 from captionfleet.ledger.format.fingerprint import written_facts
 from captionfleet.ledger.format.lines import document
 from captionfleet.messages import printable
 from captionfleet.system.regular_file import open_regular
 
 __all__ = ["Requests", "load_requests", "save_requests"]
-
-_NAME = "requests.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ def load_requests(folder: Path) -> Requests:
     Raises:
         OutputError: the file is there and cannot be read.
     """
-    path = folder / _NAME
+    path = folder / REQUESTS
     try:
         with os.fdopen(open_regular(path), "rb") as file:
             record = orjson.loads(file.read())
@@ -69,4 +68,4 @@ def save_requests(folder: Path, requests: Requests) -> None:
     }
     if any(current):  # a request has a name
         record["names"] = current
-    replace_atomically(folder / _NAME, iter([document(record)]))
+    replace_atomically(folder / REQUESTS, iter([document(record)]))

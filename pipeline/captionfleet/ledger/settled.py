@@ -9,10 +9,10 @@ from typing import Any
 import anyio.to_thread
 
 from captionfleet.errors import FailureCode
-from captionfleet.ledger.adoption import ADOPTED
 from captionfleet.ledger.captioned import Captioned, captioned_in
+from captionfleet.ledger.files.names import ADOPTED, CAPTIONS, SAME
 from captionfleet.ledger.files.reading import id_in, record_of, text_in
-from captionfleet.ledger.files.rotated import CAPTIONS, require_no_captions
+from captionfleet.ledger.files.rotated import require_no_captions
 from captionfleet.ledger.past_lines import failures_in, past_lines
 from captionfleet.ledger.renaming import Made, Renames
 from captionfleet.messages import Clip
@@ -270,7 +270,7 @@ def _load(output_dir: Path, by_content: bool) -> Settled:  # noqa: FBT001 - pass
         clip, former = id_in(record), id_in(record, "former_id")
         if clip is not None and former is not None:
             settled.adopt(f"{former:032x}", f"{clip:032x}")
-    for line in past_lines(output_dir / "same.jsonl") if by_content else ():
+    for line in past_lines(output_dir / SAME) if by_content else ():
         record = record_of(line)
         clip, alias = id_in(record), id_in(record, "stat_id")
         if clip is not None and alias is not None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from captionfleet import text
 from captionfleet.errors import ConfigError, FailureCode
+from captionfleet.ledger.files.names import FAILURES
 from captionfleet.ledger.files.reading import raw_lines, record_of, text_in
 from captionfleet.messages import for_terminal, printable
 from captionfleet.names import name_bytes
@@ -42,7 +43,7 @@ def read_standing(folder: Path, code: FailureCode | None = None) -> list[Standin
         ConfigError: the folder is no output folder.
     """
     latest: dict[tuple[str, str], Standing] = {}
-    for record in _records(folder / "failures.jsonl"):
+    for record in _records(folder / FAILURES):
         one = _standing(record)
         if one is not None:
             latest[str(record.get("clip_id")), one.request] = one

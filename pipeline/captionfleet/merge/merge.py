@@ -10,20 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from captionfleet.errors import ConfigError, OutputError
-from captionfleet.ledger.adoption import ADOPTED
 from captionfleet.ledger.files.disk import create_folder, remove_old_drafts, replace_atomically
 from captionfleet.ledger.files.lock import FolderLock
+from captionfleet.ledger.files.names import ADOPTED, CAPTIONS, FAILURES, FILMS, SAME
 from captionfleet.ledger.files.reading import (
     ended,
     raw_lines,
-    read_object,
     record_of,
-    table_in,
     text_in,
 )
-from captionfleet.ledger.films import FILMS
 from captionfleet.ledger.format.fingerprint import request_change, request_of
 from captionfleet.ledger.format.lines import document
+from captionfleet.ledger.past_runs import job_table_in, read_run
 from captionfleet.ledger.renaming import ByName
 from captionfleet.ledger.requests import Requests, load_requests, save_requests
 from captionfleet.merge.joining import Fate, Joining, open_joining
@@ -86,7 +84,7 @@ def _distinct(folders: Sequence[Path]) -> list[Path]:
 
 
 def _is_output(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in ("captions.jsonl", "failures.jsonl"))
+    return any((folder / name).is_file() for name in (CAPTIONS, FAILURES))
 
 
 def _require_whole(folder: Path) -> None:
@@ -118,7 +116,7 @@ class _Merge:
         return self._merged
 
     def _begin(self, doing: str) -> None:
-        total = sum(_size(part / "captions.jsonl") for part in self._parts)
+        total = sum(_size(part / CAPTIONS) for part in self._parts)
         number = len(self._parts)
         folders = f"{number} folder{'' if number == 1 else 's'}"
         self._steps.begin(f"{doing} {folders}", total / _MB, "MB")
@@ -127,13 +125,13 @@ class _Merge:
         """Take all lines into account; return the requests behind each folder's captions."""
         found = [self._index_captions(number) for number in range(len(self._parts))]
         for number in range(len(self._parts)):
-            for at, _, record in self._lines(number, "failures.jsonl"):
+            for at, _, record in self._lines(number, FAILURES):
                 self._joining.add_failure(number, at, record)
         return found
 
     def _index_captions(self, number: int) -> ByName:
         found: dict[str, set[str]] = defaultdict(set)
-        for at, raw, record in self._lines(number, "captions.jsonl"):
+        for at, raw, record in self._lines(number, CAPTIONS):
             name = text_in(record, "request")
             request = request_of(text_in(record, "fingerprint"))
             where = f"{_shown(self._parts[number])}: {text_in(record, 'source')[:200]}"
@@ -184,12 +182,12 @@ class _Merge:
         """Name folders whose run did not end, and shards that are missing."""
         shards: dict[int, set[int]] = {}
         for part in self._parts:
-            run = read_object(part / "run.json")
+            run = read_run(part)
             ended = text_in(run, "ended")
             if part != self._out and ended != "complete":
                 how = f"ended by {ended}" if ended else "did not end"
                 self._misfit(f"{_shown(part)}: its run {how}: run it again")
-            named = table_in(table_in(run, "settings"), "input").get("shard")
+            named = job_table_in(run, "input").get("shard")
             index, _, count = named.partition("/") if isinstance(named, str) else ("", "", "")
             if index.isdecimal() and count.isdecimal():
                 shards.setdefault(int(count), set()).add(int(index))
@@ -208,9 +206,9 @@ class _Merge:
                 current[name] = current.get(name, frozenset()) | requests
         if facts:
             save_requests(self._out, Requests(facts, current))
-        replace_atomically(self._out / "captions.jsonl", self._captions())
-        replace_atomically(self._out / "failures.jsonl", self._failures())
-        for name in ("same.jsonl", FILMS):
+        replace_atomically(self._out / CAPTIONS, self._captions())
+        replace_atomically(self._out / FAILURES, self._failures())
+        for name in (SAME, FILMS):
             if any((part / name).exists() for part in self._parts):
                 replace_atomically(self._out / name, self._notes(name))
         record = {
@@ -227,7 +225,7 @@ class _Merge:
 
     def _captions(self) -> Iterator[bytes]:
         for number in range(len(self._parts)):
-            for at, raw, _ in self._lines(number, "captions.jsonl"):
+            for at, raw, _ in self._lines(number, CAPTIONS):
                 if self._joining.stands(number, at):
                     self._merged.captions += 1
                     yield ended(raw)
@@ -236,7 +234,7 @@ class _Merge:
 
     def _failures(self) -> Iterator[bytes]:
         for number in range(len(self._parts)):
-            for at, raw, record in self._lines(number, "failures.jsonl"):
+            for at, raw, record in self._lines(number, FAILURES):
                 if self._joining.stands_failed(number, at, record):
                     self._merged.failures += 1
                     yield ended(raw)
@@ -252,7 +250,7 @@ class _Merge:
         try:
             for at, raw in raw_lines(path):
                 yield at, raw, record_of(raw)
-                self._steps.count(len(raw) / _MB if name == "captions.jsonl" else 0)
+                self._steps.count(len(raw) / _MB if name == CAPTIONS else 0)
         except FileNotFoundError:
             return
         except OSError as error:

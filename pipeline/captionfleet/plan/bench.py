@@ -4,11 +4,16 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from captionfleet.errors import ConfigError
+from captionfleet.ledger.format.bench_file import (
+    BenchedDeployment,
+    BenchedLoad,
+    BenchedPreparation,
+    BenchFile,
+)
 from captionfleet.plan.model.curve import is_saturated, rising
 from captionfleet.plan.model.fit import GUESSED_COMPLETION, GUESSED_PROMPT, GUESSED_WORKER_TIME
 from captionfleet.plan.model.reference import (
@@ -21,76 +26,11 @@ from captionfleet.plan.model.requests import base_model, never_full
 from captionfleet.plan.model.shape import fit_terms
 from captionfleet.producer.windows import Cutting
 
-__all__ = ["BenchResult", "read_bench", "reference_of"]
+__all__ = ["read_bench", "reference_of"]
 
 _MAX_BYTES = 1 << 26
 _NOMINAL_CLIP_S = 30.0
 _AS_GOOD = 0.9  # of the best rate: more in flight than bring it are not counted on
-
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Size = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
-
-
-class Seconds(_Part):
-    """A spread of request times; only what a plan reads."""
-
-    mean: Positive
-    std: Size = 0.0
-
-
-class Point(_Part):
-    """One load; `in_flight` is None where arrivals were held instead. Means are of one clip."""
-
-    in_flight: Annotated[int, Field(gt=0, le=100_000)] | None = None
-    clips_per_s: Size
-    request_s: Seconds | None = None
-    prompt_tokens: Size | None = None
-    completion_tokens: Size | None = None
-    clip_s: Size | None = None
-    payload_bytes: Size | None = None
-    requests: int = 0
-    is_steady: bool = True
-    is_client_limit: bool = False
-
-
-class Deployment(_Part):
-    """One deployment and the points measured on it; those before `changed_at` count no more."""
-
-    name: str
-    model: str
-    points: tuple[Point, ...]
-    changed_at: Annotated[int, Field(ge=0)] = 0
-
-
-class Preparation(_Part):
-    """The media step on one core."""
-
-    seconds_per_clip: Positive
-    clips: int = 0
-    clip_s: Size = 0.0
-
-
-class Settings(_Part):
-    """What the bench took of a film; earlier versions do not say, and took the first minute."""
-
-    segments: Literal["first", "all", "scenes"] = "first"
-    overlap_s: Size = 0.0
-    max_seconds: Annotated[int, Field(ge=1, le=600)] = 60
-
-
-class BenchResult(_Part):
-    """The part of a benchmark's JSON that a plan is made from, version 1."""
-
-    kind: Literal["captionfleet-bench"]
-    version: Literal[1]
-    deployments: Annotated[tuple[Deployment, ...], Field(min_length=1)]
-    prepare: Preparation | None = None
-    is_complete: bool = True
-    settings: Settings = Settings()
 
 
 def read_bench(path: Path) -> Reference:
@@ -102,7 +42,7 @@ def read_bench(path: Path) -> Reference:
     try:
         with path.open("rb") as file:
             text = file.read(_MAX_BYTES)
-        result = BenchResult.model_validate_json(text)
+        result = BenchFile.model_validate_json(text)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
     except ValidationError as error:
@@ -114,7 +54,7 @@ def read_bench(path: Path) -> Reference:
     return reference_of(os.fspath(path), result)
 
 
-def reference_of(label: str, result: BenchResult) -> Reference:
+def reference_of(label: str, result: BenchFile) -> Reference:
     """Make a reference of a benchmark's result.
 
     Raises:
@@ -150,7 +90,7 @@ def reference_of(label: str, result: BenchResult) -> Reference:
     )
 
 
-def _measured(deployment: Deployment) -> list[Point]:
+def _measured(deployment: BenchedDeployment) -> list[BenchedLoad]:
     """The points of a held number in flight up to the best rate, fewest in flight first."""
     points = deployment.points[deployment.changed_at :]
     held = [p for p in points if p.in_flight and p.clips_per_s and p.request_s]
@@ -159,7 +99,7 @@ def _measured(deployment: Deployment) -> list[Point]:
     return sorted((p for p in held if (p.in_flight or 0) <= most), key=lambda p: p.in_flight or 0)
 
 
-def _profile(deployment: Deployment, points: Sequence[Point]) -> ReplicaProfile:
+def _profile(deployment: BenchedDeployment, points: Sequence[BenchedLoad]) -> ReplicaProfile:
     # By Little's law, and not as the mean of request_s: pauses between requests count, too.
     curve = rising((p.in_flight or 1, (p.in_flight or 1) / p.clips_per_s, 1.0) for p in points)
     return ReplicaProfile(
@@ -174,16 +114,16 @@ def _profile(deployment: Deployment, points: Sequence[Point]) -> ReplicaProfile:
     )
 
 
-def _sigma(point: Point) -> float:
+def _sigma(point: BenchedLoad) -> float:
     spread = point.request_s
     return math.sqrt(math.log1p((spread.std / spread.mean) ** 2)) if spread else 0.0
 
 
-def _error_of_mean(point: Point) -> float:
+def _error_of_mean(point: BenchedLoad) -> float:
     return _sigma(point) / math.sqrt(max(point.requests, 1))
 
 
-def _worker_time(prepare: Preparation | None, clip: ClipFacts) -> WorkerTime | None:
+def _worker_time(prepare: BenchedPreparation | None, clip: ClipFacts) -> WorkerTime | None:
     if prepare is None:
         return None
     seconds = prepare.clip_s or clip.seconds
@@ -197,9 +137,9 @@ def _mean(values: Sequence[float | None]) -> float:
 
 
 def _notes(
-    result: BenchResult,
+    result: BenchFile,
     profiles: Sequence[ReplicaProfile],
-    points: Sequence[Point],
+    points: Sequence[BenchedLoad],
     clip: ClipFacts,
 ) -> Iterator[str]:
     yield (
@@ -217,7 +157,7 @@ def _notes(
 
 
 def _doubts(
-    result: BenchResult, profiles: Sequence[ReplicaProfile], points: Sequence[Point]
+    result: BenchFile, profiles: Sequence[ReplicaProfile], points: Sequence[BenchedLoad]
 ) -> Iterator[str]:
     if not result.is_complete:
         yield "the benchmark was broken off: loads that it did not come to are missing"
@@ -230,5 +170,5 @@ def _doubts(
         yield f"{unsteady} of {len(points)} loads were not steady: measure for longer (--seconds)"
 
 
-def _is_gone(deployment: Deployment) -> bool:
+def _is_gone(deployment: BenchedDeployment) -> bool:
     return deployment.points[-1].clips_per_s == 0

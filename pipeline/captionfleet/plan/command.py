@@ -16,7 +16,7 @@ from captionfleet.errors import ConfigError
 from captionfleet.messages import printable
 from captionfleet.plan.bench import read_bench
 from captionfleet.plan.flags import Gpu, PlanFlags
-from captionfleet.plan.lines import read_lines, read_run
+from captionfleet.plan.lines import read_lines, read_measured_run
 from captionfleet.plan.model.ahead import prepared_ahead
 from captionfleet.plan.model.fit import fit_run
 from captionfleet.plan.model.predict import Pricing
@@ -182,7 +182,7 @@ def _counted(sources: tuple[Path, ...], flags: PlanFlags) -> Callable[[Reference
 
 def _reference(path: Path, deployment: str | None) -> Reference:
     if path.is_dir():
-        run, label = read_run(path), printable(os.fspath(path))
+        run, label = read_measured_run(path), printable(os.fspath(path))
         reference = fit_run(label, run, read_lines(path), apart=deployment is not None)
     else:
         reference = read_bench(path)

@@ -12,13 +12,14 @@ from typing import Any
 import orjson
 
 from captionfleet.errors import ConfigError
+from captionfleet.ledger.files.names import CAPTIONS, RUN
 from captionfleet.ledger.files.reading import raw_lines
+from captionfleet.ledger.past_runs import read_run
 from captionfleet.messages import printable
 from captionfleet.producer.windows import Cutting
 
-__all__ = ["Lines", "RunRecord", "read_lines", "read_run"]
+__all__ = ["Lines", "RunRecord", "read_lines", "read_measured_run"]
 
-_MAX_RUN_BYTES = 1 << 26
 _MAX_NAMES = 1000
 _FROM_STORE_S = 0.003  # nothing is decoded and encoded in less
 _COLUMNS = (
@@ -117,22 +118,22 @@ class RunRecord:
     ceilings: Mapping[str, tuple[int, bool]]
 
 
-def read_run(folder: Path) -> RunRecord:
-    """Read run.json. Blocks.
+def read_measured_run(folder: Path) -> RunRecord:
+    """Take from a folder's run.json what a plan needs. Blocks.
 
     Raises:
-        ConfigError: it is not there, or is none.
+        ConfigError: the file is missing, or lacks a figure that the plan needs.
     """
-    path = folder / "run.json"
+    run = read_run(folder)
     try:
-        with path.open("rb") as file:
-            return _run_record(orjson.loads(file.read(_MAX_RUN_BYTES)))
-    except OSError as error:
-        raise ConfigError(
-            f"{_shown(path)}: {error.strerror}: is this the output folder of a finished run?"
-        ) from None
+        return _run_record(run)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
-        raise ConfigError(f"{_shown(path)}: this is no run.json of a finished run") from None
+        where = _shown(folder / RUN)
+        if not (folder / RUN).is_file():
+            raise ConfigError(
+                f"{where}: no such file: is this the output folder of a finished run?"
+            ) from None
+        raise ConfigError(f"{where}: this is no run.json of a finished run") from None
 
 
 def _run_record(run: Mapping[str, Any]) -> RunRecord:
@@ -178,7 +179,7 @@ def read_lines(folder: Path) -> Lines:
     Raises:
         ConfigError: it cannot be read.
     """
-    path, lines = folder / "captions.jsonl", Lines()
+    path, lines = folder / CAPTIONS, Lines()
     try:
         for _, line in raw_lines(path):
             try:

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from captionfleet import text
 from captionfleet.errors import ConfigError
+from captionfleet.ledger.files.names import CAPTIONS
 from captionfleet.messages import for_terminal, printable
 from captionfleet.report.sheets import SheetLimits
 from captionfleet.report.write import Made, write_report
@@ -61,7 +62,7 @@ async def report_of_run(folder: Path) -> str:
     """
     later = f"captionfleet report {printable(str(folder))}"
     try:
-        captions = anyio.Path(folder / "captions.jsonl")
+        captions = anyio.Path(folder / CAPTIONS)
         if (await captions.stat()).st_size > _QUICK_BYTES:
             return f"large: {later}"
         return _told(await write_report(folder, limits=SheetLimits(deadline_s=_QUICK_S)))

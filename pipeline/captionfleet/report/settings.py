@@ -5,13 +5,13 @@ from typing import Any
 from captionfleet import text
 from captionfleet.ledger.files.reading import number_in, table_in, text_in
 
-__all__ = ["settings_of"]
+__all__ = ["settings_rows"]
 
 _MAX_REQUESTS, _MAX_NAME_CHARS, _MAX_PROMPT_CHARS = 20, 60, 4000
 
 
-def settings_of(run: dict[str, Any]) -> list[tuple[str, str]]:
-    """Names and words of what run.json says under `settings`; no key is among them."""
+def settings_rows(run: dict[str, Any]) -> list[tuple[str, str]]:
+    """The settings of run.json as rows of (name, words); run.json holds no keys."""
     settings = table_in(run, "settings")
     media, request = table_in(settings, "media"), table_in(settings, "request")
     if not media or not request:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from captionfleet.ledger.files.names import CAPTIONS, FAILURES, LOCK_HOLDER, TIMELINE
 from captionfleet.ledger.files.reading import (
     Line,
     measure_in,
@@ -15,6 +16,7 @@ from captionfleet.ledger.files.reading import (
     table_in,
     text_in,
 )
+from captionfleet.ledger.past_runs import job_table_in, read_run
 from captionfleet.measures import Histogram
 from captionfleet.report.choice import Choice, Sample
 from captionfleet.report.flags import flags_of, is_flagged
@@ -44,20 +46,20 @@ class Folder:
     @property
     def captions(self) -> Path:
         """One line for each captioned clip."""
-        return self.path / "captions.jsonl"
+        return self.path / CAPTIONS
 
     @property
     def failures(self) -> Path:
         """One line for each clip that stands failed."""
-        return self.path / "failures.jsonl"
+        return self.path / FAILURES
 
 
 def open_folder(path: Path) -> Folder:
     """Read what is small. Blocks."""
-    run, timeline = read_object(path / "run.json"), read_object(path / "timeline.json")
+    run, timeline = read_run(path), read_object(path / TIMELINE)
     if text_in(timeline, "started_at_utc") != text_in(run, "started_at_utc"):
         timeline = {}  # of a run that did not get to its end
-    holder = read_object(path / ".lock-holder.json")
+    holder = read_object(path / LOCK_HOLDER)
     return Folder(path, run, timeline, text_in(holder, "since_utc"))
 
 
@@ -179,7 +181,7 @@ def take_survey(folder: Folder, sample: int | None) -> Survey:
     Raises:
         ConfigError: a file cannot be read.
     """
-    settings = table_in(table_in(folder.run, "settings"), "media")
+    settings = job_table_in(folder.run, "media")
     since_utc, until_utc = (text_in(folder.run, key) for key in ("started_at_utc", "ended_at_utc"))
     survey = Survey(since_utc, until_utc or _FOR_EVER, settings, Choice(sample))
     adders = {folder.captions: survey.add_caption, folder.failures: survey.add_failure}

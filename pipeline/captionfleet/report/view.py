@@ -7,13 +7,14 @@ from markupsafe import Markup
 
 from captionfleet import text
 from captionfleet.ledger.files.reading import number_in, table_in, text_in
+from captionfleet.ledger.past_runs import job_table_in
 from captionfleet.measures import Histogram
 from captionfleet.report import charts
 from captionfleet.report.cards import card_id
 from captionfleet.report.deployments import deployments_table
 from captionfleet.report.failed import by_detail, meaning_of
 from captionfleet.report.nodes import nodes_table
-from captionfleet.report.settings import settings_of
+from captionfleet.report.settings import settings_rows
 from captionfleet.report.stages import STAGES, stages_of
 from captionfleet.report.survey import Folder, Survey
 
@@ -43,7 +44,7 @@ def view_of(folder: Folder, survey: Survey, slowest: Sequence[dict[str, Any]]) -
         "slowest": [_slow(line, slowest) for line in slowest],
         "deployments": deployments_table(folder.run, survey),
         "nodes": nodes_table(folder.run),
-        "settings": settings_of(folder.run),
+        "settings": settings_rows(folder.run),
         "counts": {
             "captioned": survey.captioned,
             "captioned_run": survey.captioned_run,
@@ -141,7 +142,7 @@ def _bottleneck(run: dict[str, Any]) -> dict[str, Any] | None:
     if cores is None or deployments is None or not (cores or deployments):
         return None  # not known, or nothing was to be done
     limit = "cores" if text_in(told, "limit") == "cores" else "deployments"
-    workers = number_in(table_in(table_in(run, "settings"), "workers"), "processes")
+    workers = number_in(job_table_in(run, "workers"), "processes")
     return {
         "limit": limit,
         "is_saturated": max(cores, deployments) >= _SATURATED,

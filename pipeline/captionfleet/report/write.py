@@ -12,6 +12,7 @@ from anyio import to_thread
 from captionfleet import text
 from captionfleet.errors import ConfigError
 from captionfleet.ledger.files.disk import replace_atomically
+from captionfleet.ledger.files.names import REPORT
 from captionfleet.ledger.stored_media import store_of
 from captionfleet.messages import printable
 from captionfleet.report.failed import meaning_of
@@ -65,7 +66,7 @@ async def write_report(
     survey = await to_thread.run_sync(take_survey, opened, sample)
     gallery = await to_thread.run_sync(Gallery.read, opened, survey, limits.text_bytes)
     sheets = await make_sheets(gallery.captioned, store or store_of(opened.run), limits)
-    path = out or folder / "report.html"
+    path = out or folder / REPORT
     size_bytes = await to_thread.run_sync(partial(_write, path, opened, survey, gallery, sheets))
     return Made(
         path,

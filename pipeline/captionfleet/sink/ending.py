@@ -6,6 +6,7 @@ from typing import Any
 
 from captionfleet import text
 from captionfleet.errors import FailureCode
+from captionfleet.ledger.files.names import CAPTIONS, FAILURES, RUN
 from captionfleet.messages import for_terminal
 
 __all__ = ["GO_ON", "copied_to", "copy_behind", "cut_in_words", "ending_text", "skipped_in_words"]
@@ -80,11 +81,11 @@ def _rows(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if to := copied_to(run):
         yield "copied to", for_terminal(to)
     if (folder := _folder(run)) is not None:
-        files = ["captions.jsonl"] * bool(run["captioned"] or run["already_captioned"])
-        files += ["failures.jsonl"] * bool(run["failed"] or run["standing_failures"])
+        files = [CAPTIONS] * bool(run["captioned"] or run["already_captioned"])
+        files += [FAILURES] * bool(run["failed"] or run["standing_failures"])
         yield (
             "look at",
-            for_terminal(", ".join(str(folder / name) for name in files or ["run.json"])),
+            for_terminal(", ".join(str(folder / name) for name in files or [RUN])),
         )
 
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from captionfleet.ledger.stored_media import DRAFT_ENDING, FACTS_ENDING
 from captionfleet.messages import MEDIA_ENDINGS
 
 __all__ = ["Entry", "choose_victims", "entries", "evict", "stored_bytes"]
@@ -99,6 +100,6 @@ def evict(store: Path, excess_bytes: int) -> int:
     victims = choose_victims(entries(store), excess_bytes)
     for victim in victims:
         # Without its facts an entry does not exist. A draft was left by a run that was killed.
-        for ending in (".json", *MEDIA_ENDINGS, ".new"):
+        for ending in (FACTS_ENDING, *MEDIA_ENDINGS, DRAFT_ENDING):
             Path(victim.base + ending).unlink(missing_ok=True)
     return sum(victim.size_bytes for victim in victims)

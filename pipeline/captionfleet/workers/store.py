@@ -20,7 +20,7 @@ from pathlib import Path
 import orjson
 
 from captionfleet.errors import StoreError
-from captionfleet.ledger.stored_media import entry_base
+from captionfleet.ledger.stored_media import DRAFT_ENDING, FACTS_ENDING, entry_base
 from captionfleet.messages import (
     MEDIA_ENDINGS,
     Clip,
@@ -94,15 +94,15 @@ class MediaStore:
         base = entry_base(self._folder, key)
         try:
             require_folder(base.parent)
-            facts = _read_facts(base.with_suffix(".json"))
+            facts = _read_facts(base.with_suffix(FACTS_ENDING))
             video = _held(base, hold, form.video_ending)
             audio = _held(base, hold, form.audio_ending) if facts.has_audio else None
             _require_same(facts, video, audio)
         except (OSError, ValueError, TypeError):
             let_go(hold)
             return None
-        with suppress(OSError):
-            os.utime(base.with_suffix(".json"), follow_symlinks=False)  # used last, evicted last
+        with suppress(OSError):  # used last, evicted last
+            os.utime(base.with_suffix(FACTS_ENDING), follow_symlinks=False)
         return _media(key, hold, form, facts, video, audio)
 
     def keep(  # noqa: PLR0913, PLR0917 - what, from where, to where, and how much of it
@@ -143,11 +143,11 @@ class MediaStore:
     def _publish(self, key: str, hold: Path, form: Form, facts: MediaFacts) -> None:
         base = entry_base(self._folder, key)
         make_folder(base.parent)
+        draft = hold.with_suffix(DRAFT_ENDING)
         for ending in (form.video_ending, *([form.audio_ending] if facts.has_audio else [])):
-            _name_too(hold.with_suffix(ending), base.with_suffix(ending), hold.with_suffix(".new"))
-        draft = hold.with_suffix(".new")
+            _name_too(hold.with_suffix(ending), base.with_suffix(ending), draft)
         draft.write_bytes(orjson.dumps(asdict(facts)))
-        _put(draft, base.with_suffix(".json"))
+        _put(draft, base.with_suffix(FACTS_ENDING))
 
 
 def _media(  # noqa: PLR0913, PLR0917 - all that is known of it
@@ -230,7 +230,7 @@ def _is_linked(source: Path, target: Path) -> bool:
 
 def let_go(own: Path) -> None:
     """Remove what may lie under a clip's own name."""
-    for ending in (*MEDIA_ENDINGS, ".new"):
+    for ending in (*MEDIA_ENDINGS, DRAFT_ENDING):
         with suppress(OSError):
             own.with_suffix(ending).unlink()
 

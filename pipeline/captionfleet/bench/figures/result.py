@@ -6,6 +6,7 @@ from typing import Any
 
 from captionfleet.bench.figures.knee import Knee
 from captionfleet.bench.figures.point import Point
+from captionfleet.ledger.format.bench_file import stamped
 from captionfleet.measures import Percentiles
 from captionfleet.messages import for_terminal
 
@@ -64,7 +65,7 @@ class BenchResult:
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON of the result; times in seconds, rates per second."""
-        return {"kind": "captionfleet-bench", "version": 1} | asdict(self)
+        return stamped(asdict(self))
 
     @property
     def exit_code(self) -> int:

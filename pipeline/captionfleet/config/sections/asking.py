@@ -1,7 +1,4 @@
-"""What is asked, when a run stops, and where lines go: [request], [limits], [output].
-
-Main process.
-"""
+"""Defines the tables [request], [output], [metrics] and [limits] of the job file (main process)."""
 
 import json
 import os
@@ -45,7 +42,7 @@ def _max_failures(text: str) -> str:
 
 
 def _as_schema(value: object) -> object:
-    """The schema itself, or what stands in the file that is named, once it is known to be usable.
+    """The schema, given as a table or as the path of a JSON file, once it is known to be usable.
 
     Raises:
         ValueError: it cannot be read, or used.
@@ -62,7 +59,7 @@ def _as_schema(value: object) -> object:
 
 
 class RequestConfig(Section):
-    """What is asked of the model."""
+    """The prompt and the sampling parameters of a request."""
 
     name: str = Field(
         default="",
@@ -105,12 +102,12 @@ class RequestConfig(Section):
 
     @property
     def template(self) -> Template | None:
-        """The prompt, if it is filled in clip by clip."""
+        """The prompt as a template, if the job says that it is one."""
         return Template.parse(self.prompt) if self.prompt_template else None
 
     @property
     def names_in_vain(self) -> list[str]:
-        """What stands in the prompt as if a template held it, and is sent as it is."""
+        """Placeholders in a prompt that is no template, and is therefore sent as it is."""
         return [] if self.prompt_template else names_in(self.prompt)
 
     @model_validator(mode="after")
@@ -155,7 +152,7 @@ def _bucket(text: str) -> str:
 
 
 class OutputConfig(Section):
-    """Where the lines go."""
+    """The output folder, and which of its captions a run replaces."""
 
     dir: Annotated[AnyPath, AfterValidator(_local)] = Path("captions")
     fsync_s: float = Field(
@@ -196,7 +193,7 @@ class OutputConfig(Section):
 
 
 class MetricsConfig(Section):
-    """Where a scraper finds the figures of a run that goes on; nowhere by default."""
+    """Where Prometheus can scrape a running job; by default nowhere."""
 
     port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
         default=None, description="serve /metrics for Prometheus while the run lasts"
@@ -205,7 +202,7 @@ class MetricsConfig(Section):
 
 
 class LimitsConfig(Section):
-    """When a run stops although clips are left; the next run goes on."""
+    """When a run stops although clips are left; the next run continues."""
 
     deadline: Annotated[str, BeforeValidator(_as_text), AfterValidator(_deadline)] | None = Field(
         default=None, description="local time of day, such as 06:00"

@@ -1,4 +1,4 @@
-"""Where requests go: [[deployments]] (main process)."""
+"""Defines the table [[deployments]] of the job file: servers to send requests to (main process)."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -41,7 +41,7 @@ _MOST_REPLICAS = 8  # the vendor's usual quota of GPUs
 
 
 class DeploymentConfig(Section):
-    """One deployment that takes requests."""
+    """One deployment: its address, model, key, limits and media form."""
 
     name: str = Field(default="", max_length=100, description="default: d1, d2, …")
     base_url: str
@@ -102,7 +102,7 @@ class DeploymentConfig(Section):
 
     @model_validator(mode="after")
     def _go_by_profile(self) -> Self:
-        """What the job does not say stays unsaid, so that a flag for the server changes it."""
+        """Keep unset keys unset, so that a flag for the server still changes their defaults."""
         if "modalities" not in self.model_fields_set or self.audio_as == "none":
             self.__dict__["modalities"] = self._usual_modalities
         return self
@@ -127,7 +127,11 @@ class DeploymentConfig(Section):
 
     @property
     def form(self) -> Form:
-        """How its media are prepared: sound is left out on sending, too, where it does not hear."""
+        """The form in which media are prepared for it.
+
+        Sound is prepared even for a model that does not hear, and left out on sending, so that one
+        file serves all.
+        """
         hears, kind = "audio" in self.modalities, self.served_by
         video_as = kind.video_as if self.video_as == "auto" else self.video_as
         if video_as != "frames" and not hears:
@@ -150,14 +154,14 @@ class DeploymentConfig(Section):
 
     @property
     def served_by(self) -> ServerKind:
-        """The kind of server, by its name in the job or its host's name."""
+        """The kind of server, as the job names it or as its host's name shows."""
         return _server_at(self.base_url, self.server)
 
     @property
     def as_before_servers(self) -> Self:
-        """What the same table meant before kinds of servers and Qwen-VL were known.
+        """The table with the defaults of versions that knew neither kinds of servers nor Qwen-VL.
 
-        Then `auto` was video_url and audio_url everywhere; what such a job captioned stays current.
+        There `auto` meant video_url and audio_url everywhere; captions of such a job stay current.
         """
         known, modalities = profile_of(self.model, self.profile), self.modalities
         if modalities == self._usual_modalities and self.audio_as != "none":
@@ -168,7 +172,7 @@ class DeploymentConfig(Section):
 
     @property
     def _usual_modalities(self) -> tuple[Literal["video", "audio"], ...]:
-        """What is sent where the job does not say."""
+        """The modalities to send where the job does not set them."""
         known = profile_of(self.model, self.profile)
         asks_for_sound = self.audio_as not in {"auto", "none"}
         if asks_for_sound or (self.audio_as == "auto" and self.served_by.sends_sound(known)):
@@ -183,7 +187,7 @@ class DeploymentConfig(Section):
 
     @property
     def counted_at(self) -> ControlRef | None:
-        """Where its replicas can be counted, if they are to be."""
+        """The deployment on its control plane, if its replicas are to be counted there."""
         if not self.count_replicas:
             return None
         return control_ref(
@@ -192,18 +196,18 @@ class DeploymentConfig(Section):
 
     @property
     def most_in_flight(self) -> int:
-        """Requests that may ever be in flight, with all the replicas it may come to have."""
+        """The most requests that may ever be in flight, at its maximum number of replicas."""
         if self.counted_at is None:
             return self.places()
         return self.places(self.lifecycle.max_replicas if self.lifecycle else _MOST_REPLICAS)
 
     def places(self, replicas: int = 1) -> int:
-        """The ceiling of this run's requests with so many replicas: its share of all places."""
+        """The ceiling of this run's requests with this many replicas: its share of all places."""
         return places_of(self.share, self.max_in_flight * replicas)
 
     @property
     def known_as(self) -> Profile:
-        """What is known of the model, with media as they are sent."""
+        """The model's profile, restricted to the media that are sent."""
         known = profile_of(self.model, self.profile)
         if self.form.video_as != "frames":
             return known
@@ -211,7 +215,7 @@ class DeploymentConfig(Section):
 
     @property
     def key_pairs(self) -> frozenset[KeyPair]:
-        """The servers that it names, each with the variable whose key may go there."""
+        """The servers of this table, each with the variable whose key may be sent there."""
         urls = [self.base_url, *([self.lifecycle.api_base] if self.lifecycle else [])]
         pairs = default_pairs(service_base())
         if self.api_key_env is not None:
@@ -222,23 +226,23 @@ class DeploymentConfig(Section):
 
     @property
     def keys_in_clear(self) -> list[KeyPair]:
-        """The servers among them that its key reaches unencrypted over a network, if it is set."""
+        """Those of its servers to which a set key would cross a network unencrypted."""
         return sorted(pair for pair in self.key_pairs if sent_in_clear(pair[0]) and is_set(pair[1]))
 
     @property
     def withholds_default_key(self) -> bool:
-        """Whether FIREWORKS_API_KEY is set and not sent, as nobody names it for this server."""
+        """Whether FIREWORKS_API_KEY is set but not sent, as nothing names it for this server."""
         is_unnamed = self.api_key_env is None and not self.key_env_at(self.base_url)
         return is_unnamed and is_set(DEFAULT_KEY_ENV)
 
     def key_env_at(self, url: str) -> str:
-        """The variable whose key goes to one of its servers; empty where none does."""
+        """The variable whose key is sent to one of its servers; empty where none is."""
         return key_for(url, self.api_key_env, self.key_pairs)
 
     def api_key(self) -> SecretStr | None:
         """The key for requests, from the environment.
 
-        An own server without a key is common, so the default variable may be unset there.
+        The default variable may be unset, as many self-hosted servers take no key.
 
         Raises:
             ConfigError: the variable is named or needed, and is not set, or holds no key.

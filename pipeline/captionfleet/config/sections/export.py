@@ -1,4 +1,4 @@
-"""How captions are worded for others, and where they go: [caption] and [[export]] (main)."""
+"""Defines the tables [caption] and [[export]] of the job file (main process)."""
 
 import re
 from typing import Annotated, Literal, Self
@@ -30,7 +30,7 @@ def _extension(text: str) -> str:
 
 
 class CaptionConfig(Section):
-    """How captions are worded on export; the answer itself stays as it came."""
+    """How exports word a caption; captions.jsonl keeps the answer unchanged."""
 
     prefix: str = Field(default="", description="what every caption begins with, such as a word")
     suffix: str = Field(default="", description="what every caption ends with")

@@ -1,4 +1,4 @@
-"""How frames are sent where a server takes pictures and no video: [deployments.frames] (main)."""
+"""Defines [deployments.frames]: JPEG frames for servers that take no video (main process)."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ __all__ = ["FramesConfig"]
 
 
 class FramesConfig(Section):
-    """What the JPEGs of a clip's frames are like."""
+    """The size, quality and number of a clip's JPEG frames."""
 
     height: Annotated[int, Field(ge=32, le=2160, multiple_of=2)] | None = Field(
         default=None, description="pixels, at most [media] height; default: the same"

@@ -1,4 +1,4 @@
-"""A deployment that the job brings up and turns off: [deployments.lifecycle] (main process)."""
+"""Defines [deployments.lifecycle]: a deployment that a job creates and turns off (main process)."""
 
 import os
 import re
@@ -30,7 +30,7 @@ _NOWHERE = {"base_url": "http://unknown/v1", "model": "unknown"}
 
 
 class LifecycleConfig(Section):
-    """How a deployment comes up before the first request and what becomes of it at the end."""
+    """How a deployment is brought up before the first request, and turned off at the end."""
 
     account: str = Field(default="", description="default: FIREWORKS_ACCOUNT_ID")
     deployment_id: str = Field(default="", description="default: captionfleet- and the model")
@@ -80,21 +80,21 @@ class LifecycleConfig(Section):
 
     @property
     def full_model(self) -> str:
-        """The model's full name."""
+        """The model's full resource name."""
         found = deployable(self.base_model)
         assert found is not None  # noqa: S101 - checked
         return found.base_model
 
     @property
     def full_shape(self) -> str | None:
-        """The shape to make it with; None where it has to be looked up."""
+        """The full name of the deployment shape; None where it has to be looked up."""
         found = deployable(self.base_model)
         return self.shape or (found.shape if found else None)
 
 
 @dataclass(frozen=True, slots=True)
 class ControlRef:
-    """A deployment as its control plane knows it."""
+    """A deployment as its control plane identifies it."""
 
     api_base: str
     account: str
@@ -102,18 +102,18 @@ class ControlRef:
 
 
 def default_deployment_id(model: str) -> str:
-    """The name that a model's deployment gets where none is given."""
+    """The deployment's name where the job gives none."""
     return f"captionfleet-{short_name(model)}"[:63].rstrip("-")
 
 
 def filled_in(data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A table of `[[deployments]]` with what follows from its life cycle: where, and which model.
+    """A [[deployments]] table completed from its lifecycle: base URL and model string.
 
-    The model string names model and deployment: captions then tell which model made them, and
-    stay comparable when the deployment is made anew.
+    The model string names both model and deployment, so that captions name their model, and stay
+    comparable when the deployment is created again.
 
     Raises:
-        ValueError: nothing says which account.
+        ValueError: no account is known.
     """
     table = data.get("lifecycle")
     if not isinstance(table, Mapping):
@@ -121,7 +121,7 @@ def filled_in(data: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
         life = LifecycleConfig.model_validate(table)
     except ValidationError:
-        return {**_NOWHERE, **data}  # it is reported where the table itself is read
+        return {**_NOWHERE, **data}  # reported where the table itself is validated
     account = life.account or os.environ.get("FIREWORKS_ACCOUNT_ID", "")
     if not account:
         raise ValueError("lifecycle: give an account, or export FIREWORKS_ACCOUNT_ID")
@@ -140,7 +140,7 @@ def filled_in(data: Mapping[str, Any]) -> Mapping[str, Any]:
 def control_ref(
     lifecycle: LifecycleConfig | None, base_url: str, model: str, *, speaks_fireworks: bool
 ) -> ControlRef | None:
-    """Where a deployment's replicas can be counted; None where nobody knows."""
+    """The control plane at which replicas can be counted; None where there is none."""
     if lifecycle is not None:
         return ControlRef(lifecycle.api_base, lifecycle.account, lifecycle.deployment_id)
     found = _NAMED.search(model)

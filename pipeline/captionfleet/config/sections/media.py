@@ -1,7 +1,4 @@
-"""Where the videos are, what is made of them, and by whom: [input], [media], [workers], [store].
-
-Main process.
-"""
+"""Defines the tables [input], [media], [workers] and [store] of the job file (main process)."""
 
 import os
 from difflib import get_close_matches
@@ -40,7 +37,7 @@ def _as_code(value: object) -> object:
 
 
 def _as_moves(value: object) -> object:
-    """OLD=NEW, as the flag has it, or a table; either path may hold the sign itself."""
+    """Parse OLD=NEW as the flag has it, or take a table; either path may hold "="."""
     if not isinstance(value, list | tuple):
         return value
     return dict(_move(str(one)) for one in value)
@@ -55,7 +52,7 @@ def _move(text: str) -> tuple[str, str]:
 
 
 class InputConfig(Section):
-    """Where the videos are."""
+    """Which videos are captioned, and which windows of them."""
 
     sources: tuple[AnyPath, ...] = Field(
         default=(),
@@ -115,7 +112,7 @@ class InputConfig(Section):
 
 
 class MediaConfig(Section):
-    """What is made of each clip."""
+    """How frames and sound of each clip are prepared."""
 
     fps: Literal[1] = Field(default=1, description="frames per second that the models expect")
     height: int = Field(default=360, ge=32, le=2160, multiple_of=2, description="pixels")
@@ -149,7 +146,7 @@ class MediaConfig(Section):
     )
 
     def spec(self, form: Form = _USUAL) -> MediaSpec:
-        """The part that decides the prepared bytes, light enough for a worker process."""
+        """The settings that decide the prepared bytes, without pydantic, for worker processes."""
         return MediaSpec(
             fps=self.fps,
             height_px=self.height,
@@ -167,7 +164,7 @@ def _workers() -> int:
 
 
 def _memory_bytes(settled: dict[str, Any]) -> int:
-    """What a worker may address: of this machine its share; of a node, which may be any, 1 GiB."""
+    """A worker's address space: its share of this machine, or 1 GiB on any node of a cluster."""
     if settled.get("engine") == "ray":
         return _ON_A_NODE_BYTES
     return worker_bytes(settled.get("processes", 1), available_bytes())
@@ -223,12 +220,12 @@ class WorkersConfig(Section):
 
     @property
     def processes_here(self) -> int:
-        """Worker processes that this machine itself may run, whatever the engine."""
+        """Worker processes that may run on this machine, whatever the engine."""
         return self.processes if self.engine == "local" else _workers()
 
 
 class StoreConfig(Section):
-    """Where prepared media are kept, for retries and for later runs with another prompt."""
+    """The folder of prepared media, which retries and later runs with other prompts reuse."""
 
     dir: AnyPath | None = Field(
         default=None, description="default: captionfleet/media in the user's cache folder"
@@ -238,10 +235,10 @@ class StoreConfig(Section):
     )
 
     def folder(self) -> Path:
-        """The folder in effect.
+        """The folder to use.
 
         Raises:
-            ConfigError: none is named, and the user has no home.
+            ConfigError: the job names none, and the user has no home folder.
         """
         cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
         try:

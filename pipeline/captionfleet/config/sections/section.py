@@ -1,4 +1,4 @@
-"""What every table of the job file has in common (main process)."""
+"""Defines the base of every table of the job file (main process)."""
 
 import re
 from pathlib import Path
@@ -31,7 +31,7 @@ AnyPath = Annotated[Path, BeforeValidator(_as_path)]
 
 
 class Section(BaseModel):
-    """A table of the job file."""
+    """A table of the job file: immutable; unknown keys are refused."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True

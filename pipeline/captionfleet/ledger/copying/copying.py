@@ -14,7 +14,6 @@ from captionfleet.config import OutputConfig
 from captionfleet.errors import ConfigError, FailureCode, OutputError
 from captionfleet.ledger.copying.deciding import Copied, Decision, Known, copied_from, decide
 from captionfleet.ledger.copying.files import (
-    RECORD,
     Marks,
     Stamp,
     chunks_of,
@@ -28,6 +27,7 @@ from captionfleet.ledger.copying.files import (
 from captionfleet.ledger.copying.restoring import restore
 from captionfleet.ledger.files.disk import create_folder
 from captionfleet.ledger.files.lock import FolderLock
+from captionfleet.ledger.files.names import CAPTIONS, COPY
 from captionfleet.ledger.files.reading import record_of
 from captionfleet.ledger.format.lines import document
 from captionfleet.messages.address import Address, parse_address
@@ -141,7 +141,7 @@ class FolderCopy:
         remote = await self._found()
         known = self._marks.copies.get(self._address.shown, Known())
         lines = await anyio.to_thread.run_sync(has_lines, self._folder)
-        is_occupied = remote is None and await self._is_there("captions.jsonl")
+        is_occupied = remote is None and await self._is_there(CAPTIONS)
         decision = decide(
             self._marks.folder, known, remote, has_lines=lines, is_occupied=is_occupied
         )
@@ -240,7 +240,7 @@ class FolderCopy:
         self._remote = noted
 
     async def _say(self, copied: Copied, *, is_first: bool = False) -> None:
-        text, place = document(copied.as_dict()), self._address.below(RECORD)
+        text, place = document(copied.as_dict()), self._address.below(COPY)
         if is_first:
             try:
                 await write_object(place, text, len(text), mode="create")
@@ -263,12 +263,12 @@ class FolderCopy:
         await anyio.to_thread.run_sync(save_marks, self._folder, self._marks)
 
     async def _found(self) -> Copied | None:
-        raw = await read_object(self._address.below(RECORD), _MOST_RECORD_BYTES)
+        raw = await read_object(self._address.below(COPY), _MOST_RECORD_BYTES)
         if raw is None:
             return None
         remote = copied_from(record_of(raw), is_copied)
         if remote is None:
-            detail = f"{RECORD} there is none of this program's: name another prefix"
+            detail = f"{COPY} there is none of this program's: name another prefix"
             raise StorageError(FailureCode.SOURCE_UNREADABLE, detail)
         return remote
 

@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from captionfleet.ledger.files.names import CAPTIONS, FAILURES
+
 __all__ = ["Copied", "Decision", "Known", "copied_from", "decide", "known_from"]
 
 _FORMAT = 1
 _ID_CHARS = 32
-_LINES = ("captions.jsonl", "failures.jsonl")
+_LINES = (CAPTIONS, FAILURES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class Decision(Enum):
     RESTORE = "the folder is empty, and the copy is not"
     FOREIGN = "it holds the copy of another output folder"
     AHEAD = "another machine went on from that copy, so it holds lines that this folder lacks"
-    OCCUPIED = "a captions.jsonl lies there that no run copied"
+    OCCUPIED = "captions lie there that no run copied"
 
     @property
     def advice(self) -> str:

@@ -13,12 +13,25 @@ import anyio.to_thread
 
 from captionfleet.ledger.copying.deciding import Known, known_from
 from captionfleet.ledger.files.disk import after_last_newline, followed, replace_atomically
+from captionfleet.ledger.files.names import (
+    ADOPTED,
+    CAPTIONS,
+    COPY,
+    FAILURES,
+    FILMS,
+    PRUNED,
+    REPORT,
+    REQUESTS,
+    RUN,
+    RUNS,
+    SAME,
+    TIMELINE,
+)
 from captionfleet.ledger.files.reading import read_object, table_in, text_in
 from captionfleet.ledger.format.lines import document
 from captionfleet.system.regular_file import open_regular, require_folder
 
 __all__ = [
-    "RECORD",
     "Marks",
     "Stamp",
     "chunks_of",
@@ -30,15 +43,13 @@ __all__ = [
     "stamps_of",
 ]
 
-RECORD = ".copy.json"
-"""What a folder and a copy of it say of each other."""
 # In the order in which they are copied: the requests before the captions that they explain, and
 # the captions before the failures, of which one goes once the clip has its caption.
 _FIRST = (
-    *("requests.json", "films.jsonl", "same.jsonl", "adopted.jsonl", "captions.jsonl"),
-    *("failures.jsonl", "pruned.jsonl", "merge.json", "timeline.json", "run.json", "report.html"),
+    *(REQUESTS, FILMS, SAME, ADOPTED, CAPTIONS, FAILURES),
+    *(PRUNED, "merge.json", TIMELINE, RUN, REPORT),
 )
-_FOLDERS = ("runs", ".left-on")
+_FOLDERS = (RUNS, ".left-on")
 _IN_FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.json")
 _CHUNK_BYTES = 1 << 20
 
@@ -62,7 +73,7 @@ def is_copied(name: str) -> bool:
 
 def has_lines(folder: Path) -> bool:
     """Whether a folder holds captions or failures. Blocks."""
-    return any(_size(folder / name) for name in ("captions.jsonl", "failures.jsonl"))
+    return any(_size(folder / name) for name in (CAPTIONS, FAILURES))
 
 
 def stamps_of(folder: Path) -> dict[str, Stamp]:
@@ -124,7 +135,7 @@ async def chunks_of(file: BinaryIO, end: int) -> AsyncIterator[bytes]:
 
 def load_marks(folder: Path) -> Marks:
     """What the folder says of its copies; nothing where it says none. Blocks."""
-    record: dict[str, Any] = read_object(folder / RECORD)
+    record: dict[str, Any] = read_object(folder / COPY)
     copies = {where: known_from(one) for where, one in table_in(record, "copies").items()}
     return Marks(text_in(record, "folder"), copies)
 
@@ -137,7 +148,7 @@ def save_marks(folder: Path, marks: Marks) -> None:
     """
     copies = {where: known.as_dict() for where, known in marks.copies.items()}
     text = document({"folder": marks.folder, "copies": copies})
-    replace_atomically(folder / RECORD, iter([text]))
+    replace_atomically(folder / COPY, iter([text]))
 
 
 def _open(path: Path) -> int:

@@ -10,12 +10,11 @@ from captionfleet.errors import FailureCode
 from captionfleet.ledger.copying.deciding import Copied, Known
 from captionfleet.ledger.copying.files import Marks, save_marks, stamps_of
 from captionfleet.ledger.files.disk import create_folder, replace_atomically
+from captionfleet.ledger.files.names import CAPTIONS
 from captionfleet.messages.address import Address
 from captionfleet.storage import PART_BYTES, ObjectFacts, StorageError, look, read_range
 
 __all__ = ["restore"]
-
-_LAST = "captions.jsonl"  # once it is there, the folder is no empty one any more
 
 
 def restore(folder: Path, address: Address, remote: Copied) -> int:
@@ -29,7 +28,8 @@ def restore(folder: Path, address: Address, remote: Copied) -> int:
     """
     begun = Known((remote.writer,), is_restoring=True)
     save_marks(folder, Marks(remote.folder, {address.shown: begun}))
-    names = sorted(remote.files, key=lambda name: name == _LAST)
+    # Once the captions are there, the folder is no empty one any more.
+    names = sorted(remote.files, key=lambda name: name == CAPTIONS)
     fetched = sum(_fetch(folder, address, name, remote.files[name]) for name in names)
     done = Known((remote.writer,), stamps_of(folder))
     save_marks(folder, Marks(remote.folder, {address.shown: done}))

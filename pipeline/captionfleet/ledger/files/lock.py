@@ -9,6 +9,7 @@ from filelock import FileLock, Timeout
 
 from captionfleet.errors import OutputError
 from captionfleet.ledger.files.disk import output_errors, replace_atomically
+from captionfleet.ledger.files.names import LOCK, LOCK_HOLDER
 from captionfleet.messages import printable
 from captionfleet.system.regular_file import open_regular
 from captionfleet.telemetry import utc_now
@@ -29,11 +30,11 @@ class FolderLock:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._holder = folder / ".lock-holder.json"
+        self._holder = folder / LOCK_HOLDER
         self._folder = -1
         # Acquired and released in different threads, so the lock must not belong to one.
-        self._lock = FileLock(folder / ".lock", thread_local=False)
-        with output_errors(folder / ".lock"):
+        self._lock = FileLock(folder / LOCK, thread_local=False)
+        with output_errors(folder / LOCK):
             try:
                 self._lock.acquire(timeout=0)
             except Timeout:

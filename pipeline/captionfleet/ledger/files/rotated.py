@@ -4,11 +4,10 @@ import os
 from pathlib import Path
 
 from captionfleet.errors import OutputError
+from captionfleet.ledger.files.names import CAPTIONS
 from captionfleet.messages import printable
 
-__all__ = ["CAPTIONS", "require_no_captions"]
-
-CAPTIONS = "captions.jsonl"
+__all__ = ["require_no_captions"]
 
 
 def require_no_captions(output_dir: Path, ignored_lines: int) -> None:

@@ -19,11 +19,10 @@ from captionfleet.telemetry.tally import NodeFigures
 from captionfleet.workers.cluster import task
 from captionfleet.workers.cluster.parcels import Parcel, Reply
 from captionfleet.workers.cluster.ray_session import is_reachable, open_ray
+from captionfleet.workers.cluster.refusals import Refusals
 
 __all__ = ["Cluster", "LostError", "Returned", "open_cluster"]
 
-# A disk may be mounted, or mended, meanwhile; until then a node that fails at once would take all.
-_AGAIN_S = 300.0
 _LOOK_S = 5.0
 _HEAD_PATIENCE_S = 60.0  # what Ray's own processes wait for
 _SAY_AFTER_S = 60.0
@@ -91,7 +90,7 @@ class Cluster:
         self._foreign = [str(Path.cwd()), str(Path(sys.argv[0]).resolve().parent), ""]
         self._submitting = anyio.CapacityLimiter(1)
         self._fetching = anyio.CapacityLimiter(4)
-        self._refused_until_s: dict[str, float] = {}
+        self._refusals = Refusals()
         self._waiting = 0
         self._heard_s = monotonic_s()
         self._head: str = ray.get_runtime_context().gcs_address
@@ -144,16 +143,13 @@ class Cluster:
             MachineError: no other node is left.
         """
         why = printable(why)[:_MAX_CHARS]
-        if not self._is_refused(node_id):
+        if self._refusals.add(node_id, f"{node}: {why}", monotonic_s()):
             get_log().warning("node gets no clips", node=node, reason=why)
         self.figures(node).refused = why
-        self._refused_until_s[node_id] = monotonic_s() + _AGAIN_S
-        nodes = await to_thread.run_sync(self._alive)
-        if all(self._is_refused(one["NodeID"]) for one in nodes if one["Resources"].get("CPU")):
-            raise MachineError(f"no node of the Ray cluster is fit for this run: {node}: {why}")
+        await self._check_nodes()
 
     async def watch(self) -> None:
-        """End the run where no clip comes back for too long, or the cluster's head is gone.
+        """End the run where no node is fit, no clip comes back for too long, or the head is gone.
 
         Raises:
             MachineError: as above.
@@ -169,6 +165,8 @@ class Cluster:
                     f"the head of the Ray cluster, {self._head}, is gone for "
                     f"{_HEAD_PATIENCE_S:.0f} s"
                 )
+            if self._waiting:  # a node that died is seen to be dead only some time after
+                await self._check_nodes()
             silent_s = monotonic_s() - self._heard_s if self._waiting else 0.0
             if silent_s > self._patience_s:
                 raise MachineError(
@@ -181,11 +179,14 @@ class Cluster:
                 )
             is_said = silent_s > _SAY_AFTER_S
 
-    def _is_refused(self, node_id: str) -> bool:
-        return self._refused_until_s.get(node_id, 0.0) > monotonic_s()
+    async def _check_nodes(self) -> None:
+        nodes = await to_thread.run_sync(self._alive)
+        able = [one["NodeID"] for one in nodes if one["Resources"].get("CPU")]
+        if words := self._refusals.hopeless(able, monotonic_s()):
+            raise MachineError(f"no node of the Ray cluster is fit for this run: {words}")
 
     def _submit(self, packed: bytes) -> tuple[Any, Any]:
-        refused = tuple(sorted(one for one in self._refused_until_s if self._is_refused(one)))
+        refused = self._refusals.current(monotonic_s())
         if refused != self._placed_without:
             self._placed, self._placed_without = self._elsewhere(refused), refused
         head, media = self._placed.remote(self._expected, self._foreign, packed)
