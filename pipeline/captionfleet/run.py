@@ -76,7 +76,7 @@ async def run_job(
     await anyio.to_thread.run_sync(check_sources, job.input)
     await anyio.to_thread.run_sync(_check_apart, job)
     copy = await open_copy(job.output)
-    tally = Tally()
+    tally = Tally("captions" if job.has_names else "clips")
     async with (
         open_cluster(within_descriptors(job), tally) as (job, cluster),  # noqa: PLR1704 - settled
         open_metrics(job.metrics, tally) as metrics,

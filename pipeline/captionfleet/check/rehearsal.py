@@ -57,7 +57,7 @@ class Rehearsal:
     def text(self) -> str:
         """The whole in words, a line for each fact."""
         rows = [
-            ("would caption", _counted(self.to_caption, self._noun())),
+            ("would caption", self._of_clips() + _counted(self.to_caption, self._noun())),
             ("for requests", self._of_requests()),
             ("would fail", _counted(self.failing, self._noun()) if self.failing else ""),
             ("leaves", self._left()),
@@ -71,6 +71,11 @@ class Rehearsal:
 
     def _noun(self) -> str:
         return "captions" if +self.of_requests else "clips"
+
+    def _of_clips(self) -> str:
+        if not +self.of_requests:
+            return ""
+        return f"{self.clips:,} clip{'' if self.clips == 1 else 's'} for "
 
     def _of_requests(self) -> str:
         return ", ".join(f"{count:,} {name}" for name, count in (+self.of_requests).items())

@@ -9,7 +9,15 @@ from captionfleet.errors import FailureCode
 from captionfleet.ledger.files.names import CAPTIONS, FAILURES, RUN
 from captionfleet.messages import for_terminal
 
-__all__ = ["GO_ON", "copied_to", "copy_behind", "cut_in_words", "ending_text", "skipped_in_words"]
+__all__ = [
+    "GO_ON",
+    "copied_to",
+    "copy_behind",
+    "cut_in_words",
+    "ending_text",
+    "noun_of",
+    "skipped_in_words",
+]
 
 GO_ON = "run the same command again to go on"
 _LABEL_CHARS = 12
@@ -107,13 +115,13 @@ def _done(run: Mapping[str, Any]) -> str:
         case "complete" if not run["planned"]:
             return "nothing was left to caption" + _still_failed(run)
         case "complete" if not run["failed"]:
-            done = f"all {run['planned']:,} {_noun(run)} are {_participle(run)}"
+            done = f"all {run['planned']:,} {noun_of(run)} are {_participle(run)}"
             return done + _of_requests(run) + _still_failed(run)
     return f"{counts} (exit code {run['exit_code']})"
 
 
 def _counts(run: Mapping[str, Any], of: int, rest: str) -> str:
-    counts = f"{run['captioned']:,} of {of:,} {_noun(run)} {_participle(run)}{_of_requests(run)}"
+    counts = f"{run['captioned']:,} of {of:,} {noun_of(run)} {_participle(run)}{_of_requests(run)}"
     if run["failed"]:
         counts += f", {run['failed']:,} failed"
     if left := of - run["captioned"] - run["failed"]:
@@ -121,13 +129,15 @@ def _counts(run: Mapping[str, Any], of: int, rest: str) -> str:
     return counts
 
 
-def _noun(run: Mapping[str, Any]) -> str:
-    """What is counted: a clip with several requests has as many captions."""
-    return "captions" if run.get("requests") else "clips"
+def noun_of(run: Mapping[str, Any]) -> str:
+    """What is counted: a clip has a caption of each request that has a name."""
+    tables = run.get("settings", {}).get("requests") or ()  # older runs know none
+    is_named = run.get("requests") or any(table.get("name") for table in tables)
+    return "captions" if is_named else "clips"
 
 
 def _participle(run: Mapping[str, Any]) -> str:
-    return "there" if run.get("requests") else "captioned"
+    return "there" if noun_of(run) == "captions" else "captioned"
 
 
 def _of_requests(run: Mapping[str, Any]) -> str:
@@ -161,8 +171,9 @@ def _rates(run: Mapping[str, Any]) -> list[str]:
     if not run["captioned"]:
         return []
     per_s = run["clips_per_s"]
-    clips = f"{per_s:.3g} clips/s" if per_s >= 1 else f"{per_s * 60:.3g} clips/min"
-    return [clips, f"{run['source_hours_per_hour']:.3g} hours of video an hour"]
+    noun = noun_of(run)
+    rate = f"{per_s:.3g} {noun}/s" if per_s >= 1 else f"{per_s * 60:.3g} {noun}/min"
+    return [rate, f"{run['source_hours_per_hour']:.3g} hours of video an hour"]
 
 
 def _limited(run: Mapping[str, Any]) -> str:

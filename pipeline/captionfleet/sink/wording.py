@@ -9,6 +9,7 @@ from captionfleet.sink.ending import (
     copied_to,
     copy_behind,
     cut_in_words,
+    noun_of,
     skipped_in_words,
 )
 
@@ -47,7 +48,7 @@ def report_text(run: Mapping[str, Any]) -> str:
 
 def _rows(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "run", f"{_end(run)}, exit code {run['exit_code']}, {text.seconds(run['seconds'])}"
-    yield "clips", _figures(run, "planned", "captioned", "failed", "unfinished")
+    yield noun_of(run), _figures(run, "planned", "captioned", "failed", "unfinished")
     if run["already_captioned"] or run["standing_failures"]:
         yield "before", _figures(run, "already_captioned", "standing_failures")
     if run["passed_over"]:
@@ -57,7 +58,7 @@ def _rows(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield (
         "rate",
         (
-            f"{run['clips_per_s']:.3g} clips/s, "
+            f"{run['clips_per_s']:.3g} {noun_of(run)}/s, "
             f"{run['source_hours_per_hour']:.3g} source hours per hour"
         ),
     )
