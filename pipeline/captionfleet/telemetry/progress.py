@@ -122,6 +122,7 @@ class _Watching:
         return Picture(
             done=tally.settled,
             total=tally.expected,
+            unit=tally.unit,
             is_growing=tally.is_growing,
             rate=rate_in_words(self._pace.clips_per_s()),
             left=f"ETA {text.rough(left_s)}" if left_s is not None else "",

@@ -30,6 +30,8 @@ class NodeFigures:
 class Tally:
     """The live counters of one run; each stage writes only its own.
 
+    A clip counts once for each of its requests, but in `preparing` and `prepared`; `unit` is what
+    that makes in words.
     `planned_total` is the number of clips once the producer has walked all sources, else None.
     `outlook` is counted separately ahead of the run; `expected` combines both. `waiting_for` is why
     nothing moves, for the progress line; empty while things move. `confinement` is the confinement
@@ -38,6 +40,7 @@ class Tally:
     lost with a node and prepared again.
     """
 
+    unit: str = "clips"
     planned: int = 0
     planned_total: int | None = None
     already_captioned: int = 0
