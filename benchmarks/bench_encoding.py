@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 from av.video.frame import VideoFrame
 
 from benchmarks.bench_prepare import film_path
@@ -56,7 +57,7 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    names = [one.name for one in (*CLIPS, *CORPUS)]
+    names = [*(one.name for one in CLIPS), *(one.name for one in CORPUS)]
     parser.add_argument("--films", nargs="+", choices=names, default=names, metavar="FILM")
     parser.add_argument("--rounds", type=int, default=3, help="times everything is run, in turn")
     parser.add_argument("--json", type=Path, default=RESULTS)
@@ -66,8 +67,8 @@ def _arguments() -> argparse.Namespace:
 def _of_film(film: Path, rounds: int) -> dict[str, Row]:
     with tempfile.TemporaryDirectory() as name:
         mp4 = Path(name) / "film.mp4"
-        pictures = _pictures(film, Path(name) / "film.ogg")
-        originals = [picture.to_ndarray() for picture in pictures]
+        pictures = _pictures(film)
+        originals = [np.asarray(picture.to_ndarray(), np.uint8) for picture in pictures]
         cpu_s: dict[str, list[float]] = {preset: [] for preset in PRESETS}
         found: dict[str, tuple[int, Quality]] = {}
         for number in range(rounds):
@@ -78,10 +79,9 @@ def _of_film(film: Path, rounds: int) -> dict[str, Row]:
     return {preset: _row(preset, cpu_s, found) for preset in PRESETS}
 
 
-def _pictures(film: Path, sound: Path) -> list[VideoFrame]:
-    take = take_clip(clip_of(film), SPEC, sound)
-    take.reel.pad()
-    return take.reel.pictures
+def _pictures(film: Path) -> list[VideoFrame]:
+    pictures, _times_s = take_clip(clip_of(film), SPEC, []).reel.padded()
+    return pictures
 
 
 def _encode(mp4: Path, pictures: list[VideoFrame], preset: str) -> float:

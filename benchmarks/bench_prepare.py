@@ -49,7 +49,7 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    names = [one.name for one in (*CORPUS, *CLIPS)]
+    names = [*(one.name for one in CORPUS), *(one.name for one in CLIPS)]
     parser.add_argument(
         "--films", nargs="+", default=names, help=f"of {', '.join(names)}; or files"
     )

@@ -154,7 +154,7 @@ def _rival(
         "max_attempts": MAX_ATTEMPTS,
         "timeout_s": TIMEOUT_S,
     }
-    command = [python, CLIENTS, json.dumps(spec)]
+    command: list[str | Path] = [python, CLIENTS, json.dumps(spec)]
     nowhere = subprocess.DEVNULL
     try:
         told = subprocess.run(

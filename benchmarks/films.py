@@ -126,27 +126,29 @@ def _pictures(film: BenchFilm) -> Iterator[bytes]:
     shake = np.cumsum(random.normal(0, 0.0006, (film.unique_s * FPS, 3)), axis=0)
     for number in range(film.unique_s * FPS):
         time_s = number / FPS
-        view = cv2.warpAffine(
-            world, _camera(film, time_s, shake[number]), size, flags=cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REFLECT,
-        )  # fmt: skip
+        camera = _camera(film, time_s, shake[number])
+        view = np.asarray(
+            cv2.warpAffine(
+                world, camera, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+            ),
+            np.uint8,
+        )
         for order, thing in enumerate(things):
             _pass_by(view, thing, time_s, order)
         top, left = random.integers(0, 64, 2)
-        planes = cv2.cvtColor(view, cv2.COLOR_BGR2YUV_I420)
+        planes = np.asarray(cv2.cvtColor(view, cv2.COLOR_BGR2YUV_I420), np.uint8)
         planes[: size[1]] += grain[top : top + size[1], left : left + size[0]]
         yield planes.tobytes()
 
 
 def _texture(random: np.random.Generator, height: int, width: int, roughness: float) -> Picture:
     """A landscape of 1/f noise in colour: smooth areas, and detail at every size."""
-    detail = sum(
-        cv2.resize(
-            random.normal(0, (size / 4) ** -roughness, (size, 2 * size, 1)).astype(np.float32),
-            (width, height), interpolation=cv2.INTER_CUBIC,
+    detail = np.zeros((height, width), np.float32)
+    for size in (4, 8, 16, 32, 64, 128, 256, 512):
+        coarse = random.normal(0, (size / 4) ** -roughness, (size, 2 * size, 1))
+        detail += cv2.resize(
+            coarse.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC
         )
-        for size in (4, 8, 16, 32, 64, 128, 256, 512)
-    )  # fmt: skip
     light = 110 + 45 * detail / np.std(detail)
     tint = cv2.resize(
         random.normal(0, 25, (3, 6, 3)), (width, height), interpolation=cv2.INTER_CUBIC

@@ -53,4 +53,5 @@ async def main(clips: int, kills: int, seed: int) -> int:
 
 if __name__ == "__main__":
     numbers = [int(word) for word in sys.argv[1:]]
-    sys.exit(anyio.run(main, *numbers, *(300, 50, 1)[len(numbers) :]))
+    clips, kills, seed = [*numbers, *(300, 50, 1)[len(numbers) :]]
+    sys.exit(anyio.run(main, clips, kills, seed))

@@ -68,4 +68,5 @@ def _repeat(captions: Path, lines: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(anyio.run(main, *([int(word) for word in sys.argv[1:]] or [1_000_000])))
+    lines = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    sys.exit(anyio.run(main, lines))

@@ -36,7 +36,11 @@ def quality_of(originals: list[Planes], encoded: Path) -> Quality:
     with av.open(encoded) as file:
         file.streams.video[0].thread_count = 1
         pairs = list(
-            zip(originals, (one.to_ndarray() for one in file.decode(video=0)), strict=True)
+            zip(
+                originals,
+                (np.asarray(one.to_ndarray(), np.uint8) for one in file.decode(video=0)),
+                strict=True,
+            )
         )
     each_db = [_psnr_db(original, seen) for original, seen in pairs]
     each_ssim = [_ssim(original, seen) for original, seen in pairs]

@@ -28,6 +28,7 @@ async def seconds_with(processes: int, film: Path, folder: Path) -> float:
                 pool.put(clip_of(copy))
             pool.end()
             results = await pool.results()
-        if len(results) != CLIPS:
-            raise RuntimeError(f"{len(results)} of {CLIPS} clips")
-        return monotonic_s() - begun_s
+        taken_s = monotonic_s() - begun_s
+    if len(results) != CLIPS:
+        raise RuntimeError(f"{len(results)} of {CLIPS} clips")
+    return taken_s

@@ -122,7 +122,9 @@ def _require(is_so: bool, what: str) -> None:  # noqa: FBT001 - reads like an as
 def _shown(path: Path) -> list[int]:
     with av.open(str(path)) as container:
         frames = container.decode(video=0)
-        return [read_barcode(frame.to_ndarray(format="gray")) for frame in frames]
+        return [
+            read_barcode(np.asarray(frame.to_ndarray(format="gray"), np.uint8)) for frame in frames
+        ]
 
 
 def _heard_hz(path: Path) -> int:

@@ -47,6 +47,8 @@ Random weights would else write blanks now and then, and an empty caption is a f
 """
 LETTERS = {"grammar": "root ::= [a-z ]{4}[a-z]+"}
 """The same for llama-server."""
+Words = list[str | Path]
+
 _VLLM_SWITCHES = ("--enforce-eager", "--skip-mm-profiling", "--enable-prompt-tokens-details")
 
 
@@ -76,7 +78,7 @@ def free_port() -> int:
 def vllm(python: Path, folder: Path) -> Iterator[Server]:
     """Serve the tiny model, with the flags that jobs/own-vllm.toml names."""
     port = free_port()
-    words = [python, "-m", "vllm.entrypoints.launchers.api_server.entry"]
+    words: Words = [python, "-m", "vllm.entrypoints.launchers.api_server.entry"]
     words += ["--model", folder / "tiny", "--served-model-name", "qwen3-omni"]
     words += ["--host", "127.0.0.1", "--port", str(port), *_VLLM_SWITCHES]
     for flag, value in _VLLM_FLAGS.items():
@@ -99,7 +101,7 @@ def vllm(python: Path, folder: Path) -> Iterator[Server]:
 def llama(python: Path, folder: Path) -> Iterator[Server]:
     """llama-server with a tiny Qwen2-VL."""
     port, program = free_port(), Path(__file__).with_name("tiny_llama.py")
-    words = [python, program, folder / "tiny-llama", str(port)]
+    words: Words = [python, program, folder / "tiny-llama", str(port)]
     url, log = f"http://127.0.0.1:{port}/v1", folder / "llama.log"
     with _serving(words, url, log, _PROXY_START_S, {"HOME": str(folder)}) as server:
         yield server
@@ -114,7 +116,7 @@ def litellm(python: Path, folder: Path, base_url: str) -> Iterator[Server]:
     config.write_text(
         json.dumps({"model_list": [{"model_name": "qwen3-omni", "litellm_params": upstream}]})
     )
-    words = [python.with_name("litellm"), "--config", config]
+    words: Words = [python.with_name("litellm"), "--config", config]
     words += ["--host", "127.0.0.1", "--port", str(port)]
     url, log = f"http://127.0.0.1:{port}/v1", folder / "litellm.log"
     with _serving(words, url, log, _PROXY_START_S, {"HOME": str(folder)}) as server:
@@ -136,7 +138,7 @@ def nginx(program: Path, folder: Path, base_url: str) -> Iterator[Server]:
         f"server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass {upstream};\n"
         "proxy_http_version 1.1; proxy_buffering off; proxy_read_timeout 600s; } } }\n"
     )
-    words = [program, "-p", folder, "-c", config]
+    words: Words = [program, "-p", folder, "-c", config]
     url, log = f"http://127.0.0.1:{port}/v1", folder / "nginx.log"
     with _serving(words, url, log, _PROXY_START_S) as server:
         yield server
@@ -153,7 +155,7 @@ def haproxy(program: Path, folder: Path, base_url: str) -> Iterator[Server]:
         f"frontend in\n  bind 127.0.0.1:{port}\n  default_backend out\n"
         f"backend out\n  server one {upstream}\n"
     )
-    words = [program, "-db", "-f", config]
+    words: Words = [program, "-db", "-f", config]
     url, log = f"http://127.0.0.1:{port}/v1", folder / "haproxy.log"
     with _serving(words, url, log, _PROXY_START_S) as server:
         yield server

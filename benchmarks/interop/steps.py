@@ -18,7 +18,7 @@ _STEP_S = 900
 _CLIPS = 32
 _SOUND_SLACK_TOKENS = 2
 _PICTURES = {"video_as": "frames", "audio_as": "input_audio"}
-_SCHEMA = {
+_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {"people": {"enum": ["none", "some"]}, "indoors": {"type": "boolean"}},
     "required": ["people", "indoors"],

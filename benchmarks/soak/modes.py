@@ -224,7 +224,7 @@ async def _events(
 
 
 async def _ended(one: Exchange, *, last: bytes = b"0\r\n\r\n") -> None:
-    usage = {"id": "x", "choices": [], "usage": one.answer.get("usage")}
+    usage: dict[str, Any] = {"id": "x", "choices": [], "usage": one.answer.get("usage")}
     await one.send(
         *map(_chunk, (_event(_delta(None, "stop")), _event(usage), _event("[DONE]"))), last
     )

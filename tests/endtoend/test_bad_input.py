@@ -146,7 +146,11 @@ ARGUMENTS = {
     "address of another kind": (f"run ftp://host/a.mp4 {FLAGS} {OUT}", "ftp:// is none of s3://"),
     "bucket as output folder": (
         f"run videos {FLAGS} --out s3://bucket/out",
-        "copy that to the bucket",
+        "the bucket with copy_to in [output]",
+    ),
+    "copy to no bucket": (
+        f"run videos {FLAGS} {OUT} --copy-to /mnt/x",
+        "as in s3://bucket/captions",
     ),
     "key as a flag": (
         f"run videos {FLAGS} --api-key-env sk-hush {OUT}",

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from captionfleet.sink.stats import RunStatistics
 from captionfleet.sink.summary import Ending, RunSummary, _bottleneck, summarise
 from captionfleet.telemetry import Tally
 from captionfleet.text import UNKNOWN
-from tests.support.outcomes import make_caption, make_failure
+from tests.support.outcomes import make_caption, make_clip, make_failure
 
 NOW_S = 10_000.0
 
@@ -36,6 +37,23 @@ def percentiles_of(values: Iterable[float]) -> Percentiles | None:
     for value in values:
         measured.add(value)
     return measured.percentiles()
+
+
+def test_a_clip_counts_once_whichever_of_its_requests_fails() -> None:
+    """Footage and preparing are those of clips with any caption; what is sent, of every caption."""
+    statistics, seen = RunStatistics(observe=lambda *told: seen.append(told[1])), []
+    for number, names in enumerate([("a", "b", "c"), ("b",), ("a", "b")]):
+        clip = replace(make_clip(number), requests=names)
+        for name in names:
+            made = make_failure(clip) if name == "a" else make_caption(clip)
+            statistics.add(replace(made, request=name))
+    assert statistics.requests == {"b": 3, "c": 1}
+    assert statistics.source_s == 3 * 60.0
+    latencies = statistics.latencies()
+    assert latencies["prepare_s"] is not None
+    assert latencies["request_s"] is not None
+    assert (latencies["prepare_s"].count, latencies["request_s"].count) == (3, 4)
+    assert seen == [False, True, False, True, False, True]
 
 
 values = st.lists(st.floats(0, 1e6), min_size=1, max_size=200)

@@ -13,6 +13,7 @@ from captionfleet.check.estimate import Estimate, estimate
 from captionfleet.check.sources import Library, look_into
 from captionfleet.config import JobConfig
 from captionfleet.errors import RunError, first_run_error
+from captionfleet.ledger.copying.files import has_lines
 from captionfleet.ledger.files.reading import number_in
 from captionfleet.ledger.past_runs import read_run
 from captionfleet.ledger.settled import Settled
@@ -49,14 +50,14 @@ class Rehearsal:
     tally: Tally = field(default_factory=Tally)
     library: Library = field(default_factory=lambda: Library(Drawing(_SAMPLE)))
     estimates: tuple[Estimate, ...] = ()
-    note: str = ""
+    notes: list[str] = field(default_factory=list)
     hours: float | None = None
     usd: float | None = None
 
     def text(self) -> str:
         """The whole in words, a line for each fact."""
         rows = [
-            ("would caption", _counted(self.to_caption, self._noun())),
+            ("would caption", self._of_clips() + _counted(self.to_caption, self._noun())),
             ("for requests", self._of_requests()),
             ("would fail", _counted(self.failing, self._noun()) if self.failing else ""),
             ("leaves", self._left()),
@@ -64,12 +65,17 @@ class Rehearsal:
             *((f"{one.deployment} tokens", _tokens(one)) for one in self.estimates),
             ("would take", self._time()),
             ("first", ", ".join(self.first)),
-            ("note", self.note),
+            *(("note", note) for note in self.notes),
         ]
         return "\n".join(f"{name:<13} {words}".rstrip() for name, words in rows if words)
 
     def _noun(self) -> str:
         return "captions" if +self.of_requests else "clips"
+
+    def _of_clips(self) -> str:
+        if not +self.of_requests:
+            return ""
+        return f"{self.clips:,} clip{'' if self.clips == 1 else 's'} for "
 
     def _of_requests(self) -> str:
         return ", ".join(f"{count:,} {name}" for name, count in (+self.of_requests).items())
@@ -131,12 +137,21 @@ async def rehearse(job: JobConfig, for_each: ForEach | None = None) -> Rehearsal
     rehearsal.estimates = tuple(one for one in found if one is not None)
     last = await anyio.to_thread.run_sync(read_run, job.output.dir)
     _foretell(rehearsal, job, last)
+    rehearsal.notes = await _notes(job, films)
+    return rehearsal
+
+
+async def _notes(job: JobConfig, films: Films) -> list[str]:
+    """What a run would do that was not done here."""
+    notes = []
     if films.has_guessed:
-        rehearsal.note = (
+        notes.append(
             "scenes are known once a run has decoded the film; the others count as windows of "
             "max_seconds, so there will be more and shorter clips"
         )
-    return rehearsal
+    if job.output.copy_to and not await anyio.to_thread.run_sync(has_lines, job.output.dir):
+        notes.append(f"a run first restores the output folder, if {job.output.copy_to} holds it")
+    return notes
 
 
 def _asking(job: JobConfig, names: Iterable[str]) -> JobConfig:

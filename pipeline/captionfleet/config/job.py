@@ -105,6 +105,11 @@ class JobConfig(Section):
         return self.requests or (self.request,)
 
     @property
+    def has_names(self) -> bool:
+        """Whether its requests have names, so that a clip has a caption of each."""
+        return any(one.name for one in self.all_requests)
+
+    @property
     def asked(self) -> tuple[RequestConfig, ...]:
         """The requests that this run sends: all, or those that `only_request` names."""
         only = self.input.only_request

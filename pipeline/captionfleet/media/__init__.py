@@ -1,1 +1,1 @@
-"""All that runs in a worker process: open, sample, decode, encode, and nothing else."""
+"""All code that runs in a worker process: opens, samples, decodes and encodes clips."""

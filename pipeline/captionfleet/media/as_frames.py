@@ -1,4 +1,4 @@
-"""Writes a clip's pictures as JPEGs that fit into a request together (worker process)."""
+"""Writes a clip's frames as JPEGs that together fit into a request (worker process)."""
 
 from pathlib import Path
 
@@ -14,12 +14,12 @@ __all__ = ["write_frames"]
 
 
 def write_frames(path: Path, reel: Reel, spec: MediaSpec, audio_bytes: int) -> Written:
-    """Write the JPEGs with the best settings with which the clip fits into a request.
+    """Write JPEGs at the best settings at which the clip fits into a request.
 
-    Nothing is repeated to make their number even: that is for servers that take a video apart.
+    No frame is repeated to make their number even: that is only for servers that decode a video.
 
     Raises:
-        MediaError: no settings do.
+        MediaError: the clip does not fit at any settings.
     """
     form = spec.form
     chosen = evenly_chosen(len(reel.pictures), form.max_frames)

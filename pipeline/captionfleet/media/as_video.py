@@ -1,4 +1,4 @@
-"""Writes a clip's pictures as one MP4 that fits into a request (worker process)."""
+"""Writes a clip's frames as an MP4 that fits into a request (worker process)."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ __all__ = ["Written", "write_video"]
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What was written of a clip's pictures; see `MediaFacts`."""
+    """What was written of a clip's frames; see `MediaFacts`."""
 
     frames: int
     padded: int
@@ -29,10 +29,10 @@ class Written:
 
 
 def write_video(path: Path, reel: Reel, spec: MediaSpec, audio_bytes: int) -> Written:
-    """Write the MP4 with the best settings with which the clip fits into a request.
+    """Write the MP4 at the best settings at which the clip fits into a request.
 
     Raises:
-        MediaError: none do.
+        MediaError: the clip does not fit at any settings.
     """
     pictures, times_s = reel.padded()
     budget_bytes = video_budget_bytes(spec.max_payload_bytes, audio_bytes)

@@ -1,4 +1,4 @@
-"""Draws and sounds the clips that show what a server sees and hears (worker process)."""
+"""Generates test clips that reveal which frames and sound a server perceives (worker process)."""
 
 import math
 import random
@@ -29,10 +29,10 @@ _LOOP_S = 2
 
 
 def make_canary(order: CanaryOrder) -> MediaFacts:
-    """Write the clip's pictures and sound at the order's `hold`, in the form of its settings.
+    """Write the test clip's video and sound at the order's `hold`, in the form of its settings.
 
-    A white square stands in the upper left corner of black pictures, and digits come and go in
-    their middle.
+    The frames are black with a white square in the upper left corner; digits appear and vanish in
+    the middle.
     """
     hold, spec = Path(order.hold), order.spec
     form = spec.form

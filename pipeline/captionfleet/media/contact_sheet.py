@@ -1,7 +1,6 @@
-"""A clip's sent media as a person takes them in: one picture, and a waveform (worker process).
+"""Renders a clip's sent media for a person: a contact sheet and a waveform (worker process).
 
-Nothing is shown but what was sent: the bytes are read once, and those that were hashed are those
-that are decoded.
+Shows exactly what was sent: the bytes are read once, and the hashed bytes are the ones decoded.
 """
 
 import base64
@@ -36,12 +35,12 @@ _QUALITY = "55"
 _PEAKS = 240
 _PEAK_RATE_HZ = 8000
 _FULL_SCALE = 2**15
-_MAX_SOUND_BYTES = 3 * 2**19  # a report has a bound; this is ten minutes at 20 kbit/s
+_MAX_SOUND_BYTES = 3 * 2**19  # a report has a size limit; this is ten minutes at 20 kbit/s
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """How pictures of one size lie on a sheet; sizes in pixels, gaps left out."""
+    """The layout of equal pictures on a sheet; sizes in pixels, without gaps."""
 
     columns: int
     rows: int
@@ -50,7 +49,7 @@ class Grid:
 
     @property
     def sheet_size(self) -> tuple[int, int]:
-        """Width and height of the whole, gaps between the pictures included."""
+        """Width and height of the sheet, gaps included."""
         return (
             self.columns * self.width + (self.columns - 1) * _GAP_PX,
             self.rows * self.height + (self.rows - 1) * _GAP_PX,
@@ -58,16 +57,16 @@ class Grid:
 
     @property
     def fits(self) -> bool:
-        """Whether the whole is within its bounds."""
+        """Whether the sheet is within its limits."""
         width, height = self.sheet_size
         return width <= _SHEET_WIDTH_PX and height <= _SHEET_HEIGHT_PX
 
 
 def grid_of(frames: int, width_px: int, height_px: int) -> Grid:
-    """The grid that shows the frames largest, within bounds and never larger than they were.
+    """The grid that shows the frames largest, within the limits and never above their own size.
 
-    Strips of a few pixels are widened to be seen, so that not every grid of them fits; one does
-    for a thousand frames of any shape.
+    Strips of a few pixels are widened to be visible, so some grids of them do not fit; for a
+    thousand frames of any shape one does.
     """
     cap = math.sqrt(_FRAME_AREA_PX / (width_px * height_px))
     grids = [_grid(frames, columns, width_px, height_px, cap) for columns in range(1, frames + 1)]
@@ -89,10 +88,10 @@ def _grid(frames: int, columns: int, width_px: int, height_px: int, cap: float) 
 
 
 def make_sheet(order: SheetOrder) -> Sheet:
-    """Read, check and show one clip's media.
+    """Read, verify and render one clip's media.
 
     Raises:
-        MediaError: they are not, or no longer, those that were sent.
+        MediaError: the files are not, or no longer, the media that were sent.
     """
     container = "mjpeg" if order.video.endswith(".mjpeg") else "mp4"
     grid, picture = _picture(_read(order.video, order.video_sha256), container)
@@ -140,7 +139,7 @@ def _picture(media: bytes, container: str) -> tuple[Grid, bytes]:
 
 
 def _count(media: bytes, container: str) -> int:
-    """How many pictures there are where no header says so."""
+    """The number of pictures in a file whose header does not say it."""
     with _opened(media, container) as file:
         return sum(packet.size > 0 for packet in file.demux(video=0))
 
@@ -177,7 +176,7 @@ def _webp(picture: VideoFrame) -> bytes:
 
 
 def _peaks(sound: bytes, container: str) -> list[int]:
-    """Loudest sample of each of equal spans, in percent of full scale."""
+    """The loudest sample of each of equal spans, in percent of full scale."""
     samples = array("h")
     resampler = AudioResampler(format="s16", layout="mono", rate=_PEAK_RATE_HZ)
     with _opened(sound, container) as file:

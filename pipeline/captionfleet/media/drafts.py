@@ -1,4 +1,4 @@
-"""A worker's own folder: the names under which it writes one clip's media (worker process)."""
+"""Names the files that a worker writes for one clip, in its own folder (worker process)."""
 
 import errno
 import hashlib
@@ -17,10 +17,10 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 @contextmanager
 def drafts(own: Path, form: Form = _USUAL) -> Iterator[tuple[Path, Path]]:
-    """Names for pictures and sound, `own` with the form's endings; removed if the block fails.
+    """Yield the paths for video and sound, `own` with the form's endings; remove them on an error.
 
     Raises:
-        StoreError: there is no place to write.
+        StoreError: the folder cannot be written, as on a full disk.
     """
     video, audio = own.with_suffix(form.video_ending), own.with_suffix(form.audio_ending)
     try:
@@ -31,7 +31,7 @@ def drafts(own: Path, form: Form = _USUAL) -> Iterator[tuple[Path, Path]]:
                 path.unlink()
         if isinstance(error, OSError) and (error.errno in _FULL or not _is_writable(own)):
             raise StoreError(error.errno or 0, str(error.strerror)) from None
-        raise  # PyAV's errors are OSErrors too: a film must not pass for a broken store
+        raise  # PyAV's errors are OSErrors too: a damaged film must not count as a broken store.
 
 
 def _is_writable(own: Path) -> bool:

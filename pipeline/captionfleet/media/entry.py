@@ -1,6 +1,6 @@
-"""The life of a worker process: one clip after the other, whatever is in it (worker process).
+"""Main loop of a worker process: takes one order after the other and reports on each (worker).
 
-Light until the first clip is there: nothing here imports av.
+It starts light: nothing at the top of this module imports av.
 """
 
 import importlib
@@ -9,7 +9,7 @@ import pickle
 import struct
 import sys
 import time
-from _socket import CMSG_SPACE, socket  # what `socket` wraps, in a tenth of the time
+from _socket import CMSG_SPACE, socket  # the core of `socket`, imported in a tenth of the time
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
@@ -49,7 +49,7 @@ _MODULES = {
 def serve(parent: int, handover: int, *, may_confine: bool) -> None:
     """Take orders from standard input until it ends, and report on standard output.
 
-    Descriptors of the files that an order names come over the Unix socket `handover`.
+    Descriptors of the files that an order names arrive over the Unix socket `handover`.
     """
     confine.heed_no_signals()
     confine.die_with(parent)
@@ -73,7 +73,7 @@ def serve(parent: int, handover: int, *, may_confine: bool) -> None:
 
 
 def _settle_in(order: AnyOrder, *, may_confine: bool) -> Held:
-    """Load what an order of this kind needs, and give up what it does not."""
+    """Import what this kind of order needs, and give up all other rights."""
     try:
         importlib.import_module(_MODULES[type(order)])
     except ImportError:  # no clip can be the cause
@@ -93,7 +93,7 @@ def _folders_written(order: AnyOrder) -> tuple[str, ...]:
 
 
 def _claim_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """Move the pipes to where no library that prints can reach them."""
+    """Duplicate the pipes, so that a library that prints cannot write into them."""
     orders, reports = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nowhere = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
@@ -112,7 +112,7 @@ def _next(orders: BinaryIO) -> AnyOrder | None:
 
 
 def _files(orders: BinaryIO, files_in: socket) -> Handed:
-    """The files of the order that was just read: by name, an error or minus how many descriptors.
+    """The files of the order just read: by path, an error or minus the number of descriptors.
 
     The descriptors come in the same order.
     """
@@ -133,7 +133,7 @@ def _descriptors(files_in: socket, count: int) -> list[int]:
 
 
 def work_on(order: AnyOrder) -> Prepared | Refused | Sheet | Header | StoreTrouble:
-    """Prepare or show one clip; whatever a file provokes costs that file alone."""
+    """Carry out one order; whatever a file provokes is a failure of that file alone."""
     try:
         return _done(order)
     except StoreError as error:
@@ -162,7 +162,7 @@ def _done(order: AnyOrder) -> Prepared | Sheet | Header:
 
 
 def _origin(error: Exception) -> str:
-    """Where it was raised; its text may quote the file, and is nobody's business."""
+    """The place where an error was raised; its text may quote the file, which is private."""
     trace = error.__traceback__
     while trace and trace.tb_next:
         trace = trace.tb_next

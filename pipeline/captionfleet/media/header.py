@@ -1,4 +1,4 @@
-"""Reads what a file says of itself, and as much of its packets as is asked for (worker process)."""
+"""Reads a file's header, and its packets as far as the order asks for (worker process)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["read_header"]
 
-# A clip's part of a film is left after a hundred; a day is this many minutes.
+# Windows shrink to about a hundredth; a day is this many minutes.
 _MOST_ERRORS = 100 * 24 * 60
 
 
@@ -57,8 +57,8 @@ def read_header(order: HeaderOrder) -> Header:
 def _looked_through(
     header: Header, order: HeaderOrder, container: InputContainer, stream: VideoStream
 ) -> Header:
-    """The header with what all packets of the film say."""
-    # With the sound, as for a clip: it is part of what the common clock is made of.
+    """The header completed with facts from all packets of the film."""
+    # Sound is read too, as for a clip: the common clock depends on its times.
     audio = heard_audio(order.source, container, stream, order.max_pixels)
     reader = PacketReader(container, [stream, *([audio] if audio else [])], _MOST_ERRORS)
     end = EndWatch(container, stream)

@@ -1,4 +1,4 @@
-"""What to give up so that a clip's pictures fit into a request; pure (worker process)."""
+"""Decides which quality to give up so that a clip fits into a request; pure (worker process)."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,8 +17,8 @@ __all__ = [
 _CRF_STEPS = (4, 8, 12)
 _HEIGHT_STEPS = (Fraction(4, 5), Fraction(2, 3), Fraction(1, 2))
 _WORST_CRF = 51
-# x264 halves the rate of common films every six steps of CRF, but what is too large is mostly
-# noise, which takes about twice as many. Noise shrinks at least with its area.
+# x264 halves the rate of common films every six steps of CRF; but clips that are too large are
+# mostly noise, which takes about twice as many steps. Noise shrinks at least with its area.
 _CRF_PER_HALF = 12.0
 _SAFETY = 1.02
 _JPEG_QUALITIES = (75, 60, 45, 30)
@@ -32,7 +32,7 @@ _JPEG_EXPONENT = 0.6
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """Settings of one encoding."""
+    """The settings of one video encoding."""
 
     crf: int
     height_px: int
@@ -40,7 +40,7 @@ class Rung:
 
 @dataclass(frozen=True, slots=True)
 class JpegRung:
-    """Settings of the JPEGs of one clip."""
+    """The settings of a clip's JPEGs."""
 
     quality: int
     height_px: int
@@ -57,22 +57,22 @@ def qscale_of(quality: int) -> int:
 
 
 def video_budget_bytes(max_payload_bytes: int, audio_bytes: int) -> int:
-    """How large the video may be for base64 of both parts to stay below the limit."""
+    """The largest video for which the base64 of both parts stays below the limit."""
     room = max_payload_bytes - base64_bytes(audio_bytes)
     return max(0, (room - 1) // 4 * 3)
 
 
 def next_rung(first: Rung, now: Rung, size_bytes: int, budget_bytes: int) -> Rung | None:
-    """The next settings to try, None if there is nothing left to give up.
+    """The next settings to try; None if there is nothing left to give up.
 
-    The first rung below `now` that promises to fit: CRF goes up before height goes down. The size
-    seen corrects the promise each time, so one or two encodings do.
+    Chooses the first rung below `now` that is predicted to fit: CRF rises before height falls. Each
+    size seen corrects the prediction, so that one or two encodings suffice.
 
     Args:
-        first: the settings that were asked for.
+        first: the settings that the job asks for.
         now: the settings just tried.
-        size_bytes: what they gave.
-        budget_bytes: what may be had.
+        size_bytes: the size that they gave.
+        budget_bytes: the largest size allowed.
     """
     rungs = _ladder(first)
     below = rungs[rungs.index(now) + 1 :]

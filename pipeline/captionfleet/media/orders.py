@@ -1,7 +1,7 @@
-"""What the main process and a worker process tell each other (both).
+"""Defines the orders and reports that main process and worker processes exchange (both).
 
-An order goes to the worker as a pickle. A report comes back as one line of JSON: the worker has
-decoded bytes that nobody vouches for, so what it says is data and never code.
+An order is sent to the worker as a pickle. A report comes back as one line of JSON: the worker has
+decoded untrusted bytes, so its report must be data, never code.
 """
 
 from dataclasses import dataclass, replace
@@ -45,12 +45,11 @@ Held = Literal["landlock+seccomp", "landlock", "seccomp", "none"]
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Everything that a worker needs to know about one clip.
+    """Everything that a worker needs to prepare one clip.
 
-    `hold` is where the media go, without their endings: a name in the worker's own folder, the
-    only one that it may write to. `memory_bytes` is what the process may address, and `cpu_s` what
-    it may compute for this clip. `others` are further forms to make of the same pictures, beside
-    that of `spec`.
+    `hold` is the path of the media, without endings, in the worker's own folder, the only one that
+    it may write to. `memory_bytes` is its address space, `cpu_s` its CPU time for this clip.
+    `others` are further forms to make of the same pictures, beside that of `spec`.
     """
 
     clip: Clip
@@ -62,13 +61,13 @@ class Order:
 
 
 def hold_of(hold: str, place: int) -> str:
-    """The name, without ending, of a clip's media in the form at this place, from 0 on."""
+    """The path, without ending, of a clip's media in the form at this place, from 0."""
     return f"{hold}-{place}" if place else hold
 
 
 @dataclass(frozen=True, slots=True)
 class SheetOrder:
-    """Prepared media to be shown to a person; `with_sound` asks for the Ogg itself, too."""
+    """Prepared media to be rendered for a person; `with_sound` asks for the sound file, too."""
 
     video: str
     video_sha256: str
@@ -81,10 +80,10 @@ class SheetOrder:
 
 @dataclass(frozen=True, slots=True)
 class HeaderOrder:
-    """A source of which the header is to be read, as far as `reading` says.
+    """A source whose header is read, and more as `reading` says.
 
-    "end": and where its pictures end, by its last packets; "whole": the same by all packets, with
-    the jumps of its clock; "scenes": and where its scenes change, for which it is decoded.
+    "end": also where its pictures end, by its last packets; "whole": the same by all packets, with
+    resets of its clock; "scenes": also where its scenes change, for which it is decoded.
     """
 
     source: Source
@@ -96,10 +95,10 @@ class HeaderOrder:
 
 @dataclass(frozen=True, slots=True)
 class CanaryOrder:
-    """A clip to be made of nothing, to see what a server makes of it.
+    """A test clip to generate, which shows how a server perceives it.
 
-    `shown` are digits with the first frame that shows them and the first that does not any more;
-    `hold` is where the media go, without their endings.
+    `shown` lists digits, each with the first frame that shows it and the first that no longer does;
+    `hold` is the path of the media, without endings.
     """
 
     shown: tuple[tuple[str, int, int], ...]
@@ -115,7 +114,7 @@ AnyOrder = Order | SheetOrder | HeaderOrder | CanaryOrder
 
 
 def files_of(order: AnyOrder) -> list[str]:
-    """The files that a worker needs for an order; the main process opens them for it."""
+    """The files that an order needs; the main process opens them for the worker."""
     match order:
         case Order():
             return [order.clip.source.path]
@@ -128,7 +127,7 @@ def files_of(order: AnyOrder) -> list[str]:
 
 
 def source_in(order: AnyOrder) -> Source | None:
-    """The film that an order is about; None if it is about prepared media, or none."""
+    """The source file of an order; None for orders about prepared media or generated clips."""
     match order:
         case Order():
             return order.clip.source
@@ -139,7 +138,7 @@ def source_in(order: AnyOrder) -> Source | None:
 
 
 def without_keys(order: AnyOrder) -> AnyOrder:
-    """The order as a worker gets it: without what signs the requests for an object."""
+    """The order as the worker gets it: without what signs requests for an object."""
     match order:
         case Order():
             own = replace(order.clip.source, opens="")
@@ -152,11 +151,11 @@ def without_keys(order: AnyOrder) -> AnyOrder:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Media lie at the order's `hold`.
+    """A report of success: the media are at the order's `hold`.
 
-    `decode_s` is one pass over the file, its sound included, `encode_s` the H.264 or the JPEGs;
-    None where nothing was decoded. Hashes are in the facts of a CanaryOrder alone. `others` are the
-    further forms, in the order's order.
+    `decode_s` is the time of one pass over the file, sound included; `encode_s` that of encoding
+    H.264 or JPEGs; None where nothing was decoded. Only a CanaryOrder's facts have hashes. `others`
+    are the further forms, in the order's order.
     """
 
     facts: MediaFacts
@@ -167,7 +166,7 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A clip that cannot be captioned."""
+    """A clip that cannot be captioned, and why."""
 
     code: FailureCode
     detail: str
@@ -175,7 +174,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class StoreTrouble:
-    """The worker cannot write to its own folder; the clip is not to blame."""
+    """A report that the worker cannot write to its own folder; the clip is not to blame."""
 
     errno: int
 
@@ -195,10 +194,10 @@ class Sheet:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file says of itself; `seconds` is 0.0 where it says nothing of its length.
+    """What a file says of itself; `seconds` is 0.0 where it states no length.
 
-    `may_jump` says that its format lets the clock be set anew midway, `is_joined` that it is: known
-    where the whole of it was read.
+    `may_jump`: its format allows clock resets; `is_joined`: the clock was reset, which is known
+    only where the whole file was read.
     """
 
     codec: str
@@ -213,9 +212,9 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What became of an order, and the state of the process that worked on it.
+    """The result of an order, and the state of the process that worked on it.
 
-    `prepare_s` is wall clock, `cpu_s` the time of CPU in it.
+    `prepare_s` is wall-clock time, `cpu_s` CPU time.
     """
 
     result: Prepared | Refused | Sheet | Header | StoreTrouble

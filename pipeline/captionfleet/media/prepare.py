@@ -1,4 +1,4 @@
-"""Makes the media of one clip: its pictures, its sound and the facts (worker process)."""
+"""Prepares one clip: writes its video, its sound and the facts about them (worker process)."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ __all__ = ["prepare_clip"]
 
 
 def prepare_clip(clip: Clip, spec: MediaSpec, own: Path, others: Sequence[Form] = ()) -> Prepared:
-    """Write the media of one clip, by the names that `own` and an ending make.
+    """Write the media of one clip to `own` plus an ending.
 
-    Further forms go by their `hold_of` it; the file is decoded once. The hashes are left to the
-    main process, which takes them when no worker can write any more.
+    Further forms go to `hold_of` of it; the file is decoded once. The main process computes the
+    hashes, when no worker can write any more.
 
     Raises:
         MediaError: the clip cannot be captioned; its code says why.
-        StoreError: there is no place to write.
+        StoreError: the folder cannot be written, as on a full disk.
     """
     require_unchanged(clip.source)
     specs = [spec, *(replace(spec, form=form) for form in others)]
@@ -44,14 +44,14 @@ def prepare_clip(clip: Clip, spec: MediaSpec, own: Path, others: Sequence[Form] 
         ]
         try:
             first, *rest = _make(clip, made)
-        finally:  # of a file that changed, neither what it gave nor what it lacked is true
+        finally:  # if the file changed, neither result nor error is reliable
             require_unchanged(clip.source)
         return replace(first, others=tuple(rest))
 
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """Where the files of one form are written."""
+    """The paths of one form's files."""
 
     spec: MediaSpec
     video: Path
@@ -112,7 +112,7 @@ def _facts(
         source_codec=take.source_codec,
         source_width=take.source_width,
         source_height=take.source_height,
-        # A clock that was set anew makes nonsense of the length that the file states.
+        # A clock reset makes the file's stated length meaningless.
         source_s=round(clip.film.seconds if clip.film.is_joined else take.source_s, 3),
         padded_frames=written.padded,
         rotation_deg=take.reel.rotation_deg,

@@ -1,8 +1,8 @@
 """Reads an object in parts that the main process fetches (worker process).
 
-A worker has no network and no key. It asks over a Unix socket for bytes of the one object that its
-order names, and gets them or the code of why not. What it fetches is kept, within bounds, since a
-demuxer reads little at a time and returns to what it read.
+A worker has no network and no key. It asks over a Unix socket for byte ranges of the one object
+that its order names, and gets them or an error code. It caches them within bounds, since a demuxer
+reads little at a time and returns to what it has read.
 """
 
 import os
@@ -24,15 +24,15 @@ MOST_BYTES = 4 << 20
 """The most that is asked for at once: at 1 Gbit/s, 30 ms of it."""
 
 _LEAST_BYTES = 1 << 17
-# What is fetched and not read is at most this part of what was read in a row, twice: the piece
-# in which reading stops, and the one after it that is on its way.
+# At most this part of a sequential read is fetched in vain, twice: the piece in which reading
+# stops, and the next one, which is on its way.
 _AHEAD_PART = 8
 _MOST_KEPT_BYTES = 4 * MOST_BYTES
 _MOST_GAP_BYTES = 1 << 16
 
 
 class _Piece(NamedTuple):
-    """Bytes that were fetched; `run_bytes` is how much was read in a row up to their end."""
+    """Fetched bytes; `run_bytes` is the length of the sequential read up to their end."""
 
     start: int
     data: bytes
@@ -44,9 +44,9 @@ class _Piece(NamedTuple):
 
 
 class RangeReader:
-    """One object: fetches its parts over a socket, ever longer ones where reading goes on.
+    """Fetches parts of one object over a socket; ever longer ones while reading is sequential.
 
-    `failure` is why a part could not be had; from then on none can.
+    `failure` is why a part could not be fetched; after that none can.
     """
 
     def __init__(self, descriptor: int, size_bytes: int) -> None:
@@ -57,10 +57,10 @@ class RangeReader:
         self._kept_bytes = 0
 
     def read_at(self, offset: int, size_bytes: int) -> bytes:
-        """Up to so many bytes from there; fewer only at the end of the object.
+        """Up to `size_bytes` from `offset`; fewer only at the end of the object.
 
         Raises:
-            MediaError: they cannot be had.
+            MediaError: the bytes cannot be fetched.
         """
         end = min(offset + size_bytes, self.size_bytes)
         parts: list[bytes] = []
@@ -92,7 +92,7 @@ class RangeReader:
         return piece
 
     def _run_before(self, offset: int) -> int:
-        """How much was read in a row before this place; 0 where reading begins anew."""
+        """The length of the sequential read before this place; 0 where a new one begins."""
         for piece in reversed(self._pieces.values()):
             if piece.end <= offset <= piece.end + _MOST_GAP_BYTES:
                 return piece.run_bytes
@@ -102,7 +102,7 @@ class RangeReader:
         return max(_LEAST_BYTES, min(run_bytes // _AHEAD_PART, MOST_BYTES))
 
     def _free_bytes(self, offset: int) -> int:
-        """Up to the next piece that is kept, or the end."""
+        """The number of bytes up to the next cached piece, or the end."""
         ahead = [start for start in self._pieces if start > offset]
         return min([self.size_bytes, *ahead]) - offset
 
@@ -124,7 +124,7 @@ class RangeReader:
 
 
 class RangeFile:
-    """A place in an object that moves with reading, as libav wants a file."""
+    """A read position in an object, with the file methods that libav calls."""
 
     def __init__(self, reader: RangeReader) -> None:
         self._reader = reader
@@ -137,17 +137,17 @@ class RangeFile:
         return data
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move; the new place."""
+        """Move the position; return it."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._reader.size_bytes}[whence]
         self._at = max(0, base + offset)
         return self._at
 
     def tell(self) -> int:
-        """The place of the next byte."""
+        """The position of the next byte."""
         return self._at
 
     def seekable(self) -> bool:
-        """Whether places can be chosen."""
+        """Always true."""
         return True
 
 

@@ -1,7 +1,7 @@
-"""Opens the files that orders name: by descriptor, in the process that may (both).
+"""Opens files by descriptors that the main process hands to a worker (both processes).
 
-The main process opens what an order names and hands the descriptors over, since a confined worker
-process can open no file but its own. Where none was handed over, the file is opened by its name.
+A confined worker can open no file but its own, so the main process opens the files of an order. A
+file that was not handed over is opened by its name.
 """
 
 import errno
@@ -24,9 +24,9 @@ __all__ = [
     "ranges_of",
 ]
 
-# A clip is read once, and once more where the plan of its frames breaks. Both readings are open
-# together, so each needs an opening with a file position of its own; each may have to begin again
-# at the file's start, where no entry is found by seeking, and each may look for the sound first.
+# A clip is read once, and a second time if the plan of its frames breaks. Both readings are open
+# together, so each needs a file position of its own; each may have to restart at the beginning of
+# the file, where seeking finds no entry, and each may first look for the sound.
 OPENINGS = 8
 
 Handed = Mapping[str, list[int] | int]
@@ -39,7 +39,7 @@ _readers: dict[str, RangeReader] = {}
 def open_for(paths: Sequence[str], *, follow_links: bool) -> dict[str, list[int] | int]:
     """Open the files that an order names, to be handed over. Blocks.
 
-    Sources may be links of the user's; prepared media are none.
+    Sources may be symbolic links; prepared media may not.
     """
     open_one = _open if follow_links else open_regular
     return {path: _openings(path, open_one) for path in paths}
@@ -57,14 +57,14 @@ def _openings(path: str, open_one: Callable[[str], int]) -> list[int] | int:
 
 
 def _open(path: str) -> int:
-    # Opening a device may move it, opening a FIFO may wait: look first, and never wait.
+    # Opening a device may have effects, opening a FIFO may wait: check first, and never wait.
     if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - the name may be no text
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
     return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
 
 
 def close_all(files: Handed) -> None:
-    """Close what is open of them."""
+    """Close those of the files that are open."""
     for descriptors in files.values():
         if isinstance(descriptors, list):
             _close(descriptors)
@@ -77,7 +77,7 @@ def _close(descriptors: list[int]) -> None:
 
 @contextmanager
 def handed_over(files: Handed) -> Iterator[None]:
-    """Have these files opened by their descriptors meanwhile; those left over are closed."""
+    """Make these descriptors available by path during the block; close the unused ones."""
     _handed.update(files)
     try:
         yield
@@ -101,7 +101,7 @@ def descriptor_of(path: str) -> int:
 
 
 def ranges_of(source: Source) -> RangeReader:
-    """The one reader of an object for all openings of it; its socket was handed over.
+    """The one reader of an object, shared by all openings; its socket was handed over.
 
     Raises:
         OSError: none was.

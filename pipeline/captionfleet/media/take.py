@@ -1,4 +1,4 @@
-"""One pass over one file: sampled pictures, an Ogg, and what was lost (worker process)."""
+"""Reads one clip in a single pass: samples pictures, writes sound, counts losses (worker)."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Take", "take_clip"]
 
-# What a file promises beyond its last packet before it counts as cut off.
+# A file counts as cut off if its stated end is this far beyond its last packet.
 _SLACK_S = 0.5
-# More packets than the longest window holds: a file of nothing but errors takes no longer.
+# More packets than the longest window holds: limits the time for a file that only gives errors.
 _MOST_DECODE_ERRORS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """What one pass over the file gave."""
+    """The result of one pass over the file."""
 
     reel: Reel
     audio_s: float
@@ -65,10 +65,10 @@ class Take:
 
 
 def take_clip(clip: Clip, spec: MediaSpec, sounds: Sequence[SoundWriter]) -> Take:
-    """Read the window of a clip: its pictures into memory, its sound to the writers, if any.
+    """Read a clip's window: its pictures into memory, its sound to the writers, if any.
 
     Raises:
-        MediaError: the file cannot be read, or gives no picture.
+        MediaError: the file cannot be read, or has no picture.
     """
     with open_window(clip, spec.max_pixels) as opened, ExitStack() as cleanup:
         container, stream = opened.container, opened.video
@@ -123,10 +123,10 @@ def _timing(container: InputContainer, stream: VideoStream, start_s: float = 0.0
 
 
 def _replay(clip: Clip, spec: MediaSpec, reel: Reel, cleanup: ExitStack) -> Replay:
-    """How to read the file once more, should the plan for it break."""
+    """How to read the file again, if its decoding plan breaks."""
 
     def reopen() -> tuple[VideoStream, Iterator[Packet[VideoStream]]]:
-        # The sound is read along, since the common clock depends on its times, too.
+        # Sound is read as well: the common clock depends on its times.
         opened = cleanup.enter_context(open_window(clip, spec.max_pixels))
         stream = opened.video
         reel.follow(stream)
@@ -149,7 +149,7 @@ def _track(opened: Opened, clip: Clip, sounds: Sequence[SoundWriter]) -> AudioTr
 
 
 class _Pass:
-    """Hands the packets round until nothing more is wanted, under the eyes of the watch."""
+    """Distributes packets to the sampler and the sound until nothing more is wanted."""
 
     def __init__(self, opened: Opened, track: AudioTrack | None, clip: Clip) -> None:
         self._container, self._stream, self._track = opened.container, opened.video, track
@@ -162,7 +162,7 @@ class _Pass:
 
     @property
     def errors(self) -> int:
-        """How often the container or the video decoder gave an error."""
+        """How many errors the container and the video decoder gave."""
         return self._reader.errors + self.decode_errors
 
     def run(self, sampler: Sampler) -> None:
@@ -187,7 +187,7 @@ class _Pass:
         return self._witness.time_s(packet) >= self._start_s - SOUND_BEFORE_S or not self._start_s
 
     def undecodable(self, packet: Packet[VideoStream] | None) -> None:
-        """Take note of a video packet that gave an error."""
+        """Record a video packet that gave an error."""
         self.decode_errors += 1
         if packet is not None:
             self._witness.undecodable(packet)
@@ -196,16 +196,16 @@ class _Pass:
 
     @property
     def is_cut_off(self) -> bool:
-        """Whether the file ended before the time that it promises, and not where it says.
+        """Whether the file ended before its stated time, and is not whole by its framing.
 
-        A time alone is no promise: edit lists, other streams and recorders make it longer.
+        A stated time proves nothing alone: edit lists, other streams and recorders make it longer.
         """
         promised_s = promised_end_s(self._container, self._stream)
         is_short = self._met_end and self.watch.reached_s < promised_s - _SLACK_S
         return is_short and not (ends_whole(self._container) and self._witness.saw_the_end)
 
     def nothing(self) -> MediaError:
-        """Why not one frame came out."""
+        """The failure that explains why there is no frame at all."""
         stream = self._stream
         if self.decode_errors:
             return MediaError(FailureCode.UNDECODABLE, "no frame could be decoded")
@@ -215,7 +215,7 @@ class _Pass:
         return MediaError(FailureCode.NO_FRAMES, "the video stream holds no frame")
 
     def expected_slots(self, fps: int, most: int) -> int:
-        """How many slots of the window would have a frame if nothing were lost; 0 if nothing is."""
+        """How many slots of the window would have a frame without losses; 0 if there are none."""
         end_s = promised_end_s(self._container, self._stream) if self.is_cut_off else 0.0
         if self.watch.packets_lost:
             end_s = max(end_s, self.watch.video_end_s)
@@ -226,7 +226,7 @@ def _complete(reel: Reel, sampler: Sampler, reading: _Pass, clip: Clip, slots: i
     """Fill the reel of a clip that starts late or is too short to fill a slot.
 
     Raises:
-        MediaError: not one frame could be decoded, or none is shown in a window but the first.
+        MediaError: no frame could be decoded, or a later window shows none.
     """
     if not reel.pictures:
         if (sampler.first_slot or 0) >= slots:

@@ -41,6 +41,12 @@ class Address(NamedTuple):
         """Whether it is one file behind a URL, since there is no listing what lies beside it."""
         return self.scheme in _WEB
 
+    def below(self, name: str) -> "Address":
+        """The address of an object of this name in the bucket's part."""
+        key = f"{self.key.strip('/')}/{name}".lstrip("/")
+        shown = f"{self.scheme}://{self.bucket}/{key}"
+        return Address(self.scheme, self.bucket, key, shown, shown)
+
 
 def is_address(name: str) -> bool:
     """Whether a source's name, or what a Path made of it, is an address."""

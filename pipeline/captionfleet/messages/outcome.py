@@ -87,11 +87,6 @@ class Caption:
     request: str = ""
     prompt: str = ""
 
-    @property
-    def is_first(self) -> bool:
-        """Whether its request is the clip's first, by which is counted what the clip has once."""
-        return self.request == self.clip.requests[0]
-
 
 @dataclass(frozen=True, slots=True)
 class Failure:

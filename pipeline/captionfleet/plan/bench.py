@@ -23,7 +23,7 @@ from captionfleet.plan.model.reference import (
     WorkerTime,
 )
 from captionfleet.plan.model.requests import base_model, never_full
-from captionfleet.plan.model.shape import fit_terms
+from captionfleet.plan.model.shape import Terms, fit_terms
 from captionfleet.producer.windows import Cutting
 
 __all__ = ["read_bench", "reference_of"]
@@ -67,18 +67,23 @@ def reference_of(label: str, result: BenchFile) -> Reference:
         raise ConfigError(f"{label}: no number in flight was held and brought captions")
     prepare, clip_s = result.prepare, _mean([point.clip_s for point in points])
     clip = ClipFacts("", 0, clip_s or (prepare.clip_s if prepare else 0.0) or _NOMINAL_CLIP_S)
-    each = (1.0, clip.seconds)
+    each, names = (1.0, clip.seconds), result.settings.requests
+
+    def per_clip(values: Sequence[float | None], guess: tuple[float, float]) -> Terms:
+        return fit_terms([each], [len(names) * _mean(values)], guess)
+
+    captions = sum(point.requests for point in points)
     return Reference(
         label=label,
-        clips=sum(point.requests for point in points),
+        clips=math.ceil(captions / len(names)),
+        captions=captions,
+        requests=names,
         profiles=profiles,
         request_factor=fit_terms([each], [1.0], (0.5, 0.5 / clip.seconds)),
         worker_time=_worker_time(prepare, clip),
-        prompt_tokens=fit_terms([each], [_mean([p.prompt_tokens for p in points])], GUESSED_PROMPT),
-        completion_tokens=fit_terms(
-            [each], [_mean([p.completion_tokens for p in points])], GUESSED_COMPLETION
-        ),
-        payload_bytes=fit_terms([each], [_mean([p.payload_bytes for p in points])], GUESSED_PROMPT),
+        prompt_tokens=per_clip([p.prompt_tokens for p in points], GUESSED_PROMPT),
+        completion_tokens=per_clip([p.completion_tokens for p in points], GUESSED_COMPLETION),
+        payload_bytes=per_clip([p.payload_bytes for p in points], GUESSED_PROMPT),
         request_drift=max(map(_error_of_mean, points)),
         worker_drift=0.0,
         token_drift=0.0,

@@ -13,7 +13,7 @@ import orjson
 
 from captionfleet.errors import ConfigError
 from captionfleet.ledger.files.names import CAPTIONS, RUN
-from captionfleet.ledger.files.reading import raw_lines
+from captionfleet.ledger.files.reading import raw_lines, text_in
 from captionfleet.ledger.past_runs import read_run
 from captionfleet.messages import printable
 from captionfleet.producer.windows import Cutting
@@ -21,19 +21,21 @@ from captionfleet.producer.windows import Cutting
 __all__ = ["Lines", "RunRecord", "read_lines", "read_measured_run"]
 
 _MAX_NAMES = 1000
+_CLIP_NUMBERS = 1 << 52  # what a float holds exactly
 _FROM_STORE_S = 0.003  # nothing is decoded and encoded in less
 _COLUMNS = (
     "ended_s", "request_s", "prepare_s", "seconds", "pixels", "prompt_tokens",
-    "completion_tokens", "payload_bytes", "deployment", "codec",
+    "completion_tokens", "payload_bytes", "deployment", "codec", "request", "clip",
 )  # fmt: skip
 
 
 @dataclass(slots=True)
 class Lines:
-    """Captions lines as columns, 80 bytes a line; nan where a line tells nothing.
+    """Captions lines as columns, 96 bytes a line; nan where a line tells nothing.
 
     `ended_s` is on the wall clock, in seconds. `prepare_s` is nan for media from the store.
-    `deployment` and `codec` are places in the lists of their names.
+    `deployment`, `codec` and `request` are places in the lists of their names; `clip` is a number
+    that stands for the clip, of which each request has a line.
     """
 
     columns: dict[str, "array[float]"] = field(
@@ -41,13 +43,14 @@ class Lines:
     )
     deployments: list[str] = field(default_factory=list)
     codecs: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
     models: dict[str, str] = field(default_factory=dict)
     unreadable: int = 0
 
     def __len__(self) -> int:
         return len(self.columns["ended_s"])
 
-    def add(self, record: Mapping[str, Any]) -> None:
+    def add(self, record: dict[str, Any]) -> None:
         """Take a line in.
 
         Raises:
@@ -69,6 +72,8 @@ class Lines:
             "payload_bytes": _size(media["payload_bytes"]),
             "deployment": _place(self.deployments, name),
             "codec": _place(self.codecs, codec),
+            "request": _place(self.requests, text_in(record, "request")[:200]),
+            "clip": hash(record["clip_id"]) % _CLIP_NUMBERS,
         }
         self.models.setdefault(name, str(record["model"])[:200])
         for column, value in values.items():
@@ -101,7 +106,11 @@ def _place(names: list[str], name: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """run.json as far as a plan needs it; times on the wall clock, in seconds."""
+    """run.json as far as a plan needs it; times on the wall clock, in seconds.
+
+    `requests` are those that were sent, `captioned` and `failed` count each clip once a request of
+    the job. `asked` are the names of these, and `left_out` those that --only-request left out.
+    """
 
     started_s: float
     ended_s: float
@@ -116,6 +125,8 @@ class RunRecord:
     max_seconds: int
     cutting: Cutting
     ceilings: Mapping[str, tuple[int, bool]]
+    asked: tuple[str, ...] = ("",)
+    left_out: tuple[str, ...] = ()
 
 
 def read_measured_run(folder: Path) -> RunRecord:
@@ -138,7 +149,10 @@ def read_measured_run(folder: Path) -> RunRecord:
 
 def _run_record(run: Mapping[str, Any]) -> RunRecord:
     settings, share = run["settings"], run["time_share"]
+    asked, left_out = _requests(settings)
     return RunRecord(
+        asked=asked,
+        left_out=left_out,
         started_s=_wall_s(run["started_at_utc"]),
         ended_s=_wall_s(run["ended_at_utc"]),
         captioned=int(run["captioned"]),
@@ -156,6 +170,15 @@ def _run_record(run: Mapping[str, Any]) -> RunRecord:
             for one in settings["deployments"]
         },
     )
+
+
+def _requests(settings: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of the requests that the run asked, and of the others of its job."""
+    tables = settings.get("requests") or [settings["request"]]
+    names = tuple(text_in(table, "name")[:200] for table in tables)
+    only = settings.get("input", {}).get("only_request") or names
+    asked = tuple(name for name in names if name in only)
+    return asked or names, tuple(name for name in names if name not in only)
 
 
 def _cutting(settings: Mapping[str, Any]) -> Cutting:

@@ -1,4 +1,4 @@
-"""What is there to caption: walk, plan, resume."""
+"""The first stage: finds files in the sources, and makes the clips that need captions (main)."""
 
 from captionfleet.producer.counting import count_ahead
 from captionfleet.producer.films import Films

@@ -1,4 +1,4 @@
-"""Whether a run may go on in its output folder, and what is settled there (main process)."""
+"""Checks that a run may use its output folder, and reads what is settled there (main process)."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -42,7 +42,7 @@ def fingerprints(job: JobConfig) -> Fingerprints:
 
 
 def row_fingerprints(job: JobConfig) -> Fingerprints:
-    """The same, of the requests for rows that have prompts of their own."""
+    """The same for clips whose row of a list has a prompt of its own."""
     return {
         (job.request.name, one.name): fingerprint(row_request_facts(job, one))
         for one in job.deployments
@@ -50,16 +50,15 @@ def row_fingerprints(job: JobConfig) -> Fingerprints:
 
 
 async def admit(job: JobConfig, ledger: Ledger, is_stopping: Callable[[], bool]) -> Settled:
-    """Read what is settled in the ledger's folder, and note the requests that stand from now on.
+    """Read what is settled in the ledger's folder, and record the requests that stand from now on.
 
-    Where captions of another request are to be replaced, the folder stays with that request until
-    the first of them is. Of several requests, each goes by itself.
+    Where another request's captions are to be replaced, the folder keeps that request until the
+    first caption is replaced. Each of several requests is handled by itself.
 
-    A clip that was captioned twice, because a run that replaced captions was killed, keeps its
-    latest line.
+    A clip with two captions, from a replacing run that was killed, keeps the latest.
 
     Raises:
-        ConfigError: the captions there were made with another request, or none is to be replaced.
+        ConfigError: another request made the captions there, or there is none to replace.
         OutputError: the folder cannot be read or written.
     """
     standing = await _standing(job)
@@ -84,7 +83,7 @@ async def admit(job: JobConfig, ledger: Ledger, is_stopping: Callable[[], bool])
 
 
 async def examine(job: JobConfig) -> Settled:
-    """What `admit` would find settled; nothing is written.
+    """What `admit` would find settled, without writing anything.
 
     Raises:
         ConfigError: the captions there were made with another request.
@@ -95,10 +94,10 @@ async def examine(job: JobConfig) -> Settled:
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """What there is in an output folder, and which requests' captions stand after this run.
+    """The requests whose captions are in an output folder, and those that stand after this run.
 
-    `there` and `current` are fingerprints by the requests' names. `replaced` are the names whose
-    former captions count no more, once the first of them is replaced.
+    `there` and `current` are fingerprints by request name. `replaced` names the requests whose old
+    captions no longer count once the first of them is replaced.
     """
 
     settled: Settled
@@ -139,14 +138,14 @@ def _admitted(
     own: Mapping[str, Mapping[str, Facts]],
     there: ByName,
 ) -> ByName:
-    """The fingerprints that stand after this run, of the requests that it asks.
+    """The fingerprints that stand after this run, for the requests that it asks.
 
     Raises:
         ConfigError: the captions of one of them were made with another request.
     """
     current: ByName = {}
     for name in (request.name for request in job.asked):
-        if job.output.is_choosy:  # of the clips that are not chosen, every caption stands
+        if job.output.is_choosy:  # captions of clips that are not chosen all stand
             current[name] = there[name] | own[name].keys()
             continue
         known = {one: noted.facts.get(one) for one in there[name]}
@@ -161,7 +160,7 @@ def _chosen(job: JobConfig, renames: Renames) -> dict[str, set[int]]:
     """The clips that --recaption is limited to, by request.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there are none.
     """
     output = job.output
     films = None if output.recaption_list is None else listed_films(output.recaption_list)
@@ -177,13 +176,13 @@ def _chosen(job: JobConfig, renames: Renames) -> dict[str, set[int]]:
 
 
 def _as_before_servers(job: JobConfig) -> JobConfig:
-    """What the same job stood for in earlier versions."""
+    """The job with the defaults of earlier versions."""
     meant = tuple(one.as_before_servers for one in job.deployments)
     return job.model_copy(update={"deployments": meant})
 
 
 def _requests(job: JobConfig) -> dict[str, dict[str, Facts]]:
-    """The facts of each request as they are written, by its name and fingerprint."""
+    """The recorded facts of each request, by name and fingerprint."""
     has_rows = any(map(may_have_rows, job.input.sources)) and len(job.all_requests) == 1
     found: dict[str, dict[str, Facts]] = {}
     for request in job.all_requests:
@@ -208,7 +207,7 @@ async def _require_replaceable(
 
 
 def _hand_over(folder: Path, standing: _Standing, clip_id: str, request: str) -> bool:
-    """Give the folder to this run's request if this clip's caption is one that is replaced.
+    """Give the folder to this run's request if it replaced this clip's caption.
 
     Returns:
         Whether no other request is left to be handed over.

@@ -1,4 +1,4 @@
-"""Whether a job's requests can be asked of a clip, before anything is paid; pure (main process)."""
+"""Checks that prompts can be filled in for a clip, before anything is paid; pure (main process)."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,10 +13,10 @@ __all__ = ["Asking"]
 
 
 class Asking:
-    """What the job's requests need of a clip.
+    """The job's requests, and what they need of a clip.
 
     Raises:
-        ConfigError: a prompt names columns of lists, and no source is one.
+        ConfigError: a prompt names columns of a list, and no source is a list.
     """
 
     def __init__(self, job: JobConfig) -> None:
@@ -32,10 +32,10 @@ class Asking:
                 )
 
     def require_askable(self, source: Source) -> None:
-        """Refuse a row's own prompt in a job of several requests, which it would take the place of.
+        """Refuse a row's own prompt in a job of several requests, which it would replace.
 
         Raises:
-            ConfigError: there is one.
+            ConfigError: the row has one.
         """
         if not self._is_one and source.row.prompt:
             raise ConfigError(
@@ -45,7 +45,7 @@ class Asking:
             )
 
     def split(self, clip: Clip) -> Iterator[Clip | Failure]:
-        """The clip with those of its requests that can be asked of it, and why others cannot."""
+        """Yield the clip with the requests that fit it, and a failure for each that does not."""
         problems = {name: words for name in clip.requests if (words := self._problem(clip, name))}
         if left := tuple(name for name in clip.requests if name not in problems):
             yield replace(clip, requests=left)

@@ -1,4 +1,4 @@
-"""How many clips a run has, counted on the side of it (main process)."""
+"""Counts a run's clips ahead of the run, for its progress bar (main process)."""
 
 import anyio
 
@@ -15,12 +15,12 @@ __all__ = ["count_ahead"]
 
 
 async def count_ahead(job: JobConfig, settled: Settled, tally: Tally, films: Films) -> None:
-    """Walk all sources once more, ahead of the run, and count what needs a caption.
+    """Walk all sources once more, ahead of the run, and count the clips that need a caption.
 
-    The walk reads names, sizes and times alone, and takes at most half of one core; where a job
-    asks for all windows, films that were never measured are, and the run need not do it again.
-    What the content of files decides is not known here, so copies of one file count each. What the
-    sources are wrong in is the producer's to say.
+    The walk reads only names, sizes and times, and takes at most half a core. Where a job asks for
+    all windows, it measures films that were never measured, and the run uses the result. With
+    `identity = "content"`, copies of one file count separately, since content is not read here.
+    Errors of sources are left to the producer.
     """
     retried = frozenset(job.input.retry_failed)
     requests = [request.name for request in job.asked]
@@ -53,7 +53,7 @@ async def _clips(found: Found, films: Films) -> tuple[Clip, ...]:
 
 
 def _is_settled(clip: Clip, request: str, settled: Settled, retried: frozenset[str]) -> bool:
-    """As the producer has it, without a note that the clip was met."""
+    """Whether the clip is settled, without marking it as seen."""
     if settled.has_counting(clip.clip_id, request):
         return True
     return settled.stands_failed(clip.clip_id, retried, request)

@@ -1,4 +1,4 @@
-"""Which lines of an output folder speak of files that are there, unchanged (main, in a thread)."""
+"""Finds output lines whose film still exists unchanged (main process, in a thread)."""
 
 import os
 from collections.abc import Iterator
@@ -23,10 +23,10 @@ _MB = 1e6
 
 
 class FoundLines:
-    """The lines of one file of an output folder, as they were when they were looked at.
+    """The lines of one output file, as they were when the films were looked up.
 
     Attributes:
-        index: what is known of each.
+        index: the state of each line's film.
         unreadable: lines that name no clip.
     """
 
@@ -34,15 +34,15 @@ class FoundLines:
         self.index = index
         self.unreadable = 0
         self._file = path.open("rb")
-        # Whatever a run puts in the file's place meanwhile, its offsets are those of this one.
+        # The open file stays the same even if a run replaces it, so offsets stay valid.
         self.path = Path(f"/proc/self/fd/{self._file.fileno()}")
 
     def record(self, entry: Entry) -> dict[str, Any]:
-        """The line itself."""
+        """The record of a line."""
         return record_at(self._file, entry.at)
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""
         self._file.close()
 
 
@@ -50,12 +50,12 @@ class FoundLines:
 def find_lines(
     folder: Path, name: str = CAPTIONS, steps: Steps | None = None
 ) -> Iterator[FoundLines]:
-    """Look at every line of a file, and at every film that they speak of. Blocks.
+    """Read every line of an output file, and look up every film. Blocks.
 
     Args:
         folder: the output folder.
         name: the file.
-        steps: counts what is looked at.
+        steps: counts lines and films for the progress bar.
 
     Raises:
         ConfigError: the folder is no output folder.
@@ -93,7 +93,7 @@ def _fill(found: FoundLines, folder: Path, steps: Steps) -> None:
 
 
 class _Look:
-    """Looks for the file of each line, where it was found or by its name in a run's sources."""
+    """Looks up the file of each line, at its path or by its name below a run's sources."""
 
     def __init__(self, index: LineIndex, folder: Path) -> None:
         self._index = index
@@ -117,7 +117,7 @@ class _Look:
         return Entry(at, clip, alias, text_in(record, "request"), path, root, start_s, state)
 
     def _places(self, clip: bytes, record: dict[str, Any]) -> Iterator[tuple[bytes, bytes, bytes]]:
-        """Path, root and name of where the file may lie, the likeliest first."""
+        """Path, root and name of each place where the file may be, the likeliest first."""
         source, path = name_bytes(record, "source") or b"", name_bytes(record, "path")
         own = name_bytes(record, "root") or b""
         if path:
@@ -129,7 +129,7 @@ class _Look:
 
 
 def _state(path: bytes, name: bytes, ids: set[str], record: dict[str, Any]) -> State:
-    if is_address(os.fsdecode(path)):  # a look would cost a request for each line
+    if is_address(os.fsdecode(path)):  # a look-up would cost a request for each line
         return State.CURRENT
     try:
         facts = os.stat(path)  # noqa: PTH116 - bytes
@@ -140,7 +140,7 @@ def _state(path: bytes, name: bytes, ids: set[str], record: dict[str, Any]) -> S
 
 
 def _id(record: dict[str, Any], key: str) -> bytes:
-    """An id as 16 bytes; empty where there is none."""
+    """An id as 16 bytes; empty where the line has none."""
     try:
         identity = bytes.fromhex(text_in(record, key))
     except ValueError:

@@ -1,4 +1,4 @@
-"""The windows of whole films, each film measured once (main process)."""
+"""Cuts whole films into windows, and measures each film once (main process)."""
 
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
@@ -24,10 +24,10 @@ Measure = Callable[[Source], Awaitable[Film | FailureCode]]
 
 
 class Cut(NamedTuple):
-    """All windows of a film, and the film as it was measured.
+    """All windows of a film, and the film as measured.
 
-    Where that failed and may go well the next time, `problem` says why; the first window is known
-    all the same, but not the first scene.
+    If measuring failed in a way that may succeed later, `problem` says why; the first window is
+    known all the same, but not the first scene.
     """
 
     windows: tuple[Window, ...]
@@ -36,11 +36,11 @@ class Cut(NamedTuple):
 
 
 class Films:
-    """Cuts films into windows, where a job asks for all of them, or for their scenes.
+    """Cuts films into windows or scenes, for jobs that caption whole films.
 
-    A film is opened once, by whoever asks for it first: the run, or the count on the side of it.
-    Those that earlier runs measured are not opened. About 150 bytes for each film. `has_guessed`
-    says that some were cut as if they had no scenes, since no run has looked for them.
+    Whichever asks first opens a film: the run, or the count ahead of it. Films that earlier runs
+    measured are not opened. Needs about 150 bytes for each film. `has_guessed` is true once a film
+    was cut as if it had no scenes, since no run has looked for them.
     """
 
     def __init__(  # noqa: PLR0913 - what is known of films, and how to know more
@@ -77,13 +77,13 @@ class Films:
         is_resuming: bool = True,
         is_guess: bool = False,
     ) -> Self:
-        """Those of a job; `note` keeps what is measured, and what runs before noted is read.
+        """Create the films of a job; `note` records new measurements, and earlier ones are loaded.
 
-        With `is_guess`, no film is looked through for scenes: those that nobody looked through are
-        cut as if there were none.
+        With `is_guess`, no film is searched for scenes: films without known scenes are cut into
+        windows.
 
         Raises:
-            OutputError: what was noted cannot be read.
+            OutputError: earlier measurements cannot be read.
         """
         known = KnownFilms()
         if job.input.segments != "first" and is_resuming:
@@ -94,10 +94,10 @@ class Films:
         return cls(job, known, measure, note, moves=moves, is_guess=is_guess)
 
     async def cut(self, source: Source) -> Cut | None:
-        """All windows of a film, which is measured if need be.
+        """All windows of a film, measuring it if needed.
 
-        None stands for the first window alone, or a row's own, as the job or the row asks for it;
-        also of what is no film, where the workers say why.
+        None stands for the first window alone, or the row's own window, as the job or the row asks
+        for; also for files that are no film, where a worker reports why.
         """
         if not self._is_asked_for(source):
             return None
@@ -118,7 +118,7 @@ class Films:
 
     @asynccontextmanager
     async def ahead(self, sources: Iterable[Source], lanes: int) -> AsyncIterator[None]:
-        """Measure these films meanwhile, several at once, where that takes long."""
+        """Measure these films in the background, several at once, where that takes long."""
         if self._segments != "scenes" or self._is_guess:
             yield
             return
@@ -135,14 +135,14 @@ class Films:
             tasks.cancel_scope.cancel()
 
     def clips(self, source: Source) -> tuple[Clip, ...] | None:
-        """The clips of a film as far as is known without opening it; None if that says nothing."""
+        """The clips of a film as far as known without opening it; None if unknown."""
         if not self._is_asked_for(source):
             return plan(source, self._media)
         film = self._find(source)
         return None if film is None or self._is_wanting(film) else self.clips_in(source, film)
 
     def clips_in(self, source: Source, guess: Film) -> tuple[Clip, ...]:
-        """The clips of a film; it is taken to be like the guess where it was not measured."""
+        """The clips of a film, which is assumed to be like `guess` if it was never measured."""
         if not self._is_asked_for(source):
             return plan(source, self._media)
         return self.planned(source, self._cut(self._find(source) or guess))
@@ -150,19 +150,19 @@ class Films:
     def planned(
         self, source: Source, cut: Cut | None, content: bytes | None = None
     ) -> tuple[Clip, ...]:
-        """The clips of a film that was cut so."""
+        """The clips of a film that was cut this way."""
         if cut is None:
             return plan(source, self._media, content)
         return plan(source, self._media, content, cut.windows, cut.film)
 
     def unknown_windows(self, source: Source) -> Iterator[Clip]:
-        """The clips of the windows that a film without end has beside those that are known."""
+        """The possible clips of a film of unknown length, beyond the known ones."""
         for number in itertools.count(0 if self._segments == "scenes" else 1):
             window = window_at(number, self._window_s, self._overlap_s)
             yield from plan(source, self._media, None, (window,))
 
     def _find(self, source: Source) -> Film | None:
-        """What is known of a film, also by the paths that it had before its library moved."""
+        """What is known of a film, also under paths from before its library moved."""
         if film := self._known.get(film_id(source)):
             return film
         former = self._moves.former_paths(source.known_path)
@@ -181,7 +181,7 @@ class Films:
         return self._segments != "first" and asked_window(source.row, self._window_s) is None
 
     def _is_wanting(self, film: Film | None) -> bool:
-        """Whether something of a film is not known that has to be."""
+        """Whether the job needs something of the film that is not known yet."""
         if film is None:
             return True
         by_scenes = self._segments == "scenes" and not self._is_guess
@@ -201,7 +201,7 @@ class Films:
     def _cut(self, film: Film | None) -> Cut | None:
         if film is None or film.seconds <= 0:
             return None
-        bare = replace(film, scene_ends_s=())  # it goes along with every clip
+        bare = replace(film, scene_ends_s=())  # clips do not need the scenes
         if self._segments == "scenes":
             if film.scene_ends_s or film.seconds < 2 * self._min_s:
                 ends_s = film.scene_ends_s or (round(film.seconds, 3),)

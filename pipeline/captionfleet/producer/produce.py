@@ -1,4 +1,4 @@
-"""The first stage: every file a job names becomes clips, and most of them work (main process)."""
+"""The first stage: turns source files into clips, and queues those that need captions (main)."""
 
 import os
 from collections import Counter
@@ -38,10 +38,10 @@ async def produce(  # noqa: PLR0913, PLR0917 - a stage with two streams
     outcomes_out: MemoryObjectSendStream[Outcome | Note],
     films: Films | None = None,
 ) -> None:
-    """Send every clip that needs a caption, and a failure for each that cannot be had.
+    """Send every clip that needs a caption, and a failure for each that cannot have one.
 
-    Told as well is what had to be read to be known, so that it need not be read again. Closes
-    both streams. `films` cuts them into windows, for jobs that ask for all of a film.
+    Also sends notes of what was measured or hashed, so that no later run repeats it. Closes both
+    streams. `films` cuts films into windows, for jobs that caption whole films.
     `tally.planned_total` is set only if all sources were walked to the end.
 
     Raises:
@@ -90,7 +90,7 @@ class _Stage:
         self.recognition.warn(self.tally)
 
     async def _take(self, batch: Sequence[Found]) -> bool:
-        """Send what is to be done of these files; whether there are enough clips for the job."""
+        """Send the clips of these files; return whether the job has enough clips."""
         usable = [one for one in batch if isinstance(one, Source)]
         for adopted in await anyio.to_thread.run_sync(self.recognition.see, usable):
             await self.outcomes_out.send(adopted)
@@ -104,14 +104,14 @@ class _Stage:
         return False
 
     async def _compare(self, found: Found) -> None:
-        """Look whether a library seems new by names or times alone."""
+        """Check whether a known library looks new by its names or times alone."""
         is_by_name = self.job.input.identity == "stat" and not self.lookalikes.is_over
         if is_by_name and isinstance(found, Source):
             for clip in plan(found, self.job.media):
                 await self.lookalikes.see(clip)
 
     async def _cut(self, found: Found) -> Cut | None:
-        """All windows of a film, for a job that asks for them; former ids are adopted."""
+        """All windows of a film, for a job that asks for them; adopts captions under former ids."""
         cut = None if isinstance(found, Unusable) else await self.films.cut(found)
         if cut is not None and isinstance(found, Source):
             clips = self.films.planned(found, cut)
@@ -125,7 +125,7 @@ class _Stage:
             return
         clip = todo if isinstance(todo, Clip) else todo.clip
         self.clips, self.latest = self.clips + (clip.clip_id != self.latest), clip.clip_id
-        # Before it is sent: what never arrives is unfinished.
+        # Before it is sent, so that a clip that never arrives counts as unfinished.
         self.tally.planned += len(clip.requests)
         if isinstance(todo, Clip):
             await self.clips_out.send(todo)
@@ -135,9 +135,9 @@ class _Stage:
 
 
 def _require_videos(job: JobConfig, passed_over: Counter[str], *, is_empty: bool) -> None:
-    """Refuse folders without a single video: their disk may not be mounted.
+    """Refuse sources without a single video: a disk may not be mounted.
 
-    A list may be empty, and so may a share of a library.
+    A list may be empty, and so may a shard of a library.
     """
     may_be_empty = job.input.allow_empty or job.input.shard
     if not is_empty or may_be_empty or all(map(is_list, job.input.sources)):
@@ -155,7 +155,7 @@ def _require_videos(job: JobConfig, passed_over: Counter[str], *, is_empty: bool
 
 
 class _Choice:
-    """Which clips of what was found are to be done, and for which of the job's requests."""
+    """Selects the clips that need a caption, and the requests that each needs."""
 
     def __init__(self, job: JobConfig, settled: Settled, tally: Tally, films: Films) -> None:
         self.passed_over: Counter[str] = Counter()
@@ -173,10 +173,10 @@ class _Choice:
         )
 
     async def to_do(self, found: Found, cut: Cut | None = None) -> list[Clip | Failure | SameFile]:
-        """The clips of one file that need a caption, or why they cannot have one.
+        """The clips of one file that need a caption, or the failure that it has.
 
-        Its bytes are read only where its name, size and time do not settle it, so a library that
-        was captioned is not read again every night.
+        Its bytes are read only where name, size and time do not settle it, so that a captioned
+        library is not read again every night.
         """
         source = source_of(found)
         rest = self._rest(source, cut.problem) if cut and cut.problem else []
@@ -216,7 +216,7 @@ class _Choice:
         return [clip for clip in clips if not self._is_begun(clip)]
 
     def _first(self, clips: Iterable[Clip]) -> Iterator[Clip | Failure | SameFile]:
-        """Those that no file of the same bytes has begun in this run, or settled before."""
+        """Those whose content is not known from another file, in this run or an earlier one."""
         for clip in map(self._left, clips):
             if not clip.requests or self._is_begun(clip):
                 if not self._settled.is_same(clip):
@@ -233,9 +233,9 @@ class _Choice:
         return False
 
     def _left(self, clip: Clip, *, is_final: bool = True) -> Clip:
-        """The clip with the requests that it still needs an answer to.
+        """The clip with the requests that still need an answer.
 
-        The others are counted, unless the clip is looked at once more, by its content.
+        Counts the answered ones, unless the clip will be compared once more, by content.
         """
         captioned = failed = 0
         left = []

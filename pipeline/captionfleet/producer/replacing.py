@@ -1,4 +1,4 @@
-"""Whether a job's sources hold a clip whose caption another request made (main process)."""
+"""Looks for a clip whose caption this job would replace, before a run begins (main process)."""
 
 from collections.abc import Callable, Collection
 
@@ -19,11 +19,10 @@ __all__ = ["finds_replaceable"]
 async def finds_replaceable(
     job: JobConfig, settled: Settled, requests: Collection[str], is_stopping: Callable[[], bool]
 ) -> bool:
-    """Walk the sources up to the first clip with a caption of these requests that does not count.
+    """Walk the sources up to the first clip with a caption of these requests that no longer counts.
 
-    True also if stopped.
-
-    By content, files are read only where no name, size and time matches.
+    Also true if the run is stopped meanwhile. With `identity = "content"`, files are read only
+    where no name, size and time matches.
 
     Raises:
         ConfigError: a list cannot be read.

@@ -1,4 +1,4 @@
-"""A sample of a library that is too large to look at all of it; pure (main process)."""
+"""Draws a random sample of a library of any size; pure (main process)."""
 
 import random
 
@@ -21,11 +21,11 @@ class Drawing:
 
     @property
     def is_partial(self) -> bool:
-        """Whether sources were left out."""
+        """Whether the sample leaves sources out."""
         return self.seen > len(self.drawn)
 
     def show(self, source: Source) -> None:
-        """Take the next source into account."""
+        """Offer the next source to the sample."""
         self.seen += 1
         if len(self.drawn) < self._most:
             self.drawn.append(source)

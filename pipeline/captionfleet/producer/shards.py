@@ -1,4 +1,4 @@
-"""Which share of the sources is this run's (main process, in a thread)."""
+"""Decides which files belong to this run's shard (main process, in a thread)."""
 
 import os
 from hashlib import blake2b
@@ -14,11 +14,11 @@ _HEAD_BYTES = 1 << 16
 
 
 class Shard:
-    """The share of the files that a stable hash of their identity gives.
+    """A share of the files, chosen by a stable hash of their identity.
 
-    A file stays in its share whatever else is found, and all its clips are in one. Where files are
-    known by their content, that decides: the size and the first 64 KiB, so that of two copies no
-    share captions one and another the other.
+    A file stays in its shard whatever else is found, with all its clips. With `identity =
+    "content"` the hash is of the size and the first 64 KiB, so that copies of a file are in the
+    same shard.
     """
 
     def __init__(self, index: int, count: int, *, by_content: bool) -> None:
@@ -28,12 +28,12 @@ class Shard:
 
     @classmethod
     def of(cls, config: InputConfig) -> Self:
-        """The share that a job names; all there is if it names none."""
+        """The shard that a job names; all files if it names none."""
         index, _, count = (config.shard or "0/1").partition("/")
         return cls(int(index), int(count), by_content=config.identity == "content")
 
     def holds(self, source: Source) -> bool:
-        """Whether the file is this share's. Blocks."""
+        """Whether the file belongs to this shard. Blocks."""
         return self._count == 1 or self._place(source) == self._index
 
     def _place(self, source: Source) -> int:
@@ -43,7 +43,7 @@ class Shard:
     def _identity(self, source: Source) -> bytes:
         if self._by_content and source.size_bytes > 0:
             try:
-                # Not to follow or wait for what may have taken the file's place.
+                # A link or FIFO may have taken the file's place: do not follow it or wait for it.
                 with os.fdopen(open_regular(source.known_path), "rb") as file:
                     return b"%d " % source.size_bytes + file.read(_HEAD_BYTES)
             except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""The sources as they are named: files, folders and lists; checked before a run (main process)."""
+"""Checks the sources of a job, and reads lists of paths (main process)."""
 
 import os
 import re
@@ -37,7 +37,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def check_sources(config: InputConfig) -> None:
-    """Make sure that every source is there and can be read. Blocks.
+    """Make sure that every source exists and can be read. Blocks.
 
     Raises:
         ConfigError: there is no source, or one is missing, unreadable or no file or folder.
@@ -59,7 +59,7 @@ def check_sources(config: InputConfig) -> None:
 
 
 def _hint(source: Path) -> str:
-    """What somebody may have meant by a source that is not there."""
+    """A guess at what a missing source was meant to be."""
     name = os.fspath(source)
     if set(name) & set("*?["):
         return (
@@ -72,10 +72,10 @@ def _hint(source: Path) -> str:
 
 
 def _ask_once(source: Path) -> None:
-    """Look whether an address answers: the object itself, or a first one below it.
+    """Check that an address answers: the object itself, or the first one below it.
 
     Raises:
-        ConfigError: it does not, or is none that this takes.
+        ConfigError: it does not, or its scheme is unknown.
     """
     try:
         address = parse_address(os.fspath(source))
@@ -115,7 +115,7 @@ def _open_once(path: Path) -> None:
 
 
 def is_list(path: Path) -> bool:
-    """Whether a source of this name holds the paths of others; a folder never does."""
+    """Whether a source of this name lists the paths of others; a folder never does."""
     ending = path.suffix.lower()
     is_named_so = (ending in _PLAIN_ENDINGS or ending in TABLES) and not is_remote(path)
     return path == STANDARD_INPUT or (is_named_so and not path.is_dir())
@@ -137,17 +137,17 @@ def may_have_rows(path: Path) -> bool:
 
 
 def absolute(source: Path) -> Path:
-    """The source from wherever the working directory is; some have no place in it."""
+    """The source as an absolute path; standard input and addresses stay as they are."""
     return source if source == STANDARD_INPUT or is_remote(source) else source.absolute()
 
 
 def base_of(source: Path) -> Path:
-    """The folder that a list's relative paths are taken from."""
+    """The folder that relative paths in a list start from."""
     return Path.cwd() if source == STANDARD_INPUT else source.parent
 
 
 def past_roots(folder: Path) -> list[str]:
-    """The folders that the names in an output folder are relative to, the earliest run's first.
+    """The folders that names in an output folder are relative to, the earliest run's first.
 
     Blocks.
     """
@@ -161,7 +161,7 @@ def _root(source: Path) -> str:
 
 
 def entries_of(source: Path) -> Iterator[Entry | BadRow]:
-    """What a list names, in its order. Blocks.
+    """The entries of a list, in order. Blocks.
 
     Raises:
         ConfigError: the list cannot be read, or is no list.

@@ -1,4 +1,4 @@
-"""Failures of files that a run's sources do not reach, and that stand all the same (main)."""
+"""Keeps failures of files that a run's sources do not include (main process)."""
 
 import os
 from collections.abc import Collection
@@ -25,10 +25,10 @@ _LOOK_S = 30.0
 async def keep_failures_elsewhere(
     config: InputConfig, requests: Collection[str], settled: Settled
 ) -> None:
-    """Let failures of these requests stand whose files are as they were, in none of the folders.
+    """Keep failures of these requests for unchanged files outside the sources.
 
-    A run says nothing about what it does not look at. Files that cannot be looked at in time, on
-    a dead disk, count as gone.
+    A run says nothing about files that it does not look at. Files that cannot be checked in time,
+    as on a dead disk, count as gone.
     """
     with anyio.move_on_after(_LOOK_S):
         await anyio.to_thread.run_sync(_keep, config, requests, settled, abandon_on_cancel=True)
@@ -60,7 +60,7 @@ def _is_of(address: str, sources: Collection[str]) -> bool:
 
 
 def _is_unchanged(path: bytes, record: dict[str, Any]) -> bool:
-    """Whether the clip would still be called the same, today or by the first version."""
+    """Whether the clip would have the same id, by today's rule or that of version 0.1.0."""
     name, own = name_bytes(record, "source"), {record["clip_id"], record.get("stat_id")}
     try:
         facts = Path(os.fsdecode(path)).stat()

@@ -1,4 +1,4 @@
-"""Which windows of a film become clips; pure (main process)."""
+"""Computes which windows of a film become clips; pure (main process)."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ __all__ = [
 
 # One frame is sampled for a second: less than one at the end holds no frame of its own.
 _LEAST_REST_S = 1.0
-# A header's time may be anything: two weeks in windows of a minute.
+# A header may give any length: this is two weeks in windows of a minute.
 _MOST_WINDOWS = 20_000
 # Far less than a sample of sound: 60.1 - 0.1 is a little more than 60 in floating point.
 _ROUNDING_S = 1e-6
@@ -30,7 +30,7 @@ _ROUNDING_S = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Cutting:
-    """What is captioned of a film: its first window, all of them, or its scenes."""
+    """Which part of a film is captioned: its first window, all windows, or its scenes."""
 
     segments: Literal["first", "all", "scenes"] = "first"
     overlap_s: float = 0.0
@@ -40,17 +40,18 @@ FIRST_WINDOWS = Cutting()
 
 
 class Window(NamedTuple):
-    """A part of a film, in seconds from its zero; the film may end within it."""
+    """A part of a film, in seconds from its start; it may reach beyond the film's end."""
 
     start_s: float
     end_s: float
 
 
 def windows_of(film_s: float, window_s: float, overlap_s: float = 0.0) -> tuple[Window, ...]:
-    """The windows that cover a film from its zero, each `overlap_s` into the one before.
+    """The windows that cover a film from its start, each overlapping the one before by `overlap_s`.
 
-    They lie on one grid whatever the length, so that they keep their ids if that is corrected; the
-    last one may reach beyond the film. There is always one, and none of less than a second.
+    They lie on a grid that does not depend on the film's length, so that ids survive a corrected
+    length; the last window may reach beyond the film. There is at least one, and none of less than
+    a second.
     """
     windows = [Window(0.0, window_s)]
     while film_s - windows[-1].end_s >= _LEAST_REST_S and len(windows) < _MOST_WINDOWS:
@@ -59,11 +60,11 @@ def windows_of(film_s: float, window_s: float, overlap_s: float = 0.0) -> tuple[
 
 
 def scene_windows(scene_ends_s: Sequence[float], min_s: float, max_s: float) -> tuple[Window, ...]:
-    """The windows of a film by its scenes, from its zero to the end of the last scene.
+    """The windows of a film by its scenes, up to the end of the last scene.
 
-    A scene shorter than `min_s` joins the one after it, the last one the one before. A stretch
-    longer than `max_s` is cut into equal parts; all are `min_s` long at least where that is at most
-    half of `max_s`, and the film is not shorter.
+    A scene shorter than `min_s` joins the next one, the last joins the one before. A stretch longer
+    than `max_s` is cut into equal parts. Every window is at least `min_s` long if that is at most
+    half of `max_s` and the film is not shorter.
     """
     *changes_s, film_s = scene_ends_s
     cuts_s = [0.0]
@@ -84,7 +85,7 @@ def _equal_parts(begin_s: float, end_s: float, max_s: float) -> Iterator[Window]
 
 
 def window_at(number: int, window_s: float, overlap_s: float) -> Window:
-    """The window of this number on the grid, from 0 on."""
+    """The window with this number on the grid, from 0."""
     start_s = round(number * (window_s - overlap_s), 3)
     return Window(start_s, start_s + window_s)
 
@@ -92,7 +93,7 @@ def window_at(number: int, window_s: float, overlap_s: float) -> Window:
 def asked_window(row: Row, max_seconds: float) -> Window | None:
     """The window that a row of a list asks for; None where it names the whole film.
 
-    It begins with the film and has the length of a clip, where the row does not say otherwise.
+    Unless the row says otherwise, it begins with the film and has the length of a clip.
     """
     if row.start_s is None and row.end_s is None:
         return None
@@ -106,6 +107,6 @@ def is_longer(window: Window, max_seconds: float) -> bool:
 
 
 def seconds_in(window: Window, film_s: float) -> float:
-    """How much of a window a film of this length fills; all of it if the length is not known."""
+    """How much of a window a film of this length fills; all of it if the length is unknown."""
     until_s = min(window.end_s, film_s) if film_s > 0 else window.end_s
     return max(0.0, until_s - window.start_s)

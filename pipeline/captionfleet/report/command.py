@@ -74,5 +74,5 @@ async def report_of_run(folder: Path) -> str:
 def _told(made: Made) -> str:
     return (
         f"{for_terminal(printable(str(made.path)))} ({text.size(made.size_bytes)}, "
-        f"{made.shown:,} of {made.clips:,} clips, {made.with_pictures:,} with pictures)"
+        f"{made.shown:,} of {made.of_all}, {made.with_pictures:,} with pictures)"
     )

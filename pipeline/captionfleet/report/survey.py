@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from captionfleet import text
 from captionfleet.ledger.files.names import CAPTIONS, FAILURES, LOCK_HOLDER, TIMELINE
 from captionfleet.ledger.files.reading import (
     Line,
@@ -78,13 +79,15 @@ class Group:
 class Survey:
     """Counts over the whole folder, and of the last run that ended where `run` says so.
 
-    `slowest` holds (seconds, offset), the slowest last.
+    `slowest` holds (seconds, offset), the slowest last. `has_names` says that a clip may have
+    several lines, one of each request.
     """
 
     since_utc: str
     until_utc: str
     settings: dict[str, Any]
     choice: Choice
+    has_names: bool = False
     captioned: int = 0
     captioned_run: int = 0
     unreadable: int = 0
@@ -108,11 +111,23 @@ class Survey:
     examples: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
     failures: dict[str, Sample] = field(default_factory=dict)
 
+    @property
+    def noun(self) -> str:
+        """What a captions line counts as."""
+        return "captions" if self.has_names else "clips"
+
+    def lines_in_words(self, number: int) -> str:
+        """So many lines of both files."""
+        if self.has_names:
+            return f"{text.count(number)} captions and failures"
+        return f"{text.count(number)} clip{'' if number == 1 else 's'}"
+
     def add_caption(self, line: Line) -> None:
         """Count one captions line."""
         record = line.record
         flags = flags_of(record, self.settings)
         self.captioned += 1
+        self.has_names = self.has_names or bool(text_in(record, "request"))
         self.flagged += is_flagged(flags)
         self.flags.update(self._bounded(flags, self.flags, _MAX_FLAGS))
         self.caption_chars.add(len(text_in(record, "caption")))
@@ -127,6 +142,7 @@ class Survey:
         code = text_in(line.record, "code") or "unknown"
         (code,) = self._bounded([code], self.codes, _MAX_CODES)
         self.failed += 1
+        self.has_names = self.has_names or bool(text_in(line.record, "request"))
         self.codes[code] += 1
         if len(self.examples[code]) < _EXAMPLES:
             self.examples[code].append(line.record)

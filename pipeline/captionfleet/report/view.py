@@ -45,6 +45,7 @@ def view_of(folder: Folder, survey: Survey, slowest: Sequence[dict[str, Any]]) -
         "deployments": deployments_table(folder.run, survey),
         "nodes": nodes_table(folder.run),
         "settings": settings_rows(folder.run),
+        "failed": _failed_in_words(survey),
         "counts": {
             "captioned": survey.captioned,
             "captioned_run": survey.captioned_run,
@@ -78,8 +79,14 @@ def _ending(run: dict[str, Any], survey: Survey) -> str:
     if planned == 0:
         return f"{how}: nothing was left to caption"
     of = f" of {text.count(planned)}" if planned is not None else ""
-    counts = f"{text.count(survey.captioned_run)}{of} clips captioned"
+    done = "captions there" if survey.has_names else "clips captioned"
+    counts = f"{text.count(survey.captioned_run)}{of} {done}"
     return f"{how}: {counts}" + (f", {text.count(failed)} failed" if failed else "")
+
+
+def _failed_in_words(survey: Survey) -> str:
+    one, more = ("caption", "captions") if survey.has_names else ("clip", "clips")
+    return f"{text.count(survey.failed)} {one if survey.failed == 1 else more}"
 
 
 def _clock(utc: str) -> str:
@@ -107,7 +114,7 @@ def _figures(run: dict[str, Any], survey: Survey) -> list[tuple[str, str, str]]:
         ("failed", text.count(survey.failed), _and_more(len(survey.codes), "code")),
         ("flagged", text.count(survey.flagged), "to look at"),
         *_left_out(survey),
-        ("rate", f"{text.short(of('clips_per_s'))}/s", "clips"),
+        ("rate", f"{text.short(of('clips_per_s'))}/s", survey.noun),
         ("source hours", text.short(of("source_hours_per_hour")), "per hour"),
         (
             "tokens in",

@@ -30,11 +30,15 @@ __all__ = ["Made", "write_report"]
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A report that was written: where, and how many clips of how many it shows or finds."""
+    """A report that was written: where, and how many lines of how many it shows or finds.
+
+    `of_all` is that number in words.
+    """
 
     path: Path
     shown: int
     clips: int
+    of_all: str
     with_pictures: int
     size_bytes: int
 
@@ -72,6 +76,7 @@ async def write_report(
         path,
         len(gallery.cards) + gallery.texts.held,
         survey.captioned + survey.failed,
+        survey.lines_in_words(survey.captioned + survey.failed),
         sheets.shown,
         size_bytes,
     )
@@ -102,15 +107,16 @@ def _write(path: Path, folder: Folder, survey: Survey, gallery: Gallery, sheets:
 def _lead(survey: Survey, gallery: Gallery, sheets: Sheets) -> str:
     """Which clips are there and why, and what is missing."""
     all_clips, texts = survey.captioned + survey.failed, gallery.texts
-    shown, with_media = _clips(len(gallery.cards)), "with the frames and the sound that were sent"
-    said = [f"{shown}, {with_media}."]
+    in_words, with_media = survey.lines_in_words, "with the frames and the sound that were sent"
+    said = [f"{in_words(len(gallery.cards))}, {with_media}."]
     if texts.held or texts.left_out:
         chosen = "a sample, the slowest, and what is flagged or failed"
+        shown = in_words(len(gallery.cards))
         said = [f"{shown} of {text.count(all_clips)} {with_media}: {chosen}."]
     if texts.held:
         said.append(f"The text of {text.count(texts.held)} others is here as well.")
     if texts.left_out:
-        said.append(f"{_clips(texts.left_out)} are left out to keep this page small.")
+        said.append(f"{in_words(texts.left_out)} are left out to keep this page small.")
     if missing := len(gallery.captioned) - sheets.shown:
         said.append(f"Without pictures: {text.count(missing)}, each says why.")
     if survey.unreadable:
@@ -118,7 +124,3 @@ def _lead(survey: Survey, gallery: Gallery, sheets: Sheets) -> str:
     if sheets.without_sound:
         said.append(f"Sound left out to keep this page small: {text.count(sheets.without_sound)}.")
     return " ".join(said)
-
-
-def _clips(number: int) -> str:
-    return f"{text.count(number)} clip{'' if number == 1 else 's'}"

@@ -9,7 +9,15 @@ from captionfleet.errors import FailureCode
 from captionfleet.ledger.files.names import CAPTIONS, FAILURES, RUN
 from captionfleet.messages import for_terminal
 
-__all__ = ["GO_ON", "cut_in_words", "ending_text", "skipped_in_words"]
+__all__ = [
+    "GO_ON",
+    "copied_to",
+    "copy_behind",
+    "cut_in_words",
+    "ending_text",
+    "noun_of",
+    "skipped_in_words",
+]
 
 GO_ON = "run the same command again to go on"
 _LABEL_CHARS = 12
@@ -48,6 +56,20 @@ def cut_in_words(run: Mapping[str, Any]) -> str:
     return f"{cut['share']:.0%} of the footage, of {films} longer than a clip"
 
 
+def copied_to(run: Mapping[str, Any]) -> str:
+    """Where a current copy of the folder is; empty without one. Older runs do not know it."""
+    copy = run.get("copy") or {}
+    return str(copy["to"]) if copy and copy["is_current"] else ""
+
+
+def copy_behind(run: Mapping[str, Any]) -> str:
+    """Why a copy of the folder is not current; empty where it is, or none is kept."""
+    copy = run.get("copy") or {}
+    if not copy or copy["is_current"]:
+        return ""
+    return f"the copy at {copy['to']} is not current: {copy['problem']}"
+
+
 def _rows(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield _how_it_ended(run), _done(run)
     if run["failed"]:
@@ -64,6 +86,8 @@ def _rows(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if limited := _limited(run):
         yield "limited by", limited
     yield from _warnings(run)
+    if to := copied_to(run):
+        yield "copied to", for_terminal(to)
     if (folder := _folder(run)) is not None:
         files = [CAPTIONS] * bool(run["captioned"] or run["already_captioned"])
         files += [FAILURES] * bool(run["failed"] or run["standing_failures"])
@@ -91,13 +115,13 @@ def _done(run: Mapping[str, Any]) -> str:
         case "complete" if not run["planned"]:
             return "nothing was left to caption" + _still_failed(run)
         case "complete" if not run["failed"]:
-            done = f"all {run['planned']:,} {_noun(run)} are {_participle(run)}"
+            done = f"all {run['planned']:,} {noun_of(run)} are {_participle(run)}"
             return done + _of_requests(run) + _still_failed(run)
     return f"{counts} (exit code {run['exit_code']})"
 
 
 def _counts(run: Mapping[str, Any], of: int, rest: str) -> str:
-    counts = f"{run['captioned']:,} of {of:,} {_noun(run)} {_participle(run)}{_of_requests(run)}"
+    counts = f"{run['captioned']:,} of {of:,} {noun_of(run)} {_participle(run)}{_of_requests(run)}"
     if run["failed"]:
         counts += f", {run['failed']:,} failed"
     if left := of - run["captioned"] - run["failed"]:
@@ -105,13 +129,15 @@ def _counts(run: Mapping[str, Any], of: int, rest: str) -> str:
     return counts
 
 
-def _noun(run: Mapping[str, Any]) -> str:
-    """What is counted: a clip with several requests has as many captions."""
-    return "captions" if run.get("requests") else "clips"
+def noun_of(run: Mapping[str, Any]) -> str:
+    """What is counted: a clip has a caption of each request that has a name."""
+    tables = run.get("settings", {}).get("requests") or ()  # older runs know none
+    is_named = run.get("requests") or any(table.get("name") for table in tables)
+    return "captions" if is_named else "clips"
 
 
 def _participle(run: Mapping[str, Any]) -> str:
-    return "there" if run.get("requests") else "captioned"
+    return "there" if noun_of(run) == "captions" else "captioned"
 
 
 def _of_requests(run: Mapping[str, Any]) -> str:
@@ -145,8 +171,9 @@ def _rates(run: Mapping[str, Any]) -> list[str]:
     if not run["captioned"]:
         return []
     per_s = run["clips_per_s"]
-    clips = f"{per_s:.3g} clips/s" if per_s >= 1 else f"{per_s * 60:.3g} clips/min"
-    return [clips, f"{run['source_hours_per_hour']:.3g} hours of video an hour"]
+    noun = noun_of(run)
+    rate = f"{per_s:.3g} {noun}/s" if per_s >= 1 else f"{per_s * 60:.3g} {noun}/min"
+    return [rate, f"{run['source_hours_per_hour']:.3g} hours of video an hour"]
 
 
 def _limited(run: Mapping[str, Any]) -> str:
@@ -169,6 +196,8 @@ def _warnings(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, node in run.get("nodes", {}).items():  # older ones do not know it
         if node["refused"]:
             yield "warning", for_terminal(f"node {name} got no clips: {node['refused']}")
+    if behind := copy_behind(run):
+        yield "warning", for_terminal(behind)
     if run["torn_lines_repaired"]:
         yield "repaired", f"{run['torn_lines_repaired']} torn line(s) of a run that was killed"
     if run.get("ignored_lines"):  # older ones do not know it

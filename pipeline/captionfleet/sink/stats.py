@@ -18,24 +18,44 @@ _OF_CLIPS = frozenset({"decode_s", "encode_s", "prepare_s"})  # once for all of 
 _MAX_FINISH_REASONS = 20
 
 
+class _FirstCaptions:
+    """Tells the first caption of a clip from those of its other requests, which may fail.
+
+    Remembers the clips of which some requests have not ended.
+    """
+
+    def __init__(self) -> None:
+        self._left: dict[tuple[str, tuple[str, ...]], tuple[int, bool]] = {}
+
+    def is_first(self, outcome: Outcome) -> bool:
+        """Whether this is a caption, and the clip's first."""
+        clip = outcome.clip
+        key, is_caption = (clip.clip_id, clip.requests), isinstance(outcome, Caption)
+        left, has_one = self._left.pop(key, (len(clip.requests), False))
+        if left > 1:
+            self._left[key] = left - 1, has_one or is_caption
+        return is_caption and not has_one
+
+
 class RunStatistics:
     """What the outcomes say, in memory that does not grow with their number.
 
     Args:
         media_tokens: What each deployment should report, by its name.
-        observe: Is told every outcome, too.
+        observe: Called with every outcome, and whether it is the first caption of its clip.
         failed_before: Whether an earlier run left a clip failed, by its id and the request.
     """
 
     def __init__(
         self,
         media_tokens: Mapping[str, MediaTokens] | None = None,
-        observe: Callable[[Outcome], None] | None = None,
+        observe: Callable[[Outcome, bool], None] | None = None,
         failed_before: Callable[[str, str], bool] = lambda *_: False,
     ) -> None:
         self._failed_before = failed_before
         self.new_failures = 0
         self._observe = observe
+        self._firsts = _FirstCaptions()
         self._media_tokens = media_tokens or {}
         self.captioned = 0
         self.failed = 0
@@ -52,11 +72,12 @@ class RunStatistics:
 
     def add(self, outcome: Outcome) -> None:
         """Count one outcome."""
+        is_first = self._firsts.is_first(outcome)
         if self._observe is not None:
-            self._observe(outcome)
+            self._observe(outcome, is_first)
         self.attempts += len(outcome.attempts)
         if isinstance(outcome, Caption):
-            self._add_caption(outcome)
+            self._add_caption(outcome, is_first=is_first)
         else:
             self.failed += 1
             self.new_failures += not self._failed_before(outcome.clip.clip_id, outcome.request)
@@ -80,12 +101,12 @@ class RunStatistics:
         reports = {name: one.report() for name, one in self._media_tokens.items()}
         return {name: report for name, report in reports.items() if report is not None}
 
-    def _add_caption(self, caption: Caption) -> None:
+    def _add_caption(self, caption: Caption, *, is_first: bool) -> None:
         self.captioned += 1
         if caption.request:
             self.requests[caption.request] += 1
         facts, clip = caption.facts, caption.clip
-        if caption.is_first:
+        if is_first:
             self.source_s += clip.video_s(facts.source_s)
             rest_s = left_out_s(caption)
             self.films_cut += rest_s > 0
@@ -97,7 +118,7 @@ class RunStatistics:
         self.finish_reasons[self._bounded_reason(caption.finish_reason)] += 1
         for name, measured in self._latencies.items():
             seconds = getattr(caption.latency, name)
-            if seconds is not None and (caption.is_first or name not in _OF_CLIPS):
+            if seconds is not None and (is_first or name not in _OF_CLIPS):
                 measured.add(seconds)
 
     def _bounded_reason(self, reason: str) -> str:

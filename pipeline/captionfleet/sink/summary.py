@@ -28,6 +28,7 @@ class Ending:
         refusing: what is wrong with deployments that refused requests to the end.
         place_seconds: places at deployments, times the seconds for which each was there.
         exit_code: None: 0 if no clip stands failed, else 1.
+        copy: where a copy of the folder is kept, and whether it is current; empty: nowhere.
     """
 
     ended: Ended
@@ -38,6 +39,7 @@ class Ending:
     ignored_lines: int = 0
     place_seconds: float = 0.0
     exit_code: int | None = None
+    copy: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,8 @@ class RunSummary:
     `confinement` is what the worker processes are under, as they report it; None: none ran.
     `nodes` says what each node of a cluster did, by its address; empty where all ran on this
     machine. `lost_with_nodes` counts clips that did not come back, and were prepared again.
+    `copy` says where a copy of the folder is kept, whether it is current, of when it is, and what
+    is wrong with it; empty without `copy_to`.
     """
 
     exit_code: int
@@ -108,6 +112,7 @@ class RunSummary:
     confinement: str | None
     nodes: Mapping[str, Mapping[str, Any]]
     lost_with_nodes: int
+    copy: Mapping[str, Any]
     settings: Mapping[str, Any] = field(repr=False)
 
     @property
@@ -165,6 +170,7 @@ def summarise(
         refusing=ending.refusing,
         torn_lines_repaired=ending.torn_lines_repaired,
         ignored_lines=ending.ignored_lines,
+        copy=ending.copy,
         settings=written_settings(job),
         **_counted(tally),
         **_measured(statistics),

@@ -4,7 +4,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from captionfleet import text
-from captionfleet.sink.ending import GO_ON, cut_in_words, skipped_in_words
+from captionfleet.sink.ending import (
+    GO_ON,
+    copied_to,
+    copy_behind,
+    cut_in_words,
+    noun_of,
+    skipped_in_words,
+)
 
 __all__ = ["mail_line", "report_text"]
 
@@ -26,6 +33,8 @@ def mail_line(run: Mapping[str, Any]) -> str:
         parts.append(f"{run['unfinished']:,} unfinished")
     if cut := cut_in_words(run):
         parts.append(f"left out {cut}")
+    if copy_behind(run):
+        parts.append("its copy is not current")
     if run["ended"] != "complete":
         parts.append(f"ended by {_end(run)}")
     again = f": {GO_ON}" if run["ended"] in {"signal", "limit"} else ""
@@ -39,7 +48,7 @@ def report_text(run: Mapping[str, Any]) -> str:
 
 def _rows(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "run", f"{_end(run)}, exit code {run['exit_code']}, {text.seconds(run['seconds'])}"
-    yield "clips", _figures(run, "planned", "captioned", "failed", "unfinished")
+    yield noun_of(run), _figures(run, "planned", "captioned", "failed", "unfinished")
     if run["already_captioned"] or run["standing_failures"]:
         yield "before", _figures(run, "already_captioned", "standing_failures")
     if run["passed_over"]:
@@ -49,7 +58,7 @@ def _rows(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield (
         "rate",
         (
-            f"{run['clips_per_s']:.3g} clips/s, "
+            f"{run['clips_per_s']:.3g} {noun_of(run)}/s, "
             f"{run['source_hours_per_hour']:.3g} source hours per hour"
         ),
     )
@@ -70,6 +79,8 @@ def _rows(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if run["deployments"]:
         yield "captions by", _counts(run["deployments"])
     yield from _warnings(run)
+    if to := copied_to(run):
+        yield "copied to", to
     if run["finish_reasons"]:
         yield "ended with", _counts(run["finish_reasons"])
     if run["torn_lines_repaired"]:
@@ -84,6 +95,8 @@ def _warnings(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, tokens in run["media_tokens"].items():
         if tokens["remark"]:
             yield "warning", f"{name}: {_media_warning(tokens)}"
+    if behind := copy_behind(run):
+        yield "warning", behind
 
 
 def _figures(run: Mapping[str, Any], *keys: str) -> str:

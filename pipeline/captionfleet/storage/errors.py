@@ -33,13 +33,17 @@ class StorageError(Exception):
         self.may_pass = may_pass
 
 
-def explained(error: Exception, exceptions: Any, scheme: str = "https") -> StorageError:
-    """The error by its type alone, in words that quote nothing."""
+def explained(
+    error: Exception, exceptions: Any, scheme: str = "https", *, doing: str = "read it"
+) -> StorageError:
+    """The error by its type alone, in words that quote nothing; `doing` is what was tried."""
     if isinstance(error, FileNotFoundError | exceptions.NotFoundError):
         return StorageError(FailureCode.SOURCE_MISSING, "no such object")
     if isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError):
-        words = "access denied: do the credentials in use allow to read it?"
+        words = f"access denied: do the credentials in use allow to {doing}?"
         return StorageError(FailureCode.SOURCE_UNREADABLE, words)
+    if isinstance(error, exceptions.AlreadyExistsError):
+        return StorageError(FailureCode.SOURCE_CHANGED, "somebody wrote it just now")
     if isinstance(error, exceptions.NotSupportedError):
         words = "the server sends no part of a file alone (no range requests)"
         return StorageError(FailureCode.SOURCE_UNREADABLE, words)

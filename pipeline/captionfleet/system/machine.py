@@ -1,4 +1,4 @@
-"""What the machine itself refuses: threads and processes (main process)."""
+"""Turns refusals of the operating system, of a thread or a process, into errors (main process)."""
 
 import errno
 import os
@@ -20,7 +20,7 @@ MAY_PASS = frozenset({errno.EAGAIN, errno.ENOMEM})
 def is_thread_refused(error: BaseException) -> bool:
     """Whether the system refused to start a thread.
 
-    Python has no exception of its own for it, but a RuntimeError that `Thread.start` raises.
+    Python raises a plain RuntimeError from `Thread.start`, with no type of its own.
     """
     frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
     is_start = any(frame.f_code is threading.Thread.start.__code__ for frame in frames)
@@ -46,7 +46,7 @@ def machine_errors() -> Iterator[None]:
 
 
 def no_worker(number: int | None, words: str = "") -> MachineError:
-    """The error of a worker process that cannot be started, by the system's number for it."""
+    """The error for a worker process that cannot start, by the errno of the system."""
     program = printable(sys.executable)
     advice = {
         errno.EAGAIN: f"the limit of processes is reached: {_PROCESSES}, or use fewer --workers",

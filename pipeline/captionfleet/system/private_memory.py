@@ -1,4 +1,4 @@
-"""Keeps other processes of the same user out of the memory that holds the keys (main process)."""
+"""Keeps other processes of the same user from reading the keys in this process (main process)."""
 
 import ctypes
 
@@ -10,7 +10,7 @@ _PR_SET_DUMPABLE = 4  # prctl(2)
 def keep_memory_private() -> None:
     """Let no process of the same user attach to this one or read its environment.
 
-    Root still may, with a debugger or py-spy; no core file is written. Programs that are started
-    from here are as open as ever.
+    Root still can, with a debugger or py-spy. No core file is written. Child processes are not
+    protected.
     """
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)

@@ -1,4 +1,4 @@
-"""Files and folders by a name that others may have put there: no link, no waiting (any process)."""
+"""Opens files and folders safely where others may have planted links or pipes (any process)."""
 
 import errno
 import os
@@ -14,7 +14,7 @@ def open_regular(path: str | os.PathLike[str], flags: int = os.O_RDONLY, mode: i
     """Open a regular file and return its descriptor; the last part of the path is no link.
 
     Raises:
-        OSError: as `os.open` does; ELOOP for a link, EINVAL for what is no regular file.
+        OSError: as `os.open` does; ELOOP for a link, EINVAL for anything but a regular file.
     """
     descriptor = os.open(path, flags | _CAREFULLY, mode)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -36,7 +36,7 @@ def make_folder(path: str | os.PathLike[str]) -> None:
 
 
 def require_folder(path: str | os.PathLike[str]) -> None:
-    """Require that a folder is there itself, and no link to one, which could lead anywhere.
+    """Require a real folder; a link could lead anywhere.
 
     Raises:
         OSError: ELOOP for a link, ENOTDIR for anything else.

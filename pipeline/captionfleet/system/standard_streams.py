@@ -1,4 +1,4 @@
-"""Standard streams that no reader and no full disk turns against a run (main process)."""
+"""Keeps stalled readers and full disks behind stdout and stderr from stopping a run (main)."""
 
 import atexit
 import errno
@@ -20,15 +20,15 @@ _QUEUE_BYTES = 1 << 18  # some thousand lines of a log, beside the 64 KiB that a
 _PIECE_BYTES = 1 << 16  # what is handed on at once: no line of the log comes in two pieces
 _LOG_AT_END_S = 2.0
 _OTHERS_WAIT_S = 1.0
-_SUMMARY_AT_END_S = 30.0  # on a terminal, somebody may have pressed Ctrl-S
+_SUMMARY_AT_END_S = 30.0  # on a terminal, Ctrl-S may have stopped the output
 
 
 class LenientFile(io.RawIOBase):
-    """A file that takes whatever it is given; a thread of its own writes it.
+    """A file whose writes never fail; a thread of its own does the writing.
 
-    A reader that stands still holds up that thread alone. Once the queue is full, a write waits
-    for as long as the reader takes nothing, at most `patience_s`, and then lines are dropped; a
-    line that counts them comes when the reader goes on. `problem` is the first error.
+    A stalled reader blocks only that thread. Once the queue is full, a write waits for the reader
+    for at most `patience_s`; then lines are dropped, and a line that counts them follows when the
+    reader resumes. `problem` is the first error.
     """
 
     def __init__(self, descriptor: int, patience_s: float) -> None:
@@ -49,7 +49,7 @@ class LenientFile(io.RawIOBase):
         return True
 
     def fileno(self) -> int:
-        """The descriptor, by which a terminal and its width are known."""
+        """The descriptor, by which libraries recognise a terminal and its width."""
         return self._descriptor
 
     def isatty(self) -> bool:
@@ -57,7 +57,7 @@ class LenientFile(io.RawIOBase):
         return os.isatty(self._descriptor)
 
     def write(self, data: Any, /) -> int:
-        """Take what can be taken, and claim to have written it all."""
+        """Queue the text, or drop it; always return its full length."""
         piece = bytes(data)
         if sys.is_finalizing():  # no thread runs any more
             self._write_out_if_ready(piece)
@@ -68,7 +68,7 @@ class LenientFile(io.RawIOBase):
         return len(piece)
 
     def finish(self, patience_s: float) -> None:
-        """Wait until all is written, or the reader takes nothing for so long."""
+        """Wait until everything is written, or until the reader has stalled for `patience_s`."""
         with self._changed:
             self._wait_for_room(0, patience_s)
             if self._dropped_lines and not self._queued_bytes:
@@ -77,7 +77,10 @@ class LenientFile(io.RawIOBase):
 
     @property
     def lost(self) -> str | None:
-        """Why words that somebody may wait for did not come out; a pipe's reader left by itself."""
+        """Why output that a reader may need was lost; None where it is complete.
+
+        A reader that closes its pipe needs no more, so that counts as complete.
+        """
         if self.problem is None or self.problem.errno == errno.EPIPE:
             return None
         return self.problem.strerror
@@ -117,7 +120,7 @@ class LenientFile(io.RawIOBase):
         return (b"" if self._ends_line else b"\n") + line.encode() + b"\n"
 
     def _wait_for_room(self, most_bytes: int, patience_s: float) -> bool:
-        """Wait until no more than so much is queued; False if the reader takes nothing."""
+        """Wait until the queue holds at most `most_bytes`; False if the reader stalls."""
         while self._queued_bytes > most_bytes:
             before = self._written_bytes
             if not patience_s:
@@ -149,7 +152,7 @@ class LenientFile(io.RawIOBase):
         while rest:
             try:
                 count = os.write(self._descriptor, rest)
-            except BlockingIOError:  # another program made a terminal that both share so
+            except BlockingIOError:  # another program set the shared terminal to non-blocking
                 _wait_writable(self._descriptor)
             except OSError as error:
                 self.problem = self.problem or error
@@ -166,11 +169,12 @@ def _wait_writable(descriptor: int) -> None:
 
 
 def open_standard_streams() -> LenientFile:
-    """Make sys.stdout and sys.stderr lenient, and return what is below sys.stdout.
+    """Make sys.stdout and sys.stderr lenient, and return the file below sys.stdout.
 
-    What a run logs is not worth its captions: stderr drops what its reader does not take. A list
-    on stdout waits for its reader. A stream that the parent closed is opened on /dev/null: its
-    number would go to the next file, such as captions.jsonl, and a library's complaint into there.
+    Log lines matter less than captions: stderr drops what its reader does not take. Stdout, which
+    may carry a list, waits for its reader. A stream that the parent process closed is opened on
+    /dev/null; otherwise its descriptor would be reused by the next file, such as captions.jsonl,
+    and messages of libraries would be written into that.
     """
     while (number := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
         pass
@@ -185,14 +189,14 @@ def open_standard_streams() -> LenientFile:
 
 
 def do_not_wait_for_readers() -> None:
-    """Let a reader of stdout who takes nothing keep no run from its end."""
+    """Let no stalled reader of stdout delay the end of a run."""
     output = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     if isinstance(output, LenientFile):
         output.patience_s = _SUMMARY_AT_END_S
 
 
 def settle(stream: TextIO) -> None:
-    """Wait until a stream's words are out, at most a second: then another stream's come after."""
+    """Wait up to a second for a stream's output, so that other streams' output comes after it."""
     raw = getattr(getattr(stream, "buffer", None), "raw", None)
     if isinstance(raw, LenientFile):
         stream.flush()
@@ -200,8 +204,8 @@ def settle(stream: TextIO) -> None:
 
 
 def _finish(stream: TextIO, raw: LenientFile) -> None:
-    """Write what is buffered, while threads still run."""
-    with suppress(ValueError):  # somebody closed it
+    """Write what is buffered, while threads can still run."""
+    with suppress(ValueError):  # already closed
         stream.flush()
     raw.finish(_LOG_AT_END_S)
 

@@ -1,4 +1,4 @@
-"""The clock, the structured log, the counters of a run and its progress (main process)."""
+"""The clock, the structured log, the counters of a run and its progress display (main process)."""
 
 from captionfleet.telemetry.clock import monotonic_s, utc_now, wall_ns
 from captionfleet.telemetry.display import has_width, print_above

@@ -1,18 +1,18 @@
-"""Waits that do not count what came while this process was stopped as late (main process)."""
+"""Sleeps without counting the time for which this process was stopped (main process)."""
 
 import anyio
 
 __all__ = ["sleep_awake"]
 
-_LATE_S = 1.0  # by which a timer is late only where the process, or its loop, stood still
+_LATE_S = 1.0  # a timer is this late only where the process, or its event loop, was stopped
 _READING_S = 5.0
 
 
 async def sleep_awake(seconds: float) -> None:
-    """Sleep; if the process was stopped when the time came, some seconds longer.
+    """Sleep; some seconds longer if the process was stopped when the time came.
 
-    What came while it was stopped (SIGSTOP, Ctrl-Z, a frozen container) lies in the sockets and
-    is read meanwhile. A plain deadline would end the reader first.
+    After a stop (SIGSTOP, Ctrl-Z, a frozen container) data waits in the sockets. A plain deadline
+    would end the reader before it reads them.
     """
     end_s = anyio.current_time() + seconds
     await anyio.sleep(seconds)

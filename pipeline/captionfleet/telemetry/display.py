@@ -1,4 +1,4 @@
-"""Progress on a terminal, drawn by tqdm, with all other words above it (main process)."""
+"""Draws progress bars on a terminal with tqdm, and prints log lines above them (main process)."""
 
 import os
 from threading import RLock
@@ -15,12 +15,12 @@ _shown: "list[Display]" = []
 
 
 def has_width(stream: TextIO) -> bool:
-    """Whether it is a terminal that knows its width; one in a container may have 0 columns."""
+    """Whether the stream is a terminal with a known width; a container may report 0 columns."""
     return stream.isatty() and os.get_terminal_size(stream.fileno()).columns > 0
 
 
 def print_above(line: str, stream: TextIO) -> None:
-    """Print a line where words go, above the progress if there is one on a terminal."""
+    """Print a line to the stream, above the progress bar if there is one."""
     if _shown:
         _shown[-1].make_way(line, stream)
     else:
@@ -28,11 +28,11 @@ def print_above(line: str, stream: TextIO) -> None:
 
 
 class Display:
-    """A bar and a line below it; only the bar where the terminal is narrow."""
+    """A progress bar and a line below it; only the bar on a narrow terminal."""
 
     def __init__(self, stream: TextIO, *, leave: bool = True) -> None:
-        tqdm.set_lock(RLock())  # its own is one for processes, a system-wide semaphore
-        tqdm.monitor_interval = 0  # a thread that would refresh a bar which is refreshed anyway
+        tqdm.set_lock(RLock())  # tqdm's own lock is a system-wide semaphore for processes
+        tqdm.monitor_interval = 0  # no thread of tqdm's that refreshes bars
         self._stream = stream
         self._ascii = not _can_show(stream)
         self._bar = self._line(0, leave=leave)
@@ -40,7 +40,7 @@ class Display:
         _shown.append(self)
 
     def show(self, picture: Picture) -> None:
-        """Draw a moment of the run; the width may have changed since the last one."""
+        """Draw one state of the run; the terminal's width may have changed since."""
         columns = os.get_terminal_size(self._stream.fileno()).columns - 1  # no line wraps
         beside = columns - 2  # the cursor rests behind the bar, where a terminal echoes ^C
         self._set(self._bar, picture.bar_format(beside, ascii_only=self._ascii), beside, picture)
@@ -54,14 +54,14 @@ class Display:
         self._stream.flush()
 
     def make_way(self, line: str, stream: TextIO) -> None:
-        """Print a line above."""
+        """Print a line above the bar."""
         with tqdm.external_write_mode(file=self._stream):
             print(line, file=stream, flush=True)
         self._stream.write("\r")
         self._stream.flush()
 
     def close(self) -> None:
-        """Leave the bar as it is, with the cursor below it, or take it away."""
+        """Leave the bar on the terminal with the cursor below it, or erase it."""
         if self in _shown:
             _shown.remove(self)
         self._close_below()
@@ -74,7 +74,7 @@ class Display:
             self._below = None
 
     def _line(self, position: int, *, leave: bool) -> "tqdm[Any]":
-        # The first drawing is that of `show`: nothing is drawn before something is known.
+        # The first drawing is made by `show`: nothing is drawn before something is known.
         bar: tqdm[Any] = tqdm(
             total=1, file=self._stream, position=position, leave=leave, delay=1e9, ascii=self._ascii
         )

@@ -1,4 +1,4 @@
-"""The structured log: JSON lines, or for people the warnings alone (main process)."""
+"""Sets up the structured log: JSON lines for programs, or warnings for people (main process)."""
 
 import logging
 import os
@@ -16,10 +16,10 @@ _PASSING = "is_passing"
 
 
 def configure_logging(*, as_json: bool = False, quiet: bool = False) -> None:
-    """Send the structured log to stderr: JSON lines, or for people the warnings alone.
+    """Send the structured log to stderr: JSON lines, or warnings for people.
 
-    People who asked for quiet see no warning of what passes by itself (`is_passing=True`), such
-    as a deployment that takes nothing for a while.
+    With `quiet`, people do not see warnings of temporary conditions (`is_passing=True`), such as a
+    deployment that takes no requests for a while.
     """
     colors = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     console = structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, pad_level=False)
@@ -42,7 +42,7 @@ def configure_logging(*, as_json: bool = False, quiet: bool = False) -> None:
 
 
 class _Printing:
-    """Prints above the progress."""
+    """Prints log lines above the progress bar."""
 
     def __init__(self, *_: Any) -> None:
         pass
@@ -71,7 +71,7 @@ def _without_passing(
 def _escaped(
     _log: object, _level: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """What is said may hold names of files, and what servers said."""
+    """Escape control characters: events may hold names of files and words of servers."""
     for key, value in event.items():
         if isinstance(value, str):
             event[key] = for_terminal(value)
@@ -79,10 +79,10 @@ def _escaped(
 
 
 def get_log() -> structlog.typing.FilteringBoundLogger:
-    """The run's log; values are bound by name, never formatted into the event.
+    """The run's log; bind values by name, never format them into the event.
 
-    In a program that did not set up structlog it is set up as by `configure_logging`: left alone
-    it would print to standard output.
+    In a program that has not configured structlog, configures it as `configure_logging` does: by
+    default it would print to standard output.
     """
     if not structlog.is_configured():
         configure_logging()

@@ -1,4 +1,4 @@
-"""What is still to be done, in clips and in seconds of video; pure (main process)."""
+"""Estimates how many clips and seconds of video a run has left; pure (main process)."""
 
 import math
 from collections import Counter
@@ -9,19 +9,19 @@ from captionfleet.messages import Clip
 __all__ = ["Outlook"]
 
 _PER_OCTAVE = 4  # sizes within 19 % of each other are counted as one
-_KNOWN = -1  # in the place of a size: the seconds are those of the clip, and not of its window
+_KNOWN = -1  # stands for a size: the seconds are the clip's, not its window's
 
 
 @dataclass(slots=True)
 class Outlook:
-    """The clips of a run as counted from the sources, and about how much video they hold.
+    """The clips of a run as counted from its sources, and roughly how much video they hold.
 
-    How long a file is, is not known before it is opened: it is taken from its size, by the bytes
-    per second of those that were opened, and at most the clip's window counts. Memory does not
-    grow with the number of clips: they are counted by size, or by whole seconds where their film
-    was measured before.
+    A file's length is unknown until it is opened. It is estimated from its size by the mean bytes
+    per second of the files opened so far, and at most the clip's window counts. Memory does not
+    grow with the number of clips: they are counted by size class, or by whole seconds where an
+    earlier run measured the film.
 
-    `clips` is how many were counted; `is_whole` says that all sources were.
+    `clips` is the number counted; `is_whole` is true once all sources are counted.
     """
 
     clips: int = 0
@@ -36,17 +36,17 @@ class Outlook:
         self._left[_kind(clip)] += 1
 
     def settle(self, clip: Clip) -> None:
-        """Take a clip off that has its line; it may come before it is counted."""
+        """Remove a clip whose line is written; it may come before the clip is counted."""
         self._left[_kind(clip)] -= 1
 
     def learn(self, clip: Clip, source_s: float) -> None:
-        """Take into account how long a file is that was opened."""
+        """Learn the length of a file that was opened."""
         if math.isfinite(source_s) and source_s > 0:
             self._known_bytes += clip.source.size_bytes
             self._known_s += source_s
 
     def left_s(self) -> float:
-        """About how many seconds of video have no line yet."""
+        """Estimated seconds of video without a line."""
         rate = self._known_bytes / self._known_s if self._known_s else 0.0
         return sum(
             number * (min(window_s, _size(size) / rate) if rate and size != _KNOWN else window_s)

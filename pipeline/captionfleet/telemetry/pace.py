@@ -1,4 +1,4 @@
-"""How fast a run goes, and how long it will take; pure (main process)."""
+"""Computes the rate of a run and the time it has left; pure (main process)."""
 
 from collections import deque
 from typing import NamedTuple
@@ -9,11 +9,11 @@ __all__ = ["Pace"]
 
 _EVERY_S = 1.0
 _WINDOW_S = 120.0  # long enough for slow requests, short enough to follow replicas that come
-_LEAST_CLIPS = 30  # fewer in the window say less than the whole run
+_LEAST_CLIPS = 30  # with fewer in the window, the whole run is a better estimate
 
 
 class _Sample(NamedTuple):
-    """What had been done by a time; waits for deployments are no part of that time."""
+    """What was done by a point in time; time spent waiting for deployments does not count."""
 
     active_s: float
     settled: int
@@ -22,11 +22,11 @@ class _Sample(NamedTuple):
 
 
 class Pace:
-    """Rates of the last two minutes, or of the whole run while little was done in them.
+    """Rates over the last two minutes, or over the whole run while little was done in them.
 
-    The time left is that of the slower stage: the video that is not prepared yet by the rate of
-    preparing, or all that has no line yet by the rate of captioning, the longer of the two. Until
-    as many clips have their line as were in flight, captions say nothing of the rate.
+    The time left is the longer of two: the video still to prepare at the rate of preparing, and the
+    video without a line at the rate of captioning. Captions count only once as many clips have
+    their line as were in flight.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Pace:
         self._seen_s: float | None = None
 
     def see(self, tally: Tally, now_s: float) -> None:
-        """Take the counters as they stand at a time, which must not go back."""
+        """Record the counters at a time, which must not go back."""
         since_s = 0.0 if self._seen_s is None else now_s - self._seen_s
         self._seen_s = now_s
         if not tally.waiting_for:
@@ -52,12 +52,12 @@ class Pace:
             self._samples.append(self._last)
 
     def clips_per_s(self) -> float | None:
-        """Clips that get their line, a second; None while there is none to go by."""
+        """Lines written per second; None while unknown."""
         span = self._span()
         return (span[1].settled - span[0].settled) / _seconds(*span) if span else None
 
     def left_s(self, tally: Tally) -> float | None:
-        """Seconds until all clips that are counted have their line; None if unknown."""
+        """Seconds until all counted clips have their line; None if unknown."""
         if (span := self._span()) is None:
             return None
         first, last = span

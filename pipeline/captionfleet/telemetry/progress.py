@@ -1,4 +1,4 @@
-"""The progress of a run: on a terminal a bar, elsewhere lines or events (main process)."""
+"""Shows the progress of a run: a bar on a terminal, else lines or log events (main process)."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -21,7 +21,7 @@ Progress = TextIO | Literal["log"] | None
 
 _LOOK_EVERY_S = 0.2
 _PLAIN_EVERY_S = 30.0
-_LONG_S = 5.0  # a wait whose length is worth a word
+_LONG_S = 5.0  # shorter waits are shown without their length
 
 
 @asynccontextmanager
@@ -32,7 +32,7 @@ async def show_progress(
 
     Args:
         tally: The counters.
-        stream: Where to.
+        stream: The stream to write to, "log" for log events, or None.
         sends: Whether clips are sent, or only prepared.
     """
     if stream == "log":
@@ -49,11 +49,11 @@ async def show_progress(
 async def show_pictures(
     look: Callable[[], Picture], stream: TextIO | None, *, leave: bool = True
 ) -> AsyncIterator[None]:
-    """Show what `look` returns again and again, on a terminal or as lines.
+    """Poll `look` and show what it returns, as a bar on a terminal or as lines.
 
     Args:
         look: Returns what there is to show now.
-        stream: Where to.
+        stream: The stream to write to.
         leave: Whether the last bar stays on the terminal.
     """
     if stream is None:
@@ -89,7 +89,7 @@ class _Shows(Protocol):
 
 
 class _Lines:
-    """A line every 30 s, for what is no terminal."""
+    """Prints a line every 30 s where there is no terminal."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -106,7 +106,7 @@ class _Lines:
 
 
 class _Watching:
-    """Looks at the counters of a run, and at how they move."""
+    """Reads the counters of a run and derives its rate."""
 
     def __init__(self, tally: Tally, *, sends: bool) -> None:
         self._tally = tally
@@ -122,6 +122,7 @@ class _Watching:
         return Picture(
             done=tally.settled,
             total=tally.expected,
+            unit=tally.unit,
             is_growing=tally.is_growing,
             rate=rate_in_words(self._pace.clips_per_s()),
             left=f"ETA {text.rough(left_s)}" if left_s is not None else "",

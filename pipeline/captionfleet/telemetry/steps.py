@@ -1,4 +1,4 @@
-"""The progress of work that blocks, counted as it goes, on a terminal alone (main process)."""
+"""Shows the progress of blocking work, on a terminal only (main process)."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -19,9 +19,9 @@ _T = TypeVar("_T")
 
 
 class Steps:
-    """Counts one piece of work after the other, and draws it where there is a terminal.
+    """Counts consecutive steps of work, and draws them where there is a terminal.
 
-    It is drawn when something is counted, since work that blocks leaves nothing else to draw it.
+    Drawing happens while counting: blocking work leaves no other opportunity.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -33,7 +33,7 @@ class Steps:
         self._done, self._total = 0.0, 0.0
 
     def begin(self, doing: str, total: float, unit: str) -> None:
-        """Turn to a piece of work; `total` is how much of the unit it is."""
+        """Start a step; `total` is its size in the unit."""
         self._doing, self._total, self._unit = doing, total, unit
         self._done, self._begun_s = 0.0, monotonic_s()
 
@@ -52,7 +52,7 @@ class Steps:
             self.count()
 
     def picture(self, elapsed_s: float) -> Picture:
-        """What there is to show after so many seconds of this piece of work."""
+        """The state to show, `elapsed_s` seconds into this step."""
         is_told = elapsed_s >= _QUIET_S and self._done > 0
         per_s = self._done / elapsed_s if is_told else 0.0
         left_s = (self._total - self._done) / per_s if per_s else 0.0
@@ -69,7 +69,7 @@ class Steps:
         )
 
     def close(self) -> None:
-        """Leave what is drawn, with the cursor below it."""
+        """Leave the last drawing, with the cursor below it."""
         if self._display is not None:
             with suppress(OSError):  # the terminal may be gone
                 self._display.show(self.picture(monotonic_s() - self._begun_s))
@@ -78,7 +78,7 @@ class Steps:
 
 @contextmanager
 def show_steps(stream: TextIO | None) -> Iterator[Steps]:
-    """Show what blocking work counts while the block runs; None, or no terminal, shows nothing."""
+    """Show the steps that blocking work counts; show nothing on None or without a terminal."""
     steps = Steps(stream)
     try:
         yield steps

@@ -1,4 +1,4 @@
-"""The live counters of one run (main process)."""
+"""Holds the live counters of one run (main process)."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -14,8 +14,8 @@ __all__ = ["NodeFigures", "Tally"]
 class NodeFigures:
     """What one node of a cluster did in a run.
 
-    `failed` are clips whose preparation failed there, of `clips`; `busy_s` and `cpu_s` are what
-    they took of its workers. `refused` is why the node gets no clips; empty while it does.
+    Of `clips`, preparation of `failed` failed there; they took `busy_s` and `cpu_s` of its workers.
+    `refused` is why the node gets no clips; empty while it gets them.
     """
 
     clips: int = 0
@@ -28,16 +28,19 @@ class NodeFigures:
 
 @dataclass(slots=True)
 class Tally:
-    """The live counters of one run; every stage counts its own and reads nobody else's.
+    """The live counters of one run; each stage writes only its own.
 
-    `planned_total` is the number of clips once the producer has seen everything, else None.
-    `outlook` is what is counted on the side, and `expected` what follows from both.
-    `waiting_for` is why nothing moves, for the progress line; empty while things move.
-    `confinement` is what holds of the worker processes, None before the first one reported.
-    `nodes` are the machines that workers run on, by name, where that is not this one alone;
-    `lost_with_nodes` counts clips that did not come back from one, and were prepared again.
+    A clip counts once for each of its requests, but in `preparing` and `prepared`; `unit` is what
+    that makes in words.
+    `planned_total` is the number of clips once the producer has walked all sources, else None.
+    `outlook` is counted separately ahead of the run; `expected` combines both. `waiting_for` is why
+    nothing moves, for the progress line; empty while things move. `confinement` is the confinement
+    of the worker processes, None until the first reports. `nodes` are the cluster nodes that
+    workers run on, by name; empty on a single machine. `lost_with_nodes` counts clips that were
+    lost with a node and prepared again.
     """
 
+    unit: str = "clips"
     planned: int = 0
     planned_total: int | None = None
     already_captioned: int = 0
@@ -73,7 +76,7 @@ class Tally:
 
     @property
     def expected(self) -> int | None:
-        """How many clips this run has, as far as is known; None while nothing is known."""
+        """The number of clips of this run as far as known; None while unknown."""
         if self.planned_total is not None:
             return self.planned_total
         return max(self.planned, self.outlook.clips) or None

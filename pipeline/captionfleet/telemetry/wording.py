@@ -1,4 +1,4 @@
-"""The progress of a run in words that fit a width; pure (main process)."""
+"""Words a run's progress within a given width; pure (main process)."""
 
 from dataclasses import dataclass
 
@@ -17,8 +17,8 @@ class Picture:
     """What a progress display shows at one moment.
 
     `total` may grow while `is_growing`; `rate` and `left` are in words, `facts` stand below the
-    bar. `waiting` is what everything waits for, in words, empty while things move; `waited` is how
-    long by now.
+    bar. `waiting` says what everything waits for, empty while things move; `waited` says for how
+    long.
     """
 
     done: int
@@ -33,18 +33,18 @@ class Picture:
 
     @property
     def share(self) -> float:
-        """How much of it is done, 0 to 1."""
+        """The share that is done, 0 to 1."""
         return min(self.done / self.total, 1.0) if self.total else 0.0
 
     def counted(self, *, ascii_only: bool = False) -> str:
-        """Done of total; `≥` while the total may grow."""
+        """Done of total; `≥` precedes a total that may grow."""
         if self.total is None:
             return f"{self.done:,}"
         at_least = (">=" if ascii_only else "\N{GREATER-THAN OR EQUAL TO}") * self.is_growing
         return f"{self.done:,}/{at_least}{self.total:,}"
 
     def percent(self) -> str:
-        """The share in words, as wide for 1 % as for 100 %; never 100 % before the end."""
+        """The share as a percentage of fixed width; never 100 % before the end."""
         if not self.total:
             return "    "
         whole = self.done >= self.total and not self.is_growing
@@ -64,7 +64,7 @@ class Picture:
         return f"{self.percent()}|{{bar}}| {escaped(right)}"
 
     def below(self, columns: int, *, ascii_only: bool = False) -> str | None:
-        """The line below the bar; None where there is no room for two."""
+        """The line below the bar; None where there is no room for two lines."""
         if columns < _NARROW:
             return None
         facts = [*self.facts]
@@ -73,20 +73,20 @@ class Picture:
             return fitting("     " + ", ".join(facts), columns, ascii_only=ascii_only)
         room = columns - len("     ")
         while facts and room - len(", ".join(facts)) - 2 < min(len(waits), _LEAST_REASON):
-            facts.pop()  # what everything waits for says more
+            facts.pop()  # what everything waits for matters more
         before = "".join(f"{fact}, " for fact in facts)
         return f"     {before}" + self._waits(
             "waiting for ", room - len(before), ascii_only=ascii_only
         )
 
     def _waits(self, words: str, columns: int, *, ascii_only: bool) -> str:
-        """What is waited for; if that is too long, its reason is shortened, and not how long."""
+        """What is waited for; a reason that is too long is shortened, its duration is not."""
         end = f", {self.waited}" if self.waited else ""
         room = columns - len(words) - len(end)
         return words + shortened(self.waiting, room, ascii_only=ascii_only) + end
 
     def plain(self) -> str:
-        """All of it in one line of any length, for a log."""
+        """Everything in one line of any length, for a log."""
         percent = f" ({self.percent().strip()})" if self.total else ""
         said = [self._waits("waiting for ", _ANY_WIDTH, ascii_only=False)] if self.waiting else []
         parts = [f"{self.counted()} {self.unit}{percent}", self.rate, self.left, *self.facts, *said]
@@ -94,7 +94,7 @@ class Picture:
 
 
 def fitting(line: str, columns: int, *, ascii_only: bool = False) -> str:
-    """The line, cut where the columns end."""
+    """The line, cut at the last column."""
     if len(line) <= columns:
         return line
     mark = "..." if ascii_only else "\N{HORIZONTAL ELLIPSIS}"
@@ -102,7 +102,7 @@ def fitting(line: str, columns: int, *, ascii_only: bool = False) -> str:
 
 
 def shortened(reason: str, columns: int, *, ascii_only: bool = False) -> str:
-    """A reason, as in `omni-a: scaling up`, in so many columns: the name in it goes first."""
+    """A reason, as in `omni-a: scaling up`, in at most `columns`; its name is dropped first."""
     name, colon, state = reason.partition(": ")
     if not colon or len(reason) <= columns:
         return fitting(reason, columns, ascii_only=ascii_only)
@@ -112,7 +112,7 @@ def shortened(reason: str, columns: int, *, ascii_only: bool = False) -> str:
 
 
 def rate_in_words(per_s: float | None) -> str:
-    """So many a second, or a minute where that is less than one; empty if unknown."""
+    """A rate per second, or per minute where that is less than one; empty if unknown."""
     if not per_s:
         return ""
     if per_s >= 1:
@@ -121,5 +121,5 @@ def rate_in_words(per_s: float | None) -> str:
 
 
 def escaped(line: str) -> str:
-    """A line as text in a format of tqdm's."""
+    """A line with its braces escaped for a tqdm format."""
     return line.replace("{", "{{").replace("}", "}}")

@@ -95,20 +95,20 @@ class Metrics:
         self._histograms = dict(_histograms(Histogram, self.registry))
         self.registry.register(self)
 
-    def watch(self, router: Router) -> Callable[[Outcome], None]:
+    def watch(self, router: Router) -> Callable[[Outcome, bool], None]:
         """Tell of these deployments from now on, and of the outcomes that are handed in."""
         self._router = router
         return self.observe
 
-    def observe(self, outcome: Outcome) -> None:
-        """Take a clip's line."""
+    def observe(self, outcome: Outcome, is_first: bool) -> None:  # noqa: FBT001 - as it is called
+        """Take a line; `is_first` says that it is the first caption of its clip."""
         for attempt in outcome.attempts:
             self._requests[attempt.deployment, _status_class(attempt)] += 1
         if not isinstance(outcome, Caption):
             self._failures[outcome.code.value] += 1
             return
         latency, deployment = outcome.latency, outcome.deployment
-        if outcome.is_first:
+        if is_first:
             self._histograms["prepare"].observe(latency.prepare_s)
         self._histograms["clip"].observe(latency.total_s)
         self._histograms["request"].labels(deployment).observe(latency.request_s)
@@ -124,7 +124,12 @@ class Metrics:
         tally = self._tally
         clips: dict[tuple[str, ...], int] = {("captioned", ""): tally.captioned}
         clips |= {("failed", code): number for code, number in dict(self._failures).items()}
-        yield _counter("clips", "Clips that have their line", ("outcome", "code"), clips)
+        yield _counter(
+            "clips",
+            "Clips that have their line, once for each named request",
+            ("outcome", "code"),
+            clips,
+        )
         yield _counter(
             "tokens", "Tokens as the deployments count them", ("kind",),
             {
@@ -150,7 +155,12 @@ class Metrics:
         yield _gauge("window", "Requests that may be in flight", by, windows)
         yield _gauge("deployment_up", "1 while it takes requests", by, up)
         yield _gauge("preparing", "Clips in the hands of workers", (), {(): tally.preparing})
-        yield _gauge("planned_clips", "Clips found to be done so far", (), {(): tally.planned})
+        yield _gauge(
+            "planned_clips",
+            "Clips found to be done so far, once for each named request",
+            (),
+            {(): tally.planned},
+        )
 
 
 def _status_class(attempt: Attempt) -> str:

@@ -43,6 +43,8 @@ class Stopping:
         self.signal_number = 0
         self.limit: Limit | None = None
         self.problem: RunError | None = None
+        self._copying: CancelScope | None = None
+        self._copy_end_s = 0.0
         self._draining = anyio.Event()
         self._drained_s = math.inf
         self._limits = limits
@@ -63,12 +65,38 @@ class Stopping:
 
     def heed(self, number: signal.Signals) -> None:
         """Take a signal: the first starts the drain, the second ends it."""
+        if self._copying is not None:
+            self._hurry(self._copying)
+            return
         if self.signal_number:
             self.everything.cancel()
             return
         self.signal_number = number
         get_log().warning("stopping: no new clips; a second signal stops at once")
         self._drain()
+
+    @contextmanager
+    def copying(self, end_s: float, *, is_hurried: bool) -> Iterator[None]:
+        """Around the last copy of the output folder, when every line is kept.
+
+        It has `end_s` from a first signal on, or from its beginning where it `is_hurried`; another
+        signal ends it. What is given up leaves the block.
+        """
+        self._copy_end_s = end_s
+        with CancelScope() as copying:
+            self._copying = copying
+            try:
+                if is_hurried:
+                    self._hurry(copying)
+                yield
+            finally:
+                self._copying = None
+
+    def _hurry(self, copying: CancelScope) -> None:
+        if copying.deadline == math.inf:
+            copying.deadline = anyio.current_time() + self._copy_end_s
+            return
+        copying.cancel()
 
     @contextmanager
     def failing(self) -> Iterator[None]:

@@ -19,6 +19,7 @@ from captionfleet.telemetry import wall_ns
 
 __all__ = [
     "AppendFile",
+    "after_last_newline",
     "create_folder",
     "followed",
     "output_errors",
@@ -223,7 +224,7 @@ class AppendFile:
 
     def _repair(self) -> None:
         size_bytes = os.fstat(self._handle).st_size
-        torn_at = self._after_last_newline(size_bytes)
+        torn_at = after_last_newline(self._handle, size_bytes)
         if torn_at == size_bytes:
             return
         self.torn_lines = 1
@@ -235,19 +236,21 @@ class AppendFile:
         replace_atomically(kept, self._chunks(torn_at))
         os.ftruncate(self._handle, torn_at)
 
-    def _after_last_newline(self, end: int) -> int:
-        while end:
-            start = max(0, end - _CHUNK_BYTES)
-            newline = os.pread(self._handle, end - start, start).rfind(b"\n")
-            if newline >= 0:
-                return start + newline + 1
-            end = start
-        return 0
-
     def _chunks(self, offset: int) -> Iterator[bytes]:
         while chunk := os.pread(self._handle, _CHUNK_BYTES, offset):
             yield chunk
             offset += len(chunk)
+
+
+def after_last_newline(handle: int, end: int) -> int:
+    """Where the last line that is whole ends, of an open file's first `end` bytes."""
+    while end:
+        start = max(0, end - _CHUNK_BYTES)
+        newline = os.pread(handle, end - start, start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        end = start
+    return 0
 
 
 def _is_text(head: bytes) -> bool:

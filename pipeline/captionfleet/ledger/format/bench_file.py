@@ -31,7 +31,7 @@ class BenchedSeconds(_Part):
 
 
 class BenchedLoad(_Part):
-    """What one load brought; token counts, `clip_s` and `payload_bytes` are means of a clip.
+    """What one load brought; token counts, `clip_s` and `payload_bytes` are means of a caption.
 
     `in_flight` is None where the bench held a rate of arrivals instead.
     """
@@ -69,11 +69,15 @@ class BenchedPreparation(_Part):
 
 
 class BenchSettings(_Part):
-    """Which windows of a film the bench took; earlier versions took the first minute."""
+    """Which windows of a film the bench took; earlier versions took the first minute.
+
+    `requests` are the names of what it asked of each clip in turn, one without a name as a rule.
+    """
 
     segments: Literal["first", "all", "scenes"] = "first"
     overlap_s: _Size = 0.0
     max_seconds: Annotated[int, Field(ge=1, le=600)] = 60
+    requests: Annotated[tuple[str, ...], Field(min_length=1, max_length=32)] = ("",)
 
 
 class BenchFile(_Part):

@@ -1,1 +1,1 @@
-"""Read what a coded packet says of itself, without decoding it; pure (worker process)."""
+"""Parses headers of coded packets, without decoding them; pure (worker process)."""

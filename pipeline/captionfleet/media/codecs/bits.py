@@ -1,4 +1,4 @@
-"""Reads bits of a coded header; pure (worker process)."""
+"""Reads bit fields and Exp-Golomb codes of a coded header; pure (worker process)."""
 
 __all__ = ["Bits"]
 
@@ -6,14 +6,14 @@ _LONGEST_CODE = 32
 
 
 class Bits:
-    """Bits from the left; zeros past the end."""
+    """A bit reader, most significant bit first; reads zeros past the end."""
 
     def __init__(self, data: bytes) -> None:
         self._value = int.from_bytes(data)
         self._left = 8 * len(data)
 
     def take(self, count: int) -> int:
-        """The next so many bits as a number."""
+        """The next `count` bits as a number."""
         self._left -= count
         return (self._value >> self._left) & ((1 << count) - 1) if self._left >= 0 else 0
 

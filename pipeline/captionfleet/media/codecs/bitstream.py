@@ -1,15 +1,16 @@
-"""Tells from a coded packet's bytes what may be left out around it; pure (worker process).
+"""Decides from a packet's bytes which neighbouring packets need no decoding; pure (worker process).
 
-Being read here is earned: for each codec a test compares every frame with full decoding. Packets
-are left out before the decoder, which is the same for all of them; its own skip_frame is not
-(libdav1d does not heed it).
+A codec is added here only with a test that compares every frame with full decoding. Packets are
+left out before they reach the decoder, so that all decoders behave alike; its own skip_frame is not
+used (libdav1d ignores it).
 
-- H.264 and HEVC say of each picture whether others refer to it, and where decoding may start.
-- VP8, VP9 and AV1 start at shown key frames; what refers to what is too deep in their headers, so
-  between key frames nothing is left out. AV1 needs the sequence header too.
+- H.264 and HEVC mark pictures that no other refers to, and where decoding may start.
+- VP8, VP9 and AV1 start at shown key frames; their references are too deep in the headers, so
+  nothing is left out between key frames. AV1 also needs the sequence header.
 - MPEG-1, MPEG-2 and MPEG-4 part 2 start at I pictures, after whose open GOPs the decoder drops the
-  B pictures shown before; B pictures are left out. A key frame by the container's word may lack
-  the headers. Packed MPEG-4 (two pictures in a packet, as DivX in AVI) is decoded in full.
+  B pictures shown before; B pictures are left out. A packet that the container marks as a key
+  frame may lack the headers. Packed MPEG-4 (two pictures in a packet, as DivX in AVI) is decoded
+  in full.
 """
 
 from collections.abc import Callable
@@ -35,7 +36,7 @@ _DHT, _DQT, _SOS, _LOSSLESS = 0xC4, 0xDB, 0xDA, 0xC3  # JPEG markers (ITU-T T.81
 
 
 class _IntraReader:
-    """Every frame stands alone."""
+    """For codecs without references between frames."""
 
     def read(self, packet: memoryview, *, is_key: bool) -> PacketKind:  # noqa: ARG002 - see above
         """See `KindReader`."""
@@ -43,7 +44,7 @@ class _IntraReader:
 
 
 class _JpegReader:
-    """Each frame stands alone that brings all its tables; decoders keep those of the last one."""
+    """For JPEG: a frame is independent if it holds all its tables; decoders keep the last ones."""
 
     def __init__(self) -> None:
         self._has_huffman = False
@@ -162,11 +163,11 @@ _READERS: dict[str, Callable[[bytes | None], KindReader]] = {
 
 
 def reader_for(decoder: str, extradata: bytes | None) -> KindReader | None:
-    """What reads the packets for this decoder (libavcodec's name); None where nothing may.
+    """The packet reader for a decoder (libavcodec's name); None if everything must be decoded.
 
     Args:
-        decoder: the decoder that runs, since what holds for one need not for another.
-        extradata: the container's settings for it.
+        decoder: the decoder in use; other decoders of the codec may behave differently.
+        extradata: the codec's settings from the container.
     """
     make = _READERS.get(decoder)
     return None if make is None else make(extradata)

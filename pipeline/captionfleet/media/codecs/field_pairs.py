@@ -1,4 +1,4 @@
-"""Tells which H.264 packets are the second field of a frame; pure (worker process).
+"""Detects H.264 packets that hold the second field of a frame; pure (worker process).
 
 A transport stream of interlaced video has a packet for each field; only the first gives a frame.
 Syntax: ITU-T H.264, 7.3.2.1.1 and 7.3.3.
@@ -39,18 +39,18 @@ class FieldPairs:
         self._first: _Field | None = None
 
     def take_sequence(self, unit: bytes) -> None:
-        """Take a sequence parameter set."""
+        """Parse a sequence parameter set."""
         number, sequence = _sequence(Bits(_payload(unit[1:_PARAMETER_BYTES])))
         self._sequences[number] = sequence
 
     def take_picture(self, unit: bytes) -> None:
-        """Take a picture parameter set."""
+        """Parse a picture parameter set."""
         bits = Bits(_payload(unit[1:_HEAD_BYTES]))
         number = bits.golomb()
         self._sequence_of[number] = bits.golomb()
 
     def is_second(self, unit: memoryview) -> bool:
-        """Take the first slice of a packet; whether the packet ends the frame of the last one."""
+        """Parse a packet's first slice; return whether the packet completes the previous frame."""
         field = self._field(unit)
         first, self._first = self._first, field
         if field is None or first is None:
@@ -61,7 +61,7 @@ class FieldPairs:
         return is_second
 
     def _field(self, unit: memoryview) -> _Field | None:
-        """The field that a slice is of; None for one of a frame."""
+        """The field that a slice belongs to; None for a slice of a whole frame."""
         if not any(sequence.has_fields for sequence in self._sequences.values()):
             return None
         bits = Bits(_payload(bytes(unit[1:_HEAD_BYTES])))
@@ -94,7 +94,7 @@ def _sequence(bits: Bits) -> tuple[int, _Sequence]:
 
 
 def _skip_formats(bits: Bits) -> bool:
-    """Pass over colour format and scaling matrices; whether colours are planes of their own."""
+    """Skip chroma format and scaling matrices; return whether the colour planes are separate."""
     chroma = bits.golomb()
     has_colour_planes = chroma == _FOUR_FOUR_FOUR and bool(bits.take(1))
     bits.golomb()

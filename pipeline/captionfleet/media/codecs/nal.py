@@ -1,4 +1,4 @@
-"""Reads H.264 and HEVC packets as far as their NAL unit headers; pure (worker process).
+"""Parses H.264 and HEVC packets up to their NAL unit headers; pure (worker process).
 
 H.264 is ITU-T H.264 section 7.3, HEVC is H.265 section 7.3; avcC and hvcC are ISO/IEC 14496-15.
 """
@@ -27,13 +27,13 @@ _MOST_PARAMETER_SETS = 256
 
 
 class _Parameters:
-    """The parameter sets in effect, to notice when one changes."""
+    """The parameter sets in effect, to detect changes."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[int, int], bytes] = {}
 
     def changed_by(self, kind: int, number: int, unit: bytes) -> bool:
-        """Take a parameter set; say whether it replaces a different one of that number."""
+        """Record a parameter set; return whether it replaces a different one of that number."""
         if number >= _MOST_PARAMETER_SETS:
             return False
         before = self._known.get((kind, number))
@@ -124,10 +124,10 @@ class HevcReader:
 
 
 def _units(packet: memoryview, length_bytes: int) -> Iterator[memoryview]:
-    """The NAL units of a packet that are not empty.
+    """The non-empty NAL units of a packet.
 
     Raises:
-        PlanBroken: their lengths make no sense; some muxers put start codes in their place.
+        PlanBroken: the lengths are invalid; some muxers write start codes in their place.
     """
     if not length_bytes:
         yield from _after_start_codes(packet)
@@ -144,7 +144,7 @@ def _units(packet: memoryview, length_bytes: int) -> Iterator[memoryview]:
 
 
 def _after_start_codes(packet: memoryview) -> Iterator[memoryview]:
-    """Where units begin; each runs on into those after it, so that no end is searched in vain."""
+    """The starts of units; each slice runs on to the packet's end, which saves a search."""
     data = bytes(packet)
     at = data.find(_START_CODE)
     while 0 <= at < len(data) - 3:
@@ -153,12 +153,12 @@ def _after_start_codes(packet: memoryview) -> Iterator[memoryview]:
 
 
 def _cut(unit: memoryview) -> bytes:
-    """A short unit without what follows it; start codes do not occur within one."""
+    """A short unit without the data after it; start codes do not occur within a unit."""
     return bytes(unit[:_MOST_PARAMETER_BYTES]).partition(_START_CODE)[0].rstrip(b"\x00")
 
 
 def _avcc(extradata: bytes) -> tuple[int, list[memoryview]]:
-    """The size of a NAL unit's length, 0 for start codes, and the parameter sets."""
+    """The size of a NAL unit's length field, 0 for start codes, and the parameter sets."""
     if extradata[:1] != b"\x01" or len(extradata) < 7:  # noqa: PLR2004 - an avcC's least size
         return 0, list(_after_start_codes(memoryview(extradata)))
     data = memoryview(extradata)
@@ -183,7 +183,7 @@ def _hvcc(extradata: bytes) -> tuple[int, list[memoryview]]:
 
 
 def _sized(data: memoryview, at: int, count: int, units: list[memoryview]) -> int:
-    """Append so many units, each after its two bytes of length; return where they end."""
+    """Append `count` units, each preceded by two bytes of length; return where they end."""
     for _ in range(count):
         size = int.from_bytes(data[at : at + 2])
         unit = data[at + 2 : at + 2 + size]
@@ -194,7 +194,7 @@ def _sized(data: memoryview, at: int, count: int, units: list[memoryview]) -> in
 
 
 def _is_exact_recovery_point(sei: memoryview) -> bool:
-    """Whether an SEI unit says: from this picture on, everything is exact (H.264 D.1.8)."""
+    """Whether an SEI unit says that every picture from here on is exact (H.264 D.1.8)."""
     data = _cut(sei[1:]).replace(b"\x00\x00\x03", b"\x00\x00")
     at = 0
     while at + 2 < len(data):

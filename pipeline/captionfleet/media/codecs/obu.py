@@ -1,4 +1,4 @@
-"""Reads AV1 packets as far as their frame headers; pure (worker process).
+"""Parses AV1 packets up to their frame headers; pure (worker process).
 
 Sections are those of the AV1 bitstream specification.
 """
@@ -42,7 +42,7 @@ class Av1Reader:
 
 
 def _units(data: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """The open bitstream units: their type and payload (5.3); what makes no sense ends them."""
+    """The open bitstream units: type and payload (5.3); ends at the first invalid one."""
     at = 0
     while at < len(data):
         header = data[at]

@@ -1,4 +1,4 @@
-"""What a coded packet is to the packets around it; pure (worker process)."""
+"""Defines what is known of a coded packet: key frame, referenced, shown (worker process; pure)."""
 
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -21,15 +21,15 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class PacketKind:
-    """What is known of a packet; the careful answer where its bytes do not tell.
+    """What is known of a packet; the safe assumption where its bytes do not say.
 
     Attributes:
-        is_entry: a decoder that starts here gives every frame shown from here on bit for bit.
-        is_closed: it gives those shown before it too, of the packets that follow.
+        is_entry: a decoder that starts here returns every frame from here on bit for bit.
+        is_closed: it also returns the following packets' frames that are shown before it.
         is_needed: another frame may refer to its frame.
-        is_shown: it gives a frame.
+        is_shown: the decoder returns a frame for it.
         is_pinned: it changes settings for what follows, so it must be decoded.
-        is_rest: it is the rest of the frame of the packet before, and goes wherever that goes.
+        is_rest: it completes the frame of the packet before, and is kept or left out with it.
     """
 
     is_entry: bool = False
@@ -61,7 +61,7 @@ A palette in AVI and QuickTime comes with the first packet alone, or with the fi
 
 
 class PlanBroken(Exception):  # noqa: N818 - a change of plan, not an error
-    """Raised when packets do not allow planning; everything has to be decoded."""
+    """Raised when packets do not allow planning, so that everything has to be decoded."""
 
 
 class KindReader(Protocol):

@@ -1,7 +1,7 @@
-"""What a worker process may use, and when it has to die (worker process).
+"""Confines a worker process, and makes it end with the main process (worker process).
 
-A worker decodes bytes that nobody vouches for, so it gives up what decoding does not need before
-it reads the first of them. None of this can be taken back.
+A worker decodes untrusted bytes, so it gives up everything that decoding does not need before it
+reads the first of them. Nothing of this can be undone.
 """
 
 import ctypes
@@ -34,7 +34,7 @@ _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP = 38, 22
 _SECCOMP_MODE_FILTER = 2
 _OOM_SCORE_ADDED = 500
 _MOST_OOM_SCORE = 1000
-_MOST_OPEN_FILES = 64  # twenty are open at most
+_MOST_OPEN_FILES = 64  # at most twenty are open
 _LIBRARIES = (
     "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/nix/store", "/gnu/store",
     "/etc/ld.so.cache", "/sys/devices/system/cpu", "/dev/urandom",
@@ -42,17 +42,18 @@ _LIBRARIES = (
 
 
 def die_with(parent: int) -> None:
-    """Have the kernel kill this process when the main process ends, however that ends."""
+    """Have the kernel kill this process when the main process ends, for whatever reason."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before it could be asked for
         os._exit(1)
 
 
 def die_first() -> None:
-    """Where memory runs out, have the kernel kill a worker, whose clip is tried again.
+    """When memory runs out, have the kernel kill a worker, whose clip is then tried again.
 
-    Half of all memory is added to what the kernel thinks this process uses, on top of what it
-    started with: first of this run, but not first of a machine where the run was given a rank.
+    Adds half of all memory to what the kernel counts for this process, on top of the score that it
+    started with. So it is the first of this run, but not of the machine, where the run itself was
+    given a score.
     """
     with suppress(OSError, ValueError), open("/proc/self/oom_score_adj", "r+b", 0) as file:  # noqa: PTH123 - a light worker
         score = min(_MOST_OOM_SCORE, int(file.read()) + _OOM_SCORE_ADDED)
@@ -60,15 +61,15 @@ def die_first() -> None:
 
 
 def heed_no_signals() -> None:
-    """Leave it to the main process to act on signals that are sent to all of the job."""
+    """Ignore signals that go to the whole job: the main process handles them."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
 
 
 def limit_cpu(cpu_s: int) -> None:
-    """Give the next clip its CPU time, past which the kernel kills.
+    """Grant the next clip its CPU time, after which the kernel kills the process.
 
-    A soft limit, for it is raised from clip to clip; the main process has a clock of its own.
+    A soft limit, since it is raised from clip to clip; the main process has its own deadline.
     """
     times = os.times()
     wanted = int(times.user + times.system) + 1 + cpu_s
@@ -84,17 +85,17 @@ def _bound(kind: int, wanted: int) -> None:
 
 
 def bound(memory_bytes: int) -> None:
-    """Bound memory and open files for the life of this process, and leave no core file."""
+    """Limit memory and open files for the life of this process, and write no core file."""
     _bound(resource.RLIMIT_AS, memory_bytes)
     _bound(resource.RLIMIT_NOFILE, _MOST_OPEN_FILES)
     _bound(resource.RLIMIT_CORE, 0)  # a core file of each crash would fill the disk
 
 
 def confine(write: tuple[str, ...]) -> Held:
-    """Give up all files but libraries and those in `write`; sockets; other processes.
+    """Give up all files but libraries and the paths in `write`, all sockets, and other processes.
 
-    A kernel that cannot forbid a part of it goes on without; what holds is returned. Call it with
-    one thread, and after `bound`: limits cannot be changed afterwards.
+    A kernel that lacks a restriction goes on without it; returns what is in force. Must be called
+    from the only thread, and after `bound`: limits cannot be changed afterwards.
     """
     rss_bytes()  # opens its file
     if _prctl(_PR_SET_NO_NEW_PRIVS, 1) != 0:
@@ -109,13 +110,13 @@ def confine(write: tuple[str, ...]) -> Held:
 
 
 def _code() -> set[str]:
-    """Where Python and the packages of a worker lie."""
+    """The folders of Python and of the packages that a worker imports."""
     paths = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     for package in ("captionfleet", "av", "orjson"):
         spec = importlib.util.find_spec(package)
         found = list(spec.submodule_search_locations or ()) if spec else []
         paths.update(found)
-        # The libraries of a wheel lie beside it.
+        # A wheel's shared libraries are in a folder beside the package.
         paths.update(f"{path}.libs" for path in found)
     prefixes = {sys.base_prefix, sys.prefix} - {"/", "/usr"}
     return paths | {os.path.join(prefix, "lib") for prefix in prefixes}  # noqa: PTH118 - a light worker
@@ -142,7 +143,7 @@ def _prctl(option: int, *arguments: int) -> int:
 
 
 def rss_bytes() -> int:
-    """The memory that this process holds at the moment."""
+    """The resident memory of this process."""
     return int(os.pread(_statm(), 200, 0).split()[1]) * resource.getpagesize()
 
 

@@ -1,4 +1,4 @@
-"""Landlock: the kernel opens no file, port or socket to this process but those named (worker).
+"""Restricts this process to named files with Landlock, and forbids sockets (worker process).
 
 System calls by number, as no C library wraps them; see landlock(7) and linux/landlock.h. Nothing
 here needs a privilege. Each version of the interface ("ABI") adds what can be forbidden.
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 __all__ = ["Files", "abi", "restrict"]
 
-# The same numbers on every architecture: they came after system calls were numbered alike.
+# These numbers are the same on every architecture, as new system calls share one numbering.
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _VERSION_FLAG = 1
 _PATH_BENEATH = 1
@@ -47,26 +47,26 @@ _ABI_1 = _Right.REFER - 1
 _ADDED = {2: _Right.REFER, 3: _Right.TRUNCATE, 5: _Right.IOCTL_DEV}
 _OF_FILES = _Right.EXECUTE | _Right.WRITE_FILE | _Right.READ_FILE | _Right.TRUNCATE
 _READ = _Right.READ_FILE | _Right.READ_DIR
-# Without REFER no file gets a name in another folder, be it one that may be written.
+# Without REFER no file can be linked or renamed into another folder, even a writable one.
 _WRITE = _READ | _Right.REMOVE_FILE | _Right.MAKE_REG | _Right.WRITE_FILE | _Right.TRUNCATE
 
 
 class Files(NamedTuple):
-    """What may be read, and what may be read and written; folders with all that is in them."""
+    """Paths that may be read, and paths that may also be written; folders include their content."""
 
     read: tuple[str, ...]
     write: tuple[str, ...]
 
 
 def abi() -> int:
-    """The version of the interface that the kernel has, 0 where it has none."""
+    """The Landlock version of the kernel, 0 where it has none."""
     return max(0, _syscall(_CREATE_RULESET, None, 0, _VERSION_FLAG))
 
 
 def restrict(files: Files, version: int) -> bool:
-    """Give up all files but these, TCP, abstract sockets and signals to others, for ever.
+    """Give up all other files, TCP, abstract sockets and signals to other processes, for ever.
 
-    `no_new_privs` has to be set. Paths that are not there are left out.
+    Needs `no_new_privs`. Missing paths are skipped.
     """
     handled = _handled(version)
     ruleset = _ruleset(handled, version)
@@ -107,7 +107,7 @@ def _allow(ruleset: int, paths: Iterable[str], rights: int) -> None:
 
 
 def _syscall(number: int, *arguments: int | bytes | None) -> int:
-    """The result, or -1; every number is passed as wide as a register."""
+    """The result, or -1; passes every number as wide as a register."""
     wide = [ctypes.c_long(one) if isinstance(one, int) else one for one in arguments]
     result: int = ctypes.CDLL(None).syscall(ctypes.c_long(number), *wide)
     return result

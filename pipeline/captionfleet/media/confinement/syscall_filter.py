@@ -1,4 +1,4 @@
-"""The system calls that a worker process gives up, as a seccomp filter; pure (worker).
+"""Builds the seccomp filter that forbids system calls in a worker process (worker process; pure).
 
 A list of what is refused, not of what is allowed: C libraries and FFmpeg change what they call,
 and a refusal that hits a decoder would cost captions. What is here, nothing that prepares a clip
@@ -19,7 +19,7 @@ __all__ = ["program_for"]
 
 _LOAD, _JUMP_IF_EQUAL, _JUMP_IF_AT_LEAST, _JUMP_IF_SET, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _REFUSE = 0x7FFF0000, 0x00050000 | errno.EPERM
-_NOT_THERE = 0x00050000 | errno.ENOSYS  # C libraries then use an older call, which can be read
+_NOT_THERE = 0x00050000 | errno.ENOSYS  # C libraries then make an older call, which can be checked
 _NUMBER_AT, _ARCHITECTURE_AT, _ARGUMENTS_AT = 0, 4, 16
 _X32 = 0x40000000  # a second set of the same calls, on x86_64
 _CLONE_THREAD = 0x10000
@@ -101,7 +101,7 @@ _Rule = list[tuple[int, int, int, int]]
 
 
 def program_for(machine: str, pid: int) -> bytes | None:
-    """The filter for process `pid` on this machine (`os.uname().machine`); None: not known."""
+    """The filter for process `pid` on this architecture (`os.uname().machine`); None if unknown."""
     known = _ARCHITECTURES.get(machine)
     if known is None:
         return None
@@ -117,7 +117,7 @@ def program_for(machine: str, pid: int) -> bytes | None:
 
 
 def _conditional(known: _Architecture, pid: int) -> list[_Rule]:
-    """Calls that are refused by their arguments."""
+    """Calls that are refused depending on their arguments."""
     to_itself = (known.kill, known.tgkill, known.rt_sigqueueinfo, known.rt_tgsigqueueinfo)
     return [
         _call(known.clone, [_argument(0), (_JUMP_IF_SET, 1, 0, _CLONE_THREAD), _end(_REFUSE)]),
@@ -131,36 +131,36 @@ def _conditional(known: _Architecture, pid: int) -> list[_Rule]:
 
 
 def _call(number: int | None, then: _Rule) -> _Rule:
-    """Do `then` at this call; whatever passes its last line is allowed."""
+    """Apply `then` at this call; control that reaches the end is allowed."""
     if number is None:
         return []
     return [(_JUMP_IF_EQUAL, 0, len(then) + 1, number), *then, _end(_ALLOW)]
 
 
 def _only(place: int, values: tuple[int, ...]) -> _Rule:
-    """Refuse any argument but these."""
+    """Refuse all but these values of an argument."""
     tests = [(_JUMP_IF_EQUAL, left, 0, one) for one, left in _counted_down(values)]
     return [_argument(place), *tests, _end(_REFUSE)]
 
 
 def _never(place: int, values: tuple[int, ...]) -> _Rule:
-    """Refuse these arguments."""
+    """Refuse these values of an argument."""
     tests = [(_JUMP_IF_EQUAL, left - 1, left == 1, one) for one, left in _counted_down(values)]
     return [_argument(place), *tests, _end(_REFUSE)]
 
 
 def _counted_down(values: tuple[int, ...]) -> Iterator[tuple[int, int]]:
-    """Each value, and how many lines from its test the refusal is passed."""
+    """Each value, and how many instructions after its test to jump past the refusal."""
     return zip(values, range(len(values), 0, -1), strict=True)
 
 
 def _own_cpu_time(pid: int) -> _Rule:
-    """prlimit64(pid, resource, new, old): to look is free, to set is for its own CPU time."""
+    """prlimit64(pid, resource, new, old): allow reading, and setting the own CPU time."""
     return [
         (_LOAD, 0, 0, _ARGUMENTS_AT + 2 * 8),
         (_JUMP_IF_EQUAL, 0, 2, 0),
         (_LOAD, 0, 0, _ARGUMENTS_AT + 2 * 8 + 4),
-        (_JUMP_IF_EQUAL, 6, 0, 0),  # no new limit: a look
+        (_JUMP_IF_EQUAL, 6, 0, 0),  # no new limit: only reads
         _argument(1),
         (_JUMP_IF_EQUAL, 0, 3, _RLIMIT_CPU),
         _argument(0),

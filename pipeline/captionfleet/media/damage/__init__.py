@@ -1,1 +1,1 @@
-"""Count what a file has lost (worker process)."""
+"""Detects and counts what a damaged file has lost (worker process)."""

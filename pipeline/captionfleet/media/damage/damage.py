@@ -1,9 +1,9 @@
-"""Tells what a file has lost from the packets that arrive; pure (worker process).
+"""Detects lost parts of a file from the packets that arrive; pure (worker process).
 
-Damage is often silent: demuxers skip it without an error, decoders paint over it. A gap alone is
-no proof, for a still screen has gaps too. What counts is a packet that does not decode or is
-marked corrupt, a gap that picture and sound share, a gap with bytes that belong to no packet, and
-an end before the time the file says it ends.
+Damage is often silent: demuxers skip it without an error, and decoders conceal it. A gap in the
+timestamps proves nothing, as recordings have pauses. Counted as damage are: a packet that does not
+decode or is marked corrupt, a gap that picture and sound share, a gap with bytes that belong to no
+packet, and an end before the time at which the file says it ends.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -29,8 +29,8 @@ class _Line:
     """How far one stream has come, in seconds from the file's zero.
 
     Args:
-        interval_s: between packets, as long as too few were seen.
-        slack_s: how far packets may be ahead of the order in which they are shown.
+        interval_s: the time between packets, until enough were seen to measure it.
+        slack_s: how far packets may be ahead of presentation order.
     """
 
     interval_s: float
@@ -42,7 +42,7 @@ class _Line:
     stepped_s: float = 0.0
 
     def advance(self, at_s: float, duration_s: float, least_gap_s: float = _GAP_S) -> bool:
-        """Take the next packet in file order; whether it left a gap before it."""
+        """Take the next packet in file order; return whether there is a gap before it."""
         is_gap = at_s - self.due_s > least_gap_s + self.slack_s
         if is_gap:
             self.gap = (self.newest_s, at_s)
@@ -54,7 +54,7 @@ class _Line:
         return is_gap
 
     def packets_in(self, seconds: float) -> int:
-        """How many packets so much time has had so far."""
+        """The number of packets that this much time has held so far."""
         if self.steps > _FEW_STEPS:
             self.interval_s = self.stepped_s / self.steps
         return round(seconds / self.interval_s) if self.interval_s > 0 else 0
@@ -62,7 +62,7 @@ class _Line:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The sampled frames of a clip, by slot: when each is from, and whether its decoder doubts it.
+    """The sampled frames of a clip, by slot: their times, and which the decoder marked corrupt.
 
     `expected` is how many slots there would be if nothing were lost; the first begins at
     `begin_s`.
@@ -77,7 +77,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class _Gap:
-    """Shown time without a video packet; `is_clean` if a key frame follows."""
+    """A span of presentation time without a video packet; `is_clean` if a key frame follows."""
 
     begin_s: float
     end_s: float
@@ -85,7 +85,7 @@ class _Gap:
 
 
 class DamageWatch:
-    """Sees the packets of a clip in file order, and sums up what was lost.
+    """Observes the packets of a clip in file order, and sums up what was lost.
 
     Args:
         interval_s: one frame at the nominal rate.
@@ -93,8 +93,8 @@ class DamageWatch:
     Attributes:
         pauses_are_known: whether `hole` is called for all bytes that are missing, so that a gap
             without any is a pause of the film.
-        is_pause: whether the file is known to be whole from the packet before to the one that was
-            just met; asked where picture and sound share a gap.
+        is_pause: whether the file is known to be intact between the two packets around a gap;
+            called where picture and sound share a gap.
     """
 
     def __init__(self, interval_s: float) -> None:
@@ -109,7 +109,7 @@ class DamageWatch:
         self._hole_bytes = 0
         self._has_bytes_between = False
         self._corrupt_s = -inf
-        self._gap: _Gap | None = None  # the last one, unless it is known for a loss
+        self._gap: _Gap | None = None  # the last gap, unless it already counts as a loss
         self._losses: list[tuple[float, float]] = []
         self._doubtful: list[tuple[float, float]] = []
         self._dirty_from_s: float | None = None
@@ -141,27 +141,27 @@ class DamageWatch:
 
     @property
     def video_end_s(self) -> float:
-        """Until when the packets seen would show pictures."""
+        """The time at which the pictures of the packets so far end."""
         return 0.0 if self._video.due_s == inf else self._video.due_s
 
     def hole(self, size_bytes: int, *, is_proof: bool = True) -> None:
-        """Take note of bytes before the next packet that belong to none.
+        """Record bytes before the next packet that belong to no packet.
 
-        They are no proof of a loss where they may belong to a stream that is not watched.
+        They prove no loss where they may belong to a stream that is not read.
         """
         self._has_bytes_between = self._has_bytes_between or size_bytes > _HOLE_BYTES
         if is_proof:
             self._hole_bytes += size_bytes
 
     def undecodable(self, at_s: float) -> None:
-        """A video packet gave an error instead of a frame."""
+        """Record a video packet that gave an error instead of a frame."""
         self.packets_lost += 1
         self._lose(at_s, at_s + self._interval_s)
         if self._newest_key_s > at_s:  # decoders may lag behind the packets seen
             self._clean(self._newest_key_s)
 
     def unheard(self, packets: int) -> None:
-        """So many audio packets gave an error instead of sound."""
+        """Record audio packets that gave an error instead of sound."""
         self.packets_lost += packets
 
     def _judge_gap(self, *, is_proven: bool) -> None:
@@ -187,13 +187,13 @@ class DamageWatch:
             self._losses.append((begin_s, end_s))
 
     def _clean(self, from_s: float) -> None:
-        """A key frame: what comes now depends on nothing that was lost."""
+        """Record a key frame: nothing after it depends on what was lost."""
         if self._dirty_from_s is not None:
             self._doubtful.append((self._dirty_from_s, from_s))
             self._dirty_from_s = None
 
     def sum_up(self, sent: Sent) -> Damage:
-        """What is known at the end of the clip; padding is not counted here."""
+        """The damage at the end of the clip, without padding."""
         self._clean(inf)
         states = [
             (
@@ -214,7 +214,7 @@ class DamageWatch:
         )
 
     def _is_frozen(self, slot_s: float, at_s: float, fps: int) -> bool:
-        """Whether a slot shows a frame of another slot's time because its own were lost."""
+        """Whether a slot repeats a frame of another slot, since its own frames were lost."""
         begin, end = slot_s - 0.5 / fps, slot_s + 0.5 / fps
         if begin <= at_s < end:
             return False

@@ -1,4 +1,4 @@
-"""Notices packets that a decoder swallows: neither a frame nor an error (worker process; pure)."""
+"""Detects packets for which a decoder returns neither a frame nor an error; pure (worker)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Unanswered"]
 
-# Decoders that skip what they cannot read without an error, and that otherwise give one frame for
-# each packet, in the packets' order. With one thread none holds more than a few back.
+# Decoders that silently skip what they cannot read, and otherwise return one frame for each packet,
+# in order. With one thread they hold back only a few.
 _SILENT = frozenset({"libdav1d", "theora"})
 _MOST_HELD_BACK = 8
 
@@ -25,14 +25,14 @@ class Unanswered:
         self._packets: deque[Packet[VideoStream]] = deque()
 
     def sent(self, packet: Packet[VideoStream]) -> list[Packet[VideoStream]]:
-        """Take a packet that gave no error; return those that can give no frame any more."""
+        """Record a packet that gave no error; return packets whose frame can no longer come."""
         if not self._is_silent or packet.pts is None or packet.is_discard:
             return []
         self._packets.append(packet)
         return [self._packets.popleft()] if len(self._packets) > _MOST_HELD_BACK else []
 
     def came_out(self, pts: int | None) -> list[Packet[VideoStream]]:
-        """Take a frame's time; return the packets before it, whose own frames are lost."""
+        """Record the time of a frame; return the packets before it, whose frames are lost."""
         lost: list[Packet[VideoStream]] = []
         while pts is not None and self._packets and (self._packets[0].pts or 0) <= pts:
             packet = self._packets.popleft()
@@ -40,7 +40,7 @@ class Unanswered:
         return lost
 
     def drained(self) -> list[Packet[VideoStream]]:
-        """Take the end of the decoder's work; return the packets that gave nothing."""
+        """Record the end of decoding; return the packets that gave no frame."""
         lost = list(self._packets)
         self._packets.clear()
         return lost

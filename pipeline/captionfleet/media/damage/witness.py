@@ -1,4 +1,4 @@
-"""Shows the damage watch what each packet tells (worker process)."""
+"""Passes the time and place of each packet to the damage watch (worker process)."""
 
 from __future__ import annotations
 
@@ -22,20 +22,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Witness", "promised_end_s"]
 
-_MORE_THAN_HEADERS = 1 << 16  # bytes: more than headers between packets take up
+_MORE_THAN_HEADERS = 1 << 16  # bytes; headers between packets take less
 _BETWEEN_BYTES = 256  # headers of blocks and clusters, and the small additions of blocks
 _PADDING_BYTES = 4096  # AVI writers align chunks to sectors and pages
 _MOST_INDEX_SHARE = 0.1  # of a file: its cues, tags and attachments
 _USUAL_RATE, _HIGHEST_RATE = 25, 240
-# Containers whose packets follow one another in the file with next to nothing between them.
+# Containers whose packets follow one another in the file almost without a gap.
 _GAPLESS = frozenset({"matroska,webm", "flv", "nut"})
-# Containers that store how long they are. What libav says of others, it guesses from what is
-# there.
+# Containers that store their length. For all others libav estimates it.
 _PROMISES = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "avi", "matroska,webm", "flv"})
 
 
 class Witness:
-    """Reads the times of packets, in seconds from the zero, and their places in the file."""
+    """Converts the times of packets to seconds from zero, and tracks their places in the file."""
 
     def __init__(
         self, container: InputContainer, video: VideoStream, audio: AudioStream | None
@@ -50,7 +49,7 @@ class Witness:
         self._sees_places = is_gapless_file or self._counts_frames
         self._largest_hole_bytes = 0
         self._sees_holes = is_gapless_file and is_all
-        # Where bytes that are missing show, a gap that picture and sound share is a pause.
+        # Where missing bytes are visible, a gap that picture and sound share is a pause.
         self.watch.pauses_are_known = is_gapless_file
         if has_framing(container.format.name):
             self.watch.is_pause = self._is_unbroken
@@ -59,13 +58,13 @@ class Witness:
         self._step = -1, -1  # where that packet and the one before it in its stream begin
         self._end_byte = 0
         self._size_bytes = container.size
-        # Theora has a fixed rate, and a packet, be it empty, for every frame: in an Ogg file, whose
-        # demuxer passes over damage without a word, each gap is a loss.
+        # Theora has a fixed rate and a packet, even if empty, for every frame. In an Ogg file,
+        # whose demuxer skips damage silently, each gap is therefore a loss.
         is_ogg = container.format.name == "ogg"
         self._has_every_frame = is_ogg and video.codec_context.name == "theora"
 
     def time_s(self, packet: Packet[Any]) -> float:
-        """When a packet is decoded, or shown if that is not known."""
+        """The packet's DTS, or its PTS if that is missing, in seconds."""
         at = packet.dts if packet.dts is not None else packet.pts
         return self._times[packet.stream_index].seconds(at)
 
@@ -93,9 +92,9 @@ class Witness:
 
     @property
     def saw_the_end(self) -> bool:
-        """Whether the file's bytes belong to its packets, but for what an index takes up.
+        """Whether the packets account for the file's bytes, except for an index.
 
-        AVI has no times but the count of its frames, so there a hole makes the film shorter.
+        AVI stores no times, only a frame count, so a hole there shortens the film.
         """
         if self._counts_frames and self._largest_hole_bytes > _PADDING_BYTES:
             return False
@@ -104,9 +103,9 @@ class Witness:
         return not self._sees_places or tail_bytes <= most_bytes
 
     def place(self, packet: Packet[Any]) -> None:
-        """Take note of where any packet lies, before it is taken itself."""
+        """Record the place of a packet of any stream, before the packet itself is taken."""
         begin = packet.pos
-        # A packet that begins in the same unit as the one before it has no place of its own.
+        # A packet that begins in the same unit as the one before has no place of its own.
         known, now = self._begins.get(packet.stream_index, -1), -1 if begin is None else begin
         self._step = known, now
         self._begins[packet.stream_index] = max(known, now)
@@ -124,7 +123,7 @@ class Witness:
 
 
 class _Time:
-    """Makes seconds of one stream's ticks."""
+    """Converts one stream's timestamps to seconds."""
 
     def __init__(self, container: InputContainer, stream: Stream) -> None:
         time_base = Fraction(stream.time_base or 1)
@@ -133,14 +132,14 @@ class _Time:
         self._last = self._zero
 
     def seconds(self, ticks: int | None) -> float:
-        """Seconds from the zero; without a timestamp, those of the last that had one."""
+        """Seconds from zero; for a missing timestamp, those of the last known one."""
         if ticks is not None:
             self._last = ticks
         return (self._last - self._zero) * self.tick_s
 
 
 def promised_end_s(container: InputContainer, stream: VideoStream) -> float:
-    """When the file says that the video ends, or all of it where it says no more; else 0.0."""
+    """When the video ends according to the file, or all of it if it says no more; else 0.0."""
     if container.format.name not in _PROMISES:
         return 0.0
     time = _Time(container, stream)

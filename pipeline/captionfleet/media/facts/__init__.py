@@ -1,1 +1,1 @@
-"""What container and frames say of the picture: turn, crop, colours (worker process)."""
+"""Reads rotation, crop and colours of a video from its container and frames (worker process)."""

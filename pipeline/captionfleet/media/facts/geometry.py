@@ -1,4 +1,4 @@
-"""How large the prepared picture is; pure (worker process)."""
+"""Computes the size and orientation of the prepared picture; pure (worker process)."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,8 +16,8 @@ def output_size_px(
 ) -> tuple[int, int]:
     """Width and height of the upright picture with square pixels, both even.
 
-    The width is the nearest even one, halves up, as FFmpeg's `scale=-2:H` has it; it is kept
-    between 16 and 4096 pixels whatever the source's shape.
+    The width is rounded to the nearest even number, halves up, as FFmpeg's `scale=-2:H` does, and
+    limited to 16 to 4096 pixels.
     """
     shape = _upright_shape(width_px, height_px, sample_aspect, turn_deg)
     return min(max(_even(out_height_px * shape), _LEAST_PX), _MOST_PX), out_height_px
@@ -32,7 +32,7 @@ def fitted_size_px(
 ) -> tuple[int, int]:
     """The largest size inside a box that keeps the upright picture's shape, both sides even.
 
-    A picture that is all but the box's shape fills it.
+    A picture with almost the box's shape fills it.
     """
     shape = _upright_shape(width_px, height_px, sample_aspect, turn_deg)
     width, height = _even(box_px[1] * shape), _even(box_px[0] / shape)
@@ -57,7 +57,7 @@ def _even(length_px: Fraction) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """Borders of a stored picture that are not to be shown, in its pixels."""
+    """Borders of a stored picture that are not shown, in its pixels."""
 
     left_px: int = 0
     right_px: int = 0
@@ -65,7 +65,7 @@ class Crop:
     bottom_px: int = 0
 
     def shown_px(self, width_px: int, height_px: int) -> tuple[int, int]:
-        """What is left of a picture's width and height; all of it where the borders leave none."""
+        """The cropped width and height; the full size where the borders would leave nothing."""
         width = width_px - self.left_px - self.right_px
         height = height_px - self.top_px - self.bottom_px
         return (width, height) if min(width, height) > 0 else (width_px, height_px)
@@ -73,21 +73,20 @@ class Crop:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What makes a picture upright: a clockwise turn, and FFmpeg filters that do it."""
+    """How to make a picture upright: a clockwise turn, and the FFmpeg filters for it."""
 
     turn_deg: int = 0
     filters: tuple[str, ...] = ()
 
 
 def upright_turn(rotation_deg: int, matrix: tuple[int, ...]) -> Turn:
-    """How FFmpeg's command line rights a picture (configure_input_video_filter).
+    """The turn that FFmpeg's command line applies (configure_input_video_filter).
 
-    A rotation by other than quarter turns becomes the nearest of them: what FFmpeg does then, a
-    slanted picture in black corners, is no better to look at. A matrix without a direction (all
-    zero, say) is none.
+    A rotation that is no multiple of 90 degrees is rounded to one: FFmpeg would return a slanted
+    picture with black corners. A matrix without a direction, such as all zeros, means no turn.
 
     Args:
-        rotation_deg: the rotation that the display matrix means, counterclockwise.
+        rotation_deg: the rotation of the display matrix, counterclockwise.
         matrix: the nine numbers of the display matrix, empty if there is none.
     """
     if len(matrix) != _MATRIX_NUMBERS or not _has_direction(matrix):
@@ -105,5 +104,5 @@ def upright_turn(rotation_deg: int, matrix: tuple[int, ...]) -> Turn:
 
 
 def _has_direction(matrix: tuple[int, ...]) -> bool:
-    """Whether each axis of the picture goes somewhere; libav's angle is NaN where one does not."""
+    """Whether the matrix maps each axis to a direction; if not, libav's angle is NaN."""
     return any((matrix[0], matrix[3])) and any((matrix[1], matrix[4]))

@@ -1,4 +1,4 @@
-"""How colours are coded, where the container knows and the frame does not (worker process)."""
+"""Adds colour labels that the container has and the frame lacks (worker process)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _UNKNOWN = {"colorspace": 2, "color_range": 0, "color_trc": 2, "color_primaries"
 
 
 class ContainerLabels:
-    """The labels that only the container knows (Matroska's Colour, MP4's `colr` and `vpcC`).
+    """The colour labels that only the container has (Matroska's Colour, MP4's `colr` and `vpcC`).
 
-    To be made before the stream is decoded, which replaces what the container said by what the
-    bitstream says. A label that the first picture carries is the bitstream's own, so a later
-    picture without it is left as it is.
+    Must be created before decoding starts, which replaces the stream's labels by the bitstream's.
+    If the first picture carries a label, it is the bitstream's own, and a later picture without it
+    is left as it is.
     """
 
     def __init__(self, stream: VideoStream) -> None:
@@ -29,7 +29,7 @@ class ContainerLabels:
         self._is_first = True
 
     def complete(self, frame: VideoFrame) -> None:
-        """Give a frame the labels that it lacks."""
+        """Add the labels that a frame lacks."""
         lacking = {name for name in self._known if getattr(frame, name) == _UNKNOWN[name]}
         if self._is_first:
             self._is_first = False

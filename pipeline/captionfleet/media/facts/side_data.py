@@ -1,4 +1,4 @@
-"""Reads the display matrix of a frame, whatever else comes with it (worker process)."""
+"""Reads the display matrix of a frame, even beside side data unknown to PyAV (worker process)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["display_matrix"]
 
-# PyAV lists the side data of no frame that has a kind it does not know (EXIF in a JPEG or a TIFF,
-# views of a multi-view stream). libav numbers its kinds without gaps, and adds about one a year.
+# PyAV lists no side data of a frame that has a kind unknown to it (EXIF in a JPEG or a TIFF, views
+# of a multi-view stream). libav numbers its kinds without gaps, and adds about one a year.
 _UNNAMED = range(len(Type), len(Type) + 16)
 
 
@@ -37,7 +37,7 @@ def _matrix_bytes(frame: VideoFrame) -> bytes:
 
 
 def _without_unnamed(frame: VideoFrame) -> VideoFrame:
-    """The same picture without side data that PyAV has no name for."""
+    """The same picture without side data that PyAV cannot name."""
     graph = Graph()
     graph.threads = 1
     source = graph.add_buffer(

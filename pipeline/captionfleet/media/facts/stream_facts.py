@@ -1,8 +1,8 @@
-"""Facts of a video stream that are no property of its frames (worker process).
+"""Reads facts of a video stream that its frames do not carry (worker process).
 
-Containers store some of them beside the coded pictures (Matroska's PixelCrop, MP4's `clap` and
-`dvcC`), and libav gives those as side data of the stream, for which PyAV has no attribute. They are
-read from libav's own description of the file, so that no second reader of each container is needed.
+Containers store some facts beside the coded pictures (Matroska's PixelCrop, MP4's `clap` and
+`dvcC`), which libav returns as side data of the stream, for which PyAV has no attribute. They are
+parsed from libav's own description of the file, which saves a second reader for each container.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class StreamFacts:
     """What the container says of a stream's pictures.
 
     Attributes:
-        crop: the borders that are not to be shown, before any turn.
+        crop: the borders that are not shown, before any turn.
         dolby_vision_profile: None where the pictures are not Dolby Vision.
     """
 
@@ -44,7 +44,7 @@ def facts_of(stream: VideoStream) -> StreamFacts:
 
 
 def facts_in(description: str, stream_index: int) -> StreamFacts:
-    """Find a stream's facts in what av_dump_format says of a file.
+    """Find a stream's facts in the output of av_dump_format.
 
     A file's metadata are part of the description and may imitate it; the last mention, which is
     libav's own, counts.
@@ -60,7 +60,7 @@ def facts_in(description: str, stream_index: int) -> StreamFacts:
 
 
 def _description(stream: VideoStream) -> str:
-    """What libav says of the file; nothing of it runs yet whose messages could deadlock."""
+    """The file's description by libav; no decoder runs then, so no log callback can deadlock."""
     level = av.logging.get_level()
     av.logging.set_level(av.logging.INFO)
     try:

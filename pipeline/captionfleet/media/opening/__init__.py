@@ -1,1 +1,1 @@
-"""Open untrusted files and read their packets on one clock (worker process)."""
+"""Opens untrusted files, and reads their packets with consistent timestamps (worker process)."""

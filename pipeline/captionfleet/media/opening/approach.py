@@ -1,4 +1,4 @@
-"""Opens a film where one of its windows begins, so that nothing before it is decoded in vain."""
+"""Opens a film shortly before a window, so that nothing before it is decoded (worker process)."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ INTERLEAVING_S = 10.0
 
 # The fps filter shows frames from half a second before a slot on (round=near, 1 frame/s).
 _FRAMES_BEFORE_S = 0.5
-# How far before a window to look for an entry. Key frames are seldom further apart than the
-# second; where none is found, the film is read from its start.
+# How far before a window to look for an entry. Key frames are seldom further apart than the second
+# value; where none is found, the film is read from its start.
 _STEPS_BACK_S = (1.5, 12.0, 40.0, 150.0)
 _MOST_HELD_BYTES = 64 * 2**20
-# Decoders whose packets are not read, and that start at key frames by the container's word.
+# Decoders whose packets are not parsed, and that start at the container's key frames.
 _KEYS_ARE_ENTRIES = frozenset({"theora", "flv", "wmv1", "wmv2", "ffv1", "h263"})
 
 
 class Opened(NamedTuple):
-    """An open film, its chosen streams, and the packets of both from before the window on."""
+    """An open film, its chosen streams, and their packets from before the window on."""
 
     container: InputContainer
     video: VideoStream
@@ -62,8 +62,8 @@ class Opened(NamedTuple):
 def open_window(clip: Clip, max_pixels: int) -> Iterator[Opened]:
     """Open the film of a clip at an entry before its window.
 
-    From that entry on a decoder gives the very frames that it gives when it starts at the film's
-    beginning. The same clip is opened at the same packet every time.
+    From that entry on, a decoder returns the same frames as when it starts at the beginning of the
+    film. The same clip is opened at the same packet every time.
 
     Raises:
         MediaError: see `open_media` and `choose_video`.
@@ -112,7 +112,7 @@ def _sought(opened: Opened, start_s: float) -> Iterator[Packet[Any]] | None:
 
 
 class _RunUp:
-    """Finds the entry that decoding for a window may start from, packet by packet."""
+    """Finds the entry from which to decode for a window, packet by packet."""
 
     def __init__(self, opened: Opened, start_s: float) -> None:
         self._video = opened.video
@@ -128,13 +128,13 @@ class _RunUp:
 
     @property
     def may_skip(self) -> bool:
-        """Whether the packets of this decoder say where decoding may start."""
-        if self._video.codec_context.name == "rawvideo":  # a palette comes at the start alone
+        """Whether packets of this decoder reveal where decoding may start."""
+        if self._video.codec_context.name == "rawvideo":  # a palette is only at the start
             return False
         return self._reader is not None or self._trusts_keys
 
     def head(self, packets: Iterator[Packet[Any]]) -> list[Packet[Any]] | None:
-        """The packets up to the first certain entry; None where it is not before the window."""
+        """The packets up to the first certain entry; None if that is not before the window."""
         head: list[Packet[Any]] = []
         entry_s, held_bytes = inf, 0
         for packet in packets:
@@ -152,7 +152,7 @@ class _RunUp:
         return head if entry_s <= self._until_s and not self._is_pinned else None
 
     def packets(self, packets: Iterator[Packet[Any]]) -> Iterator[Packet[Any]]:
-        """All packets but the pictures before the last entry that is early enough."""
+        """All packets except pictures before the last entry that is early enough."""
         held: list[Packet[Any]] = []
         held_bytes = 0
         for packet in packets:
@@ -178,7 +178,7 @@ class _RunUp:
         self._is_pinned = False
 
     def _is_entry(self, packet: Packet[VideoStream]) -> bool:
-        """Whether decoding may start here, and nothing before it that would be missed."""
+        """Whether decoding may start here without missing a frame."""
         if self._is_pinned or not packet.size or (packet.pts is None and packet.dts is None):
             return False
         if self._reader is None:

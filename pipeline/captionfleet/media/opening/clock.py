@@ -1,4 +1,4 @@
-"""Makes one clock of one that is set anew, or that makes no sense, midway; pure (worker)."""
+"""Corrects timestamps whose clock jumps or makes no sense midway; pure (worker process)."""
 
 __all__ = ["DoubtedClock", "JoinedClock"]
 
@@ -8,12 +8,12 @@ _ABSURD_US = 30 * 3600 * 1_000_000
 
 
 class JoinedClock:
-    """What to add to timestamps so that time passes, whatever the file's clock does.
+    """Offsets that make timestamps continuous where the file's clock is reset.
 
-    As FFmpeg's command line has it for transport and program streams (ts_discontinuity_detect):
-    more than 10 s off in either direction, or back by more than 0.1 s, is a clock set anew. The
-    stream goes on where its last packet ended, and all streams move with it. Times are those of
-    decoding, in microseconds. `jumps` counts how often the clock was set anew.
+    Follows FFmpeg's command line for transport and program streams (ts_discontinuity_detect): a
+    step of more than 10 s in either direction, or back by more than 0.1 s, is a reset. The stream
+    then continues where its last packet ended, and all streams move with it. Times are decoding
+    times in microseconds. `jumps` counts the resets.
     """
 
     def __init__(self) -> None:
@@ -25,11 +25,11 @@ class JoinedClock:
 
     @property
     def offset_us(self) -> int:
-        """What was added last."""
+        """The offset that was added last."""
         return self._offset_us
 
     def correct(self, stream: int, dts_us: int, duration_us: int) -> int:
-        """What to add to the timestamps of a stream's next packet."""
+        """The offset for the timestamps of a stream's next packet."""
         at = dts_us + self._offset_us
         due = self._due_us.get(stream)
         if due is None:
@@ -47,21 +47,21 @@ class JoinedClock:
 
 
 class DoubtedClock:
-    """Which timestamps to believe where the container's clock is not to be set anew.
+    """Detects absurd timestamps, in formats whose clock is never reset.
 
-    As FFmpeg's command line has it for all but transport and program streams
-    (ts_discontinuity_detect, -dts_error_threshold): a time 30 h off the one that is due is none, so
-    that pictures and sound follow what came before. Times are in microseconds.
+    Follows FFmpeg's command line for all formats but transport and program streams
+    (ts_discontinuity_detect, -dts_error_threshold): a time 30 h from the expected one is ignored,
+    so that pictures and sound follow what came before. Times are in microseconds.
     """
 
     def __init__(self) -> None:
         self._due_us: dict[int, int] = {}
 
     def is_absurd(self, stream: int, at_us: int) -> bool:
-        """Whether a decoding or showing time of a stream's next packet is not to be believed."""
+        """Whether a DTS or PTS of a stream's next packet is not believable."""
         return abs(at_us - self._due_us.get(stream, at_us)) > _ABSURD_US
 
     def advance(self, stream: int, dts_us: int | None, duration_us: int) -> None:
-        """Go on past a packet, whose decoding time is None where it is not believed."""
+        """Move on past a packet; its DTS is None if it was not believed."""
         due = self._due_us.get(stream, 0) if dts_us is None else dts_us
         self._due_us[stream] = due + duration_us

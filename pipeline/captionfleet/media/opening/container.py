@@ -1,4 +1,4 @@
-"""Opens untrusted media and reads its facts; the one place that reads rates (worker process)."""
+"""Opens untrusted media files, and reads facts, rates and streams from them (worker process)."""
 
 import errno
 from collections.abc import Iterator
@@ -36,16 +36,16 @@ __all__ = [
     "turn_of",
 ]
 
-# A text file under a video's name may be a playlist that names other files (concat, HLS, DASH,
-# image sequences): only containers that hold their own media are opened.
+# A text file with a video's name may be a playlist that names other files (concat, HLS, DASH, image
+# sequences): only containers that hold their own media are opened.
 _FORMATS = (
     "aiff,amr,apng,asf,av1,avi,dv,flac,flv,gif,h261,h263,h264,hevc,ivf,m4v,matroska,webm,mjpeg,"
     "mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,mpegvideo,mxf,nsv,nut,obu,ogg,rm,roq,smk,swf,vc1,"
     "wav,wtv,yuv4mpegpipe"
 )
-# PyAV has libav invent a missing PTS: that of the next packet's DTS. It is right for codecs that
-# give one frame back, a packet later, for each they are given, and a frame late for all others.
-# FFmpeg's command line leaves it missing, and takes the DTS with which the frame came out.
+# PyAV makes libav fill in a missing PTS with the next packet's DTS. That is right for codecs that
+# return one frame for each packet, a packet later, and one frame late for all others. FFmpeg's
+# command line leaves the PTS missing, and takes the DTS with which the frame came out.
 _INVENTED_PTS = 0x0001  # AVFMT_FLAG_GENPTS
 _ONE_IN_ONE_OUT = frozenset({"mpeg1video", "mpeg2video", "mpeg4"})
 _TIMESTAMPS_OF_ITS_OWN_BITS = 0x0080  # AVFMT_NOTIMESTAMPS
@@ -58,13 +58,13 @@ _CODES = {
 
 @contextmanager
 def open_media(source: Source, max_pixels: int) -> Iterator[InputContainer]:
-    """Open a source as media, and map every error to its code.
+    """Open a source as media, and map every error to a failure code.
 
-    What is read is the file that was found and no other: it is opened once, by its descriptor,
-    and libav is given no name, no other protocol and no container that refers to other files.
+    Reads only the file that was found: it is opened once, by descriptor, and libav gets no file
+    name, no other protocol and no container that refers to other files.
 
     Raises:
-        MediaError: not the regular file that was found, unreadable, empty, cut off or no video.
+        MediaError: the file is not the one that was found, unreadable, empty, cut off or no video.
     """
     with opened(source) as file:
         try:
@@ -94,7 +94,7 @@ def open_media(source: Source, max_pixels: int) -> Iterator[InputContainer]:
 def _prepare_decoder(context: object, max_pixels: int) -> None:
     if isinstance(context, av.CodecContext):
         context.thread_count = 1
-    if isinstance(context, VideoCodecContext):  # pictures may grow midway
+    if isinstance(context, VideoCodecContext):  # the picture size may grow midway
         context.options = {"max_pixels": str(max_pixels)}
 
 
@@ -109,13 +109,13 @@ _beside: dict[int, SourceBytes] = {}
 
 
 def ends_whole(container: InputContainer) -> bool:
-    """Whether nothing of an open container lies beyond the end of its file."""
+    """Whether the file ends only after everything that the open container announces."""
     file = _beside[id(container)]
     return ends_regularly(container.format.name, file.read_at, file.size_bytes)
 
 
 def reading_at(container: InputContainer) -> ReadAt:
-    """A function that reads the file of an open container anywhere, and moves nothing in it."""
+    """A function that reads the open container's file at any offset, without moving in it."""
     return _beside[id(container)].read_at
 
 
@@ -127,7 +127,7 @@ def _opening_failed(error: Exception, file: SourceBytes) -> MediaError:
 
 
 def _unreadable_container(error: Exception, file: SourceBytes) -> MediaError:
-    """Say why libav gave up; its EIO and EPERM speak of the content as often as of the disk."""
+    """Explain why libav gave up; its EIO and EPERM are as often about content as the disk."""
     try:
         verdict = judge(
             file.read_at,
@@ -142,7 +142,7 @@ def _unreadable_container(error: Exception, file: SourceBytes) -> MediaError:
 def choose_video(container: InputContainer, max_pixels: int) -> VideoStream:
     """The stream that FFmpeg's command line would choose.
 
-    No cover art; then a stream in which packets were seen; then most pixels.
+    Skips cover art; prefers a stream in which packets were seen, then the most pixels.
 
     Raises:
         MediaError: there is none, no decoder for it, or its pictures are too large.
@@ -174,16 +174,16 @@ def _is_picture(stream: VideoStream) -> bool:
 def choose_audio(
     container: InputContainer, beside: VideoStream | None = None
 ) -> AudioStream | None:
-    """The default audio track, else the first; None where nothing can be heard."""
+    """The default audio track, else the first; None where no track can be decoded."""
     return next(iter(audio_candidates(container, beside)), None)
 
 
 def audio_candidates(
     container: InputContainer, beside: VideoStream | None = None
 ) -> list[AudioStream]:
-    """The tracks that can be decoded, best first: the default one, then in the file's order.
+    """The decodable audio tracks, best first: the default one, then in the file's order.
 
-    Tracks of which probing saw no packet come last. In a multiplex of several programmes only the
+    Tracks in which probing saw no packet come last. In a multiplex of several programmes, only the
     sound of the programme of the video `beside` counts.
     """
     if (
@@ -207,7 +207,7 @@ def _audio_order(stream: AudioStream) -> tuple[bool, bool, int]:
 
 
 def start_ticks(container: InputContainer, time_base: Fraction) -> int:
-    """The file's common zero in a stream's ticks, rounded as FFmpeg's command line does."""
+    """The start time of the file in a stream's ticks, rounded as FFmpeg's command line does."""
     start = cast("int | None", container.start_time)
     return 0 if start is None else _rescaled(start, time_base)
 
@@ -223,13 +223,13 @@ def _rescaled(microseconds: int, time_base: Fraction) -> int:
 
 
 def nominal_rate(stream: VideoStream) -> Fraction | None:
-    """Frames per second that the stream claims; None where it claims nothing useful."""
+    """The stream's nominal frames per second; None where it has no plausible one."""
     rate = stream.codec_context.framerate or stream.average_rate
     return Fraction(rate) if rate else None
 
 
 def has_no_timestamps(container: InputContainer) -> bool:
-    """Whether the format stores no times, so that those seen are made up."""
+    """Whether the format stores no times, so that libav makes them up."""
     return bool(container.format.flags & _TIMESTAMPS_OF_ITS_OWN_BITS)
 
 

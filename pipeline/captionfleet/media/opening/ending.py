@@ -1,7 +1,7 @@
-"""Check whether a container ends where it says that it does; pure (worker process).
+"""Checks whether a file ends where its container says, or is cut off; pure (worker process).
 
-A duration in a header is no promise: edit lists shorten it, other streams lengthen it, recorders
-guess it. What a container says of its own size is one.
+A duration in a header proves nothing: edit lists shorten it, other streams lengthen it, recorders
+guess it. The container's own size does.
 """
 
 import struct
@@ -17,7 +17,7 @@ _FLV_TAG_HEADER_BYTES = 11
 
 
 def ends_regularly(format_name: str, read_at: ReadAt, size_bytes: int) -> bool:
-    """Whether nothing of the container lies beyond the end of the file.
+    """Whether the file holds everything that its container announces.
 
     Args:
         format_name: as libav calls the container.

@@ -1,4 +1,4 @@
-"""Finds where the pictures of a film end, whatever its header says (worker process)."""
+"""Finds where the pictures of a film really end, as headers can be wrong (worker process)."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _UNKNOWN_S = 4e6  # a seek beyond any film ends at its end
 
 
 def film_end_s(container: InputContainer, video: VideoStream, declared_s: float) -> float:
-    """Seconds from the file's zero to the end of the last picture there is; 0.0 if there is none.
+    """The end of the last picture, in seconds from the file's zero; 0.0 without pictures.
 
-    The packets after a seek to the declared end are read, which are few; where there are none, the
-    declared end is not there, and the seek is tried half as far, and so on. Nothing is decoded.
+    Reads the few packets after a seek to the declared end. Where there are none, the declared end
+    is wrong, and the seek is tried half as far, and so on. Decodes nothing.
     """
     if has_no_timestamps(container):
         return _end_after(container, video, None)
@@ -54,9 +54,9 @@ def _end_after(container: InputContainer, video: VideoStream, at_s: float | None
 
 
 class EndWatch:
-    """The end of the newest picture among the packets that it sees.
+    """Tracks the end of the newest picture among the packets that it sees.
 
-    Where no packet has a time, as in raw streams, pictures are counted.
+    Counts pictures where no packet has a time, as in raw streams.
     """
 
     def __init__(self, container: InputContainer, video: VideoStream) -> None:

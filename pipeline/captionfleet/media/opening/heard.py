@@ -1,4 +1,4 @@
-"""Chooses the audio track that holds sound, where a file announces several (worker process)."""
+"""Chooses the audio track that really holds sound, where a file has several (worker process)."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["heard_audio"]
 
-# FFmpeg's command line knows a track without packets from the 5 s (-analyzeduration) that it
-# probes. A track may begin later than its neighbour, so the look ahead is twice as long.
+# FFmpeg's command line knows only tracks with packets in the 5 s (-analyzeduration) that it probes.
+# A track may begin later than its neighbour, so this looks twice as far.
 _LOOK_S = 10.0
 # More packets than the tracks of a broadcast multiplex hold in that time.
 _MOST_PACKETS = 20_000
@@ -30,10 +30,10 @@ _MOST_PACKETS = 20_000
 def heard_audio(
     source: Source, container: InputContainer, beside: VideoStream, max_pixels: int
 ) -> AudioStream | None:
-    """The first choice among the audio tracks that holds packets; the first choice if none does.
+    """The first candidate among the audio tracks that holds packets; the first if none does.
 
-    Only Matroska and its like leave open whether a track is empty; there the first seconds of the
-    file are read once more, as far as the first packet of the first choice.
+    Only Matroska and similar formats leave open whether a track is empty; for those the first
+    seconds of the file are read once more, up to the first packet of the first candidate.
 
     Raises:
         MediaError: the source is no longer the file that was found.
@@ -47,7 +47,7 @@ def heard_audio(
 
 
 def _indexes_seen(container: InputContainer, indexes: Sequence[int]) -> set[int]:
-    """Which tracks show a packet, up to the first one of the first choice or `_LOOK_S`."""
+    """Tracks with a packet, up to the first packet of the first candidate or `_LOOK_S`."""
     seen: dict[int, float] = {}
     wanted = [container.streams[index] for index in indexes if index < len(container.streams)]
     try:
@@ -58,6 +58,6 @@ def _indexes_seen(container: InputContainer, indexes: Sequence[int]) -> set[int]
             began_s = seen.setdefault(packet.stream_index, at_s)
             if indexes[0] in seen or at_s - began_s > _LOOK_S:
                 break
-    except (av.FFmpegError, IndexError):  # the damage is met again, and counted, while decoding
+    except (av.FFmpegError, IndexError):  # decoding meets the damage again, and counts it
         pass
     return set(seen)

@@ -1,4 +1,4 @@
-"""How long a file says that it is, which nothing has to be true of (worker process)."""
+"""Reads the length that a file claims, which may be wrong (worker process)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TAGGED_DURATION = re.compile(r"(\d{1,4}):(\d\d):(\d\d(?:\.\d{1,9})?)")
 
 
 def source_seconds(container: InputContainer, stream: VideoStream) -> float:
-    """How long the source claims to be; 0.0 where it claims nothing."""
+    """The length that the source claims; 0.0 where it claims none."""
     if container.duration is not None and container.duration > 0:
         return _from_start(container, container.duration / av.time_base)
     if stream.duration is not None and stream.time_base is not None:
@@ -26,10 +26,10 @@ def source_seconds(container: InputContainer, stream: VideoStream) -> float:
 
 
 def tagged_seconds(container: InputContainer, stream: VideoStream) -> float:
-    """How long the pictures are as a tag of Matroska has it; 0.0 where there is none to believe.
+    """The length of the pictures as Matroska's tag says; 0.0 without a credible tag.
 
-    A header knows the longest stream alone, which may be a subtitle. A tag may have come along
-    with a part that was cut out of a longer film, so it is not believed beyond the header.
+    A header holds only the longest stream's length, which may be a subtitle's. A tag may be left
+    from a longer film that a part was cut from, so it counts only up to the header's length.
     """
     found = _TAGGED_DURATION.fullmatch(stream.metadata.get("DURATION", ""))
     if found is None:
@@ -41,9 +41,10 @@ def tagged_seconds(container: InputContainer, stream: VideoStream) -> float:
 
 
 def _from_start(container: InputContainer, end_s: float) -> float:
-    """The length of what ends at `end_s` of Matroska's clock, which may start late.
+    """The length of what ends at `end_s` on Matroska's clock, which may start late.
 
-    FFmpeg stores the end as the duration, others the length: one shorter than the start is that.
+    FFmpeg stores the end time as the duration, other muxers the length; a duration shorter than the
+    start must be a length.
     """
     start = cast("int | None", container.start_time)
     start_s = (start or 0) / av.time_base

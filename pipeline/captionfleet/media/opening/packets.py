@@ -1,4 +1,4 @@
-"""Reads the packets of a container, past its damage and on one clock (worker process)."""
+"""Reads the packets of a container past damage, with consistent timestamps (worker process)."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 __all__ = ["PacketReader"]
 
 _CLOCK_MAY_JUMP = 0x0200  # AVFMT_TS_DISCONT
-# Many demuxers give an error for each thing they cannot read and then go on; some give the same
-# one for ever.
+# Many demuxers return an error for each part that they cannot read and then continue; some return
+# the same error for ever.
 _MOST_ERRORS = 100
 _MOST_ERRORS_IN_A_ROW = 10
-# In a transport stream, the demuxer says EAGAIN whenever it has looked 64 KiB ahead and found no
-# packet. FFmpeg's command line then goes on; here that ends after 1 GiB, as in a disk image.
+# In a transport stream, the demuxer returns EAGAIN whenever it found no packet in 64 KiB. FFmpeg's
+# command line then goes on; here that ends after 1 GiB, as in a disk image.
 _MOST_LOOKS_AHEAD = 2**30 // 2**16
 
 
 class PacketReader:
-    """The packets of some streams in file order; `errors` counts those of the container.
+    """The packets of some streams in file order; `errors` counts the container's errors.
 
-    After `most_errors` of them the file is left.
+    Reading ends after `most_errors` of them.
     """
 
     def __init__(
@@ -49,12 +49,12 @@ class PacketReader:
 
     @property
     def may_jump(self) -> bool:
-        """Whether the format lets the clock be set anew midway."""
+        """Whether the format allows its clock to be reset midway."""
         return isinstance(self._clock, JoinedClock)
 
     @property
     def has_jumped(self) -> bool:
-        """Whether the clock was set anew in what was read so far."""
+        """Whether the clock was reset in what was read so far."""
         return isinstance(self._clock, JoinedClock) and self._clock.jumps > 0
 
     def __iter__(self) -> Iterator[Packet[Any]]:
@@ -79,7 +79,7 @@ class PacketReader:
                 looks_ahead += 1
                 if looks_ahead >= _MOST_LOOKS_AHEAD:
                     return
-            except av.FFmpegError:  # an ENOMEM too: of a size that the file made up
+            except av.FFmpegError:  # also ENOMEM: the file made up the size
                 self.errors += 1
                 in_a_row += 1
             except IndexError:  # PyAV at the end of a file that grew a stream midway
@@ -89,7 +89,7 @@ class PacketReader:
 
 
 def _doubt(packet: Packet[Any], clock: DoubtedClock) -> None:
-    """Take away the times that are not believed."""
+    """Remove timestamps that are not believable."""
     if packet.dts is None:
         return
     numerator, denominator = packet.time_base.numerator, packet.time_base.denominator

@@ -1,6 +1,6 @@
-"""Tells a file that was cut off from one that is damaged or no video at all (worker process).
+"""Explains why a file cannot be opened: cut off, damaged, or no video (worker process; pure).
 
-Asked only about files that libav could not open, to say why. Pure: bytes come from a function.
+Called only for files that libav could not open; a function supplies their bytes.
 """
 
 import struct
@@ -33,7 +33,7 @@ _TS_SYNC = 0x47
 
 
 class Verdict(Enum):
-    """What is the matter with a file that cannot be opened."""
+    """Why a file cannot be opened."""
 
     NO_VIDEO = "no video container that this program opens"
     CUT_OFF = "the file ends before its index or its header does"
@@ -41,7 +41,7 @@ class Verdict(Enum):
 
 
 def judge(read_at: ReadAt, size_bytes: int, *, met_end: bool) -> Verdict:
-    """Judge by the first bytes, and by what they say of the length.
+    """Judge by the first bytes, and by the lengths that they announce.
 
     Args:
         read_at: reads the file.
@@ -74,7 +74,7 @@ def _has_whole_index(read_at: ReadAt, size_bytes: int) -> bool:
         if kind == b"moov":
             return bool(offset + length <= size_bytes)
         if kind not in _BOXES or length < 8:  # noqa: PLR2004 - its own header
-            return True  # it goes on, with what is no box: damaged, not cut
+            return True  # data follows that is no box: damaged, not cut off
         offset += length
     return True
 

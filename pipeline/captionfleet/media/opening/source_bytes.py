@@ -1,4 +1,4 @@
-"""Opens the bytes of a source, a file or an object, and sees that they stay (worker process)."""
+"""Opens the bytes of a source, a file or an object, and detects changes meanwhile (worker)."""
 
 import os
 import stat
@@ -19,7 +19,7 @@ _NO_DESCRIPTOR = -1
 
 
 class SourceBytes(NamedTuple):
-    """What libav reads, and how this program reads beside it."""
+    """The file that libav reads, and a way to read beside it."""
 
     target: Any
     descriptor: int
@@ -29,10 +29,10 @@ class SourceBytes(NamedTuple):
 
 @contextmanager
 def opened(source: Source) -> Iterator[SourceBytes]:
-    """Open a source for libav, and to read beside it.
+    """Open a source for libav, with a way to read beside it.
 
     Raises:
-        MediaError: it is not the regular file that was found, or unreadable.
+        MediaError: the source is not the regular file that was found, or unreadable.
     """
     if is_address(source.path):
         yield _object(source)
@@ -70,10 +70,10 @@ def _descriptor(source: Source) -> Iterator[int]:
 def require_unchanged(source: Source) -> None:
     """Check that the file is still the one that was found.
 
-    Of an object every part was of the version that was found, or it has failed by now.
+    For an object nothing is left to check: each part was of the version that was found, or failed.
 
     Raises:
-        MediaError: it vanished, or its size or change time is another one.
+        MediaError: the file vanished, or its size or change time differs.
     """
     if is_address(source.path):
         _require_all_read(source)
@@ -103,7 +103,7 @@ def _require_same(source: Source, facts: os.stat_result) -> None:
 
 
 def not_readable(error: OSError | ValueError) -> MediaError:
-    """What an error on opening or reading a file makes of it."""
+    """The failure for an error on opening or reading a file."""
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return MediaError(FailureCode.SOURCE_CHANGED, "the file vanished")
     reason = error.strerror if isinstance(error, OSError) else "no such name can be"

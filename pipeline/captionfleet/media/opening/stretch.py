@@ -1,7 +1,7 @@
-"""Check whether a stretch of a file is whole: nothing overwritten, nothing left out; pure (worker).
+"""Checks whether a stretch of a file is intact, by the container's framing; pure (worker process).
 
-A demuxer passes over damage without a word, so to it a hole looks like a pause of the recorder.
-What tells them apart is the container's own framing: across a pause it goes on without a fault.
+A demuxer skips damage silently, so a hole looks like a pause of the recorder. The framing of the
+container distinguishes them: across a pause it continues without a fault.
 """
 
 import struct
@@ -11,7 +11,7 @@ from captionfleet.media.opening.signature import ReadAt
 
 __all__ = ["has_framing", "is_unbroken"]
 
-# A gap lasts at most 10 s (beyond, the clock was set anew): 50 Mbit/s, most of it stuffing.
+# A gap lasts at most 10 s (beyond that the clock was reset): 50 Mbit/s, most of it stuffing.
 _MOST_BYTES = 64 * 2**20
 
 _SYNC = 0x47
@@ -27,12 +27,12 @@ _ASF_HEAD_BYTES = 3  # what error correction is there, the same in each packet (
 
 
 def has_framing(format_name: str) -> bool:
-    """Whether a container, as libav calls it, has a framing that shows what is missing."""
+    """Whether a container format, by libav's name, has framing that reveals missing data."""
     return format_name in _CHECKS
 
 
 def is_unbroken(format_name: str, read_at: ReadAt, begin: int, end: int) -> bool:
-    """Whether the framing goes on without a fault from one packet's place to another's.
+    """Whether the framing continues without a fault between two packets.
 
     Args:
         format_name: as libav calls the container.
@@ -59,12 +59,12 @@ def _transport_packets(read_at: ReadAt, begin: int, end: int) -> bool:
 
 
 def _follows(head: bytes, counters: dict[int, int]) -> bool:
-    """Whether a transport packet is the next one of its stream; a repeated one is, too."""
+    """Whether a transport packet is the next one of its stream, or a repetition."""
     if head[0] != _SYNC:
         return False
     pid, control = (head[1] & 0x1F) << 8 | head[2], head[3] >> 4 & 3
     counter, before = head[3] & 0x0F, counters.get(pid)
-    if pid == _NULL_PID or not control & 1:  # without a payload, it does not count
+    if pid == _NULL_PID or not control & 1:  # without a payload the counter stays
         return True
     is_announced = bool(control & 2 and head[4] and head[5] & 0x80)  # discontinuity_indicator
     counters[pid] = counter

@@ -1,1 +1,1 @@
-"""Turn decoded frames into the small H.264 video that is sent (worker process)."""
+"""Turns decoded frames into the small H.264 video or JPEGs that are sent (worker process)."""

@@ -1,4 +1,4 @@
-"""Writes the sampled pictures as H.264 in an MP4 (worker process)."""
+"""Encodes the sampled pictures as H.264 in an MP4 (worker process)."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -12,9 +12,9 @@ from captionfleet.messages import MediaSpec
 __all__ = ["even_number", "write_mp4", "x264_options"]
 
 _LEAST_FRAMES = 2
-# What the presets spend most on buys little where frames are a second apart: B-frames, a long
-# lookahead, several references and fine motion search. `python -m benchmarks.bench_encoding`
-# compares this with them.
+# Where frames are a second apart, B-frames, a long lookahead, several references and fine motion
+# search cost much and gain little. `python -m benchmarks.bench_encoding` compares this with the
+# presets.
 _ONE_FPS = {
     "preset": "fast",
     "bf": "0",
@@ -24,13 +24,13 @@ _ONE_FPS = {
     "subq": "2",
     "trellis": "1",
 }
-# Spent on quality, so that no film looks worse than with `fast`. A change here is a new recipe of
-# the media store (workers/store).
+# The time saved is spent on quality, so that no film looks worse than with `fast`. A change here
+# needs a new recipe number in the media store (workers/store).
 _ONE_FPS_CRF = -1
 
 
 def x264_options(preset: str, crf: int) -> dict[str, str]:
-    """Options of libx264: those of one frame a second, or a preset of x264 as it is.
+    """Options of libx264: tuned for one frame a second, or a preset of x264 unchanged.
 
     Args:
         preset: `one_fps`, or the name of a preset.
@@ -42,9 +42,9 @@ def x264_options(preset: str, crf: int) -> dict[str, str]:
 
 
 def even_number(frames: int) -> int:
-    """How many frames to send for so many sampled: even, and at least two.
+    """The number of frames to send for `frames` sampled ones: even, and at least two.
 
-    Servers of the Qwen family take frames in pairs; a lone frame is an HTTP 500 for some.
+    Servers of the Qwen family take frames in pairs; some answer a single frame with HTTP 500.
     """
     return max(_LEAST_FRAMES, frames + frames % 2)
 
@@ -52,8 +52,8 @@ def even_number(frames: int) -> int:
 def write_mp4(path: Path, pictures: Sequence[VideoFrame], spec: MediaSpec, crf: int) -> None:
     """Encode yuv420p pictures of one size, one every 1/fps seconds from zero.
 
-    The same pictures give the same bytes, but not on every CPU: x264's AVX-512 code reads memory
-    that it has not written, so a few decisions may differ.
+    The same pictures give the same bytes, except across CPUs: x264's AVX-512 code reads memory that
+    it has not written, so a few decisions may differ.
     """
     with av.open(str(path), "w", format="mp4", container_options={"fflags": "+bitexact"}) as file:
         stream = file.add_stream(
@@ -71,7 +71,7 @@ def write_mp4(path: Path, pictures: Sequence[VideoFrame], spec: MediaSpec, crf: 
         context.color_primaries = pictures[0].color_primaries
         context.color_trc = pictures[0].color_trc
         for number, picture in enumerate(pictures):
-            picture.pict_type = PictureType.NONE  # the source's is an order to x264
+            picture.pict_type = PictureType.NONE  # a source's type would be an order to x264
             picture.pts = number
             picture.time_base = context.time_base
             file.mux(stream.encode(picture))

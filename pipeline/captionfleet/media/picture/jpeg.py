@@ -1,4 +1,4 @@
-"""Writes the sampled pictures as JPEGs, one after the other in one file (worker process)."""
+"""Encodes the sampled pictures as JPEGs, concatenated in one file (worker process)."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -26,10 +26,10 @@ def evenly_chosen(count: int, most: int | None) -> list[int]:
 
 
 def write_jpegs(path: Path, pictures: Sequence[VideoFrame], quality: int) -> tuple[int, ...]:
-    """Write pictures of one size as baseline JPEGs, and return the size of each in bytes.
+    """Write pictures of one size as baseline JPEGs; return the size of each in bytes.
 
-    Colours become those of JFIF, full-range BT.601, whatever matrix the pictures have. A picture
-    that is there twice is encoded once.
+    Converts colours to JFIF's full-range BT.601 from any matrix. A repeated picture is encoded
+    once.
     """
     encoder = _encoder(pictures[0], quality)
     made: dict[int, bytes] = {}

@@ -1,4 +1,4 @@
-"""Makes a sampled frame small, upright, progressive, SDR and 8-bit (worker process)."""
+"""Converts a sampled frame to a small, upright, progressive 8-bit SDR picture (worker process)."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -17,19 +17,19 @@ from captionfleet.media.picture.tone import hdr_filters, is_hdr
 
 __all__ = ["PictureMaker", "all_smaller", "smaller"]
 
-# Matrices that swscale knows; a frame that claims another (YCgCo, say) cannot be configured, and
-# is treated as unlabelled.
+# Matrices that swscale knows; a frame that claims another, such as YCgCo, cannot be configured, and
+# counts as unlabelled.
 _KNOWN_MATRICES = frozenset({1, 2, 4, 5, 6, 7, 9})
 _UNSPECIFIED, _BT2020 = 2, 9
-_IPT_PROFILE = 5  # the Dolby Vision profile without a base layer that other players can show
+_IPT_PROFILE = 5  # the Dolby Vision profile without a base layer that ordinary players can show
 
 
 class PictureMaker:
-    """Turns frames of one stream into yuv420p pictures of one size.
+    """Converts frames of one stream to yuv420p pictures of one size.
 
-    The size is that of the first frame; where the stream changes its shape midway, later frames
-    are fitted into it, with black beside them. Alpha is dropped, as FFmpeg's command line does:
-    many a 32-bit AVI has it all zero.
+    The first frame decides the size; where the stream changes its shape midway, later frames are
+    fitted into it with black borders. Alpha is dropped, as FFmpeg's command line does: many a
+    32-bit AVI has an alpha of zero throughout.
 
     Raises:
         MediaError: the colours are those of Dolby Vision's profile 5, which shown as they are
@@ -53,7 +53,7 @@ class PictureMaker:
         self.rotation_deg = 0
 
     def follow(self, stream: VideoStream) -> None:
-        """Take the frames to come for those of another opening of the same stream."""
+        """Continue with the frames of another opening of the same stream."""
         self._stream = stream
 
     def make(self, frame: VideoFrame) -> VideoFrame:
@@ -88,10 +88,10 @@ class PictureMaker:
         return picture
 
     def _turn_of(self, frame: VideoFrame) -> Turn:
-        """How the frame has to be turned.
+        """The turn that makes a frame upright.
 
-        Side data is looked at only once and where the rotation changes: a frame whose side data was
-        looked at refers to itself, so that the garbage collector alone frees it (12 MB, if 4K).
+        Reads side data only once and where the rotation changes: a frame whose side data was read
+        refers to itself, so that only the garbage collector frees it (12 MB for 4K).
         """
         if frame.rotation != self._turn_is_for:
             self._turn, self._turn_is_for = turn_of(frame), frame.rotation
@@ -130,19 +130,19 @@ class PictureMaker:
 
 
 def smaller(picture: VideoFrame, height_px: int) -> VideoFrame:
-    """A prepared picture at a lower height, its width even."""
+    """The prepared picture at a lower height, with an even width."""
     width = output_size_px(picture.width, picture.height, Fraction(1), 0, height_px)[0]
     return picture.reformat(width=width, height=height_px, interpolation="BICUBIC")
 
 
 def all_smaller(pictures: Sequence[VideoFrame], height_px: int) -> list[VideoFrame]:
-    """Pictures at a lower height; one that is there twice is scaled once."""
+    """The pictures at a lower height; a repeated one is scaled once."""
     small = {id(picture): smaller(picture, height_px) for picture in pictures}
     return [small[id(picture)] for picture in pictures]
 
 
 def _mend_labels(frame: VideoFrame) -> None:
-    """Take back a colour matrix that is unknown, or missing from what can only be BT.2020."""
+    """Remove a colour matrix that is unknown, or add one missing from what can only be BT.2020."""
     if frame.colorspace not in _KNOWN_MATRICES:
         frame.colorspace = _UNSPECIFIED
     if frame.colorspace == _UNSPECIFIED and is_hdr(frame.color_trc):
@@ -156,9 +156,9 @@ def _cropped(frame: VideoFrame, shown_px: tuple[int, int], crop: Crop) -> tuple[
 
 
 def _one_field(frame: VideoFrame) -> tuple[str, ...]:
-    """The upper field alone: one moment in time, lines enough, and no label of fields any more.
+    """The upper field alone: one moment in time, enough lines, and no longer labelled as fields.
 
-    Nothing temporal may be used, as the frames at hand are a second apart. An edge-directed
+    Temporal deinterlacing is not possible, as the frames at hand are a second apart. Edge-directed
     interpolation (estdif) looks no better once scaled and costs 25 to 120 ms a frame.
     """
     return ("field=type=top",) if frame.interlaced_frame else ()

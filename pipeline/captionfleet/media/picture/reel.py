@@ -1,4 +1,4 @@
-"""The pictures of one clip, in the order in which they are sent (worker process)."""
+"""Collects the pictures of one clip in the order in which they are sent (worker process)."""
 
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -10,10 +10,10 @@ __all__ = ["Reel"]
 
 
 class Reel:
-    """Collects prepared pictures, of times from `begin_s` on; one of two slots is there twice.
+    """Collects prepared pictures from `begin_s` on; a picture for two slots is stored twice.
 
-    `times_s` are true source times, `corrupt` says whose decoder doubted them; `sampled` counts
-    the pictures that the sampler gave, the others only pad.
+    `times_s` are the true source times, `corrupt` marks pictures of corrupt frames; `sampled`
+    counts the sampler's pictures, the others are padding.
     """
 
     def __init__(self, maker: PictureMaker, begin_s: float = 0.0) -> None:
@@ -25,34 +25,34 @@ class Reel:
         self.sampled = 0
 
     def add(self, frame: VideoFrame, time_s: float, slots: int) -> None:
-        """Take a sampled frame that `slots` slots show."""
+        """Add a sampled frame that fills `slots` slots."""
         self.add_padding(frame, time_s, slots)
         self.sampled += slots
 
     def add_padding(self, frame: VideoFrame, time_s: float, slots: int = 1) -> None:
-        """Take a frame that no slot shows, for want of a better one."""
+        """Add a frame that was not sampled, where there is no better one."""
         picture = self._maker.make(frame)
         self.pictures += [picture] * slots
         self.times_s += [self._begin_s + time_s] * slots
         self.corrupt += [frame.is_corrupt] * slots
 
     def follow(self, stream: VideoStream) -> None:
-        """Take the frames to come for those of another opening of the same stream."""
+        """Continue with the frames of another opening of the same stream."""
         self._maker.follow(stream)
 
     def hold_first(self, slots: int) -> None:
-        """Show the first picture from the zero on, where the video starts late."""
+        """Repeat the first picture back to the start, where the video starts late."""
         self.pictures[:0] = self.pictures[:1] * slots
         self.times_s[:0] = self.times_s[:1] * slots
         self.corrupt[:0] = self.corrupt[:1] * slots
 
     def padded(self) -> tuple[list[VideoFrame], list[float]]:
-        """The pictures and their times, the last repeated until servers take the number."""
+        """The pictures and their times, the last one repeated until servers take the number."""
         missing = even_number(len(self.pictures)) - len(self.pictures)
         pictures = self.pictures + self.pictures[-1:] * missing
         return pictures, self.times_s + self.times_s[-1:] * missing
 
     @property
     def rotation_deg(self) -> int:
-        """How far the pictures were turned, clockwise."""
+        """By how many degrees the pictures were turned, clockwise."""
         return self._maker.rotation_deg

@@ -1,9 +1,9 @@
-"""Filters that bring HDR pictures (PQ, HLG) to SDR BT.709; pure (worker process).
+"""Builds filters that tone-map HDR pictures (PQ, HLG) to SDR BT.709; pure (worker process).
 
-Each colour channel goes through one curve, in the manner of ITU-R BT.2390 section 5.4: light up
-to a knee stays as it is, what lies above is bent so that the brightest parts still differ. White
-is the 203 cd/m² of BT.2408, so a sheet of paper looks as it does in an SDR film. swscale can tone
-map too, at three to five CPU-seconds a clip.
+Each colour channel goes through one curve, in the manner of ITU-R BT.2390 section 5.4: light up to
+a knee is unchanged, and brighter light is compressed so that highlights still differ. White is the
+203 cd/m² of BT.2408, so that a sheet of paper looks as in an SDR film. swscale can tone-map too, at
+three to five CPU-seconds a clip.
 """
 
 __all__ = ["hdr_filters", "is_hdr"]
@@ -13,8 +13,8 @@ _PQ, _HLG = 16, 18
 _BT2020, _UNSPECIFIED, _P3_D65 = 9, 2, 12
 
 _WHITE_CD_M2 = 203.0
-# Next to nothing is mastered brighter. What a file claims of its own peak is often a default, so
-# it is not asked: the same pixels always give the same picture.
+# Hardly anything is mastered brighter. A file's own peak is often a default, so it is not used: the
+# same pixels always give the same picture.
 _PEAK_CD_M2 = 4000.0
 _HLG_DISPLAY_CD_M2, _HLG_GAMMA = 1000.0, 1.2  # BT.2100
 _SDR_GAMMA = 2.4  # BT.1886
@@ -39,7 +39,7 @@ _TO_BT709 = {_BT2020: _FROM_BT2020, _UNSPECIFIED: _FROM_BT2020, _P3_D65: _FROM_P
 
 
 def is_hdr(transfer: int) -> bool:
-    """Whether these transfer characteristics (H.273) are those of HDR."""
+    """Whether these transfer characteristics (H.273) are HDR."""
     return transfer in {_PQ, _HLG}
 
 
@@ -80,7 +80,7 @@ def _mixer(matrix: tuple[tuple[float, ...], ...]) -> tuple[str]:
 
 
 def _pq(cd_m2: float) -> float:
-    """The PQ signal of light."""
+    """The PQ signal for a luminance in cd/m²."""
     power = (cd_m2 / _PQ_MAX_CD_M2) ** _M1
     return float(((_C1 + _C2 * power) / (1 + _C3 * power)) ** _M2)
 

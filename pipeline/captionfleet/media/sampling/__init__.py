@@ -1,1 +1,1 @@
-"""Choose the frames that the fps filter would emit, and decode only those (worker process)."""
+"""Chooses the frames that FFmpeg's fps filter would emit, and decodes only those (worker)."""

@@ -1,4 +1,4 @@
-"""Which frames to sample, from timestamps alone; pure (worker process).
+"""Reproduces FFmpeg's fps filter: which frames to sample, from timestamps; pure (worker process).
 
 The model is FFmpeg's command line with `-vf fps=N`: a frame at time t belongs to slot
 floor(t * N + 1/2), and a slot shows the last frame at or before it (vf_fps.c, round=near).
@@ -17,12 +17,12 @@ def rescale_near(value: int, ratio: Fraction) -> int:
 
 
 class FpsFilter:
-    """The fps filter: frames go in with their time, counts of output slots come out.
+    """The fps filter: takes frame times, and returns how many output slots each frame fills.
 
     Args:
         slots_per_tick: the time base times the output rate.
-        end_slot: the first slot that is no longer wanted.
-        is_trimmed: slots before 0 are not wanted, of a film that has them: the filter's start_time.
+        end_slot: the first slot after the wanted ones.
+        is_trimmed: drop slots before 0, as the filter's start_time does.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class FpsFilter:
         self._next_slot = 0
 
     def resumed(self, slots_done: int) -> "FpsFilter":
-        """A filter in the state that this one had after so many slots."""
+        """A filter in the state that this one had after `slots_done` slots."""
         other = FpsFilter(self._slots_per_tick, self._end_slot, is_trimmed=self._is_trimmed)
         if slots_done and self.first_slot is not None:
             other.first_slot = self.first_slot
@@ -43,20 +43,20 @@ class FpsFilter:
         return other
 
     def slot(self, pts: int) -> int:
-        """The slot that a frame at `pts` belongs to."""
+        """The slot of a frame at `pts`."""
         return rescale_near(pts, self._slots_per_tick)
 
     def is_early(self, pts: int) -> bool:
-        """Whether a frame at `pts` belongs to a slot before the first wanted one."""
+        """Whether a frame at `pts` is in a slot before the first wanted one."""
         return self._is_trimmed and self.slot(pts) < 0
 
     @property
     def is_complete(self) -> bool:
-        """Whether every wanted slot has been given out."""
+        """Whether every wanted slot is filled."""
         return self.first_slot is not None and self._next_slot >= self._end_slot
 
     def push(self, pts: int) -> int:
-        """Take the next frame; return how many slots show the frame before it."""
+        """Take the next frame; return how many slots the frame before it fills."""
         slot = self.slot(pts)
         if self.first_slot is None:
             self.first_slot = self._next_slot = max(slot, 0) if self._is_trimmed else slot
@@ -64,7 +64,7 @@ class FpsFilter:
         return self._advance_to(slot)
 
     def finish(self, end_pts: int) -> int:
-        """End the stream at `end_pts`; return how many slots show the last frame."""
+        """End the stream at `end_pts`; return how many slots the last frame fills."""
         return self._advance_to(self.slot(end_pts))
 
     def _advance_to(self, slot: int) -> int:
@@ -76,8 +76,8 @@ class FpsFilter:
 class BestEffortPts:
     """The presentation time of decoded frames, as FFmpeg guesses it (guess_correct_pts).
 
-    The timestamp kind, PTS or DTS, that ran backwards less often is believed; a frame with
-    neither follows its predecessor by the estimated duration.
+    Uses PTS or DTS, whichever ran backwards less often; a frame with neither follows its
+    predecessor by the estimated duration.
     """
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ class BestEffortPts:
         self._faulty_dts = 0
 
     def guess(self, pts: int | None, dts: int | None) -> int | None:
-        """The time to believe for the next frame in output order."""
+        """The presentation time of the next frame in output order; None if unknown."""
         if dts is not None:
             self._faulty_dts += self._last_dts is not None and dts <= self._last_dts
             self._last_dts = dts
@@ -105,10 +105,10 @@ class BestEffortPts:
 def frame_duration(
     duration: int, since_last: int | None, by_rate: int, *, unreliable: bool = False
 ) -> int:
-    """How long a frame lasts, in ticks, as FFmpeg's command line estimates it.
+    """The duration of a frame in ticks, as FFmpeg's command line estimates it.
 
     Args:
-        duration: what container or decoder say, 0 if nothing.
+        duration: as the container or decoder says, 0 if unknown.
         since_last: ticks since the frame before, if there was one.
         by_rate: ticks of one frame at the nominal rate, 0 if unknown.
         unreliable: the container has no timestamps of its own.

@@ -1,4 +1,4 @@
-"""Decodes everything and samples what comes out: what every plan has to equal (worker process)."""
+"""Samples frames by decoding everything, as the reference for planned decoding (worker process)."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ __all__ = ["FullSampler", "Outputs", "Sampler", "Timing"]
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Where a sampler's results go.
+    """Callbacks for a sampler's results.
 
     Attributes:
-        emit: takes a sampled frame, its true time in seconds, and how many slots show it.
+        emit: takes a sampled frame, its true time in seconds, and how many slots it fills.
         undecodable: takes a packet that gave an error instead of a frame, None for the drain.
     """
 
@@ -34,11 +34,11 @@ class Outputs:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """What a stream's timestamps mean, in its ticks.
+    """How to interpret a stream's timestamps; in its ticks.
 
-    `zero` is where the window begins, `begin` how far that is from the file's zero; `by_rate` is
-    one frame at the nominal rate or 0; `unreliable` says that the container stores no times, so
-    that those seen are made up.
+    `zero` is the start of the window, `begin` its distance from the file's zero; `by_rate` is one
+    frame at the nominal rate or 0; `unreliable` means that the container stores no times, so that
+    libav made them up.
     """
 
     zero: int
@@ -66,13 +66,13 @@ class Sampler(Protocol):
         """Take the next packet in file order."""
 
     def finish(self) -> None:
-        """End of stream, or of what is wanted of it."""
+        """End the stream, or the wanted part of it."""
 
 
 class FullSampler:
-    """Decodes everything, and applies the fps filter to what comes out.
+    """Decodes everything, and applies the fps filter to the frames.
 
-    Errors of single packets are reported; what still decodes is used.
+    Reports errors of single packets, and uses every frame that decodes.
     """
 
     def __init__(
@@ -100,12 +100,12 @@ class FullSampler:
         return self._filter.first_slot
 
     def push(self, packet: Packet[VideoStream]) -> None:
-        """Decode a packet; an empty one, which would end the decoder's work, is none."""
+        """Decode a packet; ignore an empty one, which would end decoding."""
         if packet.size:
             self._take(self._decode(packet))
 
     def finish(self) -> None:
-        """Drain the decoder and give the last frame its slots."""
+        """Drain the decoder and let the last frame fill its slots."""
         if not self.is_complete:
             self._take(self._decode(None))
         if self._last is not None:
@@ -116,7 +116,7 @@ class FullSampler:
             frames = self._context.decode(packet)
         except EOFError:
             return []
-        except MemoryError:  # says something of the worker, not of the file
+        except MemoryError:  # a fault of the worker, not of the file
             raise
         except av.FFmpegError:
             self._outputs.undecodable(packet)
@@ -125,7 +125,7 @@ class FullSampler:
         return frames
 
     def _miss(self, packet: Packet[VideoStream] | None, frames: Iterable[VideoFrame]) -> None:
-        """Report packets whose frames are known never to come."""
+        """Report packets whose frames can no longer come."""
         lost = [] if packet is None else self._unanswered.sent(packet)
         for frame in frames:
             lost += self._unanswered.came_out(frame.pts)

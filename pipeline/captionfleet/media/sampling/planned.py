@@ -1,4 +1,4 @@
-"""Decodes only what the plan needs, or all from where the plan broke (worker process)."""
+"""Samples frames by decoding only the packets that they need (worker process)."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ __all__ = ["PlannedSampler", "Replay", "make_sampler"]
 Replay = Callable[[], tuple[VideoStream, Iterator["Packet[VideoStream]"]]]
 """Opens the file once more: its video stream, and the same packets from the first one on."""
 
-# Some muxers lose the timestamps of B-frames and write PTS = DTS throughout. It shows in the
-# order of what comes out, so such a stream's first packets are decoded in full.
+# Some muxers lose the timestamps of B-frames and write PTS = DTS throughout. The order of decoded
+# frames reveals it, so such a stream's first packets are decoded in full.
 _PROBATION_PACKETS = 16
 
-_MOST_HELD_BYTES = 64 * 2**20  # no sane stream needs more than this looked ahead
+_MOST_HELD_BYTES = 64 * 2**20  # no valid stream needs a longer look-ahead
 
 
 def make_sampler(  # noqa: PLR0913 - what a sampler is made of
@@ -39,7 +39,7 @@ def make_sampler(  # noqa: PLR0913 - what a sampler is made of
     replay: Replay,
     fast: bool,
 ) -> Sampler:
-    """The sampler that decodes least for this stream; `fast` moves frames within their slot."""
+    """The cheapest sampler for this stream; `fast` allows any frame within a slot."""
     context = stream.codec_context
     reader = reader_for(context.name, context.extradata)
     if reader is None or timing.unreliable:
@@ -51,7 +51,7 @@ _Frame = list["Packet[VideoStream]"]  # one, or one for each field
 
 
 class _Phase(StrEnum):
-    """What is known of a stream, and so how it is decoded; a phase never goes back."""
+    """How far a stream is understood, and so how it is decoded; phases only advance."""
 
     UNBEGUN = "decodes all until the first picture is out"
     PROBING = "decodes all until the order is known"
@@ -62,8 +62,8 @@ class _Phase(StrEnum):
 class PlannedSampler:
     """Decodes only what the planner needs.
 
-    As soon as anything speaks against the plan, everything is decoded again from the last entry
-    before the newest frame that is certain, by a fresh decoder, and the plan is given up.
+    If anything contradicts the plan, it is dropped: a fresh decoder decodes everything from the
+    last entry before the newest confirmed frame.
     """
 
     def __init__(  # noqa: PLR0913 - see make_sampler
@@ -113,7 +113,7 @@ class PlannedSampler:
         return self._full.last_frame if self._full else None
 
     def push(self, packet: Packet[VideoStream]) -> None:
-        """Hold a packet, and decode what has become certain."""
+        """Hold a packet, and decode packets whose need is decided."""
         if self._full:
             self._full.push(packet)
         elif packet.size:
@@ -124,7 +124,7 @@ class PlannedSampler:
                 self._decode_all()
 
     def finish(self) -> None:
-        """Decode what is left; every wanted frame has to come out."""
+        """Decode the rest; every wanted frame must come out."""
         if not self._full:
             try:
                 self._finish_plan()
@@ -134,7 +134,7 @@ class PlannedSampler:
             self._full.finish()
 
     def _decode_all(self) -> None:
-        """Give up the plan: decode all from where frames were last certain."""
+        """Drop the plan, and decode everything from the last confirmed frame on."""
         self._phase = _Phase.GIVEN_UP
         self._held.clear()
         self._decoder.let_go()
@@ -194,7 +194,7 @@ class PlannedSampler:
         self._let_go(self._planner.take_useless())
 
     def _probe(self) -> None:
-        """Decode everything until it is seen what comes out first, and in which order."""
+        """Decode everything until the first frame and the output order are known."""
         self._planner.decode_held()
         for frame in self._let_go(len(self._held)):
             self._decode(frame)

@@ -1,4 +1,4 @@
-"""Feeds a decoder what a plan says, and holds what comes out against it (worker process)."""
+"""Decodes the planned packets, and checks that exactly the expected frames come out (worker)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from captionfleet.media.sampling.planning import Wanted
 
 __all__ = ["PlannedDecoder"]
 
-_MOST_DECODED_FRAMES = 32  # that wait to be wanted; no sane stream reorders more
+_MOST_DECODED_FRAMES = 32  # frames waiting to be wanted; no valid stream reorders more
 _MOST_LEADING_ERRORS = 1000
 
 
 class PlannedDecoder:
-    """Emits the frames that are expected, in order, as soon as they come out.
+    """Emits the expected frames in order, as soon as they come out.
 
-    Raises PlanBroken when one is missing, late or in doubt.
+    Raises PlanBroken if one is missing, late or ambiguous.
     """
 
     def __init__(self, stream: VideoStream, outputs: Outputs, timing: Timing) -> None:
@@ -38,7 +38,7 @@ class PlannedDecoder:
         self._newest_pts: int | None = None
 
     def expect(self, wanted: list[Wanted], settled_pts: float) -> None:
-        """Take frames that have become wanted; below `settled_pts` no other will be."""
+        """Add frames that are wanted; below `settled_pts` no further one will be."""
         self._expected += wanted
         self._settled_pts = settled_pts
 
@@ -50,24 +50,24 @@ class PlannedDecoder:
             raise PlanBroken
 
     def restart(self, pts: int) -> None:
-        """Empty the drained decoder; all that is wanted before `pts` must have come out."""
+        """Flush the drained decoder; every wanted frame before `pts` must have come out."""
         if self._expected and self._expected[0].pts < pts:
             raise PlanBroken
         self._context.flush_buffers()
 
     def finish(self) -> None:
-        """All that is wanted must have come out, and something at all."""
+        """Check that everything wanted has come out, and at least one frame."""
         if self._expected or not self.slots_done:
             raise PlanBroken
 
     def let_go(self) -> None:
-        """Give back memory; nothing more is asked of this decoder."""
+        """Free memory; the decoder is not used again."""
         self._decoded.clear()
         self._undecodable.clear()
         self._context.flush_buffers()
 
     def emit(self) -> int:
-        """Emit in order what has arrived; forget what is known to be unwanted; return slots."""
+        """Emit in order what has arrived; drop unwanted frames; return the slots filled."""
         before = self.slots_done
         while self._expected and self._expected[0].pts in self._decoded:
             wanted = self._expected.pop(0)
@@ -83,14 +83,14 @@ class PlannedDecoder:
             return self._context.decode(packet)
         except EOFError:
             return []
-        except MemoryError:  # says something of the worker, not of the file
+        except MemoryError:  # a fault of the worker, not of the file
             raise
         except av.FFmpegError:
             self._forgive(packet)
             return []
 
     def _forgive(self, packet: Packet[VideoStream] | None) -> None:
-        """A file cut out of a longer one may start with packets that refer to what is gone."""
+        """A file cut from a longer one may start with packets that refer to missing ones."""
         is_leading = self.first_pts is None and packet is not None
         if packet is None or not is_leading or len(self._undecodable) >= _MOST_LEADING_ERRORS:
             raise PlanBroken from None
@@ -105,7 +105,7 @@ class PlannedDecoder:
         if self._newest_pts is not None and pts <= self._newest_pts:
             raise PlanBroken
         if any(one.pts < pts and one.pts not in self._decoded for one in self._expected):
-            raise PlanBroken  # it has not come out, and so never will
+            raise PlanBroken  # it has not come out, and never will
         self._newest_pts = pts
         if not self._is_unwanted(pts):
             self._decoded[pts] = frame

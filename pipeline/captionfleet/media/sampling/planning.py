@@ -1,4 +1,4 @@
-"""Decides from packets' timestamps and kinds which of them to decode; pure (worker process).
+"""Decides from timestamps and packet kinds which packets to decode; pure (worker process).
 
 `exact` samples what FFmpeg's fps filter shows in each slot: the last frame of the slot. `fast`
 samples whichever frame of that slot takes the least decoding.
@@ -15,7 +15,7 @@ __all__ = ["PacketPlanner", "Step", "Wanted"]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A frame to sample: its PTS, and how many slots show it."""
+    """A frame to sample: its PTS, and how many slots it fills."""
 
     pts: int
     slots: int
@@ -31,10 +31,10 @@ class _Held:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What to do with the oldest held packets: pass over so many, then decode some of the next.
+    """What to do with the oldest held packets: skip some, then decode some of the next.
 
-    `restart` asks to drain and flush the decoder first; `decode` says of each packet whether it
-    has to be decoded.
+    `restart` asks to drain and flush the decoder first; `decode` says of each packet whether it has
+    to be decoded.
     """
 
     drop: int
@@ -47,12 +47,12 @@ def _number(held: _Held) -> int:
 
 
 class PacketPlanner:
-    """Decides from the timestamps of packets, in decoding order, what has to be decoded.
+    """Decides from packet timestamps, in decoding order, what has to be decoded.
 
-    A packet's DTS bounds the PTS of all that follow it, so presentation order is known after
-    a few packets, and with the first frame of the next slot a slot is complete. Packets between
-    the last wanted frame and the next one are held until it is known whether an entry makes them
-    useless, or whether nothing refers to them.
+    A packet's DTS is a lower bound of every later PTS, so presentation order is known after a few
+    packets, and a slot is complete once a frame of the next slot is known. Packets between the last
+    wanted frame and the next are held until an entry makes them unnecessary, or until it is known
+    that nothing refers to them.
     """
 
     def __init__(self, fps_filter: FpsFilter, *, fast: bool = False) -> None:
@@ -80,16 +80,16 @@ class PacketPlanner:
         return self._filter.first_slot
 
     def filter_after(self, slots_done: int) -> FpsFilter:
-        """The fps filter as it was after so many slots."""
+        """The fps filter as it was after `slots_done` slots."""
         return self._filter.resumed(slots_done)
 
     @property
     def settled_pts(self) -> float:
-        """Below this PTS it is known of every frame whether it is wanted."""
+        """For every frame below this PTS it is known whether it is wanted."""
         return self._slot[0].pts if self._slot else float("-inf")
 
     def begin(self, first_pts: int | None = None) -> None:
-        """Start to plan; frames before `first_pts`, if given, are known not to come out."""
+        """Start to plan; frames before `first_pts`, if given, never come out."""
         self._begun = True
         if first_pts is not None:
             self._unordered = sorted(entry for entry in self._unordered if entry[0] >= first_pts)
@@ -98,12 +98,12 @@ class PacketPlanner:
         """Take the next packet; return the frames now known to be wanted, in order.
 
         Raises:
-            PlanBroken: DTS are missing, other than in front, or run backwards.
+            PlanBroken: DTS are missing, except at the start, or run backwards.
         """
         self._arrivals += 1
         held = _Held(pts, kind, self._arrivals)
         self._held.append(held)
-        if not kind.is_shown:  # it shares its time with the next packet in some files
+        if not kind.is_shown:  # some files give it the next packet's time
             held.wanted = False
             return []
         self._check(pts, dts)
@@ -118,12 +118,12 @@ class PacketPlanner:
             raise PlanBroken
 
     def decode_held(self) -> None:
-        """Take note that every packet so far has been given to the decoder."""
+        """Record that every packet so far went to the decoder."""
         self._decoded_up_to = self._arrivals
         self._held.clear()
 
     def take_useless(self) -> int:
-        """Let go of the oldest held packets that no frame from the open slot on can need.
+        """Drop the oldest held packets that no frame from the open slot on needs; return how many.
 
         To be asked when a step has been taken for every wanted frame; returns how many.
         """
@@ -138,7 +138,7 @@ class PacketPlanner:
         return len(before)
 
     def finish(self, last_duration: int, by_rate: int) -> list[Wanted]:
-        """End of stream: settle what is left; the last frame lasts `last_duration` ticks."""
+        """End the stream; the last frame lasts `last_duration` ticks."""
         wanted = self._settle(until=None)
         if self._slot:
             ticks = frame_duration(last_duration, self._since_last, by_rate)
@@ -176,11 +176,11 @@ class PacketPlanner:
         return wanted
 
     def _is_early(self) -> bool:
-        """Whether the open slot holds only what is shown before the window, for want of better."""
+        """Whether the open slot holds only frames shown before the window, for lack of better."""
         return bool(self._slot) and self._filter.is_early(self._slot[-1].pts)
 
     def _close(self, slots: int) -> list[Wanted]:
-        """End the open slot, whose frame is shown so often."""
+        """End the open slot, whose frame fills `slots` slots."""
         chosen = self._choose()
         for held in self._slot:
             held.wanted = held is chosen and slots > 0
@@ -191,10 +191,10 @@ class PacketPlanner:
         return [Wanted(chosen.pts, slots)]
 
     def _choose(self) -> _Held:
-        """The frame of the complete slot to show: the last, or that which takes least decoding.
+        """The frame of the complete slot to show: the last one, or the cheapest to decode.
 
-        An entry has put itself in front, and takes one frame; else the first in decoding order
-        takes the fewest. One that is decoded already takes none, and is the first in that order.
+        An entry stands first and costs one frame; otherwise the first in decoding order costs the
+        fewest. A frame that is already decoded costs nothing, and is the first in that order.
         """
         if not self._fast:
             return self._slot[-1]
@@ -206,7 +206,7 @@ class PacketPlanner:
         return self._reference_next_to(first) or first
 
     def _reference_next_to(self, first: _Held) -> _Held | None:
-        """A frame of the slot that takes no more than this one, and is of use for later slots."""
+        """A frame of the slot that costs no more than this one, and helps later slots."""
         after = [held for held in self._held if held.number > first.number and held.kind.is_needed]
         return after[0] if after and any(held is after[0] for held in self._slot) else None
 
@@ -214,7 +214,7 @@ class PacketPlanner:
         return any(held.number <= self._decoded_up_to for held in frames)
 
     def next_step(self, wanted: Wanted) -> Step | None:
-        """What to do so that `wanted` gets decoded; None if its packet has been already."""
+        """What to do to decode `wanted`; None if its packet was decoded already."""
         end = next(
             (i for i, held in enumerate(self._held) if held.wanted and held.pts == wanted.pts), None
         )
@@ -230,7 +230,7 @@ class PacketPlanner:
         return Step(start, decode, restart)
 
     def _entry(self, end: int) -> int:
-        """The newest packet that decoding up to `end` can start from; 0 to go on instead."""
+        """The newest packet from which decoding up to `end` can start; 0 to continue instead."""
         pts = self._held[end].pts
         pinned = next((i for i, held in enumerate(self._held) if held.kind.is_pinned), end)
         for i in range(min(end, pinned), 0, -1):

@@ -1,1 +1,1 @@
-"""Where the scenes of a film change (worker process)."""
+"""Finds scene changes in a film (worker process)."""

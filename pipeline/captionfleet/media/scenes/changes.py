@@ -1,7 +1,7 @@
-"""Looks through a film for changes of scene (worker process).
+"""Decodes a film and finds its scene changes (worker process).
 
-Pictures that no other refers to are not decoded: half of the time, for a change that is found some
-hundredths of a second late.
+Pictures that no other refers to are not decoded, which saves half of the time; a change may be
+found some hundredths of a second late.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 __all__ = ["SceneWatch"]
 
-_SIDES = "64:36"  # a cut changes all of the picture; what moves in it is blurred
+_SIDES = "64:36"  # a cut changes the whole picture; blurring hides small movements
 _DIFFERENCE = "lavfi.scd.mafd"  # mean absolute difference to the frame before, 0 to 100
 _USUAL_RATE = Fraction(25)
-_LEAST_RATE = 15  # of slower films every picture counts
+_LEAST_RATE = 15  # in slower films, every picture is compared
 
 
 class SceneWatch:
-    """Decodes the pictures of a film one after the other, and finds where scenes change.
+    """Decodes the pictures of a film one after the other, and finds scene changes.
 
-    What cannot be decoded is passed over.
+    Skips what cannot be decoded.
     """
 
     def __init__(self, container: InputContainer, video: VideoStream) -> None:
@@ -54,7 +54,7 @@ class SceneWatch:
             self._look(frame)
 
     def finish(self) -> tuple[float, ...]:
-        """Where scenes change, in seconds from the file's zero."""
+        """The scene changes, in seconds from the file's zero."""
         for frame in self._frames(None):
             self._look(frame)
         self._picker.finish()
@@ -78,7 +78,7 @@ class SceneWatch:
 
 
 class _Comparison:
-    """Compares pictures of one size and format, each with the one before it."""
+    """Compares pictures of one size and format, each with its predecessor."""
 
     def __init__(self, frame: VideoFrame, time_base: Fraction) -> None:
         self._kind = _kind(frame)
@@ -95,11 +95,11 @@ class _Comparison:
         graph.configure()
 
     def takes(self, frame: VideoFrame) -> bool:
-        """Whether a frame is of that size and format."""
+        """Whether a frame has that size and format."""
         return _kind(frame) == self._kind
 
     def difference(self, frame: VideoFrame) -> float:
-        """How much a picture differs from the one before it; 0.0 for the first."""
+        """The difference of a picture to its predecessor; 0.0 for the first."""
         self._graph.push(frame)
         return float(self._graph.vpull().metadata.get(_DIFFERENCE, 0.0))
 

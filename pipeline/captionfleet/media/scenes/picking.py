@@ -1,24 +1,25 @@
-"""Which of the differences between neighbouring pictures are changes of scene; pure (worker)."""
+"""Decides which differences between neighbouring pictures are scene changes; pure (worker)."""
 
 from collections import deque
 
 __all__ = ["ChangePicker"]
 
-# Chosen on 67 pieces of real clips with 66 cuts between them, of which these values find 65; what
-# else they find are changes within the pieces. jobs/README.md compares them with PySceneDetect's.
+# Chosen on 67 pieces of real clips with 66 cuts between them, of which these values find 65; the
+# other changes that they report are within pieces. jobs/README.md compares them with
+# PySceneDetect's.
 _LEAST = 5.0
 _TIMES_ITS_NEIGHBOURS = 3.0
 _NEIGHBOURS = 4
-_NOISE = 0.5  # added to what is around, so that a still picture's grain is no change
+_NOISE = 0.5  # added to the neighbours' mean, so that grain in a still picture is no change
 _APART_S = 0.5  # a scene shorter than that has no second of its own
 
 
 class ChangePicker:
-    """Takes the difference of each picture to the one before it, and finds those that stand out.
+    """Takes the difference of each picture to its predecessor, and picks the outliers.
 
-    A difference is the mean of the colours' distances, 0 to 100. A change is larger than any of the
-    four before and after it, and three times their mean: a camera that moves gives many large ones.
-    Of two within half a second the larger one counts.
+    A difference is the mean distance of colours, 0 to 100. A change exceeds each of the four
+    differences before and after it, and three times their mean: a moving camera gives many large
+    differences. Of two changes within half a second the larger one counts.
     """
 
     def __init__(self) -> None:
@@ -28,7 +29,7 @@ class ChangePicker:
         self._latest = 0.0
 
     def see(self, at_s: float, difference: float) -> None:
-        """Take the next picture, in the order in which they are shown."""
+        """Take the next picture, in presentation order."""
         self._seen.append((at_s, difference))
         self._ahead += 1
         if self._ahead > _NEIGHBOURS:
@@ -36,7 +37,7 @@ class ChangePicker:
             self._judge(len(self._seen) - 1 - _NEIGHBOURS)
 
     def finish(self) -> None:
-        """No more pictures come."""
+        """End the film: decide on the pictures held back."""
         for place in range(max(0, len(self._seen) - self._ahead), len(self._seen)):
             self._judge(place)
         self._ahead = 0

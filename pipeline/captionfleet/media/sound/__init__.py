@@ -1,1 +1,1 @@
-"""Turn one audio track into the mono sound that is sent (worker process)."""
+"""Turns one audio track into the mono sound that is sent (worker process)."""

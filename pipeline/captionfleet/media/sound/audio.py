@@ -1,4 +1,4 @@
-"""Turns one audio track into 16 kHz mono sound, aligned with the file's zero (worker process)."""
+"""Decodes one audio track to 16 kHz mono, aligned with the file's zero (worker process)."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 __all__ = ["AudioTrack"]
 
 _BLOCK_SAMPLES = SAMPLE_RATE_HZ
-# So many frames in a row that start after the end of what is wanted: no stray timestamp.
+# This many frames in a row after the end of the window: no stray timestamp.
 _FRAMES_BEYOND = 16
-_MOST_TICKS_OFF = 1.5  # by rounding the time of a frame, and what is left out of one
+_MOST_TICKS_OFF = 1.5  # rounding of a frame's time, plus the samples left out of one
 
 
 class AudioTrack:
-    """Decodes packets of one track for its writers, which get nothing before sound comes.
+    """Decodes the packets of one track for its writers, which get nothing before sound comes.
 
-    Sample n is what is heard n / 16000 s after the zero: sound before the zero is cut, a late
-    start and gaps become silence, what overlaps is heard once. Where timestamps jitter or run back
-    by far, the sound goes on without a gap.
+    Sample n is heard n / 16000 s after the zero: sound before the zero is cut, a late start and
+    gaps become silence, and overlapping sound is heard once. Where timestamps jitter or run far
+    back, the sound continues without a gap.
 
     Args:
         zero: the file's zero, in ticks of the stream.
@@ -110,7 +110,7 @@ class AudioTrack:
                 self._place_frame(frame)
 
     def finish(self) -> None:
-        """End of the track: drain the decoder, the resampler and the encoder."""
+        """End the track: drain the decoder, the resampler and the encoder."""
         if not self.is_complete:
             self.push(None)
         for placed in self._placer.finish():
@@ -136,7 +136,7 @@ class AudioTrack:
             self._take(placed)
 
     def _stamp(self, frame: AudioFrame) -> int | None:
-        """The sample, counted from where the wanted sound begins, that a frame claims."""
+        """The sample that a frame's timestamp claims, counted from the start of the window."""
         if frame.pts is None:
             return None
         numerator, denominator = self._samples_per_tick
@@ -155,10 +155,11 @@ class AudioTrack:
         self._resample(frame)
 
     def _on_grid(self, frame: AudioFrame, pts: int) -> tuple[AudioFrame, int] | None:
-        """The frame from where a sample in coincides with one out, and which sample that is.
+        """The frame cut to where an input sample coincides with an output sample, and that sample.
 
-        A resampler that starts there gives the samples that it gives from the film's zero on. The
-        first frame is passed over: a decoder may have left out samples of it, as at a beginning.
+        A resampler that starts there returns the same samples as one that starts at the film's
+        zero. The first frame is skipped: a decoder may have dropped samples of it, as at a
+        beginning.
         """
         if self._samples_of_first is None:
             self._samples_of_first = frame.samples
@@ -175,10 +176,10 @@ class AudioTrack:
         return without_first(frame, dropped), at
 
     def _whole_frames(self, begins_at: int, samples: int, samples_per_tick: float) -> int:
-        """Where a frame begins by the count of those before, which a coarse clock rounds.
+        """The start of a frame by the count of frames before it, as a coarse clock rounds it.
 
-        Matroska has milliseconds; frames of one size follow each other from the film's zero on,
-        the first of them short by what its decoder leaves out.
+        Matroska's clock has milliseconds; frames of one size follow each other from the film's
+        zero, the first shortened by what its decoder drops.
         """
         if samples_per_tick <= 1:
             return begins_at
@@ -201,7 +202,7 @@ class AudioTrack:
             self.decode_errors += 1
 
     def _put(self, pcm: bytes) -> None:
-        """Write samples where they belong: after silence, or without those written already."""
+        """Write samples at their place: after silence, or without those written already."""
         silence = min(self._next_out, self._wanted) - self._written
         self._next_out += len(pcm) // SAMPLE_BYTES
         while silence > 0:

@@ -1,4 +1,4 @@
-"""Makes 16 kHz mono PCM of decoded sound of one format (worker process)."""
+"""Mixes decoded sound to 16 kHz mono PCM (worker process)."""
 
 from collections.abc import Iterator
 
@@ -24,7 +24,7 @@ class MonoResampler:
         self._unusual: Graph | None = None
 
     def push(self, frame: AudioFrame | None) -> Iterator[bytes]:
-        """Take a frame without timestamp, or None at the end; give 16-bit samples.
+        """Take a frame without timestamp, or None at the end; yield 16-bit samples.
 
         Raises:
             av.FFmpegError: the sound cannot be resampled.
@@ -44,7 +44,7 @@ class MonoResampler:
 
 
 def without_first(frame: AudioFrame, count: int) -> AudioFrame:
-    """The frame without its first samples, and without a time."""
+    """The frame without its first samples and its time."""
     channels = 1 if frame.format.is_planar else frame.layout.nb_channels
     step = frame.format.bytes * channels
     rest = AudioFrame(frame.format.name, frame.layout.name, frame.samples - count)

@@ -1,4 +1,4 @@
-"""Decides where frames of sound belong: where their timestamps say, but for jitter (pure)."""
+"""Decides at which sample each frame of sound belongs, ignoring jitter; pure (worker process)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Placed(Generic[Frame]):
 
 
 class SoundPlacer(Generic[Frame]):
-    """Joins frames to continuous sound, and believes an offset only where it stays.
+    """Joins frames to continuous sound, and accepts an offset only once it persists.
 
     Positions are samples of the output, counted from the clip's zero.
 
@@ -47,14 +47,14 @@ class SoundPlacer(Generic[Frame]):
         self._rate_hz = rate_hz
         self._due: float | None = None  # where the next frame belongs if sound is continuous
         self._set_back = 0
-        self._held: list[tuple[Frame, float]] = []  # with how far each lies off its due place
+        self._held: list[tuple[Frame, float]] = []  # each with its offset from its due place
         self._held_samples = 0.0
 
     def __repr__(self) -> str:
         return f"SoundPlacer(due={self._due}, held={[round(off) for _, off in self._held]})"
 
     def starts_at(self, stamp: int | None) -> int:
-        """The sample that a timestamp means; a clock that ran back by far goes on from here."""
+        """The sample that a timestamp means; a clock that ran far back continues from here."""
         due = round(self._due or 0)
         if stamp is None:
             return due
@@ -65,7 +65,7 @@ class SoundPlacer(Generic[Frame]):
         return at
 
     def place(self, frame: Frame, at: int, samples: float) -> Iterator[Placed[Frame]]:
-        """Take a frame; give the frames that are now decided, in order."""
+        """Take a frame; yield the frames whose place is now decided, in order."""
         if self._due is None:
             self._due = at + samples
             yield Placed(frame, at)
@@ -83,7 +83,7 @@ class SoundPlacer(Generic[Frame]):
             yield from self._resynchronise()
 
     def finish(self) -> Iterator[Placed[Frame]]:
-        """Give what is still held, at the place of its timestamps: nothing contradicts them."""
+        """Yield the frames still held, at their timestamps, as nothing contradicts those."""
         if self._held:
             yield from self._resynchronise()
 

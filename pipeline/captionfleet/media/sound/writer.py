@@ -1,4 +1,4 @@
-"""Writes 16 kHz mono PCM as Opus in an Ogg, as WAV or as MP3 (worker process)."""
+"""Encodes 16 kHz mono PCM as Opus in Ogg, as WAV or as MP3 (worker process)."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _ENCODERS = {"ogg": ("libopus", "s16"), "wav": ("pcm_s16le", "s16"), "mp3": ("li
 
 
 class SoundWriter:
-    """Encodes 16-bit samples; the file is made with the first second, or at the end.
+    """Encodes 16-bit samples; creates the file with the first second of sound, or at the end.
 
-    The bit rate is for Opus and MP3, of which the latter takes the nearest that it knows.
+    The bit rate is for Opus and MP3; MP3 uses the nearest that it knows.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class SoundWriter:
             del self._pending[:_BLOCK_BYTES]
 
     def finish(self) -> None:
-        """Write what is left and close the file; there is none if nothing was written."""
+        """Write the rest and close the file; without any sound there is none."""
         if self._pending:
             self._encode(bytes(self._pending))
             self._pending.clear()
@@ -59,7 +59,7 @@ class SoundWriter:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file, finished or not."""
+        """Close the file, finished or not."""
         if self._file is not None:
             self._file.close()
         self._file = self._stream = None

@@ -37,7 +37,7 @@ def prepared_ahead(
         return None
     return Ahead(
         prepare_s=each_s * library.clips / chosen.fleet.cores,
-        media_bytes=chosen.payload_bytes / _BASE64,
+        media_bytes=chosen.payload_bytes / reference.per_clip / _BASE64,
         sending=sending,
         saved_usd=saved_usd,
     )

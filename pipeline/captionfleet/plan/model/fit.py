@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from captionfleet.plan.lines import Lines, RunRecord
 from captionfleet.plan.model.reference import ClipFacts, Reference, WorkerTime
@@ -37,16 +38,19 @@ def fit_run(label: str, run: RunRecord, lines: Lines, *, apart: bool = False) ->
     requests = fit_requests(table, lines, run, apart=apart)
     worker_time, worker_drift = _worker_time(table, lines, run)
     prompt, completion, token_drift = _tokens(table)
+    payload, _ = _per_clip(table, table.payload_bytes, GUESSED_PROMPT)
     startup_s, ending_s = _edges(run, table, worker_time)
     return Reference(
         label=label,
-        clips=len(table),
+        clips=table.clips,
+        captions=len(table),
+        requests=tuple(lines.requests[place] for place in np.unique(table.request)),
         profiles=requests.profiles,
         request_factor=requests.factor,
         worker_time=worker_time,
         prompt_tokens=prompt,
         completion_tokens=completion,
-        payload_bytes=fit_terms(table.one_and_seconds, table.payload_bytes, GUESSED_PROMPT),
+        payload_bytes=payload,
         request_drift=requests.drift,
         worker_drift=worker_drift,
         token_drift=token_drift,
@@ -73,7 +77,7 @@ def _worker_time(table: Table, lines: Lines, run: RunRecord) -> tuple[WorkerTime
     factors = _codec_factors(table.codec[made], measured_s, expected_s)
     ratios = measured_s / expected_s / np.asarray([factors[c] for c in table.codec[made]])
     codecs = tuple((lines.codecs[place], factor) for place, factor in factors.items())
-    return WorkerTime(terms, codecs, _overhead_s(run)), drift(ratios)
+    return WorkerTime(terms, codecs, _overhead_s(run, table)), drift(ratios)
 
 
 def _codec_factors(codec: "np.ndarray", measured_s: Floats, expected_s: Floats) -> dict[int, float]:
@@ -87,21 +91,38 @@ def _codec_factors(codec: "np.ndarray", measured_s: Floats, expected_s: Floats) 
     }
 
 
-def _overhead_s(run: RunRecord) -> float:
+def _overhead_s(run: RunRecord, table: Table) -> float:
     """What a worker is busy with a clip beyond preparing it: its start, and talk."""
-    return max(0.0, run.busy_s - run.prepare_s) / max(run.captioned + run.failed, 1)
+    clips = (run.captioned + run.failed) * table.clips / len(table)
+    return max(0.0, run.busy_s - run.prepare_s) / max(clips, 1.0)
 
 
 def _tokens(table: Table) -> tuple[Terms, Terms, float]:
     told = np.isfinite(table.prompt_tokens) & np.isfinite(table.completion_tokens)
     if not told.any():
         return Terms((0.0, 0.0)), Terms((0.0, 0.0)), _UNKNOWN
-    known = table.one_and_seconds[told]
-    prompt = fit_terms(known, table.prompt_tokens[told], GUESSED_PROMPT)
-    completion = fit_terms(known, table.completion_tokens[told], GUESSED_COMPLETION)
-    expected = prompt.each(known) + completion.each(known)
-    measured = table.prompt_tokens[told] + table.completion_tokens[told]
+    prompt, expected_in = _per_clip(table, table.prompt_tokens, GUESSED_PROMPT, told)
+    completion, expected_out = _per_clip(table, table.completion_tokens, GUESSED_COMPLETION, told)
+    expected = expected_in + expected_out
+    measured = (table.prompt_tokens + table.completion_tokens)[told]
     return prompt, completion, drift(measured / np.maximum(expected, 1e-6))
+
+
+def _per_clip(
+    table: Table, values: Floats, guess: tuple[float, float], told: NDArray[np.bool_] | None = None
+) -> tuple[Terms, Floats]:
+    """What all requests together come to for a clip, and what is expected of each line.
+
+    However many lines each request has, it is asked once a clip.
+    """
+    counts = np.ones(len(table), dtype=bool) if told is None else told
+    weights, expected = np.zeros(len(guess)), np.zeros(len(table))
+    for request in np.unique(table.request[counts]):
+        own = counts & (table.request == request)
+        terms = fit_terms(table.one_and_seconds[own], values[own], guess)
+        weights += terms.weights
+        expected[own] = terms.each(table.one_and_seconds[own])
+    return Terms(tuple(weights.tolist())), expected[counts]
 
 
 def _edges(run: RunRecord, table: Table, worker_time: WorkerTime | None) -> tuple[float, float]:
@@ -127,6 +148,11 @@ def _notes(
 ) -> Iterator[str]:
     if not table.is_last_run:
         yield "the last run captioned few clips: all captions of the folder count, from its start"
+    if run.left_out:
+        asked, others = ", ".join(run.asked), ", ".join(run.left_out)
+        yield f"the last run asked {asked} alone (--only-request); the plan is without {others}"
+    if unknown := [name for name in run.asked if name and name not in lines.requests]:
+        yield f"no caption of {', '.join(unknown)} is there: what that takes is not in the plan"
     if len(table) < _FEW:
         yield f"only {len(table)} captions: the range tells how much less that is than enough"
     if lines.unreadable:

@@ -132,31 +132,35 @@ def look_ahead(  # noqa: PLR0913 - a run, and how it is simulated
 ) -> Outlook:
     """Simulate one run, at most `most_clips` of it, by default as many as make a steady rate.
 
+    Each clip that the workers prepare is as many requests to the deployments as the reference has.
+
     `tail` is by how many standard deviations requests and workers both are slower than expected.
     """
     slower = math.exp(tail * max(reference.request_drift, _LEAST_DRIFT))
     enough = min(MOST_SIMULATED, max(_LEAST_SIMULATED, _SIMULATED_EACH * fleet.replicas))
-    clips = min(library.clips, most_clips or enough)
+    per_clip = reference.per_clip
+    captions = library.clips * per_clip
+    simulated_captions = min(captions, most_clips * per_clip if most_clips else enough)
     cold_s = min(pricing.cold_start_s, _COLD_SIMULATED_S)
     models = _fleet_models(reference, library, fleet.replicas, cold_s, slower)
     simulated = simulate(
         Scenario(
             deployments=models,
-            clips=clips,
+            clips=simulated_captions,
             supply_per_s=_supply_per_s(reference, library, fleet.cores, tail),
             timeout_s=reference.timeout_s,
             patience_s=_PATIENCE_S + 2 * cold_s,
         )
     )
     rate = _middle_rate(simulated)
-    rest_s = (library.clips - clips) / rate if rate else math.inf
+    rest_s = (captions - simulated_captions) / rate if rate else math.inf
     edges_s = reference.startup_s + reference.ending_s + pricing.cold_start_s - cold_s
     return Outlook(
         seconds=edges_s + simulated.seconds + rest_s,
-        clips_per_s=rate,
+        clips_per_s=rate / per_clip,
         cores=_cores_busy(simulated, cold_s),
         deployments=_deployments_busy(simulated, models, cold_s),
-        simulated_clips=clips,
+        simulated_clips=math.ceil(simulated_captions / per_clip),
     )
 
 
@@ -169,10 +173,12 @@ def mean_worker_s(reference: Reference, library: Library) -> float | None:
 
 
 def _supply_per_s(reference: Reference, library: Library, cores: int, tail: float) -> float | None:
+    """Requests a second that the workers prepare the media of."""
     each_s = mean_worker_s(reference, library)
     if not each_s:
         return None
-    return cores / (each_s * math.exp(tail * max(reference.worker_drift, _LEAST_DRIFT)))
+    slower = math.exp(tail * max(reference.worker_drift, _LEAST_DRIFT))
+    return reference.per_clip * cores / (each_s * slower)
 
 
 def _fleet_models(
@@ -255,7 +261,7 @@ def _deployments_busy(
 
 
 def _per_clip(reference: Reference, library: Library) -> tuple[float, float, float]:
-    """Tokens in, tokens out and payload bytes of the library's mean clip."""
+    """Tokens in, tokens out and payload bytes of the library's mean clip, of all its requests."""
     seconds = library.mean_seconds
     return (
         reference.prompt_tokens.of(1.0, seconds),

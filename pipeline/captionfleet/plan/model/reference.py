@@ -82,7 +82,10 @@ class Reference:
     Attributes:
         request_factor: Of the clip's seconds: its request time, relative to the mean clip's.
         worker_time: None where no clip was prepared, all came from the store.
-        prompt_tokens: Of one and the clip's seconds; so are the completion tokens and the payload.
+        clips: What it was measured on; `captions` counts each of them once a request.
+        requests: The names of what is asked of each clip, one without a name as a rule.
+        prompt_tokens: Of one and the clip's seconds, for all its requests together; so are the
+            completion tokens and the payload.
         request_drift: How far the mean request time of a part of the reference lay from that of
             all, as a standard deviation of its logarithm; `worker_drift` and `token_drift` alike.
         startup_s: From the start of a run to its first request; `ending_s` from its last caption
@@ -95,6 +98,7 @@ class Reference:
 
     label: str
     clips: int
+    captions: int
     profiles: tuple[ReplicaProfile, ...]
     request_factor: Terms
     worker_time: WorkerTime | None
@@ -111,7 +115,13 @@ class Reference:
     timeout_s: float = 300.0
     max_seconds: int = 60
     cutting: Cutting = FIRST_WINDOWS
+    requests: tuple[str, ...] = ("",)
     notes: tuple[str, ...] = ()
+
+    @property
+    def per_clip(self) -> int:
+        """How many captions a clip gets."""
+        return len(self.requests)
 
     @property
     def mean_seconds(self) -> float:

@@ -50,6 +50,7 @@ def fit_requests(table: Table, lines: Lines, run: RunRecord, *, apart: bool) -> 
         factor = fit_terms(table.one_and_seconds, ratios, (0.5, 0.5 / mean_s))
         factors = np.maximum(factor.each(table.one_and_seconds), _LEAST)
     residuals = table.request_s / expected_s / factors
+    factor = _balanced(factor, table, residuals)
     profiles = []
     for own in groups:
         curve = fit_curve(in_flight[own], table.request_s[own] / factors[own])
@@ -61,6 +62,16 @@ def fit_requests(table: Table, lines: Lines, run: RunRecord, *, apart: bool) -> 
         kinds = ", ".join(one.model for one in profiles)
         notes.append(f"the reference has several models: planned replicas are, in turn, of {kinds}")
     return RequestFit(tuple(profiles), factor, drift(residuals), tuple(filter(None, notes)))
+
+
+def _balanced(factor: Terms, table: Table, residuals: Floats) -> Terms:
+    """The factor for a mean over the requests, each asked as often as any other."""
+    names = np.unique(table.request)
+    if len(names) == 1:
+        return factor
+    means = [float(residuals[table.request == name].mean()) for name in names]
+    balance = sum(means) / len(means) / max(float(residuals.mean()), _LEAST)
+    return Terms(tuple(weight * balance for weight in factor.weights))
 
 
 def _profile(

@@ -171,10 +171,10 @@ class _Search:
         return max(1, math.ceil(useful))
 
     def _best_rate(self, replicas: int) -> float:
-        """Captions per second that so many replicas bring at the very best."""
+        """Clips per second that so many replicas caption at the very best."""
         profiles, factor = self.reference.profiles, request_factor(self.reference, self.library)
         rates = (best_rate(profiles[n % len(profiles)].curve) for n in range(replicas))
-        return sum(rates) / factor
+        return sum(rates) / factor / self.reference.per_clip
 
     def predicted(self, replicas: int, *, may_take_s: float = 0.0) -> Prediction:
         """With the fewest cores for nearly the best speed, or to be done in the given time."""

@@ -22,7 +22,8 @@ _SLICES, _SLICE_LINES = 10, 20
 class Table:
     """The lines that count; units and gaps as in `Lines`.
 
-    `is_last_run` says that all of them are of the run that run.json tells of.
+    `prepare_s` stands once for each clip, however many of its requests have a line. `is_last_run`
+    says that all of them are of the run that run.json tells of.
     """
 
     ended_s: Floats
@@ -35,10 +36,17 @@ class Table:
     payload_bytes: Floats
     deployment: NDArray[np.int64]
     codec: NDArray[np.int64]
+    request: NDArray[np.int64]
+    clip: Floats
     is_last_run: bool
 
     def __len__(self) -> int:
         return len(self.ended_s)
+
+    @property
+    def clips(self) -> int:
+        """How many clips the lines are of."""
+        return len(np.unique(self.clip))
 
     @property
     def one_and_seconds(self) -> Floats:
@@ -47,7 +55,9 @@ class Table:
 
 
 def make_table(run: RunRecord, lines: Lines) -> Table:
-    """The lines of the last run; where they are few, all that the folder holds.
+    """The lines of the last run; of a request that has few there, all that the folder holds.
+
+    Lines of requests that the run did not ask count only where there are no others.
 
     Raises:
         ConfigError: there is none.
@@ -57,16 +67,33 @@ def make_table(run: RunRecord, lines: Lines) -> Table:
     columns = {name: np.asarray(values) for name, values in lines.columns.items()}
     ended_s = columns["ended_s"]
     is_last = (ended_s >= run.started_s - _EDGE_S) & (ended_s <= run.ended_s + _EDGE_S)
-    are_enough = int(is_last.sum()) >= min(_FEW, len(lines))
-    places = np.flatnonzero(is_last | (not are_enough))
+    named = [place for place, name in enumerate(lines.requests) if name in run.asked]
+    are_enough, counts = True, np.zeros(len(lines), dtype=bool)
+    for request in named or range(len(lines.requests)):
+        own = columns["request"] == request
+        is_enough = int((own & is_last).sum()) >= min(_FEW, int(own.sum()))
+        counts |= own & (is_last | (not is_enough))
+        are_enough = are_enough and is_enough
+    places = np.flatnonzero(counts)
     places = places[np.argsort(ended_s[places], kind="stable")]
     chosen = {name: values[places] for name, values in columns.items()}
+    prepare_s = _once(chosen["clip"], chosen.pop("prepare_s"))
     return Table(
         deployment=chosen.pop("deployment").astype(np.int64),
         codec=chosen.pop("codec").astype(np.int64),
+        request=chosen.pop("request").astype(np.int64),
+        prepare_s=prepare_s,
         is_last_run=are_enough,
         **chosen,
     )
+
+
+def _once(clip: Floats, prepare_s: Floats) -> Floats:
+    """The times of preparing, each in the first line alone that tells it of a clip."""
+    _, first = np.unique(np.column_stack([clip, prepare_s]), axis=0, return_index=True)
+    once = np.full(len(prepare_s), np.nan)
+    once[first] = prepare_s[first]
+    return once
 
 
 def drift(ratios: Floats) -> float:

@@ -39,10 +39,16 @@ class Answer:
             "kind": "captionfleet-plan",
             "version": 1,
             "made_at": self.now.isoformat(timespec="seconds"),
-            "reference": {"label": self.reference.label, "clips": self.reference.clips},
+            "reference": {
+                "label": self.reference.label,
+                "clips": self.reference.clips,
+                "captions": self.reference.captions,
+                "requests": [name for name in self.reference.requests if name],
+            },
             "library": {
                 "label": self.library.label,
                 "clips": self.library.clips,
+                "captions": self.library.clips * self.reference.per_clip,
                 "unusable": self.library.unusable,
                 "mean_clip_s": self.library.mean_seconds,
                 "films": self.library.films,
@@ -99,7 +105,9 @@ class Answer:
     def _rows(self) -> Iterator[tuple[str, str]]:
         chosen, plan = self.plan.chosen, self.plan
         yield "library", self._library()
-        yield "reference", f"{self.reference.label}, {self.reference.clips:,} clips"
+        if self.reference.per_clip > 1:
+            yield "captions", self._captions()
+        yield "reference", self._reference()
         yield "replicas", self._replicas(chosen)
         is_known = self.reference.worker_time is not None
         yield "cores", f"{chosen.fleet.cores:,}" if is_known else "not known"
@@ -140,6 +148,18 @@ class Answer:
             f"{self.library.clips:,} {what} {self.library.mean_seconds:.1f} s on average "
             f"({hours:,.1f} h){unusable}"
         )
+
+    def _captions(self) -> str:
+        names, number = self.reference.requests, self.library.clips * self.reference.per_clip
+        return f"{number:,}, {len(names)} of each clip: {', '.join(names)}"
+
+    def _reference(self) -> str:
+        label, clips, captions = (
+            self.reference.label, self.reference.clips, self.reference.captions,
+        )  # fmt: skip
+        if self.reference.per_clip == 1 and captions == clips:
+            return f"{label}, {clips:,} clips"
+        return f"{label}, {captions:,} captions of {clips:,} clips"
 
     def _replicas(self, chosen: Prediction) -> str:
         gpus = self.pricing.gpus_per_replica

@@ -1,4 +1,4 @@
-"""Which clips a source gives, and what they are called; pure (main process)."""
+"""Computes clip ids, and plans the clips of a source; pure (main process)."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -22,9 +22,9 @@ def plan(
     windows: Sequence[Window] | None = None,
     film: Film = UNKNOWN_FILM,
 ) -> tuple[Clip, ...]:
-    """The clips of one source: these windows of it, or the one of its row, or one from the start.
+    """The clips of one source: the given windows, the row's own window, or the first window.
 
-    With the digest of its content, a clip is called by that, and keeps its other id beside it.
+    With a content digest, the clip's id is made of that, and its stat id is kept beside it.
     """
     max_seconds = float(media.max_seconds)
     if windows is None and (asked := asked_window(source.row, max_seconds)):
@@ -49,17 +49,17 @@ def _clip(source: Source, window: Window, content: bytes | None) -> Clip:
 def clip_id(  # noqa: PLR0913, PLR0917 - all that makes a clip another one
     path: bytes, size_bytes: int, mtime_ns: int, start_s: float, end_s: float, prompt: str = ""
 ) -> str:
-    """32 hex digits that name one window of one version of one file, and a row's own prompt.
+    """Hash a window of one version of a file, and the row's own prompt, to 32 hex digits.
 
-    `path` is absolute and holds no link, so a file has one id under all names it is found by, and
-    no two files share one. Its length comes first, so no two different clips are encoded alike.
+    `path` is absolute and free of links, so a file has one id under all its names, and no two files
+    share one. The path's length comes first, so that different clips never encode alike.
     """
     facts = f"path {len(path)} {size_bytes} {mtime_ns} {_window(start_s, end_s)} "
     return blake2b(facts.encode() + path + _asked(prompt), digest_size=_ID_BYTES).hexdigest()
 
 
 def film_id(source: Source) -> str:
-    """32 hex digits that name one version of one file, whatever is taken of it."""
+    """Hash one version of a file to 32 hex digits, whichever part of it is captioned."""
     path = os.fsencode(source.known_path)
     facts = f"film {len(path)} {source.size_bytes} {source.mtime_ns} "
     return blake2b(facts.encode() + path, digest_size=_ID_BYTES).hexdigest()
@@ -68,15 +68,15 @@ def film_id(source: Source) -> str:
 def named_clip_id(
     source_name: bytes, size_bytes: int, mtime_ns: int, start_s: float, end_s: float
 ) -> str:
-    """The id that version 0.1.0 gave: by the name relative to the source, whatever that was."""
+    """The clip id of version 0.1.0, made of the file's name relative to its source."""
     facts = f"{len(source_name)} {size_bytes} {mtime_ns} {_window(start_s, end_s)} "
     return blake2b(facts.encode() + source_name, digest_size=_ID_BYTES).hexdigest()
 
 
 def ids_of(path: bytes, name: bytes, facts: os.stat_result, record: Mapping[str, Any]) -> set[str]:
-    """What the clip of an output line would be called if it were of this file.
+    """The ids that an output line's clip would have if this were its file.
 
-    By `path`, which holds no link, and as version 0.1.0 called it, by its name.
+    Computed from `path`, which holds no link, and, as version 0.1.0 did, from its name.
 
     Raises:
         ValueError, KeyError, TypeError: the line does not say which window it is of.
@@ -90,7 +90,7 @@ def ids_of(path: bytes, name: bytes, facts: os.stat_result, record: Mapping[str,
 def content_clip_id(
     content: bytes, size_bytes: int, start_s: float, end_s: float, prompt: str = ""
 ) -> str:
-    """32 hex digits that name one window of these bytes, under any name."""
+    """Hash a window of a file's content, under any name, to 32 hex digits."""
     facts = f"content {size_bytes} {_window(start_s, end_s)} ".encode()
     return blake2b(facts + content + _asked(prompt), digest_size=_ID_BYTES).hexdigest()
 

@@ -1,4 +1,4 @@
-"""What a file is, whatever its name: a hash of its bytes (main process, in a thread)."""
+"""Hashes the bytes of files, to know them under any name (main process, in a thread)."""
 
 import os
 import stat
@@ -20,9 +20,9 @@ _GRACE_S = 5.0
 
 
 async def read_content(source: Source, timeout_s: float) -> bytes | Unusable:
-    """The digest of the whole file as it was found, or why there is none.
+    """The digest of the whole unchanged file, or why there is none.
 
-    A read that the file system never answers is left behind, at most one a file.
+    A read that the file system never answers is abandoned, at most one for each file.
     """
     try:
         with anyio.fail_after(timeout_s + _GRACE_S):
@@ -35,7 +35,7 @@ def _read(source: Source, timeout_s: float) -> bytes | Unusable:
     until_s = monotonic_s() + timeout_s
     digest = blake2b(digest_size=_DIGEST_BYTES)
     try:
-        # Not to wait for a writer, where a FIFO has taken the file's place.
+        # O_NONBLOCK: a FIFO may have taken the file's place.
         handle = os.open(source.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with os.fdopen(handle, "rb", buffering=0) as file:
             while _is_same(source, handle) and (block := file.read(_BLOCK_BYTES)):

@@ -1,4 +1,4 @@
-"""Whether a library looks new by its times or its folder alone (main process, in a thread)."""
+"""Warns when a known library looks new because its times or folder changed (main process)."""
 
 import os
 import unicodedata
@@ -18,7 +18,7 @@ from captionfleet.telemetry import get_log
 
 __all__ = ["Lookalikes"]
 
-_LEAST_FILES = 20  # fewer are told by a look at what is sent
+_LEAST_FILES = 20  # with fewer clips, the user notices by looking
 _MOST_FILES = 200
 _MOST = 0.8
 _MOST_LINES = 100_000  # a second or two; a walk and its captions begin with the same names
@@ -27,10 +27,11 @@ _Key = tuple[str, float]
 
 
 class Lookalikes:
-    """Warns once where most clips have no caption, but their names have.
+    """Warns once if most clips have no caption while captions of their names exist.
 
-    A copy or an archive may cut, shift or renew times, a file system change the form of names
-    (NFC, NFD), and a library move to another folder: all is then paid for again.
+    Copying or archiving may truncate, shift or renew file times, a file system may change the
+    Unicode form of names (NFC, NFD), and a library may move: without a warning, everything is paid
+    for again.
     """
 
     def __init__(self, settled: Settled) -> None:
@@ -41,7 +42,7 @@ class Lookalikes:
         self.is_over = settled.folder is None or not settled.has_captions
 
     async def see(self, clip: Clip) -> None:
-        """Take a clip into account; enough of them are looked into at once."""
+        """Take a clip into account; once there are enough, compare them with the captions."""
         if self.is_over:
             return
         self._clips += 1
@@ -51,7 +52,7 @@ class Lookalikes:
             await self.conclude()
 
     async def conclude(self) -> None:
-        """Look into what was seen, unless that was done."""
+        """Compare what was seen, unless that was done."""
         if self.is_over:
             return
         self.is_over = True
@@ -84,7 +85,7 @@ class Lookalikes:
         return len(self._new) - len(left)
 
     def _is_alike(self, clip: Clip, record: dict[str, Any]) -> bool:
-        """Whether the caption may be of this clip: no other file lies where it came from."""
+        """Whether the caption may belong to this clip: no other file is where it came from."""
         old = os.fsdecode(name_bytes(record, "path") or b"")
         if not old or old == clip.source.known_path:
             return True
@@ -95,7 +96,7 @@ class Lookalikes:
 
 
 def _move(old: str, new: str) -> tuple[str, str]:
-    """The folders that differ: what is left of both paths without their common end."""
+    """The folders that differ: both paths without their common end."""
     there, here = Path(old).parts, Path(new).parts
     most = min(len(there), len(here)) - 1
     same = next((n for n in range(most) if there[-1 - n] != here[-1 - n]), most)

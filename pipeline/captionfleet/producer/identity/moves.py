@@ -1,4 +1,4 @@
-"""Where the files of a library lay before it moved (main process)."""
+"""Translates paths of a library that moved to its former paths (main process)."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -8,7 +8,7 @@ __all__ = ["Moves"]
 
 
 class Moves:
-    """The folders that moved, as `relocate` names them, old path to new; making it blocks."""
+    """The moved folders of `relocate`, old path to new; construction blocks."""
 
     def __init__(self, relocate: Mapping[Path, Path]) -> None:
         moves = relocate.items()
@@ -17,7 +17,7 @@ class Moves:
         ]
 
     def former_paths(self, path: str) -> Iterator[str]:
-        """The paths that a file of this path had before."""
+        """The former paths of a file."""
         for old, new in self._moves:
             if path == new or path.startswith(new.rstrip("/") + "/"):
                 yield old + path[len(new.rstrip("/")) :]

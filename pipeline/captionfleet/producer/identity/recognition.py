@@ -1,7 +1,7 @@
-"""Finds captions that were filed under another id of the same file (main process, in a thread).
+"""Finds captions that are filed under a former id of the same file (main process, in a thread).
 
-Version 0.1.0 called a clip by its name relative to the source it was found under, so one file had
-several ids, and two files could share one. A library that moved has the ids of its former paths.
+Version 0.1.0 made ids from names relative to the source, so a file could have several ids, and two
+files could share one. Files of a library that moved have ids of their former paths.
 """
 
 import os
@@ -20,7 +20,7 @@ __all__ = ["Recognition"]
 
 
 class Recognition:
-    """Lets files adopt captions that stand under a former id of theirs; each id is adopted once.
+    """Lets files adopt captions that are filed under a former id; each id is adopted once.
 
     `adopted` counts the clips.
     """
@@ -32,17 +32,17 @@ class Recognition:
         self._relocate = job.input.relocate
 
     def see(self, sources: Iterable[Source]) -> list[Adopted]:
-        """Make the former captions of these files' first windows count as theirs. Blocks."""
+        """Adopt the captions of these files' first windows. Blocks."""
         return self.see_clips(clip for one in sources for clip in plan(one, self._media))
 
     def see_clips(self, clips: Iterable[Clip]) -> list[Adopted]:
-        """The same for these clips. Blocks."""
+        """Adopt the captions of these clips. Blocks."""
         if not self._settled.holds_any:
             return []
         return [adopted for clip in clips for adopted in self._adopt(clip)]
 
     def warn(self, tally: Tally) -> None:
-        """Say what came of it, at the end of a run."""
+        """Log the result, at the end of a run."""
         if self.adopted:
             get_log().info("captions found again under other ids", clips=self.adopted)
         elif self._relocate and tally.planned and not tally.already_captioned:
@@ -62,7 +62,7 @@ class Recognition:
                 yield Adopted(clip, former)
 
     def _former_ids(self, clip: Clip) -> Iterator[str]:
-        """The ids that have a caption or a failure, and that were this file's."""
+        """The former ids of this file that have a caption or a failure."""
         source, window = clip.source, (clip.start_s, clip.end_s)
         version = source.size_bytes, source.mtime_ns
         for path in self._moves.former_paths(source.known_path):
@@ -75,7 +75,7 @@ class Recognition:
                 yield identity
 
     def _is_own(self, source: Source, name: str) -> bool:
-        """Whether no other file was called this by the runs that made the captions."""
+        """Whether no other file had this name in the runs that made the captions."""
         own = {source.known_path, *self._moves.former_paths(source.known_path)}
         version = source.size_bytes, source.mtime_ns
         for root in self._roots:
@@ -100,7 +100,7 @@ class Recognition:
 
 
 def _names(source: Source) -> Iterator[str]:
-    """Every name that the file may have been found by: as today, and the ends of its paths."""
+    """Every name that the file may have had: today's, and each suffix of its paths."""
     names = {source.name: None}
     for path in (source.path, source.known_path):
         rest = path

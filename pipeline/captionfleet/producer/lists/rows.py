@@ -1,4 +1,4 @@
-"""Rows of a list: which film, and what is asked of it; pure (main process)."""
+"""Checks one row of a list: its path, window, prompt and metadata; pure (main process)."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ _MAX_METADATA_BYTES = 1 << 20  # as long as a row of a text file may be
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A film that a list names; `row` is None where the list says nothing but its path."""
+    """A film that a list names; `row` is None where the list gives nothing but its path."""
 
     path: str
     row: Row | None = None
@@ -32,7 +32,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that names no clip, and why; `number` is its place in the list, from 1."""
+    """A row that does not name a clip, and why; `number` is its place in the list, from 1."""
 
     number: int
     reason: str
@@ -43,13 +43,13 @@ class _RowError(ValueError):
 
 
 def path_column(names: Sequence[str]) -> str | None:
-    """The column that holds the paths; None if the names are not those of a list."""
+    """The column that holds the paths; None if there is none, so that this is no list."""
     known = {name.strip().lower(): name for name in reversed(names)}
     return next((known[name] for name in PATH_COLUMNS if name in known), None)
 
 
 def entry_of(record: Mapping[str, Any], number: int) -> Entry | BadRow:
-    """What a row says, by its columns; every value of it is checked."""
+    """Parse a row by its columns; every value is checked."""
     try:
         return _entry(record, number)
     except _RowError as error:
@@ -57,7 +57,7 @@ def entry_of(record: Mapping[str, Any], number: int) -> Entry | BadRow:
 
 
 def plain_entry(path: str, number: int) -> Entry | BadRow:
-    """What a list names that says nothing else of it; an address is checked, as in a row."""
+    """Parse a list line that holds only a path or an address."""
     try:
         return Entry(_checked_address(path) if is_address(path) else path)
     except _RowError as error:

@@ -1,4 +1,4 @@
-"""A list on standard input, kept in a file, as it is read more than once (main, in a thread)."""
+"""Saves a list from standard input to a file, since it is read several times (main process)."""
 
 import os
 import shutil
@@ -18,9 +18,9 @@ _HEAD_BYTES = 1 << 16
 
 @cache
 def kept_standard_input() -> tuple[Path, str]:
-    """A file with what came on standard input, and the ending that it would have as a list.
+    """Read standard input to its end; return a file with it and the ending that fits.
 
-    Waits for its end. The file has no name that others see, and goes with the process.
+    The file has no name, and disappears with the process.
 
     Raises:
         ConfigError: standard input is a terminal, or cannot be kept.
@@ -42,7 +42,7 @@ _KEPT: list[object] = []  # not closed before the process ends
 
 
 def _ending(head: bytes) -> str:
-    """JSON lines, columns, or a path a line: what the first line looks like."""
+    """Whether the first line looks like JSON lines, columns or a plain path."""
     line = os.fsdecode(head.removeprefix(b"\xef\xbb\xbf").partition(b"\n")[0]).strip()
     if b"\0" not in head and line.startswith("{"):
         return ".jsonl"

@@ -1,4 +1,4 @@
-"""Lists with columns: CSV, TSV, JSON lines and Parquet, row by row (main process, in threads)."""
+"""Reads lists with columns, row by row: CSV, TSV, JSON lines and Parquet (main, in threads)."""
 
 import csv
 import importlib
@@ -20,12 +20,12 @@ __all__ = ["TABLES", "shown_path", "table_entries"]
 
 _MAX_ROW_BYTES = 1 << 20
 _BATCH_ROWS = 1000
-_LOOKED_AT = 100  # rows of JSON lines that are looked at before they are no list
+_LOOKED_AT = 100  # rows of JSON lines to try before the file counts as no list
 _WANTED = ", ".join(PATH_COLUMNS[:5])
 
 
 def table_entries(path: Path, ending: str) -> Iterator[Entry | BadRow]:
-    """The rows of a list, each with its number: lines of the file, header included. Blocks.
+    """The rows of a list, numbered by their lines in the file, header included. Blocks.
 
     Raises:
         ConfigError: the file cannot be read, or is no list.
@@ -58,7 +58,7 @@ def _separated(path: Path, delimiters: str) -> Iterator[Entry | BadRow]:
 
 
 def _header(path: Path, line: str, delimiters: str) -> tuple[list[str], str]:
-    """The names of the columns; what a spreadsheet separates them by depends on its language."""
+    """The column names and the delimiter, which in a spreadsheet depends on its language."""
     for delimiter in delimiters:
         with _csv_errors(path):
             names = next(csv.reader([line], delimiter=delimiter), [])
@@ -138,7 +138,7 @@ TABLES: dict[str, Callable[[Path], Iterator[Entry | BadRow]]] = {
 
 
 def _lines(file: io.BufferedReader, path: Path) -> Iterator[str]:
-    """The lines as text, with the bytes of a name that is no UTF-8 as surrogates."""
+    """The lines as text; bytes that are not UTF-8, as in names, become surrogates."""
     is_first = True
     while raw := file.readline(_MAX_ROW_BYTES):
         if len(raw) == _MAX_ROW_BYTES and not raw.endswith(b"\n"):
@@ -158,5 +158,5 @@ def _csv_errors(path: Path) -> Iterator[None]:
 
 
 def shown_path(path: Path) -> str:
-    """A path as a message has it, in one line."""
+    """A path for a message, on one line."""
     return printable(os.fspath(path)).replace("\n", "\\n")

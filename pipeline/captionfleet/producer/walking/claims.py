@@ -1,4 +1,4 @@
-"""Who takes a file that several sources reach: the first (main process, in a thread)."""
+"""Decides which source yields a file that several sources reach (main process, in a thread)."""
 
 import os
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ Order = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """A folder that is walked whole: a source, or what a followed link leads to.
+    """A folder that is walked completely: a source, or the target of a followed link.
 
-    `real` has no link in it; `relative` is where it hangs under its source, empty for a source.
+    `real` is free of links; `relative` is the path below its source, empty for a source itself.
     """
 
     real: str
@@ -26,10 +26,10 @@ class Area:
 
 
 class Claims:
-    """Settles overlaps without remembering the files of a folder.
+    """Resolves overlapping sources without remembering the files of a folder.
 
-    Remembered are the areas, and 16 bytes for each file that a list or a link names (about 100 as
-    Python keeps them).
+    Remembers the areas, and 16 bytes for each file that a list or a link names (about 100 in
+    Python).
     """
 
     def __init__(self, selection: Selection) -> None:
@@ -38,13 +38,13 @@ class Claims:
         self._named: set[int] = set()
 
     def add(self, area: Area) -> None:
-        """Let an area claim all it will take; of two on the same folder the earlier stays."""
+        """Register an area that claims all files below it; of two equal areas the earlier wins."""
         there = self._areas.get(area.real)
         if there is None or area.order < there.order:
             self._areas[area.real] = area
 
     def reaching(self, folder: str, *, before: Order | None = None) -> tuple[str, ...]:
-        """How the areas (earlier than `before`) that walk through this real folder call it."""
+        """The paths of this real folder within the areas (before `before`) that walk through it."""
         found = []
         real, below = folder, ""
         while True:
@@ -59,26 +59,26 @@ class Claims:
             real, below = parent, f"{name}/{below}" if below else name
 
     def takes(self, real_file: str, *, before: Order | None = None) -> bool:
-        """Whether an area (earlier than `before`) takes this file under its own name."""
+        """Whether an area (before `before`) yields this file under its own path."""
         folder, name = os.path.split(real_file)
         return self.takes_in(self.reaching(folder, before=before), name)
 
     def takes_in(self, folders: tuple[str, ...], name: str) -> bool:
-        """The same, with what `reaching` said of the file's folder."""
+        """The same, given the result of `reaching` for the file's folder."""
         return any(
             self._selection.file_reason(name, f"{folder}/{name}" if folder else name) is None
             for folder in folders
         )
 
     def name_file(self, real_file: str, prompt: str = "", window: Window | None = None) -> bool:
-        """Claim a file that a source or a link names, for this prompt and this window of it.
+        """Claim a file that a source or link names, for this prompt and window.
 
-        False if a source or a link claimed the same before.
+        False if an earlier source or link claimed the same.
         """
         return _add(self._named, _digest(os.fsencode(real_file) + _asked(prompt, window)))
 
     def was_named(self, real_file: str) -> bool:
-        """Whether a source or a link named the file, earlier."""
+        """Whether an earlier source or link named the file."""
         return bool(self._named) and _digest(os.fsencode(real_file)) in self._named
 
 
@@ -89,7 +89,7 @@ def _add(known: set[int], digest: int) -> bool:
 
 
 def _asked(prompt: str, window: Window | None) -> bytes:
-    """What is asked of a file beside its path, which holds no NUL; empty for the file as such."""
+    """The prompt and window as a suffix of the path, after a NUL; empty for the whole file."""
     if not prompt and window is None:
         return b""
     times = " ".join(at_s.hex() for at_s in window or ())

@@ -1,4 +1,4 @@
-"""Walks one folder and those below it, each one's content sorted by name (main, in a thread)."""
+"""Walks a folder tree depth first, each folder sorted by name (main process, in a thread)."""
 
 import os
 import stat
@@ -16,7 +16,7 @@ __all__ = ["FolderWalk", "Root", "source_at"]
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """The folder that is walked, without links; `prefix` goes before names that `base` is above."""
+    """The walked folder, without links; `prefix` precedes names if the root is below `base`."""
 
     real: str
     base: str
@@ -26,7 +26,7 @@ class Root:
 
 @dataclass(frozen=True, slots=True)
 class _Level:
-    """A folder being walked; `rivals` is what earlier areas call it. Paths end in a slash."""
+    """A folder on the current path; `rivals` are its paths in earlier areas. Paths end in "/"."""
 
     root: Root
     path: str
@@ -38,9 +38,9 @@ class _Level:
 
 
 class FolderWalk:
-    """The way through folders, depth first; `warn` is called of what cannot be read.
+    """Walks folders depth first; calls `warn` for folders that cannot be read.
 
-    `orders` gives a folder that is reached by a link its place after all that came before.
+    `orders` gives a folder that is reached by a link its place after everything before it.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class FolderWalk:
         self.orders: Iterator[Order] = iter(())
 
     def files(self, root: Root, path: str, order: Order) -> Iterator[Source | PassedOver]:
-        """The files in a folder, and why others are passed over."""
+        """The files in a folder, and the reasons why others are passed over."""
         levels = [self._level(root, path, root.real, "", order)]
         while levels:
             found = self._next(levels[-1])
@@ -148,7 +148,7 @@ class FolderWalk:
         if not self._follow_symlinks:
             return PassedOver.SYMLINK_FOLDER
         if self._claims.reaching(real):
-            # Walked under its own name, before or after; so a link to a parent ends here too.
+            # Walked under its own name, before or after; this also ends links to a parent.
             return PassedOver.ALIAS
         order = next(self.orders)
         below = self._folder(level, name, real, order)

@@ -1,4 +1,4 @@
-"""What a walk finds: files, and files that cannot be captioned; pure (main process)."""
+"""Defines what a walk yields: usable files, and files that fail; pure (main process)."""
 
 import os
 from dataclasses import dataclass
@@ -24,19 +24,19 @@ Found = Source | Unusable
 
 
 def bad_row(source: Path, row: BadRow) -> Unusable:
-    """A row that names no clip, as the failure of its own; the row is its only identity."""
+    """A failure for a row that names no clip; it is identified by the row alone."""
     path = os.fspath(source)
     found = Source(path, source.name, -1, row.number, os.fspath(source.parent), path)
     return Unusable(found, FailureCode.BAD_ROW, row.reason)
 
 
 def source_of(found: Found) -> Source:
-    """The file that was found, whether it can be used or not."""
+    """The source of a result, whether it can be used or not."""
     return found.source if isinstance(found, Unusable) else found
 
 
 def unusable(source: Source, error: OSError) -> Unusable:
-    """What an error on opening a named file makes of it."""
+    """The failure for an error on opening a named file."""
     is_missing = isinstance(error, FileNotFoundError | NotADirectoryError)
     code = FailureCode.SOURCE_MISSING if is_missing else FailureCode.SOURCE_UNREADABLE
     return Unusable(source, code, error.strerror or type(error).__name__)

@@ -1,4 +1,4 @@
-"""The names in a folder of any size, in order and in bounded memory (main process, in threads)."""
+"""Sorts the names of a folder of any size in bounded memory (main process, in threads)."""
 
 import os
 from collections.abc import Iterator
@@ -7,10 +7,10 @@ __all__ = ["sorted_names"]
 
 
 def sorted_names(folder: str, page: int) -> Iterator[str]:
-    """The names in a folder in order, never holding more than twice `page` of them.
+    """The names in a folder in order, holding at most twice `page` of them.
 
-    A larger folder is read again for each page: a million names take 16 passes of half a second
-    and 10 MB, where sorting them at once takes 100 MB.
+    A larger folder is read once for each page: a million names take 16 passes of half a second and
+    10 MB, where sorting them at once takes 100 MB.
     """
     names = _smallest_names(folder, "", page)
     while names:

@@ -1,4 +1,4 @@
-"""Walks buckets, and looks at the addresses that lists name (main process, in a thread)."""
+"""Walks buckets, and looks up the objects that lists name (main process, in a thread)."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -16,14 +16,14 @@ from captionfleet.storage import ODD_NAME, Listed, ObjectFacts, StorageError, li
 
 __all__ = ["Buckets", "looked_at"]
 
-# Each look waits for a server's answer; so many wait at once, and so many are looked at before
-# the first of them is given to a worker.
+# Each look-up waits for a server, so many run at once; this many are looked up before the first is
+# yielded.
 _LOOKS = 16
 _LOOKED_AT = 64
 
 
 class Buckets:
-    """The parts of buckets that a job names; an object in several of them is the first one's."""
+    """The bucket prefixes that a job names; an object in several belongs to the first."""
 
     def __init__(self, selection: Selection, claims: Claims, sources: Iterable[Path]) -> None:
         self._selection, self._claims = selection, claims
@@ -31,7 +31,7 @@ class Buckets:
         self._ahead = [parse_address(os.fspath(one)) for one in sources]
 
     def walk(self, address: Address) -> Iterator[Found | PassedOver]:
-        """The videos of a source, in the bucket's order, and why others are passed over. Blocks.
+        """The videos of a source in the bucket's order, and why others are passed over. Blocks.
 
         Raises:
             ConfigError: it cannot be listed.
@@ -47,7 +47,7 @@ class Buckets:
         self._roots.append(address)
 
     def takes(self, address: Address) -> bool:
-        """Whether a source of the job that is walked names this object, at whatever time."""
+        """Whether a prefix among the sources covers this object."""
         return any(self._reason(root, address) is None for root in self._ahead)
 
     def _taken(self, root: Address, listed: Listed) -> Found | PassedOver:
@@ -73,7 +73,7 @@ class Buckets:
         return any(self._reason(earlier, found) is None for earlier in self._roots)
 
     def _reason(self, root: Address, found: Address) -> PassedOver | None:
-        """Why an object is not among a source's; no video is what lies elsewhere."""
+        """Why an object is not captioned; None if it is."""
         if (root.scheme, root.bucket) != (found.scheme, found.bucket) or root.is_web:
             return None if root == found else PassedOver.NOT_VIDEO
         if root.key.strip("/") == found.key:
@@ -90,7 +90,7 @@ class Buckets:
 
 
 def looked_at(rows: Iterable[tuple[Address, Row]], root: str) -> Iterator[Found]:
-    """What the addresses of a list's rows are, in the rows' order. Blocks."""
+    """The objects at the addresses of a list's rows, in the rows' order. Blocks."""
     left = iter(rows)
     with ThreadPoolExecutor(_LOOKS) as pool:
         while some := list(islice(left, _LOOKED_AT)):
@@ -102,7 +102,7 @@ def looked_at(rows: Iterable[tuple[Address, Row]], root: str) -> Iterator[Found]
 
 
 def version_name(source: Source) -> str:
-    """What an object is claimed by: of two addresses signed differently, both may be one file's."""
+    """The key that claims an object: two differently signed addresses may name one file."""
     return f"{source.known_path}#{source.size_bytes}-{source.mtime_ns}"
 
 

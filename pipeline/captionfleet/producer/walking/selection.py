@@ -1,4 +1,4 @@
-"""Which names a walk takes and why it passes over the rest; pure (main process)."""
+"""Decides by name which files a walk takes, and why it passes over others; pure (main process)."""
 
 import fnmatch
 import re
@@ -37,10 +37,10 @@ class PassedOver(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Patterns:
-    """Shell patterns of which one must match, case ignored.
+    """Shell patterns, ignoring case; a name has to match one.
 
-    `*.mp4` and its like, nearly all there are, are kept as plain endings: a million names
-    against thirty alternatives of a regular expression take ten times longer.
+    Patterns such as `*.mp4`, the great majority, are kept as plain endings: matching a million
+    names against thirty alternatives of a regular expression takes ten times longer.
     """
 
     endings: tuple[str, ...]
@@ -64,7 +64,7 @@ class Patterns:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The job's choice among what lies in its folders; `relative` is from the source folder."""
+    """The job's include and exclude patterns; `relative` is the path from the source folder."""
 
     include: Patterns
     exclude: Patterns
@@ -75,7 +75,7 @@ class Selection:
         return cls(Patterns.of(config.include), Patterns.of(config.exclude))
 
     def file_reason(self, name: str, relative: str) -> PassedOver | None:
-        """Why a file of this name is not taken, or None."""
+        """Why a file of this name is not taken; None if it is."""
         if name.startswith("."):
             return PassedOver.HIDDEN
         if name.lower().endswith(_PARTIAL_ENDINGS):
@@ -86,7 +86,7 @@ class Selection:
         return None if is_included else PassedOver.NOT_VIDEO
 
     def folder_reason(self, name: str, relative: str) -> PassedOver | None:
-        """Why a folder of this name is not entered, or None."""
+        """Why a folder of this name is not entered; None if it is."""
         if name.startswith("."):
             return PassedOver.HIDDEN
         if self.exclude.match(name) or self.exclude.match(relative):
@@ -94,7 +94,7 @@ class Selection:
         return None
 
     def reaches(self, start: str, below: str) -> bool:
-        """Whether a walk that stands at `start` enters every folder of the path `below`."""
+        """Whether a walk at `start` enters every folder of the path `below`."""
         for name in filter(None, below.split("/")):
             start = f"{start}/{name}" if start else name
             if self.folder_reason(name, start) is not None:

@@ -1,4 +1,4 @@
-"""From the sources to the files in them, sorted, in bounded memory (main process, in threads)."""
+"""Walks all sources to the files in them, sorted and in bounded memory (main, in threads)."""
 
 import itertools
 import math
@@ -43,18 +43,18 @@ _NS = 1_000_000_000
 
 
 class NotCountedError(Exception):
-    """Raised where counting ahead would cost as many requests as the run itself."""
+    """Raised when counting ahead would cost as many requests as the run itself."""
 
 
 class Walk:
-    """One pass over a job's sources, depth first, each folder's content sorted by name.
+    """One pass over a job's sources, depth first, each folder sorted by name.
 
-    Iterating blocks; `next_batch` does it in a thread. `passed_over` counts what is not taken.
-    Memory: `page` names for each folder on the current path, and what Claims remembers.
+    Iterating blocks; `next_batch` iterates in a thread. `passed_over` counts files that are not
+    taken. Memory: `page` names for each folder on the current path, and what Claims remembers.
 
-    A file in a folder that was written to within the last `settle_s` is looked at again by
-    `next_batch`, after all others and once so much time has passed: it may be half a copy.
-    Rows of lists whose window is longer than `max_seconds` are bad.
+    A file in a folder that changed within the last `settle_s` may be a copy in progress:
+    `next_batch` yields it after all others, once that time has passed. Rows of lists whose window
+    is longer than `max_seconds` are bad.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Walk:
         return self._found
 
     async def next_batch(self) -> list[Found]:
-        """The next files, a handful or as many as 50 ms give; empty at the end.
+        """The next files, as many as are found in 50 ms; empty at the end.
 
         Raises:
             ConfigError: a list cannot be read.
@@ -121,7 +121,7 @@ class Walk:
         return batch
 
     def _is_fresh(self, source: Source) -> bool:
-        # The clock of a file server may be ahead; a date far in the future is just a wrong date.
+        # A file server's clock may be ahead; a date far in the future is just a wrong date.
         age_ns = abs(wall_ns() - source.mtime_ns) if self._settle_ns else 0
         return age_ns < self._settle_ns
 
@@ -149,7 +149,7 @@ class Walk:
                 yield found
 
     def _list(self, source: Path) -> Iterator[Found]:
-        """What a list names, in its order; neighbours that are addresses are looked at together."""
+        """The entries of a list in order; adjacent addresses are looked up together."""
         entries = map(self._checked, entries_of(source), itertools.count(1))
         for is_far, some in itertools.groupby(entries, _is_far):
             if is_far:
@@ -159,10 +159,10 @@ class Walk:
                 yield from self._near(source, some)
 
     def _far_rows(self, entries: Iterator[Entry | BadRow]) -> Iterator[tuple[Address, Row]]:
-        """The addresses that no bucket among the sources holds.
+        """The addresses that no bucket among the sources covers.
 
         Raises:
-            NotCountedError: this is the second walk, which is to cost no request for each row.
+            NotCountedError: this walk only counts, and must not cost a request for each row.
         """
         if self._is_second:
             raise NotCountedError("rows with addresses are not counted ahead")
@@ -176,7 +176,7 @@ class Walk:
                 yield address, row
 
     def _unnamed(self, far: Iterator[Found]) -> Iterator[Found]:
-        """Those that nothing before them named: of two signed addresses only a look can say."""
+        """Those that no earlier source named: for signed addresses only a look-up can tell."""
         for found in far:
             row = source_of(found).row
             name = version_name(source_of(found))
@@ -210,7 +210,7 @@ class Walk:
         )
 
     def _own_window(self, row: Row) -> Window | None:
-        """The window that sets a row apart from the others of its file."""
+        """The window that distinguishes a row from others of its file."""
         window = asked_window(row, self._max_seconds)
         is_first = self._takes_first and window == (0.0, self._max_seconds)
         return None if is_first else window
@@ -270,7 +270,7 @@ def _is_far(entry: Entry | BadRow) -> bool:
 
 
 def _not_for_folders(row: Row) -> str:
-    """What a row says that only a film can have; a folder's files have one line each."""
+    """What a row says that only a film can have; a folder has no line of its own."""
     if row.prompt:
         return f"row {row.number}: a folder can have no prompt"
     has_window = asked_window(row, math.inf) is not None
