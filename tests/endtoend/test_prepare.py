@@ -73,7 +73,7 @@ def test_files_of_others_are_not_written_over(
     store = ("--store", str(library.store))
     ended = here("prepare", "videos", "--out", "prepared", *store, "--quiet")
     assert ended.exit_code == 3
-    assert "somebody else's clip-00.mp4.mp4 is there" in ended.complaint
+    assert "clip-00.mp4.mp4 is there and was not written by prepare" in ended.complaint
     assert kept.read_bytes() == b"a film of the user"
 
 
