@@ -1,1 +1,1 @@
-"""What a line of the output holds, and what names its request; pure (main process)."""
+"""Defines the lines of the output, and the fingerprint of a request; pure (main process)."""
