@@ -84,7 +84,7 @@ async def run_job(
         open_ledger(job.output, fingerprints(job), row_fingerprints(job)) as ledger,
     ):
         stopping = Stopping(job.limits, tally)
-        async with open_signals(stopping.heed, handle=handle_signals) as signals:
+        async with open_signals(stopping.on_signal, handle=handle_signals) as signals:
             settled = await admit(job, ledger, lambda: stopping.is_stopping)
             async with open_lifecycle(job, tally, signals) as lifecycle:
                 run = _Run(job, tally, fleet, ledger, settled, stopping, lifecycle, metrics)

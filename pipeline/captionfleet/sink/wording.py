@@ -1,4 +1,4 @@
-"""A run's figures in words; pure (main process)."""
+"""Words a run's figures for the terminal and for mail; pure (main process)."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -20,9 +20,9 @@ _VALUES_FOR = {"p50": 1, "p90": 10, "p99": 100, "max": 1, "mean": 1}
 
 
 def mail_line(run: Mapping[str, Any]) -> str:
-    """One line: what was done, what failed, how long it took, what it cost.
+    """One line: what was done, what failed, how long it took and what it cost.
 
-    What was seen and not worked on is counted by reason.
+    Skipped clips are counted by reason.
     """
     tokens = run["prompt_tokens"] + run["completion_tokens"]
     codes = f" ({_counts(run['failures_by_code'])})" if run["failed"] else ""
@@ -42,7 +42,7 @@ def mail_line(run: Mapping[str, Any]) -> str:
 
 
 def report_text(run: Mapping[str, Any]) -> str:
-    """All figures of a run; keys as in run.json."""
+    """All figures of a run; `run` has the keys of run.json."""
     return "\n".join(f"{label:<{_LABEL_CHARS}}{row}".rstrip() for label, row in _rows(run))
 
 
@@ -117,7 +117,7 @@ def _latency_rows(latency: Mapping[str, Mapping[str, float] | None]) -> Iterator
 
 
 def _cell(spread: Mapping[str, float], column: str) -> str:
-    """One percentile, where there are values enough for it to be one."""
+    """One percentile, where there are enough values for it."""
     if spread.get("count", _VALUES_FOR[column]) < _VALUES_FOR[column]:
         return f"{text.UNKNOWN:>9}"
     return f"{spread[column]:>7.2f} s"

@@ -63,7 +63,7 @@ class Stopping:
             return _SIGNAL_EXIT + self.signal_number
         return _LIMIT_EXIT if self.limit else None
 
-    def heed(self, number: signal.Signals) -> None:
+    def on_signal(self, number: signal.Signals) -> None:
         """Take a signal: the first starts the drain, the second ends it."""
         if self._copying is not None:
             self._hurry(self._copying)
@@ -125,9 +125,9 @@ class Stopping:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._end_drain)
             if self._limits.deadline is not None:
-                tasks.start_soon(self._heed_deadline)
+                tasks.start_soon(self._watch_deadline)
             if self._limits.max_hours is not None:
-                tasks.start_soon(self._heed_hours, self._limits.max_hours)
+                tasks.start_soon(self._watch_hours, self._limits.max_hours)
 
     def weigh(self, release: Callable[[str], None]) -> Callable[[str], None]:
         """What to call for every clip that has its line: `release`, and a look at the limits."""
@@ -146,7 +146,7 @@ class Stopping:
         if limit is not None:
             self._reach(limit)
 
-    async def _heed_deadline(self) -> None:
+    async def _watch_deadline(self) -> None:
         assert self._limits.deadline is not None  # noqa: S101 - watch looked
         # The clock on the wall is asked again and again, for it may jump, and a laptop sleeps.
         end = next_time(self._limits.time_of_day(), datetime.now())  # noqa: DTZ005 - local time
@@ -154,7 +154,7 @@ class Stopping:
             await anyio.sleep(min(left_s, _LOOK_AT_CLOCK_S))
         self._reach("deadline")
 
-    async def _heed_hours(self, hours: float) -> None:
+    async def _watch_hours(self, hours: float) -> None:
         await anyio.sleep(max(0.0, hours * _HOUR_S - self._tally.elapsed_s()))
         self._reach("max_hours")
 

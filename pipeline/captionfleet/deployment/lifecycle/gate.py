@@ -41,9 +41,9 @@ async def let_through(
 async def _first_of(*events: anyio.Event) -> None:
     async with anyio.create_task_group() as tasks:
 
-        async def heed(event: anyio.Event) -> None:
+        async def wait_for(event: anyio.Event) -> None:
             await event.wait()
             tasks.cancel_scope.cancel()
 
         for event in events:
-            tasks.start_soon(heed, event)
+            tasks.start_soon(wait_for, event)

@@ -25,7 +25,7 @@ from captionfleet.deployment.protocol.states import DeploymentState
 from captionfleet.errors import DeploymentError, RunError
 from captionfleet.sender import Fleet
 from captionfleet.telemetry import Tally, get_log
-from captionfleet.watch.signals import Heed, Signals
+from captionfleet.watch.signals import OnSignal, Signals
 
 __all__ = ["Lifecycle", "open_lifecycle"]
 
@@ -124,7 +124,7 @@ class Lifecycle:
         longest_s = max(one.life.end_timeout_s for one in brought_up)
         end_s = anyio.current_time() + longest_s + _LAST_WORDS_S
         with anyio.CancelScope(shield=True, deadline=end_s) as scope:
-            self.signals.heed = _twice(scope)
+            self.signals.on_signal = _twice(scope)
             async with self._records.exclusively(), anyio.create_task_group() as ends:
                 for one in brought_up:
                     ends.start_soon(self._end, one)
@@ -244,19 +244,19 @@ class Lifecycle:
         await one.forget(self._records)
 
 
-def _twice(scope: anyio.CancelScope) -> Heed:
-    """While deployments are turned off, a first signal is answered by words, a second obeyed."""
-    told = False
+def _twice(scope: anyio.CancelScope) -> OnSignal:
+    """The handler while deployments are turned off: warn at first, stop at the second signal."""
+    was_warned = False
 
-    def heed(_: signal.Signals) -> None:
-        nonlocal told
-        if told:
+    def on_signal(_: signal.Signals) -> None:
+        nonlocal was_warned
+        if was_warned:
             scope.cancel()
             return
-        told = True
+        was_warned = True
         get_log().warning("turning deployments off; a second signal leaves them on")
 
-    return heed
+    return on_signal
 
 
 def _left_on(left: list[Managed], why: str) -> DeploymentError:
