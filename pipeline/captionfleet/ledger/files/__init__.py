@@ -1,1 +1,1 @@
-"""Reads and writes files of the output folder: crash-safe, and trusting no content (main)."""
+"""Files that survive crashes, and that are read believing none of it (main process, in threads)."""

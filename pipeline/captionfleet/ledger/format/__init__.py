@@ -1,1 +1,1 @@
-"""Defines the lines of the output, and the fingerprint of a request; pure (main process)."""
+"""What a line of the output holds, and what names its request; pure (main process)."""
