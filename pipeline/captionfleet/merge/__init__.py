@@ -1,1 +1,1 @@
-"""`captionfleet merge`: joins the output folders of shards (main process)."""
+"""`captionfleet merge`: the folders of shards as one (main process)."""
