@@ -117,7 +117,7 @@ class Records:
 
     Args:
         output: The output folder.
-        is_locked: Whether this process holds its lock: only one run does, so records of others in it
+        is_locked: Whether this process holds its lock: only one run does, so other records in it
             are of dead runs.
     """
 
