@@ -3,7 +3,7 @@
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import anyio
@@ -15,6 +15,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from captionfleet.config import JobConfig
 from captionfleet.deployment.lifecycle.lifecycle import Lifecycle, open_lifecycle
 from captionfleet.errors import ConfigError, RunError, first_run_error
+from captionfleet.ledger.copying.copying import FolderCopy, open_copy
 from captionfleet.ledger.folder import Ledger, open_ledger
 from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Clip, Note, Outcome, ReadyClip, printable
@@ -74,6 +75,7 @@ async def run_job(
         raise ConfigError("deployments: name at least one (--base-url URL --model NAME)")
     await anyio.to_thread.run_sync(check_sources, job.input)
     await anyio.to_thread.run_sync(_check_apart, job)
+    copy = await open_copy(job.output)
     tally = Tally("captions" if job.has_names else "clips")
     async with (
         open_cluster(within_descriptors(job), tally) as (job, cluster),  # noqa: PLR1704 - settled
@@ -82,11 +84,11 @@ async def run_job(
         open_ledger(job.output, fingerprints(job), row_fingerprints(job)) as ledger,
     ):
         stopping = Stopping(job.limits, tally)
-        async with open_signals(stopping.heed, handle=handle_signals) as signals:
+        async with open_signals(stopping.on_signal, handle=handle_signals) as signals:
             settled = await admit(job, ledger, lambda: stopping.is_stopping)
             async with open_lifecycle(job, tally, signals) as lifecycle:
                 run = _Run(job, tally, fleet, ledger, settled, stopping, lifecycle, metrics)
-                run.cluster, run.on_outcome = cluster, on_outcome
+                run.cluster, run.copy, run.on_outcome = cluster, copy, on_outcome
                 async with show_progress(tally, progress):
                     problem = await run.flow(is_shown=progress is not None)
             summary, problem = await run.conclude(problem or lifecycle.problem)
@@ -115,6 +117,7 @@ class _Run:
     lifecycle: Lifecycle
     metrics: Metrics | None
     cluster: Cluster | None = None
+    copy: FolderCopy | None = None
     on_outcome: OnOutcome | None = None
     statistics: RunStatistics = field(init=False)
     started_at_utc: str = field(default_factory=utc_now)
@@ -138,6 +141,8 @@ class _Run:
                 async with self._open_films() as films, create_task_group() as watch:
                     watch.start_soon(self.stopping.watch)
                     watch.start_soon(self._keep_looking)
+                    if self.copy is not None:
+                        watch.start_soon(self.copy.keep)
                     if is_shown:
                         watch.start_soon(count_ahead, self.job, self.settled, self.tally, films)
                     with self.stopping.checking:
@@ -232,7 +237,25 @@ class _Run:
         problem = await _attempt(self._settle, problem)
         summary = self._summary(problem)
         problem = await _attempt(partial(self._record, summary, problem), problem)
+        if self.copy is not None:
+            summary = await self._copy(self.copy, summary, problem)
         return summary, problem
+
+    async def _copy(
+        self, copy: FolderCopy, summary: RunSummary, problem: RunError | None
+    ) -> RunSummary:
+        """Copy the folder as it is at the end, its run.json last: that says how it went."""
+        is_hurried = problem is not None or bool(self.stopping.signal_number)
+        with self.stopping.copying(self.job.output.copy_end_s, is_hurried=is_hurried):
+            await copy.renew()
+            if not copy.problem:
+                done = replace(summary, copy=copy.as_dict())
+                await _attempt(partial(self._write_run, done, problem), problem)
+                await copy.renew()
+        copied = replace(summary, copy=copy.as_dict())
+        if copy.problem:
+            await _attempt(partial(self._write_run, copied, problem), problem)
+        return copied
 
     async def _settle(self) -> None:
         is_complete = self.tally.planned_total is not None
@@ -254,15 +277,19 @@ class _Run:
             torn_lines_repaired=self.ledger.torn_lines_repaired,
             ignored_lines=self.settled.ignored_lines,
             exit_code=problem.exit_code if problem is not None else stopped_with,
+            copy=self.copy.as_dict() if self.copy is not None else {},
         )
         return summarise(self.tally, self.statistics, self.job, ending)
 
     async def _record(self, summary: RunSummary, problem: RunError | None) -> None:
-        problem_line = {"error": str(problem)} if problem else {}
         self._look()
         await self.ledger.write_timeline(
             {"started_at_utc": self.started_at_utc} | self.timeline.as_dict()
         )
+        await self._write_run(summary, problem)
+
+    async def _write_run(self, summary: RunSummary, problem: RunError | None) -> None:
+        problem_line = {"error": str(problem)} if problem else {}
         await self.ledger.write_run(
             summary.as_dict()
             | {"fleet": self.fleet.report(), "lifecycle": self.lifecycle.report()}

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import anyio
 import pytest
 from anyio.from_thread import start_blocking_portal
 
@@ -14,28 +13,21 @@ from captionfleet.standin.plane.record import StandinPlane
 from captionfleet.standin.plane.server import serving_plane
 from tests.deployment.planes import ACCOUNT, KEY, plane_options
 from tests.support.command import Command, CommandHere, Ended
+from tests.support.known_films import known_library
 from tests.support.output import Output
-from tests.support.preparing import clip_of, job_of, prepared
-from tests.support.tiny_films import Library, shared_library
+from tests.support.tiny_films import Library
 
 
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
-    """The films of this session."""
-    return shared_library(tmp_path_factory)
-
-
-@pytest.fixture(scope="session")
-def prepared_library(library: Library) -> Library:
-    """The same with every film in the store, so that clips come as fast as they are sent."""
-    anyio.run(prepared, job_of(library.store), [clip_of(film) for film in library.films])
-    return library
+    """The films of this session, with a store that holds all of them."""
+    return known_library(tmp_path_factory)
 
 
 @pytest.fixture
-def command(tmp_path: Path) -> Command:
-    """The command, run in the test's own folder."""
-    return Command(tmp_path, is_forked=True)
+def command(tmp_path: Path, library: Library) -> Command:
+    """The command, run in the test's own folder, with the media of the library at hand."""
+    return Command(tmp_path, is_forked=True, cache=library.cache)
 
 
 @pytest.fixture

@@ -492,12 +492,12 @@ async def test_last_one_out_turns_it_off(nightly: Nightly) -> None:
         assert state_of(plane) == (0, 0, 0)
 
 
-async def test_preempted_replica_costs_no_clip(prepared_library: Library, tmp_path: Path) -> None:
+async def test_preempted_replica_costs_no_clip(library: Library, tmp_path: Path) -> None:
     """A replica that is taken away in the middle of its requests costs attempts, and no clip."""
     slow = replace(SLOW, slots=8, service_time_s=0.5)
     options = plane_options(autoscale=((1, 2),), preempt_after=8, replica=slow)
     async with serving_plane(options) as plane:
-        nightly = Nightly(prepared_library, tmp_path, max_in_flight=8)
+        nightly = Nightly(library, tmp_path, max_in_flight=8)
         summary = await nightly.run(plane, 12, preemptible=True)
         assert (summary.captioned, summary.failed) == (12, 0)
         assert any(one.client_left for one in plane.requests)

@@ -1,50 +1,47 @@
 """What whole runs share: films that are made once, a command with a home of its own."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import anyio
 import pytest
 
 from captionfleet.cli import run_command_line
 from captionfleet.sender.routing import replicas
 from tests.support.command import Command, CommandHere, Ended
+from tests.support.known_films import copy_known, known_library
 from tests.support.output import Output
-from tests.support.preparing import clip_of, job_of, prepared
-from tests.support.tiny_films import Library, shared_library
+from tests.support.tiny_films import Library
 
 
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
-    """The films of this session."""
-    return shared_library(tmp_path_factory)
-
-
-@pytest.fixture(scope="session")
-def prepared_library(library: Library) -> Library:
-    """The same with every film in the store, so that clips come as fast as they are sent."""
-    anyio.run(prepared, job_of(library.store), [clip_of(film) for film in library.films])
-    return library
+    """The films of this session, with a store that holds all of them."""
+    return known_library(tmp_path_factory)
 
 
 @pytest.fixture
 def own_films(library: Library, tmp_path: Path) -> Callable[[int], Path]:
-    """Make a folder `videos` with copies of the first films."""
+    """Make a folder `videos` with copies of the first films, which the library's store knows."""
 
     def copied(count: int) -> Path:
         folder = tmp_path / "videos"
         folder.mkdir()
         for film in library.films[:count]:
-            shutil.copy2(film, folder)
+            copy_known(library, film, folder)
         return folder
 
     return copied
 
 
 @pytest.fixture
-def command(tmp_path: Path) -> Command:
-    """The command, run in the test's own folder."""
+def command(tmp_path: Path, library: Library) -> Command:
+    """The command, run in the test's own folder, with the media of the library at hand."""
+    return Command(tmp_path, is_forked=True, cache=library.cache)
+
+
+@pytest.fixture
+def cold_command(tmp_path: Path) -> Command:
+    """The same with nothing at hand, so that worker processes prepare every clip."""
     return Command(tmp_path, is_forked=True)
 
 

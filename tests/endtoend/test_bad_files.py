@@ -11,6 +11,7 @@ from captionfleet.standin.films.library import cut_off_no_moov
 from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import serving
 from tests.support.command import Command
+from tests.support.job_file import asking
 from tests.support.output import Output, check_provenance
 from tests.support.tiny_films import Library, lay_to_rest
 
@@ -63,7 +64,7 @@ async def test_each_bad_file_costs_itself_alone(
     codes = fill(folder, library.films[0], library.films[1])
     lay_to_rest(folder)
     async with serving(StandinOptions()) as standin:
-        words = ("--base-url", standin.base_url, "--model", "omni", "--out", "out")
+        words = (*asking(standin.base_url, command.folder), "--out", "out")
         ended = await command("run", folder, *words)
         assert (ended.exit_code, ended.stderr) == (1, "")
         run = output.settled_run()
@@ -104,7 +105,7 @@ async def test_file_named_outright_is_never_passed_over(
     (command.folder / "words.md").write_text("# Words\n")
     shutil.copy2(library.films[0], command.folder / "film.jpg")
     async with serving(StandinOptions()) as standin:
-        words = ("--base-url", standin.base_url, "--model", "omni", "--out", "out")
+        words = (*asking(standin.base_url, command.folder), "--out", "out")
         ended = await command("run", "zero.mp4", "words.md", "film.jpg", *words)
         assert ended.exit_code == 1
         output.settled_run()

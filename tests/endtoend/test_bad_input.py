@@ -8,6 +8,9 @@ from pathlib import Path
 import anyio
 import pytest
 
+from captionfleet.cli.run_flags import RunFlags
+from captionfleet.config import job_from_flags
+from captionfleet.errors import ConfigError
 from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import serving
 from tests.support.command import Command, CommandHere
@@ -24,6 +27,7 @@ OUT = "--out out"
 FIREWORKS_MODEL = "accounts/acme/models/omni#accounts/acme/deployments/a1b2"
 
 
+FLAGS_OF_A_RUN = RunFlags(out=Path("out")).overrides(())
 JOB_FILES = {
     "unknown key": ("[request]\npromt = 'a'\n", "request.promt: unknown key, did you mean prompt?"),
     "unknown section": ("[requests]\n", "requests: unknown key: give tables headed [[request]]"),
@@ -44,10 +48,6 @@ JOB_FILES = {
     "unknown failure code": (
         "[input]\nretry_failed = ['cutoff']\n",
         "input.retry_failed.0: no failure code, did you mean cut_off?",
-    ),
-    "none but the deployments missing": (
-        "\xef\xbb\xbf[limits]\r\ndeadline = 06:00:00\r\nmax_failures = 5\r\n",
-        "deployments: name at least one",
     ),
     "no time": ("[limits]\ndeadline = 25:00:00\n", "job.toml: not a TOML file"),
     "no time in text": ("[limits]\ndeadline = '25:00'\n", "limits.deadline: hour must be in"),
@@ -104,14 +104,33 @@ JOB_FILES = {
 
 
 @pytest.mark.parametrize("name", JOB_FILES)
-def test_bad_job_file(name: str, tmp_path: Path, here: CommandHere) -> None:
-    """A mistake in the job file is named by file and key, before anything is touched."""
+def test_bad_job_file(name: str, tmp_path: Path) -> None:
+    """A mistake in the job file is named by file and key, in one line."""
     content, words = JOB_FILES[name]
+    (tmp_path / "job.toml").write_bytes(content.encode("latin-1"))
+    with pytest.raises(ConfigError) as refused:
+        job_from_flags(tmp_path / "job.toml", FLAGS_OF_A_RUN)
+    assert (refused.value.exit_code, words in str(refused.value)) == (2, True), refused.value
+    assert "hush" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("[request\n", "job.toml: not a TOML file: Expected ']'"),
+        (
+            "\xef\xbb\xbf[limits]\r\ndeadline = 06:00:00\r\nmax_failures = 5\r\n",
+            "deployments: name at least one",
+        ),
+    ],
+)
+def test_bad_job_file_of_a_run(content: str, words: str, tmp_path: Path, here: CommandHere) -> None:
+    """A command with such a job file says it on one line, before anything is touched."""
     (tmp_path / "job.toml").write_bytes(content.encode("latin-1"))
     ended = here("run", "--job", "job.toml", *OUT.split())
     assert (ended.exit_code, ended.stdout) == (2, "")
     assert words in ended.complaint
-    assert "hush" not in ended.complaint
     assert not (tmp_path / "out").exists()
 
 
@@ -127,7 +146,11 @@ ARGUMENTS = {
     "address of another kind": (f"run ftp://host/a.mp4 {FLAGS} {OUT}", "ftp:// is none of s3://"),
     "bucket as output folder": (
         f"run videos {FLAGS} --out s3://bucket/out",
-        "copy that to the bucket",
+        "the bucket with copy_to in [output]",
+    ),
+    "copy to no bucket": (
+        f"run videos {FLAGS} {OUT} --copy-to /mnt/x",
+        "as in s3://bucket/captions",
     ),
     "key as a flag": (
         f"run videos {FLAGS} --api-key-env sk-hush {OUT}",

@@ -15,7 +15,7 @@ from tests.support.tiny_films import write_tiny_films
 @pytest.mark.anyio
 async def test_demo_shows_captions_and_the_damaged_clip(tmp_path: Path) -> None:
     """After a demo that was broken off, the next one ends well and shows what it made."""
-    command = Command(tmp_path)
+    command = Command(tmp_path, is_forked=True)
     async with command.started("demo", "--out", "shown") as broken_off:
         await broken_off.until(lambda: bool(list((tmp_path / "shown").rglob("*.mp4"))))
         broken_off.send(signal.SIGKILL)
@@ -51,7 +51,7 @@ async def test_demo_over_own_videos(tmp_path: Path) -> None:
     before = sorted((tmp_path / "mine").rglob("*"))
     for number in range(11):
         shutil.copy(films[0], tmp_path / f"mine/{number:02d}.mp4")
-    ended = await Command(tmp_path)("demo", "mine")
+    ended = await Command(tmp_path, is_forked=True)("demo", "mine")
     assert ended.exit_code == 0, ended
     output = Output(tmp_path / "demo/captions")
     assert len(output.captions) == 10

@@ -7,7 +7,7 @@ import pytest
 from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import serving
 from tests.support.command import Command
-from tests.support.job_file import write_job
+from tests.support.job_file import asking, write_job
 from tests.support.output import Output, check_provenance
 from tests.support.tiny_films import Library
 
@@ -53,7 +53,7 @@ async def test_caption_cut_at_max_tokens_says_so(
 ) -> None:
     """--max-tokens reaches the server, and a caption that it cut has finish_reason length."""
     async with serving(StandinOptions()) as standin:
-        words = ("--base-url", standin.base_url, "--model", "omni", "--max-tokens", "5")
+        words = (*asking(standin.base_url, command.folder), "--max-tokens", "5")
         await command("run", library.films[0], *words, "--store", library.store, "--out", "out")
     (line,) = output.captions
     assert (line["finish_reason"], line["usage"]["completion_tokens"]) == ("length", 5)
@@ -82,16 +82,14 @@ async def test_deployment_that_does_not_hear_gets_no_audio(
 
 
 async def test_two_deployments_share_the_load_within_their_limits(
-    prepared_library: Library, command: Command, output: Output
+    library: Library, command: Command, output: Output
 ) -> None:
     """Each deployment works at its own limit, never above it, and faster ones do more."""
     small = StandinOptions(slots=1, max_queue=0, service_time_s=0.15, watch_media=False)
-    large, films = replace(small, slots=4), prepared_library.films
+    large, films = replace(small, slots=4), library.films
     async with serving(small) as first, serving(large) as second:
         job = write_job(command.folder / "job.toml", first, second, max_in_flight=[1, 4])
-        ended = await command(
-            "run", *films, "--job", job, "--store", prepared_library.store, "--out", "out"
-        )
+        ended = await command("run", *films, "--job", job, "--store", library.store, "--out", "out")
         assert (ended.exit_code, ended.stderr) == (0, "")
         assert first.ledger.max_in_flight == 1
         assert 1 < second.ledger.max_in_flight <= 4

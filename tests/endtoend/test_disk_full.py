@@ -10,6 +10,7 @@ import pytest
 from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import serving
 from tests.support.command import Command
+from tests.support.job_file import asking
 from tests.support.nights import Nights
 from tests.support.output import Output
 from tests.support.tiny_films import Library
@@ -60,7 +61,7 @@ async def test_full_disk(
     own_films(CLIPS)
     room = small_disk / "ballast"
     async with serving(StandinOptions(slots=1, service_time_s=0.1)) as standin:
-        where = ("--base-url", standin.base_url, "--model", "omni", "--store", library.store)
+        where = (*asking(standin.base_url, command.folder), "--store", library.store)
         words = ("run", "videos", "--out", small_disk / "out", *where)
         room.write_bytes(b"x" * 52_000)
         ended = await command(*words)
@@ -86,7 +87,7 @@ async def test_line_that_fits_only_in_part(
         with captions.open("ab") as file:
             file.write(captions.read_bytes()[:-2] + b" " * 400_000 + b"}\n")
         room = captions.stat().st_size + 700
-        where = ("--base-url", standin.base_url, "--model", "omni", "--store", library.store)
+        where = (*asking(standin.base_url, command.folder), "--store", library.store)
         words = ("run", "videos", "--out", "out", *where)
         limited = Command(tmp_path, ("-c", LIMITED, str(room)))
         ended = await limited(*words)

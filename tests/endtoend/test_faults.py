@@ -12,7 +12,7 @@ from captionfleet.standin.faults import parse_fault
 from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import serving
 from tests.support.command import Command
-from tests.support.job_file import write_job
+from tests.support.job_file import asking, write_job
 from tests.support.nights import Nights
 from tests.support.output import Output, check_provenance
 from tests.support.tiny_films import Library
@@ -108,7 +108,7 @@ async def test_clip_that_is_refused_fails_alone_and_once(
 ) -> None:
     """A 400 is not asked again in this run; it is a failures line, and the next run tries it."""
     async with serving(StandinOptions(max_seconds=2.0)) as standin:
-        words = ("--base-url", standin.base_url, "--model", "omni", "--store", library.store)
+        words = (*asking(standin.base_url, command.folder), "--store", library.store)
         ended = await command("run", *library.films[:6], *words, "--out", "out")
         assert ended.exit_code == 1
         run = output.settled_run()
@@ -121,7 +121,7 @@ async def test_clip_that_is_refused_fails_alone_and_once(
             }  # fmt: skip
             assert "400" in line["detail"]
     async with serving(StandinOptions()) as lenient:
-        words = ("--base-url", lenient.base_url, "--model", "omni", "--store", library.store)
+        words = (*asking(lenient.base_url, command.folder), "--store", library.store)
         assert (await command("run", *library.films[:6], *words, "--out", "out")).exit_code == 0
         assert lenient.ledger.total == refused
     assert output.settled_run()["failed"] == 0

@@ -29,7 +29,7 @@ def job_file(folder: Path, *deployments: dict[str, Any]) -> Path:
     """A job that captions the folder `videos` into `out`."""
     tables = [f"[[deployments]]\n{toml(**one)}" for one in deployments]
     path = folder / "job.toml"
-    head = '[input]\nsources = ["videos"]\n[output]\ndir = "out"\n'
+    head = '[input]\nsources = ["videos"]\n[output]\ndir = "out"\nreport = false\n'
     path.write_text(head + "\n".join(tables) + "\n")
     return path
 
@@ -40,7 +40,7 @@ def deployment(name: str, url: str, **more: Any) -> dict[str, Any]:
 
 
 async def test_each_deployment_gets_its_own_form(
-    own_films: Callable[[int], Path], tmp_path: Path, command: Command, output: Output
+    own_films: Callable[[int], Path], tmp_path: Path, cold_command: Command, output: Output
 ) -> None:
     """One decode serves both forms: each line says, and hashes, what its deployment got."""
     own_films(12)
@@ -56,7 +56,7 @@ async def test_each_deployment_gets_its_own_form(
                 audio_as="input_audio",
             ),
         )
-        ended = await command("run", "--job", job)
+        ended = await cold_command("run", "--job", job)
         assert (ended.exit_code, ended.stderr) == (0, "")
         lines = output.captions
         seen = {one.video_sha256: one for s in (pictures, video) for one in s.ledger.records}
@@ -75,7 +75,7 @@ async def test_each_deployment_gets_its_own_form(
             assert media["frames"] == len(media["frame_times_s"])
             assert (media["crf"], media["jpeg_quality"]) == (0, 85)
             assert sum(media["frame_bytes"]) == media["video_bytes"]
-    assert (await command("report", "out")).exit_code == 0
+    assert (await cold_command("report", "out")).exit_code == 0
     assert "no longer in the store" not in (output.folder / "report.html").read_text()
 
 

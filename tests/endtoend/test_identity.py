@@ -18,10 +18,13 @@ from captionfleet.errors import ConfigError, DeploymentError, OutputError
 from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import Standin, serving
 from tests.support.command import Command
+from tests.support.known_films import copy_known, know
 from tests.support.nights import Nights
 from tests.support.tiny_films import Library
 
 pytestmark = pytest.mark.anyio
+
+BLIND = StandinOptions(watch_media=False)
 
 OTHER = {"request": {"prompt": "What is heard?"}}
 REPLACE: dict[str, Any] = OTHER | {"output": {"recaption": True}}
@@ -44,7 +47,7 @@ async def test_other_name_is_the_same_film_by_content(
     """By content a renamed or touched file is done and a copy is no second clip."""
     videos = own_films(2)
     shutil.copy2(videos / "clip-00.mp4", videos / "copy.mp4")
-    async with serving(StandinOptions()) as standin:
+    async with serving(BLIND) as standin:
         first = await nights.run(standin, **CONTENT)
         assert (first.captioned, first.passed_over) == (2, {"duplicate": 1})
         (videos / "clip-00.mp4").rename(videos / "other.mp4")
@@ -59,7 +62,7 @@ async def test_a_file_is_read_once_to_be_known(
 ) -> None:
     """A library of renamed files and copies that stays as it is costs no reading every night."""
     videos = own_films(1)
-    async with serving(StandinOptions()) as standin:
+    async with serving(BLIND) as standin:
         await nights.run(standin, **CONTENT)
         renamed = (videos / "clip-00.mp4").rename(videos / "other.mp4")
         shutil.copy2(renamed, videos / "copy.mp4")
@@ -80,7 +83,7 @@ async def test_identity_can_be_changed_without_paying_again(
     own_films(2)
     for first, later in (("stat", "content"), ("content", "stat")):
         shutil.rmtree(nights.output.folder, ignore_errors=True)
-        async with serving(StandinOptions()) as standin:
+        async with serving(BLIND) as standin:
             await nights.run(standin, input={"identity": first})
             assert (await nights.run(standin, input={"identity": later})).already_captioned == 2
             assert standin.ledger.total == 2
@@ -89,7 +92,7 @@ async def test_identity_can_be_changed_without_paying_again(
 async def test_another_request_is_refused(own_films: Callable[[int], Path], nights: Nights) -> None:
     """Captions of two prompts are never mixed: the run says what changed and the two ways out."""
     own_films(1)
-    async with serving(StandinOptions()) as standin:
+    async with serving(BLIND) as standin:
         await nights.run(standin)
         with pytest.raises(ConfigError) as refused:
             await nights.run(standin, **OTHER)
@@ -105,7 +108,7 @@ async def test_recaption_keeps_the_old_until_the_new_are_in(
 ) -> None:
     """Old captions stay while they are replaced; at the end each clip has its new line alone."""
     own_films(3)
-    async with serving(StandinOptions()) as standin:
+    async with serving(BLIND) as standin:
         await nights.run(standin)
         old = fingerprints(nights)
         part = await nights.run(standin, **REPLACE | {"input": {"limit": 1}})
@@ -126,7 +129,7 @@ async def test_recaption_of_nothing_changes_nothing(
     own_films(1)
     elsewhere: dict[str, Any] = REPLACE | {"input": {"sources": [library.films[3]]}}
     for identity in ("stat", "content"):
-        async with serving(StandinOptions()) as standin:
+        async with serving(BLIND) as standin:
             await nights.run(standin)
             before = {path: path.read_bytes() for path in nights.output.folder.glob("*.json*")}
             elsewhere["input"]["identity"] = identity
@@ -141,12 +144,12 @@ async def test_recaption_that_replaces_nothing_leaves_the_folder(
 ) -> None:
     """A replacement that fails before its first new caption hands the folder to nobody."""
     own_films(2)
-    async with serving(StandinOptions()) as standin:
+    async with serving(BLIND) as standin:
         await nights.run(standin)
         job = nights.job(standin, **REPLACE)
     with pytest.raises(DeploymentError):  # it serves no more
         await run_job(job)
-    async with serving(StandinOptions()) as standin:
+    async with serving(BLIND) as standin:
         assert (await nights.run(standin)).already_captioned == 2
 
 
@@ -156,7 +159,7 @@ async def test_crash_while_recaptioning_is_tidied_up(
     """Old lines that a killed run left beside their new ones go when the next run starts."""
     own_films(2)
     captions = nights.output.folder / "captions.jsonl"
-    async with serving(StandinOptions()) as standin:
+    async with serving(BLIND) as standin:
         await nights.run(standin)
         old = captions.read_bytes()
         await nights.run(standin, **REPLACE)
@@ -173,7 +176,7 @@ async def test_lines_of_older_versions_fit(
     """Captions that name no request count for every request."""
     own_films(2)
     captions = nights.output.folder / "captions.jsonl"
-    async with serving(StandinOptions()) as standin:
+    async with serving(BLIND) as standin:
         await nights.run(standin)
         lines = [orjson.loads(line) for line in captions.read_bytes().splitlines()]
         for line in lines:
@@ -194,7 +197,7 @@ async def damaged(nights: Nights, standin: Standin) -> None:
 
 async def test_failures_elsewhere_stand(nights: Nights, library: Library, tmp_path: Path) -> None:
     """A run over other sources forgets no failure, until its file changes or goes."""
-    async with serving(StandinOptions()) as standin:
+    async with serving(BLIND) as standin:
         await damaged(nights, standin)
         other = {"input": {"sources": [library.films[0], tmp_path / "other"]}}
         (tmp_path / "other").mkdir()
@@ -208,7 +211,7 @@ async def test_failures_elsewhere_stand(nights: Nights, library: Library, tmp_pa
 
 async def test_permanent_failures_are_tried_again_on_request(nights: Nights) -> None:
     """What cannot be decoded is left alone until the file changes or --retry-failed names it."""
-    async with serving(StandinOptions()) as standin:
+    async with serving(BLIND) as standin:
         await damaged(nights, standin)
         assert (await nights.run(standin)).standing_failures == 2
         for codes, failed in (("timeout",), 0), (("not_video",), 2), (("all",), 2):
@@ -227,7 +230,7 @@ async def test_retry_failed_is_a_flag_with_or_without_a_code(
     nights: Nights, command: Command, flags: list[str], failed: int
 ) -> None:
     """--retry-failed stands before sources without taking one for a code."""
-    async with serving(StandinOptions()) as standin:
+    async with serving(BLIND) as standin:
         await damaged(nights, standin)
         where = ("--base-url", standin.base_url, "--model", "omni", "--out", "out", "--quiet")
         ended = await command("run", *where, *flags, "videos")
@@ -237,7 +240,7 @@ async def test_retry_failed_is_a_flag_with_or_without_a_code(
 
 async def test_failures_are_listed(nights: Nights, command: Command) -> None:
     """`failures` counts by code and lists each; --paths0 gives exact paths to other programs."""
-    async with serving(StandinOptions()) as standin:
+    async with serving(BLIND) as standin:
         await damaged(nights, standin)
     listed = await command("failures", "out")
     assert (listed.exit_code, listed.stdout.count("not_video")) == (0, 3)
@@ -268,7 +271,7 @@ async def test_captions_in_another_form_are_not_paid_for_again(
     """A captions.jsonl that was compressed, converted or rotated away is refused, and kept."""
     own_films(1)
     captions = nights.output.folder / "captions.jsonl"
-    async with serving(StandinOptions()) as standin:
+    async with serving(BLIND) as standin:
         await nights.run(standin)
         form(captions)
         before = {path: path.read_bytes() for path in captions.parent.glob("captions*")}
@@ -286,18 +289,20 @@ async def test_library_that_looks_new_by_its_times_alone(
     nights.videos.mkdir()
     names = [f"\u00e9 {film.name}" for film in library.films]
     for film, name in zip(library.films, names, strict=True):
-        shutil.copy2(film, nights.videos / name)
-    async with serving(StandinOptions(watch_media=False)) as standin:
+        copy_known(library, film, nights.videos / name)
+    async with serving(BLIND) as standin:
         await nights.run(standin)
         assert "look new" not in capsys.readouterr().err
-        for film in list(nights.videos.iterdir()):
+        for film, name in zip(library.films, names, strict=True):
+            copy = nights.videos / name
             if change == "whole seconds":
-                whole_ns = film.stat().st_mtime_ns // 10**9 * 10**9
-                os.utime(film, ns=(whole_ns, whole_ns))
+                whole_ns = copy.stat().st_mtime_ns // 10**9 * 10**9
+                os.utime(copy, ns=(whole_ns, whole_ns))
             elif change == "decomposed names":
-                film.rename(film.with_name(unicodedata.normalize("NFD", film.name)))
+                copy = copy.rename(copy.with_name(unicodedata.normalize("NFD", name)))
             else:
-                film.rename(film.with_name(f"other {film.name}"))
+                copy = copy.rename(copy.with_name(f"other {name}"))
+            know(library, film, copy)
         again = await nights.run(standin)
     assert again.planned == len(names)
     assert ("most files look new" in capsys.readouterr().err) is (change != "other films")

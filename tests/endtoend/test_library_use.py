@@ -58,7 +58,7 @@ async def test_nothing_blocks_the_loop(library: Library, tmp_path: Path) -> None
         path = write_job(tmp_path / "job.toml", standin, tables={"request": {"stream": True}})
         overrides = {
             "input": {"sources": library.films[:8]},
-            "store": {"dir": library.store},
+            "store": {"dir": tmp_path / "store"},
             "output": {"dir": tmp_path / "out"},
         }
         job = load_job(path, overrides)

@@ -15,7 +15,7 @@ from captionfleet.standin.faults import parse_fault
 from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import serving
 from tests.support.command import Command
-from tests.support.job_file import write_job
+from tests.support.job_file import asking, write_job
 from tests.support.nights import Nights
 from tests.support.output import Output, answered, check_provenance
 from tests.support.replica import answer, completion, scripted
@@ -132,7 +132,7 @@ async def test_two_runs_at_once(
     """One works, the other one ends at once with exit code 3 and the holder's name."""
     own_films(2)
     async with serving(StandinOptions(service_time_s=100)) as standin:
-        where = ("--base-url", standin.base_url, "--model", "omni", "--store", nights.store)
+        where = (*asking(standin.base_url, command.folder), "--store", nights.store)
         words = ("run", "videos", "--out", "out", *where)
         async with command.started(*words) as running:
             with anyio.fail_after(60):
@@ -149,7 +149,7 @@ async def test_json_log_and_mail_line(
     """With --quiet one line is on stdout; with --log-json every line on stderr is JSON."""
     own_films(1)
     async with serving(StandinOptions()) as standin:
-        where = ("--base-url", standin.base_url, "--model", "omni", "--store", nights.store)
+        where = (*asking(standin.base_url, command.folder), "--store", nights.store)
         ended = await command("run", "videos", "--out", "out", *where, "--quiet", "--log-json")
     (line,) = ended.stdout.splitlines()
     assert line.startswith("captionfleet: 1 captioned, 0 failed, ")

@@ -1,8 +1,7 @@
 """Lists with columns: what their rows say reaches the server and the lines."""
 
-import subprocess
-import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -15,6 +14,8 @@ from captionfleet.producer.current import find_lines
 from captionfleet.run import run_job
 from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import serving
+from tests.support.command import Command
+from tests.support.job_file import asking
 from tests.support.nights import Nights
 from tests.support.replica import caption, scripted
 from tests.support.tiny_films import Library
@@ -76,20 +77,18 @@ async def test_rows_are_asked_by_their_own_prompts(
     assert failures["bad_row"]["path"] == str(listing)
 
 
-async def test_a_list_on_standard_input(own_films: Callable[[int], Path], nights: Nights) -> None:
+async def test_a_list_on_standard_input(
+    own_films: Callable[[int], Path], nights: Nights, command: Command, tmp_path: Path
+) -> None:
     """`-` reads a list from standard input, relative to the working directory."""
-    own_films(2)
+    there, given = replace(command, folder=own_films(2)), tmp_path / "given"
     async with serving(StandinOptions()) as standin:
-        words = [sys.executable, "-m", "captionfleet", "run", "-", "--out", nights.output.folder]
-        words += ["--base-url", standin.base_url, "--model", "omni", "--store", nights.store]
+        words = ("run", "-", *asking(standin.base_url, tmp_path), "--out", nights.output.folder)
         for rows in ("# all\nclip-00.mp4\n", '{"path": "clip-01.mp4", "id": 5}\n'):
-            with anyio.fail_after(120):
-                ended = await anyio.run_process(
-                    [*words, "--quiet"], input=rows.encode(), cwd=nights.videos, check=False
-                )
-            assert ended.returncode == 0, ended.stderr
-        none = await anyio.run_process(words, stdin=subprocess.DEVNULL, check=False)
-        assert none.returncode == 0
+            given.write_text(rows)
+            ended = await there(*words, "--quiet", stdin=given)
+            assert ended.exit_code == 0, ended.stderr
+        assert (await there(*words)).exit_code == 0  # an empty list
     assert [(line["source"], line["id"]) for line in nights.output.captions] == [
         ("clip-00.mp4", ""),
         ("clip-01.mp4", "5"),

@@ -17,6 +17,7 @@ from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import serving
 from captionfleet.workers import process
 from tests.support.command import Command
+from tests.support.job_file import asking
 from tests.support.nights import Nights
 from tests.support.output import Output, check_provenance
 from tests.support.tiny_films import Library
@@ -44,7 +45,7 @@ async def test_store_that_fails_throws_no_paid_answer_away(
     shutil.copytree(own_films(20), command.folder / "videos" / "again")
     store = command.folder / "store"
     async with serving(StandinOptions(slots=2, service_time_s=2.0, watch_media=False)) as standin:
-        words = ("--base-url", standin.base_url, "--model", "omni", "--store", store)
+        words = (*asking(standin.base_url, command.folder), "--store", store)
         run = ("run", "videos", *words, "--out", "out", "--max-in-flight", "2", "--workers", "1")
         async with command.started(*run) as running:
             with anyio.fail_after(60):
@@ -62,13 +63,12 @@ async def test_store_that_fails_throws_no_paid_answer_away(
 
 async def test_program_that_is_gone(
     own_films: Callable[[int], Path],
-    library: Library,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A run whose Python is gone says so, with an exit code that no scheduler takes for success."""
     own_films(2)
-    nights = Nights(tmp_path, library.store)
+    nights = Nights(tmp_path, tmp_path / "store")
     monkeypatch.setattr(sys, "executable", str(tmp_path / "gone"))
     async with serving(StandinOptions()) as standin:
         with pytest.raises(MachineError, match="gone is gone: was the installation") as ended:
@@ -79,13 +79,12 @@ async def test_program_that_is_gone(
 
 async def test_packages_that_are_gone(
     own_films: Callable[[int], Path],
-    library: Library,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A worker that cannot import its program costs no clip a failure: it ends the run."""
     own_films(2)
-    nights = Nights(tmp_path, library.store)
+    nights = Nights(tmp_path, tmp_path / "store")
     monkeypatch.setattr(process, "_search_path", list)
     async with serving(StandinOptions()) as standin:
         with pytest.raises(MachineError, match="its own files are gone"):
@@ -94,17 +93,16 @@ async def test_packages_that_are_gone(
 
 
 @pytest.mark.parametrize(("refusals", "captioned"), [(1, 2), (1000, 0)])
-async def test_process_limit(  # noqa: PLR0917 - what a night and a refusal take
+async def test_process_limit(
     refusals: int,
     captioned: int,
     own_films: Callable[[int], Path],
-    library: Library,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A process that is refused once is asked for again; one that stays refused ends the run."""
     own_films(2)
-    nights, granted, left = Nights(tmp_path, library.store), anyio.open_process, [refusals]
+    nights, granted, left = Nights(tmp_path, tmp_path / "store"), anyio.open_process, [refusals]
     monkeypatch.setattr(process, "_PAUSES_S", (0.01, 0.01))
 
     async def open_process(*words: Any, **options: Any) -> Process:
@@ -137,7 +135,7 @@ async def test_working_directory_that_is_deleted(
     folder = tmp_path / "here"
     folder.mkdir()
     async with serving(StandinOptions()) as standin:
-        words = ("--base-url", standin.base_url, "--model", "omni", "--store", tmp_path / "store")
+        words = (*asking(standin.base_url, tmp_path), "--store", tmp_path / "store")
         run = ("run", *library.films[:2], *words, "--out", output.folder)
         variables = {
             "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "TMPDIR": str(tmp_path),

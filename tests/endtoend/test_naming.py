@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,14 @@ from captionfleet.producer.identity.clips import named_clip_id
 from captionfleet.sink import RunSummary
 from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import Standin, serving
+from tests.support.known_films import copy_known
 from tests.support.nights import Nights
 from tests.support.output import Line
 from tests.support.tiny_films import Library
 
 pytestmark = pytest.mark.anyio
+
+BLIND = StandinOptions(watch_media=False)
 
 
 @pytest.fixture
@@ -26,12 +29,12 @@ def nights(library: Library, tmp_path: Path) -> Nights:
 
 
 @pytest.fixture
-def films(own_films: Callable[[int], Path]) -> Path:
+def films(library: Library, tmp_path: Path) -> Path:
     """Three films in videos/deep."""
-    videos = own_films(3)
-    (videos / "deep").mkdir()
-    for film in list(videos.glob("*.mp4")):
-        film.rename(videos / "deep" / film.name)
+    videos = tmp_path / "videos"
+    (videos / "deep").mkdir(parents=True)
+    for film in library.films[:3]:
+        copy_known(library, film, videos / "deep")
     return videos
 
 
@@ -56,7 +59,7 @@ async def test_three_ways_to_name_a_file(films: Path, nights: Nights, tmp_path: 
     """By a folder, by one below it and by a list, a file has one caption, and says where it is."""
     listing = tmp_path / "all.txt"
     listing.write_text("".join(f"{path}\n" for path in (films / "deep").iterdir()))
-    async with serving(StandinOptions()) as standin:
+    async with serving(BLIND) as standin:
         for source in (films, films / "deep", listing):
             await over(nights, standin, source)
         assert standin.ledger.total == 3
@@ -70,7 +73,7 @@ async def test_three_ways_to_name_a_file(films: Path, nights: Nights, tmp_path: 
 async def test_twins_of_two_cameras(library: Library, nights: Nights, tmp_path: Path) -> None:
     """Files of one name, size and time in two folders are two clips with ids of their own."""
     one, two = twins(tmp_path, *library.films[:2])
-    async with serving(StandinOptions()) as standin:
+    async with serving(BLIND) as standin:
         assert (await over(nights, standin, one.parent, two.parent)).captioned == 2
     lines = nights.output.captions
     assert {(line["path"], line["root"]) for line in lines} == {
@@ -83,7 +86,7 @@ async def test_name_that_is_no_text_has_its_bytes(films: Path, nights: Nights) -
     """A path and a root that are not UTF-8 have their exact bytes beside them."""
     folder = films / os.fsdecode(b"\xff")
     (films / "deep").rename(folder)
-    async with serving(StandinOptions()) as standin:
+    async with serving(BLIND) as standin:
         await over(nights, standin, folder)
     for line in nights.output.captions:
         assert line["root"] == f"{films}/\\xff"
@@ -119,7 +122,7 @@ async def test_folder_of_the_earlier_version_goes_on(
     """Captions that were called by their names count, and get their files' ids and paths."""
     listing = tmp_path / "all.txt"
     listing.write_text("videos/deep\n")
-    async with serving(StandinOptions()) as standin:
+    async with serving(BLIND) as standin:
         await over(nights, standin, films, identity=identity)
         new = nights.output.captions
         old = as_earlier(nights, source=identity)
@@ -139,7 +142,7 @@ async def test_clips_that_the_earlier_version_paid_twice_get_one_line(
     films: Path, nights: Nights
 ) -> None:
     """Lines of one file under three names become one, and a killed run's adoptions are kept."""
-    async with serving(StandinOptions()) as standin:
+    async with serving(BLIND) as standin:
         await over(nights, standin, films)
         as_earlier(nights, "deep/*", "*", f"{films}/deep/*")
         assert len(nights.output.captions) == 9
@@ -153,7 +156,7 @@ async def test_caption_of_the_earlier_version_stays_with_its_film(
 ) -> None:
     """A twin that the earlier version left out is captioned now, and takes no caption away."""
     one, two = twins(tmp_path, *library.films[:2])
-    async with serving(StandinOptions()) as standin:
+    async with serving(BLIND) as standin:
         await over(nights, standin, one.parent)
         (before,) = nights.output.captions
         as_earlier(nights)
@@ -169,7 +172,7 @@ async def test_failures_of_the_earlier_version_stand(nights: Nights) -> None:
     """A file that cannot be decoded is not tried again because the version changed."""
     nights.videos.mkdir()
     (nights.videos / "text.mp4").write_bytes(b"no film" * 100)
-    async with serving(StandinOptions()) as standin:
+    async with serving(BLIND) as standin:
         await nights.run(standin)
         path = nights.output.folder / "failures.jsonl"
         line = orjson.loads(path.read_bytes())
@@ -194,7 +197,7 @@ async def test_library_that_moved(
 ) -> None:
     """A library at a new path keeps its captions by --relocate, said once, or by content."""
     identity = "content" if by == "content" else "stat"
-    async with serving(StandinOptions()) as standin:
+    async with serving(BLIND) as standin:
         await over(nights, standin, films, identity=identity)
         new = moved(films, tmp_path / "moved")
         moves = [f"{films}={new}"] if by == "relocate" else []

@@ -8,6 +8,7 @@ import pytest
 from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import serving
 from tests.support.command import Command
+from tests.support.job_file import asking
 from tests.support.tiny_films import Library
 
 pytestmark = pytest.mark.anyio
@@ -38,8 +39,9 @@ async def test_files_of_such_names_are_not_taken_for_the_program(
     variables = {"PYTHONPATH": path} if path else {}
     film = os.fspath(library.films[0])
     async with serving(StandinOptions()) as standin:
-        words = ("run", film, "--out", "out", "--store", "store", "--base-url", standin.base_url)
-        ended = await Command(tmp_path)(*words, "--model", "omni", variables=variables)
+        words = ("run", film, "--out", "out", "--store", "store")
+        asked = asking(standin.base_url, tmp_path)
+        ended = await Command(tmp_path)(*words, *asked, variables=variables)
         (tmp_path / "caption.py").write_text(SCRIPT.format(source=film, base_url=standin.base_url))
         again = await Command(tmp_path, ("caption.py",))(variables=variables)
     assert ended.exit_code == 0, ended.stderr

@@ -14,6 +14,7 @@ from captionfleet.prepare import prepare_job
 from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import serving
 from tests.support.command import Command, CommandHere
+from tests.support.job_file import asking
 from tests.support.output import Output
 from tests.support.ready import ready_clip
 from tests.support.tiny_films import Library
@@ -43,7 +44,7 @@ async def test_a_store_that_is_filled_ahead_is_what_a_run_sends(
     ended = await command("prepare", *films, *store, "--quiet")
     assert ended.stdout == f"captionfleet: 2 prepared, 0 failed, in {tmp_path / 'store'}\n"
     async with serving(StandinOptions()) as standin:
-        words = ("--base-url", standin.base_url, "--model", "omni", "--out", "out")
+        words = (*asking(standin.base_url, tmp_path), "--out", "out")
         ended = await command("run", *films, *store, *words, "--quiet")
     assert ended.exit_code == 0
     assert output.run["latency"]["decode_s"] is None
@@ -72,7 +73,7 @@ def test_files_of_others_are_not_written_over(
     store = ("--store", str(library.store))
     ended = here("prepare", "videos", "--out", "prepared", *store, "--quiet")
     assert ended.exit_code == 3
-    assert "somebody else's clip-00.mp4.mp4 is there" in ended.complaint
+    assert "clip-00.mp4.mp4 is there and was not written by prepare" in ended.complaint
     assert kept.read_bytes() == b"a film of the user"
 
 

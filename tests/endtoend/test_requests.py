@@ -116,16 +116,16 @@ def _check_lines(output: Output, summary: RunSummary) -> None:
 
 
 async def test_a_request_that_fails_takes_no_other_with_it(
-    prepared_library: Library, tmp_path: Path, output: Output
+    library: Library, tmp_path: Path, output: Output
 ) -> None:
     """Each keeps its failures, and asks for them again, whatever the others come to."""
-    write_rows(tmp_path, prepared_library.films, 3)
+    write_rows(tmp_path, library.films, 3)
     (tmp_path / "broken.mp4").write_bytes(b"no film")
     with (tmp_path / "clips.csv").open("a") as rows:
         rows.write("broken.mp4,,\n")
     async with scripted() as replica:
         replica.default = _refusing("Ten words.")
-        job = job_of(replica.base_url, tmp_path, prepared_library.store, SHORT, TAGS)
+        job = job_of(replica.base_url, tmp_path, library.store, SHORT, TAGS)
         first = await night(job)
         failed = Counter((line["request"], line["code"]) for line in output.failures)
         assert failed == {
@@ -163,13 +163,13 @@ def _prompt(seen: Seen) -> str:
 
 
 async def test_a_job_whose_request_gets_a_name_pays_for_nothing_again(
-    prepared_library: Library, tmp_path: Path, output: Output
+    library: Library, tmp_path: Path, output: Output
 ) -> None:
     """Its lines take the name, as do those of a request that is renamed; new requests are asked."""
-    write_rows(tmp_path, prepared_library.films, 4)
+    write_rows(tmp_path, library.films, 4)
     plain = {key: value for key, value in LONG.items() if key != "name"}
     async with serving(StandinOptions(watch_media=False)) as standin:
-        job = job_of(standin.base_url, tmp_path, prepared_library.store)
+        job = job_of(standin.base_url, tmp_path, library.store)
         await night(job | {"request": plain})
         assert {line["request"] for line in output.captions} == {""}
 
@@ -187,13 +187,13 @@ async def test_a_job_whose_request_gets_a_name_pays_for_nothing_again(
 
 
 async def test_the_command_line_chooses_a_request(
-    prepared_library: Library, command: Command, output: Output, own_films: Films
+    library: Library, command: Command, output: Output, own_films: Films
 ) -> None:
     """By name: to look at what would be done, to ask it alone, and to give flags to it."""
     videos = own_films(2)
     async with serving(StandinOptions(watch_media=False)) as standin:
         job = write_job(command.folder / "job.toml", standin, tables={"request": [SHORT, TAGS]})
-        words = ("run", videos, "--job", job, "--store", prepared_library.store, "--out", "out")
+        words = ("run", videos, "--job", job, "--store", library.store, "--out", "out")
         dry = await command(*words, "--dry-run")
         assert "4 captions: 4 new" in dry.stdout
         assert "2 short, 2 tags" in dry.stdout
@@ -208,10 +208,10 @@ async def test_the_command_line_chooses_a_request(
 
 
 async def test_a_template_asks_each_clip_its_own_question(
-    prepared_library: Library, tmp_path: Path, output: Output
+    library: Library, tmp_path: Path, output: Output
 ) -> None:
     """From the row and the film; the line has the prompt's hash, and nothing is paid again."""
-    first, second = prepared_library.films[:2]
+    first, second = library.films[:2]
     (tmp_path / "clips.csv").write_text(
         f'path,title\n{first},"A {{metadata.title}} ""x"""\n{second},Two\n'
     )
@@ -221,7 +221,7 @@ async def test_a_template_asks_each_clip_its_own_question(
         "prompt_template": True,
     }
     async with scripted() as replica:
-        job = job_of(replica.base_url, tmp_path, prepared_library.store, titled)
+        job = job_of(replica.base_url, tmp_path, library.store, titled)
         assert (await night(job)).captioned == 2
         asked = {_prompt(seen) for seen in replica.seen if seen.body}
         assert asked == {

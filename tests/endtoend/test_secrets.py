@@ -68,19 +68,22 @@ def leaks(folder: Path) -> list[str]:
     ]
 
 
-async def test_echoed_key_is_written_nowhere(library: Library, command: Command) -> None:
+async def test_echoed_key_is_written_nowhere(library: Library, cold_command: Command) -> None:
     """No file, no output and no worker's environment holds the key that the server repeats."""
     gate = anyio.Event()
     async with scripted(gated(gate, answer(500)), *ECHOES.values()) as replica:
         job = write_job(
-            command.folder / "job.toml",
+            cold_command.folder / "job.toml",
             replica.base_url,
-            tables={"request": {"max_attempts": 1}, "output": {"dir": str(command.folder / "out")}},
+            tables={
+                "request": {"max_attempts": 1},
+                "output": {"dir": str(cold_command.folder / "out")},
+            },
             api_key_env="MY_KEY",
             max_in_flight=1,
         )
         words: tuple[Argument, ...] = ("run", *library.films[: len(ECHOES) + 1], "--job", job)
-        async with command.started(*words, variables={"MY_KEY": KEY}) as running:
+        async with cold_command.started(*words, variables={"MY_KEY": KEY}) as running:
             environments = set[bytes]()
             await running.until(
                 lambda: bool(look_into(running, environments)) and len(replica.seen) > 1
@@ -92,7 +95,7 @@ async def test_echoed_key_is_written_nowhere(library: Library, command: Command)
     assert ended.exit_code == 1
     assert KEY not in ended.stdout + ended.stderr
     assert not any(KEY.encode() in environment for environment in environments)
-    assert leaks(command.folder) == []
+    assert leaks(cold_command.folder) == []
 
 
 async def test_key_that_is_refused_is_not_repeated(library: Library, command: Command) -> None:

@@ -1,6 +1,7 @@
 """A film longer than a clip, captioned as a whole."""
 
 import shutil
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from captionfleet.standin.server import serving
 from tests.support.command import CommandHere
 from tests.support.nights import Nights
 
+BLIND = StandinOptions(watch_media=False)
 FPS, WINDOW_S, FILM_S = 2, 10, 35
 FIRST = {"media": {"max_seconds": WINDOW_S}}
 ALL = FIRST | {"input": {"segments": "all"}}
@@ -59,7 +61,7 @@ async def test_every_window_is_a_clip_of_its_own(nights: Nights) -> None:
 
     Each window shows its own seconds, read from the very bytes that were sent.
     """
-    async with serving(StandinOptions()) as standin:
+    async with serving(BLIND) as standin:
         first = await nights.run(standin, **FIRST)
         assert (first.captioned, first.cut_to_window["films"]) == (1, 1)
         foreseen = await rehearse(nights.job(standin, **ALL))
@@ -92,7 +94,7 @@ async def test_a_window_in_the_middle_fails_alone(tmp_path: Path) -> None:
     """The others have their captions, and the next run asks for that window and no other."""
     nights = Nights(tmp_path, tmp_path / "media", max_in_flight=1)
     one_by_one = ALL | {"workers": {"processes": 1}}
-    async with serving(StandinOptions(faults=(parse_fault("400+after=1+first=1"),))) as standin:
+    async with serving(replace(BLIND, faults=(parse_fault("400+after=1+first=1"),))) as standin:
         first = await nights.run(standin, **one_by_one)
         assert (first.captioned, first.failed, first.exit_code) == (3, 1, 1)
         (failure,) = nights.output.failures
@@ -112,7 +114,7 @@ async def test_scenes_are_clips(nights: Nights) -> None:
     Scenes are three seconds long: the first ones that are together at least four are two.
     """
     by_scenes = FIRST | {"input": {"segments": "scenes", "min_s": 4}, "workers": {"processes": 1}}
-    async with serving(StandinOptions()) as standin:
+    async with serving(BLIND) as standin:
         foreseen = await rehearse(nights.job(standin, **by_scenes))
         first = await nights.run(standin, **by_scenes)
         assert (first.captioned, first.failed) == (6, 0)
@@ -153,7 +155,7 @@ async def test_rows_name_windows(nights: Nights, film: Path) -> None:
     listing = film.with_name("windows.csv")
     listing.write_text(ROWS)
     rows = FIRST | {"input": {"sources": [listing]}}
-    async with serving(StandinOptions()) as standin:
+    async with serving(BLIND) as standin:
         some = FIRST | {"input": {"sources": [listing], "limit": 2}}
         assert (await nights.run(standin, **some)).captioned == 2
         assert (await nights.run(standin, **rows)).captioned == 1
@@ -183,7 +185,7 @@ async def test_a_row_in_a_film_that_is_captioned_whole(
     listing = film.with_name("windows.csv")
     listing.write_text("path,start_s,end_s\n" + "".join(rows) + "gone.mp4,,\ngone.mp4,0,10\n")
     tables = ALL | {"input": {"segments": "all", "sources": [listing]}}
-    async with serving(StandinOptions()) as standin:
+    async with serving(BLIND) as standin:
         assert (await nights.run(standin, **tables)).captioned == 4
         again = await nights.run(standin, **tables)
     assert (again.captioned, again.already_captioned) == (0, 4)
@@ -194,7 +196,7 @@ async def test_a_row_in_a_film_that_is_captioned_whole(
 @pytest.mark.anyio
 async def test_a_limit_counts_windows(nights: Nights) -> None:
     """--limit stops within a film, and the next run goes on there."""
-    async with serving(StandinOptions()) as standin:
+    async with serving(BLIND) as standin:
         some = FIRST | {"input": {"segments": "all", "limit": 2}}
         assert (await nights.run(standin, **some)).captioned == 2
         assert (await nights.run(standin, **ALL)).captioned == 2

@@ -30,20 +30,18 @@ def job(shard: int, library: Library, base_url: str, out: Path) -> JobConfig:
     )
 
 
-async def test_two_runs_together_keep_to_one_ceiling(
-    prepared_library: Library, tmp_path: Path
-) -> None:
+async def test_two_runs_together_keep_to_one_ceiling(library: Library, tmp_path: Path) -> None:
     """The deployment never has more requests than it may, and is asked once for each clip."""
     async with serving(StandinOptions(slots=16, service_time_s=0.2)) as standin:
         with anyio.fail_after(120):
             async with anyio.create_task_group() as runs:
                 for shard in range(2):
-                    own = job(shard, prepared_library, standin.base_url, tmp_path)
+                    own = job(shard, library, standin.base_url, tmp_path)
                     runs.start_soon(run_job, own)
         most = max(record.in_flight for record in standin.requests)
         captions = [
             line for shard in range(2) for line in Output(tmp_path / f"part-{shard}").captions
         ]
         check_provenance(captions, standin)
-    assert len(captions) == len(prepared_library.films)
+    assert len(captions) == len(library.films)
     assert 3 < most <= PLACES

@@ -170,10 +170,12 @@ async def test_signal_while_the_workers_start(
 async def test_killed_run_is_continued(library: Library, command: Command, output: Output) -> None:
     """After kill -9 no worker lives on, and the next run ends with one line for each clip."""
     async with serving(SLOW) as standin:
-        words = arguments(standin, library, command.folder, CLIPS)
+        own = replace(library, store=command.folder / "store")  # so that there are workers
+        words = arguments(standin, own, command.folder, CLIPS)
         async with command.started(*words) as running:
             await running.until(lambda: output.line_count() >= 2)
             workers = running.workers()
+            assert workers
             running.send(signal.SIGKILL)
             await running.process.wait()
         await until(lambda: not any(map(is_alive, workers)), within_s=60)

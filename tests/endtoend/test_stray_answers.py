@@ -1,7 +1,5 @@
 """A whole run over connections on which more comes than was asked for."""
 
-from pathlib import Path
-
 import anyio
 import pytest
 
@@ -9,11 +7,9 @@ from tests.support.command import Command
 from tests.support.job_file import write_job
 from tests.support.output import Output
 from tests.support.raw_server import RawRequest, completion, message, raw_server
-from tests.support.tiny_films import write_tiny_films
+from tests.support.tiny_films import Library
 
 pytestmark = pytest.mark.anyio
-
-CLIPS = 40
 
 
 async def odd(request: RawRequest) -> None:
@@ -31,10 +27,9 @@ async def odd(request: RawRequest) -> None:
 
 
 async def test_all_clips_each_get_the_caption_of_their_own_media(
-    tmp_path: Path, command: Command, output: Output
+    library: Library, command: Command, output: Output
 ) -> None:
     """No answer, repeated or late, ends up in the line of another clip."""
-    write_tiny_films(tmp_path / "films", CLIPS)
     async with raw_server(odd) as server:
         job = write_job(
             command.folder / "job.toml",
@@ -42,8 +37,8 @@ async def test_all_clips_each_get_the_caption_of_their_own_media(
             tables={"request": {"max_attempts": 50}},
             max_in_flight=8,
         )
-        ended = await command("run", tmp_path / "films", "--job", job, "--out", "out")
+        ended = await command("run", *library.films, "--job", job, "--out", "out")
     assert ended.exit_code == 0, ended.stderr
-    assert len({line["clip_id"] for line in output.captions}) == CLIPS
+    assert len({line["clip_id"] for line in output.captions}) == len(library.films)
     for line in output.captions:
         assert line["caption"] == f"caption of {line['media']['video_sha256']}"

@@ -4,6 +4,7 @@ import base64
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from captionfleet.messages import printable
 from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import Standin, serving
 from tests.support.command import Command, is_alive
+from tests.support.job_file import asking
 from tests.support.output import Output, check_provenance
 from tests.support.tiny_films import PREPARED_HEIGHT_PX, Library, shown_width_px
 
@@ -40,6 +42,12 @@ def arguments(standin: Standin, *sources: str, out: str = "out") -> list[str]:
     return ["run", *(sources or ("videos",)), "--out", out, *where]
 
 
+def lean(folder: Path, standin: Standin, *sources: str, out: str = "out") -> list[str | Path]:
+    """The same without the report, which takes half a second."""
+    asked = asking(standin.base_url, folder)
+    return ["run", *(sources or ("videos",)), "--out", out, *asked]
+
+
 def place(films: list[Path], folder: Path) -> dict[str, int]:
     """Copy a film under each odd name; return the film's number by the name a line will have."""
     for number, name in enumerate(ODD_NAMES):
@@ -57,7 +65,7 @@ async def test_every_file_gets_the_caption_of_its_own_picture(
     library: Library, tmp_path: Path, output: Output
 ) -> None:
     """Whatever its name, each file ends as one line whose caption shows that file's picture."""
-    command = Command(tmp_path)
+    command = Command(tmp_path)  # as its users start it
     numbers = place(library.films, command.folder / "videos")
     async with serving(StandinOptions()) as standin:
         ended = await command(*arguments(standin))
@@ -73,22 +81,22 @@ async def test_every_file_gets_the_caption_of_its_own_picture(
 
 
 async def test_second_run_does_only_what_is_new(
-    own_films: Films, library: Library, command: Command, output: Output
+    own_films: Films, library: Library, cold_command: Command, output: Output
 ) -> None:
     """A second run sends and prepares nothing; with a new file it sends that file alone."""
     folder = own_films(4)
     async with serving(StandinOptions()) as standin:
-        assert (await command(*arguments(standin))).exit_code == 0
-        lines, store = output.captions, store_state(command.folder / "cache")
+        assert (await cold_command(*lean(cold_command.folder, standin))).exit_code == 0
+        lines, store = output.captions, store_state(cold_command.folder / "cache")
         assert store
-        assert (await command(*arguments(standin))).exit_code == 0
+        assert (await cold_command(*lean(cold_command.folder, standin))).exit_code == 0
         assert standin.ledger.total == 4
         assert output.captions == lines
-        assert store_state(command.folder / "cache") == store
+        assert store_state(cold_command.folder / "cache") == store
         run = output.settled_run()
         assert (run["planned"], run["already_captioned"]) == (0, 4)
         shutil.copy2(library.films[4], folder / "new.mp4")
-        assert (await command(*arguments(standin))).exit_code == 0
+        assert (await cold_command(*lean(cold_command.folder, standin))).exit_code == 0
         assert standin.ledger.total == 5
         assert output.captions[:4] == lines
         assert output.captions[4]["source"] == "new.mp4"
@@ -96,22 +104,24 @@ async def test_second_run_does_only_what_is_new(
 
 
 async def test_prepared_media_serve_a_run_with_another_prompt(
-    own_films: Films, command: Command
+    own_films: Films, cold_command: Command
 ) -> None:
     """Another output folder and prompt mean new requests, with the media of the first run."""
     own_films(2)
     async with serving(StandinOptions()) as standin:
-        await command(*arguments(standin))
-        store = store_state(command.folder / "cache")
-        again = await command(*arguments(standin, out="again"), "--prompt", "What is heard?")
+        await cold_command(*lean(cold_command.folder, standin))
+        store = store_state(cold_command.folder / "cache")
+        again = await cold_command(
+            *lean(cold_command.folder, standin, out="again"), "--prompt", "What is heard?"
+        )
         assert again.exit_code == 0
         assert standin.ledger.total == 4
     media = [
-        {line["source"]: line["media"] for line in Output(command.folder / folder).captions}
+        {line["source"]: line["media"] for line in Output(cold_command.folder / folder).captions}
         for folder in ("out", "again")
     ]
     assert media[0] == media[1]
-    after = store_state(command.folder / "cache")
+    after = store_state(cold_command.folder / "cache")
     written = {path: time for path, time in store.items() if path.suffix in {".mp4", ".ogg"}}
     assert {path: after[path] for path in written} == written
 
@@ -122,9 +132,9 @@ async def test_changed_file_is_captioned_anew(
     """A file with other content under the same name is another clip."""
     folder = own_films(1)
     async with serving(StandinOptions()) as standin:
-        await command(*arguments(standin))
+        await command(*lean(command.folder, standin))
         shutil.copy2(library.films[1], folder / "clip-00.mp4")
-        assert (await command(*arguments(standin))).exit_code == 0
+        assert (await command(*lean(command.folder, standin))).exit_code == 0
         check_provenance(output.captions, standin)
     widths = [line["media"]["width"] for line in output.captions]
     assert widths == [shown_width_px(0), shown_width_px(1)]
@@ -136,9 +146,9 @@ async def test_limit_leaves_the_rest_to_the_next_run(
     """With --limit a run stops after so many clips, and the next one goes on from there."""
     own_films(5)
     async with serving(StandinOptions()) as standin:
-        await command(*arguments(standin), "--limit", "2")
+        await command(*lean(command.folder, standin), "--limit", "2")
         assert output.line_count() == standin.ledger.total == 2
-        assert (await command(*arguments(standin))).exit_code == 0
+        assert (await command(*lean(command.folder, standin))).exit_code == 0
         check_provenance(output.captions, standin)
     assert output.settled_run()["captioned"] == 3
 
@@ -154,7 +164,7 @@ async def test_list_and_files_are_sources_too(
     )
     async with serving(StandinOptions()) as standin:
         sources = ("wanted.txt", "no ending", "videos/clip-01.mp4")
-        ended = await command(*arguments(standin, *sources))
+        ended = await command(*lean(command.folder, standin, *sources))
         assert ended.exit_code == 1
         assert standin.ledger.total == 3
     output.settled_run()
@@ -166,11 +176,11 @@ async def test_job_file_holds_it_all(own_films: Films, command: Command) -> None
     own_films(2)
     async with serving(StandinOptions()) as standin:
         (command.folder / "job.toml").write_text(
-            '[input]\nsources = ["videos"]\n[output]\ndir = "captions"\n'
+            '[input]\nsources = ["videos"]\n[output]\ndir = "captions"\nreport = false\n'
             f'[[deployments]]\nname = "own"\nbase_url = "{standin.base_url}"\nmodel = "omni"\n'
         )
         (command.folder / "elsewhere").mkdir()
-        elsewhere = Command(command.folder / "elsewhere")
+        elsewhere = replace(command, folder=command.folder / "elsewhere")
         ended = await elsewhere("run", "--job", command.folder / "job.toml", "--quiet")
         assert ended.exit_code == 0
         assert ended.stdout.startswith("captionfleet: 2 captioned, 0 failed")

@@ -10,6 +10,7 @@ import pytest
 from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import serving
 from tests.support.command import Command, Running, is_alive
+from tests.support.job_file import asking
 from tests.support.output import Output, check_provenance
 from tests.support.tiny_films import Library
 
@@ -31,12 +32,12 @@ def strike(running: Running, output: Output, lines: int, killed: set[int]) -> bo
 
 
 async def test_killed_worker_costs_at_most_its_clip(
-    library: Library, command: Command, output: Output
+    library: Library, cold_command: Command, output: Output
 ) -> None:
     """Workers killed at the start and in between are replaced, and every clip has its line."""
     async with serving(StandinOptions()) as standin:
-        words = ("--base-url", standin.base_url, "--model", "omni", "--out", "out")
-        async with command.started(
+        words = (*asking(standin.base_url, cold_command.folder), "--out", "out")
+        async with cold_command.started(
             "run", *library.films[:CLIPS], *words, "--workers", "1"
         ) as running:
             killed: set[int] = set()

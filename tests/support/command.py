@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -114,30 +113,35 @@ class Command:
     """The command, or another Python program, with nothing around it but what a test puts there.
 
     Where it `is_forked`, off a process that has loaded the command, it is there much sooner, and
-    does not show how Python starts it.
+    does not show how Python starts it. Its `cache`, where it keeps media, is empty by default.
     """
 
     folder: Path
     program: Sequence[str] = ("-m", "captionfleet")
     is_forked: bool = False
+    cache: Path | None = None
 
     async def __call__(
         self,
         *arguments: Argument,
         within_s: float = DEADLINE_S,
         variables: Mapping[str, str] | None = None,
+        stdin: Path = Path(os.devnull),
     ) -> Ended:
         """Run the command to its end."""
-        async with self.started(*arguments, variables=variables) as running:
+        async with self.started(*arguments, variables=variables, stdin=stdin) as running:
             return await running.ended(within_s)
 
     @asynccontextmanager
     async def started(
-        self, *arguments: Argument, variables: Mapping[str, str] | None = None
+        self,
+        *arguments: Argument,
+        variables: Mapping[str, str] | None = None,
+        stdin: Path = Path(os.devnull),
     ) -> AsyncIterator[Running]:
         """Start the command; what is left of it at the end of the block is killed."""
         start = self._forked if self.is_forked else self._opened
-        async with start(arguments, self._environment(variables or {})) as process:
+        async with start(arguments, self._environment(variables or {}), stdin) as process:
             running = Running(process)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(running.collect)
@@ -147,22 +151,24 @@ class Command:
                     running.signal_group(signal.SIGKILL)
 
     def _forked(
-        self, arguments: Sequence[Argument], environment: Mapping[str, str]
+        self, arguments: Sequence[Argument], environment: Mapping[str, str], stdin: Path
     ) -> AbstractAsyncContextManager[Forked]:
-        return forked(list(map(os.fsdecode, arguments)), self.folder, environment)
+        return forked(list(map(os.fsdecode, arguments)), self.folder, environment, stdin)
 
     @asynccontextmanager
     async def _opened(
-        self, arguments: Sequence[Argument], environment: Mapping[str, str]
+        self, arguments: Sequence[Argument], environment: Mapping[str, str], stdin: Path
     ) -> AsyncIterator[Process]:
-        async with await anyio.open_process(
-            [sys.executable, *self.program, *arguments],
-            stdin=subprocess.DEVNULL,
-            cwd=self.folder,
-            env=environment,
-            start_new_session=True,
-        ) as process:
-            yield process
+        with stdin.open("rb") as given:
+            opening = anyio.open_process(
+                [sys.executable, *self.program, *arguments],
+                stdin=given,
+                cwd=self.folder,
+                env=environment,
+                start_new_session=True,
+            )
+            async with await opening as process:
+                yield process
 
     def _environment(self, variables: Mapping[str, str]) -> dict[str, str]:
         for name in ("home", "cache", "tmp"):
@@ -170,7 +176,7 @@ class Command:
         own = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder / "home"),
-            "XDG_CACHE_HOME": str(self.folder / "cache"),
+            "XDG_CACHE_HOME": str(self.cache or self.folder / "cache"),
             "TMPDIR": str(self.folder / "tmp"),
             "LANG": "C.UTF-8",
         }

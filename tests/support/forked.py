@@ -78,10 +78,15 @@ async def _number(told: ByteReceiveStream) -> int:
 
 @asynccontextmanager
 async def forked(
-    arguments: Sequence[str], folder: Path, environment: Mapping[str, str]
+    arguments: Sequence[str], folder: Path, environment: Mapping[str, str], stdin: Path
 ) -> AsyncIterator[Forked]:
     """The command with these arguments; the end of the block waits for its end."""
-    order = {"arguments": arguments, "folder": str(folder), "environment": environment}
+    order = {
+        "arguments": arguments,
+        "folder": str(folder),
+        "environment": environment,
+        "stdin": str(stdin),
+    }
     with _pipes(3) as (reading, writing):
         try:
             socket.send_fds(_loaded(), [json.dumps(order).encode()], writing)

@@ -9,6 +9,14 @@ import orjson
 from captionfleet.standin.server import Standin
 
 Tables = Mapping[str, Mapping[str, Any] | list[Mapping[str, Any]]]
+NO_REPORT = {"report": False}  # it takes half a second
+
+
+def asking(base_url: str, folder: Path) -> tuple[str | Path, ...]:
+    """The flags of a run that asks this deployment, and writes no report."""
+    path = folder / "no-report.toml"
+    path.write_text("[output]\n" + "\n".join(_pairs(NO_REPORT)) + "\n")
+    return "--base-url", base_url, "--model", "omni", "--job", path
 
 
 def write_job(
@@ -22,7 +30,7 @@ def write_job(
     """
     lines = []
     given = dict(tables or {})
-    given["output"] = {"report": False} | dict(given.get("output", {}))  # it takes half a second
+    given["output"] = NO_REPORT | dict(given.get("output", {}))
     for name, table in given.items():
         if isinstance(table, list):
             lines += [line for one in table for line in (f"[[{name}]]", *_pairs(one))]

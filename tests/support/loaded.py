@@ -13,7 +13,7 @@ import socket
 import sys
 import threading
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import anyio._backends._asyncio
 import anyio._core._sockets
@@ -32,9 +32,9 @@ _DESCRIPTORS = 3
 def main() -> None:
     """Take orders from the socket at stdin until its other end is closed.
 
-    An order is a JSON object with `arguments`, `folder` and `environment`, and comes with the
-    descriptors that are to be stdout and stderr, and one that is told first the process id, then
-    the exit code.
+    An order is a JSON object with `arguments`, `folder`, `environment` and the path of `stdin`, and
+    comes with the descriptors that are to be stdout and stderr, and one that is told first the
+    process id, then the exit code.
     """
     gc.freeze()
     with socket.socket(fileno=os.dup(0)) as orders:
@@ -65,10 +65,10 @@ def _attend(child: int, stdout: int, stderr: int, told: int) -> None:
     os._exit(0)
 
 
-def _become(order: dict[str, object], stdout: int, stderr: int, told: int) -> None:
+def _become(order: dict[str, Any], stdout: int, stderr: int, told: int) -> None:
     os.setsid()
-    with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - a descriptor is what is needed
-        os.dup2(nothing.fileno(), 0)
+    with open(order["stdin"], "rb") as given:  # noqa: PTH123 - a descriptor is what is needed
+        os.dup2(given.fileno(), 0)
     os.dup2(stdout, 1)
     os.dup2(stderr, 2)
     for descriptor in (stdout, stderr, told):

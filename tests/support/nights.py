@@ -40,7 +40,7 @@ class Nights:
             "input": {"sources": [self.videos], "settle_s": 0},
             "output": {"dir": self.output.folder},
             "store": {"dir": self.store},
-            "workers": {"processes": 2},
+            "workers": {"processes": 1},
         }
         for name, table in tables.items():
             own[name] = own.get(name, {}) | dict(table)

@@ -22,6 +22,11 @@ class Library:
     films: list[Path]
     store: Path
 
+    @property
+    def cache(self) -> Path:
+        """Where a command looks for that store, if it lies there."""
+        return self.store.parents[1]
+
 
 def tiny_film(number: int) -> Film:
     """The film of this number: its width tells it from all others, every fourth is silent."""

@@ -40,15 +40,28 @@ def soft_limits(pid: int) -> dict[str, str]:
     return {line[:26].strip(): line[26:].split()[0] for line in lines}
 
 
-@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL])
-async def test_one_crash_is_tried_again(
-    tmp_path: Path, slow_film: Path, number: signal.Signals
-) -> None:
-    """A clip whose worker dies once is prepared by a second worker."""
+async def test_one_crash_is_tried_again(tmp_path: Path, slow_film: Path) -> None:
+    """A clip whose worker dies once, while it decodes, is prepared by a second worker."""
     async with running_pool(job_of(tmp_path)) as pool:
         pool.put(clip_of(slow_film))
         first = await a_worker_at_work()
+        os.kill(first, signal.SIGSEGV)
+        result = await pool.next_result()
+        assert isinstance(result, ReadyClip)
+        assert first not in worker_pids()
+
+
+@pytest.mark.parametrize("number", [signal.SIGABRT, signal.SIGKILL])
+async def test_worker_that_dies_as_it_starts_is_tried_again(
+    tmp_path: Path, film: Path, number: signal.Signals
+) -> None:
+    """A clip whose worker dies before it has decoded anything is prepared by a second worker."""
+    async with running_pool(job_of(tmp_path)) as pool:
+        pool.put(clip_of(film))
+        first = await a_worker()
+        os.kill(first, signal.SIGSTOP)  # so that it does not get on
         os.kill(first, number)
+        os.kill(first, signal.SIGCONT)
         result = await pool.next_result()
         assert isinstance(result, ReadyClip)
         assert first not in worker_pids()
@@ -125,16 +138,16 @@ async def test_clip_that_eats_memory_is_refused(tmp_path: Path, film: Path) -> N
         assert worker_pids() == [worker]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_signals_to_the_whole_job_spare_clips_in_progress(
-    tmp_path: Path, slow_film: Path, number: signal.Signals
+    tmp_path: Path, slow_film: Path
 ) -> None:
     """Ctrl-C, `systemctl stop` and a closed terminal do not end a worker in the middle."""
     async with running_pool(job_of(tmp_path)) as pool:
         pool.put(clip_of(slow_film))
         worker = await a_worker_at_work()
         assert os.getpgid(worker) != os.getpgid(0)
-        os.kill(worker, number)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            os.kill(worker, number)
         assert isinstance(await pool.next_result(), ReadyClip)
         assert worker_pids() == [worker]
 

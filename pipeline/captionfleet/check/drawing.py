@@ -1,4 +1,4 @@
-"""Has the canary's clips made, as the workers prepare clips (main process)."""
+"""Generates the test clips in a worker process (main process)."""
 
 import random
 from dataclasses import dataclass, replace
@@ -22,17 +22,17 @@ _DRAW_CPU_S = 60
 
 @dataclass(frozen=True, slots=True)
 class DrawnClip:
-    """A canary's clip with its media."""
+    """A test clip with its media."""
 
     clip: CanaryClip
     ready: ReadyClip
 
 
 async def draw_canary(job: JobConfig, folder: Path, seed: int | None = None) -> list[DrawnClip]:
-    """Have a worker process make the clips in `folder`.
+    """Generate the test clips in `folder`, in a worker process.
 
     Raises:
-        RunError: no worker process can be started, or it cannot make them.
+        RunError: no worker process can be started, or generating fails.
     """
     dice = random.Random(seed)  # noqa: S311 - nobody gains by guessing
     clips = canary_clips(job.media.max_seconds * job.media.fps, dice)

@@ -1,4 +1,4 @@
-"""What a run would do, by the run's own first stage, without doing it (main process)."""
+"""Reports what a run would do, by its own first stage: `run --dry-run` (main process)."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from captionfleet.check.estimate import Estimate, estimate
 from captionfleet.check.sources import Library, look_into
 from captionfleet.config import JobConfig
 from captionfleet.errors import RunError, first_run_error
+from captionfleet.ledger.copying.files import has_lines
 from captionfleet.ledger.files.reading import number_in
 from captionfleet.ledger.past_runs import read_run
 from captionfleet.ledger.settled import Settled
@@ -27,7 +28,7 @@ from captionfleet.workers.headers import open_measuring
 
 __all__ = ["Rehearsal", "rehearse"]
 
-_SAMPLE = 200  # files whose headers are read for footage and tokens
+_SAMPLE = 200  # files whose headers are read, for footage and tokens
 _FIRST = 5
 _HOUR_S = 3600.0
 NEW, AGAIN, REPLACED = "new", "failed before", "to be replaced"
@@ -36,9 +37,9 @@ ForEach = Callable[[str, Clip, str], None]
 
 @dataclass(slots=True)
 class Rehearsal:
-    """What would be done, and why; counts are of clips, but for what is passed over: of files.
+    """What a run would do and why; counts clips, except for files that are passed over.
 
-    A clip counts once for each request, but in `clips`; `of_requests` are those with names.
+    A clip counts once for each request, except in `clips`; `of_requests` counts those with names.
     """
 
     clips: int = 0
@@ -49,12 +50,12 @@ class Rehearsal:
     tally: Tally = field(default_factory=Tally)
     library: Library = field(default_factory=lambda: Library(Drawing(_SAMPLE)))
     estimates: tuple[Estimate, ...] = ()
-    note: str = ""
+    notes: list[str] = field(default_factory=list)
     hours: float | None = None
     usd: float | None = None
 
     def text(self) -> str:
-        """The whole in words, a line for each fact."""
+        """All of it in words, a line for each fact."""
         rows = [
             ("would caption", self._of_clips() + _counted(self.to_caption, self._noun())),
             ("for requests", self._of_requests()),
@@ -64,7 +65,7 @@ class Rehearsal:
             *((f"{one.deployment} tokens", _tokens(one)) for one in self.estimates),
             ("would take", self._time()),
             ("first", ", ".join(self.first)),
-            ("note", self.note),
+            *(("note", note) for note in self.notes),
         ]
         return "\n".join(f"{name:<13} {words}".rstrip() for name, words in rows if words)
 
@@ -107,10 +108,9 @@ class Rehearsal:
 
 
 async def rehearse(job: JobConfig, for_each: ForEach | None = None) -> Rehearsal:
-    """Go through the sources as a run would; nothing is written, and no deployment is asked.
+    """Go through the sources as a run would, without writing anything or sending requests.
 
-    `for_each` is called with the reason, the clip and the request of everything that would be
-    captioned.
+    `for_each` is called with the reason, the clip and the request of everything to be captioned.
 
     Raises:
         RunError: what would end the run at once.
@@ -135,12 +135,21 @@ async def rehearse(job: JobConfig, for_each: ForEach | None = None) -> Rehearsal
     rehearsal.estimates = tuple(one for one in found if one is not None)
     last = await anyio.to_thread.run_sync(read_run, job.output.dir)
     _foretell(rehearsal, job, last)
+    rehearsal.notes = await _notes(job, films)
+    return rehearsal
+
+
+async def _notes(job: JobConfig, films: Films) -> list[str]:
+    """What a run would do that was not done here."""
+    notes = []
     if films.has_guessed:
-        rehearsal.note = (
+        notes.append(
             "scenes are known once a run has decoded the film; the others count as windows of "
             "max_seconds, so there will be more and shorter clips"
         )
-    return rehearsal
+    if job.output.copy_to and not await anyio.to_thread.run_sync(has_lines, job.output.dir):
+        notes.append(f"a run first restores the output folder, if {job.output.copy_to} holds it")
+    return notes
 
 
 async def _take_clips(
@@ -182,7 +191,7 @@ def _reason(clip: Clip, request: str, settled: Settled) -> str:
 
 
 def _foretell(rehearsal: Rehearsal, job: JobConfig, last: dict[str, Any]) -> None:
-    """Hours by what the folder's last run did in a second, and dollars by the GPUs' prices."""
+    """Estimate hours from the folder's last rate, and dollars from GPU prices."""
     rate = number_in(last, "clips_per_s")
     clips = rehearsal.to_caption.total()
     if not rate or not clips:

@@ -53,6 +53,14 @@ def run(*sources: Path, flags: RunFlags = RunFlags()) -> int:  # noqa: B008 - fr
     )
 
 
+async def _copy_again(job: JobConfig) -> None:
+    """Copy what was written after the run: the report."""
+    from captionfleet.ledger.copying.copying import copy_again  # noqa: PLC0415 - as below
+
+    if problem := await copy_again(job.output):
+        get_log().warning("the report is not copied", to=job.output.copy_to, reason=problem)
+
+
 def _rehearse(job: JobConfig, *, lists: bool) -> int:
     from captionfleet.check.rehearsal import rehearse  # noqa: PLC0415 - as below
 
@@ -100,6 +108,8 @@ def _caption(job: JobConfig, each: dict[str, Any], show: RunFlags) -> int:
             exit_code = exit_code or problem
             if not show.quiet:
                 print("\n".join(exports))
+        if summary.copy.get("is_current") and (job.output.report or job.export):
+            await _copy_again(job)
         print(summary.mail_line())
         return exit_code
 

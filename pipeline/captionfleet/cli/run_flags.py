@@ -21,6 +21,8 @@ class RunFlags:
         job: Job file (TOML), which flags override; by default there is none.
         out: Output folder, made if missing: captions.jsonl, failures.jsonl, run.json; by default
             the job file's.
+        copy_to: Bucket and prefix, as in s3://bucket/captions, at which a copy of the output folder
+            is kept; an empty folder is restored from it first; by default none is.
         base_url: Where a deployment answers, up to /v1; repeat with --model for several; by default
             the job file's.
         model: The deployment's model string; by default the job file's.
@@ -83,6 +85,7 @@ class RunFlags:
 
     job: Path | None = None
     out: Path | None = None
+    copy_to: str | None = None
     base_url: Annotated[list[str] | None, Parameter(negative="")] = None
     model: Annotated[list[str] | None, Parameter(negative="")] = None
     server: ServerName | None = None
@@ -154,6 +157,7 @@ class RunFlags:
             },
             "output": {
                 "dir": self.out,
+                "copy_to": self.copy_to,
                 "recaption": self.recaption or None,
                 "recaption_where": self.where,
                 "recaption_list": self.from_list,

@@ -1,1 +1,1 @@
-"""The output folder: everything that knows what its files look like (main process)."""
+"""The output folder: the only code that knows the formats of its files (main process)."""

@@ -1,4 +1,4 @@
-"""Captions that stand under a former id of their file: adopted.jsonl (main, in a thread)."""
+"""Records captions that are filed under a former id of their file: adopted.jsonl (main process)."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ __all__ = ["Adoptions"]
 
 
 class Adoptions:
-    """Which captions files have adopted since captions.jsonl was last rewritten.
+    """Captions that files adopted since captions.jsonl was last rewritten.
 
     The file outlasts a killed run. Memory: about 100 bytes for each line. All methods block, and
     raise OutputError.
@@ -35,12 +35,12 @@ class Adoptions:
         return not self._at
 
     def add(self, adopted: Adopted) -> None:
-        """Note an adoption."""
+        """Record an adoption."""
         file = self._file or self._open()
         self._at[int(adopted.former_id, 16)] = file.append(adopted_line(adopted, utc_now()))
 
     def refiled(self, lines: Iterable[bytes]) -> Iterator[bytes]:
-        """The lines of captions.jsonl, those that were adopted under their files' ids of today."""
+        """The lines of captions.jsonl, with adopted ones under their files' current ids."""
         with output_errors(self._path), os.fdopen(open_regular(self._path), "rb") as file:
             for line in lines:
                 record = record_of(line)
@@ -54,7 +54,7 @@ class Adoptions:
                     yield line
 
     def clear(self) -> None:
-        """Remove the file; what it says is in captions.jsonl."""
+        """Remove the file, once captions.jsonl holds what it says."""
         self.close()
         with output_errors(self._path):
             self._path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What a captions line settles, read without parsing a million of them as JSON; pure (main)."""
+"""Parses from a captions line only what resuming needs, ten times faster than JSON; pure (main)."""
 
 from typing import Any, NamedTuple
 
@@ -16,15 +16,15 @@ _PRINT_KEY_AT = slice(_ID_AT.stop, _ID_AT.stop + len(_PRINT_KEY))
 _PRINT_AT = slice(_PRINT_KEY_AT.stop, _PRINT_KEY_AT.stop + 16)
 _STAT_KEY = b'","stat_id":"'
 _REQUEST_KEY = b'","request":"'
-_PROMPT_CHARS = 17  # of a clip's own prompt: a hyphen and 16 digits
+_PROMPT_CHARS = 17  # a clip's own prompt adds a hyphen and 16 digits
 _MOST_NAME_CHARS = 40
 _HEAD_CHARS = _PROMPT_CHARS + len(_STAT_KEY) + _ID_CHARS + len(_REQUEST_KEY) + _MOST_NAME_CHARS + 1
 
 
 class Captioned(NamedTuple):
-    """What a captions line settles; no fingerprint in lines of versions that had none.
+    """The clip that a captions line settles; lines of early versions have no fingerprint.
 
-    `request` is the name of the request that the caption came from, empty where it had none.
+    `request` is the name of the request that made the caption, empty where it had none.
     """
 
     clip: int
@@ -39,7 +39,7 @@ def captioned_in(line: bytes) -> Captioned | None:
 
 
 def _own(line: bytes) -> Captioned | None:
-    # A line as the sink writes it: parsing a million of them as JSON would take ten times longer.
+    # A line as the sink writes it: parsing a million of them as JSON takes ten times longer.
     if not (line.startswith(_OWN_START) and line.endswith(_OWN_END)):
         return None
     if line[_PRINT_KEY_AT] != _PRINT_KEY:
@@ -61,8 +61,8 @@ def _own(line: bytes) -> Captioned | None:
 
 
 def _name(rest: bytes, line: bytes) -> str | None:
-    """The request's name; None where only the whole line tells."""
-    if not rest.startswith(_REQUEST_KEY):  # a line of an earlier version, or of another hand
+    """The request's name; None where the whole line has to be parsed."""
+    if not rest.startswith(_REQUEST_KEY):  # of an earlier version, or of another program
         return None if _REQUEST_KEY[1:] in line else ""
     name, quote, _ = rest[len(_REQUEST_KEY) :].partition(b'"')
     return name.decode("ascii") if quote and name.isascii() and b"\\" not in name else None

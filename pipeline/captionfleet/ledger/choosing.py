@@ -1,4 +1,4 @@
-"""Which captions of an output folder are asked for again (main process, in a thread)."""
+"""Selects the captions of an output folder that --recaption replaces (main, in a thread)."""
 
 import os
 from collections import defaultdict
@@ -19,7 +19,7 @@ __all__ = ["chosen_clips", "facts_of", "listed_films"]
 
 
 def facts_of(record: Mapping[str, Any], path: bytes) -> dict[str, Sequence[str]]:
-    """What a line has under each key of a filter; `path` is the whole path of its film."""
+    """A line's values under each key of a filter; `path` is its film's absolute path."""
     line = dict(record)
     return {
         "code": [text_in(line, "code")],
@@ -36,7 +36,7 @@ def listed_films(path: Path) -> frozenset[bytes]:
     """The films that a text file names, a path in each line, relative ones to the file's folder.
 
     Raises:
-        ConfigError: it cannot be read, or names none.
+        ConfigError: the file cannot be read, or names no film.
     """
     try:
         lines = path.read_bytes().split(b"\n")
@@ -57,9 +57,9 @@ def chosen_clips(
     films: frozenset[bytes] | None,
     renames: Renames,
 ) -> dict[str, set[int]]:
-    """The clips whose latest line passes all filters, and is of one of the films if any are named.
+    """Clips whose latest line passes all filters and, if films are given, is of one of them.
 
-    By the request's name of today, each for itself.
+    The result is by the request's current name; each request is handled by itself.
 
     Raises:
         ConfigError: captions.jsonl cannot be read.

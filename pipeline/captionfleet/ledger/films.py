@@ -1,4 +1,4 @@
-"""How long films are, as earlier runs measured it: films.jsonl (main process, in a thread)."""
+"""Reads the lengths and scenes of films that earlier runs measured: films.jsonl (main process)."""
 
 import os
 from array import array
@@ -21,10 +21,10 @@ _LONGEST_SCENES_S = 4e6  # 32 bits of milliseconds
 
 
 class KnownFilms:
-    """Films by their ids; about 150 bytes each, and 4 for each scene.
+    """Measured films by id; about 150 bytes each, and 4 for each scene.
 
-    The scenes that were found of a film stay, however films are measured later: another program may
-    find others, and all clips would be paid for again.
+    Scenes once found are kept even when measuring changes: another version may find others, and all
+    clips would be paid for again.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class KnownFilms:
         self._joined: set[int] = set()
 
     def get(self, film_id: str) -> Film | None:
-        """What is known of a film; None where it was not measured."""
+        """What is known of a film; None if it was never measured."""
         identity = int(film_id, 16)
         seconds = self._seconds.get(identity)
         if seconds is None:
@@ -42,7 +42,7 @@ class KnownFilms:
         return Film(seconds, identity in self._joined, tuple(one / 1000 for one in ends_ms))
 
     def add(self, film_id: str, film: Film) -> None:
-        """Remember a film."""
+        """Add a film."""
         identity = int(film_id, 16)
         self._seconds[identity] = film.seconds
         if film.is_joined:
@@ -51,12 +51,12 @@ class KnownFilms:
             self._scene_ends_ms[identity] = array("I", [round(1000 * s) for s in film.scene_ends_s])
 
     def forget_unknown(self) -> None:
-        """Forget those that could not be measured."""
+        """Remove films that could not be measured."""
         self._seconds = {one: seconds for one, seconds in self._seconds.items() if seconds > 0}
 
 
 async def load_films(folder: Path) -> KnownFilms:
-    """Read what earlier runs measured; lines that make no sense are ignored.
+    """Read what earlier runs measured; ignores invalid lines.
 
     Raises:
         OutputError: the file is there and cannot be read.
@@ -86,7 +86,7 @@ def _load(path: Path) -> KnownFilms:
 
 
 def _scene_ends_s(record: dict[str, Any]) -> tuple[float, ...]:
-    """The ends of scenes, if they rise; nothing for whatever else may stand there."""
+    """The ends of scenes, if they increase; empty for anything else."""
     found = record.get("scene_ends_s")
     if not isinstance(found, list) or not all(isinstance(one, int | float) for one in found):
         return ()

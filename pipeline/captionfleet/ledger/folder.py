@@ -1,4 +1,4 @@
-"""The output folder: a durable line for every clip, totals at the end (main process)."""
+"""Writes the output folder: a durable line for every clip, and the totals (main process)."""
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -51,12 +51,12 @@ async def open_ledger(
     fingerprints: Fingerprints | None = None,
     row_fingerprints: Fingerprints | None = None,
 ) -> AsyncIterator["Ledger"]:
-    """Lock the folder, mend what a crash tore, and write to it while the block runs.
+    """Lock the folder, repair what a crash tore, and write to it while the block runs.
 
-    `fingerprints` are those of each request to each deployment, for the captions lines, and
-    `row_fingerprints` those of requests for rows that have prompts of their own.
-    Leaving the block syncs, settles failures.jsonl unless that was done, and unlocks, also when
-    an error or a cancellation ends it.
+    `fingerprints` are those of each request to each deployment, for captions lines;
+    `row_fingerprints` those of requests for rows that have their own prompt. Leaving the block
+    syncs, settles failures.jsonl unless that was done, and unlocks, also after an error or a
+    cancellation.
 
     Raises:
         OutputError: the folder cannot be written, or another run holds it.
@@ -77,8 +77,8 @@ async def open_ledger(
 class Ledger:
     """The two line files of an output folder, and run.json; made by `open_ledger`.
 
-    Memory: about 200 bytes for each line of failures.jsonl. `hand_over` is called with clip id and
-    request before each caption's line is written, in a thread, until it returns True.
+    Memory: about 200 bytes for each line of failures.jsonl. `hand_over` is called in a thread with
+    clip id and request before each caption's line is written, until it returns True.
     """
 
     def __init__(self, folder: Path, captions: AppendFile, failures: AppendFile) -> None:
@@ -126,7 +126,7 @@ class Ledger:
         return ledger
 
     async def append(self, outcome: Outcome) -> None:
-        """Write the outcome's line; once begun it is finished, whatever is cancelled.
+        """Write the outcome's line; once begun it completes, even when cancelled.
 
         Raises:
             OutputError: the line is not in the file.
@@ -140,7 +140,7 @@ class Ledger:
         self._unsynced.set()
 
     async def note(self, note: Note) -> None:
-        """Note what need not be read again of a file to be known, or which caption it adopts.
+        """Write a note: what later runs need not read or measure again, or an adopted caption.
 
         Raises:
             OutputError: the line is not in the file.
@@ -148,23 +148,23 @@ class Ledger:
         await self._in_turn(self._note, note)
 
     async def refile(self) -> None:
-        """Rewrite captions.jsonl where captions were adopted, each under its file's id of today.
+        """Rewrite captions.jsonl with adopted captions under their files' current ids.
 
         Raises:
-            OutputError: that failed; the file is as it was, and the next run tries it again.
+            OutputError: it failed; the file is unchanged, and the next run tries again.
         """
         await self._in_turn(refile, self._captions, self._adoptions)
 
     async def rename(self, renames: Renames) -> None:
-        """Rewrite captions.jsonl with the names that its requests have today.
+        """Rewrite captions.jsonl with the current names of its requests.
 
         Raises:
-            OutputError: that failed; the file is as it was, and the next run tries it again.
+            OutputError: it failed; the file is unchanged, and the next run tries again.
         """
         await self._in_turn(rename, self._captions, renames)
 
     async def keep_synced(self) -> None:
-        """Bring lines to the disk at most `fsync_s` after they were written; runs until cancelled.
+        """Sync lines at most `fsync_s` after they were written; runs until cancelled.
 
         Raises:
             OutputError: the disk refuses; lines may be lost.
@@ -176,15 +176,15 @@ class Ledger:
             await anyio.to_thread.run_sync(self._sync)
 
     async def settle(self, keeps_failure: KeepsFailure) -> None:
-        """Rewrite failures.jsonl: the latest line of each clip and request that stands failed.
+        """Rewrite failures.jsonl with the latest line of each clip and request that stands failed.
 
-        `keeps_failure` decides, by clip id and request, on lines of earlier runs whose clips were
-        not tried.
+        `keeps_failure` decides, by clip id and request, about lines of earlier runs whose clips
+        were not tried.
         """
         await self._in_turn(self._settle, keeps_failure)
 
     async def drop_superseded(self) -> None:
-        """Rewrite captions.jsonl without the lines whose clip has a later one of the same request.
+        """Rewrite captions.jsonl without lines whose clip has a later one of the same request.
 
         Raises:
             OutputError: that failed; the file is as it was.
@@ -192,7 +192,7 @@ class Ledger:
         await self._in_turn(drop_superseded, self._captions)
 
     async def write_run(self, record: Mapping[str, Any]) -> None:
-        """Replace run.json, and keep a copy for this run alone in runs/."""
+        """Replace run.json, and keep a copy in runs/."""
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(self._write_run, document(record))
 
@@ -209,7 +209,7 @@ class Ledger:
                 self._settle(lambda *_: True)
 
     async def _in_turn(self, work: Callable[..., None], *arguments: object) -> None:
-        """Do what changes the files, one after the other; once begun it is finished."""
+        """Run work that changes the files, one at a time; once begun it completes."""
         with anyio.CancelScope(shield=True):
             async with self._turn:
                 await anyio.to_thread.run_sync(work, *arguments)
@@ -235,7 +235,7 @@ class Ledger:
         if is_caption and self.hand_over is not None and self.hand_over(clip.clip_id, request):
             self.hand_over = None
         begins_at = (self._captions if is_caption else self._failures).append(line)
-        # A file whose bytes could not be read before had failed by its name, size and time.
+        # A file that could not be read before failed under its stat id.
         for identity in filter(None, (clip.clip_id, clip.stat_id)):
             self._failed_at.pop((int(identity, 16), request), None)
         if not is_caption:
@@ -248,7 +248,7 @@ class Ledger:
         if isinstance(note, Adopted):
             self._adoptions.add(note)
             return
-        # What is lost of it in a crash costs a reading, so no line waits to be synced.
+        # Losing notes in a crash only costs reading again, so no line waits to be synced.
         if isinstance(note, Measured):
             self._notes_in(FILMS).append(film_line(note, utc_now()))
         else:
@@ -277,7 +277,7 @@ class Ledger:
             for (identity, request), offset in self._failed_at.items()
             if offset >= self._run_begins_at or keeps_failure(f"{identity:032x}", request)
         }
-        self._captions.sync()  # before a failure goes, the caption in its place must be safe
+        self._captions.sync()  # the caption first, then remove the failure
         self._failures.rewrite(self._lines_at(standing))
         self._failed_at.clear()
         self._read_failures()

@@ -1,4 +1,4 @@
-"""Lines that earlier runs left in an output folder (main process, in a thread)."""
+"""Reads lines that earlier runs wrote to an output folder (main process, in a thread)."""
 
 import os
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def failures_in(output_dir: Path) -> Iterator[tuple[int, FailureCode, dict[str, 
 
 
 def past_lines(path: Path) -> Iterator[bytes]:
-    """The lines of a file of an output folder; none where there is no file. Blocks.
+    """The lines of an output file; none if it is missing. Blocks.
 
     Raises:
         OutputError: the file is there and cannot be read.

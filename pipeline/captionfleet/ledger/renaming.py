@@ -1,4 +1,4 @@
-"""Captions whose request has another name today: their lines follow; pure (main, in a thread)."""
+"""Renames captions whose request has a new name in the job; pure (main process)."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
@@ -19,7 +19,7 @@ ByName = dict[str, frozenset[str]]
 
 
 def renamed_lines(lines: Iterable[bytes], renames: Renames) -> Iterator[bytes]:
-    """The lines of captions.jsonl, each under the name that its request has today."""
+    """The lines of captions.jsonl, each under the current name of its request."""
     for line in lines:
         record = record_of(line)
         made = text_in(record, "request"), request_of(text_in(record, "fingerprint"))
@@ -33,13 +33,13 @@ def names_there(
     own: Mapping[str, Collection[str]],
     renames: Renames,
 ) -> ByName:
-    """What stands in an output folder before a run, for its requests and those of other jobs.
+    """The fingerprints in an output folder before a run, of its requests and other jobs'.
 
     Args:
-        found: what the captions say that they came from, under the names of today.
-        noted: what the folder noted, under the former names.
+        found: the fingerprints in the captions, under current names.
+        noted: the fingerprints in requests.json, under former names.
         own: the fingerprints of each of the job's requests.
-        renames: the names of today.
+        renames: the current names.
     """
     there: ByName = {name: found.get(name, frozenset()) for name in {*found, *own}}
     for name, ones in (noted or {}).items():
@@ -54,10 +54,10 @@ def names_there(
 
 
 def require_named(found: Mapping[str, frozenset[str]], own: Collection[str]) -> None:
-    """Refuse a request without a name among those that have one: is it one of them, changed?
+    """Refuse a request without a name among captions with names: it may be one of them, changed.
 
     Raises:
-        ConfigError: it is so.
+        ConfigError: the request needs a name.
     """
     names = sorted(name for name in found if name)
     if "" in own and "" not in found and names:

@@ -1,4 +1,4 @@
-"""Which requests an output folder's captions came from: requests.json (main process, a thread)."""
+"""Reads and writes requests.json: the requests behind the captions (main process, in a thread)."""
 
 import os
 from collections.abc import Mapping
@@ -23,8 +23,8 @@ __all__ = ["Requests", "load_requests", "save_requests"]
 class Requests:
     """Requests by fingerprint; `current` are those whose captions stand, by the request's name.
 
-    `current` is None if it was never said. A request without a name has the empty one.
-    `is_clear`: the file shows what extra_body holds, as those of earlier releases do.
+    `current` is None if the file does not say. A request without a name has the empty one.
+    `is_clear`: the file shows values of extra_body in clear, as those of earlier releases do.
     """
 
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class Requests:
 
 
 def load_requests(folder: Path) -> Requests:
-    """Read what earlier runs noted; a file that makes no sense counts as none. Blocks.
+    """Read what earlier runs recorded; an invalid file counts as none. Blocks.
 
     Raises:
         OutputError: the file is there and cannot be read.

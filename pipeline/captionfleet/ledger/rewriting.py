@@ -1,7 +1,7 @@
-"""Writes captions.jsonl once more, without lines or with other ids or names (main, a thread).
+"""Rewrites captions.jsonl without superseded lines, or with other ids or names (main process).
 
-Each of these syncs the file first and replaces it as a whole, so that a failure leaves it as it
-was; they raise OutputError then.
+Each function syncs the file first and replaces it as a whole, so that a failure leaves it
+unchanged; they then raise OutputError.
 """
 
 from captionfleet.ledger.adoption import Adoptions
@@ -13,7 +13,7 @@ __all__ = ["drop_superseded", "refile", "rename"]
 
 
 def drop_superseded(captions: AppendFile) -> None:
-    """Leave out the lines whose clip has a later one of the same request."""
+    """Drop lines whose clip has a later one of the same request."""
     captions.sync()
     superseded = find_superseded(line for _, line in captions.lines())
     if superseded:
@@ -22,7 +22,7 @@ def drop_superseded(captions: AppendFile) -> None:
 
 
 def refile(captions: AppendFile, adoptions: Adoptions) -> None:
-    """Give each caption that was adopted the id that its file has today."""
+    """Give each adopted caption the current id of its file."""
     if adoptions.is_empty:
         return
     captions.sync()
@@ -32,6 +32,6 @@ def refile(captions: AppendFile, adoptions: Adoptions) -> None:
 
 
 def rename(captions: AppendFile, renames: Renames) -> None:
-    """Give the lines the names that their requests have today."""
+    """Give the lines the current names of their requests."""
     captions.sync()
     captions.rewrite(renamed_lines((line for _, line in captions.lines()), renames))

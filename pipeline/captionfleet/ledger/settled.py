@@ -1,4 +1,4 @@
-"""What earlier runs settled, read back from their output folder (main process, in a thread)."""
+"""Reads which clips earlier runs settled, from their output folder (main process, in a thread)."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
@@ -19,19 +19,19 @@ from captionfleet.messages import Clip
 
 __all__ = ["Settled", "load_settled"]
 
-_MAX_FINGERPRINTS = 128  # of a few requests, changed a few times
-_OTHERS = "others."  # no request is called so
+_MAX_FINGERPRINTS = 128  # enough for a few requests, changed a few times
+_OTHERS = "others."  # no request can have this name
 
 
 class Settled:
-    """The clips that need no work: captioned, or failed for good; each request for itself.
+    """Clips that need no work: captioned, or failed permanently; each request by itself.
 
-    About 100 bytes a clip and request, twice that where `identity = "content"` made the lines, and
-    for each other name that it knows them by.
+    Needs about 100 bytes for each clip and request, twice that for lines made with `identity =
+    "content"`, and 100 for each other name of a clip.
+
     `ignored_lines` are lines of captions.jsonl that name no clip; `repeated_lines` hold a clip that
-    an earlier line of the same request holds too; `replaces` tells that a clip was met whose
-    caption does not count.
-    `folder` is where all this was read, None for what nobody ran before.
+    an earlier line of the same request holds too; `replaces` says that a clip was met whose caption
+    does not count. `folder` is where this was read, None for a new folder.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -51,9 +51,9 @@ class Settled:
 
     @property
     def fingerprints(self) -> dict[str, frozenset[str]]:
-        """The requests behind the captions, by their names; those that lines do not say left out.
+        """The requests behind the captions, by name, as far as lines record them.
 
-        A name has no fingerprint where all its captions come from versions that wrote none.
+        A name has no fingerprint where all its captions are from versions that wrote none.
         """
         found: dict[str, frozenset[str]] = {}
         for (request, made_by), ids in self._captioned.items():
@@ -63,11 +63,11 @@ class Settled:
         return found
 
     def rename(self, names: Collection[str], own: Mapping[str, Collection[str]]) -> Renames:
-        """Let captions of requests that have another name today count under that.
+        """Count captions of requests that have a new name in this job under that name.
 
         Args:
-            names: of all requests of the job; captions under these stay where they are.
-            own: the fingerprints that each of them has.
+            names: The names of all requests of the job; captions under these stay where they are.
+            own: The fingerprints of each of them.
 
         Returns:
             The new name by former name and fingerprint.
@@ -87,24 +87,24 @@ class Settled:
         return renames
 
     def accept(self, fingerprints: Mapping[str, frozenset[str]]) -> None:
-        """Let only these captions of each request count, and those that do not say their own."""
+        """Count only captions of these fingerprints, and those without one."""
         self._accepted = fingerprints
 
     def leave(self, others: Iterable[str]) -> None:
-        """Let everything of these requests stand, as this run does not ask them."""
+        """Keep everything of these requests, as this run does not ask them."""
         self._others = frozenset(others)
 
     def ask_again(self, clips: Mapping[str, AbstractSet[int]]) -> None:
-        """Let captions of these requests and clips count no more, whatever they came from."""
+        """No longer count captions of these requests and clips, whatever made them."""
         self._again = clips
 
     def captioned(self, clip_id: str, request: str = "") -> bool:
-        """Whether the clip has its caption of this request."""
+        """Whether the clip has its caption of this request; marks the clip as met."""
         self.replaces = self.replaces or self.is_replaced(clip_id, request)
         return self.has_counting(clip_id, request)
 
     def has_counting(self, clip_id: str, request: str = "") -> bool:
-        """The same, without a note that the clip was met."""
+        """The same, without marking the clip as met."""
         return self._counts(clip_id, request) is True
 
     @property
@@ -113,13 +113,13 @@ class Settled:
         return any(self._captioned.values())
 
     def has_caption(self, clip_id: str) -> bool:
-        """Whether the clip has a caption, of whatever request."""
+        """Whether the clip has a caption, of any request."""
         identity = int(clip_id, 16)
         same = self._same.get(identity, identity)
         return any(identity in ids or same in ids for ids in self._captioned.values())
 
     def is_replaced(self, clip_id: str, request: str = "") -> bool:
-        """Whether the clip has a caption of this request, and it does not count."""
+        """Whether the clip has a caption of this request that does not count."""
         return self._counts(clip_id, request) is False
 
     def _counts(self, clip_id: str, request: str) -> bool | None:
@@ -143,18 +143,18 @@ class Settled:
         return self.has_captions or any(self._standing.values())
 
     def knows(self, clip_id: str) -> bool:
-        """Whether the clip has a caption or failed for good, of whatever request."""
+        """Whether the clip has a caption or failed permanently, for any request."""
         is_failed = any(self._failed(clip_id, request) for request in self._standing)
         return is_failed or self.has_caption(clip_id)
 
     def is_adoptable(self, former_id: str) -> bool:
-        """Whether this is known and no other clip has adopted it."""
+        """Whether this id is known and no other clip has adopted it."""
         return int(former_id, 16) not in self._adopted and self.knows(former_id)
 
     def adopt(self, former_id: str, clip_id: str) -> bool:
-        """Let what is settled under a former id of a clip be the clip's; True if it is a caption.
+        """Assign what is settled under a former id to the clip; True if it is a caption.
 
-        Of several captions, the clip is known by one that counts.
+        Of several captions, one that counts is taken.
         """
         former, own = int(former_id, 16), int(clip_id, 16)
         self._adopted.add(former)
@@ -163,27 +163,27 @@ class Settled:
         return self.has_caption(former_id)
 
     def standing(self, clip_id: str, request: str = "") -> FailureCode | None:
-        """The permanent failure of this very file content, if an earlier run found one."""
+        """The permanent failure of this file content, if an earlier run found one."""
         found = self._failed(clip_id, request)
         return found[0] if found else None
 
     def stands_failed(self, clip_id: str, retried: Collection[str], request: str = "") -> bool:
-        """Whether the clip failed for good, and neither its code nor "all" is to be retried."""
+        """Whether the clip failed permanently, and neither its code nor "all" is to be retried."""
         code = self.standing(clip_id, request)
         return code is not None and code not in retried and "all" not in retried
 
     def meet(self, clip_id: str, request: str = "") -> None:
-        """Note that a standing failure's file is still there."""
+        """Record that the file of a standing failure still exists."""
         found = self._failed(clip_id, request)
         if found:
             self.keep(found[1], request)
 
     def failed_before(self, clip_id: str, request: str = "") -> bool:
-        """Whether the clip stood failed at the end of an earlier run, for good or not."""
+        """Whether the clip was failed at the end of an earlier run, permanently or not."""
         return (request, int(clip_id, 16)) in self._failed_before
 
     def is_same(self, clip: Clip) -> bool:
-        """Whether an earlier run noted that this file holds this clip."""
+        """Whether an earlier run recorded that this file holds this clip."""
         return self._same.get(int(clip.stat_id, 16)) == int(clip.clip_id, 16)
 
     def _failed(self, clip_id: str, request: str) -> tuple[FailureCode, int] | None:
@@ -191,14 +191,14 @@ class Settled:
         return standing.get(identity) or standing.get(self._same.get(identity, -1))
 
     def keep(self, identity: int, request: str = "") -> None:
-        """Let the failure line of this clip and request stand."""
+        """Keep the failure line of this clip and request."""
         self._met.add((request, identity))
 
     def keeps_failure(self, clip_id: str, request: str = "", *, is_complete: bool) -> bool:
-        """Whether an earlier run's failure line still tells the truth after this run.
+        """Whether an earlier run's failure line is still true after this run.
 
-        A run that got through everything keeps the standing failures it met, and those beyond its
-        sources; one that did not keeps all that were not captioned.
+        A complete run keeps the standing failures that it met, and those outside its sources; an
+        incomplete one keeps all that were not captioned.
         """
         if request in self._others:
             return True
@@ -215,7 +215,7 @@ class Settled:
         self.repeated_lines += known
 
     def _made(self, line: Captioned) -> Made:
-        """What made a caption; memory does not grow with what a file may claim."""
+        """What made a caption; memory stays bounded whatever the file claims."""
         own = line.request, line.fingerprint
         if own in self._captioned or len(self._captioned) < _MAX_FINGERPRINTS:
             return own
@@ -223,7 +223,7 @@ class Settled:
         return line.request if is_known else _OTHERS, _OTHERS
 
     def _forget(self, line: Captioned, keeper: set[int]) -> bool:
-        """Take a clip from all but its latest caption of a request; whether it had one."""
+        """Remove a clip from all but its latest caption of a request; return whether it had one."""
         own = {line.clip} if line.alias is None else {line.clip, line.alias}
         is_known = not own.isdisjoint(keeper)
         for (request, _), ids in self._captioned.items():
@@ -243,9 +243,9 @@ class Settled:
 
 
 async def load_settled(output_dir: Path, *, by_content: bool = False) -> Settled:
-    """Read what earlier runs left; lines that make no sense are ignored.
+    """Read what earlier runs settled; ignores invalid lines.
 
-    By content, files that were found to hold a clip under another name are known as well.
+    With `by_content`, files that hold a known clip under another name are known as well.
 
     Raises:
         OutputError: a file is there and cannot be read.

@@ -1,4 +1,4 @@
-"""The clips that stand failed, read back for people and other programs (main process)."""
+"""Reads the clips that stand failed, for `captionfleet failures` (main process)."""
 
 import os
 from collections import Counter
@@ -19,9 +19,9 @@ __all__ = ["Standing", "failures_text", "read_standing"]
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One clip that stands failed; `path` is None in lines of versions that did not keep it.
+    """One clip that stands failed; `path` is None in lines of early versions.
 
-    `request` is the name of the one that failed, where the job has several.
+    `request` is the name of the request that failed, where the job has several.
     """
 
     source: str
@@ -36,8 +36,8 @@ class Standing:
 def read_standing(folder: Path, code: FailureCode | None = None) -> list[Standing]:
     """The failures of an output folder, with this code or any. Blocks.
 
-    Of each clip and request the latest counts.
-    A run may be writing meanwhile: lines that make no sense are left out.
+    The latest line of each clip and request counts. A run may be writing meanwhile: invalid lines
+    are skipped.
 
     Raises:
         ConfigError: the folder is no output folder.
@@ -51,7 +51,7 @@ def read_standing(folder: Path, code: FailureCode | None = None) -> list[Standin
 
 
 def failures_text(failures: list[Standing]) -> str:
-    """Counts by code, each with its meaning, and a line for every failure."""
+    """Counts by code with the code's meaning, then a line for every failure."""
     if not failures:
         return "no clip stands failed"
     counts = Counter(one.code for one in failures).most_common()
@@ -72,7 +72,7 @@ def _clip(one: Standing) -> str:
 
 
 def _detail(one: Standing) -> str:
-    """What is to be said beyond the meaning of the code, which stands above."""
+    """Details beyond the meaning of the code, which stands above."""
     says_more = text.adds_to(one.code.meaning, one.detail)
     return f"  ({for_terminal(one.detail)})" if says_more else ""
 

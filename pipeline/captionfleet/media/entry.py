@@ -51,7 +51,7 @@ def serve(parent: int, handover: int, *, may_confine: bool) -> None:
 
     Descriptors of the files that an order names arrive over the Unix socket `handover`.
     """
-    confine.heed_no_signals()
+    confine.ignore_signals()
     confine.die_with(parent)
     confine.die_first()
     orders, reports = _claim_pipes()

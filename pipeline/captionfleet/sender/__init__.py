@@ -1,4 +1,4 @@
-"""Ask a replica: fan-out, limits, retries, protocol."""
+"""The third stage: sends prepared clips to deployments, with limits, retries and races (main)."""
 
 from captionfleet.sender.dispatch import send
 from captionfleet.sender.fleet import Fleet, open_fleet

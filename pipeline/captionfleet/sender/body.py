@@ -1,4 +1,4 @@
-"""A request's body as aiohttp takes it: streamed from disk, never whole (main process)."""
+"""Streams a request body from disk through aiohttp, never holding all of it (main process)."""
 
 from contextlib import aclosing
 
@@ -14,11 +14,11 @@ from captionfleet.telemetry import monotonic_s
 __all__ = ["Body"]
 
 _UPLOAD_STALL_S = 60.0
-_CLOSED_S = 1.0  # within which a request on a connection that was closed before has broken
+_CLOSED_S = 1.0  # a request that fails this soon met a connection that the server had closed
 
 
 class Body(aiohttp.Payload):
-    """An upload as aiohttp wants it; a server that stops reading is given up after a while."""
+    """A body that aiohttp writes by calling `write`; gives up a server that stops reading."""
 
     def __init__(self, upload: Upload) -> None:
         super().__init__(upload, content_type="application/json")
@@ -29,11 +29,11 @@ class Body(aiohttp.Payload):
 
     @property
     def was_out_briefly(self) -> bool:
-        """Whether no server can have made much of it by now."""
+        """Whether the body went out so recently that no server can have processed it."""
         return self.written_s is None or monotonic_s() - self.written_s < _CLOSED_S
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:  # noqa: ARG002 - theirs
-        """Refused: the body is never in memory."""
+        """Not supported: the body is never in memory as a whole."""
         raise TypeError("a streamed body has no text")
 
     async def write(self, writer: AbstractStreamWriter) -> None:

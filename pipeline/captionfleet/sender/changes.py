@@ -1,4 +1,4 @@
-"""What the log says of deployments that go up and down (main process)."""
+"""Logs when deployments go down and come back (main process)."""
 
 from collections import Counter
 
@@ -15,9 +15,10 @@ _MOST_NAMED = 5
 
 
 class Changes:
-    """Warns of deployments that take no requests, at most once a minute however many there are.
+    """Warns of deployments that take no requests, at most once a minute for all of them.
 
-    The structured log has every change. One that is out for the rest of the run is named at once.
+    The structured log has every change. A deployment that is out for the rest of the run is named
+    at once.
     """
 
     def __init__(self, router: Router) -> None:
@@ -26,7 +27,7 @@ class Changes:
         self._has_changed = anyio.Event()
 
     def note(self, name: str, change: Change, reason: str) -> None:
-        """Take a change into account."""
+        """Record a change."""
         why = {"reason": reason} if reason else {}
         tell = get_log().warning if change is Change.OUT else get_log().info
         tell("deployment_changed", deployment=name, now=change.value, **why)
@@ -35,7 +36,7 @@ class Changes:
             self._has_changed.set()
 
     async def say(self) -> None:
-        """Warn of what there is to warn of, until cancelled."""
+        """Log the pending warnings; runs until cancelled."""
         while True:
             await self._has_changed.wait()
             self._has_changed = anyio.Event()

@@ -1,4 +1,4 @@
-"""One request to one deployment, which ends as a value, whatever happens (main process)."""
+"""Sends one request to one deployment, and returns its end as a value, never an error (main)."""
 
 import re
 from collections import deque
@@ -29,17 +29,17 @@ __all__ = ["DeploymentClient", "Reply"]
 _MAX_ERROR_BYTES = 64 * 2**10
 _ERROR_BODY_S = 5.0
 _STREAM_END_S = 2.0  # of silence after a finish reason; usage and [DONE] come at once, if at all
-_CONNECTION_END_S = 0.25  # in which the end of the body makes the connection usable again
-_REMEMBERED_IDS = 1024  # some requests in flight, and those whose answers may be late
-# What a used connection may come to through no fault of deployment and clip.
+_CONNECTION_END_S = 0.25  # seconds for the body's end, which makes the connection reusable
+_REMEMBERED_IDS = 1024  # requests in flight, and those whose answers may be late
+# Failures of a reused connection that are no fault of deployment or clip.
 _OF_CONNECTION = frozenset({FailureCode.DISCONNECTED, FailureCode.MALFORMED_ANSWER})
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """How one request ended, with the monotonic times at which it began and ended.
+    """How one request ended, with the monotonic times of its start and end.
 
-    `upload_s` is how long it took until the body was out; None if it never was.
+    `upload_s` is the time until the body was sent; None if it never was.
     """
 
     started_s: float
@@ -53,10 +53,10 @@ class DeploymentClient:
     """Sends clips to one deployment, with its key and no other.
 
     Attributes:
-        key_env: the variable that its key came from; empty where none is sent.
+        key_env: the environment variable of its key; empty where none is sent.
 
     Raises:
-        ConfigError: the key is missing or cannot stand in a header, or extra_body is wrong.
+        ConfigError: the key is missing or invalid in a header, or extra_body is wrong.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class DeploymentClient:
         self._templates = {one.name: body_template(one, config) for one in requests}
 
     async def ask(self, ready: ReadyClip, request_id: str, max_tokens: int | None = None) -> Reply:
-        """Ask for the caption of one clip, once; `max_tokens` takes the place of the job's."""
+        """Ask for the caption of one clip, once; `max_tokens` overrides the job's."""
         template = self._template_for(ready, max_tokens)
         body = Body(self._upload(ready.in_form(self._form), template))
         flight = Flight(_header_form(request_id))
@@ -133,9 +133,9 @@ class DeploymentClient:
         return body_template(request, self._config)
 
     def _is_anothers(self, response: aiohttp.ClientResponse, flight: Flight) -> bool:
-        """Whether the answer is, or may be, that to another request.
+        """Whether the answer is, or may be, the answer to another request.
 
-        A connection is used again only where the server names requests in its answers.
+        A connection is reused only where the server repeats request ids in its answers.
         """
         named = response.headers.get(REQUEST_ID)
         if named == flight.request_id:
@@ -148,7 +148,7 @@ class DeploymentClient:
         return replace(verdict, stale=True)
 
     async def check(self, timeout_s: float) -> Verdict | None:
-        """Why the deployment cannot be used, as far as listing its models tells; else None."""
+        """Why the deployment cannot be used, as far as listing its models shows; else None."""
         try:
             with anyio.fail_after(timeout_s):
                 async with self._session.get(
@@ -163,7 +163,7 @@ class DeploymentClient:
             return judge(FailureCode.TIMEOUT, f"no answer within {timeout_s:g} s")
         except BORDER as error:
             return verdict_on(error)
-        # Only these say something about requests: many servers have no list of models.
+        # Only these predict the fate of requests: many servers have no list of models.
         return classify(status, None, {}) if status in {401, 403} else None
 
     def _headers(self, request_id: str) -> dict[str, str]:
@@ -174,7 +174,7 @@ class DeploymentClient:
 
 
 class _Exchange:
-    """Reads one answer, and remembers its status whatever happens then."""
+    """Reads one answer, and keeps its status whatever happens afterwards."""
 
     def __init__(self, key: SecretStr | None, extra: list[str], body: Body) -> None:
         self._key = key
@@ -199,7 +199,7 @@ class _Exchange:
         return problem or self._closed(reader)
 
     def kept(self) -> Answer | None:
-        """The caption where the connection broke, or the time ran out, only after it was whole."""
+        """The caption, if the connection broke or the time ran out only after it was complete."""
         if self._reader is None or not self._reader.is_complete:
             return None
         outcome = self._closed(self._reader)
@@ -233,7 +233,7 @@ class _Exchange:
         return self._without_key(replace(outcome, ttft_s=self._ttft_s or outcome.ttft_s))
 
     async def _refusal(self, response: aiohttp.ClientResponse, headers: dict[str, str]) -> Verdict:
-        """Status and headers decide; the body is read for its code, if it comes at all."""
+        """Status and headers decide; the body is read for its error code, if it arrives."""
         body = bytearray()
         try:
             with anyio.move_on_after(_ERROR_BODY_S):
@@ -258,7 +258,7 @@ class _Exchange:
 
 
 async def _discard(response: aiohttp.ClientResponse) -> None:
-    """Read what follows the end of an answer: no more than a portion or two, in any case."""
+    """Read what follows the end of an answer, a portion or two at most."""
     try:
         while await response.content.read(2**16):
             pass
@@ -267,7 +267,7 @@ async def _discard(response: aiohttp.ClientResponse) -> None:
 
 
 def _too_large() -> Verdict:
-    """Asking again would cost as much, and bring as much."""
+    """A failure without retry: a second request would cost as much and return as much."""
     words = f"the answer is larger than {MAX_ANSWER_BYTES >> 20} MiB: lower max_tokens"
     return judge(FailureCode.MALFORMED_ANSWER, words, retry=False)
 

@@ -1,11 +1,11 @@
-"""Connections that never give one request's answer to another (main process).
+"""Guarantees that a connection never pairs an answer with the wrong request (main process).
 
-HTTP/1.1 pairs answers with requests by their order alone. One answer too many on a connection,
-such as a repeated one or a refusal that came before the body was read, moves every later answer
-to the wrong request, and a caption to the wrong clip. So a connection is used again only if its
-last answer named its request (`x-request-id`, sent back by Fireworks, Envoy and many gateways),
-nothing arrived since, and it is young enough. Every other connection takes one request, and so
-does each one to a server that has once given a request an answer that does not name it.
+HTTP/1.1 pairs answers with requests by their order alone. One surplus answer on a connection, such
+as a repeated one or a refusal that came before the body was read, would shift every later answer to
+the wrong request, and a caption to the wrong clip. So a connection is reused only if its last
+answer named its request (`x-request-id`, repeated by Fireworks, Envoy and many gateways), nothing
+arrived since, and it is young enough. Every other connection takes one request. So does each
+connection to a server that has once answered a request with a wrong or missing name.
 """
 
 import functools
@@ -26,10 +26,10 @@ __all__ = ["MAX_HEAD_BYTES", "REQUEST_ID", "HeadTooLargeError", "OneAnswerConnec
 
 REQUEST_ID = "x-request-id"
 MAX_HEAD_BYTES = 2**16  # status line and headers together; proxies allow 8 to 64 KiB
-# A replica added behind a balancer of connections gets work once connections are renewed: sooner
-# than it takes to load a model, and seldom enough for the handshakes to cost nothing.
+# A replica that is added behind a connection-level load balancer gets work once connections are
+# renewed: sooner than a model loads, and rarely enough for handshakes to cost nothing.
 _MAX_AGE_S = 60.0
-_AGE_SPREAD = 0.25  # connections opened together are not renewed together
+_AGE_SPREAD = 0.25  # so that connections opened together are not renewed together
 _LAST_READ_BYTES = 2**16
 _SWITCHING_PROTOCOLS = 101
 _FIRST_FINAL = 200
@@ -41,13 +41,13 @@ class HeadTooLargeError(aiohttp.ClientError):
 
 @dataclass(slots=True)
 class _Server:
-    """What is known of a server: whether a connection to it gave a request a wrong answer."""
+    """Whether a connection to this server has ever given a request a wrong answer."""
 
     mixes_answers: bool = False
 
 
 class _Connection(ResponseHandler):
-    """The library's connection, with the rules above; one answer is awaited at a time."""
+    """aiohttp's connection with the rules above; awaits one answer at a time."""
 
     def __init__(self, loop: Any) -> None:
         super().__init__(loop)
@@ -62,7 +62,7 @@ class _Connection(ResponseHandler):
         self._is_named = False
 
     def begin(self, server: _Server, request_id: str | None) -> None:
-        """A request with this id is about to be sent."""
+        """Announce that a request with this id is about to be sent."""
         self._server = server
         self._requests += 1
         self._request_id = request_id
@@ -70,17 +70,17 @@ class _Connection(ResponseHandler):
 
     @property
     def should_close(self) -> bool:
-        """Whether the connection may not go back into the pool."""
+        """Whether the connection must not go back into the pool."""
         return super().should_close or not self._may_stay or self._has_unsent
 
     def is_connected(self) -> bool:
-        """Whether the connection can be used; the pool asks before it hands one out."""
+        """Whether the connection can be used; the pool asks before handing it out."""
         if not super().is_connected():
             return False
         return not self._is_idle or (self._may_stay and not self._has_unread)
 
     def set_response_params(self, **params: Any) -> None:
-        """A request is about to be sent, or a proxy to be asked for a tunnel."""
+        """Prepare for a request, or for asking a proxy for a tunnel."""
         self._awaits_head, self._head_bytes = True, 0
         super().set_response_params(**params)
 
@@ -111,7 +111,7 @@ class _Connection(ResponseHandler):
         super().feed_data(data, size)
 
     def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
-        """Fail the request, unless the server had answered before the upload broke."""
+        """Fail the request, unless the server answered before the upload broke."""
         if isinstance(exc, OSError):
             self._read_last_words()
             if self._buffer and not self._awaits_head:
@@ -120,7 +120,7 @@ class _Connection(ResponseHandler):
         super().set_exception(exc, *cause)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """The connection is gone; the socket is closed only after this."""
+        """Handle the lost connection; the socket is closed only after this."""
         if exc is not None:
             self._read_last_words()
         super().connection_lost(exc)
@@ -131,7 +131,7 @@ class _Connection(ResponseHandler):
 
     @property
     def _has_begun_another(self) -> bool:
-        """Whether the parser holds the beginning of a further answer."""
+        """Whether the parser holds the start of a further answer."""
         if self._parser is None:
             return False
         try:
@@ -150,13 +150,13 @@ class _Connection(ResponseHandler):
 
     @property
     def _descriptor(self) -> int:
-        """The socket's, or -1."""
+        """The socket's descriptor, or -1."""
         raw = None if self.transport is None else self.transport.get_extra_info("socket")
         return -1 if raw is None else int(raw.fileno())
 
     @property
     def _has_unread(self) -> bool:
-        """Whether bytes, or the end, wait in the system, where the event loop has not looked."""
+        """Whether bytes, or the end, wait in the socket where the event loop has not read yet."""
         if self._descriptor < 0:
             return True
         poll = select.poll()
@@ -171,7 +171,7 @@ class _Connection(ResponseHandler):
     def _read_last_words(self) -> None:
         """Read what the server sent before it cut an upload off.
 
-        A write that fails ends the library's reading, although a refusal may have arrived.
+        A failed write ends aiohttp's reading, although a refusal may have arrived.
         """
         transport = self.transport
         if transport is None:
@@ -186,7 +186,7 @@ class _Connection(ResponseHandler):
 
 
 class OneAnswerConnector(aiohttp.TCPConnector):
-    """A pool of such connections."""
+    """A connection pool that applies these rules."""
 
     def __init__(self, *, limit: int, keepalive_timeout: float) -> None:
         super().__init__(limit=limit, limit_per_host=0, keepalive_timeout=keepalive_timeout)

@@ -1,4 +1,4 @@
-"""A deadline that takes no answer for missing because this process was stopped (main process)."""
+"""A deadline that does not count the time for which this process was stopped (main process)."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +12,7 @@ __all__ = ["answered_within"]
 
 @asynccontextmanager
 async def answered_within(seconds: float) -> AsyncIterator[None]:
-    """End the block after so long; if the process was stopped by then, some seconds later.
+    """End the block after `seconds`; some seconds later if the process was stopped meanwhile.
 
     Raises:
         TimeoutError: the block took longer.

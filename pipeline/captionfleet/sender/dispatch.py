@@ -1,4 +1,4 @@
-"""Sends ready clips to the fleet and hands on what became of them (main process)."""
+"""Sends ready clips to the fleet, and passes their outcomes on (main process)."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -42,9 +42,9 @@ async def send(
     outcomes_out: MemoryObjectSendStream[Outcome],
     tally: Tally,
 ) -> None:
-    """Send every clip that comes in until the stream ends; both stream ends are closed.
+    """Send every incoming clip until the stream ends; closes both streams.
 
-    Once the fleet is halted no request begins any more, and clips without an answer are dropped.
+    Once the fleet is halted, no request begins, and clips without an answer are dropped.
 
     Raises:
         DeploymentError: no deployment can be used, or none was up for patience_s.
@@ -55,8 +55,8 @@ async def send(
     places = sum(deployment.most_in_flight for deployment in job.deployments)
     async with ready_in, outcomes_out, anyio.create_task_group() as tasks:
         tasks.start_soon(slots.watch, tasks.cancel_scope)
-        tasks.start_soon(slots.heed_halt)
-        tasks.start_soon(slots.heed_growth)
+        tasks.start_soon(slots.watch_halt)
+        tasks.start_soon(slots.watch_growth)
         tasks.start_soon(slots.say_changes)
         async with anyio.create_task_group() as lane_tasks:
             for _ in range(lanes(places)):
@@ -71,7 +71,7 @@ async def _run_lane(
     ready_in: MemoryObjectReceiveStream[ReadyClip],
     outcomes_out: MemoryObjectSendStream[Outcome],
 ) -> None:
-    """One clip and request after the other, from ready to outcome."""
+    """Take one clip and request after the other, from ready to outcome."""
     async for ready in ready_in:
         with suppress(HaltedError):
             await outcomes_out.send(await senders[ready.request].outcome(ready))
@@ -80,7 +80,7 @@ async def _run_lane(
 
 
 class _Sender:
-    """What the lanes share of one request: its settings, the slots and its retry budget."""
+    """What all lanes share for one request: its settings, the slots and its retry budget."""
 
     def __init__(self, request: RequestConfig, fleet: Fleet, slots: Slots, tally: Tally) -> None:
         self._fleet = fleet
@@ -93,7 +93,7 @@ class _Sender:
         self.asker = Asker(fleet, slots, tally, HedgePolicy(request.hedge_percentile))
 
     async def outcome(self, ready: ReadyClip) -> Outcome:
-        """Ask until there is a caption, or none to be had."""
+        """Ask until there is a caption, or until no attempt is left."""
         ready = filled(ready, self._template)
         attempts: list[Attempt] = []
         past, hedged = Past(), False
@@ -135,10 +135,10 @@ class _Sender:
             await anyio.sleep(again.wait_s)
 
     def _judged(self, reply: Reply, attempts: list[Attempt]) -> Reply:
-        """The reply with its data where JSON was asked for, after the attempts before it.
+        """The reply, with its data where the job wants JSON.
 
-        A misfit is asked for once more; the deployment has done its work either way, so its
-        window does not hear of it. A connection found closed is excused once.
+        A misfit is asked for once more; the deployment has done its work either way, so its window
+        does not shrink. A connection that the server had closed is excused once.
         """
         outcome = reply.outcome
         if isinstance(outcome, Verdict):

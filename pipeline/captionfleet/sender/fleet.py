@@ -1,4 +1,4 @@
-"""The deployments of one run: opened, checked and reported on as one (main process)."""
+"""Opens, checks and reports on all deployments of one run (main process)."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -23,7 +23,7 @@ from captionfleet.telemetry import Tally, get_log, monotonic_s
 __all__ = ["Fleet", "open_fleet"]
 
 _CHECK_S = 10.0
-_SURE_S = 2.0  # of looks that find no deployment: a restart of a proxy, a hiccup, take less
+_SURE_S = 2.0  # seconds of checks that find no deployment: a proxy's restart takes less
 _LOOK_EVERY_S = 0.5
 _FORBIDDEN = 403
 _PICTURES = " Name one that takes pictures and no video with --server, as ollama or llama-server"
@@ -32,8 +32,8 @@ _PICTURES = " Name one that takes pictures and no video with --server, as ollama
 class Fleet:
     """The clients of all deployments, and the router that chooses among them.
 
-    Once `halted` is set no request begins any more; those in flight go on. `grown` is set, and
-    then another event, whenever there may be more places, or fewer to hope for.
+    Once `halted` is set, no request begins; those in flight go on. `grown` is set, and then
+    replaced, whenever there may be more places, or fewer to wait for.
     """
 
     def __init__(
@@ -51,13 +51,13 @@ class Fleet:
         self.router = Router([Replica(d.name, _window(d, now_s)) for d in deployments])
 
     async def check(self) -> None:
-        """Contact every deployment; those out of reach begin ejected.
+        """Contact every deployment; those that cannot be reached start ejected.
 
-        One that is silent or closes the connection may be a gateway that is cold: a request will
-        wait for it, and patience_s ends the wait.
+        One that is silent or closes the connection may be a cold gateway: a request will wait for
+        it, and patience_s limits the wait.
 
         Raises:
-            DeploymentError: none can be used, however often it was tried within two seconds.
+            DeploymentError: none can be used, after retries for two seconds.
         """
         self._tell_of_keys()
         self._tally.waiting_for = "the deployments to answer"
@@ -71,7 +71,7 @@ class Fleet:
                 self.router.take_down(name, problem, now_s=monotonic_s())
 
     async def problems(self) -> dict[str, Verdict]:
-        """Why deployments cannot be reached, by name; looks again while none may be used."""
+        """Why deployments cannot be reached, by name; repeats the check while none can be used."""
         end_s = monotonic_s() + _SURE_S
         problems = await self._look()
         while not self._may_serve(problems) and monotonic_s() < end_s:
@@ -110,15 +110,15 @@ class Fleet:
                 get_log().warning("no key is sent", deployment=name, reason=self.key_told(name))
 
     def may_yet_serve(self, name: str, problem: Verdict) -> bool:
-        """Whether captions may come from where the list of models did not."""
+        """Whether captions may come from a deployment whose list of models did not."""
         if self.router.replicas[name].is_held:
             return True
         if problem.code is FailureCode.UNAUTHORIZED:
-            return problem.status == _FORBIDDEN  # a key may be good for captions alone
+            return problem.status == _FORBIDDEN  # a key may be valid for captions only
         return problem.code not in {FailureCode.CONNECT_FAILED, FailureCode.MALFORMED_ANSWER}
 
     def unusable(self, problems: Mapping[str, Verdict] | None = None) -> DeploymentError:
-        """The error that ends the run, naming each deployment and what is wrong with it."""
+        """The error that ends the run; names each deployment and what is wrong with it."""
         reasons = problems or {
             name: replica.reason
             for name, replica in self.router.replicas.items()
@@ -128,7 +128,7 @@ class Fleet:
         return DeploymentError(f"no deployment can be used: {told}")
 
     def advice(self, name: str, verdict: Verdict) -> str:
-        """What is wrong with a deployment and what to look at, in words that follow its name."""
+        """What is wrong with a deployment and what to check, worded to follow its name."""
         deployment = self.deployments[name]
         match verdict.code:
             case FailureCode.UNAUTHORIZED:
@@ -156,7 +156,7 @@ class Fleet:
                 return f"{verdict.detail} ({deployment.base_url})"
 
     def key_told(self, name: str) -> str:
-        """Which key a deployment gets, for people."""
+        """Which key a deployment gets, in words."""
         deployment, variable = self.deployments[name], self.clients[name].key_env
         if variable:
             return f"key from {variable}"
@@ -166,9 +166,9 @@ class Fleet:
         return "no key is sent"
 
     def follow(self, name: str, replicas: int) -> None:
-        """Let a deployment's ceiling follow its replicas; with none up it is that of one.
+        """Let a deployment's ceiling follow its replica count; with none up, it is that of one.
 
-        There are connections and lanes for `most_in_flight`, whatever the autoscaler does.
+        Connections and lanes exist for `most_in_flight`, whatever the autoscaler does.
         """
         deployment = self.deployments[name]
         if deployment.counted_at is None:
@@ -178,11 +178,11 @@ class Fleet:
             self._tell_of_growth()
 
     def hold(self, name: str) -> None:
-        """Send nothing to a deployment that is still to be brought up, and wait for it."""
+        """Send nothing to a deployment that is still starting, and wait for it."""
         self.router.hold(name)
 
     def release(self, name: str) -> None:
-        """Send to a deployment that was held: it serves."""
+        """Send to a deployment that was held: it serves now."""
         self.router.release(name, now_s=monotonic_s())
         self._tell_of_growth()
 
@@ -197,12 +197,12 @@ class Fleet:
         self.grown = anyio.Event()
 
     def place_seconds(self, seconds: float) -> float:
-        """How long requests could have been in flight, summed over all windows."""
+        """Places times seconds, summed over all windows: the capacity for requests in flight."""
         windows = (replica.window for replica in self.router.replicas.values())
         return sum(place_seconds(window.history, seconds) for window in windows)
 
     def refusing(self) -> dict[str, str]:
-        """What is wrong with each deployment that ends the run refusing, by its name."""
+        """What is wrong with each deployment that still refuses requests at the end, by name."""
         return {
             replica.name: self.advice(replica.name, replica.reason)
             for replica in self.router.replicas.values()

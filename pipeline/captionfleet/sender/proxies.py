@@ -1,7 +1,7 @@
-"""The proxy that the environment names for a server (main process).
+"""Finds the proxy that the environment names for a server, and checks it (main process).
 
-What is wrong with it is found before anything is sent: a SOCKS proxy would be handed the key in
-clear, in words that it does not even understand.
+Checking precedes sending: a SOCKS proxy would receive the key in clear, in a protocol that it does
+not even speak.
 """
 
 import os
@@ -17,7 +17,7 @@ def proxy_for(base_url: str) -> str | None:
     """The proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name for this server.
 
     Raises:
-        ConfigError: it cannot be used. The variable is named; its value may hold a password.
+        ConfigError: it cannot be used. Names the variable, as its value may hold a password.
     """
     url = urlsplit(base_url)
     proxy = urllib.request.getproxies().get(url.scheme)
@@ -47,7 +47,7 @@ def _problem_of(proxy: str) -> str | None:
 
 
 def _can_be_host(host: str | None) -> bool:
-    """Whether DNS could hold the name (RFC 1035), which addresses pass as well."""
+    """Whether the name is valid in DNS (RFC 1035); IP addresses are, too."""
     if not host or any(char.isspace() for char in host):
         return False
     try:
@@ -58,7 +58,7 @@ def _can_be_host(host: str | None) -> bool:
 
 
 def _variable(scheme: str) -> str:
-    """The variable that counts, as the standard library chooses it: in lower case, if set."""
+    """The environment variable in effect, which is the lower-case one if set."""
     lower = f"{scheme}_proxy"
     named = next((name for name in (lower, lower.upper()) if os.environ.get(name)), None)
     return f"environment variable {named}" if named else f"the system's proxy for {scheme}"

@@ -1,4 +1,4 @@
-"""One clip's request, and a second one elsewhere where the first takes long (main process)."""
+"""Sends a clip's request, and a second one elsewhere if the first takes long (main process)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,11 +20,10 @@ __all__ = ["Asked", "Asker", "attempt_of"]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The reply that counts, of the lease that it came by.
+    """The reply that counts, and the lease that it came by.
 
     Attributes:
-        others: Requests that were out at the same time; of one that was cancelled, code and
-            status are None.
+        others: Other requests for the clip; a cancelled one has None as code and status.
     """
 
     lease: Lease
@@ -33,9 +32,9 @@ class Asked:
 
 
 class Asker:
-    """Asks deployments, twice where that is wanted and the policy says so.
+    """Asks deployments, and hedges where the policy says so.
 
-    `tail` is set once no further clips are to come.
+    `tail` is set once no further clips will come.
     """
 
     def __init__(self, fleet: Fleet, slots: Slots, tally: Tally, policy: HedgePolicy) -> None:
@@ -51,8 +50,8 @@ class Asker:
     ) -> Asked:
         """Ask for the caption of one clip; `number` counts its requests from 1.
 
-        The first answer counts, and ends the other request. With `max_tokens` of its own, a
-        request is not raced: how long those of the job take says nothing of it.
+        The first answer counts, and cancels the other request. A request with `max_tokens` of its
+        own is not hedged: the durations of the job's requests do not predict it.
         """
         if not self._policy.is_on or max_tokens is not None:
             return Asked(lease, await self._request(lease, ready, number, max_tokens))
@@ -69,7 +68,7 @@ class Asker:
     async def _request(
         self, lease: Lease, ready: ReadyClip, number: int, max_tokens: int | None = None
     ) -> Reply:
-        """One request under a lease, which is given back however the request ends."""
+        """One request under a lease, which is returned however the request ends."""
         client = self._fleet.clients[lease.deployment]
         try:
             with _flight(self._tally):
@@ -87,7 +86,7 @@ class Asker:
         race.end(lease, await self._request(lease, ready, number))
 
     async def _hedge(self, race: "_Race", first: Lease, ready: ReadyClip, number: int) -> None:
-        """Send a second request when it is time for one, unless the race is over by then."""
+        """Send a second request when it is due, unless the first one is answered by then."""
         is_urgent = await self._wait_until_due(race.started_s)
         second = await self._slots.lease_besides(first.deployment, is_urgent=is_urgent)
         race.out[second] = monotonic_s()
@@ -95,7 +94,7 @@ class Asker:
         await self._run(race, second, ready, number)
 
     async def _wait_until_due(self, started_s: float) -> bool:
-        """Wait until the request may be hedged; whether even while clips wait."""
+        """Wait until the request may be hedged; return whether it may even while clips wait."""
         await self._known.wait()
         with anyio.move_on_after(self._left_s(started_s, is_tail=False)):
             await self.tail.wait()
@@ -117,7 +116,7 @@ class Asker:
 
 @dataclass(slots=True)
 class _Race:
-    """The requests for one clip: those that are out, since when, and those that ended."""
+    """The requests for one clip: those in flight with their start times, and those that ended."""
 
     scope: anyio.CancelScope
     started_s: float
@@ -125,7 +124,7 @@ class _Race:
     ended: list[tuple[Lease, Reply]] = field(default_factory=list)
 
     def end(self, lease: Lease, reply: Reply) -> None:
-        """Note the end of a request; an answer, or the end of all, ends the race."""
+        """Record the end of a request; an answer, or the end of all, ends the race."""
         del self.out[lease]
         self.ended.append((lease, reply))
         if isinstance(reply.outcome, Answer) or not self.out:
@@ -157,6 +156,6 @@ def _flight(tally: Tally) -> Iterator[None]:
 
 
 def attempt_of(lease: Lease, reply: Reply) -> Attempt:
-    """A request that ended, as a line tells it."""
+    """A request that ended, as an output line holds it."""
     code = None if isinstance(reply.outcome, Answer) else reply.outcome.code
     return Attempt(lease.deployment, reply.started_s, reply.ended_s, code, reply.status)

@@ -1,4 +1,4 @@
-"""What of a clip's media a deployment gets; pure (main process)."""
+"""Selects the form of a clip's media that a deployment gets; pure (main process)."""
 
 from dataclasses import replace
 
@@ -9,13 +9,13 @@ __all__ = ["as_sent", "sent_facts"]
 
 
 def as_sent(ready: ReadyClip, deployment: DeploymentConfig) -> ReadyClip:
-    """The clip in the deployment's form alone, with the facts of what it is sent."""
+    """The clip in the deployment's form, with the facts of the media sent."""
     own = ready.in_form(deployment.form)
     return replace(own, facts=sent_facts(own.facts, deployment), others=())
 
 
 def sent_facts(facts: MediaFacts, deployment: DeploymentConfig) -> MediaFacts:
-    """The facts of what is sent: a deployment that does not hear gets no sound."""
+    """The facts of the media sent: a deployment that does not hear gets no sound."""
     if facts.has_audio and "audio" in deployment.modalities:
         return facts
     return replace(

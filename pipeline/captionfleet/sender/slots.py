@@ -1,4 +1,4 @@
-"""The router for many tasks at once: leases to wait for (main process)."""
+"""Lets many tasks wait for places at deployments: the router with a waiting line (main process)."""
 
 import math
 import random
@@ -23,7 +23,7 @@ _QUEUE_METRIC = "prefill-queue-duration"
 
 
 class HaltedError(Exception):
-    """Raised to whoever wants to begin a request after the fleet was halted."""
+    """Raised to tasks that want to begin a request after the fleet was halted."""
 
 
 @dataclass(slots=True, eq=False)
@@ -35,9 +35,9 @@ class _Waiter:
 
 
 class Slots:
-    """The router for many tasks: whoever finds no place waits, first come, first served.
+    """The router for many tasks: those without a place wait, first come, first served.
 
-    Only a clip that waits for another deployment than the last one lets others pass.
+    Only a clip that waits for a deployment other than its last one lets others pass.
     """
 
     def __init__(self, fleet: Fleet, tally: Tally, *, patience_s: float) -> None:
@@ -52,7 +52,7 @@ class Slots:
         self.end: DeploymentError | None = None
 
     async def lease(self, avoid: str | None = None) -> Lease:
-        """Wait for the right to one request; give it back with `settle` or `abandon`.
+        """Wait for the right to one request; return it with `settle` or `abandon`.
 
         Raises:
             HaltedError: no request begins any more.
@@ -77,7 +77,7 @@ class Slots:
     async def lease_besides(self, deployment: str, *, is_urgent: bool) -> Lease:
         """Wait for the right to a second request elsewhere, ahead of all clips or after them.
 
-        The wait has no end of its own: it is cancelled when the first request ends.
+        The wait has no deadline: it is cancelled when the first request ends.
         """
         waiter = _Waiter(deployment, is_urgent)
         self._hedges.append(waiter)
@@ -94,24 +94,24 @@ class Slots:
         assert waiter.lease is not None  # noqa: S101 - granted with it
         return waiter.lease
 
-    async def heed_halt(self) -> None:
-        """Send everybody home who waits when the fleet is halted."""
+    async def watch_halt(self) -> None:
+        """Raise HaltedError in all waiting tasks when the fleet is halted."""
         await self._fleet.halted.wait()
         while self._waiters:
             self._waiters.popleft().granted.set()
 
-    async def heed_growth(self) -> None:
-        """Hand out the places that new replicas bring, without waiting for a request to end."""
+    async def watch_growth(self) -> None:
+        """Hand out places that new replicas bring, without waiting for a request to end."""
         while True:
             await self._fleet.grown.wait()
             self._stir()
 
     async def say_changes(self) -> None:
-        """Say what became of deployments, at most once a minute; runs until cancelled."""
+        """Log deployments that go down or come back, at most once a minute, until cancelled."""
         await self._changes.say()
 
     def settle(self, lease: Lease, outcome: Answer | Verdict) -> None:
-        """Give a lease back with what the request came to."""
+        """Return a lease with the request's outcome."""
         now_s = monotonic_s()
         if isinstance(outcome, Answer):
             queue_s = outcome.server.get(_QUEUE_METRIC)
@@ -124,16 +124,16 @@ class Slots:
         self._stir()
 
     def abandon(self, lease: Lease) -> None:
-        """Give a lease back whose request was cancelled."""
+        """Return the lease of a cancelled request."""
         self._router.abandon(lease)
         self._stir()
 
     async def watch(self, scope: anyio.CancelScope) -> None:
-        """Hand out leases that time brings; when none can come any more, end the scope."""
+        """Hand out leases that become free with time; when none can any more, end the scope."""
         while self.end is None:
             self._hand_out()
             words = self._router.waits_for()
-            if words or not self._router.is_held:  # who brings one up says what it waits for
+            if words or not self._router.is_held:  # the lifecycle shows its own waits
                 self._tally.waiting_for = words
             self._stirred = anyio.Event()
             with anyio.move_on_after(self._next_s()):

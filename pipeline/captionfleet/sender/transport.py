@@ -1,7 +1,6 @@
-"""The connection pool, proxies, and what the HTTP library's exceptions mean (main process).
+"""Opens the connection pool, and classifies the exceptions of the HTTP library (main process).
 
-None of these exceptions goes further than the clients: they hold the request's headers, and with
-them the key.
+None of these exceptions leaves the clients: they hold the request's headers, and with them the key.
 """
 
 import os
@@ -22,9 +21,9 @@ from captionfleet.sender.routing.verdict import Verdict, judge
 
 __all__ = ["BORDER", "Flight", "open_session", "proxy_for", "scrubbed", "verdict_on"]
 
-_KEEP_ALIVE_S = 4.0  # below the 5 s after which uvicorn closes, so no request meets a closed door
+_KEEP_ALIVE_S = 4.0  # below the 5 s after which uvicorn closes an idle connection
 _LEAST_SECRET_CHARS = 8
-_PARSER_MAX_BYTES = 2**20  # beyond MAX_HEAD_BYTES, so that one limit alone is met
+_PARSER_MAX_BYTES = 2**20  # above MAX_HEAD_BYTES, so that only that limit applies
 
 # Subclasses before their bases: the first that matches counts.
 _CODES: tuple[tuple[type[Exception], FailureCode, str], ...] = (
@@ -69,13 +68,13 @@ _CODES: tuple[tuple[type[Exception], FailureCode, str], ...] = (
     (UnicodeError, FailureCode.CONNECT_FAILED, "a host name that cannot be one"),
 )
 BORDER = (aiohttp.ClientError, HttpProcessingError, OSError, UnicodeError)
-# Their numbers are not those of the operating system.
+# These errors carry numbers other than errno.
 _OWN_NUMBERS = (aiohttp.ClientConnectorDNSError, aiohttp.ClientSSLError, ssl.SSLError)
 
 
 @dataclass(slots=True)
 class Flight:
-    """What becomes known of a request on its way: give it as `trace_request_ctx`."""
+    """Records the progress of a request; pass it as `trace_request_ctx`."""
 
     request_id: str
     is_on_used_connection: bool = False
@@ -88,7 +87,7 @@ async def _note_reuse(_: object, context: SimpleNamespace, __: object) -> None:
 
 @asynccontextmanager
 async def open_session(max_connections: int) -> AsyncIterator[aiohttp.ClientSession]:
-    """Open the one connection pool of a run; it keeps no cookies and knows no key."""
+    """Open the one connection pool of a run; it keeps no cookies and holds no key."""
     connector = OneAnswerConnector(limit=max_connections, keepalive_timeout=_KEEP_ALIVE_S)
     trace = aiohttp.TraceConfig()
     trace.on_connection_reuseconn.append(_note_reuse)
@@ -98,18 +97,18 @@ async def open_session(max_connections: int) -> AsyncIterator[aiohttp.ClientSess
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": "captionfleet"},
         timeout=aiohttp.ClientTimeout(total=None),
-        # The connection counts the bytes of all headers itself.
+        # _Connection limits the size of all headers itself.
         max_line_size=_PARSER_MAX_BYTES,
         max_field_size=_PARSER_MAX_BYTES,
         max_headers=_PARSER_MAX_BYTES,
-        # trust_env would also read ~/.netrc, whose entry then collides with our key.
+        # trust_env would also read ~/.netrc, whose entry would collide with the key.
         trust_env=False,
     ) as session:
         yield session
 
 
 def verdict_on(error: Exception) -> Verdict:
-    """What an exception of the HTTP library, or of the sockets below it, means."""
+    """The verdict on an exception of the HTTP library, or of the sockets below it."""
     code, words = next((code, words) for kind, code, words in _CODES if isinstance(error, kind))
     is_numbered = isinstance(error, OSError) and not isinstance(error, _OWN_NUMBERS)
     number = getattr(error, "errno", None) if is_numbered else None
@@ -117,15 +116,15 @@ def verdict_on(error: Exception) -> Verdict:
 
 
 def scrubbed(text: str, key: SecretStr | None, sent: Iterable[str] = ()) -> str:
-    """Foreign text without the key: a server may quote it, above all one that it refuses.
+    """Untrusted text without the key, which a server may quote, above all one that it refuses.
 
     Args:
-        text: what the server says.
-        key: stands as [key].
+        text: the server's text.
+        key: replaced by [key].
         sent: strings of extra_body, the longest first, any of which may be a secret.
     """
     secret = key.get_secret_value() if key else ""
-    # A word as short as EMPTY, which own servers are given, is no secret, and may be any other's.
+    # A word as short as EMPTY, a common dummy key, is no secret, and may occur anywhere.
     for words, name in ((secret, "[key]"), *((one, "[extra_body]") for one in sent)):
         if len(words) >= _LEAST_SECRET_CHARS:
             text = text.replace(words, name)

@@ -1,8 +1,7 @@
-"""A request body that is read from the media files while it is sent (main process).
+"""Reads a request body from the media files while it is sent (main process).
 
-A block that the system has in memory, which it mostly has of files just written, is read on the
-event loop: handing it to a thread costs several times as much as reading it. What would block is
-left to a thread, as is all hashing.
+A block in the page cache, as most of recently written files are, is read on the event loop: a
+thread costs several times as much. Reads that would block go to a thread, as does hashing.
 """
 
 import errno
@@ -23,18 +22,17 @@ from captionfleet.system.regular_file import open_regular
 
 __all__ = ["MediaChangedError", "MediaUnreadableError", "Upload"]
 
-_BLOCK_BYTES = 3 * 2**16  # of three: the base64 of one block then needs nothing of the next
-# The file is gone, or a link, a FIFO or a folder stands in its place, as a hostile worker may put
-# there. Whatever else fails is the machine's trouble (no descriptor free, a disk or a network that
-# stumbles) and may pass.
+_BLOCK_BYTES = 3 * 2**16  # a multiple of three, so that blocks are encoded to base64 independently
+# The file is missing, or a hostile worker put a link, a FIFO or a folder in its place. Any other
+# error is a problem of the machine (no free descriptor, a failing disk or network) and may pass.
 _GONE = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.EINVAL}
 )
-_NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)  # Linux alone has it
+_NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)  # only on Linux
 
 
 class MediaChangedError(Exception):
-    """Raised when prepared media are not, or no longer, what their facts say."""
+    """Raised when prepared media do not, or no longer, match their facts."""
 
 
 class MediaUnreadableError(Exception):
@@ -43,9 +41,9 @@ class MediaUnreadableError(Exception):
 
 @dataclass(slots=True)
 class _Medium:
-    """One media file; none stays open from one block to the next, so none can be left open.
+    """One media file; it is closed between blocks, so that none is left open.
 
-    `mtime_ns` is that of the file that has the hash. A file of that age, to the nanosecond, is
+    `mtime_ns` is the change time of the hashed file. A file with that time, to the nanosecond, is
     that file; any other is hashed before it is sent.
     """
 
@@ -53,13 +51,13 @@ class _Medium:
     size_bytes: int
     sha256: str | None
     mtime_ns: int | None
-    is_near: bool = False  # whether its file system reads from memory or not at all, if asked to
+    is_near: bool = False  # whether its file system supports reads from memory only
 
     def verify(self) -> None:
-        """See to it that the file is what the facts say; blocks.
+        """Make sure that the file matches the facts; blocks.
 
         Raises:
-            MediaChangedError: it is another one.
+            MediaChangedError: it does not.
         """
         with os.fdopen(open_regular(self.path), "rb", buffering=0) as file:
             mtime_ns = os.fstat(file.fileno()).st_mtime_ns
@@ -102,14 +100,14 @@ def _require(*, is_same: bool) -> None:
 
 
 class Upload:
-    """The bytes of one request, of a length that is known before.
+    """The bytes of one request, whose length is known in advance.
 
-    Each block comes of a file that still is the one that was verified: a server never sees the
-    whole of a body whose media changed on disk.
+    Each block is from a file that is still the verified one: a server never receives a complete
+    body whose media changed on disk.
     """
 
     def __init__(self, pieces: Sequence[Piece], ready: ReadyClip) -> None:
-        """Take a body as JSON and holes, and the clip whose media fill them, all of each."""
+        """Take a body as JSON and holes, and the clip whose media fill all of them."""
         facts = ready.facts
         self.size_bytes = size_bytes(pieces)
         self._pieces = pieces
@@ -128,7 +126,7 @@ class Upload:
         """The body in order.
 
         Raises:
-            MediaChangedError: a file is gone, or another one than was prepared.
+            MediaChangedError: a file is missing or changed.
             MediaUnreadableError: the system cannot read a file now.
         """
         lead = b""  # goes out with the block that follows it

@@ -1,4 +1,4 @@
-"""Keep the answer: durable lines, totals."""
+"""The last stage: writes a line for every outcome, and counts it for the run summary (main)."""
 
 from captionfleet.sink.drain import drain
 from captionfleet.sink.stats import RunStatistics

@@ -1,4 +1,4 @@
-"""Whether a run's counts add up, as every clip ends once; pure (main process)."""
+"""Checks that a run's counts add up: every clip ends exactly once; pure (main process)."""
 
 from captionfleet.telemetry import Tally
 
@@ -6,7 +6,7 @@ __all__ = ["check_accounts"]
 
 
 def check_accounts(tally: Tally, *, captions: int, failures: int, ended: str) -> None:
-    """Compare what was planned, what ended, and the lines that were written.
+    """Compare the clips planned, the clips ended and the lines written.
 
     Raises:
         RuntimeError: they differ, which is a bug of this program.

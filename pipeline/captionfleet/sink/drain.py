@@ -1,4 +1,4 @@
-"""The last stage: every outcome becomes a line and is counted (main process)."""
+"""The last stage: writes every outcome as a line, and counts it (main process)."""
 
 from collections.abc import Awaitable, Callable
 
@@ -24,12 +24,11 @@ async def drain(  # noqa: PLR0913, PLR0917 - a stage with a stream
     release: Callable[[str], None],
     on_outcome: OnOutcome | None = None,
 ) -> None:
-    """Keep every outcome until the stream ends; closes it.
+    """Write every outcome until the stream ends; closes it.
 
-    `release` is called with the `clip_id` of every clip whose media are needed no more, and
-    `on_outcome` with every outcome whose line is kept; it is waited for.
-
-    When cancelled it first keeps what already lies in the stream, for that has been paid.
+    Calls `release` with the `clip_id` of every clip whose media are no longer needed, and awaits
+    `on_outcome` with every outcome whose line is written. When cancelled, it first writes what is
+    already in the stream, as that is paid for.
 
     Raises:
         ExceptionGroup: of an OutputError, when a line cannot be written.

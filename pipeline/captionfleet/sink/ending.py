@@ -1,4 +1,4 @@
-"""The end of a run in the few lines that a person reads; pure (main process)."""
+"""Words the end of a run in a few lines for a person; pure (main process)."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,7 +9,15 @@ from captionfleet.errors import FailureCode
 from captionfleet.ledger.files.names import CAPTIONS, FAILURES, RUN
 from captionfleet.messages import for_terminal
 
-__all__ = ["GO_ON", "cut_in_words", "ending_text", "noun_of", "skipped_in_words"]
+__all__ = [
+    "GO_ON",
+    "copied_to",
+    "copy_behind",
+    "cut_in_words",
+    "ending_text",
+    "noun_of",
+    "skipped_in_words",
+]
 
 GO_ON = "run the same command again to go on"
 _LABEL_CHARS = 12
@@ -19,15 +27,15 @@ _REASONS = {"not_video": "not video"}
 
 
 def ending_text(run: Mapping[str, Any]) -> str:
-    """What is done, what failed and why, how long it took, what limited it, and where to look.
+    """What was done, what failed and why, how long it took, what limited it, where to look.
 
-    Keys as in run.json.
+    `run` has the keys of run.json.
     """
     return "\n".join(f"{label:<{_LABEL_CHARS}}{row}".rstrip() for label, row in _rows(run))
 
 
 def skipped_in_words(run: Mapping[str, Any]) -> list[str]:
-    """Clips and files that were seen and not worked on, each reason by itself."""
+    """Clips and files that the run skipped, with the count for each reason."""
     found = [
         (run["already_captioned"], "captioned before"),
         (run["standing_failures"], "failed for good before"),
@@ -40,12 +48,26 @@ def skipped_in_words(run: Mapping[str, Any]) -> list[str]:
 
 
 def cut_in_words(run: Mapping[str, Any]) -> str:
-    """What was left out of films longer than their window; older runs do not know it."""
+    """What was left out of films longer than their window; runs of earlier versions lack it."""
     cut = run.get("cut_to_window") or {"films": 0}
     if not cut["films"]:
         return ""
     films = f"{cut['films']:,} film{'' if cut['films'] == 1 else 's'}"
     return f"{cut['share']:.0%} of the footage, of {films} longer than a clip"
+
+
+def copied_to(run: Mapping[str, Any]) -> str:
+    """Where a current copy of the folder is; empty without one. Older runs do not know it."""
+    copy = run.get("copy") or {}
+    return str(copy["to"]) if copy and copy["is_current"] else ""
+
+
+def copy_behind(run: Mapping[str, Any]) -> str:
+    """Why a copy of the folder is not current; empty where it is, or none is kept."""
+    copy = run.get("copy") or {}
+    if not copy or copy["is_current"]:
+        return ""
+    return f"the copy at {copy['to']} is not current: {copy['problem']}"
 
 
 def _rows(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -64,6 +86,8 @@ def _rows(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if limited := _limited(run):
         yield "limited by", limited
     yield from _warnings(run)
+    if to := copied_to(run):
+        yield "copied to", for_terminal(to)
     if (folder := _folder(run)) is not None:
         files = [CAPTIONS] * bool(run["captioned"] or run["already_captioned"])
         files += [FAILURES] * bool(run["failed"] or run["standing_failures"])
@@ -82,7 +106,7 @@ def _done(run: Mapping[str, Any]) -> str:
     match run["ended"]:
         case "signal":
             by = _SIGNALS.get(run["exit_code"], "a signal")
-            # As many as the bar showed, not only those that were begun; older runs know no more.
+            # The number that the bar showed, not only clips begun; older runs lack it.
             counts = _counts(run, run.get("expected", run["planned"]), "left")
             return f"by {by}: {counts}: {GO_ON}"
         case "limit":
@@ -106,7 +130,7 @@ def _counts(run: Mapping[str, Any], of: int, rest: str) -> str:
 
 
 def noun_of(run: Mapping[str, Any]) -> str:
-    """What is counted: a clip has a caption of each request that has a name."""
+    """The thing counted: captions where requests have names, else clips."""
     tables = run.get("settings", {}).get("requests") or ()  # older runs know none
     is_named = run.get("requests") or any(table.get("name") for table in tables)
     return "captions" if is_named else "clips"
@@ -117,7 +141,7 @@ def _participle(run: Mapping[str, Any]) -> str:
 
 
 def _of_requests(run: Mapping[str, Any]) -> str:
-    """How many captions each request with a name brought; older runs know none."""
+    """The number of captions of each named request; older runs lack it."""
     counts = run.get("requests") or {}
     return f" ({', '.join(f'{number:,} {name}' for name, number in counts.items())})" * bool(counts)
 
@@ -172,6 +196,8 @@ def _warnings(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, node in run.get("nodes", {}).items():  # older ones do not know it
         if node["refused"]:
             yield "warning", for_terminal(f"node {name} got no clips: {node['refused']}")
+    if behind := copy_behind(run):
+        yield "warning", for_terminal(behind)
     if run["torn_lines_repaired"]:
         yield "repaired", f"{run['torn_lines_repaired']} torn line(s) of a run that was killed"
     if run.get("ignored_lines"):  # older ones do not know it

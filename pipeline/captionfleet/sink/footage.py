@@ -1,4 +1,4 @@
-"""How much of a film lies beyond the only window that is captioned; pure (main process)."""
+"""Computes how much of a film its only captioned window leaves out; pure (main process)."""
 
 from dataclasses import replace
 
@@ -9,15 +9,15 @@ __all__ = ["CUT_TO_WINDOW", "flagged", "left_out_s"]
 CUT_TO_WINDOW = "cut_to_window"
 """The film goes on after the clip, and the rest of it is not captioned."""
 
-# One frame is sampled for a second: less than one beyond the window holds no frame of its own.
+# One frame is sampled each second: less than a second beyond the window has no frame of its own.
 _LEAST_REST_S = 1.0
 _AUDIO_SLACK_S = 0.5
 
 
 def left_out_s(caption: Caption) -> float:
-    """Seconds of the film after a window that stands alone; 0.0 where nothing is left out.
+    """Seconds of the film after a single window; 0.0 where nothing is left out.
 
-    A header may claim more than the file holds: a film that ended within the window is whole.
+    A header may claim more than the file holds: a film that ended within the window is complete.
     """
     clip, facts = caption.clip, caption.facts
     rest_s = facts.source_s - clip.end_s
@@ -29,7 +29,7 @@ def left_out_s(caption: Caption) -> float:
 
 
 def flagged(outcome: Outcome) -> Outcome:
-    """The outcome with `cut_to_window` among its flags, where that is so."""
+    """The outcome, with the flag `cut_to_window` where footage is left out."""
     if not isinstance(outcome, Caption) or not left_out_s(outcome):
         return outcome
     return replace(outcome, flags=(*outcome.flags, CUT_TO_WINDOW))

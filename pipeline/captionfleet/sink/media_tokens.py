@@ -1,4 +1,4 @@
-"""Whether the media were paid for in full: tokens told against tokens expected; pure (main)."""
+"""Compares media tokens that servers report with those that the media should cost; pure (main)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ _ALIKE = 0.3
 class MediaTokens:
     """Sums over the captions of one deployment.
 
-    What a prompt's text costs is not known, only that it is the same for every clip. It is taken
-    from the clip with the least media, where a server that drops media can hide least, and kept
-    within what a text of that many bytes can cost. Clips with prompts of their own are left out,
-    and so are all requests of the job but the first.
+    The cost of the prompt's text is unknown, but the same for every clip. It is derived from the
+    clip with the least media, where a server that drops media can hide least, and kept within what
+    a text of that length can cost. Clips with their own prompts are left out, and so are all
+    requests of the job but the first.
     """
 
     profile: Profile
@@ -37,7 +37,7 @@ class MediaTokens:
     _least: tuple[int, int] | None = None
 
     def add(self, caption: Caption) -> None:
-        """Count a caption; one without usage tells nothing."""
+        """Count a caption; one without usage is ignored."""
         told, facts = caption.usage.prompt_tokens, caption.facts
         has_own_prompt = caption.clip.source.row.prompt or caption.prompt
         if has_own_prompt or caption.request != self.request:
@@ -55,7 +55,7 @@ class MediaTokens:
     def report(self) -> dict[str, Any] | None:
         """For run.json; None where nothing could be compared.
 
-        `deviation` is that of the tokens told, less the text, from those of the media sent.
+        `deviation` compares the reported tokens, less the text, with those of the media sent.
         """
         expected = self._video + self._audio
         if self._least is None or not expected:
@@ -87,7 +87,7 @@ class MediaTokens:
 
 
 def media_tokens_of(job: JobConfig) -> Mapping[str, MediaTokens]:
-    """One for each deployment of a job, by its name."""
+    """A counter for each deployment of a job, by name."""
     first = job.asked[0]
     text = first.prompt + (first.system or "")
     size_bytes = len(text.encode(errors="replace"))

@@ -1,4 +1,4 @@
-"""Totals and percentiles of what became of clips; pure (main process)."""
+"""Computes a run's totals and percentiles from its outcomes; pure (main process)."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -38,7 +38,7 @@ class _FirstCaptions:
 
 
 class RunStatistics:
-    """What the outcomes say, in memory that does not grow with their number.
+    """Statistics of the outcomes, in memory that does not grow with their number.
 
     Args:
         media_tokens: What each deployment should report, by its name.
@@ -84,11 +84,11 @@ class RunStatistics:
             self.failures_by_code[outcome.code.value] += 1
 
     def latencies(self) -> dict[str, Percentiles | None]:
-        """By the names they have in a captions line."""
+        """Percentiles under the names that a captions line has."""
         return {name: measured.percentiles() for name, measured in self._latencies.items()}
 
     def cut_to_window(self) -> dict[str, float]:
-        """Films of which only the first window was captioned, and what of the footage that left."""
+        """Films of which only the first window was captioned, and the footage left out."""
         footage_s = self.source_s + self.left_out_s
         return {
             "films": self.films_cut,
@@ -97,7 +97,7 @@ class RunStatistics:
         }
 
     def media_tokens(self) -> dict[str, dict[str, Any]]:
-        """Tokens of media, told against expected, by deployment; those that can be compared."""
+        """Media tokens reported and expected, for deployments that can be compared."""
         reports = {name: one.report() for name, one in self._media_tokens.items()}
         return {name: report for name, report in reports.items() if report is not None}
 
@@ -122,6 +122,6 @@ class RunStatistics:
                 measured.add(seconds)
 
     def _bounded_reason(self, reason: str) -> str:
-        # A server chooses the word, so there may be as many as clips.
+        # A server chooses the word, so there may be as many words as clips.
         is_known = reason in self.finish_reasons or len(self.finish_reasons) < _MAX_FINISH_REASONS
         return reason[:40] if is_known else "other"

@@ -1,4 +1,4 @@
-"""The bottom line of a run: counts, rates and where the time went; pure (main process)."""
+"""Builds the run summary: counts, rates and where the time went; pure (main process)."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -21,13 +21,14 @@ _HOUR_S = 3600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """What is known of a run beside its counts.
+    """The facts about a run's end besides its counts.
 
     Attributes:
         limit: which limit ended it, if one did.
         refusing: what is wrong with deployments that refused requests to the end.
         place_seconds: places at deployments, times the seconds for which each was there.
         exit_code: None: 0 if no clip stands failed, else 1.
+        copy: where a copy of the folder is kept, and whether it is current; empty: nowhere.
     """
 
     ended: Ended
@@ -38,31 +39,34 @@ class Ending:
     ignored_lines: int = 0
     place_seconds: float = 0.0
     exit_code: int | None = None
+    copy: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
     """A run in figures, as run.json holds them.
 
-    `source_hours_per_hour`: hours of video captioned (at most the clip's window each) in one
-    hour of wall clock. `cut_to_window`: films of which only the first window was captioned, what
-    was left out of them, and its share of all footage of the run. `time_share` says where the time
-    went: seconds that workers were busy, of processes times wall clock; seconds that requests were
-    in flight, which divided by the wall clock gives their mean number; and the sums of the clips'
-    own latencies.
-    `bottleneck`: which of the two was busier for the time it had, "cores" or "deployments", and
-    the utilisation of each; of deployments that is requests in flight of those their windows
-    allowed. `deployments` counts captions, and so does `requests` where requests have names; clips
-    are then counted once for each request. `media_tokens` sets what deployments report against what
-    the media sent should come to, for models that are known. `refusing` says what
-    is wrong with deployments that refused requests to the end. `limit` names the limit that ended
-    the run, if one did. `ignored_lines` of captions.jsonl name no clip.
-    `planned` are the clips that the run turned to, `expected` all that it found to caption: more,
-    where it was stopped early.
-    `new_failures` are those of clips that no earlier run left failed.
-    `confinement` is what the worker processes are under, as they report it; None: none ran.
-    `nodes` says what each node of a cluster did, by its address; empty where all ran on this
-    machine. `lost_with_nodes` counts clips that did not come back, and were prepared again.
+    `source_hours_per_hour`: hours of video captioned (at most the clip's window each) per hour of
+    wall-clock time. `cut_to_window`: films of which only the first window was captioned, the
+    seconds left out, and their share of the run's footage. `time_share` shows where the time went:
+    worker seconds busy, out of processes times wall-clock time; request seconds in flight, which
+    divided by the wall-clock time is their mean number; and the sums of the clips' own latencies.
+
+    `bottleneck`: whichever was busier relative to its capacity, "cores" or "deployments", and the
+    utilisation of each; for deployments, requests in flight over those that their windows allowed.
+    `deployments` counts captions, as does `requests` where requests have names; clips then count
+    once for each request. `media_tokens` compares what deployments report with what the media sent
+    should cost, for known models.
+
+    `refusing` says what is wrong with deployments that refused requests at the end. `limit` names
+    the limit that ended the run, if one did. `ignored_lines` of captions.jsonl name no clip.
+    `planned` counts clips that the run took up, `expected` all that it found to caption, which is
+    more where it was stopped early. `new_failures` are those of clips without an earlier failure.
+    `confinement` is the worker processes' confinement as they report it; None: none ran. `nodes`
+    says what each node of a cluster did, by address; empty on a single machine. `lost_with_nodes`
+    counts clips that were lost with a node and prepared again.
+    `copy` says where a copy of the folder is kept, whether it is current, its time, and what is
+    wrong with it; empty without `copy_to`.
     """
 
     exit_code: int
@@ -108,11 +112,12 @@ class RunSummary:
     confinement: str | None
     nodes: Mapping[str, Mapping[str, Any]]
     lost_with_nodes: int
+    copy: Mapping[str, Any]
     settings: Mapping[str, Any] = field(repr=False)
 
     @property
     def exit_code_of_news(self) -> int:
-        """The exit code, but 0 where only clips stand failed that an earlier run left so."""
+        """The exit code, but 0 where the only failures are those of earlier runs."""
         is_old = self.exit_code == 1 and self.ended == "complete" and not self.new_failures
         return 0 if is_old else self.exit_code
 
@@ -121,7 +126,7 @@ class RunSummary:
         return asdict(self)
 
     def text(self, *, verbose: bool = False) -> str:
-        """Five lines or so for people; `verbose` adds all figures."""
+        """A few lines for people; `verbose` adds all figures."""
         lines = ending_text(self.as_dict())
         return f"{lines}\n\n{report_text(self.as_dict())}" if verbose else lines
 
@@ -137,7 +142,7 @@ class RunSummary:
 def summarise(
     tally: Tally, statistics: RunStatistics, job: JobConfig, ending: Ending
 ) -> RunSummary:
-    """Draw the bottom line.
+    """Build the run summary.
 
     Raises:
         RuntimeError: the counts do not add up, which is a bug of this program.
@@ -165,6 +170,7 @@ def summarise(
         refusing=ending.refusing,
         torn_lines_repaired=ending.torn_lines_repaired,
         ignored_lines=ending.ignored_lines,
+        copy=ending.copy,
         settings=written_settings(job),
         **_counted(tally),
         **_measured(statistics),
@@ -172,7 +178,7 @@ def summarise(
 
 
 def _counted(tally: Tally) -> dict[str, Any]:
-    """What a run counts as it goes on."""
+    """Figures that a run counts while it goes on."""
     return {
         "planned": tally.planned,
         "expected": max(tally.planned, tally.expected or 0),
@@ -195,7 +201,7 @@ def _counted(tally: Tally) -> dict[str, Any]:
 
 
 def _measured(statistics: RunStatistics) -> dict[str, Any]:
-    """What the outcomes of clips say."""
+    """Figures measured from the outcomes."""
     return {
         "failures_by_code": dict(statistics.failures_by_code.most_common()),
         "new_failures": statistics.new_failures,

@@ -1,10 +1,17 @@
-"""A run's figures in words; pure (main process)."""
+"""Words a run's figures for the terminal and for mail; pure (main process)."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from captionfleet import text
-from captionfleet.sink.ending import GO_ON, cut_in_words, noun_of, skipped_in_words
+from captionfleet.sink.ending import (
+    GO_ON,
+    copied_to,
+    copy_behind,
+    cut_in_words,
+    noun_of,
+    skipped_in_words,
+)
 
 __all__ = ["mail_line", "report_text"]
 
@@ -13,9 +20,9 @@ _VALUES_FOR = {"p50": 1, "p90": 10, "p99": 100, "max": 1, "mean": 1}
 
 
 def mail_line(run: Mapping[str, Any]) -> str:
-    """One line: what was done, what failed, how long it took, what it cost.
+    """One line: what was done, what failed, how long it took and what it cost.
 
-    What was seen and not worked on is counted by reason.
+    Skipped clips are counted by reason.
     """
     tokens = run["prompt_tokens"] + run["completion_tokens"]
     codes = f" ({_counts(run['failures_by_code'])})" if run["failed"] else ""
@@ -26,6 +33,8 @@ def mail_line(run: Mapping[str, Any]) -> str:
         parts.append(f"{run['unfinished']:,} unfinished")
     if cut := cut_in_words(run):
         parts.append(f"left out {cut}")
+    if copy_behind(run):
+        parts.append("its copy is not current")
     if run["ended"] != "complete":
         parts.append(f"ended by {_end(run)}")
     again = f": {GO_ON}" if run["ended"] in {"signal", "limit"} else ""
@@ -33,7 +42,7 @@ def mail_line(run: Mapping[str, Any]) -> str:
 
 
 def report_text(run: Mapping[str, Any]) -> str:
-    """All figures of a run; keys as in run.json."""
+    """All figures of a run; `run` has the keys of run.json."""
     return "\n".join(f"{label:<{_LABEL_CHARS}}{row}".rstrip() for label, row in _rows(run))
 
 
@@ -70,6 +79,8 @@ def _rows(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if run["deployments"]:
         yield "captions by", _counts(run["deployments"])
     yield from _warnings(run)
+    if to := copied_to(run):
+        yield "copied to", to
     if run["finish_reasons"]:
         yield "ended with", _counts(run["finish_reasons"])
     if run["torn_lines_repaired"]:
@@ -84,6 +95,8 @@ def _warnings(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, tokens in run["media_tokens"].items():
         if tokens["remark"]:
             yield "warning", f"{name}: {_media_warning(tokens)}"
+    if behind := copy_behind(run):
+        yield "warning", behind
 
 
 def _figures(run: Mapping[str, Any], *keys: str) -> str:
@@ -104,7 +117,7 @@ def _latency_rows(latency: Mapping[str, Mapping[str, float] | None]) -> Iterator
 
 
 def _cell(spread: Mapping[str, float], column: str) -> str:
-    """One percentile, where there are values enough for it to be one."""
+    """One percentile, where there are enough values for it."""
     if spread.get("count", _VALUES_FOR[column]) < _VALUES_FOR[column]:
         return f"{text.UNKNOWN:>9}"
     return f"{spread[column]:>7.2f} s"

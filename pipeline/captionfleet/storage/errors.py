@@ -1,4 +1,4 @@
-"""What a storage refused, by the type of the library's error; pure (main process)."""
+"""Turns errors of the storage library into words, by their type; pure (main process)."""
 
 from typing import Any
 
@@ -21,9 +21,9 @@ ACCESS = {
 
 
 class StorageError(Exception):
-    """Raised where an object cannot be looked at, listed or read.
+    """Raised when an object cannot be looked up, listed, read or written.
 
-    `detail` is of this program's own words: those of a library may quote a signed address.
+    `detail` is worded by this program: messages of a library may quote a signed address.
     """
 
     def __init__(self, code: FailureCode, detail: str, *, may_pass: bool = False) -> None:
@@ -33,13 +33,17 @@ class StorageError(Exception):
         self.may_pass = may_pass
 
 
-def explained(error: Exception, exceptions: Any, scheme: str = "https") -> StorageError:
-    """The error by its type alone, in words that quote nothing."""
+def explained(
+    error: Exception, exceptions: Any, scheme: str = "https", *, doing: str = "read it"
+) -> StorageError:
+    """Word the error by its type, quoting nothing of it; `doing` is what was tried."""
     if isinstance(error, FileNotFoundError | exceptions.NotFoundError):
         return StorageError(FailureCode.SOURCE_MISSING, "no such object")
     if isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError):
-        words = "access denied: do the credentials in use allow to read it?"
+        words = f"access denied: do the credentials in use allow to {doing}?"
         return StorageError(FailureCode.SOURCE_UNREADABLE, words)
+    if isinstance(error, exceptions.AlreadyExistsError):
+        return StorageError(FailureCode.SOURCE_CHANGED, "somebody wrote it just now")
     if isinstance(error, exceptions.NotSupportedError):
         words = "the server sends no part of a file alone (no range requests)"
         return StorageError(FailureCode.SOURCE_UNREADABLE, words)

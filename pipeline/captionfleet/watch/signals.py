@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP, heard without a gap by those who heed them (main process)."""
+"""Receives SIGINT, SIGTERM and SIGHUP without a gap, and calls the handler (main process)."""
 
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -10,40 +10,40 @@ from anyio.abc import TaskStatus
 
 from captionfleet.errors import RunError, first_run_error
 
-__all__ = ["Heed", "Signals", "open_signals"]
+__all__ = ["OnSignal", "Signals", "open_signals"]
 
-Heed = Callable[[signal.Signals], None]
+OnSignal = Callable[[signal.Signals], None]
 
 
 @dataclass(slots=True)
 class Signals:
-    """Who is told of a signal; a stage of the run that wants it puts itself here."""
+    """The handler of signals; a stage of the run may replace it."""
 
-    heed: Heed
+    on_signal: OnSignal
 
 
 @asynccontextmanager
-async def open_signals(heed: Heed, *, handle: bool) -> AsyncIterator[Signals]:
-    """Hear signals while the block runs.
+async def open_signals(on_signal: OnSignal, *, handle: bool) -> AsyncIterator[Signals]:
+    """Receive signals while the block runs.
 
-    There is one receiver for all of the block: between two, a signal would do what it does to a
-    program that never asked, and deployments would stay on.
+    One receiver serves the whole block: between two receivers, a signal would kill the process, and
+    deployments would stay on.
 
     Args:
-        heed: who is told first.
-        handle: hear signals at all; only the main thread can.
+        on_signal: the first handler.
+        handle: whether to receive signals at all; only the main thread can.
 
     Raises:
-        RunError: the block did.
+        RunError: raised by the block.
     """
-    signals = Signals(heed)
+    signals = Signals(on_signal)
     if not handle:
         yield signals
         return
     problem: RunError | None = None
     try:
         async with anyio.create_task_group() as tasks:
-            await tasks.start(_hear, signals)
+            await tasks.start(_receive, signals)
             yield signals
             tasks.cancel_scope.cancel()
     except* RunError as group:
@@ -52,11 +52,11 @@ async def open_signals(heed: Heed, *, handle: bool) -> AsyncIterator[Signals]:
         raise problem
 
 
-async def _hear(signals: Signals, *, task_status: TaskStatus[None]) -> None:
-    # nohup and its like ignore SIGHUP, so that the run outlives its terminal.
+async def _receive(signals: Signals, *, task_status: TaskStatus[None]) -> None:
+    # nohup and similar tools ignore SIGHUP, so that the run outlives its terminal.
     is_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     numbers = (signal.SIGINT, signal.SIGTERM) + (() if is_nohup else (signal.SIGHUP,))
     with anyio.open_signal_receiver(*numbers) as received:
         task_status.started()
         async for number in received:
-            signals.heed(number)
+            signals.on_signal(number)

@@ -1,1 +1,1 @@
-"""Make each clip sendable: decode, sample, encode, in worker processes."""
+"""The second stage: prepares clips in worker processes, and keeps their media (main process)."""

@@ -1,7 +1,7 @@
-"""Keeps the media store within its bound: who has to go, and going (main process, in a thread).
+"""Keeps the media store within its size limit by evicting the least recently used (main process).
 
-An entry that some clip holds has files with a second name, in this run or in another one; it
-frees nothing now, and is used again soon, so it stays.
+The files of an entry that a clip holds have a second name, from this run or another. Removing such
+an entry frees nothing, and it is used again soon, so it stays.
 """
 
 import heapq
@@ -30,9 +30,9 @@ class Entry:
 
 
 def choose_victims(found: Iterable[Entry], excess_bytes: int) -> list[Entry]:
-    """The fewest least recently used entries that free so much, oldest first.
+    """The least recently used entries that free `excess_bytes`, as few as possible, oldest first.
 
-    Its memory depends on the number of victims, not of entries.
+    Memory depends on the number of victims, not of entries.
     """
     if excess_bytes <= 0:
         return []
@@ -49,7 +49,7 @@ def choose_victims(found: Iterable[Entry], excess_bytes: int) -> list[Entry]:
 
 
 def entries(store: Path) -> Iterator[Entry]:
-    """Everything in the store, in no order; what vanishes meanwhile is left out.
+    """All entries of the store, in no order; skips what vanishes meanwhile.
 
     Raises:
         OSError: the store cannot be read.
@@ -61,7 +61,7 @@ def entries(store: Path) -> Iterator[Entry]:
 
 
 def _is_shard(found: os.DirEntry[str]) -> bool:
-    """Whether it is a folder of entries, and no link: what lies elsewhere is not to be removed."""
+    """Whether it is a real folder of entries; a link could lead to files outside the store."""
     is_named_so = len(found.name) == len("ab") and _HEX.issuperset(found.name)
     return is_named_so and found.is_dir(follow_symlinks=False)
 
@@ -83,7 +83,7 @@ def _entries_of(shard: str) -> Iterator[Entry]:
 
 
 def stored_bytes(store: Path) -> int:
-    """How much the entries hold together.
+    """The size of all entries.
 
     Raises:
         OSError: the store cannot be read.
@@ -92,14 +92,14 @@ def stored_bytes(store: Path) -> int:
 
 
 def evict(store: Path, excess_bytes: int) -> int:
-    """Remove entries until so much is freed, or no more can be; return how much was.
+    """Remove entries until `excess_bytes` are freed, or none is left; return the bytes freed.
 
     Raises:
         OSError: the store cannot be read or written.
     """
     victims = choose_victims(entries(store), excess_bytes)
     for victim in victims:
-        # Without its facts an entry does not exist. A draft was left by a run that was killed.
+        # An entry without facts does not exist. Drafts are left by killed runs.
         for ending in (FACTS_ENDING, *MEDIA_ENDINGS, DRAFT_ENDING):
             Path(victim.base + ending).unlink(missing_ok=True)
     return sum(victim.size_bytes for victim in victims)

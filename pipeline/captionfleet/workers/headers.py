@@ -1,4 +1,4 @@
-"""Has the headers of many files read, each in a worker process with a deadline (main process)."""
+"""Reads the headers of many files, each in a worker process with a deadline (main process)."""
 
 import math
 import os
@@ -25,7 +25,7 @@ _LONGEST_S = 86_400.0
 async def read_headers(
     sources: Sequence[Source], workers: WorkersConfig, *, max_pixels: int
 ) -> list[tuple[Source, Header | FailureCode]]:
-    """The header of each file, or why there is none, in no certain order.
+    """The header of each file, or why there is none, in any order.
 
     Raises:
         RunError: no worker process can be started.
@@ -55,12 +55,11 @@ async def read_headers(
 async def open_measuring(
     workers: WorkersConfig, media: MediaConfig, *, scenes_from_s: float | None = None
 ) -> AsyncIterator[Callable[[Source], Awaitable[Film | FailureCode]]]:
-    """A function that has worker processes find out what whole films are like.
+    """A function that measures whole films in worker processes.
 
-    They start as films come, one for a film. Transport and program streams, whose clocks may jump,
-    are read whole for it. Films of at least `scenes_from_s` are looked through for scenes, for
-    which they have as long as their clips may take; as many at once as there are workers, and else
-    one.
+    Processes start when films come. Transport and program streams, whose clocks may jump, are read
+    completely. Films of at least `scenes_from_s` are searched for scenes, with the time that their
+    clips may take; then as many run at once as there are workers, otherwise one.
     """
     count = 1 if scenes_from_s is None else workers.processes
     limiter = anyio.CapacityLimiter(count)
@@ -105,7 +104,7 @@ async def _film(
 
 
 def _rising(times_s: Sequence[float]) -> tuple[float, ...]:
-    """In milliseconds, up to the last one, each after the one before: a worker made them."""
+    """The times in milliseconds, strictly increasing: an untrusted worker made them."""
     end_s = round(times_s[-1], 3)
     rising = [0.0]
     for time_s in times_s:
@@ -115,7 +114,7 @@ def _rising(times_s: Sequence[float]) -> tuple[float, ...]:
 
 
 async def confinement_of(workers: WorkersConfig) -> Held:
-    """What a worker process is under on this machine: one is started, and asked for nothing.
+    """The confinement of worker processes on this machine, found by starting one.
 
     Raises:
         RunError: no worker process can be started.

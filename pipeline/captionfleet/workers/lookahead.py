@@ -1,4 +1,4 @@
-"""Bounds the prepared media that wait to be sent, in bytes (main process)."""
+"""Limits the bytes of prepared media that wait to be sent (main process)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ __all__ = ["Lookahead"]
 
 
 class Lookahead:
-    """Counts media between the workers and the sender; lanes begin no clip while it is full."""
+    """Counts media between workers and sender; lanes start no clip while it is full."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -18,7 +18,7 @@ class Lookahead:
         self._has_room.set()
 
     async def room(self) -> None:
-        """Wait until another clip may be begun."""
+        """Wait until another clip may be started."""
         await self._has_room.wait()
 
     @contextmanager

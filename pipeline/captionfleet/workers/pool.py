@@ -1,4 +1,4 @@
-"""Lanes over worker processes: a deadline, a second try after a crash, no media bytes (main)."""
+"""Runs clips through worker processes, with a deadline and one retry after a crash (main)."""
 
 import errno
 import math
@@ -38,9 +38,9 @@ async def work(  # noqa: PLR0913, PLR0917 - a stage with three streams
     outcomes_out: MemoryObjectSendStream[Outcome],
     cluster: Cluster | None = None,
 ) -> None:
-    """Prepare every clip in one of the job's worker processes; closes the streams it is given.
+    """Prepare every clip in one of the job's worker processes; closes its streams.
 
-    The media of a ReadyClip lie in the workspace until they are released there. The processes run
+    The media of a ReadyClip are in the workspace until they are released there. The processes run
     on the nodes of `cluster`, or on this machine without one.
 
     Raises:
@@ -65,7 +65,7 @@ async def work(  # noqa: PLR0913, PLR0917 - a stage with three streams
 
 
 class _Lane:
-    """One clip at a time through one worker process."""
+    """Takes one clip at a time through one worker process."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class _Lane:
         self._ahead = ahead
         self._specs = [job.media.spec(form) for form in job.forms]
         self._worker: WorkerProcess | RemoteWorker
-        # A node holds its worker to the clip's deadline: until one is free, a clip may wait.
+        # A node enforces the clip's deadline itself; before that a clip may wait for a free node.
         if cluster is None:
             self._worker = WorkerProcess(confine=job.workers.confine)
             self._try_s = job.workers.clip_timeout_s
@@ -122,7 +122,7 @@ class _Lane:
         return found or await self._make(clip, hold)
 
     async def _make(self, clip: Clip, hold: Path) -> ReadyClip | Failure:
-        """Have one clip prepared, evicting for it on a full disk."""
+        """Prepare one clip; on a full disk, evict entries and try again."""
         while True:
             try:
                 return await self._in_worker(clip, hold)
@@ -154,7 +154,7 @@ class _Lane:
             self._tally.workers_busy_s += monotonic_s() - started_s
 
     async def _in_worker(self, clip: Clip, hold: Path) -> ReadyClip | Failure:
-        """Run one clip; a crash is tried again once, in case the process died of something else."""
+        """Run one clip; retry once after a crash, which may have another cause than the clip."""
         how: list[str] = []
         while len(how) < _TRIES:
             try:
@@ -175,12 +175,12 @@ class _Lane:
         return Failure(clip, Stage.WORKERS, FailureCode.WORKER_CRASHED, detail)
 
     async def _once(self, order: Order, hold: Path) -> ReadyClip | Failure:
-        """Have a worker prepare a clip; what it reports may be wrong, if the clip's file wrote it.
+        """Let a worker prepare a clip; its report is untrusted.
 
         Raises:
-            NotAsReportedError: it is wrong.
+            NotAsReportedError: the report is wrong.
             StoreError: the store cannot be written.
-            WorkerDied: there is no report.
+            WorkerDied: the worker ended without a report.
         """
         report = await self._worker.work_on(order)
         self._tally.confinement = report.confinement
@@ -210,5 +210,5 @@ class _Lane:
 
 
 def _media_bytes(ready: ReadyClip) -> int:
-    """What the clip takes on disk, in all its forms."""
+    """The clip's size on disk, in all its forms."""
     return sum(one.facts.video_bytes + one.facts.audio_bytes for one in (ready, *ready.others))

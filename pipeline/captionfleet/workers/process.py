@@ -1,4 +1,4 @@
-"""One worker process as the main process sees it: start, one order at a time, end (main)."""
+"""Controls one worker process: starts it, gives it orders one by one, ends it (main process)."""
 
 import errno
 import os
@@ -39,7 +39,7 @@ from captionfleet.workers.ranges import serving_ranges
 
 __all__ = ["WorkerDied", "WorkerProcess"]
 
-# The path is set before anything is imported, so that the worker finds what this process found.
+# The search path is set before anything is imported, so that the worker finds the same code.
 _START = f"""
 import sys
 sys.path[:] = sys.argv[5:]
@@ -54,14 +54,14 @@ _NO_PROGRAM_WORDS = (
     "its own files are gone, or do not load: was the installation moved, or upgraded, or is "
     "[workers] memory_bytes too little? run again"
 )
-# What a process that decodes untrusted bytes needs of the environment: no key is among it.
+# Environment variables for a process that decodes untrusted bytes: no key is among them.
 _ENVIRONMENT = (
     "GLIBC_TUNABLES", "LANG", "LC_", "LD_", "MALLOC_", "PATH", "PYTHON", "TZ",
 )  # fmt: skip
 _MAX_REPORT_BYTES = 2**22
 _LEAVE_S = 2.0
 _BURY_S = 10.0
-_PAUSES_S = (0.5, 1.0, 2.0, 4.0)  # other programs come and go: what is refused now may be had then
+_PAUSES_S = (0.5, 1.0, 2.0, 4.0)  # a refused process may be granted once others end
 
 _reports: TypeAdapter[Report] = TypeAdapter(Report)
 
@@ -89,13 +89,13 @@ def _how_it_ended(returncode: int | None) -> str:
 
 
 class WorkerProcess:
-    """A process that starts with its first order, and anew after it died or was retired."""
+    """A process that starts with its first order, and again after it died or was retired."""
 
     def __init__(self, *, confine: Confine = "auto") -> None:
         self._confine = confine
         self._process: Process | None = None
         self._handover: socket.socket | None = None
-        # A dead network disk must not take the threads that write captions.
+        # A dead network disk must not block the threads that write captions.
         self._opening = anyio.CapacityLimiter(1)
 
     async def __aenter__(self) -> Self:
@@ -119,10 +119,10 @@ class WorkerProcess:
         return self._process is not None
 
     async def work_on(self, order: AnyOrder) -> Report:
-        """Have one order done; when cancelled, the process is dead before this returns.
+        """Carry out an order; when cancelled, the process is dead before this returns.
 
         Raises:
-            WorkerDied: it ended instead of reporting.
+            WorkerDied: it ended before it reported.
             MachineError: no process can be started.
         """
         try:
@@ -153,7 +153,7 @@ class WorkerProcess:
         await self.kill()
 
     async def kill(self) -> int | None:
-        """End the process whatever it does, and return its exit code as `subprocess` has it."""
+        """End the process in any state; return its exit code as `subprocess` has it."""
         process, self._process = self._process, None
         if self._handover is not None:
             self._handover.close()
@@ -165,7 +165,7 @@ class WorkerProcess:
             if process.returncode is None:
                 with suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGKILL)
-            # One that hangs in the kernel, on a dead network disk, may never be gone.
+            # A process that hangs in the kernel, on a dead network disk, may never end.
             with anyio.move_on_after(_BURY_S):
                 await process.wait()
                 await process.aclose()
@@ -178,7 +178,7 @@ class WorkerProcess:
 
     @asynccontextmanager
     async def _opened(self, order: AnyOrder) -> AsyncIterator[Handed]:
-        """The files that an order names, open meanwhile: a confined worker opens none."""
+        """Open the files that an order names during the block: a confined worker opens none."""
         source = source_in(order)
         if source is not None and is_address(source.path):
             async with serving_ranges(source) as descriptor:
@@ -197,15 +197,15 @@ class WorkerProcess:
         self._handover, theirs = socket.socketpair()
         with theirs:
             self._handover.settimeout(0)
-            self._handover.shutdown(socket.SHUT_RD)  # a worker has nothing to say there
+            self._handover.shutdown(socket.SHUT_RD)  # a worker writes nothing there
             return await _start(theirs.fileno(), self._confine)
 
 
 async def _start(handover: int, confine: Confine) -> Process:
-    """Start a process; a limit that refuses one is asked again for some seconds.
+    """Start a process; retry for some seconds if a limit refuses it.
 
     Raises:
-        MachineError: there is none to be had.
+        MachineError: no process can be started.
     """
     for pause_s in _PAUSES_S:
         try:
@@ -239,19 +239,19 @@ async def _open(handover: int, confine: Confine) -> Process:
             start_new_session=True,
             pass_fds=(handover,),
         )
-    except RuntimeError as error:  # there was a process to be had, but no thread to wait for it
+    except RuntimeError as error:  # a process started, but no thread to wait for it
         if is_thread_refused(error):
             raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from None
         raise
 
 
 def _search_path() -> list[str]:
-    """Where a worker looks for code: not in the working directory, which may hold the films.
+    """Where a worker looks for code: not in the working directory, which may hold films.
 
-    A checkout that is run from within stays findable, after everything else.
+    A checkout that runs from its own folder stays importable, after everything else.
     """
     here = ""
-    with suppress(FileNotFoundError):  # it may be deleted
+    with suppress(FileNotFoundError):  # the working directory may be deleted
         here = str(Path.cwd())
     home = str(Path(__file__).parents[2])
     return [*(one for one in sys.path if one not in {"", ".", here, home}), home]

@@ -1,7 +1,7 @@
-"""Fetches the parts of an object that a worker asks for over a socket (main process).
+"""Serves byte ranges of an object to a worker over a socket (main process).
 
-The worker has read bytes that nobody vouches for, so its requests are checked: they are about the
-one object of its order, and bounded.
+The worker has read untrusted bytes, so its requests are checked: they concern the one object of its
+order, and are bounded.
 """
 
 import socket
@@ -24,7 +24,7 @@ _Span = tuple[int, int]
 
 @asynccontextmanager
 async def serving_ranges(source: Source) -> AsyncIterator[int]:
-    """The worker's end of a socket over which this object's bytes are served meanwhile."""
+    """Serve this object during the block; yields the worker's end of the socket."""
     ours, theirs = socket.socketpair()
     ours.setblocking(False)  # noqa: FBT003 - a C function
     problem: BaseException | None = None
@@ -41,7 +41,7 @@ async def serving_ranges(source: Source) -> AsyncIterator[int]:
 
 
 async def _serve(ours: socket.socket, parts: "_Parts") -> None:
-    """Answer requests until one is wrong, or the worker is gone."""
+    """Answer requests until one is invalid, or the worker is gone."""
     with suppress(OSError, EOFError):
         while True:
             start, length, after = ASK.unpack(await _receive(ours, ASK.size))
@@ -59,7 +59,7 @@ async def _serve(ours: socket.socket, parts: "_Parts") -> None:
 
 
 class _Parts:
-    """The parts of one object, with at most one fetched ahead of its request."""
+    """Parts of one object, with at most one fetched ahead of its request."""
 
     def __init__(self, source: Source, group: TaskGroup) -> None:
         self._address = parse_address(source.opens or source.path)
@@ -68,14 +68,14 @@ class _Parts:
         self._ahead: _Ahead | None = None
 
     def holds(self, start: int, length: int) -> bool:
-        """Whether there is such a part, and it may be asked for."""
+        """Whether the part exists and may be requested."""
         return 0 < length <= MOST_BYTES and start + length <= self._facts.size_bytes
 
     async def get(self, start: int, end: int) -> bytes:
         """The bytes from `start` up to `end`.
 
         Raises:
-            StorageError: they cannot be had.
+            StorageError: they cannot be fetched.
         """
         ahead, self._ahead = self._ahead, None
         if ahead is not None and ahead.span == (start, end):
@@ -90,7 +90,7 @@ class _Parts:
             raise StorageError(FailureCode.SOURCE_UNREADABLE, str(error)) from None
 
     def fetch_ahead(self, start: int, end: int) -> None:
-        """Begin to fetch what will probably be asked for next."""
+        """Start to fetch the part that will probably be requested next."""
         self._ahead = _Ahead((start, end))
         self._group.start_soon(self._fill, self._ahead)
 
@@ -99,13 +99,13 @@ class _Parts:
             try:
                 ahead.body = await read_range(self._address, self._facts, *ahead.span)
             except (StorageError, ConfigError):
-                pass  # it is asked for once more, if at all
+                pass  # it is fetched again if it is requested
             finally:
                 ahead.done.set()
 
 
 class _Ahead:
-    """A part that is on its way; `body` stays None where it could not be had."""
+    """A part being fetched; `body` stays None if that fails."""
 
     def __init__(self, span: _Span) -> None:
         self.span = span

@@ -1,4 +1,4 @@
-"""One lane's way to the media store: in a thread, for each call may block (main process)."""
+"""Finds and stores the media of one clip, in a thread as each call may block (main process)."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -24,19 +24,19 @@ T = TypeVar("T")
 
 
 class Shelf:
-    """Finds and keeps the media of one clip at a time; a call that is cancelled ends later.
+    """Finds and stores the media of one clip at a time, in each form.
 
-    They are kept in each form, by the settings of each.
+    A cancelled call still completes in its thread.
     """
 
     def __init__(self, store: Path, specs: Sequence[MediaSpec]) -> None:
         self._store = MediaStore(store)
         self._specs = specs
-        # A dead network disk must not take the threads that write captions.
+        # A dead network disk must not block the threads that write captions.
         self._one_thread = anyio.CapacityLimiter(1)
 
     async def find(self, clip: Clip, hold: Path) -> ReadyClip | None:
-        """The media of a clip, if they are there in each form and its file is as it was found."""
+        """The media of a clip, if all forms are stored and its file is unchanged."""
         started_s = monotonic_s()
         found = await self._in_thread(lambda: self._found(clip, hold))
         if found is None:
@@ -46,7 +46,7 @@ class Shelf:
 
     def _found(self, clip: Clip, hold: Path) -> list[StoredMedia] | None:
         if not _is_unchanged(clip.source):
-            return None  # the worker that opens it says why
+            return None  # the worker that opens the file reports why
         found = []
         for place, spec in enumerate(self._specs):
             own = Path(hold_of(str(hold), place))
@@ -57,10 +57,10 @@ class Shelf:
         return found
 
     async def keep(self, order: Order, hold: Path, made: Prepared, prepare_s: float) -> ReadyClip:
-        """Take what a worker made.
+        """Store what a worker made.
 
         Raises:
-            NotAsReportedError: it did not leave what it reports.
+            NotAsReportedError: the worker did not leave what it reports.
             StoreError: the store cannot be written.
         """
         all_made = [made, *made.others]
@@ -96,10 +96,10 @@ class Shelf:
         return replace(first, others=tuple(others))
 
     async def require_room(self, order: Order) -> None:
-        """Look whether a worker can write its media, where it says that it cannot.
+        """Check whether media can be written, where a worker reports that they cannot.
 
         Raises:
-            StoreError: it cannot.
+            StoreError: they cannot.
         """
         own = Path(order.hold).with_suffix(".new")
         size_bytes = sum(spec.max_payload_bytes for spec in self._specs)

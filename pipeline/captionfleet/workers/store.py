@@ -1,11 +1,11 @@
-"""Prepared media on disk, found again by what they were made of (main process, in a thread).
+"""Stores prepared media on disk, by source and settings, for later runs (main, in a thread).
 
-An entry is up to three files: KEY.mp4 (or .mjpeg, JPEGs one after the other), KEY.ogg (or .wav,
-.mp3) and KEY.json. The facts come into place last, so an entry without them does not exist,
-whenever a process died.
+An entry is up to three files: KEY.mp4 (or .mjpeg, concatenated JPEGs), KEY.ogg (or .wav, .mp3) and
+KEY.json. The facts are written last, so an entry without them does not exist, whenever a process
+died.
 
-What a clip needs it holds by names of its own, hard links to the entry's files: a run that evicts
-the entry takes nothing from the clip. No worker process writes to any of these names.
+A clip holds its media by names of its own, hard links to the entry's files: a run that evicts the
+entry takes nothing from the clip. No worker process writes to any of these names.
 """
 
 import errno
@@ -36,20 +36,20 @@ from captionfleet.workers.taking import NotAsReportedError, Taken, copied, measu
 
 __all__ = ["MediaStore", "StoredMedia", "let_go", "media_key"]
 
-# Raised whenever the bytes that a worker makes of the same source change.
+# Increase it whenever workers make other bytes of the same source.
 _RECIPE = 5
 _NO_LINKS = {errno.EPERM, errno.EXDEV, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS}
-# Facts that entries of earlier versions lack; their defaults are true of those.
+# Facts that entries of earlier versions lack; the defaults are true for those.
 _LATER_FACTS = {"video_as", "audio_as", "audio_format", "jpeg_quality", "frame_bytes"}
 _USUAL = Form()
-_MAX_FACTS_BYTES = 2**22  # what a worker may report at the most
+_MAX_FACTS_BYTES = 2**22  # the most that a worker may report
 
 
 @dataclass(frozen=True, slots=True)
 class StoredMedia:
-    """One clip's own names of its media, and what is known of them.
+    """One clip's own names of its media, and the facts about them.
 
-    `key` names their entry. The mtimes are the files' when they were hashed.
+    `key` is the key of their entry. The change times are those of the files when they were hashed.
     """
 
     key: str
@@ -61,9 +61,9 @@ class StoredMedia:
 
 
 def media_key(clip: Clip, spec: MediaSpec) -> str:
-    """What an entry is found by: the source as it was found, the window and the settings.
+    """The key of an entry: a hash of the source as it was found, the window and the settings.
 
-    The usual form is left out, so that entries of versions that knew no other are found.
+    The default form is left out, so that entries of versions that knew no other are found.
     """
     source = clip.source
     opened = source.path if is_address(source.path) else os.path.realpath(source.path)
@@ -84,7 +84,7 @@ class MediaStore:
         self._folder = folder
 
     def find(self, key: str, hold: Path, form: Form = _USUAL) -> StoredMedia | None:
-        """Take hold of an entry, if it is there and its bytes are those that were written.
+        """Take hold of an entry, if it exists with the bytes that were written.
 
         Args:
             key: of the entry.
@@ -137,7 +137,7 @@ class MediaStore:
             if facts.payload_bytes >= max_payload_bytes:
                 raise NotAsReportedError("left media that are too large to send")
             self._publish(key, hold, form, facts)
-        let_go(made)  # a soundtrack that came to nothing
+        let_go(made)  # an empty soundtrack
         return _media(key, hold, form, facts, video, audio)
 
     def _publish(self, key: str, hold: Path, form: Form, facts: MediaFacts) -> None:
@@ -184,7 +184,7 @@ def _measured(facts: MediaFacts, form: Form, video: Taken, audio: Taken | None) 
 
 
 def _held(base: Path, hold: Path, ending: str) -> Taken:
-    """Give a file of the store a second name, and hash it; a copy where there are no links."""
+    """Give a file of the store a second name, and hash it; copy it where links are impossible."""
     stored, own = base.with_suffix(ending), hold.with_suffix(ending)
     own.unlink(missing_ok=True)  # of an earlier try
     if not _is_linked(stored, own):
@@ -194,7 +194,7 @@ def _held(base: Path, hold: Path, ending: str) -> Taken:
 
 
 def _name_too(own: Path, target: Path, draft: Path) -> None:
-    """Give a clip's file its name in the store, which then names the whole file or nothing."""
+    """Give a clip's file its name in the store, atomically."""
     draft.unlink(missing_ok=True)  # of an earlier try
     if not _is_linked(own, draft):
         copied(own, draft)
@@ -202,7 +202,7 @@ def _name_too(own: Path, target: Path, draft: Path) -> None:
 
 
 def _put(draft: Path, target: Path) -> None:
-    """Rename a draft; where its folder is on another file system, copy it there first."""
+    """Rename a draft; across file systems, copy it to the target's folder first."""
     try:
         draft.replace(target)
     except OSError as error:
@@ -229,7 +229,7 @@ def _is_linked(source: Path, target: Path) -> bool:
 
 
 def let_go(own: Path) -> None:
-    """Remove what may lie under a clip's own name."""
+    """Remove every file under a clip's own name."""
     for ending in (*MEDIA_ENDINGS, DRAFT_ENDING):
         with suppress(OSError):
             own.with_suffix(ending).unlink()
@@ -260,6 +260,6 @@ def _read_facts(path: Path) -> MediaFacts:
 
 
 def _has_fields_of(kind: type[MediaFacts | Damage], stored: object) -> bool:
-    """Whether this program wrote it: an earlier version may have known fewer facts."""
+    """Whether this program wrote the facts: an earlier version may have known fewer."""
     known = {field.name for field in fields(kind)}
     return isinstance(stored, dict) and set(stored) | (_LATER_FACTS & known) == known

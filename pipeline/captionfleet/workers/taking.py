@@ -1,7 +1,7 @@
 """Takes a file out of the reach of the worker that wrote it (main process, in a thread).
 
-A worker decodes untrusted bytes, so what it left may be anything: a link, a FIFO, a
-file that it holds open to change it later.
+A worker decodes untrusted bytes, so what it left may be anything: a link, a FIFO, a file that it
+holds open to change it later.
 """
 
 import errno
@@ -19,7 +19,7 @@ from captionfleet.system.regular_file import open_regular
 
 __all__ = ["NotAsReportedError", "Taken", "copied", "measured", "taken"]
 
-# Nothing, a link, a FIFO, a socket, or what is no regular file.
+# Errors for a missing file, a link, a FIFO, a socket, or anything but a regular file.
 _NO_FILE = {errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.EINVAL}
 _ANEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
@@ -30,7 +30,7 @@ class NotAsReportedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A file by its own facts, as they were when it was hashed."""
+    """A file's own facts, as they were when it was hashed."""
 
     size_bytes: int
     sha256: str
@@ -41,7 +41,7 @@ def taken(source: Path, target: Path, max_bytes: int) -> Taken:
     """Move a worker's file to where no worker writes, and hash it once no process can change it.
 
     Raises:
-        NotAsReportedError: it is no file of at most `max_bytes` that is the worker's alone.
+        NotAsReportedError: it is not a file of at most `max_bytes` that only the worker had.
         OSError: the file system fails.
     """
     try:
@@ -62,7 +62,7 @@ def _require(is_so: bool, fault: str) -> None:  # noqa: FBT001 - the condition i
 
 
 def _move(source: Path, target: Path, max_bytes: int) -> None:
-    """Rename, which copies nothing; into another file system, copy."""
+    """Rename, which copies nothing; copy into another file system."""
     try:
         source.rename(target)
     except OSError as error:
@@ -74,10 +74,10 @@ def _move(source: Path, target: Path, max_bytes: int) -> None:
 
 
 def copied(source: Path, target: Path) -> None:
-    """Copy a regular file to a name that is not taken.
+    """Copy a regular file to an unused name.
 
     Raises:
-        OSError: it is no regular file, or the file system fails.
+        OSError: it is not a regular file, or the file system fails.
     """
     with (
         os.fdopen(open_regular(source), "rb") as read,
@@ -87,13 +87,13 @@ def copied(source: Path, target: Path) -> None:
 
 
 def _require_unshared(descriptor: int) -> None:
-    """Require that the file has one name, and that no process has it open to write.
+    """Require that the file has one name, and that no process has it open for writing.
 
     The kernel grants a read lease (fcntl(2), F_SETLEASE) only on a file that no process has open or
-    mapped to write. File systems without leases, network ones as a rule, leave that open.
+    mapped for writing. File systems without leases, as most network ones, cannot check this.
     """
     _require(os.fstat(descriptor).st_nlink == 1, "kept a second name of its file")
-    # Were somebody to break the lease, the default signal would end this process.
+    # If the lease is broken, the default signal would end this process.
     fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
     try:
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)

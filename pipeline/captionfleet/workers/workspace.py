@@ -1,8 +1,8 @@
-"""A run's own corner of the media store: what is being made, and what is still needed (main).
+"""Gives a run its own folder in the media store, for media in progress and in use (main process).
 
-Its files are hard links to entries of the store, so that no eviction, of this run or of another
-one, takes a clip's media away. A lock on `ID.lock` says that the run lives; whoever finds the
-lock free clears `ID` away. In it, each worker process has a folder of its own to write in.
+Its files are hard links to entries of the store, so that no eviction, by this run or another, takes
+a clip's media away. A lock on `ID.lock` shows that the run lives; any run that finds the lock free
+removes `ID`. Each worker process has a folder of its own in it to write to.
 """
 
 import fcntl
@@ -29,13 +29,13 @@ from captionfleet.workers.store import let_go
 __all__ = ["Corner", "Workspace", "clear_dead", "open_workspace", "store_unwritable"]
 
 _RUNS = "runs"
-_RUN = re.compile(r"[0-9a-f]{16}")  # nothing else in there is this program's to remove
+_RUN = re.compile(r"[0-9a-f]{16}")  # only such folders belong to this program
 _SLACK = 16
 _ROOM_BYTES = 2**28
 
 
 def store_unwritable(store: Path, reason: str) -> OutputError:
-    """What ends the run when the store cannot be written."""
+    """The error that ends the run when the store cannot be written."""
     where = printable(os.fspath(store))
     return OutputError(
         f"{where}: cannot write the media store: {reason} (another folder: [store] dir, or --store)"
@@ -44,7 +44,7 @@ def store_unwritable(store: Path, reason: str) -> OutputError:
 
 @asynccontextmanager
 async def open_workspace(config: StoreConfig) -> AsyncIterator["Workspace"]:
-    """Open the store for a run, keep it within its bound meanwhile, and leave nothing behind.
+    """Open the store for a run, keep it within its limit, and clean up at the end.
 
     Raises:
         OutputError: the store cannot be written.
@@ -66,7 +66,7 @@ async def open_workspace(config: StoreConfig) -> AsyncIterator["Workspace"]:
 
 
 class Workspace:
-    """Names for clips to hold their media by; releasing them never blocks."""
+    """Names under which clips hold their media; releasing them never blocks."""
 
     def __init__(self, store: Path, corner: Path, max_bytes: int) -> None:
         self.store = store
@@ -83,9 +83,9 @@ class Workspace:
         self._one_at_a_time = anyio.Lock()
 
     def hold(self, clip_id: str, forms: int = 1, *, uses: int = 1) -> Path:
-        """The name, without ending, under which this clip's media may lie until released.
+        """The path, without ending, for this clip's media until they are released.
 
-        In several forms they lie at `hold_of` this name. They are released once for each use.
+        With several forms they are at `hold_of` this path. They are released once for each use.
         """
         self._given += 1
         self._uses[clip_id] = uses
@@ -94,12 +94,12 @@ class Workspace:
         return path
 
     async def draft_folder(self, previous: Path | None) -> Path:
-        """A new folder for one worker process, the only one that it may write to.
+        """Create a folder for one worker process, the only one that it may write to.
 
-        That of the process before goes, with whatever it planted there.
+        Removes the previous process's folder, whatever is in it.
 
         Raises:
-            OutputError: it cannot be made.
+            OutputError: the folder cannot be created.
         """
         self._drafted += 1
         folder = self._corner / f"worker-{self._drafted}"
@@ -110,7 +110,7 @@ class Workspace:
         return folder
 
     def release(self, clip_id: str) -> None:
-        """Let go of a clip's media, if it has any, at its last use; the store's entry may stay."""
+        """Release a clip's media, if it has any, at its last use; the store's entry may stay."""
         self._uses[clip_id] = self._uses.get(clip_id, 1) - 1
         if self._uses[clip_id] > 0:
             return
@@ -121,13 +121,13 @@ class Workspace:
             self._stirred.set()
 
     def grow(self, added_bytes: int) -> None:
-        """Take note that the store has grown."""
+        """Record that the store has grown."""
         self._grown_bytes += added_bytes
         if self._grown_bytes > self._slack_bytes:
             self._stirred.set()
 
     async def make_room(self) -> bool:
-        """On a full disk: evict some of what nobody holds; False if there is nothing.
+        """On a full disk: evict entries that no clip holds; False if there are none.
 
         Raises:
             OutputError: the store cannot be written.
@@ -141,7 +141,7 @@ class Workspace:
         return freed_bytes > 0
 
     async def tend(self) -> None:
-        """Clear away what dead runs left, then keep the bound; runs until cancelled."""
+        """Remove what dead runs left, then keep the limit; runs until cancelled."""
         await to_thread.run_sync(clear_dead, self._corner.parent)
         self._grown_bytes = self._slack_bytes + 1
         while True:
@@ -163,7 +163,7 @@ class Workspace:
             total_bytes = await to_thread.run_sync(stored_bytes, self.store)
             excess_bytes = total_bytes - (self._max_bytes - self._slack_bytes)
             freed_bytes = await to_thread.run_sync(evict, self.store, excess_bytes)
-        except OSError as error:  # the run can do without; a store that fails ends it elsewhere
+        except OSError as error:  # the run goes on; writing the store fails if it must
             get_log().warning("media store not tended", reason=error.strerror)
             return
         if freed_bytes:
@@ -171,7 +171,7 @@ class Workspace:
 
 
 class Corner:
-    """The folder of a living run; everything in here blocks.
+    """The folder of a living run; every method blocks.
 
     Raises:
         OSError: it cannot be made.
@@ -179,7 +179,7 @@ class Corner:
 
     def __init__(self, store: Path) -> None:
         store.parent.mkdir(parents=True, exist_ok=True)
-        store.mkdir(mode=0o700, exist_ok=True)  # the films may be nobody else's business
+        store.mkdir(mode=0o700, exist_ok=True)  # the films may be private
         runs = store / _RUNS
         make_folder(runs)
         self.folder = runs / secrets.token_hex(8)
@@ -187,7 +187,7 @@ class Corner:
         self._lock = open_regular(self._lock_path, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self.folder.mkdir()  # only now can it be seen, by whoever looks for dead runs
+            self.folder.mkdir()  # visible only now, to runs that look for dead ones
         except BaseException:
             self._lock_path.unlink(missing_ok=True)
             os.close(self._lock)
@@ -202,7 +202,7 @@ class Corner:
 
 
 def clear_dead(runs: Path) -> None:
-    """Remove the corners of runs that were killed."""
+    """Remove the folders of runs that were killed."""
     with suppress(OSError):
         require_folder(runs)
         for corner in runs.iterdir():

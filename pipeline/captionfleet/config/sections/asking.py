@@ -10,10 +10,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from captionfleet.config.filters import parse_filter
 from captionfleet.config.response_schema import check_schema
-from captionfleet.config.sections.section import AnyPath, Section
+from captionfleet.config.sections.section import VARIABLE, AnyPath, Section
 from captionfleet.config.stop_rules import StopRules, parse_max_failures, parse_time
 from captionfleet.config.templates import Template, TemplateError, names_in
-from captionfleet.messages.address import is_address
+from captionfleet.messages.address import is_address, parse_address
 
 __all__ = ["LimitsConfig", "MetricsConfig", "OutputConfig", "RequestConfig"]
 
@@ -130,9 +130,25 @@ def _local(folder: Path) -> Path:
     if is_address(os.fspath(folder)):
         raise ValueError(
             "an output folder lies on this machine, where every line is safe once it is written: "
-            "name a folder, and copy that to the bucket after the run"
+            "name a folder, and the bucket with copy_to in [output] (--copy-to), where a copy of "
+            "it is then kept"
         )
     return folder
+
+
+def _bucket(text: str) -> str:
+    try:
+        address = parse_address(text)
+    except ValueError:
+        address = None
+    if address is None or address.is_web:
+        raise ValueError("a bucket and a prefix in it, as in s3://bucket/captions, gs:// or az://")
+    parts = address.key.strip("/").split("/")
+    if (address.key and not {"", ".", ".."}.isdisjoint(parts)) or not text.isprintable():
+        raise ValueError("a prefix without empty parts (//), . and .., and control characters")
+    if found := VARIABLE.search(text):
+        raise ValueError(f"{found[0]} stands in it as it is, for variables are not replaced here")
+    return address.shown
 
 
 class OutputConfig(Section):
@@ -141,6 +157,15 @@ class OutputConfig(Section):
     dir: Annotated[AnyPath, AfterValidator(_local)] = Path("captions")
     fsync_s: float = Field(
         default=1.0, ge=0, description="longest time that a written line may wait for fsync"
+    )
+    copy_to: Annotated[str, AfterValidator(_bucket)] | None = Field(
+        default=None,
+        description="s3://, gs:// or az:// address at which a copy of the folder is kept; "
+        "default: none",
+    )
+    copy_every_s: float = Field(default=300.0, ge=1, description="how often the copy is renewed")
+    copy_end_s: float = Field(
+        default=60.0, ge=0, description="how long an end by a signal or an error waits for the copy"
     )
     recaption: bool = Field(default=False, description="replace captions that another request made")
     recaption_where: tuple[Annotated[str, AfterValidator(_filter)], ...] = Field(

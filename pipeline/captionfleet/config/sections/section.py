@@ -6,10 +6,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-__all__ = ["AnyPath", "Section"]
+__all__ = ["VARIABLE", "AnyPath", "Section"]
 
 
-_VARIABLE = re.compile(r"\$\{?[A-Za-z_][A-Za-z0-9_]*\}?")
+VARIABLE = re.compile(r"\$\{?[A-Za-z_][A-Za-z0-9_]*\}?")
 
 
 def _as_path(value: object) -> object:
@@ -18,7 +18,7 @@ def _as_path(value: object) -> object:
         return value
     if "\0" in str(value):
         raise ValueError("a path cannot hold a NUL byte")
-    if (found := _VARIABLE.search(str(value))) and not Path(value).exists():
+    if (found := VARIABLE.search(str(value))) and not Path(value).exists():
         raise ValueError(
             f"{found[0]} stands in it as it is, for variables are not replaced here: "
             "write the path out, or give it as a flag, where the shell replaces it"

@@ -1,4 +1,4 @@
-"""Files that survive a crash: whole lines, atomic replacement, errors that help (threads)."""
+"""Writes files that survive a crash: whole lines, atomic replacement, fsync (main, in threads)."""
 
 import errno
 import os
@@ -19,6 +19,7 @@ from captionfleet.telemetry import wall_ns
 
 __all__ = [
     "AppendFile",
+    "after_last_newline",
     "create_folder",
     "followed",
     "output_errors",
@@ -29,8 +30,8 @@ __all__ = [
 
 _APPENDING = os.O_RDWR | os.O_APPEND | os.O_CREAT
 _DRAFTING = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-_DRAFT = re.compile(r"\..+\.(?:[0-9a-f]{16}\.)?new")  # without digits: of earlier versions
-_OLD_NS = 3600 * 10**9  # an hour: a draft that is being written is touched all the time
+_DRAFT = re.compile(r"\..+\.(?:[0-9a-f]{16}\.)?new")  # names without digits are of earlier versions
+_OLD_NS = 3600 * 10**9  # an hour: a draft in use changes all the time
 _CHUNK_BYTES = 1 << 16
 _HEAD_BYTES = 1 << 12
 _HINTS = {
@@ -46,7 +47,7 @@ _HINTS = {
 
 @contextmanager
 def output_errors(path: Path) -> Iterator[None]:
-    """Turn the system's errors into an OutputError that says what to do."""
+    """Turn operating-system errors into an OutputError that says what to do."""
     try:
         yield
     except OSError as error:
@@ -57,7 +58,7 @@ def output_errors(path: Path) -> Iterator[None]:
 
 
 def create_folder(folder: Path) -> None:
-    """Make the folder and its parents, durably."""
+    """Create the folder and its parents, durably."""
     with output_errors(folder):
         if not folder.is_dir():
             folder.mkdir(parents=True, exist_ok=True)
@@ -77,14 +78,14 @@ def sync_folder(folder: Path) -> None:
 
 
 def followed(path: Path) -> Path:
-    """The file that is written under a name: a link's target, if the owner made the link.
+    """The file behind a name: a link's target, if the user made the link.
 
-    A link may also have come with an archive or from another user, and then name any file of this
-    user, such as ~/.bashrc. The owner's is known by this: link and target belong to the user who
-    runs this, or to root, and both names end alike (captions.jsonl -> /big/beach.jsonl).
+    A link may also come from an archive or another user, and name any file of this user, such as
+    ~/.bashrc. A link counts as the user's own if link and target belong to the user who runs this,
+    or to root, and both names have the same ending (captions.jsonl -> /big/beach.jsonl).
 
     Raises:
-        OSError: it is a link, and not known as the owner's.
+        OSError: it is a link that is not the user's own.
     """
     try:
         link = path.lstat()
@@ -104,13 +105,13 @@ def followed(path: Path) -> Path:
 
 
 def _owner(path: Path) -> set[int]:
-    with suppress(FileNotFoundError):  # nobody's yet
+    with suppress(FileNotFoundError):  # does not exist yet
         return {path.stat().st_uid}
     return set()
 
 
 def _replaced(path: Path) -> Path:
-    """The file to replace: the target of the owner's link, or whatever link stands there itself."""
+    """The file to replace: the target of the user's own link, or the foreign link itself."""
     try:
         return followed(path)
     except OSError:
@@ -118,7 +119,7 @@ def _replaced(path: Path) -> Path:
 
 
 def remove_old_drafts(folder: Path) -> None:
-    """Remove what writers that were killed left of their drafts."""
+    """Remove drafts that killed writers left behind."""
     with suppress(OSError), os.scandir(folder) as found:
         for file in found:
             if _DRAFT.fullmatch(file.name):
@@ -129,9 +130,9 @@ def remove_old_drafts(folder: Path) -> None:
 
 
 def replace_atomically(path: Path, chunks: Iterator[bytes]) -> None:
-    """Write a file anew; whoever reads it sees the old or the new one, also after a crash.
+    """Replace a file; readers see the old content or the new one, also after a crash.
 
-    The draft has a name that nobody can foresee and is made by this call, so that it is no link.
+    The draft has an unpredictable name and is created exclusively, so that it cannot be a link.
     """
     with output_errors(path):
         path = _replaced(path)
@@ -149,11 +150,10 @@ def replace_atomically(path: Path, chunks: Iterator[bytes]) -> None:
 
 
 class AppendFile:
-    """A file of lines, each appended by one write and wholly there or not at all.
+    """A file of lines, each appended by one write, completely or not at all.
 
-    A last line that a crash tore is cut off on opening and kept beside the file, in
-    `NAME.torn-TIME`; one that lacks only its newline gets it. All methods block, and raise
-    OutputError.
+    A last line that a crash tore is cut off on opening and saved in `NAME.torn-TIME`; one that
+    lacks only its newline gets it. All methods block, and raise OutputError.
     """
 
     def __init__(self, path: Path) -> None:
@@ -172,7 +172,7 @@ class AppendFile:
                 raise
 
     def append(self, line: bytes) -> int:
-        """Write a line, return where it begins; if that fails, nothing of it stays."""
+        """Write a line and return its offset; if that fails, nothing of it stays."""
         with output_errors(self.path):
             facts = os.fstat(self._handle)
             if not self._is_in_place(facts):
@@ -185,7 +185,7 @@ class AppendFile:
             return facts.st_size
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
-        """All lines with their offsets; one of absurd length comes in pieces."""
+        """All lines with their offsets; an overlong line comes in pieces."""
         with output_errors(self.path):
             yield from raw_lines(self.path)
 
@@ -198,12 +198,12 @@ class AppendFile:
         self._handle = handle
 
     def sync(self) -> None:
-        """Bring everything appended to the disk."""
+        """Flush everything appended to the disk."""
         with output_errors(self.path):
             os.fsync(self._handle)
 
     def close(self) -> None:
-        """Close the file, not syncing it."""
+        """Close the file without syncing it."""
         os.close(self._handle)
 
     def _is_in_place(self, facts: os.stat_result) -> bool:
@@ -223,7 +223,7 @@ class AppendFile:
 
     def _repair(self) -> None:
         size_bytes = os.fstat(self._handle).st_size
-        torn_at = self._after_last_newline(size_bytes)
+        torn_at = after_last_newline(self._handle, size_bytes)
         if torn_at == size_bytes:
             return
         self.torn_lines = 1
@@ -235,19 +235,21 @@ class AppendFile:
         replace_atomically(kept, self._chunks(torn_at))
         os.ftruncate(self._handle, torn_at)
 
-    def _after_last_newline(self, end: int) -> int:
-        while end:
-            start = max(0, end - _CHUNK_BYTES)
-            newline = os.pread(self._handle, end - start, start).rfind(b"\n")
-            if newline >= 0:
-                return start + newline + 1
-            end = start
-        return 0
-
     def _chunks(self, offset: int) -> Iterator[bytes]:
         while chunk := os.pread(self._handle, _CHUNK_BYTES, offset):
             yield chunk
             offset += len(chunk)
+
+
+def after_last_newline(handle: int, end: int) -> int:
+    """Where the last line that is whole ends, of an open file's first `end` bytes."""
+    while end:
+        start = max(0, end - _CHUNK_BYTES)
+        newline = os.pread(handle, end - start, start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        end = start
+    return 0
 
 
 def _is_text(head: bytes) -> bool:

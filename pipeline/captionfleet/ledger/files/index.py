@@ -1,4 +1,4 @@
-"""Which lines of a line file count, in a temporary database on disk (main process, in a thread)."""
+"""Indexes the lines of a file in a temporary database, to find those that count (main process)."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ _CACHE_KIB = 8192
 
 
 class State(IntEnum):
-    """What became of the file that a line speaks of."""
+    """What became of the film of a line."""
 
     CURRENT = 0
     CHANGED = 1
@@ -23,7 +23,7 @@ class State(IntEnum):
 
     @property
     def meaning(self) -> str:
-        """In words, after a number of lines."""
+        """The state in words that follow a number of lines."""
         return _MEANINGS[self]
 
 
@@ -38,9 +38,9 @@ _MEANINGS = {
 
 
 class Entry(NamedTuple):
-    """One line: where it begins, which clip under which request, and of which file.
+    """One line: its offset, its clip and request, and its film.
 
-    `path` is empty where the file is not known.
+    `path` is empty where the film is unknown.
     """
 
     at: int
@@ -75,10 +75,9 @@ _COLUMNS = "at, clip, alias, request, path, root, start_s, state"
 
 
 class LineIndex:
-    """The lines of one file by their offsets; memory does not grow with their number.
+    """The lines of one file by offset; memory does not grow with their number.
 
-    The database is a file without a name in the system's temporary folder, about 200 bytes for
-    each line.
+    The database is an unnamed file in the system's temporary folder, about 200 bytes for each line.
     """
 
     def __init__(self) -> None:
@@ -95,13 +94,13 @@ class LineIndex:
         self._db.close()
 
     def add(self, entry: Entry) -> None:
-        """Take a line."""
+        """Add a line."""
         self._waiting.append(entry)
         if len(self._waiting) >= _BATCH:
             self._write()
 
     def add_same(self, clip: bytes, alias: bytes, name: bytes) -> None:
-        """Note another name that a clip was met under."""
+        """Record another name under which a clip was found."""
         self._db.execute("INSERT OR REPLACE INTO same VALUES (?, ?, ?)", (clip, alias, name))
 
     def same(self, clip: bytes) -> list[tuple[bytes, bytes]]:
@@ -109,7 +108,7 @@ class LineIndex:
         return self._db.execute("SELECT alias, name FROM same WHERE clip = ?", (clip,)).fetchall()
 
     def conclude(self) -> None:
-        """Mark, once all lines are in, what a later line replaces and what cannot be reached."""
+        """Mark replaced and unreachable lines, once all lines are added."""
         self._write()
         self._db.execute(_REPLACED, {"replaced": State.REPLACED})
         states = {"unreachable": State.UNREACHABLE, "gone": State.GONE}
@@ -122,7 +121,7 @@ class LineIndex:
         return {State(state): number for state, number in rows}
 
     def entries(self, states: frozenset[State], *, by_film: bool = False) -> Iterator[Entry]:
-        """The lines in these states as they stand in the file, or by film, request and time."""
+        """The lines in these states, in file order, or by film, request and time."""
         order = "path, request, start_s, at" if by_film else "at"
         marks = ", ".join(str(int(state)) for state in states)
         query = f"SELECT {_COLUMNS} FROM lines WHERE state IN ({marks}) ORDER BY {order}"  # noqa: S608 - numbers
@@ -130,13 +129,13 @@ class LineIndex:
             yield Entry._make([*fields, State(state)])
 
     def entry_at(self, at: int) -> Entry:
-        """The line that begins at an offset, which must be one of them."""
+        """The line at an offset, which must be in the index."""
         query = f"SELECT {_COLUMNS} FROM lines WHERE at = ?"  # noqa: S608 - names
         *fields, state = self._db.execute(query, (at,)).fetchone()
         return Entry._make([*fields, State(state)])
 
     def windows(self, entry: Entry, states: frozenset[State]) -> int:
-        """How many lines the film has under this request, in these states."""
+        """The number of lines that the film has under this request, in these states."""
         marks = ", ".join(str(int(state)) for state in states)
         query = (
             "SELECT count(*) FROM lines WHERE path = ? AND request = ? "  # noqa: S608 - numbers
@@ -155,7 +154,7 @@ class LineIndex:
         return None if found is None else found[0]
 
     def state_of(self, clip: bytes, request: str) -> State | None:
-        """The state of a clip's latest line; None if there is no line of it."""
+        """The state of a clip's latest line; None if it has none."""
         query = "SELECT state FROM latest JOIN lines USING (at) WHERE id = ? AND latest.request = ?"
         found = self._db.execute(query, (clip, request)).fetchone()
         return None if found is None else State(found[0])

@@ -1,4 +1,4 @@
-"""One run per output folder (main process, in a thread)."""
+"""Locks the output folder, so that only one run writes to it (main process, in a thread)."""
 
 import fcntl
 import os
@@ -22,8 +22,8 @@ _MAX_HOLDER_BYTES = 1000
 class FolderLock:
     """An advisory lock that ends with its process, however that ends.
 
-    `.lock` is locked, and the folder itself, where its file system can, for somebody may remove
-    `.lock`; `.lock-holder.json` says by whom, for people.
+    Locks `.lock`, and also the folder itself where the file system can, as somebody may remove
+    `.lock`. `.lock-holder.json` names the holder, for people.
 
     Raises:
         OutputError: another run holds the folder, or it cannot be written.
@@ -47,7 +47,7 @@ class FolderLock:
             raise
 
     def release(self) -> None:
-        """Let the next run have the folder."""
+        """Release the folder for the next run."""
         try:
             with output_errors(self._holder):
                 self._holder.unlink(missing_ok=True)
@@ -55,7 +55,7 @@ class FolderLock:
             self._let_go()
 
     def _lock_folder(self, folder: Path) -> None:
-        """Lock the folder, but on network file systems, which lock files alone."""
+        """Lock the folder itself; network file systems can lock only files."""
         with output_errors(folder):
             self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -89,7 +89,7 @@ class FolderLock:
 
 
 def _advice(lock: Path) -> str:
-    # Where the file system has no locks, a file with its holder's name in it stands for one.
+    # Where the file system has no locks, a file with its holder's name stands for one.
     try:
         is_soft = lock.stat().st_size > 0
     except OSError:

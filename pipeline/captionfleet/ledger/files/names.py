@@ -3,6 +3,7 @@
 __all__ = [
     "ADOPTED",
     "CAPTIONS",
+    "COPY",
     "FAILURES",
     "FILMS",
     "LOCK",
@@ -29,3 +30,4 @@ PRUNED = "pruned.jsonl"
 REPORT = "report.html"
 LOCK = ".lock"
 LOCK_HOLDER = ".lock-holder.json"
+COPY = ".copy.json"  # what a folder and a copy of it in a bucket say of each other

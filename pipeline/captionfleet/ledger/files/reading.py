@@ -1,4 +1,4 @@
-"""Reads what a run wrote, believing none of it (main process, in a thread)."""
+"""Reads the files of an output folder without trusting their content (main, in a thread)."""
 
 import os
 from codecs import BOM_UTF8
@@ -33,22 +33,22 @@ _BUFFER_BYTES = 1 << 20  # a million lines are read at every start
 
 _MAX_OBJECT_BYTES = 1 << 26
 _ID_DIGITS = 32
-_MOST = 1e15  # of anything that is counted or measured here
+_MOST = 1e15  # above any count or measurement in these files
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One record of a line file, and where it begins; what is no record is an empty one."""
+    """One record of a line file and its offset; a line without a record has an empty one."""
 
     offset: int
     record: dict[str, Any]
 
 
 def raw_lines(path: Path, begin: int = 0) -> Iterator[tuple[int, bytes]]:
-    """Read the lines of a line file, each with the offset at which it begins.
+    """Read the lines of a line file, each with its offset.
 
-    This is the one definition of a line: it ends with a newline or after MAX_LINE_BYTES, and the
-    byte order mark that some editors write before the first one does not belong to it.
+    This is the one definition of a line: it ends with a newline or after MAX_LINE_BYTES, and a byte
+    order mark, which some editors write at the start of a file, is removed.
 
     Raises:
         OSError: the file cannot be read.
@@ -61,30 +61,30 @@ def raw_lines(path: Path, begin: int = 0) -> Iterator[tuple[int, bytes]]:
 
 
 def record_at(file: BinaryIO, offset: int) -> dict[str, Any]:
-    """The record of the line that begins at an offset; an empty one where the line holds none."""
+    """The record of the line at an offset; an empty one where the line holds none."""
     file.seek(offset)
     raw = file.readline(MAX_LINE_BYTES)
     return record_of(raw if offset else raw.removeprefix(BOM_UTF8))
 
 
 def ended(raw: bytes) -> bytes:
-    """A raw line with its line end, which the last one of a file may lack."""
+    """The line with a newline, which the last line of a file may lack."""
     return raw if raw.endswith(b"\n") else raw + b"\n"
 
 
 def is_record(line: bytes) -> bool:
-    """Whether a line holds a record, be it an empty one."""
+    """Whether a line holds a record, even an empty one."""
     return isinstance(_loads(line), dict)
 
 
 def record_of(line: bytes) -> dict[str, Any]:
-    """The record in a line; an empty one where the line holds none."""
+    """The record of a line; an empty one where the line holds none."""
     record = _loads(line)
     return record if isinstance(record, dict) else {}
 
 
 def read_lines(path: Path, begin: int = 0) -> Iterator[Line]:
-    """The records of a line file; nothing of a file that is not there.
+    """The records of a line file; none if the file is missing.
 
     Raises:
         ConfigError: the file cannot be read.
@@ -99,7 +99,7 @@ def read_lines(path: Path, begin: int = 0) -> Iterator[Line]:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The one object of a JSON file; nothing where there is none."""
+    """The object in a JSON file; an empty one if it is missing or invalid."""
     try:
         with path.open("rb") as file:
             return record_of(file.read(_MAX_OBJECT_BYTES))
@@ -115,7 +115,7 @@ def _loads(raw: bytes) -> Any:
 
 
 def number_in(record: dict[str, Any], key: str) -> float | None:
-    """A number that can be one; None for whatever else may stand there."""
+    """A number of plausible size; None for anything else."""
     value = record.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -123,12 +123,12 @@ def number_in(record: dict[str, Any], key: str) -> float | None:
 
 
 def measure_in(record: dict[str, Any], key: str) -> float | None:
-    """A number that is never 0 when it is known; None for 0 and whatever else may stand there."""
+    """A number other than 0, which stands for unknown; None for anything else."""
     return number_in(record, key) or None
 
 
 def flags_in(record: dict[str, Any]) -> list[str]:
-    """The flags of a captions line: words in one text, or a list of them in earlier lines."""
+    """The flags of a captions line: words in one text, or, in earlier lines, a list."""
     flags = record.get("flags")
     if isinstance(flags, str):
         return flags.split()
@@ -136,7 +136,7 @@ def flags_in(record: dict[str, Any]) -> list[str]:
 
 
 def id_in(record: dict[str, Any], key: str = "clip_id") -> int | None:
-    """An id, 32 hex digits, as a number; None for whatever else may stand there."""
+    """An id of 32 hex digits as a number; None for anything else."""
     text = text_in(record, key)
     try:
         return int(text, 16) if len(text) == _ID_DIGITS else None
@@ -145,12 +145,12 @@ def id_in(record: dict[str, Any], key: str = "clip_id") -> int | None:
 
 
 def text_in(record: dict[str, Any], key: str) -> str:
-    """A text; empty for whatever else may stand there."""
+    """A text; empty for anything else."""
     value = record.get(key)
     return value if isinstance(value, str) else ""
 
 
 def table_in(record: dict[str, Any], key: str) -> dict[str, Any]:
-    """A table; empty for whatever else may stand there."""
+    """A table; empty for anything else."""
     value = record.get(key)
     return value if isinstance(value, dict) else {}

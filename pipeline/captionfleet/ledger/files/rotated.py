@@ -1,4 +1,4 @@
-"""Captions that are not where they were: rotated away, compressed (main process, in a thread)."""
+"""Detects captions that were rotated away or compressed (main process, in a thread)."""
 
 import os
 from pathlib import Path
@@ -11,10 +11,10 @@ __all__ = ["require_no_captions"]
 
 
 def require_no_captions(output_dir: Path, ignored_lines: int) -> None:
-    """Refuse to pay again for captions in another form or under another name. Blocks.
+    """Refuse to pay again for captions that exist in another form or under another name. Blocks.
 
     Raises:
-        OutputError: captions.jsonl holds something else, or was rotated away.
+        OutputError: captions.jsonl holds no captions, or was rotated away.
     """
     where = printable(os.fspath(output_dir / CAPTIONS))
     if ignored_lines:

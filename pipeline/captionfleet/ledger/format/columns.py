@@ -1,9 +1,9 @@
-"""What a line of captions.jsonl and of failures.jsonl holds: the one definition; pure (main).
+"""Defines every key of a line of captions.jsonl and failures.jsonl; pure (main process).
 
-The writer (`lines`), the schemas (`schema`) and the documents' check follow it, so a further key is
-one entry here. Readers of JSON lines take a column's type from the first lines or megabytes, hence
-three rules: every key stands in every line, in this order; a value's type never changes; nothing is
-null. What is not known, or not there, is "", 0 or false.
+The writer (`lines`), the schemas (`schema`) and the check of the documents follow it, so a new key
+is one entry here. Many readers infer a column's type from the first lines or megabytes, hence three
+rules: every key is in every line, in this order; a value's type never changes; nothing is null. An
+unknown or absent value is "", 0 or false.
 """
 
 from collections.abc import Callable
@@ -28,10 +28,10 @@ __all__ = [
 
 
 class Type(StrEnum):
-    """What a value is, in every line; `JSON` is text that holds one JSON value, perhaps null.
+    """The type of a value in every line; `JSON` is text that holds one JSON value, perhaps null.
 
-    JSON is for what has no shape of its own: every shape of it is a string to all readers.
-    `NUMBERS` is a list that is never empty, as an empty one says nothing of its items' type.
+    JSON is for values whose shape varies: readers see a string each time. `NUMBERS` is a list that
+    is never empty, as an empty one does not show its items' type.
     """
 
     TEXT = "text"
@@ -47,7 +47,8 @@ class Type(StrEnum):
 class Column:
     """A key of a line, or of a table in it.
 
-    `value` takes it from the row, or from the table's value; None takes the attribute of that name.
+    `value` takes the value from the row, or from the table's value; None takes the attribute with
+    the key's name.
     """
 
     name: str

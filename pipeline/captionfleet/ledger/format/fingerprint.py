@@ -1,4 +1,4 @@
-"""What decides a caption besides the clip: the request, as 16 hex digits; pure (main process)."""
+"""Computes the fingerprint of a request: all that decides a caption besides the clip; pure."""
 
 from collections.abc import Collection, Mapping
 from hashlib import blake2b
@@ -27,7 +27,7 @@ Facts = Mapping[str, Any]
 
 _DIGEST_BYTES = 8
 _SHOWN_CHARS = 40
-# Fields that servers take and that change no word of a caption.
+# Fields of requests that do not change a caption.
 _NOT_RELEVANT = frozenset(
     {
         "metadata",
@@ -43,18 +43,18 @@ _NOT_RELEVANT = frozenset(
     }
 )
 _MEDIA = ("fps", "height", "max_seconds", "sampling", "video_preset", "audio_bitrate")
-# Encodings that show the same as another: a caption made from either stands for both, so the
-# folders of versions whose default was `fast` are not paid again.
+# Encodings equivalent to another: a caption made from either counts for both, so that folders of
+# versions whose default was `fast` are not paid for again.
 _SAME_PICTURE = {"one_fps": "fast"}
 
 
 def request_facts(
     job: JobConfig, deployment: DeploymentConfig, request: RequestConfig | None = None
 ) -> Facts:
-    """The facts of the requests that a job sends to one of its deployments: of its first, or this.
+    """The facts of the requests that a job sends to one of its deployments.
 
-    The limits of the media are left out: within them they change nothing. So is the name, by which
-    captions are told apart beside this.
+    `request` defaults to the job's first. Limits on media are left out: within them they change
+    nothing. So is the request's name, which distinguishes captions by itself.
     """
     request = request or job.request
     schema = request.response_schema
@@ -76,7 +76,7 @@ def request_facts(
 
 
 def _form_facts(deployment: DeploymentConfig) -> Facts:
-    """How the media are sent; nothing of the usual form, which was the only one once."""
+    """How the media are sent; empty for the default form, which early versions did not record."""
     form, frames = deployment.form, deployment.frames
     facts: dict[str, Any] = {}
     if form.video_as == "frames":
@@ -90,24 +90,24 @@ def _form_facts(deployment: DeploymentConfig) -> Facts:
 
 
 def row_request_facts(job: JobConfig, deployment: DeploymentConfig) -> Facts:
-    """The facts of requests for rows that have prompts of their own, which are no part of them."""
+    """The facts of requests for rows with their own prompt, without that prompt."""
     facts = {**request_facts(job, deployment), "prompt": None}
     facts.pop("prompt_template", None)
     return facts
 
 
 def row_fingerprint(request: str, prompt: str) -> str:
-    """The fingerprint of a row's request: that of the rows' requests, and that of its prompt."""
+    """The fingerprint of a row's request: that of the rows' requests, then that of its prompt."""
     return f"{request}-{blake2b(prompt.encode(), digest_size=_DIGEST_BYTES).hexdigest()}"
 
 
 def request_of(fingerprint: str) -> str:
-    """The part of a fingerprint that requests.json knows."""
+    """The part of a fingerprint that is in requests.json."""
     return fingerprint.partition("-")[0]
 
 
 def _model(model: str) -> str:
-    """The model of a string that names model and deployment; a deployment alone stays as it is."""
+    """The model in a string that names model and deployment; a deployment alone stays as it is."""
     return model.partition("#")[0]
 
 
@@ -118,7 +118,7 @@ def fingerprint(facts: Facts) -> str:
 
 
 def written_facts(facts: Facts) -> dict[str, Any]:
-    """The facts as they are written and compared: what extra_body holds may be a secret.
+    """The facts as written and compared: values of extra_body, possible secrets, are hashed.
 
     The fingerprint is that of the facts before this.
     """
@@ -133,17 +133,17 @@ def admitted(
 ) -> frozenset[str]:
     """The fingerprints whose captions of one request stand after this run.
 
-    A fleet may gain or lose deployments from night to night, so of the requests behind the
-    captions and those of this run, one side only has to hold the other.
+    A fleet may gain or lose deployments from night to night. So the requests behind the captions
+    must include those of this run, or the other way round.
 
     Args:
-        there: the requests behind the captions, with their facts where those are known.
+        there: the requests behind the captions, with their facts where known.
         here: the requests of this run.
         recaption: replace captions of other requests rather than refuse.
-        name: what the job calls the request, where it has several.
+        name: the request's name, where the job has several.
 
     Raises:
-        ConfigError: the captions were made with another request.
+        ConfigError: another request made the captions.
     """
     known, own = frozenset(there), frozenset(here)
     if known <= own or own <= known:
@@ -160,7 +160,7 @@ def admitted(
 def request_change(
     there: Mapping[str, Facts | None], here: Mapping[str, Facts | None]
 ) -> str | None:
-    """How two sets of requests differ; None where one side holds the other."""
+    """How two sets of requests differ; None where one includes the other."""
     known, own = frozenset(there), frozenset(here)
     if known <= own or own <= known:
         return None
@@ -168,7 +168,7 @@ def request_change(
 
 
 def _change(there: Mapping[str, Facts | None], here: Mapping[str, Facts]) -> str:
-    """How the two most alike requests differ, of those that only one side has."""
+    """How the two most similar requests differ, of those that only one side has."""
     pairs: list[list[str]] = [
         _differences(old, new)
         for key, old in there.items()

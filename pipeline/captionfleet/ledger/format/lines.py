@@ -1,4 +1,4 @@
-"""What stands in a line of the output, byte for byte; pure (main process)."""
+"""Serialises each line of the output files; pure (main process)."""
 
 import math
 import os
@@ -39,7 +39,7 @@ _NAMES = ("source", "source_b64", "path", "path_b64", "root", "root_b64")
 
 
 def caption_line(caption: Caption, completed_at_utc: str, fingerprint: str = "") -> bytes:
-    """One line for captions.jsonl, its newline included.
+    """One line for captions.jsonl, with its newline.
 
     `fingerprint` names the request; it stands at a fixed place, where resuming reads it.
     """
@@ -48,20 +48,20 @@ def caption_line(caption: Caption, completed_at_utc: str, fingerprint: str = "")
 
 
 def failure_line(failure: Failure, failed_at_utc: str) -> bytes:
-    """One line for failures.jsonl, its newline included."""
+    """One line for failures.jsonl, with its newline."""
     row = FailureRow(failure, failed_at_utc)
     return _dumps(_filled(FAILURES, row), orjson.OPT_APPEND_NEWLINE)
 
 
 def same_line(same: SameFile, noted_at_utc: str) -> bytes:
-    """One line for same.jsonl: the file is the clip, and so need not be read again."""
+    """One line for same.jsonl: the file is this clip, and need not be read again."""
     keys = {"clip_id": same.clip.clip_id, "stat_id": same.clip.stat_id}
     name = name_fields("source", same.clip.source.name)
     return _dumps(keys | name | {"noted_at_utc": noted_at_utc}, orjson.OPT_APPEND_NEWLINE)
 
 
 def adopted_line(adopted: Adopted, adopted_at_utc: str) -> bytes:
-    """One line for adopted.jsonl: the caption under `former_id` is this clip's."""
+    """One line for adopted.jsonl: the caption under `former_id` belongs to this clip."""
     source = adopted.clip.source
     names = {"source": source.name, "path": source.known_path, "root": source.root}
     record = {"clip_id": adopted.clip.clip_id, "former_id": adopted.former_id}
@@ -84,16 +84,16 @@ def film_line(measured: Measured, measured_at_utc: str) -> bytes:
 
 
 def refiled_line(record: Mapping[str, Any], key: str, adopted: Mapping[str, Any]) -> bytes:
-    """A captions line under the id and the place of its file as they are today.
+    """A captions line under the current id and path of its file.
 
-    `key` holds the id that changes, and `adopted` is the record of its line in adopted.jsonl.
+    `key` is the key whose id changes, and `adopted` the record of its line in adopted.jsonl.
     """
     place = {name: adopted[name] for name in _NAMES if name in adopted}
     return _dumps({**record, key: adopted["clip_id"], **place}, orjson.OPT_APPEND_NEWLINE)
 
 
 def renamed_line(record: Mapping[str, Any], request: str) -> bytes:
-    """A captions line under another name of its request, which stands where readers look for it."""
+    """A captions line under another name of its request, at the place that resuming reads."""
     before = [key for key in ("clip_id", "fingerprint", "stat_id") if key in record]
     head = {key: record[key] for key in before}
     rest = {key: value for key, value in record.items() if key not in {*before, "request"}}
@@ -106,7 +106,7 @@ def document(record: Mapping[str, Any]) -> bytes:
 
 
 def _filled(columns: tuple[Column, ...], row: object) -> dict[str, Any]:
-    """Every column's value, each of its column's type."""
+    """The value of every column, each of its column's type."""
     return {column.name: _typed(column, _value(column, row)) for column in columns}
 
 
@@ -155,8 +155,8 @@ _AS: Mapping[Type, Callable[[Any], object]] = {
 
 
 def _dumps(record: Any, options: int) -> bytes:
-    # A server may send halves of surrogate pairs or integers of any length; orjson writes
-    # NaN and infinity as null by itself.
+    # A server may send lone surrogates or integers of any length; orjson writes NaN and infinity as
+    # null.
     try:
         return orjson.dumps(record, option=options)
     except orjson.JSONEncodeError:

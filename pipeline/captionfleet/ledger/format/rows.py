@@ -1,4 +1,4 @@
-"""What becomes a line: an outcome, with what only the folder knows; pure (main process)."""
+"""Combines an outcome with the facts that only the folder knows, for its line; pure (main)."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ __all__ = ["CaptionRow", "FailureRow"]
 
 @dataclass(frozen=True, slots=True)
 class CaptionRow:
-    """What becomes a captions line; `fingerprint` names the request."""
+    """The content of a captions line; `fingerprint` identifies the request."""
 
     caption: Caption
     fingerprint: str
@@ -17,28 +17,28 @@ class CaptionRow:
 
     @property
     def clip(self) -> Clip:
-        """Whose line it is."""
+        """The clip of the line."""
         return self.caption.clip
 
     @property
     def request(self) -> str:
-        """Its request's name."""
+        """The request's name."""
         return self.caption.request
 
 
 @dataclass(frozen=True, slots=True)
 class FailureRow:
-    """What becomes a failures line."""
+    """The content of a failures line."""
 
     failure: Failure
     failed_at_utc: str
 
     @property
     def clip(self) -> Clip:
-        """Whose line it is."""
+        """The clip of the line."""
         return self.failure.clip
 
     @property
     def request(self) -> str:
-        """Its request's name."""
+        """The request's name."""
         return self.failure.request

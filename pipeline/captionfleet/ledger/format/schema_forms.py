@@ -1,4 +1,4 @@
-"""The columns of the output's lines, in the forms that its readers take; pure (main process)."""
+"""Writes the schema of output lines as JSON Schema, for pyarrow and for DuckDB; pure (main)."""
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
@@ -58,7 +58,7 @@ _DUCKDB_TYPES: Mapping[Type, str] = {
 
 
 def schema_text(file: LineFile, form: Form) -> str:
-    """The schema of one line file: JSON, a line of Python for pyarrow, or a view for DuckDB."""
+    """The schema of one line file: JSON Schema, Python for pyarrow, or a DuckDB view."""
     columns = _COLUMNS[file]
     match form:
         case Form.JSON_SCHEMA:

@@ -1,4 +1,4 @@
-"""Which captions lines a later line of the same clip replaces; pure (main process, a thread)."""
+"""Finds captions lines that a later line of the same clip replaces; pure (main process)."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -10,10 +10,10 @@ __all__ = ["find_superseded"]
 
 
 def find_superseded(lines: Iterable[bytes]) -> set[int]:
-    """The positions of lines whose clip a later line of the same request holds, by either id.
+    """The positions of lines whose clip has a later line of the same request, by either id.
 
-    A line that is no record supersedes nothing and is kept. Memory: about 150 bytes for each id
-    of each request, while it runs.
+    A line without a record supersedes nothing and is kept. Memory: about 150 bytes for each id of
+    each request, while it runs.
     """
     latest: dict[str, dict[int, int]] = defaultdict(dict)
     superseded = set()

@@ -24,7 +24,7 @@ __all__ = [
     "confine",
     "die_first",
     "die_with",
-    "heed_no_signals",
+    "ignore_signals",
     "limit_cpu",
     "rss_bytes",
 ]
@@ -60,7 +60,7 @@ def die_first() -> None:
         file.write(str(score).encode())
 
 
-def heed_no_signals() -> None:
+def ignore_signals() -> None:
     """Ignore signals that go to the whole job: the main process handles them."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

@@ -1,1 +1,1 @@
-"""Write chat-completions requests and read their answers; pure."""
+"""Writes chat-completions requests and reads their answers; pure (main process)."""

@@ -1,4 +1,4 @@
-"""Which answers are asked for once more, and how (main process; pure)."""
+"""Decides which answers are asked for a second time, and how; pure (main process)."""
 
 from collections.abc import Collection
 
@@ -10,18 +10,18 @@ __all__ = ["is_unwanted", "is_worth_another", "tokens_for"]
 
 
 def is_unwanted(answer: Answer, request: RequestConfig) -> bool:
-    """Whether the answer is a refusal that the job does not keep, or that can be no JSON."""
+    """Whether the answer is a refusal that the job does not keep, or is cut off inside its JSON."""
     is_useless = request.on_refusal == "fail" or request.response_schema is not None
     flags = flags_of(answer.text, answer.finish_reason, is_refused=answer.is_refused)
     return is_useless and REFUSED in flags
 
 
 def is_worth_another(flags: Collection[str], request: RequestConfig) -> bool:
-    """Whether a caption with these flags is asked for again; it is kept if nothing better comes."""
+    """Whether to ask again for a caption with these flags; it is kept if the next is no better."""
     is_again = request.on_refusal == "retry" and REFUSED in flags
     return DEGENERATE in flags or is_again or tokens_for(flags, request) is not None
 
 
 def tokens_for(flags: Collection[str], request: RequestConfig) -> int | None:
-    """The max_tokens of that second request, where they are others than the job's."""
+    """The max_tokens of that second request, where they differ from the job's; else None."""
     return request.retry_truncated_tokens if TRUNCATED in flags else None

@@ -1,7 +1,7 @@
-"""The chat-completions protocol: caption in, whole or streamed (main process; pure).
+"""Reads the answer of a chat-completions request, whole or streamed; pure (main process).
 
-Everything here was written by a server that may be broken or hostile: any field may be
-missing, of another type or absurd, and none of that may raise.
+A broken or hostile server may have written it: any field may be missing, of another type or absurd,
+and none of that may raise.
 """
 
 from collections.abc import Mapping
@@ -31,10 +31,10 @@ _REASONING = ("reasoning_content", "reasoning")  # vLLM and DeepSeek; OpenRouter
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A caption as the server gave it; `server` holds its own timings and its request id.
+    """A caption as the server returned it; `server` holds its own timings and its request id.
 
-    `data` is the caption as JSON, where a schema was asked for and the caption fits it.
-    `reasoning` is what the model thought before. `is_refused`: the server says that the text is a
+    `data` is the caption as JSON, where the job has a schema and the caption fits it. `reasoning`
+    is the model's thinking before it. `is_refused` means that the server marks the text as a
     refusal, or that a filter ended it.
     """
 
@@ -49,19 +49,19 @@ class Answer:
 
 
 class AnswerReader:
-    """Reads one 200 answer from its bytes; the same for whole and for streamed ones.
+    """Reads one 200 answer, whole or streamed, from its bytes.
 
-    A stream ends with `[DONE]` or with the connection. A finish reason is no end: some servers
-    write one into every chunk.
+    A stream ends with `[DONE]` or with the connection. A finish reason does not end it: some
+    servers write one into every chunk.
 
     Args:
-        streamed: Whether the bytes are server-sent events, by the answer's Content-Type; what
-            they begin with counts for more.
+        streamed: Whether the Content-Type announces server-sent events; the first bytes
+            overrule it.
     """
 
     def __init__(self, *, streamed: bool) -> None:
         self._lines = EventLines() if streamed else None
-        self._start: bytearray | None = bytearray()  # until it tells what the answer is
+        self._start: bytearray | None = bytearray()  # until the kind of answer is known
         self._whole = bytearray()
         self._text: list[str] = []
         self._refusal: list[str] = []
@@ -76,12 +76,12 @@ class AnswerReader:
 
     @property
     def has_text(self) -> bool:
-        """Whether a first token of the caption is there."""
+        """Whether the first token of the caption has arrived."""
         return bool(self._text)
 
     @property
     def is_complete(self) -> bool:
-        """Whether the caption counts even if the connection breaks now."""
+        """Whether the caption is complete even if the connection breaks now."""
         if self._problem is not None:
             return False
         if self._lines is None:
@@ -90,12 +90,12 @@ class AnswerReader:
 
     @property
     def awaits_end(self) -> bool:
-        """Whether only usage and the end of the stream can be expected."""
+        """Whether only usage and the end of the stream are still to come."""
         return self._is_finish_bare and self.has_text and self.is_complete
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing of interest can follow."""
+        """Whether nothing that matters can follow."""
         return self._ended or self._problem is not None
 
     def feed(self, portion: bytes) -> None:
@@ -114,8 +114,8 @@ class AnswerReader:
             self._take_event(event, data)
 
     def close(self, headers: Mapping[str, str]) -> Answer | Verdict:
-        """What the answer came to; `headers` are looked up in lower case."""
-        self._whole += self._start or b""  # too short to tell
+        """End the answer; return the caption or the failure. `headers` have lower-case names."""
+        self._whole += self._start or b""  # too short to decide
         if self._lines is None:
             self._take_chunk(loads(bytes(self._whole)))
         elif not self.is_over:
@@ -170,7 +170,7 @@ class AnswerReader:
             self._is_finish_bare = not text
 
     def _message_in(self, choice: dict[str, Any]) -> dict[str, Any]:
-        """The message, or a part of it; a stream's last chunk may repeat the message whole."""
+        """The message or delta of a choice; a stream's last chunk may repeat the whole message."""
         keys = ("message", "delta") if self._lines is None else ("delta", "message")
         parts = (choice[key] for key in keys if isinstance(choice.get(key), dict))
         found: dict[str, Any] = next(parts, {})
@@ -178,7 +178,7 @@ class AnswerReader:
         return {} if is_repeated else found
 
     def _fail(self, problem: Verdict) -> None:
-        """Note what is wrong, unless the caption is complete: it is paid for, and right."""
+        """Record a problem, unless the caption is complete: it is paid for, and right."""
         if self._lines is None or not self.is_complete:
             self._problem = problem
 
@@ -218,7 +218,7 @@ def _has_finish(whole: bytes | bytearray) -> bool:
 
 
 def _first_choice(chunk: dict[str, Any]) -> dict[str, Any] | None:
-    """The choice with index 0; a lone one counts whatever its index."""
+    """The choice with index 0; a single choice counts whatever its index."""
     choices = chunk.get("choices")
     if not isinstance(choices, list):
         return None
@@ -228,7 +228,7 @@ def _first_choice(chunk: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _text_of(content: object) -> str:
-    """The text of a message: as text, as one part, or as a list of parts."""
+    """The content of a message: text, one part, or a list of parts."""
     if isinstance(content, str):
         return content
     parts = content if isinstance(content, list) else [content]
@@ -245,5 +245,5 @@ def _part_text(part: object) -> str:
 
 
 def _repaired(text: str) -> str:
-    """Surrogates joined where two chunks hold halves of one character, else replaced."""
+    """The text with surrogate pairs joined that two chunks split, and lone surrogates replaced."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -1,4 +1,4 @@
-"""What a server says is wrong, wherever it writes it (main process; pure)."""
+"""Finds code and message in an error body, as various servers write it; pure (main process)."""
 
 from codecs import BOM_UTF8
 from dataclasses import replace
@@ -18,11 +18,11 @@ _STATUSES = range(400, 600)
 
 
 def error_of(body: bytes, content_type: str = "") -> tuple[str | None, str]:
-    """Code and message of an error body; (None, "") where it is HTML or nonsense.
+    """Code and message of an error body; (None, "") where it is HTML or unreadable.
 
     Args:
-        body: As it came, perhaps cut off.
-        content_type: Of the answer. Only the first line of text/plain is a message.
+        body: The bytes as received, perhaps cut off.
+        content_type: The answer's Content-Type. Of text/plain, only the first line is a message.
     """
     loaded = loads(body)
     if loaded is NOT_JSON:
@@ -31,7 +31,7 @@ def error_of(body: bytes, content_type: str = "") -> tuple[str | None, str]:
 
 
 def problem_in(body: object, *, streamed: bool) -> Verdict:
-    """The verdict on an error inside a 200 answer, by the upstream's status if it is given."""
+    """The verdict on an error inside a 200 answer, by the upstream's status if it has one."""
     fields = body if isinstance(body, dict) else {}
     code, message = _error_in(fields)
     if (status := _upstream_status(fields.get("error", fields))) is not None:
@@ -57,7 +57,7 @@ def _code_in(body: object) -> str | None:
 
 
 def _words_in(value: object, depth: int = _MOST_DEPTH) -> str:
-    """The first words that stand where servers put them."""
+    """The first text in the fields where servers put messages."""
     if isinstance(value, str):
         return value.strip()
     if not depth:

@@ -1,4 +1,4 @@
-"""Server-sent events out of bytes (main process; pure)."""
+"""Parses server-sent events from a byte stream; pure (main process)."""
 
 import re
 from collections.abc import Iterator
@@ -7,12 +7,12 @@ __all__ = ["EventLines", "is_event_stream"]
 
 _BOM = b"\xef\xbb\xbf"
 _FIRST_FIELD = re.compile(rb"(data|event|id|retry)?:")
-_TELLING_BYTES = 6  # the longest of these with its colon
+_TELLING_BYTES = 6  # the longest of these field names, with its colon
 _LINE_END = re.compile(rb"\r\n|\n|\r(?!\Z)")  # a last \r may be half of \r\n
 
 
 class EventLines:
-    """Splits server-sent events out of bytes that arrive in any portions (WHATWG HTML 9.2)."""
+    """Splits a byte stream in portions of any size into server-sent events (WHATWG HTML 9.2)."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -21,7 +21,7 @@ class EventLines:
         self._data: list[bytes] = []
 
     def feed(self, portion: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """The events (type, data) that are complete now; exhaust it before feeding again."""
+        """Yield the events (type, data) that are now complete; exhaust before feeding again."""
         self._buffer += portion
         done = 0
         while end := _LINE_END.search(self._buffer, self._searched):
@@ -32,7 +32,7 @@ class EventLines:
         self._searched = max(len(self._buffer) - 1, 0)
 
     def close(self) -> Iterator[tuple[bytes, bytes]]:
-        """What a server that forgets the last blank line left behind."""
+        """Yield the last event of a server that omits the final blank line."""
         yield from self.feed(b"\n\n")
 
     def _take(self, line: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -50,10 +50,10 @@ class EventLines:
 
 
 def is_event_stream(start: bytes, *, is_declared: bool) -> bool | None:
-    """Whether an answer that begins like this is a stream of events; None if too little is there.
+    """Whether an answer with this start is an event stream; None if the start is too short.
 
-    Servers and proxies send streams as text/plain or JSON, and JSON as a stream of events: what
-    the bytes say counts for more than the Content-Type (`is_declared`).
+    Servers and proxies send streams as text/plain or JSON, and JSON as a stream of events: the
+    bytes overrule the Content-Type (`is_declared`).
     """
     text = start.removeprefix(_BOM).lstrip()
     if len(text) < _TELLING_BYTES:

@@ -1,4 +1,4 @@
-"""Why a model stopped, in the words of many servers (main process; pure)."""
+"""Interprets the finish reasons of many servers; pure (main process)."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ _SAME = {
     **dict.fromkeys(("eos", "eos_token", "end_turn", "stop_sequence", "completed"), STOP),
     **dict.fromkeys(("max_tokens", "max_length", "max_output_tokens", "model_length"), LENGTH),
 }
-# A filter cuts the text anywhere, and decides the same way again.
+# A filter cuts the text anywhere, and would do so again.
 _FILTERED = frozenset({"content_filter", "safety", "recitation", "prohibited_content", "refusal"})
 _TOOLS = frozenset({"tool_calls", "tool_use", "function_call"})
 # The server broke off: vLLM says abort, OpenRouter error, DeepSeek that it lacked resources.
@@ -31,7 +31,7 @@ _BROKEN = frozenset({"abort", "cancelled", "error", "insufficient_system_resourc
 
 
 def finish_reason_of(value: object) -> str:
-    """The reason by its OpenAI name, as the server spells it where it has none; "" for none."""
+    """The finish reason by its OpenAI name, or as the server spells it; "" without one."""
     if not isinstance(value, str):
         return ""
     reason = one_line(value, _MOST_CHARS)
@@ -41,16 +41,16 @@ def finish_reason_of(value: object) -> str:
 
 
 def is_filtered(reason: str) -> bool:
-    """Whether a filter ended the answer, or took all of it."""
+    """Whether a filter ended the answer, or removed all of it."""
     return reason in _FILTERED
 
 
 def stopped_before_caption(
     reason: str, *, text: str, has_reasoning: bool, tokens: int | None
 ) -> Verdict | None:
-    """Why an answer that arrived whole is no caption; None where its text is one.
+    """Why a complete answer holds no caption; None where its text is one.
 
-    Asking again is left out where it costs the same and ends the same.
+    Does not retry where a second request would cost the same and end the same way.
     """
     if reason in _BROKEN:
         return _unfinished(f"finish_reason {reason}", retry=True)

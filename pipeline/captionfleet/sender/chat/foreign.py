@@ -1,4 +1,4 @@
-"""Values in JSON that a server wrote, believed only as far as they can be (main process; pure)."""
+"""Reads JSON values that an untrusted server wrote; pure (main process)."""
 
 import json
 import math
@@ -15,26 +15,27 @@ _MAX_NUMBER_CHARS = 40
 
 
 def loads(raw: bytes) -> Any:
-    """The value, also after a byte order mark and in UTF-16 or UTF-32; `NOT_JSON` without one."""
+    """The value, also after a byte order mark and in UTF-16 or UTF-32; `NOT_JSON` if invalid."""
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError:
         pass
     try:
-        # Knows NaN, lone surrogates and large integers, which orjson rightly refuses.
+        # The standard library accepts NaN, lone surrogates and large integers, which orjson
+        # refuses.
         return json.loads(raw.decode(json.detect_encoding(raw), "replace"))
     except (ValueError, RecursionError):
         return NOT_JSON
 
 
 def count_of(value: object) -> int | None:
-    """A whole number from 0 on, which may be written as text or float."""
+    """A whole number of at least 0, even if written as text or float; else None."""
     number = number_of(value)
     return int(number) if number is not None and 0 <= number < _MAX_COUNT else None
 
 
 def number_of(value: object) -> float | None:
-    """A finite number, which may be written as text."""
+    """A finite number, even if written as text; else None."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     if isinstance(value, str) and len(value) > _MAX_NUMBER_CHARS:

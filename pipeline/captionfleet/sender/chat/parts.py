@@ -1,4 +1,4 @@
-"""The media of a request as its parts: JSON around holes for base64 (main process; pure).
+"""Builds the media parts of a request: JSON around holes for base64; pure (main process).
 
 A server takes a clip's pictures as one `video_url`, or each as an `image_url`; its sound as an
 `audio_url` (vLLM, SGLang, Fireworks) or as OpenAI's `input_audio`.
@@ -15,13 +15,13 @@ from captionfleet.messages import Form, MediaFacts
 
 __all__ = ["Hole", "Piece", "media_pieces", "media_values", "time_text"]
 
-_MARK = "@"  # stands in no part but for its base64
+_MARK = "@"  # a placeholder for base64 that cannot occur in a part otherwise
 _AUDIO_TYPES = {"ogg": "audio/ogg", "wav": "audio/wav", "mp3": "audio/mpeg"}
 
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """Where the base64 of a span of one of the two media files goes."""
+    """A place for the base64 of a span of one of the two media files."""
 
     medium: Literal["video", "audio"]
     offset: int
@@ -35,13 +35,13 @@ Piece = bytes | Hole
 def media_pieces(
     form: Form, facts: MediaFacts, *, with_audio: bool, from_s: float | None = None
 ) -> list[Piece]:
-    """The parts of one clip, with commas between them.
+    """The media parts of one clip, separated by commas.
 
     Args:
-        form: How the server takes them.
-        facts: The sizes of what is sent.
-        with_audio: Whether the sound is.
-        from_s: The source time that the times of frames are counted from; None leaves them out.
+        form: How the server takes the media.
+        facts: The sizes of the media.
+        with_audio: Whether sound is sent.
+        from_s: The source time from which frame times count; None leaves frame times out.
     """
     pieces: list[Piece] = []
     for part, hole in _parts(form, facts, with_audio=with_audio, from_s=from_s):
@@ -51,14 +51,14 @@ def media_pieces(
 
 
 def media_values(form: Form, pictures: Sequence[str], sound: str | None) -> list[dict[str, Any]]:
-    """The same parts as values, of media that are base64 already; without times."""
+    """The same parts as values, for media that are base64 already; without frame times."""
     name = _image if form.video_as == "frames" else _video
     parts = [name(base64) for base64 in pictures]
     return parts if sound is None else [*parts, _audio(form, sound)]
 
 
 def time_text(seconds: float) -> str:
-    """The time of a frame in words, as Qwen3-VL's own processor writes it before frames.
+    """The time of a frame as text, as Qwen3-VL's own processor writes it before frames.
 
     `processing_qwen3_vl.py` of transformers 5 (2026-11): "<0.5 seconds>".
     """

@@ -1,4 +1,4 @@
-"""What is odd about a caption that came whole (main process; pure)."""
+"""Flags captions that are complete but odd: truncated, repetitive, refused; pure (main process)."""
 
 from captionfleet.sender.chat.finish import LENGTH, STOP, is_filtered
 from captionfleet.sender.chat.refusal import is_refusal
@@ -21,9 +21,10 @@ _MOST_WORDS = 4000
 
 
 def flags_of(text: str, finish_reason: str, *, is_refused: bool = False) -> tuple[str, ...]:
-    """The flags of a caption, in a stable order; none for nearly all.
+    """The flags of a caption, in a stable order; nearly all captions have none.
 
-    `is_refused`: the server says so; else it is known by how the text begins.
+    `is_refused` means that the server marked it; otherwise a refusal is recognised by its
+    beginning.
     """
     is_ended = finish_reason == STOP or is_filtered(finish_reason)
     ended: tuple[str, ...] = () if is_ended else (UNKNOWN_FINISH,)
@@ -33,9 +34,9 @@ def flags_of(text: str, finish_reason: str, *, is_refused: bool = False) -> tupl
 
 
 def _is_degenerate(text: str) -> bool:
-    """Whether a phrase repeats at the end at least five times, and fills half of the text.
+    """Whether a phrase repeats at least five times at the end, and fills half of the text.
 
-    A last repetition may be cut off, as max_tokens cuts it.
+    The last repetition may be cut off, as by max_tokens.
     """
     words = text.split()[-_MOST_WORDS:]
     longest = min(_LONGEST_PHRASE_WORDS, len(words) // _REPEATS)
@@ -47,7 +48,7 @@ def _is_degenerate(text: str) -> bool:
 
 
 def _periodic_words(words: list[str], period: int) -> int:
-    """How many words at the end repeat with this period."""
+    """The number of words at the end that repeat with this period."""
     at = len(words) - 1
     while at >= period and words[at] == words[at - period]:
         at -= 1

@@ -1,12 +1,12 @@
-"""Whether a short answer is a refusal in words (main process; pure)."""
+"""Recognises short answers that refuse in words; pure (main process)."""
 
 import re
 
 __all__ = ["is_refusal"]
 
-_MOST_WORDS = 60  # a caption may begin with what it cannot say; a refusal says nothing else
-# How Qwen, Gemini, GPT and Claude models begin a refusal, in English and Chinese. What a caption
-# may say as well ("I cannot see", "I can't tell") is left out.
+_MOST_WORDS = 60  # longer answers are captions: they may begin with what they cannot say
+# How Qwen, Gemini, GPT and Claude models begin a refusal, in English and Chinese. Phrases that a
+# caption may contain too ("I cannot see", "I can't tell") are left out.
 _SORRY = r"(?:i(?:'m| am) (?:very |really )?sorry|sorry|(?:i )?apolog(?:ies|i[sz]e))"
 _UNABLE = (
     r"i(?: can(?:'t|not| not)|(?:'m| am) (?:unable|not able|not allowed|not permitted) to"
@@ -28,7 +28,7 @@ _CHINESE = re.compile(
 
 
 def is_refusal(text: str) -> bool:
-    """Whether the answer begins as refusals do and is too short to hold a caption besides."""
+    """Whether the answer begins like a refusal and is too short to hold a caption as well."""
     start = text.strip()[:2000].replace("\u2019", "'").lower()
     if len(start.split()) > _MOST_WORDS or len(start) > 10 * _MOST_WORDS:
         return False

@@ -1,7 +1,7 @@
-"""The chat-completions protocol: body out (main process; pure).
+"""Builds the body of a chat-completions request; pure (main process).
 
-The body is known to the byte before any media is read: JSON around the media's parts, into whose
-holes the client streams base64 from the files.
+The body's size is known before any media is read: it is JSON around media parts, into whose holes
+the client streams base64 from the files.
 """
 
 import re
@@ -37,7 +37,7 @@ class BodyTemplate:
     tail: bytes
 
     def around(self, media: Sequence[Piece]) -> list[Piece]:
-        """The whole body."""
+        """The whole body around these media."""
         return [self.head, *media, self.tail]
 
 
@@ -54,11 +54,11 @@ def request_body(
 ) -> dict[str, Any]:
     """The body as a value, around the media's parts.
 
-    Video, audio, text is the order of the vendor's own examples. Fireworks refuses fields that
+    The order video, audio, text is that of the vendor's own examples. Fireworks refuses fields that
     it does not document, and sends usage in streams without being asked.
 
     Raises:
-        ConfigError: extra_body holds a field that this program decides.
+        ConfigError: extra_body holds a field that this program sets.
     """
     parts = [*media, {"type": "text", "text": request.prompt}]
     messages: list[dict[str, Any]] = [{"role": "user", "content": parts}]
@@ -87,12 +87,12 @@ def _with_extra(body: dict[str, Any], deployment: DeploymentConfig) -> dict[str,
             f"deployment {deployment.name}: extra_body must not hold {', '.join(sorted(taken))}"
         )
     if {"max_tokens", "max_completion_tokens"} & deployment.extra_body.keys():
-        del body[deployment.served_by.limit_field]  # one setting by two names: servers take one
+        del body[deployment.served_by.limit_field]  # two names of one setting
     return body | deployment.extra_body
 
 
 def body_template(request: RequestConfig, deployment: DeploymentConfig) -> BodyTemplate:
-    """The body's bytes for this deployment, around the media's parts.
+    """The body for this deployment, as bytes around the media's parts.
 
     Raises:
         ConfigError: extra_body cannot be sent.
@@ -103,7 +103,7 @@ def body_template(request: RequestConfig, deployment: DeploymentConfig) -> BodyT
 
 
 def _unused_mark(body: bytes) -> str:
-    # Between quotes of its own, a mark in @ signs can overlap nothing.
+    # The mark stands between its own quotes, and its @ signs keep it from overlapping any text.
     return next(mark for n in count() if (mark := f"@{n}@").encode() not in body)
 
 
@@ -119,9 +119,9 @@ def _dumped(request: RequestConfig, deployment: DeploymentConfig, mark: str) -> 
 
 
 def model_forms(model: str) -> tuple[str, str, str]:
-    """The three forms of model string that Fireworks' own material uses for a deployment.
+    """The three forms of model string that Fireworks' documentation uses for a deployment.
 
-    Account, model and deployment are taken from what was given, as far as it names them.
+    Account, model and deployment are taken from the given string, as far as it names them.
     """
     found = dict(reversed(re.findall(r"(accounts|models|deployments)/([^/#\s]+)", model)))
     account = next(

@@ -1,4 +1,4 @@
-"""Tokens and timings that a server reports with an answer (main process; pure)."""
+"""Reads token counts and timings that a server reports with an answer; pure (main process)."""
 
 from collections.abc import Mapping
 
@@ -14,9 +14,9 @@ _METRICS = frozenset(column.name for column in SERVER if column.name not in _REQ
 
 
 def server_metrics(headers: Mapping[str, str], perf: object) -> dict[str, float | str]:
-    """The documented timings of a server, from headers or body, and its request id.
+    """A server's documented timings, from headers or body, and its request id.
 
-    Numbers come as numbers or as text (seconds); what is neither is kept as short text.
+    Numbers may be numbers or text (seconds); anything else is kept as short text.
     """
     found: dict[str, object] = {
         name: headers[f"fireworks-{name}"] for name in _METRICS if f"fireworks-{name}" in headers
@@ -37,7 +37,7 @@ def server_metrics(headers: Mapping[str, str], perf: object) -> dict[str, float 
 
 
 def usage_of(reported: object, metrics: Mapping[str, float | str]) -> Usage:
-    """Token counts by their names in chat completions, or in later interfaces (`input_tokens`)."""
+    """Token counts under their chat-completions names, or those of later APIs (`input_tokens`)."""
     usage = reported if isinstance(reported, dict) else {}
     details = usage.get("prompt_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, dict) else None

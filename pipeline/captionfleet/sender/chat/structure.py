@@ -1,6 +1,6 @@
-"""Whether an answer is the JSON that was asked for (main process; pure).
+"""Checks that an answer is JSON that fits the job's schema; pure (main process).
 
-The answer is hostile until it is read: what it costs to check is bounded in size, parts and depth.
+The answer is untrusted: the cost of checking it is bounded in size, parts and depth.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -22,35 +22,35 @@ __all__ = ["Structure", "structure_of"]
 
 _MOST_BYTES = 2**18
 _MOST_PARTS = 10_000
-_MOST_STEPS = 30_000  # keywords that are checked: less than a second
+_MOST_STEPS = 30_000  # limit of keyword checks: less than a second
 _MOST_DEPTH = 64
 _PLACE_CHARS = 60
 _NO_CAPTION = "larger or deeper than any caption is"
 
 
 class _TooMuchError(Exception):
-    """Raised where checking an answer takes more steps than any caption needs."""
+    """Raised when checking an answer takes more steps than any caption needs."""
 
 
 class Structure:
-    """Reads answers by one schema, which `check_schema` has let pass."""
+    """Reads answers by one schema, which `check_schema` has admitted."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
-        # Imported here: only jobs with a schema wait for it.
+        # Imported here: only jobs with a schema need it.
         from jsonschema import Draft202012Validator, validators  # noqa: PLC0415
         from referencing import Registry  # noqa: PLC0415
 
         checks = Draft202012Validator.VALIDATORS | {"uniqueItems": _unique_items}
         counted = {keyword: self._counted(check) for keyword, check in checks.items()}
         kind = validators.extend(Draft202012Validator, counted)  # type: ignore[no-untyped-call] # its stub
-        # The empty registry knows no other document and fetches none.
+        # The empty registry holds no other document and fetches none.
         self._validator = kind(closed(schema), registry=Registry())
         self._steps_left = 0
 
     def read(self, answer: Answer) -> Answer | Verdict:
         """The answer with its data, or why it has none.
 
-        What max_tokens cut off is not asked for again: it would be cut off again.
+        A JSON that max_tokens cut off is not asked for again: it would be cut off again.
         """
         try:
             data = orjson.loads(answer.text) if len(answer.text) <= _MOST_BYTES else None
@@ -65,7 +65,7 @@ class Structure:
         return replace(answer, data=data)
 
     def _counted(self, check: Callable[..., Any]) -> Callable[..., Iterator[Any]]:
-        """A keyword's check that gives up where all checks of one answer become too many."""
+        """A keyword's check that stops once all checks of one answer exceed the limit."""
 
         def run(validator: Any, wanted: Any, data: Any, schema: Any) -> Iterator[Any]:
             self._steps_left -= 1
@@ -87,7 +87,7 @@ class Structure:
 
 
 def structure_of(request: RequestConfig) -> Structure | None:
-    """What the answers to these requests are read by; None where any text will do."""
+    """How answers to these requests are read; None where any text is accepted."""
     return None if request.response_schema is None else Structure(request.response_schema)
 
 
@@ -98,7 +98,7 @@ def _cut_off(answer: Answer) -> str:
 
 
 def _told(error: "ValidationError") -> str:
-    """Where the answer does not fit, and which keyword says so; its own words may be a book."""
+    """Where the answer does not fit, and by which keyword; the library's message may be long."""
     place = ".".join(map(str, error.absolute_path))[:_PLACE_CHARS] or "the answer"
     return f"{place} does not fit {error.validator} of the schema"
 

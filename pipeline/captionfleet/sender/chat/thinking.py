@@ -1,4 +1,4 @@
-"""What a model thought before its caption, where it stands in the text itself (main; pure)."""
+"""Separates a model's thinking from the caption, where both are in the text; pure (main)."""
 
 __all__ = ["without_thinking"]
 
@@ -6,11 +6,11 @@ _BEGIN, _END = "<think>", "</think>"
 
 
 def without_thinking(text: str) -> tuple[str, str]:
-    """The caption, and the reasoning before it; either may be empty.
+    """The caption, and the thinking before it; either may be empty.
 
-    Servers without a reasoning parser leave `<think>…</think>` at the text's start, and only its
-    end where the chat template has written the beginning (Qwen3-Thinking, DeepSeek-R1). An end that
-    never comes means that the model was still thinking.
+    Servers without a reasoning parser leave `<think>…</think>` at the start of the text, or only
+    its end where the chat template writes the start (Qwen3-Thinking, DeepSeek-R1). A missing end
+    means that the model was still thinking.
     """
     text = text.strip()
     has_begin = text.startswith(_BEGIN)

@@ -1,1 +1,1 @@
-"""Choose the deployment for each request and decide what follows its end; pure."""
+"""Chooses a deployment for each request, and decides what follows its end; pure (main process)."""

@@ -1,10 +1,10 @@
-"""How a window climbs at first: a place more with every caption, judged by rounds (main; pure)."""
+"""Grows a concurrency window at first, while the rate of captions follows; pure (main process)."""
 
 from dataclasses import dataclass
 
 __all__ = ["Climb"]
 
-_MEASURED = 12  # captions that make a round, at least
+_MEASURED = 12  # least number of captions in a round
 _RISES = 1.15  # least gain in rate that a window half as large again must bring; doubled is ideal
 _JUDGED = 1.5  # growth of the window between two judgements
 _LOOKS = 2  # rounds without a gain that end the climb: one may be chance
@@ -13,11 +13,11 @@ _IDLE = 0.2  # part of a round's captions that found places free, so that it say
 
 @dataclass(slots=True)
 class Climb:
-    """One climb; a round is as many captions as the window had places at its start.
+    """One climb; a round lasts as many captions as the window had places at its start.
 
     A round takes about one service time, in which a window that gains a place with every caption
-    doubles, as TCP's slow start does. It is measured meanwhile whether the rate follows, which is
-    all that a server that queues shows of its end. One that refuses says so itself.
+    doubles, as in TCP's slow start. Meanwhile the rate is measured: that it stops rising is all
+    that a queueing server shows of its capacity. A refusing server shows it by refusals.
 
     Attributes:
         size: The window at the round's start.
@@ -35,7 +35,7 @@ class Climb:
     _requests_s: float = 0.0
 
     def may_grow(self, size: int) -> bool:
-        """Whether the window may have another place in this round."""
+        """Whether the window may gain another place in this round."""
         return size < 2 * self.size
 
     def restart(self, size: int, now_s: float) -> None:
@@ -45,14 +45,14 @@ class Climb:
         self._requests_s = 0.0
 
     def count(self, now_s: float, *, started_s: float, is_full: bool) -> bool:
-        """Count a caption; whether the round is over with it."""
+        """Count a caption; return whether it ends the round."""
         self._captions += 1
         self._idle += not is_full
         self._requests_s += now_s - started_s
         return self._captions >= max(self.size, _MEASURED)
 
     def is_over(self, now_s: float) -> bool:
-        """Judge the round that has ended: whether a larger window brings no more."""
+        """Judge the ended round; return whether a larger window brings no more."""
         if self._idle > _IDLE * self._captions or self.size < _JUDGED * self._judged:
             return False
         rate = self._rate(now_s)
@@ -64,7 +64,7 @@ class Climb:
         return self._misses >= _LOOKS
 
     def _rate(self, now_s: float) -> float:
-        """Captions a second; by Little's law in the first round, for it began with none out."""
+        """Captions per second; by Little's law in the first round, which starts empty."""
         if not self._good_rate:
             return self.size * self._captions / max(self._requests_s, 1e-9)
         return self._captions / max(now_s - self.since_s, 1e-9)

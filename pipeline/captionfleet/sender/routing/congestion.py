@@ -1,4 +1,4 @@
-"""How a window gives way to refusals and timeouts, and how it comes back (main process; pure)."""
+"""Shrinks a concurrency window after refusals and timeouts, and restores it; pure (main)."""
 
 import math
 
@@ -15,15 +15,15 @@ _REQUEST_WEIGHT = 0.1  # of the newest request time in their mean
 
 
 class CongestionWindow:
-    """A window that is on its way back to its `aim` whenever something was lost.
+    """A window that returns to its `aim` after losses.
 
-    Faults that have nothing to do with load cost no place, as far as `Suspicion` can tell. What
-    looks like the server's end costs one for a few captions; a storm takes ever more. Where the
-    place that comes back is lost at once, at the same height and again and again, the server has
-    its end there: the window then asks for that place more and more rarely, which keeps refusals
-    under 2 % of the answers.
+    Faults that have nothing to do with load cost no place, as far as `Suspicion` can tell. A loss
+    at the server's limit costs one place for a few captions; a series of losses costs more each
+    time. If a restored place is lost at once, at the same level and repeatedly, that level is the
+    server's limit: the window then retries it more and more rarely, which keeps refusals under 2 %
+    of the answers.
 
-    In every method `level` counts the requests that were out when the one that ended began, itself
+    In every method `level` is the number of requests in flight when the ended one began, itself
     included.
     """
 
@@ -46,20 +46,20 @@ class CongestionWindow:
 
     @property
     def knows_end(self) -> bool:
-        """Whether it is the server that keeps the window below its aim."""
+        """Whether the server's limit keeps the window below its aim."""
         return self._quiet >= _CERTAIN
 
     def aim_at(self, size: int, now_s: float) -> None:
-        """Aim at a size, and take it unless something was lost lately."""
+        """Aim at a size, and take it unless there was a loss lately."""
         was_whole = self.size == self.aim
         self.aim = size
         self._resize(size if was_whole else min(self.size, size), now_s)
 
     def answered(self, now_s: float, *, started_s: float, level: int) -> bool:
-        """A caption came: after enough of them a place comes back.
+        """Record a caption; after enough of them a place is restored.
 
         Returns:
-            Whether it disproved an end that was known.
+            Whether it disproved a known limit.
         """
         self._calm += 1
         self._request_s += _REQUEST_WEIGHT * (now_s - started_s - self._request_s)
@@ -70,13 +70,13 @@ class CongestionWindow:
         return is_disproof
 
     def faulted(self) -> None:
-        """A request failed in a way that says nothing of load."""
+        """Record a failure that has nothing to do with load."""
         self._suspicion.faulted()
 
     def lost(self, now_s: float, *, started_s: float, in_flight: int, level: int) -> None:
-        """A request was refused or timed out: those still in flight are what the server takes.
+        """Record a refusal or timeout: the requests still in flight are what the server takes.
 
-        Those lost together, sent before the first of them was lost, at most halve the window.
+        Requests lost together, sent before the first of them was lost, at most halve the window.
         """
         is_known_end = self._end is not None and level >= self._end
         if not self._suspicion.lost(is_known_end=is_known_end):
@@ -93,7 +93,7 @@ class CongestionWindow:
         self._resize(max(min(accepted, bound), self.size // 2), now_s)
 
     def _has_passed_end(self, started_s: float, level: int) -> bool:
-        """Whether enough requests past the end were captioned that it is none; it is forgotten."""
+        """Whether captions from beyond the known limit disprove it; forgets the limit then."""
         if self._end is None or level < self._end or started_s <= self._shrunk_s:
             return False
         self._past_end += 1
@@ -103,10 +103,10 @@ class CongestionWindow:
         return True
 
     def _note_end(self, now_s: float, started_s: float, in_flight: int) -> None:
-        """Wait longer if the request took the place that had just come back, else start over."""
+        """Wait longer if the request took the place that was just restored; else start over."""
         latest_s = self._grown_s + self._request_s / 16 + (now_s - started_s)
         if self._end is not None and in_flight >= self._end and started_s <= latest_s:
-            longer = 4 if self.size >= _SMALL else 2  # few captions come of a small window
+            longer = 4 if self.size >= _SMALL else 2  # a small window brings few captions
             self._quiet = min(longer * self._quiet, max(_CERTAIN, 16 * self.size))
         else:
             self._quiet = _QUIET

@@ -1,4 +1,4 @@
-"""When a second request for the same clip is worth its price (main process; pure)."""
+"""Decides when a second request for the same clip is worth its price; pure (main process)."""
 
 import math
 from bisect import bisect_left, insort
@@ -6,22 +6,22 @@ from collections import deque
 
 __all__ = ["HedgePolicy"]
 
-_LEAST_SEEN = 50  # requests that make a percentile
+_LEAST_SEEN = 50  # least number of requests for a percentile
 _REMEMBERED = 1000
 _TAIL_PERCENTILE = 50.0
 _MOST = 2.0  # so many times the share that the percentile itself lets through
 
 
 class HedgePolicy:
-    """Times of the requests of a run, and what they say of one that is still out.
+    """Decides by the durations of a run's requests when to hedge one in flight.
 
-    While clips wait, a place that a hedge takes is another clip's: only requests past the
-    percentile are hedged, and of all requests at most twice the share that lies past it, so that
-    a fleet that slows down as a whole is not asked for everything twice. Once none waits, places
-    are idle and hedges cost no time: what takes longer than the median may be hedged.
+    While clips wait, a hedge takes another clip's place: only requests beyond the percentile are
+    hedged, and at most twice the share of requests that lies beyond it, so that a fleet that slows
+    down as a whole is not asked for everything twice. Once no clip waits, places are idle and
+    hedges cost no time: a request that takes longer than the median may be hedged.
 
     Args:
-        percentile: From 50 to under 100; None hedges nothing.
+        percentile: From 50 to below 100; None turns hedging off.
     """
 
     def __init__(self, percentile: float | None) -> None:
@@ -32,11 +32,11 @@ class HedgePolicy:
 
     @property
     def is_on(self) -> bool:
-        """Whether anything may ever be hedged."""
+        """Whether hedging is on."""
         return self._percentile is not None
 
     def answered(self, seconds: float) -> None:
-        """A clip had its answer so long after its first request went out."""
+        """Record how long after its first request a clip was answered."""
         self._seen += 1
         self._latest.append(seconds)
         insort(self._sorted, seconds)
@@ -44,14 +44,14 @@ class HedgePolicy:
             del self._sorted[bisect_left(self._sorted, self._latest.popleft())]
 
     def after_s(self, *, is_tail: bool = False) -> float | None:
-        """The age at which a request may be hedged; None while too little is known."""
+        """The age at which a request may be hedged; None while too few were measured."""
         if self._percentile is None or len(self._sorted) < _LEAST_SEEN:
             return None
         percentile = _TAIL_PERCENTILE if is_tail else self._percentile
         return self._sorted[math.ceil(percentile / 100 * len(self._sorted)) - 1]
 
     def take(self) -> bool:
-        """Whether one more hedge while clips wait is in the budget, which it then leaves."""
+        """Take one hedge from the budget for while clips wait; False if it is empty."""
         if self._percentile is None:
             return False
         is_left = self._taken + 1 <= _MOST * (1 - self._percentile / 100) * self._seen

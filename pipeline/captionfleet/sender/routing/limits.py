@@ -1,9 +1,8 @@
-"""How many requests may be in flight at one deployment (main process; pure).
+"""Finds how many requests may be in flight at one deployment; pure (main process).
 
-The number is found by trial. It climbs by a place with every caption while the rate of captions
-rises with it; then it is held, and now and then a little more, or less, is tried. Refusals
-(429, 503) say where the end is without any measuring; a server that queues instead is known by a
-rate that no longer rises, or by the queue time that it reports.
+The number grows by a place with every caption while the rate of captions rises with it. Then it is
+held, and now and then a little more, or less, is tried. Refusals (429, 503) show the limit at once;
+a queueing server shows it by a rate that no longer rises, or by the queue time that it reports.
 """
 
 import math
@@ -16,18 +15,18 @@ from captionfleet.sender.routing.rate import Rate
 
 __all__ = ["AdaptiveWindow", "FixedWindow"]
 
-_START = 16  # what a replica takes at once as a rule; a smaller one refuses the rest for nothing
+_START = 16  # what most replicas take at once; a smaller one refuses the rest at no cost
 _MEASURED = 24  # captions that make half a rate, at least
 _PAUSE, _LONGEST_PAUSE = 64, 1024  # captions between two trials
 _SHARE = 0.15  # least part of a small trial's ideal gain
 _SAME = 0.97  # a rate that is as good as before
 _CROWDED = 0.67  # rate per place, against the best seen, that hints at a queue
 _QUEUE_S, _QUEUE_WEIGHT = 0.5, 0.3  # bearable queue time; weight of the newest report
-_SHALLOW = 0.8  # part of the wanted window below which a rate says nothing of it
+_SHALLOW = 0.8  # below this part of the wanted window, a rate says nothing about it
 
 
 class FixedWindow:
-    """The number that the job file says, whatever happens."""
+    """A fixed number of requests in flight, from the job file."""
 
     def __init__(self, size: int, *, now_s: float = 0.0) -> None:
         self.size = size
@@ -39,7 +38,7 @@ class FixedWindow:
         return self._history.changes
 
     def follow(self, ceiling: int, now_s: float, *, in_flight: int) -> bool:  # noqa: ARG002 - as below
-        """Keep to this number from now on; whether it is another."""
+        """Use this number from now on; return whether it changed."""
         if ceiling == self.size:
             return False
         self.size = ceiling
@@ -55,20 +54,20 @@ class FixedWindow:
         level: int,
         queue_s: float | None = None,
     ) -> None:
-        """Nothing to learn."""
+        """Ignored: the number is fixed."""
 
     def faulted(self) -> None:
-        """Nothing to learn."""
+        """Ignored: the number is fixed."""
 
     def refused(self, now_s: float, *, started_s: float, in_flight: int, level: int) -> None:
-        """Nothing to learn."""
+        """Ignored: the number is fixed."""
 
     def timed_out(self, now_s: float, *, started_s: float, in_flight: int, level: int) -> None:
-        """Nothing to learn."""
+        """Ignored: the number is fixed."""
 
 
 class Trial(StrEnum):
-    """What a window tries at present."""
+    """The state of an adaptive window."""
 
     CLIMB = "climb"
     """A place more for every caption, as far as the rate follows."""
@@ -78,10 +77,10 @@ class Trial(StrEnum):
 
 
 class AdaptiveWindow:
-    """Finds the smallest window that brings (nearly) the best rate, at most `ceiling`.
+    """Finds the smallest window that reaches nearly the best rate, at most `ceiling`.
 
-    In every method `in_flight` counts the requests out at that moment, the ended one included,
-    which was sent at `started_s` as the `level`-th of those then out.
+    In every method `in_flight` is the number of requests in flight now, the ended one included.
+    That one was sent at `started_s`, and `level` is the number in flight then, itself included.
     """
 
     def __init__(self, ceiling: int, *, now_s: float) -> None:
@@ -119,13 +118,13 @@ class AdaptiveWindow:
         return self._history.changes
 
     def follow(self, ceiling: int, now_s: float, *, in_flight: int) -> bool:
-        """Take this ceiling: replicas came or went, and what each bears stays the same.
+        """Take a new ceiling after replicas came or went; capacity for each stays the same.
 
-        The window moves in proportion. What was measured says nothing of the new fleet: after
-        growth the climb begins again from there, after a loss the window is held.
+        The window moves in proportion. Earlier measurements no longer apply: after growth the climb
+        restarts from here, after a loss the window is held.
 
         Returns:
-            Whether it is another than before.
+            Whether the ceiling changed.
         """
         if ceiling == self._ceiling:
             return False
@@ -151,7 +150,7 @@ class AdaptiveWindow:
         level: int,
         queue_s: float | None = None,
     ) -> None:
-        """A caption came; `queue_s` is the server's own queue time where it reports one."""
+        """Record a caption; `queue_s` is the server's own queue time if it reports one."""
         self._held += 1
         if queue_s is not None:
             self._queue_s += _QUEUE_WEIGHT * (queue_s - self._queue_s)
@@ -169,16 +168,16 @@ class AdaptiveWindow:
         self._history.note(self.size, now_s)
 
     def faulted(self) -> None:
-        """A request failed in a way that says nothing of load."""
+        """Record a failure that has nothing to do with load."""
         self._open.faulted()
 
     def refused(self, now_s: float, *, started_s: float, in_flight: int, level: int) -> None:
-        """The server had no place (429, 503)."""
+        """Record that the server had no place (429, 503)."""
         self._is_refused = True
         self.timed_out(now_s, started_s=started_s, in_flight=in_flight, level=level)
 
     def timed_out(self, now_s: float, *, started_s: float, in_flight: int, level: int) -> None:
-        """No connection, or no answer in time."""
+        """Record that there was no connection, or no answer in time."""
         self._open.lost(now_s, started_s=started_s, in_flight=in_flight, level=level)
         if self._open.knows_end and self.size < self._wanted:
             self._is_cut = self._is_cut or self._trial is Trial.CLIMB
@@ -190,7 +189,7 @@ class AdaptiveWindow:
         self._trial, self._climb = Trial.CLIMB, Climb(self._wanted, now_s)
 
     def _climb_on(self, now_s: float, *, started_s: float, in_flight: int, is_full: bool) -> None:
-        """Take a place for this caption, and judge the round that it ends."""
+        """Add a place for this caption, and judge the round if it ends one."""
         climb = self._climb
         is_over = climb.count(now_s, started_s=started_s, is_full=is_full)
         is_open = self.size == self._wanted < self._ceiling

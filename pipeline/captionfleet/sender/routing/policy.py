@@ -1,6 +1,6 @@
-"""What follows for a clip when a request ends, and how many clips are taken on (main; pure).
+"""Decides whether a clip is asked again after a failed request; pure (main process).
 
-The sender and the simulator both ask here, so a simulated run decides as a real one does.
+The simulator of `captionfleet plan` uses it too, so a simulated run decides as a real one does.
 """
 
 import math
@@ -19,10 +19,10 @@ __all__ = ["Again", "Past", "RetryPolicy", "Waiting", "hand_out", "lanes"]
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What the requests for a clip came to so far.
+    """The earlier requests for a clip.
 
     Attributes:
-        burnt: Attempts that are gone.
+        burnt: Attempts used up.
         was_refused: Whether a deployment refused the key, the account or the model.
         was_rejected: Whether a deployment that captions other clips rejected this one.
         avoid: Where it failed last.
@@ -43,7 +43,7 @@ class Again:
 
 
 class RetryPolicy:
-    """Decides on every clip of a run, for the clips share the budget."""
+    """Decides on every clip of a run, as all clips share one retry budget."""
 
     def __init__(self, max_attempts: int, router: Router) -> None:
         self._max_attempts = max_attempts
@@ -51,20 +51,20 @@ class RetryPolicy:
         self._budget = RetryBudget()
 
     def captioned(self) -> None:
-        """A clip was captioned, which earns a part of a retry."""
+        """Record a captioned clip, which earns part of a retry."""
         self._budget.earn()
 
     def may_burn(self, burnt: int) -> bool:
-        """Whether a clip with so many attempts gone may lose one more and still be asked."""
+        """Whether a clip with this many attempts used may lose one more and still be asked."""
         return burnt + 1 < self._max_attempts
 
     def failed(self, lease: Lease, verdict: Verdict, past: Past, *, jitter: float) -> Again | None:
-        """When the clip is asked again; None where it fails.
+        """When the clip is asked again; None if it fails for good.
 
         Args:
-            lease: Of the request that failed; it was given back.
-            verdict: On that request.
-            past: What the clip's earlier requests came to.
+            lease: The lease of the failed request, already returned.
+            verdict: The verdict on that request.
+            past: The clip's earlier requests.
             jitter: Uniform in [0, 1).
         """
         if verdict.rejects:
@@ -73,7 +73,7 @@ class RetryPolicy:
         if not verdict.retry or (burns and not self.may_burn(past.burnt)):
             return None
         burnt = past.burnt + burns
-        # A fleet without room is spared by its windows, and by waits when it has none at all.
+        # Without room, the windows already spare the fleet; with no deployment up, waits do.
         costs = burns and verdict.code is not FailureCode.OVERLOADED
         wait_s = backoff_s(
             burnt if burns else 1,
@@ -85,11 +85,11 @@ class RetryPolicy:
         return Again(Past(burnt, was_refused, past.was_rejected, lease.deployment), wait_s)
 
     def _is_wait(self, lease: Lease, verdict: Verdict, past: Past) -> bool:
-        """Whether the request tells nothing of the clip, which has only waited.
+        """Whether the failure says nothing about the clip, which then has only waited.
 
-        So it is with what a probe of a deployment that is still down came to, and with a refusal
-        of key, account or model. The latter is excused once where the deployment goes on taking
-        requests: a firewall may answer 403 to one clip for ever.
+        True for the probe of a deployment that is still down, and for a refusal of key, account or
+        model. The latter is excused once where the deployment goes on taking requests: a firewall
+        may answer 403 to one clip for ever.
         """
         if verdict.fatal:
             is_out = self._router.replicas[lease.deployment].is_out
@@ -97,9 +97,9 @@ class RetryPolicy:
         return verdict.stale or (verdict.untaken and lease.is_probe)
 
     def _rejected(self, lease: Lease, past: Past, verdict: Verdict, jitter: float) -> Again | None:
-        """Ask elsewhere: once, or as often as the refusal comes from one that captions nothing.
+        """Ask another deployment: once, or repeatedly while the refusing one has captioned nothing.
 
-        What refuses every clip goes down after a few, so that this comes to an end.
+        A deployment that refuses every clip goes down after a few, which ends this.
         """
         name = lease.deployment
         if self._router.replicas[name].is_proven:
@@ -113,25 +113,25 @@ class RetryPolicy:
 
 
 def lanes(places: int) -> int:
-    """How many clips are with the sender: one for each place, and spare ones that back off."""
+    """The number of clips with the sender: one for each place, and spare ones that back off."""
     return places + max(4, math.ceil(places / 4))
 
 
 class Waiting(Protocol):
-    """Whoever waits for a lease; `avoid` is the deployment where the clip failed last."""
+    """A request that waits for a lease; `avoid` is the deployment where the clip failed last."""
 
     @property
     def avoid(self) -> str | None:
-        """Taken only while no other deployment is up."""
+        """Used only while no other deployment is up."""
 
 
 Waiter = TypeVar("Waiter", bound=Waiting)
 
 
 def hand_out(line: deque[Waiter], router: Router, now_s: float) -> list[tuple[Waiter, Lease]]:
-    """Take from the line whoever gets a lease now: first come, first served.
+    """Give leases to the waiting requests, first come, first served.
 
-    Only a clip that waits for another deployment than the last one lets others pass.
+    Only a clip that waits for a deployment other than its last one lets others pass.
     """
     served, passed_over = [], []
     while line and router.has_place(now_s):

@@ -1,4 +1,4 @@
-"""An order of names whose ranks change often (main process; pure)."""
+"""Keeps names sorted by ranks that change often; pure (main process)."""
 
 import math
 from bisect import bisect_left, insort
@@ -7,14 +7,14 @@ __all__ = ["Ranking"]
 
 
 class Ranking:
-    """Names in the order of a rank that changes often; the first is found without a search."""
+    """Names sorted by rank; finds the first without a search."""
 
     def __init__(self) -> None:
         self._order: list[tuple[float, int, str]] = []
         self._ranks: dict[str, tuple[float, int, str]] = {}
 
     def place(self, name: str, rank: tuple[float, int] | None) -> None:
-        """Put a name where it belongs now, or take it out."""
+        """Move a name to its new rank, or remove it."""
         if (old := self._ranks.pop(name, None)) is not None:
             del self._order[bisect_left(self._order, old)]
         if rank is not None:
@@ -22,7 +22,7 @@ class Ranking:
             insort(self._order, new)
 
     def first(self, *, but: str | None = None, most: float = math.inf) -> str | None:
-        """The first name but one, if its rank is at most so high."""
+        """The first name other than `but`, if its rank is at most `most`."""
         for rank, _, name in self._order[:2]:
             if name != but:
                 return name if rank <= most else None

@@ -1,11 +1,11 @@
-"""How a deployment stands, and what its answers and failures make of that (main; pure).
+"""Tracks the state of a deployment through its answers and failures; pure (main process).
 
-A deployment is up; or down until a time at which one request probes it (ejected after
-failures, refusing, saturated, scaling up); or held until somebody says that it serves; or out for
-the rest of the run. The clock is an argument.
+A deployment is up; or down until one request probes it (ejected after failures, refusing,
+saturated, scaling up); or held until it is reported to serve; or out for the rest of the run. The
+clock is an argument.
 
-Refusals (401, 404, a redirect, any other 4xx) are answers about the deployment or about the clip,
-and may be a hiccup of a gateway. They put a deployment out only when they are spread over time.
+Refusals (401, 404, a redirect, any other 4xx) may concern the deployment or the clip, and may be a
+hiccup of a gateway. They put a deployment out only when they are spread over time.
 """
 
 from collections import Counter
@@ -18,24 +18,24 @@ from captionfleet.sender.routing.verdict import Verdict
 
 __all__ = ["Change", "Lease", "Replica"]
 
-_FAILURES_TO_EJECT, _MOST_FAILURES = 5, 16  # in a row; each burns an attempt of a clip
-_SCALING_UPS = 3  # in a row, from one that captions: a gateway may say so now and then
+_FAILURES_TO_EJECT, _MOST_FAILURES = 5, 16  # in a row; each uses up an attempt of a clip
+_SCALING_UPS = 3  # in a row, from a deployment that captions: its gateway may fail now and then
 
-# Refusals in a row. Key, account or model: one answer tells of a deployment that is new, while one
-# that works sends a lone 401 now and then. Other 4xx speak of the clip as a rule, and clips that
-# lie side by side may share a fault.
+# Refusals in a row. A refusal of key, account or model by a new deployment is conclusive, while a
+# working one returns a single 401 now and then. Other 4xx usually concern the clip, and
+# neighbouring clips may share a fault.
 _REFUSALS_TO_DOUBT_NEW, _REFUSALS_TO_DOUBT = 1, 3
 _REJECTIONS_TO_DOUBT_NEW, _REJECTIONS_TO_DOUBT = 3, 10
 _REFUSALS_TO_GIVE_UP = 3
 _REJECTIONS_TO_GIVE_UP = 10
-# Seconds between the first of them and the one that puts a deployment out. Hiccups of gateways
-# last 50 to 300 ms, reloads of their settings a second: a wrong key still ends a run in about 3 s.
-# One that has worked is worth a minute, as an authentication service takes to restart.
+# Seconds between the first refusal and the one that puts a deployment out. Hiccups of gateways last
+# 50 to 300 ms, reloads of their settings a second: a wrong key still ends a run in about 3 s. A
+# deployment that has worked gets a minute, as an authentication service takes to restart.
 _NEW_S, _KNOWN_S = 2.0, 60.0
 
 
 class Change(StrEnum):
-    """What became of a deployment, for the log."""
+    """A change in a deployment's state, for the log."""
 
     EJECTED = "ejected"
     REFUSING = "refusing"
@@ -46,8 +46,8 @@ class Change(StrEnum):
     OUT = "out"
 
 
-# First wait, growth and longest wait, in seconds. Who is saturated by others has a place for a
-# moment only, now and then.
+# First wait, growth and longest wait, in seconds. A deployment saturated by other clients has a
+# free place only for moments.
 _WAITS = {
     Change.EJECTED: (1.0, 2.0, 60.0),
     Change.REFUSING: (1.0, 2.0, 10.0),  # several probes in a minute
@@ -58,10 +58,10 @@ _WAITS = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lease:
-    """The right to one request to one deployment; given back exactly once.
+    """The right to one request to one deployment; returned exactly once.
 
     Attributes:
-        level: How many requests were then out there, itself included.
+        level: The number of requests then in flight there, this one included.
     """
 
     deployment: str
@@ -72,7 +72,7 @@ class Lease:
 
 @dataclass(slots=True, eq=False)
 class Replica:
-    """One deployment: its window, how it stands, and what it did so far."""
+    """One deployment: its window, its state, and its counts."""
 
     name: str
     window: AdaptiveWindow | FixedWindow
@@ -93,7 +93,7 @@ class Replica:
 
     @property
     def is_up(self) -> bool:
-        """Whether it takes requests as its window allows."""
+        """Whether it takes requests, within its window."""
         return self.down is None
 
     @property
@@ -108,7 +108,7 @@ class Replica:
 
     @property
     def is_proven(self) -> bool:
-        """Whether it has captioned a clip: what it rejects is then the clip's fault."""
+        """Whether it has captioned a clip: its rejections are then the clip's fault."""
         return self.captions > 0
 
     @property
@@ -123,24 +123,24 @@ class Replica:
 
     @property
     def is_probeable(self) -> bool:
-        """Whether it waits for the one request that may bring it back."""
+        """Whether it waits for the probe that may bring it back."""
         return not (self.is_up or self.is_out or self.is_held or self._is_probed)
 
     def begin(self, now_s: float) -> Lease:
-        """Count one request more in flight."""
+        """Count one more request in flight."""
         self.in_flight += 1
         self.requests += 1
         self._is_probed = self._is_probed or not self.is_up
         return Lease(self.name, now_s, is_probe=not self.is_up, level=self.in_flight)
 
     def end(self, lease: Lease) -> None:
-        """Count one request less in flight."""
+        """Count one less request in flight."""
         self.in_flight -= 1
         if lease.is_probe:
             self._is_probed = False
 
     def answered(self) -> Change | None:
-        """It answered, so it is there: whatever it was down for is over."""
+        """Record an answer: the deployment is up, whatever it was down for."""
         self._failures = self._refusals = 0
         return self._come_back()
 
@@ -153,9 +153,9 @@ class Replica:
     def failed(
         self, lease: Lease, verdict: Verdict, *, now_s: float, jitter: float
     ) -> Change | None:
-        """It did not answer; the streak decides what becomes of it.
+        """Record a failure; the number in a row decides the new state.
 
-        Nor does one take requests that does not take the only one.
+        A deployment that refuses its only in-flight request is marked down at once.
         """
         if self.is_out:
             return None
@@ -169,7 +169,7 @@ class Replica:
     def _takes_none(self, kind: Change, verdict: Verdict) -> bool:
         """Whether the failures so far show that no request would be answered.
 
-        The more are out, the more of them may fail by chance in a row.
+        The more requests are in flight, the more of them may fail in a row by chance.
         """
         if kind is Change.SCALING_UP and (not self.is_proven or self._failures >= _SCALING_UPS):
             return True
@@ -181,9 +181,9 @@ class Replica:
     def refused(
         self, lease: Lease, verdict: Verdict, *, now_s: float, jitter: float
     ) -> Change | None:
-        """It refused a request: several in a row take it down, and several over time put it out.
+        """Record a refusal: several in a row take it down, and several over time put it out.
 
-        A clip that is rejected by one that is down for another reason shows that it is there.
+        A rejected clip at a deployment that is down for another reason shows that it is reachable.
         """
         if self.is_out:
             return None
@@ -211,8 +211,8 @@ class Replica:
     def _is_past_hope(self, verdict: Verdict, now_s: float) -> bool:
         """Whether it has refused long and often enough to be out.
 
-        One that has captioned and now rejects clip after clip is never out, only down: the clips
-        may be to blame, and the run's patience ends the wait.
+        A deployment that has captioned and now rejects every clip is never out, only down: the
+        clips may be to blame, and the run's patience ends the wait.
         """
         if verdict.rejects and self.is_proven:
             return False
@@ -222,7 +222,7 @@ class Replica:
         return self._refusals >= least and now_s - self._refused_since_s >= span_s
 
     def take_down(self, kind: Change, verdict: Verdict, *, now_s: float, jitter: float) -> Change:
-        """No request until a wait is over, which grows from one failed probe to the next."""
+        """Send no request until a wait is over, which grows with each failed probe."""
         first_s, growth, longest_s = _WAITS[kind]
         self._wait_s = min(self._wait_s * growth, longest_s) if self.down is kind else first_s
         self.due_s = now_s + max(self._wait_s * (0.8 + 0.4 * jitter), verdict.retry_after_s)
@@ -231,7 +231,7 @@ class Replica:
         return kind
 
     def put_out(self, verdict: Verdict) -> Change:
-        """No more requests in this run."""
+        """Send no more requests in this run."""
         self.down, self.reason = Change.OUT, verdict
         return Change.OUT
 

@@ -1,4 +1,4 @@
-"""When a clip is asked again: full jitter, Retry-After, a budget for the run (main; pure)."""
+"""Computes waits before retries: full jitter, Retry-After, a budget for the run; pure (main)."""
 
 from captionfleet.sender.routing.verdict import MAX_RETRY_AFTER_S
 
@@ -11,11 +11,11 @@ _CAP_S = 30.0
 def backoff_s(
     failures: int, *, jitter: float, floor_s: float = 0.0, in_budget: bool = True
 ) -> float:
-    """How long to wait after the given number of failures, which is at least 1.
+    """Seconds to wait after this many failures, which is at least 1.
 
-    Full jitter (uniform from 0) spreads a burst of failures best; `floor_s` is the server's
-    Retry-After, to which the jitter is added: clips told the same second must not come back
-    in the same second. Out of budget, the wait lies between half the cap and the cap.
+    Full jitter (uniform from 0) spreads a burst of failures best. `floor_s` is the server's
+    Retry-After; the jitter is added to it, so that clips with the same Retry-After do not return in
+    the same second. Out of budget, the wait lies between half the cap and the cap.
 
     Args:
         failures: Failed attempts of this clip so far.
@@ -32,10 +32,10 @@ def backoff_s(
 class RetryBudget:
     """Quick retries earned by captions: one for two, and 50 to begin with.
 
-    A fleet that works pays for its failures at once, even where a third of its answers is bad.
-    One that fails everything spends the 50 and is then asked at the slowest pace instead of
-    being hammered, and no clip fails for it: the attempts of a clip stay what the job says.
-    The start covers a deployment that dies while 50 requests are out.
+    A working fleet earns its retries at once, even where a third of its answers fail. A fleet that
+    fails everything spends the 50 and is then asked at the slowest pace. No clip fails for lack of
+    budget: its number of attempts stays the job's. The initial 50 cover a deployment that dies with
+    50 requests in flight.
     """
 
     def __init__(self, *, reserve: float = 50.0, share: float = 0.5) -> None:
@@ -44,11 +44,11 @@ class RetryBudget:
         self._left = reserve
 
     def earn(self) -> None:
-        """A clip was captioned."""
+        """Record a captioned clip."""
         self._left = min(self._left + self._share, 2 * self._reserve)
 
     def spend(self) -> bool:
-        """Whether one more retry is in the budget, which it then leaves."""
+        """Take one retry from the budget; False if it is empty."""
         if self._left < 1:
             return False
         self._left -= 1

@@ -1,4 +1,4 @@
-"""Which deployment gets the next request (main; pure)."""
+"""Chooses the deployment that gets the next request; pure (main process)."""
 
 from collections.abc import Sequence
 
@@ -9,30 +9,30 @@ from captionfleet.sender.routing.verdict import Verdict
 
 __all__ = ["Router"]
 
-# Requests that were not sent in full, of which the deployment knows nothing.
+# Failures of requests that were not sent in full, so that the deployment never saw them.
 _UNSENT = frozenset({FailureCode.SOURCE_CHANGED, FailureCode.SOURCE_UNREADABLE})
 
 
 class Router:
-    """Chooses among deployments; every method takes the time and none waits."""
+    """Chooses among deployments; every method takes the time as an argument, and none waits."""
 
     def __init__(self, replicas: Sequence[Replica]) -> None:
         self.replicas = {replica.name: replica for replica in replicas}
         self.down_since_s: float | None = None
         self._up: set[str] = set()
         self._held: set[str] = set()
-        self._room = Ranking()  # by load for the window
+        self._room = Ranking()  # by load relative to the window
         self._due = Ranking()  # by the time of the next probe
         for replica in replicas:
             self._rank(replica)
 
     def lease(self, now_s: float, *, avoid: str | None = None) -> Lease | None:
-        """The right to one request now, or None while no deployment may take one.
+        """The right to one request now; None while no deployment may take one.
 
-        A probe that is due goes first, for a deployment without requests would never come
-        back; then the least loaded for its window. `avoid`, where the clip failed last, is
-        taken only while no other deployment is up, and such a clip probes only where no
-        deployment has room: one deployment after the other would burn its attempts.
+        A due probe goes first, as a deployment without requests would never come back; then the
+        deployment with the least load for its window. `avoid`, where the clip failed last, is used
+        only while no other deployment is up. Such a clip serves as a probe only where no deployment
+        has room: otherwise one down deployment after the other would use up its attempts.
         """
         has_failed = avoid is not None
         if self._up <= {avoid}:
@@ -42,7 +42,7 @@ class Router:
         return self._begin(room or due if has_failed else due or room, now_s)
 
     def lease_besides(self, deployment: str, now_s: float) -> Lease | None:
-        """The right to one request now to any other deployment that is up, or None."""
+        """The right to one request now at any other deployment that is up; else None."""
         return self._begin(self._room.first(but=deployment), now_s)
 
     def _begin(self, name: str | None, now_s: float) -> Lease | None:
@@ -57,7 +57,7 @@ class Router:
         return bool(self._room.first() or self._due.first(most=now_s))
 
     def succeed(self, lease: Lease, *, now_s: float, queue_s: float | None = None) -> Change | None:
-        """Give a lease back with a caption; `queue_s` is the server's queue time, if told."""
+        """Return a lease with a caption; `queue_s` is the server's queue time, if reported."""
         replica = self.replicas[lease.deployment]
         replica.window.succeeded(
             now_s,
@@ -71,7 +71,7 @@ class Router:
         return self._watched(replica, replica.answered(), now_s)
 
     def fail(self, lease: Lease, verdict: Verdict, *, now_s: float, jitter: float) -> Change | None:
-        """Give a lease back with a failure; `jitter` is uniform in [0, 1)."""
+        """Return a lease with a failure; `jitter` is uniform in [0, 1)."""
         replica = self.replicas[lease.deployment]
         replica.errors[verdict.code] += 1
         if verdict.stale or verdict.code in _UNSENT:
@@ -89,7 +89,7 @@ class Router:
         return self._watched(replica, change, now_s)
 
     def abandon(self, lease: Lease) -> None:
-        """Give a lease back without having learnt anything (cancelled)."""
+        """Return the lease of a cancelled request, from which nothing is learnt."""
         replica = self.replicas[lease.deployment]
         replica.end(lease)
         self._rank(replica)
@@ -99,27 +99,27 @@ class Router:
         return bool(self._up - {name})
 
     def may_have_another(self, name: str) -> bool:
-        """Whether any other deployment may yet take requests in this run."""
+        """Whether any other deployment may still take requests in this run."""
         return any(not replica.is_out for other, replica in self.replicas.items() if other != name)
 
     def hold(self, name: str) -> None:
-        """Begin without this deployment, which is still to be brought up."""
+        """Start without this deployment, which is still coming up."""
         self.replicas[name].down = Change.HELD
         self._rank(self.replicas[name])
 
     def release(self, name: str, *, now_s: float) -> None:
-        """A deployment that was held serves."""
+        """Use a deployment that was held: it serves now."""
         if self.replicas[name].is_held:
             self.replicas[name].down = None
             self._watched(self.replicas[name], None, now_s)
 
     def give_up(self, name: str, verdict: Verdict, *, now_s: float) -> None:
-        """A deployment that was held will not serve in this run."""
+        """Drop a deployment that was held: it will not serve in this run."""
         if self.replicas[name].is_held:
             self._watched(self.replicas[name], self.replicas[name].put_out(verdict), now_s)
 
     def take_down(self, name: str, verdict: Verdict, *, now_s: float) -> None:
-        """Begin with this deployment ejected: it could not be reached at the start."""
+        """Start with this deployment ejected, as it could not be reached."""
         replica = self.replicas[name]
         if replica.is_held:
             return
@@ -127,7 +127,7 @@ class Router:
         self._watched(replica, change, now_s)
 
     def follow(self, name: str, ceiling: int, *, now_s: float) -> bool:
-        """Let a deployment's window follow its replicas; return whether it was another before."""
+        """Let a deployment's window follow its replica count; return whether it changed."""
         replica = self.replicas[name]
         if not replica.window.follow(ceiling, now_s, in_flight=replica.in_flight):
             return False
@@ -135,35 +135,35 @@ class Router:
         return True
 
     def next_due_s(self) -> float | None:
-        """When the next probe may go out; None while none waits for its time."""
+        """When the next probe is due; None while no deployment waits for one."""
         name = self._due.first()
         return None if name is None else self.replicas[name].due_s
 
     def is_hopeless(self, now_s: float, *, patience_s: float) -> bool:
         """Whether to give up: none in flight, and all out or none up for `patience_s`."""
         if self.down_since_s is None or self.in_flight:
-            return False  # what is in flight may still bring captions, and ends in time
+            return False  # requests in flight may still bring captions, and have a deadline
         return self.all_out or now_s - self.down_since_s >= patience_s
 
     @property
     def in_flight(self) -> int:
-        """Leases that were not given back yet."""
+        """Leases that were not returned yet."""
         return sum(replica.in_flight for replica in self.replicas.values())
 
     @property
     def all_out(self) -> bool:
-        """Whether no deployment can be used in this run any more."""
+        """Whether no deployment can be used any more in this run."""
         return all(replica.is_out for replica in self.replicas.values())
 
     def why_waiting(self, now_s: float) -> str:
-        """Why nothing goes out, for the progress line; empty while a deployment is up."""
+        """Why no request goes out, for the progress line; empty while a deployment is up."""
         if self._up:
             return ""
         told = (r for r in self.replicas.values() if not (r.is_out or r.is_held))
         return "; ".join(_standing(replica, now_s) for replica in told)
 
     def waits_for(self) -> str:
-        """The same in a few words; None of those that are still to be brought up."""
+        """The same in a few words; without deployments that are still coming up."""
         if self._up:
             return ""
         down = [r for r in self.replicas.values() if not (r.is_out or r.is_held)]
@@ -174,7 +174,7 @@ class Router:
 
     @property
     def is_held(self) -> bool:
-        """Whether any deployment is still to be brought up."""
+        """Whether any deployment is still coming up."""
         return bool(self._held)
 
     def _watched(self, replica: Replica, change: Change | None, now_s: float) -> Change | None:
@@ -186,7 +186,7 @@ class Router:
         return change
 
     def _rank(self, replica: Replica) -> None:
-        """Put a deployment where it belongs after any change to it."""
+        """Update a deployment's place in the order after a change."""
         name, load = replica.name, replica.in_flight / replica.window.size
         self._room.place(name, (load, replica.requests) if replica.has_room else None)
         self._due.place(name, (replica.due_s, 0) if replica.is_probeable else None)
@@ -195,7 +195,7 @@ class Router:
 
 
 def _tell_window(replica: Replica, lease: Lease, verdict: Verdict, now_s: float) -> None:
-    """Let the window know what a failure says of load."""
+    """Pass a failure to the window as far as it concerns load."""
     window = replica.window
     if verdict.shrinks:
         lost = window.refused if verdict.code is FailureCode.OVERLOADED else window.timed_out

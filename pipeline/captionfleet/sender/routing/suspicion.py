@@ -1,4 +1,4 @@
-"""Whether lost requests mean that a server is full, or come at any load (main process; pure)."""
+"""Distinguishes losses at a server's capacity from losses at any load; pure (main process)."""
 
 import math
 
@@ -12,11 +12,11 @@ _SURE = 3.2  # log odds (25 to 1): two losses of an unknown server, one of a fau
 
 
 class Suspicion:
-    """A sequential test (A. Wald, 1945) of "it ends here" against "it loses some at any load".
+    """A sequential test (A. Wald, 1945) of "the server is full" against "it fails at any load".
 
-    Every loss, and every caption of a request that took the last place, moves the log odds by
-    what it is worth. The share lost at any load is learned meanwhile. So one refusal is enough
-    from a server that never refused, and three in a row from one that refuses at random.
+    Every loss, and every caption of a request at the highest level, moves the log odds by its
+    weight. The share lost at any load is learned meanwhile. So one refusal is enough from a server
+    that never refused before, and three in a row from one that refuses at random.
     """
 
     def __init__(self) -> None:
@@ -27,20 +27,21 @@ class Suspicion:
         return f"Suspicion(log_odds={self._log_odds:.2f}, share={self._share:.3f})"
 
     def faulted(self) -> None:
-        """A request failed in a way that says nothing of load."""
+        """Record a failure that has nothing to do with load."""
         self._learn(_FAULT_WEIGHT)
 
     def taken(self, *, at_top: bool) -> None:
-        """A caption came; `at_top`: of a request that took the last place, or one above it."""
+        """Record a caption; `at_top` means that its request took the last place, or one above."""
         if at_top:
             self._log_odds += math.log((1 - _AT_END) / (1 - self._share))
             self._log_odds = max(self._log_odds, 0.0)
         self._share = max(self._share * (1 - _WEIGHT), _LEAST_SHARE)
 
     def lost(self, *, is_known_end: bool) -> bool:
-        """A request was lost; whether that is the server's end.
+        """Record a lost request; return whether the server is full.
 
-        `is_known_end`: an end was found there before, so that the loss is no news of the share.
+        `is_known_end`: a limit was found there before, so the loss does not count towards the
+        share.
         """
         self._log_odds += math.log(_AT_END / self._share)
         if not is_known_end:

@@ -1,4 +1,4 @@
-"""What a failed request means, by status and code and never by text (main process; pure)."""
+"""Classifies a failed request by status and code, never by message text; pure (main process)."""
 
 import math
 import time
@@ -23,22 +23,22 @@ _SCALING_UP = "DEPLOYMENT_SCALING_UP"
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How one request failed, and what follows for the clip, the window and the deployment.
+    """How one request failed, and the consequences for clip, window and deployment.
 
     Attributes:
         detail: One line for people; never a key, never a body.
         retry: Whether the clip may be asked again.
-        burns_attempt: False where the deployment was not there yet: that is a wait.
+        burns_attempt: Whether it uses up an attempt; not where the deployment is still starting.
         shrinks: Whether fewer requests should be in flight there.
         blames: Whether it counts towards ejecting the deployment.
         fatal: Whether no request to this deployment can succeed: key, account, model string.
         rejects: Whether it refuses this clip (4xx); another deployment may take it.
-        untaken: Whether the deployment took nothing of the request: no connection, or no place.
+        untaken: Whether the deployment never took the request: no connection, or no place.
         stale: Whether the request met a pooled connection that the server had closed, or so it
             seems, which tells nothing of deployment and clip.
         is_cut_off: Whether max_tokens was reached, so that more of them may bring a caption.
-        retry_after_s: The server's wish, bounded; 0.0 without one.
-        usage: Tokens that the failed answer reports, and that are paid for all the same.
+        retry_after_s: The server's Retry-After, bounded; 0.0 without one.
+        usage: Tokens that the failed answer reports; they are paid for.
     """
 
     code: FailureCode
@@ -87,10 +87,10 @@ _KINDS = {
 _CODES = {
     **dict.fromkeys((401, 402, 403, 407, 412), FailureCode.UNAUTHORIZED),
     404: FailureCode.MODEL_NOT_FOUND,
-    # 409: a lock or a version of the server's own; a later request need not meet it.
+    # 409: a conflict within the server; a later request need not meet it.
     409: FailureCode.SERVER_ERROR,
     413: FailureCode.PAYLOAD_REFUSED,
-    # 499: nginx took the client for gone, which is still there.
+    # 499: nginx believed that the client had left.
     499: FailureCode.DISCONNECTED,
     **dict.fromkeys((408, 504, 524), FailureCode.TIMEOUT),
     # 425: weights are being swapped; 583: the upstream's overload, seen inside streams.
@@ -99,7 +99,7 @@ _CODES = {
 
 
 def judge(code: FailureCode, detail: str, *, retry: bool | None = None) -> Verdict:
-    """The verdict on a failure that came without an HTTP status; `retry` overrides its kind's."""
+    """The verdict on a failure without an HTTP status; `retry` overrides its kind's default."""
     kind = _KINDS[code]
     return replace(kind, detail=one_line(detail), retry=kind.retry if retry is None else retry)
 
@@ -107,7 +107,7 @@ def judge(code: FailureCode, detail: str, *, retry: bool | None = None) -> Verdi
 def classify(
     status: int, error_code: str | None, headers: Mapping[str, str], message: str = ""
 ) -> Verdict:
-    """The verdict on an answer that is not 200.
+    """The verdict on an answer other than 200.
 
     Args:
         status: HTTP status.
@@ -125,9 +125,9 @@ def classify(
         retry_after_s=retry_after_s(headers),
     )
     if code is FailureCode.REJECTED and status < 400:  # noqa: PLR2004 - redirects, see below
-        # Redirects are not followed, so whoever answers with one will do so for every clip.
+        # Redirects are not followed, so a server that redirects does so for every clip.
         return replace(verdict, retry=True, fatal=True, rejects=False)
-    # A 503 may be a server that is down, a 408 only says that this request took long, and a 409
+    # A 503 may mean that a server is down; a 408 only says that this request took long, and a 409
     # that it met another.
     blames = {503: True, 408: False, 409: False}.get(status, verdict.blames)
     return replace(verdict, blames=blames and not scaling_up)
@@ -144,10 +144,11 @@ def _code_of(status: int) -> FailureCode:
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float:
-    """`Retry-After` in seconds, within 0 and `MAX_RETRY_AFTER_S`; 0.0 where it says nothing.
+    """`Retry-After` in seconds, within 0 and `MAX_RETRY_AFTER_S`; 0.0 if absent or invalid.
 
-    An HTTP date counts from the server's own `Date`, so a wrong clock here does no harm; without
-    a `Date` it counts from the clock here. LiteLLM hands on its upstream's header with a prefix.
+    An HTTP date counts from the server's own `Date`, so that a wrong local clock does no harm;
+    without a `Date` it counts from the local clock. LiteLLM passes its upstream's header on with a
+    prefix.
     """
     for name, unit_s in _RETRY_AFTER:
         if name in headers:
@@ -176,7 +177,7 @@ def _date_s(text: str) -> float:
 
 
 def one_line(text: str, limit: int = 300) -> str:
-    """Foreign text made safe for a log line: printable, one line, bounded."""
+    """Untrusted text made safe for a log line: printable, one line, bounded."""
     text = text[: 4 * limit]
     clean = "".join(char if char.isprintable() else " " for char in text)
     line = " ".join(clean.split())

@@ -1,4 +1,4 @@
-"""One deployment of a stand-in control plane: replicas that come and go; pure, given the clock."""
+"""Models one deployment: replicas, cold start, autoscaler; pure, given the clock."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -49,10 +49,10 @@ class Life:
 
 
 class Deployment:
-    """What a deployment was told to be, its replicas, and the autoscaler that minds them.
+    """The settings of a deployment, its replicas, and its autoscaler.
 
-    Whoever holds it tells it of every request (`begin`, `end`), and calls `advance` before
-    looking; nothing happens in between.
+    Its owner reports every request (`begin`, `end`), and calls `advance` before reading; nothing
+    happens in between.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class Deployment:
         self._was_ready = self._was_ready or bool(self.ready(now_s))
         steps = [n for since, n in self._options.autoscale if since <= self.requests]
         if not self._options.autoscale:
-            self._heed_load(now_s)
+            self._follow_load(now_s)
         elif steps and self.requests:
             self._resize(steps[-1], now_s)
         if self._may_sleep(now_s):
@@ -185,7 +185,7 @@ class Deployment:
     def _most(self) -> int:
         return int(self.spec["maxReplicaCount"])
 
-    def _heed_load(self, now_s: float) -> None:
+    def _follow_load(self, now_s: float) -> None:
         place = _LOAD_TARGET * self._options.replica.slots
         is_busy = self.in_flight > place * self.desired
         is_idle = self.in_flight <= place * (self.desired - 1)

@@ -1,1 +1,1 @@
-"""Worker processes on the nodes of a Ray cluster; sender and sink stay where the run is."""
+"""Runs worker processes on the nodes of a Ray cluster; sender and sink stay local (main)."""

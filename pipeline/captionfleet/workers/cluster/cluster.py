@@ -1,4 +1,4 @@
-"""A Ray cluster as a run sees it: clips out, replies in, which nodes get none (main process)."""
+"""Sends clips to the nodes of a Ray cluster, and tracks which nodes get none (main process)."""
 
 import pickle
 import sys
@@ -31,11 +31,11 @@ _MAX_CHARS = 300
 
 
 class LostError(Exception):
-    """Raised when a clip did not come back: its node died, or its process there was ended."""
+    """Raised when a clip did not come back: its node died, or its process there was killed."""
 
 
 class Returned(NamedTuple):
-    """What came back of a clip; `media` is Ray's reference to the bytes that follow the reply."""
+    """What came back for a clip; `media` is Ray's reference to the bytes after the reply."""
 
     node_id: str
     node: str
@@ -47,12 +47,12 @@ class Returned(NamedTuple):
 async def open_cluster(
     job: JobConfig, tally: Tally
 ) -> AsyncIterator[tuple[JobConfig, "Cluster | None"]]:
-    """The cluster that a job's workers run on, None if they run on this machine.
+    """The cluster that a job's workers run on; None if they run on this machine.
 
-    The job that comes with it has a worker for each CPU of the cluster, unless it says how many.
+    The returned job has a worker for each CPU of the cluster, unless it sets a number.
 
     Raises:
-        ConfigError: Ray is not installed, or the address is none of a cluster.
+        ConfigError: Ray is not installed, or the address is invalid.
         MachineError: there is no such cluster.
     """
     if job.workers.engine == "local":
@@ -67,9 +67,9 @@ async def open_cluster(
 
 
 class Cluster:
-    """Hands clips to the nodes of a Ray cluster; Ray chooses where each one goes.
+    """Hands clips to the nodes of a Ray cluster; Ray chooses the node.
 
-    Clips that wait for a CPU are what Ray's autoscaler goes by. Blocks when it is made.
+    Clips that wait for a CPU drive Ray's autoscaler. Construction blocks.
     """
 
     def __init__(self, ray: Any, job: JobConfig, tally: Tally) -> None:
@@ -97,11 +97,11 @@ class Cluster:
         self.cpus = sum(int(node["Resources"].get("CPU", 0)) for node in self._alive())
 
     async def prepare(self, parcel: Parcel) -> Returned | None:
-        """What a node makes of a clip; None if the node is not fit for any, and gets none for now.
+        """A node's result for a clip; None if the node is unfit, and gets no clips for now.
 
         Raises:
-            LostError: it did not come back.
-            MachineError: the cluster, or each node of it, is not fit for the run.
+            LostError: the clip did not come back.
+            MachineError: the cluster, or each of its nodes, is unfit for the run.
         """
         head, media = await to_thread.run_sync(
             self._submit, pickle.dumps(parcel), limiter=self._submitting
@@ -122,7 +122,7 @@ class Cluster:
         """The media of a clip.
 
         Raises:
-            LostError: they are gone with their node.
+            LostError: they were lost with their node.
         """
         try:
             async with self._fetching:
@@ -133,7 +133,7 @@ class Cluster:
         return media
 
     def figures(self, node: str) -> NodeFigures:
-        """Where to count what a node did."""
+        """The counters of a node."""
         return self._tally.nodes.setdefault(node, NodeFigures())
 
     async def refuse(self, node_id: str, node: str, why: str) -> None:
@@ -149,7 +149,7 @@ class Cluster:
         await self._check_nodes()
 
     async def watch(self) -> None:
-        """End the run where no node is fit, no clip comes back for too long, or the head is gone.
+        """End the run if every node is unfit, no clip comes back for too long, or the head is gone.
 
         Raises:
             MachineError: as above.
@@ -165,7 +165,7 @@ class Cluster:
                     f"the head of the Ray cluster, {self._head}, is gone for "
                     f"{_HEAD_PATIENCE_S:.0f} s"
                 )
-            if self._waiting:  # a node that died is seen to be dead only some time after
+            if self._waiting:  # a dead node is noticed only after some time
                 await self._check_nodes()
             silent_s = monotonic_s() - self._heard_s if self._waiting else 0.0
             if silent_s > self._patience_s:
@@ -193,7 +193,7 @@ class Cluster:
         return head, media
 
     def _elsewhere(self, refused: tuple[str, ...]) -> Any:
-        """The function, to be run on any node but these."""
+        """The function, to run on any node but these."""
         needs: dict[str, Any] = dict(self._needs)
         if refused:
             needs["label_selector"] = {"ray.io/node-id": f"!in({','.join(refused)})"}
@@ -220,7 +220,7 @@ class Cluster:
             raise
 
     def _cancel(self, reference: Any) -> None:
-        """Ask for a clip's end; what is left of it ends with the connection."""
+        """Cancel a clip; whatever is left of it ends with the connection."""
         self._ray.cancel(reference, force=True)
 
     def _alive(self) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
-"""Prepares clips on a node: the same worker processes as on one machine (node of a cluster).
+"""Prepares clips on a node, in the same worker processes as on one machine (node of a cluster).
 
-It runs in a process of Ray, which gets one clip at a time, in a thread that lives as long as the
-process: the worker process ends with the thread that started it.
+Runs in a process of Ray, which gets one clip at a time, in a thread that lives as long as the
+process: a worker process ends with the thread that started it.
 """
 
 import atexit
@@ -64,7 +64,7 @@ def _bench(confine: str) -> "_Bench":
 
 
 class _Bench:
-    """One worker process, and a folder for what it makes, cleared away by the next if this dies."""
+    """One worker process and its folder, which the next process removes if this one dies."""
 
     def __init__(self, confine: str) -> None:
         self._worker = WorkerProcess(confine="none" if confine == "none" else "auto")
@@ -77,7 +77,7 @@ class _Bench:
         self._kept.mkdir()
 
     async def prepare(self, parcel: Parcel) -> tuple[Reply, bytes]:
-        """Prepare one clip; whatever comes of it is in the reply."""
+        """Prepare one clip; the reply holds the result, whatever it is."""
         if parcel.checks_source and (why := await to_thread.run_sync(_unseen, parcel.order)):
             return Unseen(why), b""
         started_s = monotonic_s()
@@ -107,7 +107,7 @@ class _Bench:
         return report, media
 
     def _excuse(self, error: Exception, busy_s: float) -> Reply:
-        """Why there are no media, as the run has it."""
+        """Why there are no media, as the run understands it."""
         match error:
             case TimeoutError():
                 return TooSlow(busy_s)
@@ -137,11 +137,11 @@ class _Bench:
                 raise NotAsReportedError("answered what was not asked")
 
     def _take(self, order: Order) -> list[tuple[SentFile, bytes]]:
-        """Move the media out of the worker's reach, hash them, and read them."""
+        """Move the media out of the worker's reach, hash and read them."""
         found = []
         for _, made in possible_files(order):
             if not os.path.lexists(made):
-                continue  # a clip without sound; what is missing is noticed where the media arrive
+                continue  # a clip without sound; missing media are noticed where they arrive
             own = self._kept / made.name
             own.unlink(missing_ok=True)
             facts = taken(made, own, order.spec.max_payload_bytes)
@@ -151,7 +151,7 @@ class _Bench:
 
 
 def _unseen(order: Order) -> str:
-    """Why this machine does not see the clip's file as it was found; empty if it does."""
+    """Why this machine does not see the clip's file as the run found it; empty if it does."""
     source: Source = order.clip.source
     if is_address(source.path):  # the node's own credentials decide, and the store answers
         return ""

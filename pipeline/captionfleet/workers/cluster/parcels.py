@@ -1,4 +1,4 @@
-"""What a run and the nodes of its cluster send each other (main process, and nodes)."""
+"""Defines the messages between a run and the nodes of its cluster (main process, and nodes)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ __all__ = ["Done", "Failed", "Misreported", "Parcel", "Reply", "SentFile", "TooS
 class Parcel:
     """An order with what a node needs to know of its workers.
 
-    `checks_source`: the node looks first whether it sees the clip's file as the run found it.
+    `checks_source`: the node first checks that it sees the clip's file as the run found it.
     """
 
     order: Order
@@ -29,7 +29,7 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True)
 class SentFile:
-    """A file that follows the reply; `name` is the order's hold from its last part on."""
+    """A file that follows the reply; `name` is the last part of the order's hold."""
 
     name: str
     size_bytes: int
@@ -38,7 +38,7 @@ class SentFile:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The worker process reported; the files are in the order in which their bytes follow."""
+    """The worker process reported; the files are listed in the order of their bytes."""
 
     report: Report
     files: tuple[SentFile, ...]
@@ -54,7 +54,7 @@ class TooSlow:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The worker process died of the clip, with this exit code as `subprocess` has it."""
+    """The worker process died of the clip, with this exit code as in `subprocess`."""
 
     returncode: int | None
     busy_s: float

@@ -1,6 +1,7 @@
-"""The connection to a Ray cluster: found within a deadline, and closed with the run (main process).
+"""Connects to a Ray cluster within a deadline, and disconnects with the run (main process).
 
-Ray is called in threads only: it blocks, and in the main thread it would take SIGTERM for itself.
+Ray is called only in threads: it blocks, and in the main thread it would install its own SIGTERM
+handler.
 """
 
 import logging
@@ -29,10 +30,10 @@ _MAX_CHARS = 300
 
 @asynccontextmanager
 async def open_ray(address: str) -> AsyncIterator[Any]:
-    """The module `ray`, connected to the cluster at `address` (HOST:PORT, or auto).
+    """Yield the module `ray`, connected to the cluster at `address` (HOST:PORT, or auto).
 
     Raises:
-        ConfigError: Ray is not installed, or the address is none of a cluster.
+        ConfigError: Ray is not installed, or the address is invalid.
         MachineError: there is no such cluster, or it takes no driver of these versions.
     """
     ray = await to_thread.run_sync(_imported)
@@ -48,7 +49,7 @@ async def open_ray(address: str) -> AsyncIterator[Any]:
 
 
 def _imported() -> Any:
-    # Ray ends the whole process a minute after the cluster's head; the run looks for itself.
+    # Ray ends the whole process a minute after the cluster's head is gone; the run checks itself.
     os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", str(24 * 3600))
     try:
         ray = import_module("ray")
@@ -57,13 +58,13 @@ def _imported() -> Any:
             "engine = \"ray\" in [workers] needs Ray: pip install 'captionfleet[ray]'"
         ) from None
     logging.getLogger("ray").setLevel(logging.CRITICAL)
-    # Ray prints the last words of nodes that died on stdout, where the run's own last line goes.
+    # Ray prints output of dead nodes on stdout, where the run's own last line goes.
     ray._private.worker.print_to_stdstream = lambda *_, **__: None  # noqa: SLF001 - no other way
     return ray
 
 
 def _settled(address: str) -> str:
-    """The address in effect: Ray's own variable says which cluster `auto` is."""
+    """The address in use: Ray's own environment variable decides what `auto` means."""
     where = os.environ.get("RAY_ADDRESS", "auto") if address == "auto" else address
     if "://" in where:
         raise ConfigError(
@@ -77,7 +78,7 @@ def _settled(address: str) -> str:
 
 
 async def _reach(ray: Any, address: str) -> None:
-    """Look whether anything listens there: Ray itself would try for more than a minute."""
+    """Check that something listens there: Ray itself would try for more than a minute."""
     host, _, port = address.rpartition(":")
     hosts = [host.strip("[]")]
     if hosts[0] in _LOOPBACK:  # for Ray, that is this machine's address in its network
@@ -101,8 +102,8 @@ async def is_reachable(address: str) -> bool:
 async def _connect(ray: Any, address: str) -> None:
     def connect() -> None:
         config = ray.job_config.JobConfig()
-        # Ray has nodes look for code in the working directory of the run first, which may hold the
-        # films, unless it ships a directory of its own with the job.
+        # Ray makes nodes search for code in the working directory of the run first, which may hold
+        # films, unless the job ships a directory of its own.
         config._runtime_env_has_working_dir = lambda: True  # noqa: SLF001 - no other way
         ray.init(
             address,
@@ -132,7 +133,7 @@ def _unreachable(address: str, why: str) -> MachineError:
 
 
 async def _in_thread(call: Callable[[], object]) -> None:
-    """Call in a thread that may be left behind, even at the end of the process."""
+    """Call in a thread that may be abandoned, even at the end of the process."""
     token, done = current_token(), anyio.Event()
     problem: list[BaseException] = []
 
@@ -141,7 +142,7 @@ async def _in_thread(call: Callable[[], object]) -> None:
             call()
         except BaseException as error:  # noqa: BLE001 - Ray may raise SystemExit
             problem.append(error)
-        with suppress(Exception):  # nobody waits any more
+        with suppress(Exception):  # the caller no longer waits
             from_thread.run_sync(done.set, token=token)
 
     threading.Thread(target=run, daemon=True, name="ray").start()

@@ -1,17 +1,18 @@
-"""Which nodes of a cluster get no clips for now, and whether any other is left (main process)."""
+"""Tracks nodes of a cluster that get no clips for now, and whether any other is left (main)."""
 
 from collections.abc import Sequence
 
 __all__ = ["Refusals"]
 
-# A disk may be mounted, or mended, meanwhile; until then a node that fails at once would take all.
+# A disk may be mounted or repaired meanwhile; until then a node that fails at once would take all
+# clips.
 _AGAIN_S = 300.0
 
 
 class Refusals:
     """Remembers nodes that cannot prepare clips, each for five minutes.
 
-    Times are seconds on any one clock.
+    Times are seconds on a clock that the caller chooses.
     """
 
     def __init__(self) -> None:
@@ -32,7 +33,7 @@ class Refusals:
     def hopeless(self, alive: Sequence[str], now_s: float) -> str:
         """Why no node is left, "" if one is; `alive` are the ids of the living nodes with CPUs.
 
-        A cluster that has no node with CPUs is not without hope: one may be starting.
+        A cluster without nodes with CPUs is not hopeless: one may be starting.
         """
         is_over = bool(alive) and set(alive) <= set(self.current(now_s))
         return self._last_words if is_over else ""

@@ -1,4 +1,4 @@
-"""A worker process on some node of a cluster, with the face of one on this machine (main)."""
+"""Presents a worker on some node of a cluster like a local worker process (main process)."""
 
 import hashlib
 import os
@@ -29,12 +29,12 @@ from captionfleet.workers.taking import NotAsReportedError
 
 __all__ = ["RemoteWorker"]
 
-_TRIES = 5  # of a clip whose node dies: nodes that may be taken away do so every few hours
+_TRIES = 5  # tries for a clip whose node dies; preemptible nodes die every few hours
 _ANEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 
 
 class RemoteWorker:
-    """Has one clip at a time prepared on whichever node Ray chooses."""
+    """Prepares one clip at a time on whichever node Ray chooses."""
 
     is_started = True
     """The folder that media arrive in serves all clips: no worker writes to it."""
@@ -55,18 +55,18 @@ class RemoteWorker:
         pass
 
     async def retire(self) -> None:
-        """Nothing: nodes replace their worker processes themselves."""
+        """Do nothing: nodes replace their worker processes themselves."""
 
     async def kill(self) -> None:
-        """Nothing: as above."""
+        """Do nothing: nodes end their worker processes themselves."""
 
     async def work_on(self, order: Order) -> Report:
-        """Have one order done, with its media at the order's `hold`; a lost node costs a retry.
+        """Carry out an order, with its media at the order's `hold`; a lost node costs a retry.
 
         Raises:
-            MachineError: the cluster is not fit for the run.
+            MachineError: the cluster is unfit for the run.
             NotAsReportedError: the worker did not leave what it reports, or nodes die of the clip.
-            TimeoutError: it took longer than it may.
+            TimeoutError: it missed its deadline.
             WorkerDied: it ended instead of reporting.
         """
         limits = self._limits
@@ -136,7 +136,7 @@ def _is_as_found(source: Source) -> bool:
 
 
 def _write(order: Order, files: tuple[SentFile, ...], media: bytes) -> None:
-    """Write the files that a node sent to where a worker of this machine leaves them.
+    """Write the files that a node sent to where a local worker leaves them.
 
     Raises:
         LostError: they are not what the node sent.

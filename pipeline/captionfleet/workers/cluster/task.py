@@ -1,7 +1,7 @@
-"""What a node runs first: nothing is known yet of the captionfleet there (node of a cluster).
+"""Runs first on a node, before captionfleet's version there is known (node of a cluster).
 
-Ray ships this module's functions by value, so it imports the standard library alone, and what it
-returns holds no class of this program.
+Ray ships this module's functions by value, so it imports only the standard library, and its results
+hold no class of this program.
 """
 
 import os
@@ -22,7 +22,7 @@ _PACKAGES = {"captionfleet": "captionfleet", "PyAV": "av"}
 def versions_here() -> dict[str, str]:
     """What decides the prepared bytes on this machine: versions, and a hash of the program's code.
 
-    The hash tells apart what was installed from two states of one checkout.
+    The hash distinguishes two states of one checkout.
     """
     found = {}
     for name, package in _PACKAGES.items():
@@ -51,11 +51,11 @@ def _differences(expected: dict[str, str]) -> str:
 def prepare_on_node(
     expected: dict[str, str], foreign: list[str], packed: bytes
 ) -> tuple[tuple[str, str, bytes, str], bytes]:
-    """Prepare one clip; nothing is raised.
+    """Prepare one clip; never raises.
 
     Args:
-        expected: what `versions_here` is where the run is.
-        foreign: folders that Ray adds to the search path: they may hold films, and no code.
+        expected: the result of `versions_here` on the run's machine.
+        foreign: folders that Ray adds to the search path; they may hold films, not code.
         packed: a pickled `Parcel`.
 
     Returns:

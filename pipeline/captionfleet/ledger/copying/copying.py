@@ -1,0 +1,314 @@
+"""Keeps a copy of the output folder in a bucket, beside the run (main process)."""
+
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from captionfleet.config import OutputConfig
+from captionfleet.errors import ConfigError, FailureCode, OutputError
+from captionfleet.ledger.copying.deciding import Copied, Decision, Known, copied_from, decide
+from captionfleet.ledger.copying.files import (
+    Marks,
+    Stamp,
+    chunks_of,
+    has_lines,
+    is_copied,
+    load_marks,
+    opened,
+    save_marks,
+    stamps_of,
+)
+from captionfleet.ledger.copying.restoring import restore
+from captionfleet.ledger.files.disk import create_folder
+from captionfleet.ledger.files.lock import FolderLock
+from captionfleet.ledger.files.names import CAPTIONS, COPY
+from captionfleet.ledger.files.reading import record_of
+from captionfleet.ledger.format.lines import document
+from captionfleet.messages.address import Address, parse_address
+from captionfleet.storage import (
+    PART_BYTES,
+    StorageError,
+    look,
+    read_object,
+    remove_object,
+    write_object,
+)
+from captionfleet.telemetry import get_log, monotonic_s, utc_now
+from captionfleet.text import size
+
+__all__ = ["FolderCopy", "copy_again", "open_copy"]
+
+_MOST_RECORD_BYTES = 2**24  # a hundred thousand runs
+_REST = 9  # times as long as a copy took: so that copying takes a tenth of the time at most
+
+
+async def open_copy(output: OutputConfig) -> "FolderCopy | None":
+    """Make sure that the copy that a job asks for can be kept; restore an empty folder from it.
+
+    Raises:
+        ConfigError: it cannot be kept, or belongs to another folder.
+        OutputError: the folder cannot be written, or another run holds it.
+    """
+    if output.copy_to is None:
+        return None
+    address = parse_address(output.copy_to)
+    async with _locked(output.dir):
+        return await _begun(output, address)
+
+
+async def copy_again(output: OutputConfig) -> str:
+    """Copy what changed since the run ended; return what is wrong with that, if anything is."""
+    try:
+        async with _locked(output.dir):
+            copy = await _begun(output, parse_address(output.copy_to or ""))
+            await copy.renew()
+            return copy.problem
+    except (ConfigError, OutputError) as error:
+        return str(error)
+
+
+class FolderCopy:
+    """The copy of one output folder; `problem` says what keeps it from being current.
+
+    What goes wrong with it costs the run nothing but a warning.
+    """
+
+    def __init__(self, folder: Path, address: Address, marks: Marks, every_s: float) -> None:
+        self.problem = ""
+        self.copied_at_utc = ""
+        self._folder = folder
+        self._address = address
+        self._marks = marks
+        self._every_s = every_s
+        self._writer = uuid.uuid4().hex
+        self._remote: Copied | None = None  # None: the copy is not this run's own yet
+        self._stamps: dict[str, Stamp] = {}
+        self._is_lost = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """For run.json."""
+        return {
+            "to": self._address.shown,
+            "is_current": not self.problem,
+            "copied_at_utc": self.copied_at_utc,
+            "problem": self.problem,
+        }
+
+    async def keep(self) -> None:
+        """Renew the copy every so often; runs until cancelled."""
+        wait_s = self._every_s
+        while not self._is_lost:
+            await anyio.sleep(wait_s)
+            begun_s = monotonic_s()
+            await self.renew()
+            took_s = 0.0 if self.problem else monotonic_s() - begun_s
+            wait_s = max(self._every_s, _REST * took_s)
+
+    async def renew(self) -> None:
+        """Copy what changed; where that fails, say so and leave it to the next time."""
+        if self._is_lost:
+            return
+        before, self.problem = self.problem, "there was no time to copy it"
+        try:
+            await self._renew()
+        except StorageError as error:
+            self.problem = error.detail
+        except (OutputError, OSError) as error:
+            self.problem = str(error)
+        else:
+            self.problem, self.copied_at_utc = "", utc_now()
+        if self.problem and self.problem != before:
+            get_log().warning(
+                "the output folder is not copied for now",
+                to=self._address.shown,
+                reason=self.problem,
+                is_passing=not self._is_lost,
+            )
+
+    async def claim(self) -> None:
+        """Make this run the one that keeps the copy; restore the folder if it is an empty one.
+
+        Raises:
+            StorageError: the bucket is away, or refuses.
+            ConfigError: it holds what this folder may not replace.
+        """
+        remote = await self._found()
+        known = self._marks.copies.get(self._address.shown, Known())
+        lines = await anyio.to_thread.run_sync(has_lines, self._folder)
+        is_occupied = remote is None and await self._is_there(CAPTIONS)
+        decision = decide(
+            self._marks.folder, known, remote, has_lines=lines, is_occupied=is_occupied
+        )
+        if decision.advice:
+            raise ConfigError(
+                f"output.copy_to: {self._address.shown}: {decision.value}: {decision.advice}"
+            )
+        if decision is Decision.RESTORE and remote is not None:
+            await self._restore(remote)
+            known = self._marks.copies[self._address.shown]
+        await self._take(remote, known)
+
+    async def _restore(self, remote: Copied) -> None:
+        fetched = await anyio.to_thread.run_sync(restore, self._folder, self._address, remote)
+        self._marks = await anyio.to_thread.run_sync(load_marks, self._folder)
+        get_log().warning(
+            "the output folder was empty and is restored from its copy",
+            copy=self._address.shown,
+            size=size(fetched),
+            copied_at=remote.copied_at_utc,
+        )
+
+    async def _take(self, remote: Copied | None, known: Known) -> None:
+        """Say in the folder, then in the bucket, that this run writes to the copy."""
+        folder = self._marks.folder or uuid.uuid4().hex
+        self._stamps = dict(known.stamps) if remote else {}
+        writers = (*((remote.writer,) if remote else ()), self._writer)
+        await self._mark(folder, Known(writers, self._stamps))
+        own = Copied(folder, self._writer)
+        if remote is not None:
+            own = replace(remote, folder=folder, writer=self._writer)
+        await self._say(own, is_first=remote is None)
+        self._remote = own
+
+    async def _renew(self) -> None:
+        if self._remote is None or not await self._is_there_still():
+            await self._claim_late()
+        stamps = await anyio.to_thread.run_sync(stamps_of, self._folder)
+        assert self._remote is not None  # noqa: S101 - it was claimed
+        files = dict(self._remote.files)
+        changed = [name for name, stamp in stamps.items() if self._stamps.get(name) != stamp]
+        gone = [name for name in files if name not in stamps]
+        if not changed and not gone:
+            return
+        if any(name not in files for name in changed):
+            await self._note({**dict.fromkeys(changed, 0), **files})
+        for name in changed:
+            files[name] = await self._copy(name)
+        for name in gone:
+            del files[name]
+        await self._note(files)
+        for name in gone:  # what the record does not name is never restored
+            with suppress(StorageError):
+                await remove_object(self._address.below(name))
+        await self._mark(self._marks.folder, Known((self._writer,), self._stamps))
+
+    async def _copy(self, name: str) -> int:
+        file, end, stamp = await anyio.to_thread.run_sync(opened, self._folder / name)
+        place = self._address.below(name)
+        with file:
+            if end <= PART_BYTES:
+                body = b"".join([chunk async for chunk in chunks_of(file, end)])
+                await write_object(place, body, end)
+            else:
+                await write_object(place, lambda: chunks_of(file, end), end)
+        self._stamps[name] = stamp
+        return end
+
+    async def _claim_late(self) -> None:
+        try:
+            await self.claim()
+        except ConfigError as error:
+            self._is_lost = True
+            raise StorageError(FailureCode.SOURCE_CHANGED, str(error)) from None
+
+    async def _is_there_still(self) -> bool:
+        """Whether the copy is there, which somebody may have removed.
+
+        Raises:
+            StorageError: the bucket is away, or another run has taken the copy over.
+        """
+        remote = await self._found()
+        if remote is not None and remote.writer != self._writer:
+            self._is_lost = True
+            raise StorageError(
+                FailureCode.SOURCE_CHANGED,
+                "another run took over the copy there, so this one copies no more",
+            )
+        return remote is not None
+
+    async def _note(self, files: dict[str, int]) -> None:
+        assert self._remote is not None  # noqa: S101 - it was claimed
+        await self._is_there_still()
+        noted = replace(self._remote, files=files, copied_at_utc=utc_now())
+        await self._say(noted)
+        self._remote = noted
+
+    async def _say(self, copied: Copied, *, is_first: bool = False) -> None:
+        text, place = document(copied.as_dict()), self._address.below(COPY)
+        if is_first:
+            try:
+                await write_object(place, text, len(text), mode="create")
+            except StorageError as error:
+                if (
+                    not error.may_pass and not await self._is_own()
+                ):  # it may be there by a first try
+                    raise
+            else:
+                return
+        await write_object(place, text, len(text))  # also where a server knows no conditions
+
+    async def _is_own(self) -> bool:
+        remote = await self._found()
+        return remote is not None and remote.writer == self._writer
+
+    async def _mark(self, folder: str, known: Known) -> None:
+        copies = {**self._marks.copies, self._address.shown: known}
+        self._marks = Marks(folder, copies)
+        await anyio.to_thread.run_sync(save_marks, self._folder, self._marks)
+
+    async def _found(self) -> Copied | None:
+        raw = await read_object(self._address.below(COPY), _MOST_RECORD_BYTES)
+        if raw is None:
+            return None
+        remote = copied_from(record_of(raw), is_copied)
+        if remote is None:
+            detail = f"{COPY} there is none of this program's: name another prefix"
+            raise StorageError(FailureCode.SOURCE_UNREADABLE, detail)
+        return remote
+
+    async def _is_there(self, name: str) -> bool:
+        try:
+            facts = await anyio.to_thread.run_sync(look, self._address.below(name))
+        except StorageError as error:
+            if error.code is FailureCode.SOURCE_MISSING:
+                return False
+            raise
+        return facts.size_bytes > 0
+
+
+async def _begun(output: OutputConfig, address: Address) -> FolderCopy:
+    marks = await anyio.to_thread.run_sync(load_marks, output.dir)
+    copy = FolderCopy(output.dir, address, marks, output.copy_every_s)
+    try:
+        await copy.claim()
+    except StorageError as error:
+        # Nothing new has to be known of a copy that this folder kept before.
+        known = marks.copies.get(address.shown, Known())
+        is_kept = known.writers and not known.is_restoring
+        if not (
+            error.may_pass and is_kept and await anyio.to_thread.run_sync(has_lines, output.dir)
+        ):
+            raise ConfigError(f"output.copy_to: {address.shown}: {error.detail}") from None
+        copy.problem = error.detail
+        get_log().warning("the copy is away for now", to=address.shown, reason=error.detail)
+    return copy
+
+
+@asynccontextmanager
+async def _locked(folder: Path) -> AsyncIterator[None]:
+    def lock() -> FolderLock:
+        create_folder(folder)
+        return FolderLock(folder)
+
+    held = await anyio.to_thread.run_sync(lock)
+    try:
+        yield
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(held.release)

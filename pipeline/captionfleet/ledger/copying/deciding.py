@@ -1,0 +1,144 @@
+"""What an output folder and a bucket may be to each other; pure (main process)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from captionfleet.ledger.files.names import CAPTIONS, FAILURES
+
+__all__ = ["Copied", "Decision", "Known", "copied_from", "decide", "known_from"]
+
+_FORMAT = 1
+_ID_CHARS = 32
+_LINES = (CAPTIONS, FAILURES)
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What the bucket says of the copy in it: whose it is, and which files it has.
+
+    `folder` is the output folder's id, `writer` the run that wrote to the copy last. `files` has
+    the sizes of its files; 0 for one that was about to be written.
+    """
+
+    folder: str
+    writer: str
+    files: Mapping[str, int] = field(default_factory=dict)
+    copied_at_utc: str = ""
+
+    @property
+    def has_lines(self) -> bool:
+        """Whether there is anything to go on from."""
+        return any(self.files.get(name) for name in _LINES)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it stands in the bucket."""
+        return {
+            "format": _FORMAT,
+            "folder": self.folder,
+            "writer": self.writer,
+            "copied_at_utc": self.copied_at_utc,
+            "files": dict(self.files),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the folder itself says of a copy: `writers` of it that it knows.
+
+    `stamps` are size and time of change of the files when they were last copied. `is_restoring`:
+    the folder is what a restoring that was killed left of it.
+    """
+
+    writers: tuple[str, ...] = ()
+    stamps: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    is_restoring: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it stands in the folder."""
+        stamps = {name: list(stamp) for name, stamp in self.stamps.items()}
+        return {"writers": list(self.writers), "restoring": self.is_restoring, "stamps": stamps}
+
+
+class Decision(Enum):
+    """What a run does about the copy, or why it does not begin."""
+
+    BEGIN = "no copy is there yet"
+    GO_ON = "the copy is the folder's own"
+    RESTORE = "the folder is empty, and the copy is not"
+    FOREIGN = "it holds the copy of another output folder"
+    AHEAD = "another machine went on from that copy, so it holds lines that this folder lacks"
+    OCCUPIED = "captions lie there that no run copied"
+
+    @property
+    def advice(self) -> str:
+        """How to mend what is in the way; empty where nothing is."""
+        return _ADVICE.get(self, "")
+
+
+_ADVICE = {
+    Decision.FOREIGN: "name another prefix, or an empty output folder to go on from the copy",
+    Decision.AHEAD: "name an empty output folder to go on from the copy, or another prefix",
+    Decision.OCCUPIED: "name another prefix",
+}
+
+
+def decide(
+    folder: str, known: Known, remote: Copied | None, *, has_lines: bool, is_occupied: bool = False
+) -> Decision:
+    """What to do at the start of a run.
+
+    Args:
+        folder: The id of the output folder; empty: it has none yet.
+        known: What it knows of this copy.
+        remote: What the bucket says; None: nothing.
+        has_lines: Whether the folder holds captions or failures.
+        is_occupied: Whether captions lie in the bucket although it says nothing.
+    """
+    if remote is None:
+        return Decision.OCCUPIED if is_occupied else Decision.BEGIN
+    is_known = folder == remote.folder and remote.writer in known.writers
+    if known.is_restoring or (not has_lines and (remote.has_lines or not is_known)):
+        return Decision.RESTORE
+    if folder != remote.folder:
+        return Decision.FOREIGN
+    return Decision.GO_ON if is_known else Decision.AHEAD
+
+
+def copied_from(record: Mapping[str, Any], takes: Callable[[str], bool]) -> Copied | None:
+    """What a record from a bucket says; None where it is none.
+
+    Of its files only those count whose names `takes` holds for: others may have written it.
+    """
+    folder, writer = record.get("folder"), record.get("writer")
+    if record.get("format") != _FORMAT or not _is_id(folder) or not _is_id(writer):
+        return None
+    files = record.get("files")
+    sizes = {
+        name: size
+        for name, size in (files.items() if isinstance(files, dict) else ())
+        if takes(name) and type(size) is int and size >= 0
+    }
+    at = record.get("copied_at_utc")
+    return Copied(str(folder), str(writer), sizes, at if isinstance(at, str) else "")
+
+
+def known_from(record: Any) -> Known:
+    """What a folder's record says of a copy; nothing where it makes no sense."""
+    if not isinstance(record, dict):
+        return Known()
+    writers, stamps = record.get("writers"), record.get("stamps")
+    return Known(
+        tuple(one for one in (writers if isinstance(writers, list) else ()) if _is_id(one)),
+        {
+            name: (int(stamp[0]), int(stamp[1]))
+            for name, stamp in (stamps.items() if isinstance(stamps, dict) else ())
+            if isinstance(stamp, list) and len(stamp) == 2 and all(type(n) is int for n in stamp)  # noqa: PLR2004 - size and time
+        },
+        record.get("restoring") is True,
+    )
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and len(value) == _ID_CHARS and value.isalnum()
