@@ -98,6 +98,30 @@ async def test_faults_that_pass_cost_nothing_and_others_have_their_codes(
     assert bucket.proxy.requests["2.mp4"] >= 4
 
 
+async def test_rows_name_objects_and_windows(
+    bucket: Bucket, library: Library, nights: Nights
+) -> None:
+    bucket.put("a b.mp4", library.films[0])
+    rows = nights.folder / "all.tsv"
+    rows.write_text(
+        "source\tstart_s\tend_s\n"
+        f"{bucket.url}/a b.mp4\t0\t1\n"
+        f" {bucket.url}/a b.mp4\t0.5\t1.5\n"
+        f"{bucket.url}/gone.mp4\t0\t1\n"
+    )
+    async with serving(StandinOptions()) as standin:
+        first = await nights.run(standin, input={"sources": [rows]})
+        again = await nights.run(standin, input={"sources": [rows]})
+
+    assert [(line["start_s"], line["end_s"]) for line in nights.output.captions] in (
+        [(0.0, 1.0), (0.5, 1.5)],
+        [(0.5, 1.5), (0.0, 1.0)],
+    )
+    assert {line["path"] for line in nights.output.captions} == {f"{bucket.url}/a b.mp4"}
+    assert [line["code"] for line in nights.output.failures] == ["source_missing"]
+    assert (first.captioned, again.captioned) == (2, 0)
+
+
 @pytest.mark.parametrize("kind", ["profile", "session token"])
 async def test_credentials_are_found_where_other_tools_find_them(
     bucket: Bucket, nights: Nights, library: Library, monkeypatch: pytest.MonkeyPatch, kind: str

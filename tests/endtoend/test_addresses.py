@@ -1,6 +1,7 @@
 """Films behind web addresses: captioned like those on disk, a part of each fetched."""
 
-from collections.abc import Iterator
+import csv
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from shutil import copyfile
 
@@ -10,6 +11,7 @@ import pytest
 from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import serving
 from tests.support.nights import Nights
+from tests.support.output import Line
 from tests.support.range_server import RangeServer, change, range_server
 from tests.support.sparse_film import write_sparse_film
 from tests.support.tiny_films import Library
@@ -79,6 +81,64 @@ async def test_addresses_are_captioned_once(server: RangeServer, nights: Nights)
     assert sent == {line["media"]["video_sha256"] for line in away.output.captions}
     for path in filter(Path.is_file, nights.output.folder.rglob("*")):
         assert b"hush" not in path.read_bytes(), path
+
+
+WINDOWS = (("0.5", "1.5", "What is it?"), ("", "1", ""), ("1", "", ""), ("", "", "Where?"))
+"""Of rows: their start and end, as texts, and their prompt."""
+
+
+def write_lists(folder: Path, paths: Sequence[str]) -> list[Path]:
+    """A list of each kind, in which each film has these windows."""
+    names = ("url", "start_s", "end_s", "prompt", "shot")
+    lists = []
+    for ending, path in zip((".csv", ".tsv", ".jsonl"), paths, strict=True):
+        table = [(path, *window, f"shot {number}") for number, window in enumerate(WINDOWS)]
+        lists.append(folder / f"all{ending}")
+        if ending == ".jsonl":
+            rows = [dict(zip(names, row, strict=True)) for row in table]
+            lists[-1].write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+            continue
+        with lists[-1].open("w", newline="") as file:
+            separator = "," if ending == ".csv" else "\t"
+            csv.writer(file, delimiter=separator).writerows([names, *table])
+    return lists
+
+
+def parts(lines: list[Line]) -> set[tuple[object, ...]]:
+    """What of each line is the same wherever the film lies."""
+    return {
+        (
+            line["path"].rpartition("/")[2],
+            line["start_s"],
+            line["end_s"],
+            line["prompt"],
+            line["metadata"],
+            line["media"]["video_sha256"],
+            line["media"]["audio_sha256"],
+        )
+        for line in lines
+    }
+
+
+async def test_windows_and_prompts_of_rows_with_addresses(
+    server: RangeServer, nights: Nights
+) -> None:
+    """Rows of every kind of list give the lines that those with paths give, and once."""
+    near = Nights(nights.folder / "near", nights.folder / "near-store")
+    names = ("clip-00.mp4", "clip-01.mp4", "clip-02.mp4")
+    far_lists = write_lists(nights.folder, [f" {server.base_url}/{name}" for name in names])
+    near_lists = write_lists(server.folder, names)
+    async with serving(StandinOptions()) as standin:
+        there = {"input": {"sources": far_lists, "segments": "all"}, "media": {"max_seconds": 2}}
+        first = await nights.run(standin, **there)
+        again = await nights.run(standin, **there)
+        here = {"sources": near_lists, "segments": "all"}
+        await near.run(standin, input=here, media={"max_seconds": 2})
+
+    assert parts(nights.output.captions) == parts(near.output.captions)
+    assert {line["prompt"] for line in nights.output.captions} == {"What is it?", "Where?", ""}
+    assert first.captioned == len(near.output.captions) > 3 * 3
+    assert (again.captioned, again.already_captioned) == (0, first.captioned)
 
 
 async def test_failures_of_a_server_have_their_codes(server: RangeServer, nights: Nights) -> None:

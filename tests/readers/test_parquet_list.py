@@ -8,6 +8,8 @@ import pytest
 from captionfleet.config import InputConfig
 from captionfleet.errors import ConfigError
 from captionfleet.messages import Source
+from captionfleet.producer.lists.rows import BadRow, Entry
+from captionfleet.producer.sources import entries_of
 from captionfleet.producer.walking.found import Unusable
 from captionfleet.producer.walking.walk import Walk
 
@@ -35,6 +37,26 @@ def test_rows_of_parquet(tmp_path: Path) -> None:
     assert bad.detail == "row 2: the path is empty"
     assert isinstance(last, Source)
     assert last.row.prompt == "Who?"
+
+
+def test_addresses_and_windows_in_parquet(tmp_path: Path) -> None:
+    """Rows of a table name objects, and a window of each; what is no address is a bad row."""
+    columns = {
+        "url": [" s3://films/a.mp4", "https://host/b.mp4?v=1", "s3://films", "ftp://host/c.mp4"],
+        "start_s": [0.5, None, None, None],
+        "end_s": [2, 1, None, None],
+    }
+    path = tmp_path / "all.parquet"
+    parquet.write_table(pyarrow.table(columns), path)
+
+    first, second, *bad = entries_of(path)
+
+    assert isinstance(first, Entry)
+    assert isinstance(second, Entry)
+    assert (first.path, second.path) == ("s3://films/a.mp4", "https://host/b.mp4?v=1")
+    assert first.row is not None
+    assert (first.row.start_s, first.row.end_s) == (0.5, 2.0)
+    assert [one.number for one in bad if isinstance(one, BadRow)] == [3, 4]
 
 
 @pytest.mark.parametrize("content", [b"no table", None])

@@ -59,7 +59,7 @@ def entry_of(record: Mapping[str, Any], number: int) -> Entry | BadRow:
 def plain_entry(path: str, number: int) -> Entry | BadRow:
     """Parse a list line that holds only a path or an address."""
     try:
-        return Entry(_checked_address(path) if is_address(path) else path)
+        return Entry(_checked_address(path) if is_address(path.strip()) else path)
     except _RowError as error:
         return BadRow(number, f"entry {number}: {error}")
 
@@ -85,10 +85,11 @@ def _path(value: object) -> str:
         raise _RowError("the path is empty" if is_empty else "the path is no text")
     if "\0" in value:
         raise _RowError("a path cannot hold a NUL byte")
-    scheme = value.partition("://")[0] if "://" in value else ""
+    # A blank may begin the name of a file, and never an address: tables are written with them.
+    scheme = value.strip().partition("://")[0] if "://" in value else ""
     if scheme.lower() == "file":
-        return unquote(urlsplit(value).path)
-    if is_address(value):
+        return unquote(urlsplit(value.strip()).path)
+    if is_address(value.strip()):
         return _checked_address(value)
     if scheme.isalnum():
         raise _RowError(f"{scheme}:// is none of s3://, gs://, az://, https:// and file://")
