@@ -9,9 +9,10 @@ SOURCES := pipeline tests benchmarks requirements
 demo: .venv/.installed
 	$(BIN)/captionfleet demo $(if $(VIDEOS),"$(VIDEOS)")
 
-# ARGS is handed on to pytest, as in make test ARGS="-k clips".
+# ARGS is handed on to pytest, as in make test ARGS="-k clips". Tests wait for half of the time, for
+# deadlines and for processes: two for each core keep it busy.
 test: check
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal --ignore tests/readers --ignore tests/buckets --ignore tests/ray $(ARGS)
+	$(BIN)/python -m pytest -q -n 4 --dist worksteal --ignore tests/readers --ignore tests/buckets --ignore tests/ray $(ARGS)
 
 # The pure core alone: no process, hardly a file.
 FAST := tests/config tests/profiles tests/sink tests/telemetry tests/watch tests/bench \

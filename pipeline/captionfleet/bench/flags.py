@@ -51,7 +51,7 @@ class BenchFlags:
         timeout_s: Seconds that one request may take; 300 by default.
         store: Folder for prepared media, reused by later runs; by default captionfleet/media in the
             user's cache folder.
-        seed: Seed of the sample, its order and the arrivals.
+        seed: Seed, a whole number, of the sample, its order and the arrivals.
         out: File for the result (JSON), which `captionfleet plan` reads.
         quiet: Only the summary.
     """
