@@ -35,6 +35,7 @@ class Source:
 
     Of an object, `path` is its address, `mtime_ns` a number made of its ETag, and `opens` the
     address with what signs it, if anything does: a key, which goes into no file and no worker.
+    `time_version`, behind a URL, is a number made of its time of change; 0 where there is none.
     """
 
     path: str
@@ -45,6 +46,7 @@ class Source:
     real_path: str = ""
     row: Row = NO_ROW
     opens: str = field(default="", repr=False)
+    time_version: int = 0
 
     @property
     def known_path(self) -> str:
@@ -73,7 +75,8 @@ UNKNOWN_FILM = Film()
 class Clip:
     """One window of one source: the unit of work, of payment and of output.
 
-    `stat_id` is what it would be called by path, size and time, where `clip_id` goes by content.
+    `stat_id` is what it would be called by path, size and time, where `clip_id` goes by content, or
+    by the ETag of a web server, of which each replica may have its own.
     `stands_alone` says that the job asks for no other window of the film. `film` is unknown for
     clips of jobs that do not ask for all windows. `requests` are the names of those that it still
     needs a caption for, each of which ends as a line; that of a job with one request is empty as a

@@ -28,7 +28,7 @@ from captionfleet.producer.sources import (
 from captionfleet.producer.walking.claims import Area, Claims, Order
 from captionfleet.producer.walking.folders import FolderWalk, Root, source_at
 from captionfleet.producer.walking.found import Found, Unusable, bad_row, source_of, unusable
-from captionfleet.producer.walking.remote import Buckets, looked_at, version_name
+from captionfleet.producer.walking.remote import Buckets, looked_at, version_names
 from captionfleet.producer.walking.selection import PassedOver, Selection
 from captionfleet.producer.windows import Window, asked_window, is_longer
 from captionfleet.telemetry import get_log, monotonic_s, wall_ns
@@ -179,8 +179,8 @@ class Walk:
         """Those that no earlier source named: for signed addresses only a look-up can tell."""
         for found in far:
             row = source_of(found).row
-            name = version_name(source_of(found))
-            if self._claims.name_file(name, row.prompt, self._own_window(row)):
+            window, names = self._own_window(row), version_names(source_of(found))
+            if all([self._claims.name_file(one, row.prompt, window) for one in names]):  # noqa: C419 - each
                 yield found
             else:
                 self.passed_over[PassedOver.DUPLICATE] += 1
