@@ -94,12 +94,10 @@ _PERMANENT = frozenset(
 
 _MEANINGS = {
     FailureCode.BAD_ROW: "a row of a list names no clip; the detail says what is wrong with it",
-    FailureCode.SOURCE_MISSING: (
-        "a list names this file, or a bucket held this object, and it is not there"
-    ),
+    FailureCode.SOURCE_MISSING: "a file of a list, or an object of a bucket, does not exist",
     FailureCode.SOURCE_UNREADABLE: "the file could not be read (permissions, I/O error)",
     FailureCode.SOURCE_CHANGED: "the file changed or vanished while it was read",
-    FailureCode.NOT_VIDEO: "the bytes are no video container this program opens",
+    FailureCode.NOT_VIDEO: "the file is no video container that this program opens",
     FailureCode.EMPTY_FILE: "the file has no bytes",
     FailureCode.CUT_OFF: "the file ends before its index or its pictures: an unfinished copy",
     FailureCode.NO_VIDEO_STREAM: "the file holds no video stream (sound or data only)",
@@ -112,9 +110,9 @@ _MEANINGS = {
     FailureCode.OUT_OF_MEMORY: "preparing the clip needed more memory than a worker may have",
     FailureCode.PREPARE_TIMEOUT: "preparing the clip took longer than clip_timeout_s",
     FailureCode.WORKER_CRASHED: (
-        "the worker process died on this clip, or left what is no media, twice"
+        "the worker process crashed on this clip, or left invalid media, twice"
     ),
-    FailureCode.UNEXPECTED: "preparing the clip raised an error that nobody foresaw: please report",
+    FailureCode.UNEXPECTED: "preparing the clip raised an unexpected error: please report it",
     FailureCode.CONNECT_FAILED: "no connection to the deployment",
     FailureCode.DISCONNECTED: "the connection broke before the answer was complete (or 499)",
     FailureCode.TIMEOUT: "no complete answer within timeout_s",

@@ -82,7 +82,7 @@ async def test_broken_off(tmp_path: Path, command: Command) -> None:
             running.signal_group(signal.SIGINT)
             ended = await running.ended()
     assert ended.exit_code == 130
-    assert "Broken off" in ended.stdout
+    assert "Interrupted" in ended.stdout
     result = orjson.loads(out.read_bytes())
     assert result["deployments"][0]["points"]
     assert not result["is_complete"]

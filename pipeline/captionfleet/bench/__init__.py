@@ -1,1 +1,1 @@
-"""Measure deployments: how much they take, and from where on more in flight brings no more."""
+"""`captionfleet bench`: measures how many requests in flight a deployment can use (main)."""

@@ -1,4 +1,4 @@
-"""The `captionfleet bench` command (main process)."""
+"""The `captionfleet bench` command: reads flags, runs the bench, prints results (main process)."""
 
 import sys
 from collections.abc import Mapping
@@ -25,10 +25,10 @@ def bench_command(*sources: Path, flags: BenchFlags = BenchFlags()) -> int:  # n
 
     Exit codes: 0 measured; 1 a deployment gave no caption at its last load; 2 bad job file or
     arguments; 3 the result cannot be written; 4 no deployment gave any; 130/143 ended by a signal,
-    and what was measured until then is told.
+    and results so far are printed.
 
     Args:
-        sources: Files, folders and lists to draw the clips from; none generates clips.
+        sources: Files, folders and lists to draw the clips from; without any, clips are generated.
         flags: The others.
     """
     settled = job_from_flags(

@@ -1,6 +1,6 @@
-"""Puts a deployment under load and keeps a sample of every request (main process).
+"""Puts a deployment under load, and records a sample of every request (main process).
 
-Requests go through the client that captions go through, once each: a refusal is a sample, too.
+Requests go through the same client as in a run, once each: a refusal is a sample, too.
 """
 
 import math
@@ -31,18 +31,18 @@ __all__ = ["Load", "Rules", "put_under_load", "ramp_after"]
 _LOOK_EVERY_S = 0.25
 _LAG_EVERY_S = 0.02
 _AFTER_ERROR_S = 0.25
-# A burst of refusals may be over in a moment, so time has to have gone by, too.
+# A burst of refusals may last only a moment, so time has to pass as well.
 _HOPELESS_SHARE, _HOPELESS_REQUESTS, _HOPELESS_S = 0.5, 40, 3.0
 _LONGEST_REQUESTS = 8
-_WAVES = 3  # requests for each place that make a rate
+_WAVES = 3  # requests for each place, for a rate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """Either so many requests kept in flight, or so many arrivals per second.
+    """A load: either a number of requests kept in flight, or a rate of arrivals.
 
     Attributes:
-        ramp_s: Seconds over which the first requests are spread; waves of them would last.
+        ramp_s: Seconds over which the first requests are spread, to avoid waves.
     """
 
     in_flight: int | None = None
@@ -57,13 +57,13 @@ class Load:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """How long to measure.
+    """How long each load is measured.
 
     Attributes:
-        seconds: Least steady seconds.
-        requests: Least requests in them.
-        longest_s: After so many seconds, or the time of eight requests, a load ends however
-            unsteady it is.
+        seconds: Least number of steady seconds.
+        requests: Least number of requests in them.
+        longest_s: A load ends after these seconds, or the time of eight requests, even if it is
+            not steady.
         ceiling: Most requests in flight; arrivals past it stay unsent.
     """
 
@@ -82,7 +82,7 @@ async def put_under_load(
     rules: Rules,
     gauge: Gauge,
 ) -> Point:
-    """Load a deployment until the rate is steady for long enough, and let what is out come in."""
+    """Load a deployment until its rate is steady for long enough; then let requests finish."""
     run = _Run(client, clips, load, rules)
     gauge.begin(str(load), run.wanted, rules.seconds, run.samples)
     begun_s, cpu_s = monotonic_s(), time.process_time()
@@ -123,15 +123,15 @@ class _Run:
         self._numbers = count(1)
         self._stopped = anyio.Event()
         self._lags = array("d")
-        self._out: dict[int, float] = {}  # when the requests that are out were begun
+        self._out: dict[int, float] = {}  # when the requests in flight were started
 
     @property
     def wanted(self) -> int:
-        """Least requests that make a figure."""
+        """The least number of requests for a result."""
         return max(self._rules.requests, _WAVES * (self._load.in_flight or 0), 1)
 
     def window(self, samples: Sequence[Sample], to_s: float) -> Window:
-        """What of the load counts; one whose queue grows is not steady, whatever its rate."""
+        """The part of the load that counts; not steady if its queue grows, whatever the rate."""
         if self._load.in_flight is not None:
             return steady_window(samples, ramp=self._load.in_flight, to_s=to_s)
         window = steady_window(samples, ramp=0, to_s=to_s, rate=ended_per_s)
@@ -139,7 +139,7 @@ class _Run:
         return replace(window, is_steady=is_steady)
 
     def begin(self, tasks: TaskGroup) -> None:
-        """Start the requests; they go on until `stop`."""
+        """Start the requests, which go on until `stop`."""
         if self._load.in_flight is None:
             tasks.start_soon(self._arrive, tasks)
             return
@@ -147,11 +147,11 @@ class _Run:
             tasks.start_soon(self._keep_asking, lane * self._load.ramp_s / self._load.in_flight)
 
     def stop(self) -> None:
-        """Begin no further request."""
+        """Start no further requests."""
         self._stopped.set()
 
     async def until_enough(self, begun_s: float) -> None:
-        """Wait until the samples make a figure, or never will."""
+        """Wait until the samples suffice for a result, or never will."""
         rules = self._rules
         looked_s = begun_s
         longest_s = max(rules.longest_s, _LONGEST_REQUESTS * self._load.ramp_s)
@@ -168,14 +168,14 @@ class _Run:
                 return
 
     async def watch_loop(self) -> None:
-        """Note how late the event loop wakes up; runs until cancelled."""
+        """Measure how late the event loop wakes up; runs until cancelled."""
         while True:
             asked_s = monotonic_s()
             await anyio.sleep(_LAG_EVERY_S)
             self._lags.append(max(monotonic_s() - asked_s - _LAG_EVERY_S, 0.0))
 
     def client_use(self, cores: float) -> ClientUse:
-        """What the measuring took."""
+        """The resources that measuring took."""
         lag = Percentiles.of(self._lags)
         return ClientUse(
             cores=cores,
@@ -184,9 +184,9 @@ class _Run:
         )
 
     def _with_those_out(self, now_s: float) -> list[Sample]:
-        """The samples, and what requests that are out come to if they take as long as others.
+        """The samples, with requests in flight counted as if they took as long as others.
 
-        Without them the latest seconds would seem slow: the longer requests take, the slower.
+        Without them the latest seconds would seem slow, the more so the longer requests take.
         """
         typical_s = median(one.request_s for one in self.samples)
         out = (
@@ -206,7 +206,7 @@ class _Run:
                 await self._pause(_AFTER_ERROR_S)
 
     async def _arrive(self, tasks: TaskGroup) -> None:
-        """Requests come as a Poisson process, whether or not earlier ones were answered."""
+        """Start requests as a Poisson process, whether or not earlier ones were answered."""
         rate, due_s = self._load.arrivals_per_s or 1.0, monotonic_s()
         while not self._stopped.is_set():
             due_s += self._rng.expovariate(rate)

@@ -1,4 +1,4 @@
-"""The flags of `captionfleet bench` (main process)."""
+"""Declares the flags of `captionfleet bench` (main process)."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ _Switch = Annotated[bool, Parameter(negative="")]
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchFlags:
-    """The flags as they are typed; the parser's help shows these words.
+    """The flags of `bench`; `--help` shows the words below.
 
     Attributes:
         job: Job file (TOML): its [media], [request] and [[deployments]], and its sources; by
@@ -26,32 +26,32 @@ class BenchFlags:
         base_url: Where a deployment answers, up to /v1; repeat with --model for several; by default
             the job file's.
         model: The deployment's model string; by default the job file's.
-        server: What kind of server that is: it decides whether it gets a video or pictures, and
-            sound; by default its host's name does, and unknown ones get a video.
+        server: The kind of server: it decides whether clips are sent as video or as pictures, and
+            with sound or without; by default the host's name decides, unknown hosts get video.
         api_key_env: Name of the environment variable with the key; by default FIREWORKS_API_KEY,
             which goes to Fireworks and to this machine alone unless it is named here.
-        in_flight: Requests to keep in flight, repeatable; by default the knee is sought.
-        rate: Requests a second that arrive whether or not others were answered, repeatable; by
-            default none.
+        in_flight: Requests to keep in flight, repeatable; by default the knee is searched.
+        rate: Requests per second that arrive whether or not earlier ones were answered,
+            repeatable; by default none.
         rates_around_knee: Such arrivals at 50 to 100 % of the knee's rate.
         max_in_flight: Most requests in flight.
         seconds: Steady seconds for each load, at least.
         requests: Requests for each load, at least.
-        slo_s: A caption counts as good within so many seconds; by default every one does.
-        slo_ttft_s: And with its first token within so many seconds; by default whenever it comes.
-        sample: Clips to draw from the sources; too few of them, and a server that caches looks
-            faster than it is.
+        slo_s: A caption counts as good within this many seconds; by default every caption does.
+        slo_ttft_s: And with its first token within this many seconds; by default at any time.
+        sample: Clips to draw from the sources; with too few, a server that caches looks faster
+            than it is.
         generate: Clips to generate where there are no sources.
         clip_seconds: Length of generated clips, in seconds.
-        busyness: What happens in them, which makes their size.
-        prompt: What to ask of every clip; by default the job file's, or to describe what happens in
-            it.
+        busyness: How much happens in them, which decides their size.
+        prompt: The prompt for every clip; by default the job file's, or "Describe what happens in
+            this video."
         max_tokens: Longest caption, in tokens; 1000 by default.
         stream: Stream answers, which measures the time to the first token.
         timeout_s: Seconds that one request may take; 300 by default.
         store: Folder for prepared media, reused by later runs; by default captionfleet/media in the
             user's cache folder.
-        seed: Number that draws the sample, its order and the arrivals.
+        seed: Seed, a whole number, of the sample, its order and the arrivals.
         out: File for the result (JSON), which `captionfleet plan` reads.
         quiet: Only the summary.
     """

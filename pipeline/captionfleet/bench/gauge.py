@@ -1,4 +1,4 @@
-"""What a bench is at, for its progress (main process)."""
+"""Tracks what a bench is doing, for its progress display (main process)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,12 +12,12 @@ __all__ = ["Gauge"]
 
 @dataclass(slots=True)
 class Gauge:
-    """Either the clips that are prepared, or the load that is measured.
+    """The current step: preparing clips, or measuring a load.
 
     Attributes:
-        clips: How many are to be prepared.
-        tally: Counts them.
-        deployment: Which one is measured.
+        clips: The number of clips to prepare.
+        tally: Counts prepared clips.
+        deployment: The deployment being measured.
         load: The load in words, empty while clips are prepared.
         wanted: Least requests of the load.
         seconds: Its least seconds.
@@ -34,12 +34,12 @@ class Gauge:
     begun_s: float = 0.0
 
     def begin(self, load: str, wanted: int, seconds: float, samples: Sequence[Sample]) -> None:
-        """Turn to a load."""
+        """Start a load."""
         self.load, self.wanted, self.seconds, self.samples = load, wanted, seconds, samples
         self.begun_s = monotonic_s()
 
     def look(self) -> Picture:
-        """What there is to show now."""
+        """The state to show."""
         return self._load(monotonic_s() - self.begun_s) if self.load else self._preparing()
 
     def _preparing(self) -> Picture:

@@ -1,4 +1,4 @@
-"""What a measurement ran on, to stand beside its figures (main process)."""
+"""Records the machine on which a bench ran (main process)."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ __all__ = ["machine_facts"]
 
 
 def machine_facts() -> dict[str, str | int | float]:
-    """Processor, usable cores, memory, kernel, load, and the versions that matter."""
+    """Processor, usable cores, memory, kernel, load average, and relevant versions."""
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),

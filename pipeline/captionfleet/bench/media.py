@@ -1,4 +1,4 @@
-"""The clips that a bench sends: a sample of the user's own sources, or generated ones (main)."""
+"""Prepares the clips that a bench sends: a sample of the sources, or generated ones (main)."""
 
 import random
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -39,7 +39,7 @@ _FPS = 2  # of generated clips: one frame a second is taken
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """Clips to be made: how many, how long, and how much happens in them."""
+    """Clips to generate: how many, how long, and how much happens in them."""
 
     clips: int
     seconds: float
@@ -48,7 +48,7 @@ class Generated:
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """Prepared clips; `of_files` is how many they were drawn from, None of generated ones."""
+    """Prepared clips; `of_files` is the number of files sampled, None for generated clips."""
 
     ready: tuple[ReadyClip, ...]
     failed: int
@@ -75,9 +75,9 @@ class Media:
 async def open_media(
     job: JobConfig, generated: Generated, gauge: Gauge, *, sample: int, seed: int
 ) -> AsyncIterator[Media]:
-    """Prepare `sample` clips of the job's sources, drawn by `seed`; generated ones without any.
+    """Prepare `sample` clips of the job's sources, drawn with `seed`, or generate clips.
 
-    The media lie on disk while the block runs; `gauge` counts them as they get ready.
+    The media are on disk while the block runs; `gauge` counts them.
 
     Raises:
         ConfigError: a source is missing, or none of the sample can be prepared.
@@ -115,7 +115,7 @@ async def _feed(clips: Sequence[Clip], clips_out: MemoryObjectSendStream[Clip]) 
 
 
 async def _collected(ready_in: MemoryObjectReceiveStream[ReadyClip]) -> list[ReadyClip]:
-    """All of them, in an order that does not depend on which worker was faster."""
+    """All prepared clips, in an order that does not depend on the workers' speed."""
     async with ready_in:
         return sorted([one async for one in ready_in], key=lambda one: one.clip.clip_id)
 
@@ -146,12 +146,12 @@ async def _drawn(job: JobConfig, sample: int, seed: int) -> Drawing:
 
 
 async def _clips(job: JobConfig, sources: Sequence[Source], sample: int, seed: int) -> list[Clip]:
-    """The clips of these files; where a job asks for all windows, `sample` of theirs by chance."""
+    """The clips of these files; for jobs that caption whole films, `sample` random windows."""
     films = await Films.of(job, is_guess=True)
     if job.input.segments == "first":
         return [clip for source in sources for clip in films.clips_in(source, UNKNOWN_FILM)]
     headers = await read_headers(sources, job.workers, max_pixels=job.media.max_pixels)
-    by_path = sorted(headers, key=lambda found: found[0].known_path)  # not as the workers were done
+    by_path = sorted(headers, key=lambda found: found[0].known_path)  # whichever worker was faster
     windows = [
         clip
         for source, header in by_path
@@ -166,13 +166,13 @@ def _seconds(header: Header | FailureCode) -> float:
 
 
 def _generate(folder: Path, generated: Generated, seed: int) -> list[Source]:
-    # Here because numpy and FFmpeg are needed only for this.
+    # Imported here: only generating needs numpy and FFmpeg.
     from captionfleet.standin.films.film import Film, Look, Sound, write_film  # noqa: PLC0415
 
     def films() -> Iterable[Film]:
         scene = seed
         while True:
-            scene_s = 3 + 0.01 * (scene - seed)  # no two clips are alike: servers cache
+            scene_s = 3 + 0.01 * (scene - seed)  # all clips differ, as servers cache
             look = Look(scene_s, first_scene=scene, grain=_GRAIN[generated.busyness])
             yield Film(
                 seconds=generated.seconds,

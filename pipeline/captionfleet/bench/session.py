@@ -1,4 +1,4 @@
-"""A whole bench: each deployment by itself, one load after the other (main process)."""
+"""Runs a bench: each deployment by itself, one load after the other (main process)."""
 
 import os
 import secrets
@@ -39,7 +39,7 @@ class Bench:
     """What to measure.
 
     Attributes:
-        in_flight: Fixed loads; none seeks the knee.
+        in_flight: Fixed loads; without any, the knee is searched.
         arrivals_per_s: Open-loop loads after that, in requests per second.
         arrivals_around_knee: Open-loop loads at 50 to 100 % of the knee's rate, too.
     """
@@ -61,9 +61,9 @@ async def run_bench(
 
     Args:
         bench: What to measure.
-        tell: Takes a line about each load, and what else goes on.
-        conclude: Takes the result at the end, also where that comes early.
-        progress: Where to show what is measured now, if that is a terminal.
+        tell: Called with a line about each load and event.
+        conclude: Called with the result at the end, even an early one.
+        progress: Shows what is measured now, if it is a terminal.
 
     Raises:
         RunError: the job cannot be used, no deployment answers, or nothing can be written.
@@ -115,7 +115,7 @@ async def _measure_all(  # noqa: PLR0913, PLR0917 - what run_bench holds
 
 
 class _Measuring:
-    """One deployment."""
+    """The measurement of one deployment."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - as above
         self,
@@ -222,7 +222,7 @@ _OPTIONS = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
 
 
 def _check_writable(path: Path) -> None:
-    """Before anything is measured that could not be kept; what lies at `path` stays."""
+    """Fail before anything is measured that could not be saved; keeps what is at `path`."""
     if path.is_dir():
         raise OutputError(f"--out {printable(str(path))}: is a folder; name a file")
     trial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")

@@ -1,1 +1,1 @@
-"""Everything that can be known of a job before it is paid for."""
+"""`captionfleet check`: tests a job before anything is paid for (main process)."""

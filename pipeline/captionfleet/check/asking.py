@@ -1,4 +1,4 @@
-"""Asks deployments about the canary's clips, as they will be asked for captions (main process)."""
+"""Asks deployments about test clips, in the same way as for captions (main process)."""
 
 import random
 from collections.abc import Sequence
@@ -36,9 +36,9 @@ _BAD_JOB = 2
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What came of one deployment: findings, and the seconds and tokens that requests took.
+    """The result for one deployment: findings, and the seconds and tokens that requests took.
 
-    `long_s` is how long the answer to the long clip took, None where there is none.
+    `long_s` is the duration of the answer about the long clip, None without one.
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -48,14 +48,14 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class DrawnClip:
-    """A canary's clip with its media."""
+    """A test clip with its media."""
 
     clip: CanaryClip
     ready: ReadyClip
 
 
 def canary_job(job: JobConfig, deployment: DeploymentConfig) -> JobConfig:
-    """The job with one deployment and the canary's question; all else is as for captions."""
+    """The job with one deployment and the test question; everything else as for captions."""
     request = RequestConfig(
         prompt=QUESTION,
         max_tokens=_MAX_TOKENS,
@@ -68,10 +68,10 @@ def canary_job(job: JobConfig, deployment: DeploymentConfig) -> JobConfig:
 
 
 async def draw_canary(job: JobConfig, folder: Path, seed: int | None = None) -> list[DrawnClip]:
-    """Have a worker process make the clips in `folder`.
+    """Generate the test clips in `folder`, in a worker process.
 
     Raises:
-        RunError: no worker process can be started, or it cannot make them.
+        RunError: no worker process can be started, or generating fails.
     """
     dice = random.Random(seed)  # noqa: S311 - nobody gains by guessing
     clips = canary_clips(job.media.max_seconds * job.media.fps, dice)
@@ -139,7 +139,7 @@ async def ask_deployment(
 async def _asked_for_json(
     job: JobConfig, deployment: DeploymentConfig, drawn: DrawnClip, asked: Asked, name: str
 ) -> Asked:
-    """Ask for one caption by the job's own prompt and schema; `name` is that of the request."""
+    """Ask for one caption with the job's own prompt and schema; `name` is the request's."""
     alone = job.model_copy(update={"deployments": (deployment,)})
     structure = structure_of(job.request)
     assert structure is not None  # noqa: S101 - there is a schema
@@ -164,7 +164,7 @@ async def _asked_for_json(
 
 
 def _reached(deployment: DeploymentConfig, problem: Verdict | None) -> Finding:
-    """What the list of models tells; without one a run asks for captions all the same."""
+    """The finding on the list of models; a run does not need that list."""
     if problem is None:
         return ok("reachable", deployment.base_url, deployment=deployment.name)
     text = f"gives no list of models ({problem.detail})"
@@ -197,7 +197,7 @@ async def _asked(
         if hears or drawn.clip.sound != "speech":
             reply = replies[drawn.clip.name] = await _ask(fleet, name, drawn.ready)
             if isinstance(reply.outcome, Verdict) and len(replies) == 1:
-                break  # whoever refuses the plainest clip refuses all
+                break  # a deployment that refuses the simplest clip refuses all
             if drawn.clip.sound == "speech" and _is_server_error(reply):
                 replies[AGAIN] = await _ask(fleet, name, clips[0].ready)
     outcomes = {name: reply.outcome for name, reply in replies.items()}
@@ -234,7 +234,7 @@ def _seen(answer: Answer) -> Seen:
 def _told(
     deployment: DeploymentConfig, clips: Sequence[DrawnClip], seen: dict[str, Seen]
 ) -> list[Finding]:
-    """What the answers tell of a deployment that gave some."""
+    """The findings from the answers of a deployment."""
     facts = clips[0].ready.in_form(deployment.form).facts
     sent = Sent(deployment.form, facts.width, facts.height, hears="audio" in deployment.modalities)
     shown = [_as_sent(one, deployment.form) for one in clips]
@@ -248,7 +248,7 @@ def _told(
 
 
 def _as_sent(drawn: DrawnClip, form: Form) -> CanaryClip:
-    """The clip with the frames that the deployment got, which may be fewer (`max_frames`)."""
+    """The clip reduced to the frames that the deployment got (`max_frames`)."""
     facts, clip = drawn.ready.in_form(form).facts, drawn.clip
     fps = clip.frames / facts.source_s
     return clip.with_frames([round(time_s * fps) for time_s in facts.frame_times_s])
@@ -260,7 +260,7 @@ def _tokens(outcome: Answer | Verdict) -> int:
 
 
 async def _ask(fleet: Fleet, name: str, ready: ReadyClip) -> Reply:
-    """Ask once, and again where the failure may pass, as that of a key may that is new."""
+    """Ask once; ask again where the failure may be temporary, as with a new key."""
     for failures in range(1, _TRIES):
         reply = await fleet.clients[name].ask(ready, f"{ready.clip.clip_id}-{failures}")
         outcome = reply.outcome

@@ -1,4 +1,4 @@
-"""Clips whose content is known, and what to ask about them; pure (main process)."""
+"""Defines test clips with known content, and the question about them; pure (main process)."""
 
 import random
 import re
@@ -18,7 +18,7 @@ QUESTION = (
 
 Sound = Literal["none", "speech", "silence"]
 
-_DIGITS = "2345679"  # upright or not, these are told apart; 0, 1 and 8 are not
+_DIGITS = "2345679"  # digits that differ even upside down or mirrored; 0, 1 and 8 do not
 SHORT_FRAMES = 8
 _MOST_FRAMES = 120
 _MOST_CHARS, _FEW_CHARS = 2000, 100
@@ -26,9 +26,9 @@ _MOST_CHARS, _FEW_CHARS = 2000, 100
 
 @dataclass(frozen=True, slots=True)
 class CanaryClip:
-    """A clip to draw: `shown` holds digits, their first frame and the first without them.
+    """A clip to generate: `shown` holds digits, each with its first frame and the first without it.
 
-    `seconds` is how long it is, and sounds, also where only some of its frames are sent.
+    `seconds` is its length and that of its sound, also where only some of its frames are sent.
     """
 
     name: str
@@ -39,11 +39,11 @@ class CanaryClip:
 
     @property
     def digits(self) -> str:
-        """What can be read."""
+        """The digits to be read."""
         return "".join(digit for digit, _, _ in self.shown)
 
     def with_frames(self, chosen: Sequence[int]) -> "CanaryClip":
-        """The clip as it is seen where these frames alone are sent."""
+        """The clip as it appears if only these frames are sent."""
         spans = (
             (digit, sum(at < first for at in chosen), sum(at < end for at in chosen))
             for digit, first, end in self.shown
@@ -54,9 +54,9 @@ class CanaryClip:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a server made of one clip; None for what it did not say.
+    """What a server reported about one clip; None for what it did not say.
 
-    `is_cut` where the answer ended at the limit of tokens before it told anything.
+    `is_cut` means that the answer hit the token limit before it said anything.
     """
 
     prompt_tokens: int | None
@@ -67,10 +67,10 @@ class Seen:
 
 
 def canary_clips(most_frames: int, dice: random.Random) -> tuple[CanaryClip, ...]:
-    """A short clip without sound, the same with babble, and a long one with silence.
+    """A short clip without sound, the same with a babbling voice, and a long one with silence.
 
-    Between two of them only the one thing differs, so the tokens of text, frames and sound come
-    apart. The digits are drawn by chance: nobody can know them who has not seen them.
+    Two of them differ in one respect only, so that the tokens of text, frames and sound can be
+    separated. The digits are random: a server can know them only by seeing them.
 
     Args:
         most_frames: As many as the job's longest clip has.
@@ -96,10 +96,10 @@ def _placed(digits: str, frames: int) -> tuple[tuple[str, int, int], ...]:
 
 
 def read_answer(text: str, prompt_tokens: int | None, *, is_cut: bool = False) -> Seen:
-    """Read a model's line, however it spells it; `is_cut` if it ended at the limit of tokens."""
+    """Parse a model's line in any spelling; `is_cut` if it ended at the token limit."""
     digits = _last(r"DIGITS\W*((?:\d[\s,.-]*)+)", text)
     if not digits and len(text) < _FEW_CHARS:
-        digits = "".join(re.findall(r"\d", text))  # a terse model may leave the words out
+        digits = "".join(re.findall(r"\d", text))  # a terse model may omit the words
     corner = _last(r"CORNER\W*((?:top|bottom)[\s_-]*(?:left|right))", text)
     sound = _last(r"SOUND\W*(yes|no)\b", text)
     return Seen(
@@ -112,6 +112,6 @@ def read_answer(text: str, prompt_tokens: int | None, *, is_cut: bool = False) -
 
 
 def _last(pattern: str, text: str) -> str:
-    """The last match, for a model may repeat the question; of the text no more than its end."""
+    """The last match, as a model may repeat the question; searches only the end of the text."""
     found = re.findall(pattern, text[-_MOST_CHARS:], re.IGNORECASE)
     return str(found[-1]) if found else ""

@@ -1,4 +1,4 @@
-"""A check from beginning to end: settings, output, sources, deployments, estimate (main)."""
+"""Runs a check: settings, output folder, sources, deployments, estimate (main process)."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ __all__ = ["Options", "check_job"]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How far a check goes: whether it may send requests, and how many headers it reads."""
+    """Whether the check may send requests, and how many headers it reads."""
 
     canary: bool = True
     most_probed: int = 500
@@ -32,7 +32,7 @@ class Options:
 
 
 async def check_job(job: JobConfig, options: Options) -> Report:
-    """Find out what can be known before the job is run; nothing is written or kept.
+    """Check the job without writing anything.
 
     What would end a run is a finding here, so that the rest is checked too.
     """
@@ -67,7 +67,7 @@ async def check_job(job: JobConfig, options: Options) -> Report:
 
 
 async def _output(job: JobConfig, findings: list[Finding]) -> Settled:
-    """What is settled in the output folder, if a run would go on there."""
+    """The clips that are settled in the output folder, if a run could continue there."""
     if not job.deployments:
         return Settled()
     try:
@@ -112,7 +112,7 @@ def _memory(job: JobConfig) -> list[Finding]:
 
 
 async def _cluster(job: JobConfig) -> list[Finding]:
-    """Whether the Ray cluster can be reached, where workers are to run on one."""
+    """Whether the Ray cluster can be reached, if workers are to run on one."""
     if job.workers.engine == "local":
         return []
     try:

@@ -1,4 +1,4 @@
-"""The `captionfleet check` command: flags in, findings out (main process)."""
+"""The `captionfleet check` command: reads flags, prints findings (main process)."""
 
 import sys
 from pathlib import Path
@@ -33,26 +33,26 @@ def check_command(  # noqa: PLR0913 - each argument is one flag of the command
     probe: int = _MOST_PROBED,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Check everything that can be known before a job is paid for.
+    """Check a job before anything is paid for.
 
     Args:
         sources: As for run; they replace the job file's.
         job: Job file (TOML), which flags override; by default there is none.
-        out: Output folder, to see what is captioned already; by default the job file's.
+        out: Output folder, to see what is already captioned; by default the job file's.
         base_url: Where a deployment answers, up to /v1; repeat with --model for several; by default
             the job file's.
         model: The deployment's model string; by default the job file's.
-        server: What kind of server that is: it decides whether it gets a video or pictures, and
-            sound; by default its host's name does, and unknown ones get a video.
+        server: The kind of server: it decides whether clips are sent as video or as pictures, and
+            with sound or without; by default the host's name decides, unknown hosts get video.
         api_key_env: Name of the environment variable with the key; by default FIREWORKS_API_KEY,
             which goes to Fireworks and to this machine alone unless it is named here.
-        prompt: What to ask of every clip; by default the job file's, or to describe what happens in
-            it.
+        prompt: The prompt for every clip; by default the job file's, or "Describe what happens in
+            this video."
         timeout_s: Seconds that one request may take; 300 by default.
         workers: Worker processes that read headers; by default one for each core, as far as there
             is memory for them.
         canary: Send the three small requests to each deployment; --no-canary: nothing is paid.
-        probe: Read the headers of so many files, drawn by chance where there are more.
+        probe: Number of files whose headers are read, drawn at random where there are more.
         json: Print the findings and the estimate as JSON.
     """
     from captionfleet.check.check import Options, check_job  # noqa: PLC0415 - as in the other commands

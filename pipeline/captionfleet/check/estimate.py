@@ -1,4 +1,4 @@
-"""What the whole job will take, from a sample of its clips; pure (main process)."""
+"""Estimates the tokens, hours and cost of a job from a sample of its clips; pure (main process)."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -22,14 +22,14 @@ _HOUR_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """For one deployment, if it had the whole job to itself.
+    """The estimate for one deployment, as if it did the whole job alone.
 
     Attributes:
-        prompt_tokens: Of all clips and requests; None for a model whose arithmetic is not known.
-        completion_tokens: If answers have 200 tokens, or max_tokens if that is less.
-        hours: Least and most: with as many requests in flight as allowed and none the slower for
-            it, and with one at a time. None without a canary.
-        usd: The same hours on one replica, at the price of its GPU; None where it is not known.
+        prompt_tokens: Of all clips and requests; None if the model's token arithmetic is unknown.
+        completion_tokens: Assumes answers of 200 tokens, or max_tokens if that is less.
+        hours: Least and most: with as many requests in flight as allowed at undiminished speed,
+            and with one at a time. None without a canary.
+        usd: The same hours on one replica, at the price of its GPU; None if unknown.
     """
 
     deployment: str
@@ -43,18 +43,18 @@ class Estimate:
     prices_of: str = PRICES_OF
 
     def as_dict(self) -> dict[str, Any]:
-        """For other programs."""
+        """The estimate for programs."""
         return asdict(self)
 
 
 def estimate(
     job: JobConfig, deployment: DeploymentConfig, library: Library, long_s: float | None
 ) -> Estimate | None:
-    """The estimate; None where there is no clip to go by.
+    """The estimate; None without clips to derive it from.
 
     Args:
         job: The job.
-        deployment: Which one is to do it.
+        deployment: The deployment that does it.
         library: With the sample's shapes.
         long_s: How long the deployment took for the canary's long clip.
     """

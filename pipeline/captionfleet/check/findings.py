@@ -1,4 +1,4 @@
-"""What a check found, and what it comes to; pure (main process)."""
+"""Defines the findings of a check, and its exit code; pure (main process)."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -18,10 +18,10 @@ _NO_DEPLOYMENT = 4
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line: what was looked at, how it is, and what to do about it.
+    """One line: what was checked, the result, and advice.
 
-    `exit_code` is what `captionfleet run` would end with for this alone; 1 for what it would not
-    even notice.
+    `exit_code` is the one that `captionfleet run` would end with for this alone; 1 for a problem
+    that a run would not notice.
     """
 
     check: str
@@ -32,26 +32,26 @@ class Finding:
     exit_code: int = 0
 
     def line(self) -> str:
-        """The finding for people."""
+        """The finding in words."""
         name = f"{self.deployment} {self.check}".strip()
         advice = f" -> {self.advice}" if self.advice else ""
         return for_terminal(f"{self.level:<5} {name:<22} {self.text}{advice}")
 
 
 def ok(check: str, text: str, *, deployment: str = "") -> Finding:
-    """All is well."""
+    """A finding without a problem."""
     return Finding(check, "ok", text, "", deployment)
 
 
 def warn(check: str, text: str, advice: str = "", *, deployment: str = "") -> Finding:
-    """Worth knowing, and no reason to stop."""
+    """A finding that is worth knowing, but no reason to stop."""
     return Finding(check, "warn", text, advice, deployment)
 
 
 def fail(
     check: str, text: str, advice: str = "", *, deployment: str = "", exit_code: int = _GENERAL
 ) -> Finding:
-    """A reason not to begin."""
+    """A finding that speaks against a run."""
     return Finding(check, "fail", text, advice, deployment, exit_code)
 
 
@@ -76,12 +76,12 @@ class Report:
         return _GENERAL if failed else 0
 
     def text(self) -> str:
-        """A line for each finding, and the sum of it."""
+        """A line for each finding, and the total."""
         counts = {level: sum(f.level == level for f in self.findings) for level in ("warn", "fail")}
         last = f"{counts['fail']} failed, {counts['warn']} to look at, exit code {self.exit_code}"
         return "\n".join([*(finding.line() for finding in self.findings), last])
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, for other programs."""
+        """Everything, for programs."""
         findings = [asdict(finding) for finding in self.findings]
         return {"exit_code": self.exit_code, "findings": findings, "estimate": self.estimate}

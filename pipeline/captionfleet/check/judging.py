@@ -1,4 +1,4 @@
-"""What a server's answers about known clips tell of it; pure (main process)."""
+"""Derives findings from a server's answers about test clips; pure (main process)."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,7 +36,7 @@ _ONE_FPS_VLLM = """--media-io-kwargs '{"video":{"num_frames":-1,"fps":1}}'"""
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """How the clips were sent; `hears`: whether sound was, where a clip has some."""
+    """How the clips were sent; `hears`: whether sound was sent for clips that have some."""
 
     form: Form
     width_px: int
@@ -52,13 +52,13 @@ class Sent:
 def judged(
     clips: Sequence[CanaryClip], seen: Mapping[str, Seen], profile: Profile, sent: Sent
 ) -> list[Finding]:
-    """What the answers tell; `seen` holds those that came, by the clips' names.
+    """Findings from the answers; `seen` holds those that came, by clip name.
 
     Args:
-        clips: What was sent, with the frames that were.
-        seen: What was made of it.
-        profile: What is known of the model.
-        sent: How it was sent.
+        clips: The clips, with the frames that were sent.
+        seen: The parsed answers.
+        profile: The model's profile.
+        sent: How the clips were sent.
     """
     known = {clip.name: clip for clip in clips if clip.name in seen}
     count = _Count(known, seen, profile, sent)
@@ -67,16 +67,16 @@ def judged(
 
 
 def without_flags(finding: Finding) -> Finding:
-    """The finding for a hosted deployment, which nobody can start with other flags."""
+    """The finding for a hosted deployment, whose server flags the user cannot change."""
     is_flag = "vllm" in finding.advice
     return replace(finding, advice=_HOSTED) if is_flag else finding
 
 
 class _Count:
-    """The tokens of a canary, taken apart.
+    """Separates the token counts of a canary into text, frames and sound.
 
-    The text's tokens are what the short clip has above its frames, as far as a text of that
-    length can have them; where a frame's tokens are not known, the text's are guessed instead.
+    The text's tokens are those of the short clip beyond its frames, limited to what a text of that
+    length can have; where a frame's tokens are unknown, the text's are estimated instead.
     """
 
     def __init__(
@@ -108,17 +108,16 @@ class _Count:
         return self.profile.video_tokens(frames, self.sent.width_px, self.sent.height_px, 1.0)
 
     def voice_tokens(self) -> float | None:
-        """What the sound of the short clip costs."""
+        """The tokens of the short clip's sound."""
         short, voice = self.told("short"), self.told("voice")
         return None if short is None or voice is None else voice - short
 
     def frames_seen(self, name: str) -> float:
-        """How many frames the tokens of a clip are worth.
+        """The number of frames that a clip's tokens correspond to.
 
-        What sound costs by its length is not known of every model: llama-server's encoders of
-        Whisper's kind take 750 tokens for each 30 s that were begun. So it is between what the
-        short clip's sound cost and the same for each of its seconds, whatever speaks for the
-        server.
+        How sound's tokens depend on its length is not known for every model: llama-server's
+        Whisper-like encoders take 750 tokens for each started 30 s. So the sound costs between the
+        short clip's sound and that cost for each of its seconds, whichever favours the server.
         """
         clip, told = self.clips[name], self.told(name) or 0
         short = 0.0 if clip.sound == "none" else self.voice_tokens() or 0.0
@@ -140,7 +139,7 @@ def _frames(count: _Count) -> Iterator[Finding]:
     if not count.is_told:
         yield warn(
             "frames",
-            "the server reports no usage, so nobody knows whether all frames are kept",
+            "the server reports no usage, so it is unknown whether all frames are kept",
             "let it report usage.prompt_tokens",
         )
         return

@@ -1,4 +1,4 @@
-"""What there is to be said of a canary's clips that a deployment refused (main process)."""
+"""Interprets refusals of test clips by a deployment (main process)."""
 
 from collections.abc import Mapping, Sequence
 
@@ -30,16 +30,16 @@ def refusals(
     clips: Sequence[CanaryClip],
     outcomes: Mapping[str, Answer | Verdict],
 ) -> list[Finding]:
-    """What is refused; of clips that differ from answered ones in their sound, the sound.
+    """Findings on refused clips; if only the clip with sound is refused, it is the sound.
 
-    llama-server answers 500 to sound that its model does not hear; a server that is down answers
-    5xx to the clip without sound as well.
+    llama-server answers 500 to sound that its model does not hear; a server that is down also
+    answers 5xx to the clip without sound.
 
     Args:
-        fleet: With the deployment, for its words.
-        deployment: The one that was asked.
-        clips: What it was asked about.
-        outcomes: What came of it, by the clips' names; `AGAIN` may be there.
+        fleet: The fleet with the deployment, for its wording.
+        deployment: The deployment that was asked.
+        clips: The test clips.
+        outcomes: The outcomes by clip name; may include `AGAIN`.
     """
     found = [(clip, outcomes.get(clip.name)) for clip in clips]
     verdicts = [(clip, outcome) for clip, outcome in found if isinstance(outcome, Verdict)]
@@ -84,7 +84,7 @@ def _refused(
 
 
 def unusable(fleet: Fleet, name: str, verdict: Verdict) -> Finding:
-    """A deployment that no run could use."""
+    """The finding for a deployment that no run could use."""
     by_code = {FailureCode.UNAUTHORIZED: "key", FailureCode.MODEL_NOT_FOUND: "model"}
     check = by_code.get(verdict.code, "reachable")
     return fail(check, fleet.advice(name, verdict), deployment=name, exit_code=_UNUSABLE)

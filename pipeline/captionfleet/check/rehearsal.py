@@ -1,4 +1,4 @@
-"""What a run would do, by the run's own first stage, without doing it (main process)."""
+"""Reports what a run would do, by its own first stage: `run --dry-run` (main process)."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -28,7 +28,7 @@ from captionfleet.workers.headers import open_measuring
 
 __all__ = ["Rehearsal", "rehearse"]
 
-_SAMPLE = 200  # files whose headers are read for footage and tokens
+_SAMPLE = 200  # files whose headers are read, for footage and tokens
 _FIRST = 5
 _HOUR_S = 3600.0
 NEW, AGAIN, REPLACED = "new", "failed before", "to be replaced"
@@ -37,9 +37,9 @@ ForEach = Callable[[str, Clip, str], None]
 
 @dataclass(slots=True)
 class Rehearsal:
-    """What would be done, and why; counts are of clips, but for what is passed over: of files.
+    """What a run would do and why; counts clips, except for files that are passed over.
 
-    A clip counts once for each request, but in `clips`; `of_requests` are those with names.
+    A clip counts once for each request, except in `clips`; `of_requests` counts those with names.
     """
 
     clips: int = 0
@@ -55,7 +55,7 @@ class Rehearsal:
     usd: float | None = None
 
     def text(self) -> str:
-        """The whole in words, a line for each fact."""
+        """All of it in words, a line for each fact."""
         rows = [
             ("would caption", self._of_clips() + _counted(self.to_caption, self._noun())),
             ("for requests", self._of_requests()),
@@ -108,10 +108,9 @@ class Rehearsal:
 
 
 async def rehearse(job: JobConfig, for_each: ForEach | None = None) -> Rehearsal:
-    """Go through the sources as a run would; nothing is written, and no deployment is asked.
+    """Go through the sources as a run would, without writing anything or sending requests.
 
-    `for_each` is called with the reason, the clip and the request of everything that would be
-    captioned.
+    `for_each` is called with the reason, the clip and the request of everything to be captioned.
 
     Raises:
         RunError: what would end the run at once.
@@ -155,7 +154,7 @@ async def _notes(job: JobConfig, films: Films) -> list[str]:
 
 
 def _asking(job: JobConfig, names: Iterable[str]) -> JobConfig:
-    """The job with those of its requests alone that are left to ask; all, if none has a name."""
+    """The job with only those requests that are left to ask; all, if none has a name."""
     chosen = job.input.model_copy(update={"only_request": tuple(names)})
     return job.model_copy(update={"input": chosen})
 
@@ -199,7 +198,7 @@ def _reason(clip: Clip, request: str, settled: Settled) -> str:
 
 
 def _foretell(rehearsal: Rehearsal, job: JobConfig, last: dict[str, Any]) -> None:
-    """Hours by what the folder's last run did in a second, and dollars by the GPUs' prices."""
+    """Estimate hours from the folder's last rate, and dollars from GPU prices."""
     rate = number_in(last, "clips_per_s")
     clips = rehearsal.to_caption.total()
     if not rate or not clips:

@@ -1,4 +1,4 @@
-"""What a job file's settings give away before anything is asked; pure (main process)."""
+"""Finds problems in a job's settings, before any request; pure (main process)."""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _BAD_JOB = 2
 
 
 def setting_findings(job: JobConfig) -> Iterator[Finding]:
-    """What there is to be said of the job file, by itself and for each deployment."""
+    """Findings on the job file as a whole and on each deployment."""
     if not job.deployments:
         advice = "give --base-url URL and --model NAME, or [[deployments]]"
         yield fail("job", "no deployment is named", advice, exit_code=_BAD_JOB)
@@ -32,7 +32,7 @@ def setting_findings(job: JobConfig) -> Iterator[Finding]:
             yield warn(
                 "prompt",
                 f"response_schema{of_name} is set, and neither prompt nor system says JSON",
-                "say so: a model that is not told may write blanks up to max_tokens",
+                "say so: otherwise a model may write blanks up to max_tokens",
             )
     for deployment in job.deployments:
         yield from _deployment(job, deployment)

@@ -1,4 +1,4 @@
-"""What there is to caption: every file counted, the headers of a sample read (main process)."""
+"""Counts the files of the sources, and reads the headers of a sample (main process)."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ _HOUR_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class ClipShape:
-    """What a clip will be once it is prepared, and how many seconds of its source it covers."""
+    """The size of a clip once prepared, and how many seconds of its source it covers."""
 
     seconds: float
     frames: int
@@ -43,10 +43,10 @@ class ClipShape:
 
 @dataclass(slots=True)
 class Library:
-    """What the sources hold; `shapes`, `source_s` and `failing` are of the sample alone.
+    """What the sources hold; `shapes`, `source_s` and `failing` describe only the sample.
 
-    `to_do` counts the files that a run would still work on, `settled` those that it would pass
-    over: captioned, or failed for good. `counted` is how many clips are to be done, where they were
+    `to_do` counts the files that a run would still process, `settled` those that it would pass
+    over: captioned, or failed permanently. `counted` is the number of clips to do, where they were
     counted one by one; `is_guess` says that films were cut as if they had no scenes.
     """
 
@@ -63,7 +63,7 @@ class Library:
 
     @property
     def to_do(self) -> int:
-        """How many files a run would still work on."""
+        """How many files a run would still process."""
         return self.drawing.seen
 
     @property
@@ -85,7 +85,7 @@ class Library:
 
 
 async def survey(job: JobConfig, settled: Settled, *, most: int) -> Library:
-    """Walk the sources, and read the headers of up to `most` files drawn by chance.
+    """Walk the sources, and read the headers of up to `most` random files.
 
     Raises:
         ConfigError: a source is missing or a list cannot be read.
@@ -100,7 +100,7 @@ async def survey(job: JobConfig, settled: Settled, *, most: int) -> Library:
 
 
 async def look_into(library: Library, job: JobConfig, settled: Settled, films: Films) -> None:
-    """Read the headers of the sample, and note what the clips to do will be."""
+    """Read the headers of the sample, and record the shapes of the clips to do."""
     headers = await read_headers(library.sample, job.workers, max_pixels=job.media.max_pixels)
     for source, header in headers:
         if isinstance(header, FailureCode):
@@ -124,7 +124,7 @@ def _walked(job: JobConfig, settled: Settled, films: Films, most: int) -> Librar
             library.unusable[found.code] += 1
             continue
         library.size_bytes += found.size_bytes
-        clips = films.clips(found)  # None: how many windows it has is for its header to say
+        clips = films.clips(found)  # None: only the header says how many windows it has
         recognition.see_clips(clips or plan(found, job.media))
         if clips and all(_is_settled(clip, job, settled) for clip in clips):
             library.settled += 1
@@ -142,9 +142,9 @@ def _is_settled(clip: Clip, job: JobConfig, settled: Settled) -> bool:
 
 
 def _shape(header: Header, clip: Clip, job: JobConfig) -> ClipShape:
-    """As the workers will make it, but for what a header does not tell: turns, odd pixels.
+    """The clip as workers will make it, except for what a header lacks: turns, odd pixels.
 
-    A file that does not say how long it is counts as long enough.
+    A file of unknown length counts as long enough.
     """
     media = job.media
     seconds = seconds_in(Window(clip.start_s, clip.end_s), clip.film.seconds or header.seconds)
@@ -157,7 +157,7 @@ def _shape(header: Header, clip: Clip, job: JobConfig) -> ClipShape:
 
 
 def source_findings(library: Library) -> Iterator[Finding]:
-    """What is to be said of the sources."""
+    """Findings on the sources."""
     if not library.files:
         yield warn("sources", "no video in them", "see [input] include and exclude")
         return
@@ -195,7 +195,7 @@ def _hours(library: Library) -> str:
 
 
 def _length(seconds: float) -> str:
-    """Hours, as libraries are measured, or what suits a few clips."""
+    """Hours for libraries, or a fitting unit for a few clips."""
     return f"{seconds / _HOUR_S:,.1f} h" if seconds >= _HOUR_S else text.rough(seconds)
 
 

@@ -1,1 +1,1 @@
-"""Dedicated deployments through the control plane: made, watched, scaled, turned off."""
+"""`captionfleet deployment`, and deployments that a run creates and turns off (main process)."""

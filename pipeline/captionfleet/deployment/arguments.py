@@ -1,4 +1,4 @@
-"""What the arguments of the deployment commands mean (main process)."""
+"""Checks the arguments of the deployment commands (main process)."""
 
 import re
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _UNITS_S = {"s": 1, "m": 60, "h": 3600}
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """Whose deployments, and by which key.
+    """The account, and the key for it.
 
     Attributes:
         account: Account id; by default that of FIREWORKS_ACCOUNT_ID.
@@ -37,7 +37,7 @@ class Account:
     """The control plane's URL; by default FIREWORKS_BASE_URL, or Fireworks' own."""
 
     def access(self) -> Access:
-        """The same, with what the environment says."""
+        """The access that arguments and environment describe."""
         return Access(account_name(self.account), self.api_key_env, self.api_base or service_base())
 
 
@@ -51,11 +51,11 @@ def wanted_deployment(
     region: str,
     preemptible: bool,
 ) -> Wanted:
-    """What the arguments ask for; a window without a minimum means a minimum of 0.
+    """The deployment that the arguments describe; a window alone implies a minimum of 0.
 
     Raises:
-        ConfigError: the model is none that is known, a number makes no sense, or a window comes
-            with a minimum that keeps the deployment up.
+        ConfigError: the model is unknown, a number is invalid, or a window comes with a minimum
+            that keeps the deployment up.
     """
     known = deployable(model)
     if known is None:
@@ -82,10 +82,10 @@ def wanted_deployment(
 
 
 def bounds(replicas: int | None, low: int | None, high: int | None) -> tuple[int, int]:
-    """Least and most replicas: one number for both, or either of them.
+    """Minimum and maximum of replicas: from one number for both, or from either of them.
 
     Raises:
-        ConfigError: they make no sense.
+        ConfigError: they are invalid.
     """
     if replicas is not None:
         if low is not None or high is not None:

@@ -1,4 +1,4 @@
-"""The `captionfleet deployment` commands: arguments in, words and an exit code out (main)."""
+"""The `captionfleet deployment` commands: read arguments, call the control plane (main process)."""
 
 import sys
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What the deployment commands share: a control plane to talk to, a question, output (main)."""
+"""Shared parts of the deployment commands: control plane, confirmation, output (main process)."""
 
 import sys
 from collections.abc import Awaitable, Callable
@@ -28,7 +28,7 @@ def print_json(told: object) -> None:
 
 
 def with_plane(access: Access, main: Callable[[Plane], Awaitable[int]]) -> int:
-    """Run a command's body with a control plane to talk to, and return its exit code."""
+    """Run a command's body with a control plane, and return its exit code."""
     configure_logging()
     if sent_in_clear(access.api_base):
         get_log().warning(
@@ -44,7 +44,7 @@ def with_plane(access: Access, main: Callable[[Plane], Awaitable[int]]) -> int:
 
 
 async def is_agreed(question: str, *, yes: bool) -> bool:
-    """Ask, but only where somebody sits in front of it: a script is not kept waiting."""
+    """Ask for confirmation, but only on a terminal: a script must not wait."""
     if yes or not sys.stdin.isatty():
         return True
     return await anyio.to_thread.run_sync(_asked, question)

@@ -1,4 +1,4 @@
-"""When the deployments that a job sends to sleep, as far as the keys may ask (main process)."""
+"""Finds out when a job's deployments scale to zero, if the keys allow it (main process)."""
 
 import anyio
 
@@ -16,7 +16,7 @@ _ASK_S = 10.0  # as long as the list of models may take at the start of a run
 
 
 async def state_of(deployment: DeploymentConfig) -> DeploymentState | None:
-    """A deployment as its control plane has it; None where there is none, or it gives no answer."""
+    """A deployment's state at its control plane; None if there is none, or no answer."""
     ref, key = deployment.counted_at, deployment.api_key()
     if ref is None or key is None:
         return None
@@ -30,5 +30,5 @@ async def state_of(deployment: DeploymentConfig) -> DeploymentState | None:
 
 
 def standing_costs(state: DeploymentState) -> str:
-    """What a deployment costs now, and when that ends by itself."""
+    """The current cost of a deployment, and when it ends by itself."""
     return f"{state.ready} ready, {cost_text(state, state.ready)}; {sleep_line(state)}"

@@ -1,4 +1,4 @@
-"""Finds the deployment to caption with, where neither job file nor flags name one (main)."""
+"""Finds the account's deployment, where neither job file nor flags name one (main process)."""
 
 import os
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ async def with_deployments(job: JobConfig, each: Mapping[str, Any]) -> JobConfig
 
     Args:
         job: The job.
-        each: Flags that hold for every deployment.
+        each: Flags that apply to every deployment.
 
     Raises:
         ConfigError: no account is known, or several deployments could be meant; a note lists them.
@@ -97,7 +97,7 @@ def chosen(states: list[DeploymentState], account: str, base_url: str) -> Deploy
 
 
 async def _answering(plane: Plane, state: DeploymentState, target: Target) -> str:
-    """The model string that it answers to; where it sleeps, the likeliest."""
+    """The model string that it answers to; the most likely one where it sleeps."""
     forms = forms_of(state, target)
     for model in forms if state.ready else ():
         if (await plane.client.prove(model)).status == _FINE:

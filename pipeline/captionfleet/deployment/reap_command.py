@@ -29,16 +29,16 @@ def reap_command(  # noqa: PLR0913 - each argument is one flag of the command
     api_key_env: str | None = None,
     account: str | None = None,
 ) -> int:
-    """Turn off what runs left on that were killed.
+    """Turn off deployments that killed runs left on.
 
-    Every run with a life cycle notes what it brings up, and forgets it once that is off. Exit
-    code 4: something may still be on.
+    Every run with a life cycle records what it brings up, and removes the record once that is off.
+    Exit code 4: something may still be on.
 
     Args:
-        out: Also look into this output folder, whose runs were on other machines or homes; by
-            default only into this user's notes.
-        elsewhere: Take runs on other machines for dead, and what they use for unused.
-        dry_run: Only say what is noted, and which key would go where.
+        out: Also search this output folder, whose runs were on other machines or homes; by
+            default only this user's own records.
+        elsewhere: Assume that runs on other machines are dead, and use nothing.
+        dry_run: Only show the records, and which key would be sent where.
         api_base: The control plane that may get the key in --api-key-env; by default
             FIREWORKS_BASE_URL.
         api_key_env: Name of the environment variable with the key. Without these two, a key goes

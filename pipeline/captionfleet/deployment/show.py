@@ -1,4 +1,4 @@
-"""Deployments in words: what they are, what they cost, what to do next; pure (main process)."""
+"""Words deployments: what they are, what they cost, what to do next; pure (main process)."""
 
 import shlex
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ __all__ = [
 
 
 def cost_text(state: DeploymentState, replicas: int) -> str:
-    """What so many replicas cost while they are up, as in "$12.00/h"."""
+    """The hourly cost of this many replicas, as in "$12.00/h"."""
     if not replicas:
         return "$0/h"
     price = state.replica_price
@@ -31,7 +31,7 @@ def cost_text(state: DeploymentState, replicas: int) -> str:
 
 
 def status_text(state: DeploymentState) -> str:
-    """All there is to say of one deployment, over several lines."""
+    """Everything about one deployment, over several lines."""
     gpu = f"{max(state.accelerator_count, 1)} x {state.accelerator_type or 'GPU not told'}"
     place = state.region or state.placement.multi_region or state.placement.region
     rows = [
@@ -62,7 +62,7 @@ def _sleeps(state: DeploymentState) -> str:
 
 
 def sleep_line(state: DeploymentState) -> str:
-    """When the deployment stops costing money by itself, or what stops it."""
+    """When the deployment stops costing money by itself, or what prevents it."""
     name = state.deployment_id
     if state.is_off:
         return f"{name} is off and costs nothing"
@@ -100,7 +100,7 @@ def list_text(states: Sequence[DeploymentState], account: str) -> str:
 
 
 def differences(wanted: Wanted, state: DeploymentState) -> list[str]:
-    """How a deployment that exists is not what was asked for."""
+    """How an existing deployment differs from the wanted one."""
     window = state.autoscaling_policy.scale_to_zero_window if state.autoscaling_policy else ""
     asked = wanted.scale_to_zero_window_s
     pairs = [
@@ -109,7 +109,7 @@ def differences(wanted: Wanted, state: DeploymentState) -> list[str]:
         ("max replicas", state.max_replica_count, wanted.max_replicas),
         ("preemptible", state.preemptible, wanted.preemptible),
     ]
-    # The server may name a version of the shape, and fills in what was left open.
+    # The server may name a version of the shape, and fills in unset fields.
     if wanted.shape and not state.deployment_shape.startswith(wanted.shape):
         pairs.append(("shape", state.deployment_shape, wanted.shape))
     if asked is not None and window != f"{asked}s":
@@ -118,7 +118,7 @@ def differences(wanted: Wanted, state: DeploymentState) -> list[str]:
 
 
 def scale_text(state: DeploymentState, min_replicas: int, max_replicas: int) -> str:
-    """What scaling does, and what it costs before and after."""
+    """What scaling does, and the cost before and after."""
     bounds = f"{min_replicas} to {max_replicas}" if min_replicas != max_replicas else min_replicas
     stopped = max(state.desired_replica_count - max_replicas, 0)
     told = [f"{state.deployment_id}: {_serving(state)}; from now on {bounds}"]

@@ -1,1 +1,1 @@
-"""`captionfleet export`: captions in the shapes that other programs take (main process)."""
+"""`captionfleet export`: writes captions in formats of other programs (main process)."""

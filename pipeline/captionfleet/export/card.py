@@ -1,4 +1,4 @@
-"""The README card of a folder for the Hugging Face Hub; pure (main process)."""
+"""Writes the README card of a folder for the Hugging Face Hub; pure (main process)."""
 
 __all__ = ["readme_card"]
 

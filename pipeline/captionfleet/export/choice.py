@@ -1,4 +1,4 @@
-"""The lines that an export takes, each with its caption worded (main process)."""
+"""Selects the lines that an export takes, and words their captions (main process)."""
 
 import os
 from collections.abc import Iterator
@@ -23,10 +23,10 @@ _ALL = frozenset(State) - {State.REPLACED}
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One line: the caption as it is handed on, and the film that it is of.
+    """One line: the caption as exported, and its film.
 
-    `film` is the whole path and `name` the one below its source; both may hold undecodable bytes as
-    surrogates. `end_s` is no later than the film's end.
+    `film` is the absolute path and `name` the path below its source; both may hold undecodable
+    bytes as surrogates. `end_s` is at most the film's end.
     """
 
     entry: Entry
@@ -38,7 +38,7 @@ class Item:
 
 
 class Choice:
-    """Goes through the lines that an export takes, as often as it likes."""
+    """Iterates over the lines that an export takes, as often as needed."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Choice:
         self._filters = [parse_filter(text) for text in export.where]
 
     def items(self, *, by_film: bool = False) -> Iterator[Item]:
-        """The lines in the order in which they were written, or by film, request and time."""
+        """The lines in file order, or by film, request and time."""
         counts = self.found.index.counts()
         total = sum(counts.get(state, 0) for state in self.states)
         self._steps.begin(f"writing {self._to}", total, "lines")
@@ -65,7 +65,7 @@ class Choice:
                 yield self._item(entry, record)
 
     def item_at(self, at: int) -> Item:
-        """The item of a line that was gone through before."""
+        """The item of a line that was iterated before."""
         entry = self.found.index.entry_at(at)
         return self._item(entry, self.found.record(entry))
 
@@ -89,6 +89,6 @@ class Choice:
 
 
 def _is_data(record: dict[str, Any]) -> bool:
-    """Whether the caption is JSON for programs, which no wording may break."""
+    """Whether the caption is JSON for programs, which wording must not break."""
     data = record.get("data")  # JSON as text; the value itself in earlier lines
     return data not in {"", "null"} if isinstance(data, str) else data is not None

@@ -1,4 +1,4 @@
-"""The export command, and the exports at the end of a run (main process)."""
+"""The `captionfleet export` command, and the exports at the end of a run (main process)."""
 
 import sys
 from collections.abc import Sequence
@@ -23,10 +23,11 @@ _Table = TypeVar("_Table", bound=BaseModel)
 
 
 def export_command(folder: Path, *, flags: ExportFlags = ExportFlags()) -> int:  # noqa: B008 - frozen
-    """Write the captions of an output folder in shapes that other programs take.
+    """Export the captions of an output folder for other programs.
 
-    One line for each clip whose film is there and unchanged. Every file comes into place whole;
-    begin again after a kill, and it ends the same. Reads only what a run may be writing meanwhile.
+    Writes one line for each clip whose film still exists unchanged. Every file appears complete;
+    after a kill, the same command completes the export. It only reads the output folder, so a run
+    may go on.
 
     Args:
         folder: Output folder of a run.
@@ -77,7 +78,7 @@ def _exports(
 
 
 def _wording(folder: Path, job: JobConfig | None, words: dict[str, Any]) -> CaptionConfig:
-    """The job's [caption], or that of the folder's last run, under the flags."""
+    """The job's [caption], or that of the folder's last run, overridden by the flags."""
     if job is not None:
         base = job.caption.model_dump()
     else:
@@ -98,19 +99,19 @@ def _valid(kind: type[_Table], values: dict[str, Any]) -> _Table:
 
 
 def check_exports(job: JobConfig) -> None:
-    """Make sure, before anything is paid for, that the job's exports can be done.
+    """Make sure that the job's exports are possible, before anything is paid for.
 
     Raises:
-        ConfigError: one cannot.
+        ConfigError: one is not.
     """
     for export in job.export:
         check_export(export)
 
 
 def exports_of_run(job: JobConfig) -> tuple[list[str], int]:
-    """Do the job's exports at the end of a run; lines for its summary, and an exit code.
+    """Do the job's exports at the end of a run; return lines for its summary, and an exit code.
 
-    The captions are safe: what goes wrong here is said, and can be done again by the command.
+    Errors are reported, not raised: the captions are safe, and the command can repeat an export.
     """
     lines, exit_code = [], 0
     for export in job.export:

@@ -1,4 +1,4 @@
-"""Subtitles from captions: a cue for each window, or for each event in it; pure (main process)."""
+"""Turns captions into subtitles: a cue for each window, or each event in it; pure (main)."""
 
 import re
 from collections.abc import Iterable
@@ -31,9 +31,9 @@ class Cue:
 
 
 def cues_of(caption: str, start_s: float, end_s: float) -> list[Cue]:
-    """The cues of one window; times inside its caption count from the window's start.
+    """The cues of one window; times in its caption count from the window's start.
 
-    Times that do not rise, or that lie outside of the window, are taken for text.
+    Times that do not increase, or that are outside of the window, count as text.
     """
     events = _events(caption)
     length_s = end_s - start_s
@@ -53,7 +53,7 @@ def cues_of(caption: str, start_s: float, end_s: float) -> list[Cue]:
 
 
 def _events(caption: str) -> list[tuple[float, float | None, str]]:
-    """Beginning, end and text of each line that begins with a time; what follows belongs to it."""
+    """Start, end and text of each line that begins with a time; later lines belong to it."""
     events: list[tuple[float, float | None, list[str]]] = []
     has_times = False
     for line in filter(None, map(str.strip, caption.splitlines())):
@@ -81,7 +81,8 @@ def _seconds(text: str) -> float:
 def srt(cues: Iterable[Cue]) -> str:
     r"""SubRip; a blank line, an arrow or a control character in a text would end its cue.
 
-    Players take `<b>` and `{\an8}` for markup, which SubRip cannot escape: look-alikes stand there.
+    Players interpret `<b>` and `{\an8}` as markup, which SubRip cannot escape, so similar
+    characters replace them.
     """
     blocks = (
         f"{number}\n{_clock(cue.start_s, ',')} --> {_clock(cue.end_s, ',')}\n"

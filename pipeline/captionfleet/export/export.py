@@ -1,4 +1,4 @@
-"""One export of an output folder, from its lines to files in place (main process)."""
+"""Performs one export of an output folder, from lines to finished files (main process)."""
 
 import os
 from collections import Counter
@@ -48,7 +48,7 @@ _OF_FAILURES = frozenset({"csv", "jsonl", "parquet"})
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What an export did: numbers by words, where to, and the lines that it left out."""
+    """The result of an export: counts by words, the target, and the lines left out."""
 
     to: str
     target: str
@@ -68,10 +68,10 @@ class Exported:
 
 
 def check_export(export: ExportConfig) -> None:
-    """Make sure, before anything is paid for, that this export can be done.
+    """Make sure that this export is possible, before anything is paid for.
 
     Raises:
-        ConfigError: it cannot.
+        ConfigError: it is not.
     """
     if export.to in {"parquet", "hf"}:
         require_pyarrow()
@@ -85,13 +85,13 @@ def check_export(export: ExportConfig) -> None:
 def export_lines(
     folder: Path, export: ExportConfig, wording: CaptionConfig, steps: Steps | None = None
 ) -> Exported:
-    """Write one export. Blocks; killed in the middle and begun again it ends the same.
+    """Write one export. Blocks; after a kill, calling it again completes the export.
 
     Args:
         folder: the output folder.
         export: what to write.
         wording: how captions are worded.
-        steps: counts what is done.
+        steps: counts for the progress bar.
 
     Raises:
         ConfigError: the folder is no output folder, or holds no line that can be exported.
@@ -143,7 +143,7 @@ def _counted(items: Iterator[Item], rows: Counter[str]) -> Iterator[Item]:
 
 
 def _nameable(items: Iterator[Item], rows: Counter[str]) -> Iterator[Item]:
-    """Those whose film a JSON file can name; under any other name no trainer would find it."""
+    """Lines whose film has a valid UTF-8 name; JSON, and so trainers, cannot hold others."""
     for item in items:
         if item.film and not exact_bytes(item.film):
             yield item
@@ -152,7 +152,7 @@ def _nameable(items: Iterator[Item], rows: Counter[str]) -> Iterator[Item]:
 
 
 def _target(folder: Path, export: ExportConfig) -> str:
-    """Where the export goes, as an absolute path."""
+    """The absolute path of the export."""
     if export.out is not None:
         return os.path.abspath(export.out)  # noqa: PTH100 - links stay as they are
     if export.to in _SIDECARS:
@@ -166,7 +166,7 @@ def _is_of_failures(export: ExportConfig) -> bool:
 
 
 def _require_current(folder: Path, counts: dict[State, int]) -> None:
-    """Refuse to write an empty export over a good one because a disk is away."""
+    """Refuse to replace a good export by an empty one because a disk is missing."""
     if counts and not counts.get(State.CURRENT):
         where = printable(os.fspath(folder))
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""The flags of `captionfleet export` (main process)."""
+"""Declares the flags of `captionfleet export` (main process)."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ __all__ = ["ExportFlags"]
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportFlags:
-    """The flags as they are typed; the parser's help shows these words.
+    """The flags of `export`; `--help` shows the words below.
 
     Attributes:
         to: txt (a file beside each film), csv, jsonl, parquet, srt, vtt, webdataset, hf (a folder
@@ -23,22 +23,22 @@ class ExportFlags:
         out: File, or folder for txt, srt, vtt, webdataset and hf; by default export/ in the output
             folder, and beside each film for txt, srt and vtt.
         job: Job file, for its [caption] and its exports; by default [caption] of the last run.
-        where: Lines to take, as in flag=truncated, flag!=refused, path=*/2024/*, model=NAME,
-            request=NAME, time>=2026-11-01, or code=timeout for failed clips; all must hold. By
+        where: Lines to export, as in flag=truncated, flag!=refused, path=*/2024/*, model=NAME,
+            request=NAME, time>=2026-11-01, or code=timeout for failed clips; all must match. By
             default every line.
         all_lines: Also captions of films that are gone or changed.
-        extension: What the files of txt end in; .txt by default.
-        overwrite: Files of an earlier export whose caption changed since: never, unless edited
-            since (changed, the default), always. Files of others are never written over.
+        extension: The ending of the files of txt; .txt by default.
+        overwrite: Whether to replace files of an earlier export whose caption changed: never,
+            unless edited since (changed, the default), always. Other files are never replaced.
         shard_clips: Most clips in a shard of webdataset; 1000 by default.
         media: Media store to take webdataset's media from; by default that of the last run.
-        prefix: What every caption begins with; by default nothing.
-        suffix: What every caption ends with; by default nothing.
-        strip_preamble: Leave out "The video shows" and the like; off by default.
-        single_line: Put one space for all white space; off by default.
+        prefix: Text before every caption; by default nothing.
+        suffix: Text after every caption; by default nothing.
+        strip_preamble: Remove "The video shows" and similar openings; off by default.
+        single_line: Replace all white space by single spaces; off by default.
         max_chars: Longest text in characters; cut at the end of a sentence. By default there is no
             limit.
-        quiet: No progress.
+        quiet: Show no progress.
     """
 
     to: Annotated[list[Format] | None, Parameter(negative="")] = None

@@ -1,7 +1,7 @@
-"""What earlier exports wrote, so that no file of others is written over (main process).
+"""Registers the files that exports wrote, so that no other file is overwritten (main process).
 
-A file is an export's own if it stands in the register with the hash of its content. What will be
-written is registered first, so a process that is killed between the two leaves nothing unowned.
+A file belongs to an export if it is in the register with the hash of its content. A file is
+registered before it is written, so a kill in between leaves no unregistered file.
 """
 
 import errno
@@ -38,7 +38,7 @@ _NO_PLACE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
 
 
 class Written(StrEnum):
-    """What became of one file."""
+    """What was done with one file."""
 
     WRITTEN = "written"
     SAME = "as they were"
@@ -70,7 +70,7 @@ def open_register(folder: Path, target: str) -> Iterator["Register"]:
     try:
         database = sqlite3.connect(base.with_suffix(".sqlite"), isolation_level=None)
         try:
-            # What is committed outlasts a kill; a power cut may take the last of it.
+            # Commits outlast a kill; a power cut may lose the last of them.
             for setting in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=NORMAL"):
                 database.execute(f"PRAGMA {setting}")
             database.executescript(_TABLE)
@@ -94,10 +94,10 @@ class Register:
 
     @contextmanager
     def claim(self, path: str) -> Iterator[None]:
-        """Own a file that is written whole by the block, however often.
+        """Own a file that the block writes whole, however often.
 
         Raises:
-            OutputError: it is there, and no export wrote it.
+            OutputError: it exists, and no export wrote it.
         """
         raw = os.fsencode(path)
         if not self._row(raw) and os.path.lexists(path):
@@ -107,7 +107,7 @@ class Register:
             )
         self._db.execute(_PUT, (raw, b"", "", b"", b""))
         remove_drafts(Path(path))
-        yield  # what was known of its content is forgotten until it is settled
+        yield  # the hash of its content is unset until it is settled
 
     def write(
         self, path: str, text: bytes, clip: bytes, request: str, overwrite: Overwrite
@@ -115,7 +115,7 @@ class Register:
         """Write one small file, if it is the export's to write."""
         raw, there = os.fsencode(path), content_of(path)
         row = self._row(raw)
-        if row is not None and not row[2]:  # a kill may have left the draft
+        if row is not None and not row[2]:  # a killed export may have left the draft
             draft_of(path).unlink(missing_ok=True)
         if (left := _left_alone(path, there, text, row, overwrite)) is not None:
             return left
@@ -133,7 +133,7 @@ class Register:
         return Written.WRITTEN
 
     def owner(self, path: str) -> tuple[bytes, str] | None:
-        """The clip and the request whose file this is; None if no export wrote it."""
+        """The clip and the request of this file; None if no export wrote it."""
         query = "SELECT clip, request FROM files WHERE path = ?"
         found: tuple[bytes, str] | None = self._db.execute(query, (os.fsencode(path),)).fetchone()
         return found
@@ -143,7 +143,7 @@ class Register:
         return iter(self._db.execute("SELECT path, clip, request FROM files").fetchall())
 
     def remove(self, path: bytes) -> bool:
-        """Remove a file that is as it was written; whether it was there."""
+        """Remove a file if it is unchanged; return whether it existed."""
         row, there = self._row(path), content_of(os.fsdecode(path))
         if row is None or (there is not None and _digest(there) not in {row[0], row[1]}):
             return False
@@ -154,7 +154,7 @@ class Register:
 
     @contextmanager
     def batch(self) -> Iterator[None]:
-        """Commit once for all that the block writes; what it registered is safe before."""
+        """Commit once for everything that the block writes; registrations are committed before."""
         self._db.execute("BEGIN")
         try:
             yield
@@ -162,12 +162,12 @@ class Register:
             self._db.execute("COMMIT")
 
     def digest(self, path: str) -> bytes:
-        """What the content of a claimed file was made of; empty if that is not known."""
+        """The hash of what a claimed file was made of; empty if unknown."""
         row = self._row(os.fsencode(path))
         return row[0] if row else b""
 
     def settle(self, path: str, digest: bytes) -> None:
-        """Note what a claimed file was made of."""
+        """Record what a claimed file was made of."""
         self._db.execute(
             "UPDATE files SET hash = ?, is_done = 1 WHERE path = ?", (digest, os.fsencode(path))
         )
@@ -180,7 +180,7 @@ class Register:
             self._db.execute("DELETE FROM files WHERE path = ?", (os.fsencode(path),))
 
     def begin_members(self) -> None:
-        """Begin to say who the members of the shards are; who is not named leaves its shard."""
+        """Begin to list the members of the shards; members not listed leave their shard."""
         self._open = None
         self._db.execute("UPDATE members SET at = -1")
 
@@ -189,26 +189,26 @@ class Register:
         return self._shard_of(clip, request) is not None
 
     def add_member(self, clip: bytes, request: str, at: int, most: int) -> None:
-        """Name a member and its line; a new one goes to the last shard that has room."""
+        """List a member and its line; a new one goes to the last shard with room."""
         shard = self._shard_of(clip, request)
         if shard is None:
             shard = self._last_shard(most)
         self._db.execute(_JOIN, (clip, request, shard, at))
 
     def end_members(self) -> None:
-        """Let those go who were not named."""
+        """Remove members that were not listed."""
         self._gone = {
             row[0] for row in self._db.execute("SELECT DISTINCT shard FROM members WHERE at = -1")
         }
         self._db.execute("DELETE FROM members WHERE at = -1")
 
     def shards(self) -> list[int]:
-        """The numbers of the shards, those that lost all members included."""
+        """The numbers of the shards, including those that lost all members."""
         rows = self._db.execute("SELECT DISTINCT shard FROM members").fetchall()
         return sorted({row[0] for row in rows} | self._gone)
 
     def members(self, shard: int) -> list[int]:
-        """Where the lines of a shard's members begin."""
+        """The offsets of the lines of a shard's members."""
         query = "SELECT at FROM members WHERE shard = ? ORDER BY at"
         return [row[0] for row in self._db.execute(query, (shard,))]
 
@@ -239,7 +239,7 @@ def _left_alone(
     row: tuple[bytes, bytes, int] | None,
     overwrite: Overwrite,
 ) -> Written | None:
-    """Why a file is not written, if it is not; `there` is what it holds."""
+    """Why a file is not written; None if it is. `there` is its content."""
     if there is None:
         is_other = os.path.lexists(path)  # a folder, a link, a pipe
         return Written.FOREIGN if is_other else None
@@ -253,7 +253,7 @@ def _left_alone(
 
 
 def _is_own(there: bytes, text: bytes, row: tuple[bytes, bytes, int]) -> bool:
-    """Whether a file is as an export left it; empty or cut off, where power or a kill ended it."""
+    """Whether a file is as an export left it, or empty or cut off by a kill or power cut."""
     known, former, is_done = row
     is_cut_off = not is_done and text.startswith(there)
     return not there or is_cut_off or _digest(there) in {known, former}

@@ -1,8 +1,8 @@
-"""WebDataset: prepared media and captions in tar files that later exports add to (main process).
+"""Writes WebDataset shards: prepared media and captions in tar files (main process).
 
-A clip stays in the shard that it was first put in. A shard is rewritten as a whole when one
-of its clips came, changed or went; media that the store has evicted meanwhile are taken from the
-shard as it was.
+A clip stays in the shard that it was first put in. A shard is rewritten as a whole when one of its
+clips was added, changed or removed; media that the store has evicted meanwhile are copied from the
+old shard.
 """
 
 import io
@@ -57,7 +57,7 @@ def write_shards(
 
 
 class _Shard:
-    """One tar file, as it is and as it should be."""
+    """One tar file: its present and its wanted content."""
 
     def __init__(self, choice: Choice, register: Register, path: Path, store: Path) -> None:
         self._choice = choice
@@ -115,7 +115,7 @@ class _Shard:
             return None
 
     def _media(self, item: Item, former: tarfile.TarFile | None) -> list[tuple[str, bytes]] | None:
-        """The bytes that were sent, by the hashes in the line; None where any is not there."""
+        """The bytes that were sent, by the hashes in the line; None where any is missing."""
         files = stored_files(self._store, item.record)
         found = []
         for path, key in zip(files or (), ("video_sha256", "audio_sha256"), strict=False):
@@ -141,7 +141,7 @@ def _texts(item: Item) -> list[tuple[str, bytes]]:
 
 
 def _key(item: Item) -> str:
-    """What a sample is called; it holds no dot, at which readers would cut it."""
+    """The name of a sample; it holds no dot, at which readers would split it."""
     request = re.sub(r"[^A-Za-z0-9_-]", "_", item.entry.request)[:64]
     return item.entry.clip.hex() + (f"-{request}" if request else "")
 

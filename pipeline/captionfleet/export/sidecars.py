@@ -1,4 +1,4 @@
-"""One text file for each clip, or one of subtitles for each film (main process)."""
+"""Writes a text file for each clip, or a subtitle file for each film (main process)."""
 
 import errno
 import os
@@ -23,7 +23,7 @@ _STALE = frozenset({State.CHANGED, State.GONE, State.REPLACED, None})
 
 
 def write_sidecars(choice: Choice, export: ExportConfig, register: Register) -> Counter[Written]:
-    """Write what is new, and remove own files of films that changed or are gone.
+    """Write what is new, and remove own files whose films changed or are gone.
 
     Raises:
         OutputError: a folder cannot be written to.
@@ -111,7 +111,7 @@ def _is_free(choice: Choice, register: Register, path: str, item: Item) -> bool:
 
 
 def _base(item: Item, export: ExportConfig) -> str | None:
-    """Where the film lies, or would lie in the tree of its own; no name leads out of that."""
+    """The film's path, or its path in the target folder; names cannot lead outside that."""
     if export.out is None:
         return item.film or None
     parts = [part for part in (item.name or item.film).split("/") if part not in {"", "."}]

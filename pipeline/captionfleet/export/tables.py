@@ -1,4 +1,4 @@
-"""Tables of captions: CSV, JSON lines, Parquet, and what trainers read (main process)."""
+"""Writes tables of captions: CSV, JSON lines, Parquet, and formats of trainers (main process)."""
 
 import csv
 import io
@@ -24,8 +24,8 @@ __all__ = [
 ]
 
 _ROWS, _ROWS_BYTES = 1000, 1 << 24
-# What spreadsheets take for the beginning of a formula (OWASP, CSV injection).
-_FORMULA = (*"=+-@\t\r\n", *"\uff1d\uff0b\uff0d\uff20")  # wide ones: where East Asian text is set
+# Characters that begin a formula in spreadsheets (OWASP, CSV injection).
+_FORMULA = (*"=+-@\t\r\n", *"\uff1d\uff0b\uff0d\uff20")  # and their full-width forms
 
 _Cell = str | float | int | bool
 
@@ -92,7 +92,7 @@ def _row(item: Item) -> list[_Cell]:
 
 
 def csv_parts(items: Iterable[Item]) -> Iterator[bytes]:
-    """CSV (RFC 4180) with a line of names; an apostrophe before what would be a formula."""
+    """CSV (RFC 4180) with a header; an apostrophe precedes what would be a formula."""
     yield _csv_line(list(_COLUMNS))
     for item in items:
         yield _csv_line([_cell(value) for value in _row(item)])
@@ -112,7 +112,7 @@ def _cell(value: _Cell) -> _Cell:
 
 
 def jsonl_parts(items: Iterable[Item]) -> Iterator[bytes]:
-    """The lines whole; `answer` is the caption as it came, where it is worded otherwise."""
+    """Whole lines; `answer` is the original caption, where the export words it differently."""
     for item in items:
         answer = text_in(item.record, "caption")
         worded = {"caption": item.caption, "answer": answer} if item.caption != answer else {}
@@ -120,7 +120,7 @@ def jsonl_parts(items: Iterable[Item]) -> Iterator[bytes]:
 
 
 def training_parts(items: Iterable[Item]) -> Iterator[bytes]:
-    """Path and caption, as kohya's musubi-tuner reads them; the window where it is not the film."""
+    """Path and caption for kohya's musubi-tuner; with the window where it is not the whole film."""
     for item in items:
         line: dict[str, Any] = {"video_path": item.film, "caption": plain(item.caption)}
         film_s = number_in(table_in(item.record, "media"), "source_s") or 0.0
@@ -130,7 +130,7 @@ def training_parts(items: Iterable[Item]) -> Iterator[bytes]:
 
 
 def require_pyarrow() -> Any:
-    """The library, which the extra brings.
+    """The library pyarrow, which the extra installs.
 
     Raises:
         ConfigError: it is not installed.
@@ -143,7 +143,7 @@ def require_pyarrow() -> Any:
 
 
 class Collected(io.RawIOBase):
-    """A file whose bytes are taken away while it is written."""
+    """A file object whose bytes are taken out while it is written."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -161,11 +161,11 @@ class Collected(io.RawIOBase):
         return len(part)
 
     def tell(self) -> int:
-        """How many bytes came, those taken away included."""
+        """How many bytes were written, including those taken out."""
         return self._size_bytes
 
     def taken(self) -> Iterator[bytes]:
-        """What came since the last call."""
+        """The bytes written since the last call."""
         parts, self._parts = self._parts, []
         yield from parts
 

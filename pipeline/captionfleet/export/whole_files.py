@@ -1,4 +1,4 @@
-"""Files that are whole or not there, whatever others have put in their place (main process)."""
+"""Writes files that appear complete or not at all, even among hostile files (main process)."""
 
 import errno
 import os
@@ -16,7 +16,7 @@ _EXCLUSIVELY = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 
 def content_of(path: str) -> bytes | None:
-    """What a regular file holds; None for what is none."""
+    """The content of a regular file; None for anything else."""
     try:
         with os.fdopen(open_regular(path), "rb") as file:
             return file.read(_MOST_READ_BYTES)
@@ -25,13 +25,13 @@ def content_of(path: str) -> bytes | None:
 
 
 def draft_of(path: str) -> Path:
-    """What a file is called until it is whole: the same each time, so that none is left over."""
+    """The name of a file until it is complete: always the same, so that none is left over."""
     name = blake2b(os.fsencode(path), digest_size=8).hexdigest()
     return Path(path).with_name(f".{name}.captionfleet.new")
 
 
 def put(path: str, text: bytes, *, is_new: bool) -> None:
-    """Put a whole file in place; a new one only where nothing is."""
+    """Put a complete file in place; with `is_new`, only where nothing exists."""
     draft = draft_of(path)
     draft.unlink(missing_ok=True)
     try:
@@ -46,7 +46,7 @@ def put(path: str, text: bytes, *, is_new: bool) -> None:
 
 
 def remove_drafts(path: Path) -> None:
-    """Remove what an export of this file left when it was killed; no other one writes now."""
+    """Remove the draft of a killed export of this file; no other export is writing now."""
     with suppress(OSError), os.scandir(path.parent) as found:
         for entry in found:
             if entry.name.startswith(f".{path.name}.") and entry.name.endswith(".new"):
@@ -54,7 +54,7 @@ def remove_drafts(path: Path) -> None:
 
 
 def _link(draft: Path, path: str) -> None:
-    """Give the draft its name, which must be free."""
+    """Give the draft its final name, which must be unused."""
     try:
         os.link(draft, path)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Words a caption for its readers; the answer itself is kept in the line; pure (main process)."""
+"""Words a caption for export: prefix, preamble, length; pure (main process)."""
 
 import re
 
@@ -30,7 +30,7 @@ _PREAMBLES = [
 ]
 _MOST_PREAMBLES = 4
 _SENTENCE_END = re.compile(
-    # Possessive, and from the first mark of many: a megabyte of dots takes one pass.
+    # Possessive, and from the first of many marks: a megabyte of dots takes one pass.
     r"(?<![.!?\u2026])[.!?\u2026]++[\"')\]\u201d\u2019\u00bb]*+(?=\s)|[\u3002\uff01\uff1f]|\n++"
 )
 _TITLE_CHARS = 8
@@ -38,7 +38,7 @@ _TITLES = ("mr.", "mrs.", "ms.", "dr.", "st.", "vs.", "e.g.", "i.e.")
 
 
 def worded(caption: str, wording: CaptionConfig) -> str:
-    """The caption as it is handed on."""
+    """The caption as exported."""
     text = _without_preamble(caption) if wording.strip_preamble else caption
     if wording.single_line:
         text = " ".join(text.split())

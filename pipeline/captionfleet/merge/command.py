@@ -1,4 +1,4 @@
-"""The `captionfleet merge` command: folders in, one folder out (main process)."""
+"""The `captionfleet merge` command: reads folder names, joins the folders (main process)."""
 
 import sys
 from pathlib import Path
@@ -20,7 +20,7 @@ def merge_command(
 
     Args:
         folders: Output folders of runs, none of which is running.
-        out: The folder that they become, made if missing; what it holds already stays.
+        out: The joined folder, made if missing; lines that it holds already stay.
         quiet: No progress.
     """
     from captionfleet.merge.merge import merge  # noqa: PLC0415 - --help need not wait for it

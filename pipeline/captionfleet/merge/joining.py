@@ -1,8 +1,8 @@
-"""Which lines of several output folders stand in one: an index on disk (main process, a thread).
+"""Decides which lines of several output folders remain after a merge (main process, in a thread).
 
-Two lines are of one clip if they share a clip_id or a stat_id. Of one clip's lines that show the
-same media and came from the same request, the latest stands. Memory stays flat: SQLite keeps the
-index in a temporary file.
+Two lines are of one clip if they share a clip_id or a stat_id. Of one clip's lines with the same
+media and the same request, the latest remains. Memory stays constant: SQLite keeps the index in a
+temporary file.
 """
 
 import hashlib
@@ -31,10 +31,10 @@ _SCHEMA = """
 
 
 class Fate(Enum):
-    """What becomes of a captions line that is met."""
+    """What becomes of a captions line."""
 
     NEW = "new"
-    SAME = "same"  # the very same line, of a folder that was joined before
+    SAME = "same"  # an identical line, of a folder that was joined before
     REPEATED = "repeated"  # another caption of a clip that has one: paid for twice
     UNFIT = "unfit"  # another film under the same id
     NAMELESS = "nameless"
@@ -42,7 +42,7 @@ class Fate(Enum):
 
 @contextmanager
 def open_joining() -> Iterator["Joining"]:
-    """An empty index, gone with the block."""
+    """An empty index, deleted after the block."""
     with closing(sqlite3.connect("", isolation_level=None)) as database:  # "": a temporary file
         database.executescript("pragma journal_mode = off; pragma synchronous = off;" + _SCHEMA)
         database.execute("begin")
@@ -50,13 +50,13 @@ def open_joining() -> Iterator["Joining"]:
 
 
 class Joining:
-    """The index; lines are named by their folder's position and the offset at which they begin."""
+    """The index; lines are identified by their folder's position and their offset."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
 
     def add(self, folder: int, at: int, record: dict[str, Any], raw: bytes) -> Fate:
-        """Take a captions line into account."""
+        """Add a captions line."""
         ids = _ids(record)
         if not ids:
             return Fate.NAMELESS
@@ -84,14 +84,14 @@ class Joining:
         return Fate.REPEATED
 
     def stands(self, folder: int, at: int) -> bool:
-        """Whether this captions line is its clip's."""
+        """Whether this captions line is the one that remains for its clip."""
         found = self._database.execute(
             "select stands from line where folder = ? and at = ?", (folder, at)
         ).fetchone()
         return bool(found and found[0])
 
     def add_failure(self, folder: int, at: int, record: dict[str, Any]) -> None:
-        """Take a failures line into account, the latest of its clip."""
+        """Add a failures line; the latest of a clip counts."""
         ids, failed = _ids(record), text_in(record, "failed_at_utc")
         if not ids or self._line_of(ids) is not None:
             return
@@ -102,13 +102,13 @@ class Joining:
             )
 
     def stands_failed(self, folder: int, at: int, record: dict[str, Any]) -> bool:
-        """Whether this failures line is its clip's."""
+        """Whether this failures line is the one that remains for its clip."""
         ids = _ids(record)
         found = ids and self._one("select folder, at from failed where id = ?", ids[0])
         return bool(found) and found == (folder, at)
 
     def is_first(self, line: bytes) -> bool:
-        """Whether no such line was met before."""
+        """Whether no identical line was added before."""
         before = self._database.total_changes
         self._database.execute("insert or ignore into seen values (?)", (_digest(line),))
         return self._database.total_changes > before
@@ -119,7 +119,7 @@ class Joining:
         return int(found[0])
 
     def copies(self) -> int:
-        """How many clips show the very media of another clip: copies of a file, as a rule."""
+        """How many clips show the same media as another clip, usually copies of a file."""
         (count,) = self._database.execute(
             "select coalesce(max(copies), 0) from (select sum(n - 1) as copies from ("
             "select request, count(*) as n from line where stands and media is not null "

@@ -1,4 +1,4 @@
-"""The output folders of shards as one, its invariants proven (main process, blocks)."""
+"""Joins the output folders of shards into one, and checks the result (main, in a thread)."""
 
 import os
 from collections import defaultdict
@@ -31,13 +31,13 @@ from captionfleet.telemetry import Steps, utc_now
 __all__ = ["Merged", "merge"]
 
 _MB = 1e6
-_MOST_NAMED = 20  # of what does not fit: a screen
-_MOST_KEPT = 10_000  # of it in merge.json
+_MOST_NAMED = 20  # misfits shown: a screenful
+_MOST_KEPT = 10_000  # misfits in merge.json
 
 
 @dataclass(slots=True)
 class Merged:
-    """What came of a merge; `misfits` names what does not fit, a line each."""
+    """The result of a merge; `misfits` lists what does not fit, a line each."""
 
     captions: int = 0
     failures: int = 0
@@ -48,7 +48,7 @@ class Merged:
     misfits: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
-        """For people."""
+        """The result in words."""
         each = "one a clip and request" if self.has_names else "one a clip"
         lines = [f"{self.captions:,} captions, {each}; {self.failures:,} failures"]
         if self.repeated:
@@ -61,10 +61,10 @@ class Merged:
 
 
 def merge(folders: Sequence[Path], out: Path, steps: Steps | None = None) -> Merged:
-    """Join output folders in `out`, which keeps what it holds; `steps` counts what is read.
+    """Join output folders into `out`, which keeps what it holds; `steps` counts what is read.
 
     Raises:
-        ConfigError: a folder is none, or the captions came from different requests.
+        ConfigError: a folder is no output folder, or the captions came from different requests.
         OutputError: a folder is in use, cannot be read, or `out` cannot be written.
     """
     create_folder(out)
@@ -73,7 +73,7 @@ def merge(folders: Sequence[Path], out: Path, steps: Steps | None = None) -> Mer
         _require_whole(part)
     with ExitStack() as held, open_joining() as joining:
         for folder in _distinct([*parts, out]):
-            if os.access(folder, os.W_OK):  # an archive may be on a medium that is only read
+            if os.access(folder, os.W_OK):  # an archive may be on a read-only medium
                 held.callback(FolderLock(folder).release)
         remove_old_drafts(out)
         return _Merge(parts, out, joining, steps or Steps()).run()
@@ -122,7 +122,7 @@ class _Merge:
         self._steps.begin(f"{doing} {folders}", total / _MB, "MB")
 
     def _index(self) -> list[ByName]:
-        """Take all lines into account; return the requests behind each folder's captions."""
+        """Add all lines; return the requests behind each folder's captions."""
         found = [self._index_captions(number) for number in range(len(self._parts))]
         for number in range(len(self._parts)):
             for at, _, record in self._lines(number, FAILURES):
@@ -160,9 +160,9 @@ class _Merge:
         return not request or current is None or name not in current or request in current[name]
 
     def _require_one_request(self, found: list[ByName]) -> None:
-        """Refuse folders of different requests; a fleet may have had fewer deployments in one.
+        """Refuse folders of different requests; a folder's fleet may have had fewer deployments.
 
-        Requests with names go each by itself, and a folder need not have all of them.
+        Named requests are checked one by one, and a folder need not have all of them.
         """
         known: dict[str, dict[str, Any]] = defaultdict(dict)
         for part, requests, noted in zip(self._parts, found, self._requests, strict=True):
@@ -179,7 +179,7 @@ class _Merge:
                 known[name] |= own
 
     def _judge_runs(self) -> None:
-        """Name folders whose run did not end, and shards that are missing."""
+        """List folders whose run did not end, and shards that are missing."""
         shards: dict[int, set[int]] = {}
         for part in self._parts:
             run = read_run(part)

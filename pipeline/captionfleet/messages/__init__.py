@@ -1,4 +1,4 @@
-"""What travels between the stages: plain frozen values, standard library only (any process)."""
+"""Defines the values that travel between the stages: frozen, standard library only (any)."""
 
 from captionfleet.messages.clip import NO_ROW, UNKNOWN_FILM, Clip, Film, Row, Source
 from captionfleet.messages.limits import (

@@ -1,4 +1,4 @@
-"""Addresses of objects: s3://, gs://, az://, https://; pure (any process)."""
+"""Parses addresses of objects: s3://, gs://, az://, https://; pure (any process)."""
 
 import re
 from hashlib import blake2b
@@ -7,27 +7,28 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 __all__ = ["Address", "address_in", "is_address", "parse_address", "shown_name", "without_keys"]
 
-# A Path joins the slashes that follow the scheme: s3:/bucket/key is an address, too.
+# A Path merges the slashes after the scheme: s3:/bucket/key is an address, too.
 _SCHEME = re.compile(r"(s3|gs|az|https?):/+(?=[^/])", re.IGNORECASE)
 _WEB = frozenset({"http", "https"})
-# Of signed addresses: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html,
-# Google's X-Goog-…, Azure's shared access signatures (sv, sp, se, …), CloudFront's three.
+# Query parameters of signed addresses:
+# https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html, Google's X-Goog-…,
+# Azure's shared access signatures (sv, sp, se, …), CloudFront's three.
 _SIGNING = re.compile(
     r"x-(amz|goog)-|aws.?access|(sv|sp|sr|st|se|si|sig|spr|sip|ss|srt|skoid|sktid|skt|ske|sks|skv)$"
     r"|policy$|key-pair-id$|.*(token|signature|credential|expires)",
     re.IGNORECASE,
 )
-# These may be keys that stay, or what tells one file from another: a digest of them does both.
+# These may be permanent keys, or distinguish one file from another: a digest serves both.
 _SECRET = re.compile(r".*(secret|passw|auth|key)", re.IGNORECASE)
 _DIGEST_BYTES = 8
 _DIGEST = re.compile(r"~[0-9a-f]{16}")
 
 
 class Address(NamedTuple):
-    """Where an object, or a bucket's part, is.
+    """The place of an object, or of a part of a bucket.
 
-    `shown` names it without what signs a request: such parts of an address are keys, and differ
-    from day to day. `opens` is the address as it was given, never to be written anywhere.
+    `shown` names it without what signs a request: such parts of an address are keys, and change
+    from day to day. `opens` is the address as given, which must never be written anywhere.
     """
 
     scheme: str
@@ -38,29 +39,29 @@ class Address(NamedTuple):
 
     @property
     def is_web(self) -> bool:
-        """Whether it is one file behind a URL, since there is no listing what lies beside it."""
+        """Whether it is a single file behind a URL, where nothing can be listed."""
         return self.scheme in _WEB
 
     def below(self, name: str) -> "Address":
-        """The address of an object of this name in the bucket's part."""
+        """The address of an object of this name below this one."""
         key = f"{self.key.strip('/')}/{name}".lstrip("/")
         shown = f"{self.scheme}://{self.bucket}/{key}"
         return Address(self.scheme, self.bucket, key, shown, shown)
 
 
 def is_address(name: str) -> bool:
-    """Whether a source's name, or what a Path made of it, is an address."""
+    """Whether a source's name, even as changed by Path, is an address."""
     return _SCHEME.match(name) is not None
 
 
 def address_in(name: str) -> str:
-    """The address that a Path was made of; slashes that followed each other stay joined."""
+    """The address that a Path was made of; merged slashes stay merged."""
     found = _SCHEME.match(name)
     return f"{found[1].lower()}://{name[found.end() :]}" if found else name
 
 
 def shown_name(name: str) -> str:
-    """A source as it may be written down: of an address nothing that signs it."""
+    """A source's name for output: an address without what signs it."""
     try:
         return parse_address(name).shown if is_address(name) else name
     except ValueError:
@@ -68,16 +69,16 @@ def shown_name(name: str) -> str:
 
 
 def without_keys(name: str) -> str:
-    """What is no address, as it may be written down: no query, no name and password of a user."""
+    """Any other text for output: no query, no user name and password."""
     scheme, separator, rest = address_in(name).partition("?")[0].partition("://")
     return f"{scheme}{separator}{rest.rpartition('@')[2]}"
 
 
 def parse_address(name: str) -> Address:
-    """What an address consists of.
+    """Parse an address.
 
     Raises:
-        ValueError: it is none, or names no bucket or host.
+        ValueError: it is no address, or names no bucket or host.
     """
     text = address_in(name)
     scheme, _, rest = text.partition("://")
@@ -86,14 +87,14 @@ def parse_address(name: str) -> Address:
     if scheme in _WEB:
         try:
             return _web(text)
-        except ValueError:  # whose words quote what may be a password
+        except ValueError:  # its message quotes what may be a password
             raise ValueError("no host, or a port that is no number") from None
     bucket, _, key = rest.partition("/")
     return Address(scheme, bucket, key, text.rstrip("/"), text)
 
 
 def _digest(value: str) -> str:
-    if _DIGEST.fullmatch(value):  # of an address that was shown
+    if _DIGEST.fullmatch(value):  # of an address that `shown` gave
         return value
     return f"~{blake2b(value.encode(), digest_size=_DIGEST_BYTES).hexdigest()}"
 

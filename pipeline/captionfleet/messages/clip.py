@@ -1,4 +1,4 @@
-"""Clips, and the files and rows that they come from; pure (any process)."""
+"""Defines clips, and the files and rows that they come from; pure (any process)."""
 
 from dataclasses import dataclass, field
 
@@ -7,11 +7,11 @@ __all__ = ["NO_ROW", "UNKNOWN_FILM", "Clip", "Film", "Row", "Source"]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a row of a list says of its film, beside the path.
+    """What a row of a list says about its film, beside the path.
 
-    `number` is its place in the list, from 1; `prompt`, if any, is asked instead of the job's;
-    `start_s` and `end_s` are the window it asks for; both None is what the job takes of a film.
-    `metadata` are the other columns, as JSON.
+    `number` is its place in the list, from 1; `prompt`, if any, replaces the job's; `start_s` and
+    `end_s` are the window it asks for; without both, the job decides. `metadata` holds the other
+    columns as JSON.
     """
 
     number: int
@@ -27,14 +27,14 @@ NO_ROW = Row(0)
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One file that was found, as it was when it was found.
+    """One file, as it was when it was found.
 
     `path` opens the file; `name` is relative to `root`, the folder that it was found under.
-    `real_path` is absolute and holds no link: it is what the file is known by, under whatever names
-    it was found. All may hold undecodable bytes as surrogates (`os.fsdecode`).
+    `real_path` is absolute and free of links: it identifies the file, under whatever names it was
+    found. All may hold undecodable bytes as surrogates (`os.fsdecode`).
 
-    Of an object, `path` is its address, `mtime_ns` a number made of its ETag, and `opens` the
-    address with what signs it, if anything does: a key, which goes into no file and no worker.
+    For an object, `path` is its address, `mtime_ns` a number made of its ETag, and `opens` the
+    address with its signature, if any: a key, which must reach no file and no worker.
     `time_version`, behind a URL, is a number made of its time of change; 0 where there is none.
     """
 
@@ -50,17 +50,17 @@ class Source:
 
     @property
     def known_path(self) -> str:
-        """The path that a clip of this file is known by."""
+        """The path that identifies a clip of this file."""
         return self.real_path or self.path
 
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """What was found out of a whole film, so that it could be cut into windows.
+    """What was measured of a whole film to cut it into windows.
 
-    `seconds` is where its last picture ends, from its zero; 0.0 where that is not known.
-    `is_joined` says that its clock is set anew midway, so that no time in it can be sought.
-    `scene_ends_s` is where its scenes end, the last one with the film; empty if nobody looked.
+    `seconds` is the end of its last picture, from its zero; 0.0 if unknown. `is_joined` says that
+    its clock is reset midway, so that seeking by time is impossible. `scene_ends_s` holds the ends
+    of its scenes, the last one that of the film; empty if it was not searched.
     """
 
     seconds: float = 0.0
@@ -73,14 +73,12 @@ UNKNOWN_FILM = Film()
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One window of one source: the unit of work, of payment and of output.
+    """One window of one source: the unit of work, payment and output.
 
-    `stat_id` is what it would be called by path, size and time, where `clip_id` goes by content, or
-    by the ETag of a web server, of which each replica may have its own.
-    `stands_alone` says that the job asks for no other window of the film. `film` is unknown for
-    clips of jobs that do not ask for all windows. `requests` are the names of those that it still
-    needs a caption for, each of which ends as a line; that of a job with one request is empty as a
-    rule.
+    `stat_id` is its id by path, size and time, where `clip_id` is by content, or by the ETag of a
+    web server. `stands_alone` says that the job asks for no other window of the film. `film` is
+    unknown in jobs that do not caption whole films. `requests` names those that still need a caption
+    of it, each of which ends as a line; the name is usually empty in a job with one request.
     """
 
     clip_id: str
@@ -93,5 +91,5 @@ class Clip:
     requests: tuple[str, ...] = ("",)
 
     def video_s(self, source_s: float) -> float:
-        """How much video it holds if its film is this long, in seconds."""
+        """How many seconds of video it holds if its film has this length."""
         return max(0.0, min(self.end_s, source_s) - self.start_s)

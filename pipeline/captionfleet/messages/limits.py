@@ -1,4 +1,4 @@
-"""What of others' text is taken, and how it is shown; pure (any process)."""
+"""Limits untrusted text in size, and makes it printable; pure (any process)."""
 
 import os
 
@@ -15,12 +15,12 @@ the rest is for `data`, at most 256 KiB of text, and for the facts.
 
 
 def printable(name: str) -> str:
-    r"""A file name as valid UTF-8 text: bytes that are none become `\xNN`."""
+    r"""A file name as valid UTF-8: invalid bytes become `\xNN`."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def base64_bytes(*sizes_bytes: int) -> int:
-    """The length of base64 of files of these sizes, each by itself (RFC 4648, with padding)."""
+    """The length of the base64 of files of these sizes, each by itself (RFC 4648, with padding)."""
     return sum(4 * -(-size // 3) for size in sizes_bytes)
 
 

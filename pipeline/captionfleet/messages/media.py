@@ -1,4 +1,4 @@
-"""What is made of a clip, and what was made of it; pure (any process)."""
+"""Defines prepared media, and the facts about them; pure (any process)."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,10 +14,10 @@ MEDIA_ENDINGS = (".mp4", ".mjpeg", ".ogg", ".wav", ".mp3")
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How a server takes the media of a clip: what is made of its pictures and its sound.
+    """The form in which a server takes a clip's pictures and sound.
 
-    `frame_height_px` is at most the height of the video, None for the same; `max_frames` thins
-    the frames evenly, None keeps all. They and `jpeg_quality` say nothing of a `video_url`.
+    `frame_height_px` is at most the height of the video, None for the same; `max_frames` thins the
+    frames evenly, None keeps all. They and `jpeg_quality` do not apply to a `video_url`.
     """
 
     video_as: Literal["video_url", "frames"] = "video_url"
@@ -29,18 +29,18 @@ class Form:
 
     @property
     def video_ending(self) -> str:
-        """What the file of the pictures ends in."""
+        """The file ending of the pictures."""
         return ".mp4" if self.video_as == "video_url" else ".mjpeg"
 
     @property
     def audio_ending(self) -> str:
-        """What the file of the sound ends in."""
+        """The file ending of the sound."""
         return f".{self.audio_format}"
 
 
 @dataclass(frozen=True, slots=True)
 class MediaSpec:
-    """What a worker makes of a clip; every field is part of the prepared media's identity."""
+    """How a worker prepares a clip; every field is part of the prepared media's identity."""
 
     fps: int = 1
     height_px: int = 360
@@ -55,13 +55,13 @@ class MediaSpec:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """What the file had lost within the clip's window, as far as it shows; nothing by default.
+    """What a file lost within the clip's window, as far as detected; nothing by default.
 
-    `packets_lost` counts packets that do not decode or are marked corrupt, and estimates those of
-    the video that gaps and a missing end took. `coverage` is the share of the window's frames, of
-    those that the file promises, that were there. `frozen_frames` show another second's frame
-    because their own were lost; `doubtful_frames` were decoded after a loss and before the next
-    key frame, so parts may be smeared; `padded_frames` only make up the number.
+    `packets_lost` counts packets that do not decode or are marked corrupt, and an estimate of video
+    packets lost in gaps and a missing end. `coverage` is the share of the window's announced frames
+    that were there. `frozen_frames` show another second's frame because their own were lost;
+    `doubtful_frames` were decoded after a loss and before the next key frame, so parts may be
+    smeared; `padded_frames` only make up the number.
     """
 
     packets_lost: int = 0
@@ -73,12 +73,12 @@ class Damage:
 
 @dataclass(frozen=True, slots=True)
 class MediaFacts:
-    """What was made of a clip, and of what; times in seconds from the file's common zero.
+    """Facts about the prepared media and their source; times in seconds from the file's zero.
 
     `frame_times_s` holds the true source time of every frame sent, in order, repeats included.
-    `crf` and `height` are what was sent: less than the settings ask where the payload was too
-    large. Where the video went as frames, `video_bytes` and `video_sha256` are those of all JPEGs,
-    one after the other, `frame_bytes` has the size of each, and `jpeg_quality` takes the place of
+    `crf` and `height` are those of the media sent: lower quality than the settings where the
+    payload was too large. Where the video was sent as frames, `video_bytes` and `video_sha256` are
+    those of all concatenated JPEGs, `frame_bytes` has the size of each, and `jpeg_quality` replaces
     `crf`; the other one is 0.
     """
 
@@ -112,15 +112,15 @@ class MediaFacts:
 
 @dataclass(frozen=True, slots=True)
 class ReadyClip:
-    """A clip whose media lie on disk; no media bytes travel between the stages.
+    """A clip whose media are on disk; no media bytes travel between the stages.
 
-    `ready_s` is the monotonic time at which the sender could have it; `prepare_s` is what the
-    worker needed, 0.0 or nearly so when the media came from the store. Of that, `decode_s` is the
-    pass over the file, its sound included, and `encode_s` the H.264; None if nothing was made.
-    `media_key` names the media in the store. The mtimes are those of the files as they were
-    hashed for the facts; None where they were not read. `others` hold the same clip in the
-    other forms that the job's deployments take. `request` is the name of the one that is asked,
-    and `prompt` what it asks of this clip alone, if a template makes it.
+    `ready_s` is the monotonic time at which the sender could have it; `prepare_s` is the worker's
+    time, nearly 0.0 when the media came from the store. Of that, `decode_s` is the pass over the
+    file, sound included, and `encode_s` the encoding of H.264 or JPEGs; None if nothing was made.
+    `media_key` names the media in the store. The change times are those of the files when they were
+    hashed; None where they were not read. `others` hold the same clip in the other forms that the
+    job's deployments take. `request` is the name of the request, and `prompt` what it asks of this
+    clip alone, if a template makes it.
     """
 
     clip: Clip
@@ -144,5 +144,5 @@ class ReadyClip:
         return [replace(self, request=name) for name in self.clip.requests]
 
     def in_form(self, form: Form) -> "ReadyClip":
-        """The clip as a server of this form takes it; it must have been prepared so."""
+        """The clip in this form, in which it must have been prepared."""
         return next(one for one in (self, *self.others) if one.form == form)

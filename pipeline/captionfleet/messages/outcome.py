@@ -1,4 +1,4 @@
-"""What became of a clip: a caption or a failure, and the requests for it; pure (any process)."""
+"""Defines the outcome of a clip, a caption or a failure, and its requests; pure (any process)."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -27,7 +27,7 @@ class Usage:
 class Attempt:
     """One request that was sent: where, when (monotonic) and how it ended.
 
-    Neither code nor status: it was cancelled, as another one for the same clip was answered.
+    With neither code nor status it was cancelled, as another request for the clip was answered.
     """
 
     deployment: str
@@ -39,12 +39,12 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Durations in seconds; `None` where nothing is known rather than a guess.
+    """Durations in seconds; `None` where unknown.
 
-    `queue_s` runs from prepared media to the start of the attempt that answered, so it holds
-    earlier attempts and back-off; `request_s` is that last attempt alone. `decode_s` and
-    `encode_s` are parts of `prepare_s`; `upload_s` is the part of `request_s`, connecting
-    included, until the last byte of the body was handed to the system.
+    `queue_s` runs from prepared media to the start of the attempt that answered, so it includes
+    earlier attempts and back-off; `request_s` is that last attempt alone. `decode_s` and `encode_s`
+    are parts of `prepare_s`; `upload_s` is the part of `request_s`, connecting included, until the
+    last byte of the body was handed to the system.
     """
 
     prepare_s: float
@@ -61,12 +61,11 @@ class Latency:
 class Caption:
     """A captioned clip; `server` holds the deployment's own timings by their documented names.
 
-    `flags` say what is odd about the text: "truncated", "unknown_finish", "degenerate",
-    "refused"; or about the clip: "cut_to_window". `reasoning` is what the model thought before.
-    `media_key` names what was sent in the media store, for as long as it is there. `data` is the
-    text as JSON, where the job asked for it. `hedged` says that a second deployment was asked as
-    well, as the first took long. `request` is the name of the request, where the job has several;
-    `prompt` what it asked, where a template made it for this clip.
+    `flags` mark an odd text: "truncated", "unknown_finish", "degenerate", "refused"; or the clip:
+    "cut_to_window". `reasoning` is the model's thinking. `media_key` names the media in the store,
+    as long as they are there. `data` is the text as JSON, where the job asked for it. `hedged` says
+    that a second deployment was asked as well, as the first took long. `request` is the name of the
+    request, where the job has several; `prompt` its prompt, where a template made it for this clip.
     """
 
     clip: Clip
@@ -109,14 +108,14 @@ Outcome = Caption | Failure
 
 @dataclass(frozen=True, slots=True)
 class SameFile:
-    """A clip that is known by its content, met in a file of another name or time."""
+    """A clip known by its content, found in a file of another name or time."""
 
     clip: Clip
 
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """A clip whose caption stands under another id: of an earlier version, or of another root."""
+    """A clip whose caption is filed under another id, of an earlier version or another root."""
 
     clip: Clip
     former_id: str
@@ -124,7 +123,7 @@ class Adopted:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What was found out of a whole film; `film_id` names this version of its file."""
+    """The measurements of a whole film; `film_id` identifies this version of its file."""
 
     film_id: str
     source: Source

@@ -1,1 +1,1 @@
-"""What a library will take, from what a run or a benchmark took (main process)."""
+"""`captionfleet plan`: predicts time, cost and fleet size for a library (main process)."""

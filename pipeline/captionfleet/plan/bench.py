@@ -1,4 +1,4 @@
-"""Reads the result of `captionfleet bench` as the reference of a plan (main process)."""
+"""Turns the result of `captionfleet bench` into the reference of a plan (main process)."""
 
 import math
 import os
@@ -37,7 +37,7 @@ def read_bench(path: Path) -> Reference:
     """Read a benchmark's result. Blocks.
 
     Raises:
-        ConfigError: it cannot be read, or is none, or has no point with captions.
+        ConfigError: it cannot be read, is no bench result, or has no load with captions.
     """
     try:
         with path.open("rb") as file:
@@ -55,10 +55,10 @@ def read_bench(path: Path) -> Reference:
 
 
 def reference_of(label: str, result: BenchFile) -> Reference:
-    """Make a reference of a benchmark's result.
+    """Turn a benchmark's result into a reference.
 
     Raises:
-        ConfigError: no point has captions.
+        ConfigError: no load has captions.
     """
     by_deployment = [(one, _measured(one)) for one in result.deployments]
     profiles = tuple(_profile(one, points) for one, points in by_deployment if points)
@@ -96,7 +96,7 @@ def reference_of(label: str, result: BenchFile) -> Reference:
 
 
 def _measured(deployment: BenchedDeployment) -> list[BenchedLoad]:
-    """The points of a held number in flight up to the best rate, fewest in flight first."""
+    """The closed-loop loads up to the best rate, fewest in flight first."""
     points = deployment.points[deployment.changed_at :]
     held = [p for p in points if p.in_flight and p.clips_per_s and p.request_s]
     best = max((point.clips_per_s for point in held), default=0.0)
@@ -105,7 +105,7 @@ def _measured(deployment: BenchedDeployment) -> list[BenchedLoad]:
 
 
 def _profile(deployment: BenchedDeployment, points: Sequence[BenchedLoad]) -> ReplicaProfile:
-    # By Little's law, and not as the mean of request_s: pauses between requests count, too.
+    # By Little's law instead of the mean of request_s, as pauses between requests count, too.
     curve = rising((p.in_flight or 1, (p.in_flight or 1) / p.clips_per_s, 1.0) for p in points)
     return ReplicaProfile(
         names=(deployment.name,),

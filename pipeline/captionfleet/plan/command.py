@@ -1,4 +1,4 @@
-"""The `captionfleet plan` command: flags in, a plan out (main process)."""
+"""The `captionfleet plan` command: reads flags, prints a plan (main process)."""
 
 import math
 import os
@@ -45,14 +45,14 @@ _HOUR_S = 3600.0
 
 
 def plan_command(*sources: Path, flags: PlanFlags) -> int:
-    """Say how many replicas, cores, hours, tokens and dollars a library will take.
+    """Estimate replicas, cores, hours, tokens and dollars for a library.
 
-    It simulates the run from what a finished run or a benchmark measured. Ranges hold four of
-    five outcomes, and limits are kept at the high end. Exit codes: 0 the limits can be kept, 1
-    they cannot and the nearest plan is shown, 2 bad arguments.
+    It simulates the run from measurements of a finished run or a benchmark. A range holds four of
+    five outcomes, and limits are kept at its high end. Exit codes: 0 the limits can be kept, 1 they
+    cannot and the nearest plan is shown, 2 bad arguments.
 
     Args:
-        sources: What is to be captioned: files, folders and lists of either.
+        sources: What to caption: files, folders and lists.
         flags: The others.
     """
     now = datetime.now().astimezone()
@@ -146,7 +146,7 @@ def _pricing(price: float | None, gpu: Gpu, gpus: int, cold_start_s: float) -> t
 
 
 def _counted(sources: tuple[Path, ...], flags: PlanFlags) -> Callable[[Reference], Library]:
-    """How the library is to be found, once the reference is known."""
+    """How the library is determined, once the reference is known."""
     clips, hours, clip_seconds = flags.clips, flags.hours, flags.clip_seconds
     given = [bool(sources), clips is not None, hours is not None]
     if sum(given) > 1:

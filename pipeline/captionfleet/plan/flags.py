@@ -1,4 +1,4 @@
-"""The flags of `captionfleet plan` (main process)."""
+"""Declares the flags of `captionfleet plan` (main process)."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,30 +14,30 @@ Gpu = Literal["A100", "H100", "H200", "B200"]
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanFlags:
-    """The flags as they are typed; the parser's help shows these words.
+    """The flags of `plan`; `--help` shows the words below.
 
     Attributes:
         from_: Output folder of a finished run, or JSON of captionfleet bench.
-        clips: So many clips like those of the reference, instead of sources; by default the
+        clips: Number of clips like those of the reference, instead of sources; by default the
             sources' own.
-        hours: So many hours of clips, instead of sources; by default the sources' own.
-        clip_seconds: How many seconds long those clips are; by default as those of the reference.
-        segments: What of the sources' films is captioned, as for run: first, all or scenes; by
-            default what the reference took.
+        hours: Hours of clips, instead of sources; by default the sources' own.
+        clip_seconds: Length of those clips in seconds; by default as in the reference.
+        segments: Which part of the sources' films is captioned, as for run: first, all or scenes;
+            by default as in the reference.
         by: Deadline, as in 2026-11-23T06:00 (local time); by default there is none.
         within: Deadline from now, as in 48h; by default there is none.
         max_replicas: Most replicas there may be; by default there is no limit.
-        replicas: Exactly so many replicas; by default as many as are needed.
+        replicas: Exactly this many replicas; by default as many as needed.
         max_cores: Most cores there may be, one worker process on each; by default there is no
             limit.
-        cores: Exactly so many cores; by default as many as are needed.
+        cores: Exactly this many cores; by default as many as needed.
         max_cost: Most dollars the GPUs may cost; by default there is no limit.
         price_per_gpu_hour: Dollars for an hour of a GPU; by default its list price.
-        gpu: Whose list price to take; one H200 is a replica of Qwen3-Omni.
+        gpu: The GPU whose list price is used; one H200 is a replica of Qwen3-Omni.
         gpus_per_replica: GPUs of one replica.
         cold_start_s: Seconds from a replica's start until it serves; they are not billed.
-        deployment: Plan with replicas like this deployment of the reference alone; by default like
-            all of them.
+        deployment: Plan with replicas like this deployment of the reference; by default like all of
+            them.
         json: Print JSON.
     """
 

@@ -1,4 +1,4 @@
-"""Reads what a finished run left behind: captions.jsonl line by line, and run.json (main)."""
+"""Reads the captions and run.json of a finished run as measurements for a plan (main process)."""
 
 import math
 import os
@@ -22,7 +22,7 @@ __all__ = ["Lines", "RunRecord", "read_lines", "read_measured_run"]
 
 _MAX_NAMES = 1000
 _CLIP_NUMBERS = 1 << 52  # what a float holds exactly
-_FROM_STORE_S = 0.003  # nothing is decoded and encoded in less
+_FROM_STORE_S = 0.003  # decoding and encoding always take longer
 _COLUMNS = (
     "ended_s", "request_s", "prepare_s", "seconds", "pixels", "prompt_tokens",
     "completion_tokens", "payload_bytes", "deployment", "codec", "request", "clip",
@@ -31,9 +31,9 @@ _COLUMNS = (
 
 @dataclass(slots=True)
 class Lines:
-    """Captions lines as columns, 96 bytes a line; nan where a line tells nothing.
+    """Captions lines as columns, 96 bytes a line; nan where a line has no value.
 
-    `ended_s` is on the wall clock, in seconds. `prepare_s` is nan for media from the store.
+    `ended_s` is wall-clock time, in seconds. `prepare_s` is nan for media from the store.
     `deployment`, `codec` and `request` are places in the lists of their names; `clip` is a number
     that stands for the clip, of which each request has a line.
     """
@@ -51,10 +51,10 @@ class Lines:
         return len(self.columns["ended_s"])
 
     def add(self, record: dict[str, Any]) -> None:
-        """Take a line in.
+        """Add a line.
 
         Raises:
-            ValueError, KeyError, TypeError, OverflowError: it lacks what every line has.
+            ValueError, KeyError, TypeError, OverflowError: the line lacks a value that all have.
         """
         latency, media, usage = record["latency"], record["media"], record["usage"]
         name, codec = str(record["deployment"])[:200], str(media["source_codec"])[:40]
@@ -106,10 +106,10 @@ def _place(names: list[str], name: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """run.json as far as a plan needs it; times on the wall clock, in seconds.
+    """The values of run.json that a plan needs; times on the wall clock, in seconds.
 
-    `requests` are those that were sent, `captioned` and `failed` count each clip once a request of
-    the job. `asked` are the names of these, and `left_out` those that --only-request left out.
+    `requests` counts those sent; `captioned` and `failed` count each clip once for each request of
+    the job. `asked` names these, and `left_out` those that --only-request left out.
     """
 
     started_s: float
@@ -173,7 +173,7 @@ def _run_record(run: Mapping[str, Any]) -> RunRecord:
 
 
 def _requests(settings: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The names of the requests that the run asked, and of the others of its job."""
+    """The names of the requests that the run asked, and of the job's others."""
     tables = settings.get("requests") or [settings["request"]]
     names = tuple(text_in(table, "name")[:200] for table in tables)
     only = settings.get("input", {}).get("only_request") or names
@@ -182,7 +182,7 @@ def _requests(settings: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, 
 
 
 def _cutting(settings: Mapping[str, Any]) -> Cutting:
-    """What runs took of a film; those of earlier versions took the first window."""
+    """Which part of a film the run captioned; runs of earlier versions took the first window."""
     known = Cutting(overlap_s=_size(settings.get("overlap_s", 0.0)))
     match settings.get("segments"):
         case "all" | "scenes" as segments:
@@ -197,7 +197,7 @@ def _wall_s(text: str) -> float:
 
 
 def read_lines(folder: Path) -> Lines:
-    """Read captions.jsonl; a line that makes no sense, such as a torn last one, is counted. Blocks.
+    """Read captions.jsonl; invalid lines, such as a torn last one, are counted. Blocks.
 
     Raises:
         ConfigError: it cannot be read.

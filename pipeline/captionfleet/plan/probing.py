@@ -1,4 +1,4 @@
-"""Finds out what is in the sources: walks them, and has headers read (main process)."""
+"""Explores the sources of a plan: walks them, and reads file headers (main process)."""
 
 import os
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ _SCENES = (
     "how many scenes the films have is known when they were decoded: they are taken as windows of "
     "max_seconds, and will be more and shorter clips"
 )
-_MOST_IN_MIX = 20_000  # every fleet that is weighed goes through them
+_MOST_IN_MIX = 20_000  # every candidate fleet is simulated with them
 
 
 async def probe_library(
@@ -79,7 +79,7 @@ async def probe_library(
 
 
 def _walk(walk: Walk, most: int, seed: int) -> tuple[Drawing, int]:
-    """The files there are, a sample of them drawn, and how many cannot be used."""
+    """Count the files, draw a sample, and count those that cannot be used."""
     drawing, unusable = Drawing(most, seed), 0
     for found in walk:
         if isinstance(found, Unusable):
@@ -90,7 +90,7 @@ def _walk(walk: Walk, most: int, seed: int) -> tuple[Drawing, int]:
 
 
 def _facts(source: Source, header: Header, max_seconds: int, cutting: Cutting) -> list[ClipFacts]:
-    """The clips that a film becomes, those that hold anything."""
+    """The clips that a film becomes, except empty ones."""
     windows: Sequence[Window] = (Window(0.0, float(max_seconds)),)
     if asked := asked_window(source.row, max_seconds):
         windows = (asked,)

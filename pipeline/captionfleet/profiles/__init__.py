@@ -1,4 +1,4 @@
-"""What models see, what it costs them in tokens, and what servers take; pure (main process)."""
+"""Holds what is known of models, servers and prices, with sources; pure (main process)."""
 
 from captionfleet.profiles.fields import unknown_fields
 from captionfleet.profiles.models import PROFILES, Profile, profile_of, text_tokens_between

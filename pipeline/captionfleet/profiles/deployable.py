@@ -1,4 +1,4 @@
-"""The models that take video, as deployments are made of them; pure (main process)."""
+"""Lists the models that take video, with shapes and names for deployments; pure (main process)."""
 
 from dataclasses import dataclass
 
@@ -48,10 +48,10 @@ def model_id(base_model: str) -> str:
 
 
 def deployable(name: str) -> Deployable | None:
-    """The model of a name, short or full.
+    """The model with this name, short or full.
 
-    One of an account's own, under its full name, has no shape that is known; None is for names
-    of nothing that takes video.
+    A model of the user's account, under its full name, has no known shape; None stands for names of
+    nothing that takes video.
     """
     own = model_id(name).lower()
     known = _KNOWN.get(_SHORT.get(own, own))
@@ -66,7 +66,7 @@ def is_known(base_model: str) -> bool:
 
 
 def short_name(name: str) -> str:
-    """A model's name as people say it."""
+    """A model's common name."""
     own = model_id(name).lower()
     return next((short for short, full in _SHORT.items() if full == own), own)
 
@@ -77,6 +77,6 @@ def deployable_names() -> tuple[str, ...]:
 
 
 def price_per_hour(accelerator: str, count: int) -> float | None:
-    """US dollars for a replica with so many of these GPUs; None where the price is not known."""
+    """US dollars for a replica with this many of these GPUs; None if the price is unknown."""
     price = _PRICES.get(accelerator)
     return None if price is None else price * max(count, 1)

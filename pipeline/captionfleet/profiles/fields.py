@@ -1,4 +1,4 @@
-"""Request fields that providers take; pure (main process)."""
+"""Lists the request fields that providers accept; pure (main process)."""
 
 from collections.abc import Iterable
 
@@ -26,5 +26,5 @@ FIREWORKS_FIELDS = frozenset(
 
 
 def unknown_fields(fields: Iterable[str], *, speaks_fireworks: bool) -> tuple[str, ...]:
-    """Those that the provider does not document; other servers pass over what they do not know."""
+    """Fields that the provider does not document; other servers ignore unknown fields."""
     return tuple(sorted(set(fields) - FIREWORKS_FIELDS)) if speaks_fireworks else ()

@@ -1,4 +1,4 @@
-"""The models that are known: what they take and the tokens it becomes; pure (main process)."""
+"""Lists known models: what media they take, and how many tokens those cost; pure (main process)."""
 
 import math
 import re
@@ -37,12 +37,12 @@ class Profile:
 
     Attributes:
         video_tokens: Prompt tokens of a video, from frames, width and height in pixels and
-            frames per second; None where nobody knows.
+            frames per second; None if unknown.
         picture_tokens: Prompt tokens of one `image_url`, from width and height in pixels, by the
-            model's own processor; None where nobody knows.
-        audio_tokens_per_s: None for a model that does not hear, or where nobody knows.
+            model's own processor; None if unknown.
+        audio_tokens_per_s: None for a model that does not hear, or if unknown.
         frames_in_pairs: Whether an odd last frame is lost.
-        gpu: What the predefined deployment shape runs on, by the names of the price table.
+        gpu: The GPU of the predefined deployment shape, by its name in the price table.
     """
 
     name: ProfileName
@@ -58,7 +58,7 @@ class Profile:
         return round(seconds * (self.audio_tokens_per_s or 0.0))
 
     def sent_as_frames(self, *, is_counted: bool) -> "Profile":
-        """The same where each frame is a picture of its own.
+        """The profile for frames that are sent as pictures.
 
         Args:
             is_counted: Whether the server's pictures cost what the model's processor says.
@@ -75,18 +75,18 @@ def _pictures(counted: Callable[[int, int], int], frames: int, *rest: float) -> 
 
 
 def qwen_frame_px(width_px: int, height_px: int) -> tuple[int, int]:
-    """Width and height to which Qwen3-Omni brings a frame of a video."""
+    """Width and height to which Qwen3-Omni scales a frame of a video."""
     return _qwen_px(width_px, height_px, _QWEN_SIDE_PX, (_QWEN_LEAST_PX, _QWEN_MOST_PX))
 
 
 def _qwen_px(
     width_px: int, height_px: int, side_px: int, bounds_px: tuple[int, int]
 ) -> tuple[int, int]:
-    """Width and height to which Qwen's processors bring a picture.
+    """Width and height to which Qwen's processors scale a picture.
 
-    Sides go to the nearest multiple of `side_px`; a picture outside the bounds is scaled into
-    them with its shape kept, down to whole multiples or up to them (`smart_resize` as
-    `Qwen2VLVideoProcessor` and `Qwen2VLImageProcessor` have it in transformers 5).
+    Sides are rounded to the nearest multiple of `side_px`; a picture outside the bounds is scaled
+    into them with its shape kept, to whole multiples (`smart_resize` in `Qwen2VLVideoProcessor` and
+    `Qwen2VLImageProcessor` of transformers 5).
     """
     least, most = bounds_px
     width, height = (_multiple(side, side_px, round) for side in (width_px, height_px))
@@ -152,7 +152,7 @@ PROFILES: dict[ProfileName, Profile] = {
             frames_in_pairs=True,
             gpu="H200 141GB",
         ),
-        # What a video of theirs costs goes by versions of the processor, so it is not known here.
+        # A video's tokens depend on the processor's version, so they are unknown here.
         Profile("qwen3-vl", ("video",), picture_tokens=_qwen_picture(32, 65_536, 16_777_216)),
         Profile("qwen2.5-vl", ("video",), picture_tokens=_qwen_picture(28, 3_136, 12_845_056)),
         _molmo("molmo2-4b"),
@@ -175,9 +175,9 @@ _NAMES: tuple[tuple[str, ProfileName], ...] = (
 
 
 def profile_of(model: str, name: str = "auto") -> Profile:
-    """The profile of a model string, or the one that is named.
+    """The profile of a model string, or the named one.
 
-    A string that names a deployment alone tells nothing of its model.
+    A string that names only a deployment does not reveal its model.
     """
     if name in PROFILES:
         return PROFILES[name]
@@ -187,9 +187,9 @@ def profile_of(model: str, name: str = "auto") -> Profile:
 
 
 def text_tokens_between(size_bytes: int) -> tuple[int, int]:
-    """Bounds for the tokens of a request's text, the chat template and media marks included.
+    """Bounds for the tokens of a request's text, including chat template and media marks.
 
-    No tokenizer is at hand: a token is at least a byte, and prose in any script comes to four or
-    five bytes a token, so eight on average are out of reach.
+    Without a tokenizer: a token is at least a byte, and prose in any script has four or five bytes
+    a token, so an average of eight is out of reach.
     """
     return size_bytes // _MOST_BYTES_PER_TOKEN, size_bytes + _TEMPLATE_TOKENS

@@ -1,4 +1,4 @@
-"""What a GPU costs by the hour; pure (main process)."""
+"""Lists what a GPU costs per hour; pure (main process)."""
 
 from dataclasses import dataclass
 

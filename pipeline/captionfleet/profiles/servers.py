@@ -1,7 +1,7 @@
-"""What servers take: the form of pictures and sound by kind of server; pure (main process).
+"""Lists kinds of servers, and the form of pictures and sound that each takes; pure (main process).
 
-Each entry names where its facts were read, and when. Only what `tested` names was seen on a real
-server (benchmarks/README.md has the table); the rest is what documentation or source code says.
+Each entry names where its facts were read, and when. Only versions in `tested` were tried on a real
+server (benchmarks/README.md has the table); the rest is from documentation or source code.
 """
 
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ class ServerKind:
     Attributes:
         video_as: How pictures are sent.
         audio_as: How sound is sent, where it is.
-        sound: Whether it is sent where the job does not say: to any model that is not known to
-            be deaf, to those known to hear, or to none.
-        source: Where that was read.
+        sound: To which models sound is sent by default: all not known to be deaf, those known to
+            hear, or none.
+        source: Where these facts were read.
         as_of: The month of the source or of the reading.
         tested: The version that was tested; empty for none.
         counts_as_transformers: Whether its pictures cost what the model's own Hugging Face
             processor makes of them. Others scale pictures by rules of their own.
-        limit_field: What the longest answer is called.
+        limit_field: The name of the field that limits the answer's tokens.
         hosts: Services that are known by their host's name.
     """
 
@@ -141,9 +141,9 @@ SERVERS: dict[ServerName, ServerKind] = {
 
 
 def server_of(host: str, name: str = "auto") -> ServerKind:
-    """The kind of server that is named, or that a host is known to be.
+    """The kind of server that the job names, or that a host is known to be.
 
-    A port says nothing: people move servers, and put proxies before them.
+    The port is ignored: people move servers, and put proxies before them.
     """
     if name in SERVERS:
         return SERVERS[name]

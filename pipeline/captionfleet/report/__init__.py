@@ -1,1 +1,1 @@
-"""What a run did and said, as one page to look at (main process)."""
+"""`captionfleet report`: one HTML page with a run's captions, frames and figures (main process)."""

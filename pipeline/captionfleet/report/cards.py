@@ -1,4 +1,4 @@
-"""A line as the gallery shows it; pure (main process)."""
+"""Turns an output line into the card that the page shows; pure (main process)."""
 
 import re
 from typing import Any
@@ -12,7 +12,7 @@ __all__ = ["TextBudget", "card_id", "card_of", "frame_times", "text_card_of"]
 
 _MAX_NAME_CHARS, _MAX_WORD_CHARS, _MAX_ID_CHARS = 4096, 200, 32
 _MAX_CAPTION_CHARS, _SHORT_CHARS = 2**21, 4000
-_MAX_TEXT_CHARS = 20_000  # four times what a model says in 1,000 tokens
+_MAX_TEXT_CHARS = 20_000  # four times the text of 1,000 tokens
 _MAX_TIMES = 600
 _MEDIA = (
     "frames", "width", "height", "audio_s", "video_bytes", "audio_bytes", "source_width",
@@ -22,7 +22,7 @@ _DAMAGE = ("packets_lost", "coverage", "frozen_frames", "doubtful_frames")
 
 
 class TextBudget:
-    """Captions stay whole until together they are too many; from then on long ones are cut."""
+    """Keeps captions whole until together they exceed the budget; then cuts long ones."""
 
     def __init__(self, max_chars: int = 2**23) -> None:
         self._left_chars = max_chars
@@ -37,7 +37,7 @@ class TextBudget:
 
 
 def card_of(record: dict[str, Any], settings: dict[str, Any], budget: TextBudget) -> dict[str, Any]:
-    """What the page is told of a clip, captioned or failed; `settings` are those of [media]."""
+    """The data of a clip's card, captioned or failed; `settings` are those of [media]."""
     if "caption" not in record:
         return _any(record) | _failed(record)
     words = _captioned(record, settings, budget.fit(text_in(record, "caption")))
@@ -45,7 +45,7 @@ def card_of(record: dict[str, Any], settings: dict[str, Any], budget: TextBudget
 
 
 def text_card_of(record: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
-    """What the page is told of a clip that it can show without pictures and facts."""
+    """The data of a card without pictures and facts."""
     if "caption" not in record:
         return _any(record) | _failed(record)
     caption = text_in(record, "caption")[:_MAX_TEXT_CHARS]
@@ -101,13 +101,13 @@ def _facts(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def card_id(record: dict[str, Any]) -> str:
-    """The clip's id, if it is one: it becomes a part of an address."""
+    """The clip's id, if it is valid: it becomes part of an address."""
     clip_id = text_in(record, "clip_id")
     return clip_id if re.fullmatch(rf"[0-9a-f]{{1,{_MAX_ID_CHARS}}}", clip_id) else ""
 
 
 def frame_times(record: dict[str, Any]) -> list[float]:
-    """True times of the frames that were sent, in seconds."""
+    """True times of the frames sent, in seconds."""
     told = table_in(record, "media").get("frame_times_s")
     times = told if isinstance(told, list) else []
     return [round(float(t), 3) for t in times[:_MAX_TIMES] if isinstance(t, int | float)]

@@ -1,6 +1,6 @@
-"""Charts as SVG without a word in it, so that they stretch; pure (main process).
+"""Draws charts as SVG without text, so that they can stretch; pure (main process).
 
-Labels are the page's business. Colours come from its style sheet, by class.
+The page adds the labels. Its style sheet sets colours by class.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _STEPS = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 
 
 def nice_ceiling(value: float) -> float:
-    """A round number that is not below the value, to end an axis at."""
+    """A round number of at least the value, to end an axis at."""
     if value < _LEAST:
         return 1.0
     scale = 1.0
@@ -35,14 +35,14 @@ def steps(
     slots: int,
     label: str,
 ) -> Markup:
-    """A filled step curve, and over it a second one as a line; gaps where nothing is known.
+    """A filled step curve, and a second curve over it as a line; gaps where values are unknown.
 
     Args:
-        filled: one value for each of the first slots; so is `line`.
+        filled: one value for each of the first slots; the same for `line`.
         line: the second curve.
         top: the value at the upper edge.
-        slots: how many values are as wide as the chart.
-        label: what a screen reader says.
+        slots: how many values fill the width of the chart.
+        label: the text for screen readers.
     """
     areas = "".join(
         f'<path class="area" d="{_area(run, begin, top, slots)}"/>' for begin, run in _runs(filled)
@@ -71,7 +71,7 @@ def bars(
 
 
 def stack(parts: Sequence[tuple[str, float]], *, whole: float, label: str) -> Markup:
-    """One horizontal bar of parts, each with its own class, as long as they are of `whole`."""
+    """One horizontal bar of parts, each with its own class; its full length is `whole`."""
     at, shapes = 0.0, []
     for name, value in parts:
         width = _WIDTH * min(value / whole, 1.0) if whole > 0 else 0.0
@@ -92,7 +92,7 @@ def _svg(kind: str, content: str, label: str) -> Markup:
 
 
 def _runs(values: Sequence[float | None]) -> list[tuple[int, list[float]]]:
-    """The stretches without a gap, each with the slot at which it begins."""
+    """The stretches without a gap, each with its first slot."""
     runs: list[tuple[int, list[float]]] = []
     is_open = False
     for slot, value in enumerate(values):

@@ -1,4 +1,4 @@
-"""Which clips the gallery shows; pure (main process)."""
+"""Chooses the clips that the gallery shows; pure (main process)."""
 
 import hashlib
 import heapq
@@ -11,14 +11,14 @@ _ALL_UP_TO, _ELSE = 1000, 300
 
 @dataclass(frozen=True, slots=True, order=True)
 class Pick:
-    """A line that may be shown: where it is, and by what luck."""
+    """A candidate line: its offset and its random rank."""
 
     rank: int
     offset: int
 
 
 class Sample:
-    """The `most` lines of lowest rank; the rank goes by the clip, so that runs agree on it."""
+    """The `most` lines of lowest rank; the rank is a hash of the clip, so that runs agree on it."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -26,7 +26,7 @@ class Sample:
         self.seen = 0
 
     def add(self, clip_id: str, offset: int) -> None:
-        """Consider one line."""
+        """Offer one line."""
         self.seen += 1
         digest = hashlib.blake2b(clip_id.encode("utf-8", "replace"), digest_size=8).digest()
         entry = (-int.from_bytes(digest), offset)
@@ -36,15 +36,15 @@ class Sample:
             heapq.heappushpop(self._heap, entry)
 
     def picks(self, most: int | None = None) -> list[Pick]:
-        """What was chosen, lowest rank first."""
+        """The chosen lines, lowest rank first."""
         return sorted(Pick(-rank, offset) for rank, offset in self._heap)[:most]
 
 
 @dataclass(slots=True)
 class Choice:
-    """Everything flagged, the slowest, and a sample of all; each bounded.
+    """Everything flagged, the slowest, and a sample of all; each limited.
 
-    `sample` is how many of all; None: all of a small run, else a few hundred.
+    `sample` is the size of the sample; None: all of a small run, else a few hundred.
     """
 
     sample: int | None = None
@@ -57,13 +57,13 @@ class Choice:
         self.any = Sample(_ALL_UP_TO if self.sample is None else self.sample)
 
     def add(self, clip_id: str, offset: int, *, is_flagged: bool) -> None:
-        """Consider one captions line."""
+        """Offer one captions line."""
         self.any.add(clip_id, offset)
         if is_flagged:
             self.flagged.add(clip_id, offset)
 
     def offsets(self, slowest: list[int]) -> list[int]:
-        """Where the chosen lines begin, the most telling first."""
+        """The offsets of the chosen lines, the most interesting first."""
         few = _ELSE if self.sample is None and self.any.seen > _ALL_UP_TO else None
         picks = [*self.flagged.picks(), *self.any.picks(few)]
         return list(dict.fromkeys([*slowest, *(pick.offset for pick in picks)]))

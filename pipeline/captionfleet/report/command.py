@@ -1,4 +1,4 @@
-"""The report command (main process)."""
+"""The `captionfleet report` command, and the report at the end of a run (main process)."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +17,7 @@ from captionfleet.telemetry import configure_logging, get_log
 __all__ = ["report_command", "report_of_run"]
 
 _MB = 1_000_000
-# What a run waits for at its end: about ten seconds of reading, and twenty of pictures.
+# The longest that a run waits at its end: about ten seconds of reading, and twenty of pictures.
 _QUICK_BYTES, _QUICK_S = 256 * _MB, 20.0
 
 
@@ -29,7 +29,7 @@ def report_command(
     sample: int | None = None,
     max_mb: int = 48,
 ) -> int:
-    """Write report.html: what a run did, and what its clips looked, sounded and read like.
+    """Write report.html: captions with the frames and the sound that were sent, and figures.
 
     Args:
         folder: Output folder of a run.
@@ -56,9 +56,9 @@ async def _write(
 
 
 async def report_of_run(folder: Path) -> str:
-    """Write the report at the end of a run, if that is quick; what to tell the user of it.
+    """Write the report at the end of a run, if that is quick; return what to tell the user.
 
-    Whatever goes wrong here, the run went well.
+    Never raises: the run itself has succeeded.
     """
     later = f"captionfleet report {printable(str(folder))}"
     try:

@@ -1,4 +1,4 @@
-"""What each deployment did in the last run, as a table; pure (main process)."""
+"""Tabulates what each deployment did in the last run; pure (main process)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ _MAX_ROWS, _MAX_CODES, _MAX_MODEL_CHARS, _MAX_NAME_CHARS = 50, 20, 200, 300
 
 
 def deployments_table(run: dict[str, Any], survey: Survey) -> dict[str, Any]:
-    """A row for each of the busiest, and how many are left out."""
+    """A row for each of the busiest deployments, and how many are left out."""
     told = run.get("fleet")
     fleet = [one for one in told if isinstance(one, dict)] if isinstance(told, list) else []
     known = {text_in(one, "name"): one for one in fleet}
@@ -66,7 +66,7 @@ def _deployment(
 
 
 def _last_window(told: dict[str, Any]) -> float | None:
-    """What the last change in the history, (since when, how many), made of it."""
+    """The last window in the history of (since when, size)."""
     history = told.get("window")
     match history[-1:] if isinstance(history, list) else None:
         case [[_, size]]:

@@ -1,4 +1,4 @@
-"""What the page says of failures, each thing once; pure (main process)."""
+"""Words failures for the page, without repetitions; pure (main process)."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,7 +13,7 @@ _MAX_DETAIL_CHARS = 4096
 
 
 def meaning_of(code: str) -> tuple[str, str]:
-    """Whether a failure is final, and what its code means."""
+    """Whether a failure is permanent, and what its code means."""
     try:
         known = FailureCode(code)
     except ValueError:
@@ -22,14 +22,14 @@ def meaning_of(code: str) -> tuple[str, str]:
 
 
 def detail_in(record: dict[str, Any]) -> str:
-    """A failures line's detail, empty where it says no more than what its code means."""
+    """A failures line's detail, empty where it only repeats the meaning of its code."""
     detail = text_in(record, "detail")[:_MAX_DETAIL_CHARS]
     _, meaning = meaning_of(text_in(record, "code"))
     return detail if text.adds_to(meaning, detail) else ""
 
 
 def by_detail(records: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Failures lines by what they say beyond their code."""
+    """Failures lines grouped by their details."""
     found: dict[str, list[dict[str, Any]]] = {}
     for record in records:
         found.setdefault(detail_in(record), []).append(record)

@@ -1,4 +1,4 @@
-"""What is odd about a captioned clip, by one word each; pure (main process)."""
+"""Derives flags that mark odd captions, such as truncated or damaged; pure (main process)."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ _HARMLESS = {"cut_to_window", "retried", "silent"}
 
 
 def flags_of(line: dict[str, Any], settings: dict[str, Any]) -> list[str]:
-    """The line's own flags, and what its facts say; `settings` are those of [media]."""
+    """The line's own flags, and those from its facts; `settings` are those of [media]."""
     flags = [flag[:_MAX_FLAG_CHARS] for flag in flags_in(line)[:_MAX_FLAGS]]
     media = table_in(line, "media")
     damage = table_in(media, "damage")
@@ -39,7 +39,7 @@ def flags_of(line: dict[str, Any], settings: dict[str, Any]) -> list[str]:
 
 
 def is_flagged(flags: list[str]) -> bool:
-    """Whether somebody should look at it."""
+    """Whether a flag calls for a look at the clip."""
     return not _HARMLESS.issuperset(flags)
 
 

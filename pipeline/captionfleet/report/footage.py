@@ -1,4 +1,4 @@
-"""How much of the films is left out because only their first window is captioned; pure (main)."""
+"""Sums the footage that single windows leave out of films; pure (main process)."""
 
 from typing import Any
 
@@ -7,17 +7,17 @@ from captionfleet.sink.footage import CUT_TO_WINDOW
 
 __all__ = ["Footage"]
 
-_MOST_REQUESTS = 64  # a job names few; a file may name as many as it has lines
+_MOST_REQUESTS = 64  # a job has few; a damaged file may name as many as it has lines
 
 
 class Footage:
-    """Sums over captions lines; about 100 bytes for each film with several windows or cut to one.
+    """Sums over captions lines; 100 bytes for each film with several windows or a cut one.
 
-    A film whose other windows were captioned later is cut no more.
+    A film whose other windows were captioned later no longer counts as cut.
     """
 
     def __init__(self) -> None:
-        self._covered_s: dict[str, float] = {}  # by request: each has a line for a clip
+        self._covered_s: dict[str, float] = {}  # by request, as each has a line for a clip
         self._rest_s: dict[int, float] = {}
         self._continued: set[int] = set()
 
@@ -36,9 +36,9 @@ class Footage:
             self._continued.add(film)
 
     def current(self, record: dict[str, Any], flags: list[str]) -> list[str]:
-        """A line's flags without `cut_to_window`, where later windows of its film have lines.
+        """A line's flags, without `cut_to_window` if later windows of its film have lines.
 
-        Ask once all lines are counted.
+        Must be called after all lines are counted.
         """
         if _film(record) not in self._continued:
             return flags
@@ -46,7 +46,7 @@ class Footage:
 
     @property
     def films_cut(self) -> int:
-        """Films that go on after the only window that is captioned."""
+        """Films that go on after their only captioned window."""
         return len(self._rest_s.keys() - self._continued)
 
     @property

@@ -1,4 +1,4 @@
-"""The clips on the page: some with pictures, and the text of all others (main process)."""
+"""Collects the clips for the page: some with pictures, the others as text (main process)."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from captionfleet.report.texts import Texts
 
 __all__ = ["Gallery"]
 
-_FAILURES_SHARE = 0.5  # of the room for texts: the captions come after the failures
+_FAILURES_SHARE = 0.5  # share of the room for texts: captions come after the failures
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Gallery:
 
     @classmethod
     def read(cls, folder: Folder, survey: Survey, text_bytes: int) -> "Gallery":
-        """Read the chosen lines, in the order in which they were written. Blocks."""
+        """Read the chosen lines, in file order. Blocks."""
         slow = [offset for _, offset in sorted(survey.slowest, reverse=True)]
         telling = survey.choice.offsets(slow)
         budget = TextBudget()
@@ -52,7 +52,7 @@ def _take_others(
     captioned: Collection[int],
     failed: Collection[int],
 ) -> None:
-    """Take what none of the cards shows, as text."""
+    """Add the clips without a card as text."""
     others = survey.captioned + survey.failed - len(captioned) - len(failed)
     if others:
         texts.take(_text_cards(folder.failures, survey, failed), _FAILURES_SHARE)

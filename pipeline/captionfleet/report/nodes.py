@@ -1,4 +1,4 @@
-"""What each node of a cluster did in the last run, as a table; pure (main process)."""
+"""Tabulates what each node of a cluster did in the last run; pure (main process)."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ _MAX_ROWS, _MAX_NAME_CHARS = 200, 300
 
 
 def nodes_table(run: dict[str, Any]) -> dict[str, Any]:
-    """A row for each of the busiest, how many are left out, and clips that did not come back."""
+    """A row for each of the busiest nodes, how many are left out, and clips that were lost."""
     nodes = table_in(run, "nodes")
     rows = [_row(name, table_in(nodes, name)) for name in nodes]
     rows.sort(key=lambda row: (-(row["clips"] or 0), row["name"]))

@@ -1,4 +1,4 @@
-"""Charts of the run over time, one row for each deployment; pure (main process)."""
+"""Charts the run over time, one row for each deployment; pure (main process)."""
 
 from collections.abc import Callable, Collection, Sequence
 from itertools import zip_longest
@@ -21,7 +21,7 @@ Column = list[float | None]
 def over_time(timeline: dict[str, Any]) -> dict[str, Any] | None:
     """A row of three charts for all deployments together and for each of the busiest.
 
-    Returns None where the timeline says nothing.
+    None where the timeline is empty.
     """
     bucket_s = number_in(timeline, "bucket_s")
     told = table_in(timeline, "deployments")
@@ -48,7 +48,7 @@ def over_time(timeline: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _joined_slots(series: Collection[dict[str, Column]], slots: int) -> int:
-    """How many steps of the timeline become one, so that a rate is of some captions, not of one."""
+    """How many steps of the timeline to merge, so that a rate is of several captions."""
     captions = sum(_sum(one["captions"]) for one in series)
     each = 1
     while slots >= 2 * each * _FEWEST_SLOTS and captions * each < _CAPTIONS_A_SLOT * slots:
@@ -57,7 +57,7 @@ def _joined_slots(series: Collection[dict[str, Column]], slots: int) -> int:
 
 
 def _coarser(series: dict[str, Column], each: int) -> dict[str, Column]:
-    """Counts added up and gauges averaged, over so many steps at a time."""
+    """Sum counts and average gauges over this many steps."""
 
     def joined(column: Column, *, is_gauge: bool) -> Column:
         runs = (column[at : at + each] for at in range(0, len(column), each))
@@ -91,7 +91,7 @@ def _together(series: Sequence[dict[str, Column]], slots: int) -> dict[str, Colu
 
 
 def _tops(series: Sequence[dict[str, Column]], bucket_s: float) -> dict[str, float]:
-    """Where the axes end, so that rows can be compared."""
+    """The upper ends of the axes, common to all rows."""
 
     def most(values: Callable[[dict[str, Column]], list[float]]) -> float:
         return max((value for one in series for value in values(one)), default=0.0)

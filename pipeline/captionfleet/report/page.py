@@ -1,8 +1,8 @@
-"""Turns figures and clips into one self-contained page; pure (main process).
+"""Builds the self-contained page from figures and clips; pure (main process).
 
-Three things keep what a caption or a file name holds from being anything but text: the template
-escapes by itself, the data stand in JSON without `<`, `>` and `&`, and the page's policy lets no
-script run but its own.
+Three measures keep captions and file names from becoming anything but text: the template escapes,
+the data are JSON without `<`, `>` and `&`, and the page's content security policy allows only its
+own script.
 """
 
 import base64
@@ -37,7 +37,7 @@ _POLICY = (
 
 
 def safe_json(value: object) -> bytes:
-    """JSON that may stand inside a script element, whatever the texts in it."""
+    """JSON that is safe inside a script element, whatever its texts."""
     return _without_markup(orjson.dumps(value))
 
 
@@ -47,7 +47,7 @@ def page_parts(
     """The page, piece by piece.
 
     Args:
-        context: what the template names.
+        context: the values for the template.
         data: the clips, for the script.
         texts: further clips, as base64 of gzip of JSON lines.
         blocks: the clips' media by number, as JSON.

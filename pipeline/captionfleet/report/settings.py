@@ -1,4 +1,4 @@
-"""What a run was asked for, in few words; pure (main process)."""
+"""Words the settings of a run, for the report; pure (main process)."""
 
 from typing import Any
 

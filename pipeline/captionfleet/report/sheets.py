@@ -1,4 +1,4 @@
-"""Has the pictures and the sound of the gallery made by worker processes (main process)."""
+"""Renders pictures and sound of the gallery in worker processes (main process)."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from captionfleet.workers.process import WorkerDied, WorkerProcess
 
 __all__ = ["SheetLimits", "Sheets", "make_sheets"]
 
-_FEW = 16  # clips that are not worth a further process
+_FEW = 16  # fewer clips than this do not need another process
 _GONE = "the media are no longer in the store"
 _FAILED = "the media could not be shown"
 _NO_ROOM = "left out to keep this page small"
@@ -27,9 +27,9 @@ _NO_TIME = "left out, because making this page took too long"
 
 @dataclass(frozen=True, slots=True)
 class SheetLimits:
-    """What the pictures and the sound may take, all together or each, and the other clips' text.
+    """Limits on pictures and sound, together and each, and on the other clips' text.
 
-    `text_bytes` is before it is compressed, to a third as a rule: some 50,000 captions of 800
+    `text_bytes` is before compression, which leaves about a third: some 50,000 captions of 800
     characters.
     """
 
@@ -44,7 +44,7 @@ class SheetLimits:
 
 @dataclass(slots=True)
 class Sheets:
-    """A JSON text for each clip by its number, and what they hold together."""
+    """A JSON text for each clip by its number, and the total sizes."""
 
     blocks: dict[int, bytes] = field(default_factory=dict)
     shown: int = 0
@@ -54,11 +54,11 @@ class Sheets:
 
     @property
     def size_bytes(self) -> int:
-        """Of pictures and sound."""
+        """The size of pictures and sound."""
         return self.picture_bytes + self.sound_bytes
 
     def keep(self, number: int, sheet: Sheet, times_s: list[float]) -> None:
-        """Take one clip's pictures and sound."""
+        """Add one clip's pictures and sound."""
         self.shown += 1
         self.without_sound += bool(sheet.peaks) and not sheet.ogg_base64
         self.picture_bytes += len(sheet.webp_base64)
@@ -79,11 +79,11 @@ class Sheets:
 async def make_sheets(
     lines: Sequence[tuple[int, dict[str, Any]]], store: Path, limits: SheetLimits
 ) -> Sheets:
-    """Show as many clips as the limits allow, in the order given; say why of all others.
+    """Render as many clips as the limits allow, in this order; say why for all others.
 
     Args:
         lines: the clips' numbers and captions lines.
-        store: the media store that the lines' media lie in.
+        store: the media store that holds their media.
         limits: time, bytes and processes.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Where a clip's time went: a captions line's latencies as parts that add up; pure (main)."""
+"""Splits a clip's latency into stages that add up; pure (main process)."""
 
 from typing import Any
 
@@ -18,9 +18,9 @@ STAGES = {
 
 
 def stages_of(line: dict[str, Any]) -> dict[str, float | None]:
-    """Seconds by stage, None where nothing is known; what is known adds up to the total.
+    """Seconds by stage, None if unknown; the known ones add up to the total.
 
-    Where the first token's time is unknown, the rest begins with the end of the upload.
+    Where the time of the first token is unknown, the last stage begins at the end of the upload.
     """
     latency = table_in(line, "latency")
     known = {name: number_in(latency, f"{name}_s") for name in _NAMES}
@@ -43,7 +43,8 @@ _NEVER_ZERO = ("decode", "encode", "upload", "ttft")
 
 
 def _first_token(line: dict[str, Any], ttft: float | None, upload: float | None) -> float | None:
-    # What the server itself tells began when it had the request; what was measured, before.
+    # The server's own time counts from its receipt of the request, the measured one from before
+    # that.
     told = number_in(table_in(line, "server"), "server-time-to-first-token")
     return ttft if ttft is None or ttft == told else _less(ttft, upload)
 

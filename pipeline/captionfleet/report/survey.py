@@ -1,4 +1,4 @@
-"""One pass over an output folder: everything the report counts (main process, in a thread)."""
+"""Counts everything in an output folder for the report, in one pass (main process, in a thread)."""
 
 import heapq
 from collections import Counter, defaultdict
@@ -34,9 +34,9 @@ _SLOWEST, _EXAMPLES, _SHOWN_OF_A_CODE = 10, 3, 250
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """An output folder: where, and what its last run left about itself.
+    """An output folder, with its last run's record and timeline.
 
-    `unended_since_utc` is when a run began that goes on, or was killed; empty if there is none.
+    `unended_since_utc` is the start of a run that goes on, or was killed; empty if there is none.
     """
 
     path: Path
@@ -56,17 +56,17 @@ class Folder:
 
 
 def open_folder(path: Path) -> Folder:
-    """Read what is small. Blocks."""
+    """Read the small files. Blocks."""
     run, timeline = read_run(path), read_object(path / TIMELINE)
     if text_in(timeline, "started_at_utc") != text_in(run, "started_at_utc"):
-        timeline = {}  # of a run that did not get to its end
+        timeline = {}  # the timeline of a run that did not finish
     holder = read_object(path / LOCK_HOLDER)
     return Folder(path, run, timeline, text_in(holder, "since_utc"))
 
 
 @dataclass(slots=True)
 class Group:
-    """What the captions of one deployment in the last run come to."""
+    """The captions of one deployment in the last run."""
 
     captions: int = 0
     prompt_tokens: float = 0
@@ -80,7 +80,7 @@ class Survey:
     """Counts over the whole folder, and of the last run that ended where `run` says so.
 
     `slowest` holds (seconds, offset), the slowest last. `has_names` says that a clip may have
-    several lines, one of each request.
+    several lines, one for each request.
     """
 
     since_utc: str
@@ -117,7 +117,7 @@ class Survey:
         return "captions" if self.has_names else "clips"
 
     def lines_in_words(self, number: int) -> str:
-        """So many lines of both files."""
+        """A number of lines of both files, in words."""
         if self.has_names:
             return f"{text.count(number)} captions and failures"
         return f"{text.count(number)} clip{'' if number == 1 else 's'}"
@@ -180,7 +180,7 @@ class Survey:
 
     @staticmethod
     def _bounded(names: list[str], known: dict[str, Any], most: int) -> list[str]:
-        # Whoever wrote the lines chose the names, so there may be as many as lines.
+        # The names are untrusted, so there may be as many as lines.
         return [name if name in known or len(known) < most else _OTHERS for name in names]
 
 
@@ -192,7 +192,7 @@ def _measured(spread: Histogram, value: float | None) -> float:
 
 
 def take_survey(folder: Folder, sample: int | None) -> Survey:
-    """Read both line files from end to end, a line at a time. Blocks.
+    """Read both line files completely, a line at a time. Blocks.
 
     Raises:
         ConfigError: a file cannot be read.

@@ -1,4 +1,4 @@
-"""The text of clips that the page shows without pictures, compressed; pure (main process)."""
+"""Compresses the text of clips that the page shows without pictures; pure (main process)."""
 
 import base64
 import zlib
@@ -13,9 +13,9 @@ _GZIP_BITS = 31  # zlib's window size, plus 16 for a gzip header
 
 
 class Texts:
-    """Cards as JSON lines, compressed as they come, so that memory holds only what is compressed.
+    """Cards as JSON lines, compressed as they are added, so that memory holds only the result.
 
-    `held` counts them, and `left_out` those that found no room.
+    `held` counts them, and `left_out` those without room.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -26,7 +26,7 @@ class Texts:
         self.left_out = 0
 
     def take(self, cards: Iterable[dict[str, Any]], room: float) -> None:
-        """Take cards as long as there is room, at most this share of what is left."""
+        """Add cards while there is room, using at most this share of the room left."""
         left_bytes = int(self._left_bytes * room)
         for card in cards:
             line = orjson.dumps(card) + b"\n"
@@ -38,6 +38,6 @@ class Texts:
             self.held += 1
 
     def packed(self) -> str:
-        """All of them: base64 of gzip of JSON lines. Ends the taking."""
+        """All of them: base64 of gzip of JSON lines. No more can be added."""
         self._packed.append(self._packer.flush())
         return base64.b64encode(b"".join(self._packed)).decode() if self.held else ""

@@ -1,4 +1,4 @@
-"""What the page says above the gallery: figures, charts and tables; pure (main process)."""
+"""Computes what the page shows above the gallery: figures, charts, tables; pure (main process)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,11 +26,11 @@ _SATURATED, _MANY = 0.6, 200
 
 
 def view_of(folder: Folder, survey: Survey, slowest: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Everything the template names, but for the gallery.
+    """Every value for the template, except for the gallery.
 
     Args:
-        folder: where the output lies, and its last run.
-        survey: what the lines come to.
+        folder: the output folder and its last run.
+        survey: the counts.
         slowest: the captions lines that took longest, the slowest first.
     """
     return {
@@ -71,7 +71,7 @@ _ENDINGS = {"complete": "finished", "error": "gave up", "signal": "stopped by a 
 
 
 def _ending(run: dict[str, Any], survey: Survey) -> str:
-    """How the last run ended, in words: `run.json` has its exit code."""
+    """How the last run ended, in words."""
     ended, limit = text_in(run, "ended"), text_in(run, "limit")
     stop = f"stopped at the limit {limit}" if limit and limit != ended else f"stopped at a {ended}"
     how = stop if ended == "limit" else _ENDINGS.get(ended, ended or "ended")
@@ -94,7 +94,7 @@ def _clock(utc: str) -> str:
 
 
 def _figures(run: dict[str, Any], survey: Survey) -> list[tuple[str, str, str]]:
-    """Label, figure, and what stands small below it."""
+    """Rows of label, figure, and small print."""
 
     def of(key: str) -> float | None:
         return number_in(run, key)
@@ -147,7 +147,7 @@ def _bottleneck(run: dict[str, Any]) -> dict[str, Any] | None:
     told = table_in(run, "bottleneck")
     cores, deployments = number_in(told, "cores"), number_in(told, "deployments")
     if cores is None or deployments is None or not (cores or deployments):
-        return None  # not known, or nothing was to be done
+        return None  # unknown, or nothing to do
     limit = "cores" if text_in(told, "limit") == "cores" else "deployments"
     workers = number_in(job_table_in(run, "workers"), "processes")
     return {
@@ -196,7 +196,7 @@ def _class(name: str) -> str:
 
 
 def _mean_bar(survey: Survey) -> Markup | None:
-    """A mean clip's time, in parts; a stage that only some clips tell counts as 0 for others."""
+    """A mean clip's time in stages; a stage that a clip lacks counts as 0."""
     clips = survey.captioned_run
     if not clips:
         return None

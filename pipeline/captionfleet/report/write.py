@@ -1,4 +1,4 @@
-"""Makes the report of an output folder (main process)."""
+"""Writes report.html of an output folder (main process)."""
 
 import os
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ __all__ = ["Made", "write_report"]
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A report that was written: where, and how many lines of how many it shows or finds.
+    """A written report: its path, and how many of all lines it shows or finds.
 
     `of_all` is that number in words.
     """
@@ -105,7 +105,7 @@ def _write(path: Path, folder: Folder, survey: Survey, gallery: Gallery, sheets:
 
 
 def _lead(survey: Survey, gallery: Gallery, sheets: Sheets) -> str:
-    """Which clips are there and why, and what is missing."""
+    """Which clips are shown and why, and what is missing."""
     all_clips, texts = survey.captioned + survey.failed, gallery.texts
     in_words, with_media = survey.lines_in_words, "with the frames and the sound that were sent"
     said = [f"{in_words(len(gallery.cards))}, {with_media}."]

@@ -1,1 +1,1 @@
-"""A stand-in deployment and generated films, for the demo, the tests and the benchmarks."""
+"""A stand-in server that imitates a deployment, and generated films for tests and demo."""

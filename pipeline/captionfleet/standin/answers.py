@@ -1,4 +1,4 @@
-"""Words answers as the service does: bodies, events of a stream, headers; pure."""
+"""Words answers as a real service does: bodies, stream events, headers; pure (server's process)."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -28,7 +28,7 @@ _VLLM_TYPES = {400: "BadRequestError", 401: "AuthenticationError", 404: "NotFoun
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How long a dedicated deployment says a request took."""
+    """The times of a request that a dedicated deployment reports."""
 
     queue_s: float
     first_token_s: float
@@ -38,14 +38,14 @@ class Timing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """One caption and what is told with it.
+    """One caption and what is reported with it.
 
     Attributes:
-        usage_in: where usage is told: in the chunk that finishes a stream (Fireworks), in one more
+        usage_in: where usage is: in the chunk that finishes a stream (Fireworks), in one more
             chunk without choices (vLLM, when asked), or nowhere.
         continuous_usage: whether each chunk of a stream holds the usage so far, as vLLM's do.
         perf: perf metrics; empty on a server that has none.
-        perf_in_body: whether the body tells them too; the headers always do.
+        perf_in_body: whether the body holds them too; the headers always do.
     """
 
     request_id: str
@@ -124,7 +124,7 @@ def last_events(reply: Reply) -> bytes:
 def error_body(refusal: Refusal, request_id: str, *, strict: bool) -> bytes:
     """Return the body of a refusal: Fireworks' with `strict`, else vLLM's with an integer code.
 
-    Only Fireworks says that a deployment scales up.
+    Only Fireworks says that a deployment is scaling up.
     """
     if not strict and refusal is not SCALING_UP:
         kind = _VLLM_TYPES.get(refusal.status, "InternalServerError")

@@ -1,4 +1,4 @@
-"""A caption made from what was seen and heard, and proof of which bytes it was made from; pure."""
+"""Composes captions from what was seen and heard, with hashes of the media; pure."""
 
 from captionfleet.standin.protocol import Chat
 from captionfleet.standin.senses.facts import AudioFacts, VideoFacts
@@ -20,7 +20,7 @@ def describe(video: VideoFacts | None, audio: AudioFacts | None) -> str:
 
 
 def report(video: VideoFacts | None, audio: AudioFacts | None) -> str:
-    """Return the line that a question for digits, a corner and sound asks for."""
+    """Return the line that answers a question for digits, a corner and sound."""
     digits, corner = (video.digits, video.corner) if video else ("", "")
     is_heard = audio is not None and audio.silent_fraction < _SILENT
     return f"DIGITS={digits or 'none'}; CORNER={corner or 'none'}; SOUND={_YES_NO[is_heard]}"

@@ -1,4 +1,4 @@
-"""The `captionfleet serve` command: options in, a running stand-in out; the server's process."""
+"""The `captionfleet serve` command: reads options, runs a stand-in (server's process)."""
 
 import os
 import sys
@@ -22,7 +22,7 @@ def serve_command(*, flags: ServeFlags = ServeFlags()) -> int:  # noqa: B008 - f
     It speaks the chat-completions protocol of a dedicated deployment under /v1 and /inference/v1,
     decodes the video and audio it is sent, refuses what the real service refuses, and answers with
     a caption made from what it saw and heard. The first line on stdout is its base URL. GET /stats
-    tells what it was asked.
+    returns what it was asked.
 
     Args:
         flags: All of them.

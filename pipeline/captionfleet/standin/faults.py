@@ -1,4 +1,4 @@
-"""Which requests go wrong and how: faults from their text, drawn by a seed; pure."""
+"""Parses faults, and draws the requests that they hit by a seed; pure (server's process)."""
 
 import math
 import random
@@ -58,8 +58,8 @@ class Fault:
         rate: share of the requests in question that it hits.
         retry_after_s: value of the Retry-After header; None for no such header.
         seconds: how much longer `slow` takes, or how long `hang` lasts.
-        after: leaves that many requests alone at the start.
-        first: then concerns only that many.
+        after: spares this many requests at the start.
+        first: after that, may hit only this many.
     """
 
     kind: FaultKind

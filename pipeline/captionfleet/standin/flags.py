@@ -1,4 +1,4 @@
-"""The flags of `captionfleet serve` (main process)."""
+"""Declares the flags of `captionfleet serve` (server's process)."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -14,7 +14,7 @@ _Switch = Annotated[bool, Parameter(negative="")]
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeFlags:
-    """The flags as they are typed; the parser's help shows these words.
+    """The flags of `serve`; `--help` shows the words below.
 
     Attributes:
         host: Address to listen on.
@@ -27,13 +27,13 @@ class ServeFlags:
         frames: Which frames the model gets to see: all; 32 at most; or resampled to 2fps.
         turned_deg: Turn its pictures clockwise, by degrees.
         deaf: Take audio and drop it.
-        usage: Tell token counts.
+        usage: Report token counts.
         api_key_env: Environment variable that holds the key to ask for; by default none is asked
             for.
-        provider: Whom to be like: openai, an ordinary OpenAI-compatible server such as vLLM, which
+        provider: Imitated service: openai, an ordinary OpenAI-compatible server such as vLLM, which
             ignores fields that it does not know; or fireworks, which refuses them, and media
             beside the guide's formats, and reports timings in headers.
-        strict: The earlier way to say --provider fireworks, or with --no-strict openai.
+        strict: Former name of --provider fireworks; --no-strict of openai.
         slots: Requests served at a time.
         max_queue: Requests that may wait for a slot; past them a 429.
         service_time_s: Seconds until the first token, in a slot.

@@ -1,4 +1,4 @@
-"""Puts a stand-in on a real HTTP server, until a block ends or a signal comes."""
+"""Runs a stand-in on a real HTTP server, until a block ends or a signal comes."""
 
 import signal
 from collections.abc import AsyncIterator, Callable

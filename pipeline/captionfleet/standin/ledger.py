@@ -1,4 +1,4 @@
-"""What a stand-in saw: counters and a bounded record of requests, in the server's process."""
+"""Records what a stand-in was asked: counters and a bounded list of requests (server's process)."""
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator

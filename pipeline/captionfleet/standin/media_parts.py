@@ -1,4 +1,4 @@
-"""The media parts of a message, as the servers that people run take them; pure.
+"""Decodes the media parts of a message, as real servers accept them; pure (server's process).
 
 `video_url` and `audio_url` are parts of vLLM, SGLang and Fireworks; `image_url` and `input_audio`
 are OpenAI's (https://platform.openai.com/docs/api-reference/chat/create, 2026-11).

@@ -1,4 +1,4 @@
-"""What a stand-in deployment is told to be; pure."""
+"""Defines the options of a stand-in deployment; pure (server's process)."""
 
 import math
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Reads the body of a chat-completions request as the service validates it; pure."""
+"""Parses the body of a chat-completions request, as the service validates it; pure."""
 
 import hashlib
 from dataclasses import dataclass

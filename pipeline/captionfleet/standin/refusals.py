@@ -1,4 +1,4 @@
-"""How a deployment says no: status, code and message of one refused request; pure."""
+"""Defines a deployment's refusals: status, code and message; pure (server's process)."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Answers chat-completions requests like one replica of a deployment; in the server's process."""
+"""Answers chat-completions requests like one replica of a deployment (server's process)."""
 
 import hmac
 import random

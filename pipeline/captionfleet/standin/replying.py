@@ -1,4 +1,4 @@
-"""Makes the reply to a request from what is seen and heard in it; in the server's process."""
+"""Makes the reply to a request from what its media show (server's process)."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Runs a stand-in deployment: a real HTTP server, in the caller's process or as a command."""
+"""Runs a stand-in deployment on a real HTTP server, in a block or as a command."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""Which media a real deployment would not take, and the 4xx it answers; pure."""
+"""Rejects media that a real deployment would not take, with its 4xx; pure (server's process)."""
 
 from collections.abc import Iterator
 

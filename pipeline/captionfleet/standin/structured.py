@@ -1,4 +1,4 @@
-"""Answers as JSON of a schema, as a server that constrains its decoding gives them; pure."""
+"""Writes answers as JSON that fits a schema, like a constrained decoder; pure."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How many tokens a request costs, by the arithmetic the models' own code documents; pure."""
+"""Counts a request's tokens, by the arithmetic of the models' own code; pure."""
 
 import math
 from dataclasses import dataclass

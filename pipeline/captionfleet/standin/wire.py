@@ -1,4 +1,4 @@
-"""Puts answers on the wire, whole or spoilt by a fault; in the server's process."""
+"""Sends answers, whole or spoilt by a fault (server's process)."""
 
 import socket
 import struct

@@ -1,4 +1,4 @@
-"""Objects in buckets and behind web addresses: look, list, read parts, write (main process)."""
+"""Accesses objects in buckets and behind URLs: look up, list, read, write (main process)."""
 
 from captionfleet.storage.errors import ODD_NAME, StorageError
 from captionfleet.storage.listing import Listed, list_objects

@@ -1,4 +1,4 @@
-"""What a storage refused, by the type of the library's error; pure (main process)."""
+"""Turns errors of the storage library into words, by their type; pure (main process)."""
 
 from typing import Any
 
@@ -21,9 +21,9 @@ ACCESS = {
 
 
 class StorageError(Exception):
-    """Raised where an object cannot be looked at, listed or read.
+    """Raised when an object cannot be looked up, listed, read or written.
 
-    `detail` is of this program's own words: those of a library may quote a signed address.
+    `detail` is worded by this program: messages of a library may quote a signed address.
     """
 
     def __init__(self, code: FailureCode, detail: str, *, may_pass: bool = False) -> None:
@@ -36,7 +36,7 @@ class StorageError(Exception):
 def explained(
     error: Exception, exceptions: Any, scheme: str = "https", *, doing: str = "read it"
 ) -> StorageError:
-    """The error by its type alone, in words that quote nothing; `doing` is what was tried."""
+    """Word the error by its type, quoting nothing of it; `doing` is what was tried."""
     if isinstance(error, FileNotFoundError | exceptions.NotFoundError):
         return StorageError(FailureCode.SOURCE_MISSING, "no such object")
     if isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError):

@@ -1,4 +1,4 @@
-"""Lists objects, page by page, with retries from where a page was lost (main process)."""
+"""Lists objects page by page, and resumes where a page was lost (main process)."""
 
 import importlib
 import re
@@ -34,7 +34,7 @@ _Listing = Callable[[Address, str], "Iterator[Listed]"]
 class Listed:
     """An object in a listing; `key` is its whole name in the bucket.
 
-    `is_odd` says that its name is none that the library can open.
+    `is_odd` says that the library cannot open an object of this name.
     """
 
     key: str
@@ -46,7 +46,7 @@ def list_objects(address: Address) -> Iterator[Listed]:
     """The objects below an address, in the bucket's order, page by page. Blocks.
 
     Raises:
-        StorageError: the bucket is not there, or may not be listed.
+        StorageError: the bucket does not exist, or may not be listed.
     """
     exceptions: Any = library().exceptions
     list_on: _Listing = _by_library
@@ -81,7 +81,7 @@ def _by_library(address: Address, last: str) -> Iterator[Listed]:
 
 
 def _for_odd_names(address: Address) -> _Listing:
-    """Another way to list a bucket in which a name is none that the library takes.
+    """A second way to list a bucket, with a name that the library refuses.
 
     Raises:
         StorageError: there is none.

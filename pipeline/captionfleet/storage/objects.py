@@ -1,4 +1,4 @@
-"""Looks at and reads objects, with retries and deadlines (main process)."""
+"""Looks up and reads objects, with retries and deadlines (main process)."""
 
 import random
 import time
@@ -21,7 +21,7 @@ __all__ = ["PAUSES_S", "ObjectFacts", "facts_of", "jitter", "look", "read_range"
 
 PAUSES_S = (0.2, 1.0, 3.0)
 """Before each further try, beside the library's own ones within a few seconds."""
-# A look moves one byte, and a list may name thousands of objects of a server that is dead.
+# A look-up moves one byte, and a list may name thousands of objects on a dead server.
 _LOOK_REQUEST_S, _LOOK_S = 15.0, 30.0
 _READ_S = 90.0  # above the library's own 60 s for a request
 
@@ -49,7 +49,7 @@ def look(address: Address) -> ObjectFacts:
     """Ask for an object's size and version. Blocks.
 
     Raises:
-        StorageError: it is not there, or may not be read.
+        StorageError: the object does not exist, or may not be read.
     """
     return _patiently(lambda: _look(address), address.scheme)
 
@@ -57,7 +57,7 @@ def look(address: Address) -> ObjectFacts:
 def _look(address: Address) -> ObjectFacts:
     store, name = store_for(address, _LOOK_REQUEST_S), _name(address)
     obstore = library()
-    # Not HEAD: a signed address is signed for GET alone. A byte also shows that parts can be had.
+    # Not HEAD: an address may be signed for GET only. Fetching a byte also shows that ranges work.
     try:
         meta = obstore.get(store, name, options={"range": (0, 1)}).meta
     except (obstore.exceptions.GenericError, obstore.exceptions.PreconditionError):
@@ -66,7 +66,7 @@ def _look(address: Address) -> ObjectFacts:
 
 
 async def read_range(address: Address, facts: ObjectFacts, start: int, end: int) -> bytes:
-    """The bytes of this very version from `start` up to `end`.
+    """The bytes of this version from `start` up to `end`.
 
     Raises:
         StorageError: the object is gone, changed or refused, or no answer was whole.
@@ -122,7 +122,7 @@ def _patiently(ask: Callable[[], T], scheme: str) -> T:
 
 
 def jitter() -> float:
-    """By what a pause is multiplied, so that many that failed at once do not return at once."""
+    """A random factor for a pause, so that requests that failed together do not return together."""
     return random.uniform(0.5, 1.5)  # noqa: S311 - guards nothing
 
 
@@ -131,7 +131,7 @@ def _name(address: Address) -> str:
 
 
 def facts_of(meta: Any, *, is_web: bool = False) -> ObjectFacts:
-    """What the library says of an object.
+    """The library's metadata of an object as facts.
 
     Buckets make ETags of what an object holds, or change them with it. Web servers may make them
     of an inode, for example, so that each replica has its own; the time is then what they share.
@@ -143,6 +143,6 @@ def facts_of(meta: Any, *, is_web: bool = False) -> ObjectFacts:
 
 
 def version_of(etag: str | None, changed: datetime | None) -> int:
-    """A number that is another one for another version of an object."""
+    """A number that differs between versions of an object."""
     mark = etag or (changed.isoformat() if changed else "")
     return int.from_bytes(blake2b(mark.encode(), digest_size=8).digest()) >> 1

@@ -1,4 +1,4 @@
-"""Opens stores by their address, with the credentials that the user's other tools use (main)."""
+"""Opens buckets and URLs, with the credentials of the user's other tools (main process)."""
 
 import importlib
 import os
@@ -14,7 +14,7 @@ from captionfleet.storage.errors import ACCESS, StorageError
 
 __all__ = ["CONNECT_S", "REQUEST_S", "library", "store_for"]
 
-_MOST_STORES = 64  # each holds connections; a list may name as many hosts as it has rows
+_MOST_STORES = 64  # each store holds connections, and a list may name a host in every row
 CONNECT_S, REQUEST_S = 10.0, 60.0
 _OWN_RETRIES = 2
 _OWN_RETRIES_S = 20
@@ -24,7 +24,7 @@ _lock = Lock()
 
 
 def library() -> Any:
-    """The library that speaks with buckets and web servers.
+    """The library that accesses buckets and web servers.
 
     Raises:
         ConfigError: it is not installed.
@@ -47,7 +47,7 @@ def store_for(address: Address, request_s: float = REQUEST_S) -> Any:
         StorageError: the address cannot be one, or its credentials cannot be read.
     """
     library()
-    # One store a URL: as a path in a store, its query and its escapes would be lost.
+    # One store for each URL: as a path in a store, its query and escapes would be lost.
     url = address.opens if address.is_web else f"{address.scheme}://{address.bucket}"
     known = (url, request_s)
     with _lock:
@@ -90,7 +90,7 @@ def _open(address: Address, url: str, request_s: float) -> Any:
 
 
 def _may_be_plain(address: Address) -> bool:
-    """Whether TLS is asked for: as the address, or the endpoint in the environment, has it."""
+    """Whether unencrypted HTTP is asked for, by the address or the endpoint in the environment."""
     if address.is_web:
         return address.scheme == "http"
     endpoints = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "GOOGLE_BASE_URL")
@@ -99,9 +99,9 @@ def _may_be_plain(address: Address) -> bool:
 
 
 def _profile() -> Any:
-    """Credentials of a profile in ~/.aws, single sign-on included; None: the library's own way.
+    """Credentials of a profile in ~/.aws, single sign-on included; None for the library's own way.
 
-    Its own way is the environment, web identity, and the role of the container or the machine.
+    That is the environment, web identity, and the role of the container or machine.
     """
     if "AWS_ACCESS_KEY_ID" in os.environ or not _has_profile():
         return None

@@ -1,1 +1,1 @@
-"""Watch a run from beside it: stop rules, signals, metrics and the timeline (main process)."""
+"""Observes a run beside its stages: stop rules, signals, metrics, timeline (main process)."""

@@ -1,4 +1,4 @@
-"""Enough file descriptors for the requests in flight (main process)."""
+"""Ensures enough file descriptors for the requests in flight (main process)."""
 
 import resource
 
@@ -20,8 +20,8 @@ def descriptors_needed(job: JobConfig) -> int:
 def within_descriptors(job: JobConfig) -> JobConfig:
     """Raise this process's soft limit as far as needed and allowed.
 
-    Where that is too little the job that is returned has lower ceilings of requests in flight:
-    clips would fail for want of a descriptor.
+    Where that is too little, the returned job has lower ceilings of requests in flight: clips would
+    fail for lack of descriptors.
     """
     needed = descriptors_needed(job)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,7 +1,7 @@
-"""What a scraper sees of a run while it lasts (main process, and a thread that serves it).
+"""Serves Prometheus metrics of a running job (main process, and a thread that serves them).
 
-Every label is a deployment of the job, a failure code or a word of this module: their number is
-known before the run begins.
+Every label is a deployment of the job, a failure code or a word of this module, so that the number
+of labels is bounded before the run begins.
 """
 
 import errno
@@ -40,7 +40,7 @@ async def open_metrics(config: MetricsConfig, tally: Tally) -> AsyncIterator["Me
     """Serve /metrics while the block runs; None where no port is set.
 
     Raises:
-        ConfigError: prometheus-client is not installed, or the port cannot be had.
+        ConfigError: prometheus-client is not installed, or the port cannot be used.
     """
     if config.port is None:
         yield None
@@ -56,7 +56,7 @@ async def open_metrics(config: MetricsConfig, tally: Tally) -> AsyncIterator["Me
 
 
 def _serve(host: str, port: int, registry: Any) -> Callable[[], None]:
-    """Begin to serve from a thread; what is returned ends it. Blocks."""
+    """Start serving in a thread; call the result to end it. Blocks."""
     from prometheus_client import start_http_server  # noqa: PLC0415 - an extra
 
     try:
@@ -74,7 +74,7 @@ def _serve(host: str, port: int, registry: Any) -> Callable[[], None]:
 
 
 class Metrics:
-    """Counts outcomes, and reads everything else when it is asked.
+    """Counts outcomes; reads everything else when it is scraped.
 
     Raises:
         ConfigError: prometheus-client is not installed.
@@ -96,12 +96,12 @@ class Metrics:
         self.registry.register(self)
 
     def watch(self, router: Router) -> Callable[[Outcome, bool], None]:
-        """Tell of these deployments from now on, and of the outcomes that are handed in."""
+        """Report these deployments from now on; call the result with every outcome."""
         self._router = router
         return self.observe
 
     def observe(self, outcome: Outcome, is_first: bool) -> None:  # noqa: FBT001 - as it is called
-        """Take a line; `is_first` says that it is the first caption of its clip."""
+        """Count an outcome; `is_first` says that it is the first caption of its clip."""
         for attempt in outcome.attempts:
             self._requests[attempt.deployment, _status_class(attempt)] += 1
         if not isinstance(outcome, Caption):
@@ -116,7 +116,7 @@ class Metrics:
             self._histograms["first_token"].labels(deployment).observe(latency.ttft_s)
 
     def collect(self) -> Iterator["Metric"]:
-        """What prometheus-client asks for; in its thread, so everything is copied at once."""
+        """Called by prometheus-client in its thread, so everything is copied at once."""
         yield from self._counters()
         yield from self._gauges()
 

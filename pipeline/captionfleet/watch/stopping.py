@@ -1,4 +1,4 @@
-"""How a run ends early: signals, limits, failures; then a bounded drain (main process)."""
+"""Ends a run early, on signals, limits or failures, with a bounded drain (main process)."""
 
 import math
 import signal
@@ -29,9 +29,9 @@ _HOUR_S = 3600.0
 class Stopping:
     """Lets a run start nothing new, finish what is in flight, and give up what takes too long.
 
-    `checking` is the scope of what comes before the stages, `producing` that of the first stage,
-    `everything` that of all of it; whoever runs them enters them. `queues` hold the clips that no
-    stage has in hand; `halted` keeps the sender from new requests.
+    `checking` is the scope of the checks before the stages, `producing` that of the first stage,
+    `everything` that of the whole run; the run enters them. `queues` hold clips that are between
+    stages; `halted` stops the sender from starting requests.
     """
 
     def __init__(self, limits: LimitsConfig, tally: Tally) -> None:
@@ -53,18 +53,18 @@ class Stopping:
 
     @property
     def is_stopping(self) -> bool:
-        """Whether a signal, a limit or a failure has come."""
+        """Whether a signal, a limit or a failure has ended the run."""
         return bool(self.signal_number or self.limit or self.problem)
 
     @property
     def exit_code(self) -> int | None:
-        """What a run that was stopped ends with; None if it was not."""
+        """The exit code of a stopped run; None if it was not stopped."""
         if self.signal_number:
             return _SIGNAL_EXIT + self.signal_number
         return _LIMIT_EXIT if self.limit else None
 
     def on_signal(self, number: signal.Signals) -> None:
-        """Take a signal: the first starts the drain, the second ends it."""
+        """Handle a signal: the first starts the drain, the second ends it."""
         if self._copying is not None:
             self._hurry(self._copying)
             return
@@ -100,7 +100,7 @@ class Stopping:
 
     @contextmanager
     def failing(self) -> Iterator[None]:
-        """Around a stage before the requests: if it fails, those in flight still get their lines.
+        """Wrap a stage before the requests: if it fails, those in flight still get their lines.
 
         The first such failure is kept as `problem`, for the end of the run.
         """
@@ -121,7 +121,7 @@ class Stopping:
             self._drain()
 
     async def watch(self) -> None:
-        """Heed the clock until cancelled, and end a drain that takes too long."""
+        """Enforce time limits until cancelled, and end a drain that takes too long."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._end_drain)
             if self._limits.deadline is not None:
@@ -130,7 +130,7 @@ class Stopping:
                 tasks.start_soon(self._watch_hours, self._limits.max_hours)
 
     def weigh(self, release: Callable[[str], None]) -> Callable[[str], None]:
-        """What to call for every clip that has its line: `release`, and a look at the limits."""
+        """A function to call for each clip with a line: calls `release`, and checks the limits."""
 
         def kept(clip_id: str) -> None:
             release(clip_id)
@@ -139,7 +139,7 @@ class Stopping:
         return kept
 
     def look(self) -> None:
-        """Compare what the run has done with its limits: retries are paid for between lines."""
+        """Compare the run's counts with its limits: retries cost money between lines, too."""
         tally = self._tally
         tokens = tally.prompt_tokens + tally.completion_tokens
         limit = self._rules.reached(captioned=tally.captioned, failed=tally.failed, tokens=tokens)
@@ -148,7 +148,7 @@ class Stopping:
 
     async def _watch_deadline(self) -> None:
         assert self._limits.deadline is not None  # noqa: S101 - watch looked
-        # The clock on the wall is asked again and again, for it may jump, and a laptop sleeps.
+        # The wall clock is read repeatedly, as it may jump, and a laptop sleeps.
         end = next_time(self._limits.time_of_day(), datetime.now())  # noqa: DTZ005 - local time
         while (left_s := (end - datetime.now()).total_seconds()) > 0:  # noqa: ASYNC110, DTZ005 - no event tells that a clock moves on
             await anyio.sleep(min(left_s, _LOOK_AT_CLOCK_S))
@@ -170,7 +170,7 @@ class Stopping:
         self._drop_queued()
         if self.halted is not None:
             self.halted.set()
-        # A signal during the drain after a limit does not make it longer.
+        # A signal during the drain after a limit does not extend it.
         if not self._draining.is_set():
             self._drained_s = anyio.current_time() + self._limits.drain_s
             self._draining.set()
@@ -181,7 +181,7 @@ class Stopping:
         self.everything.cancel()
 
     def _drop_queued(self) -> None:
-        """Forget the clips that no stage has in hand; they count as unfinished."""
+        """Drop the clips between stages; they count as unfinished."""
         for queue in self.queues:
             with suppress(anyio.WouldBlock, anyio.EndOfStream, anyio.ClosedResourceError):
                 while True:

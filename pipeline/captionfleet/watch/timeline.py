@@ -1,4 +1,4 @@
-"""What each deployment did over the time of a run, in bounded memory; pure (main process)."""
+"""Records what each deployment did over time, in bounded memory; pure (main process)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ _REFUSALS = (FailureCode.OVERLOADED, FailureCode.SCALING_UP)
 class Reading:
     """A deployment at one moment: three counts since the start, and two gauges.
 
-    `refusals` are answers that there is no place now (429, 503); `errors` are all others.
+    `refusals` are answers without a free place (429, 503); `errors` are all others.
     """
 
     captions: int
@@ -30,7 +30,7 @@ class Reading:
 
     @classmethod
     def of(cls, replica: Replica) -> Self:
-        """What the router knows of it; a window that is closed for now counts as none."""
+        """A replica's counts from the router; a window that is closed for now counts as 0."""
         refusals = sum(replica.errors[code] for code in _REFUSALS)
         errors = replica.errors.total() - refusals
         window = replica.window.size if replica.is_up else 0
@@ -39,7 +39,7 @@ class Reading:
 
 @dataclass(slots=True)
 class _Bucket:
-    """A span of time of one deployment: counts in it, and gauges summed over `looks`."""
+    """A span of time of one deployment: its counts, and gauges summed over `looks`."""
 
     captions: int = 0
     refusals: int = 0
@@ -88,7 +88,7 @@ class _Series:
 
 
 class Timeline:
-    """Readings in buckets of equal length, which doubles whenever there are too many of them."""
+    """Readings in buckets of equal length, which doubles when there are too many."""
 
     def __init__(self, deployments: int) -> None:
         self._max_buckets = min(
@@ -98,7 +98,7 @@ class Timeline:
         self._series: dict[str, _Series] = {}
 
     def add(self, at_s: float, readings: Mapping[str, Reading]) -> None:
-        """Take a look at every deployment, `at_s` after the start of the run."""
+        """Record a reading of every deployment, `at_s` after the start of the run."""
         while at_s >= self._max_buckets * self._bucket_s:
             self._bucket_s *= 2
             for series in self._series.values():

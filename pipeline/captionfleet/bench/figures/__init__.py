@@ -1,1 +1,1 @@
-"""Compute the figures of a bench from its samples; pure."""
+"""Computes the results of a bench from its samples; pure (main process)."""

@@ -1,4 +1,4 @@
-"""How many in flight are enough: which loads to measure, and what follows from them (pure)."""
+"""Searches the fewest requests in flight that nearly reach the best rate; pure (main process)."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -22,11 +22,11 @@ class _Step(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Knee:
-    """The fewest requests in flight that bring 95 % of the best rate, and the rate there.
+    """The fewest requests in flight that reach 95 % of the best rate, and the rate there.
 
     Attributes:
-        is_end: Whether more would not have helped; False where the search had to stop at its
-            ceiling, so that the deployment may take more.
+        is_end: Whether more would not have helped; False where the search stopped at its ceiling,
+            so that the deployment may take more.
         changed: Whether the deployment changed during the search, which then began anew.
     """
 
@@ -38,10 +38,10 @@ class Knee:
 
 @dataclass(slots=True)
 class Search:
-    """Doubles the load while that helps, halves the rest, and then asks once more.
+    """Doubles the load while that helps, then bisects, then measures once more.
 
-    A load with errors in more than 2 % of its requests is measured once more, for a deployment
-    may lose a replica at any time; with as many then, it is past the end whatever its rate.
+    A load with more than 2 % errors is measured again, as a deployment may lose a replica at any
+    time; if the errors repeat, it is beyond the capacity whatever its rate.
     """
 
     ceiling: int
@@ -63,11 +63,11 @@ class Search:
 
     @property
     def restarts(self) -> int:
-        """How often the deployment changed, so that the search began anew."""
+        """How often the deployment changed, so that the search started again."""
         return self._restarts
 
     def add(self, clips_per_s: float, *, error_share: float = 0.0) -> None:
-        """Take the rate that the wanted load brought."""
+        """Record the rate at the wanted load."""
         has_errors = error_share > _MOST_ERRORS
         if has_errors and self._again != self._wanted:
             self._again = self._wanted
@@ -84,9 +84,9 @@ class Search:
                 raise RuntimeError("the search is over")
 
     def knee(self) -> Knee | None:
-        """What was found; of a search that was broken off, what is known so far.
+        """The knee, or the best known so far if the search was interrupted.
 
-        None while nothing is, and where no load brought a caption.
+        None before the first result, and where no load brought a caption.
         """
         if not any(self._rates.values()):
             return None
@@ -122,10 +122,10 @@ class Search:
         self._wanted = max(1, self._wanted // 4)
 
     def _enough(self) -> int:
-        """The smallest load at which the best rate is nearly there.
+        """The smallest load that nearly reaches the best rate.
 
-        The best is taken as the mean of those near it: the highest of several measurements of one
-        plateau is too high.
+        The best rate is the mean of those near the highest: the highest of several measurements of
+        one plateau is too high.
         """
         highest = max(self._rates.values())
         plateau = [rate for rate in self._rates.values() if rate >= _ENOUGH * highest]

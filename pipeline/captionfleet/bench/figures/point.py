@@ -1,4 +1,4 @@
-"""The figures of one load: latency, rates, errors, and what the client itself needed (pure)."""
+"""Computes the results of one load: latency, rates, errors, client use; pure (main process)."""
 
 import math
 from collections import Counter
@@ -26,13 +26,13 @@ _MOST_LAG_SHARE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """The SLO: what a caption must keep to count as good; None asks for nothing."""
+    """The SLO that a caption must meet to count as good; None sets no goal."""
 
     request_s: float | None = None
     ttft_s: float | None = None
 
     def is_met(self, one: Sample) -> bool:
-        """Whether a caption came in time; one without a known TTFT fails a TTFT goal."""
+        """Whether a caption met the goal; one without a known TTFT fails a TTFT goal."""
         in_time = self.request_s is None or one.request_s <= self.request_s
         ttft_s = math.inf if one.ttft_s is None else one.ttft_s
         return in_time and (self.ttft_s is None or ttft_s <= self.ttft_s)
@@ -40,9 +40,9 @@ class Goal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientUse:
-    """What the measuring itself took: cores used, and how late the event loop woke up.
+    """Resources of the measuring client: cores used, and how late its event loop woke up.
 
-    `is_limit` says that the figures beside it may be the client's, not the deployment's.
+    `is_limit` means that the results may be limited by the client instead of the deployment.
     """
 
     cores: float
@@ -50,7 +50,7 @@ class ClientUse:
     loop_lag_p99_s: float
 
     def is_limit(self, request_s: float) -> bool:
-        """Whether a core was full, or the loop woke late for such requests."""
+        """Whether a core was full, or the loop woke late for requests of this duration."""
         lag_s = self.loop_lag_p99_s
         is_late = lag_s > _MOST_LAG_S or lag_s > _MOST_LAG_SHARE * request_s
         return self.cores > _MOST_CORES or is_late
@@ -58,14 +58,14 @@ class ClientUse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One load and what came of it, its warm-up left out.
+    """The results of one load, without its warm-up.
 
     Attributes:
         in_flight: Requests kept in flight; None where `arrivals_per_s` was given instead.
         requests: Requests that ended within the steady seconds, errors included.
-        unsent: Arrivals of the whole load that stayed unsent, as many being in flight as may be.
-        is_overloaded: Whether more arrived than were answered; so the latencies are those of a
-            queue that grows, and tell how long it did.
+        unsent: Arrivals of the whole load that stayed unsent, at the limit of requests in flight.
+        is_overloaded: Whether more arrived than were answered; the latencies are then those of a
+            growing queue, and depend on how long it grew.
         clips_per_s_error: Half of the 95 % interval around `clips_per_s`.
         goodput_per_s: Captions per second that met the goal.
         source_hours_per_hour: Hours of video captioned in one hour.
@@ -122,7 +122,7 @@ def measure(  # noqa: PLR0913 - the load and its circumstances, by keyword
     goal: Goal | None = None,
     unsent: int = 0,
 ) -> Point:
-    """Draw the figures of one load; `begun_s` is when its first request was."""
+    """Compute the results of one load; `begun_s` is the start of its first request."""
     is_arriving = arrivals_per_s is not None
     rate = ended_per_s if is_arriving else rate_per_s
     from_s, to_s = window.from_s, window.to_s
@@ -168,7 +168,7 @@ def measure(  # noqa: PLR0913 - the load and its circumstances, by keyword
 
 
 def _of_clips(good: Sequence[Sample], clips_per_s: float) -> dict[str, float]:
-    """What the mean clip held, and what that comes to in a second."""
+    """The mean clip's figures, and the rates that follow."""
     means = _Means(good)
     return {
         "source_hours_per_hour": clips_per_s * means.of("clip_s"),
@@ -183,7 +183,7 @@ def _of_clips(good: Sequence[Sample], clips_per_s: float) -> dict[str, float]:
 
 
 def _renewal_error(clips_per_s: float, request_s: Percentiles | None, captions: int) -> float:
-    """Half of the 95 % interval of a rate of lanes that ask again at once: renewal processes."""
+    """Half of the 95 % interval of the rate of lanes that ask again at once (renewal theory)."""
     if request_s is None or not request_s.mean:
         return 0.0
     return 1.96 * clips_per_s * request_s.std / request_s.mean / math.sqrt(captions)

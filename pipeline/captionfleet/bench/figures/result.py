@@ -1,4 +1,4 @@
-"""What a bench found, as its JSON file holds it and as a table (main process; pure)."""
+"""Holds the results of a bench, and writes them as JSON and as a table; pure (main process)."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -22,11 +22,11 @@ _COLUMNS = (
 
 @dataclass(slots=True)
 class DeploymentResult:
-    """One deployment: the loads that were tried, in that order, and its knee if it was found.
+    """One deployment: its loads in the order of measuring, and its knee if one was found.
 
     Attributes:
         changed_at: Place of the first point since the deployment changed during the search; those
-            before it tell of what is no more.
+            before it are out of date.
     """
 
     name: str
@@ -37,22 +37,22 @@ class DeploymentResult:
 
     @property
     def answers(self) -> bool:
-        """Whether there was a caption at the last load."""
+        """Whether the last load brought a caption."""
         return bool(self.points and self.points[-1].captions)
 
     @property
     def is_gone(self) -> bool:
-        """Whether there was none at the last two, so that further ones would tell nothing."""
+        """Whether the last two loads brought none, so that further ones would not either."""
         return len(self.points) > 1 and not any(point.captions for point in self.points[-2:])
 
     def at(self, in_flight: int) -> Point | None:
-        """The latest point of so many in flight."""
+        """The latest point with this number in flight."""
         return next((p for p in reversed(self.points) if p.in_flight == in_flight), None)
 
 
 @dataclass(slots=True, kw_only=True)
 class BenchResult:
-    """A whole bench; `is_complete` is False of one that was broken off."""
+    """A whole bench; `is_complete` is False if it was interrupted."""
 
     seed: int
     started_at_utc: str
@@ -69,21 +69,21 @@ class BenchResult:
 
     @property
     def exit_code(self) -> int:
-        """0; 1 where a deployment answers no more; 4 where no deployment brought a caption."""
+        """0; 1 if a deployment no longer answers; 4 if no deployment brought a caption."""
         if not any(point.captions for one in self.deployments for point in one.points):
             return _UNUSABLE
         return int(not all(one.answers for one in self.deployments))
 
     def text(self) -> str:
-        """What to make of it, for people."""
+        """The results for people."""
         told = [_told(one) for one in self.deployments if one.points]
         if not self.is_complete:
-            told.append("Broken off: this is not all that was asked for.")
+            told.append("Interrupted: some loads were not measured.")
         return "\n\n".join(told)
 
 
 def brief(point: Point) -> str:
-    """One load in a few words, while the next one is measured."""
+    """One load in a few words, shown while the next one is measured."""
     load = f"{point.in_flight} in flight" if point.in_flight else f"{_arrivals(point)} arriving"
     remarks = _remarks(point)
     return f"{load}: {point.clips_per_s:.3g} clips/s" + (f" ({remarks})" if remarks else "")

@@ -1,4 +1,4 @@
-"""What a load leaves behind: one sample for each request (main process; pure)."""
+"""Defines the sample that is recorded for each request of a bench; pure (main process)."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ class Sample:
 
     Attributes:
         code: Why there is no caption; None where there is one.
-        replica: The server's own name for who answered, where it tells.
+        replica: The server's own name for the replica that answered, if it gives one.
         clip_s: Seconds of video that the clip covers.
     """
 
@@ -35,7 +35,7 @@ class Sample:
         return self.ended_s - self.started_s
 
     def share_within(self, from_s: float, to_s: float) -> float:
-        """How much of this request lies between two times, 0 to 1."""
+        """The share of this request that lies between two times, 0 to 1."""
         if self.request_s <= 0:
             return float(from_s <= self.ended_s < to_s)
         overlap_s = min(self.ended_s, to_s) - max(self.started_s, from_s)

@@ -1,4 +1,4 @@
-"""Which part of a load was steady: warm-up cut off, the rest compared with itself (pure)."""
+"""Finds the steady part of a load, without its warm-up; pure (main process)."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -25,9 +25,9 @@ _PARTS, _STUDENT_T = 10, 2.262  # its 97.5 % quantile with nine degrees of freed
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The time that counts; `is_steady` says whether its two halves went at the same rate.
+    """The time that counts; `is_steady` says whether its two halves had the same rate.
 
-    Of a load that brought no caption nothing is warm-up, and nothing steady.
+    A load without captions has neither warm-up nor steadiness.
     """
 
     from_s: float
@@ -36,16 +36,16 @@ class Window:
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """Its length."""
         return self.to_s - self.from_s
 
 
 def truncation(values: Sequence[float]) -> int:
     """How many values at the start belong to the warm-up, at most half of them.
 
-    The MSER-5 rule: batches of five are dropped while that makes the standard error of the mean
-    of what is left smaller (K. P. White, "An effective truncation heuristic for bias reduction
-    in simulation output", Simulation 69(6), 1997).
+    The MSER-5 rule: drops batches of five while that reduces the standard error of the mean of the
+    rest (K. P. White, "An effective truncation heuristic for bias reduction in simulation output",
+    Simulation 69(6), 1997).
     """
     means = [
         math.fsum(values[i : i + _BATCH]) / _BATCH
@@ -64,9 +64,9 @@ def truncation(values: Sequence[float]) -> int:
 
 
 def rate_per_s(samples: Sequence[Sample], from_s: float, to_s: float) -> float:
-    """Captions per second; one that lies partly within counts in part.
+    """Captions per second; a caption partly within the time counts in part.
 
-    So neither the requests under way at both ends nor waves of them bend the rate.
+    So neither requests in progress at both ends nor waves of requests distort the rate.
     """
     if to_s <= from_s:
         return 0.0
@@ -77,8 +77,8 @@ def rate_per_s(samples: Sequence[Sample], from_s: float, to_s: float) -> float:
 def ended_per_s(samples: Sequence[Sample], from_s: float, to_s: float) -> float:
     """Captions per second, each counted when it came.
 
-    For requests that arrive by themselves: where more arrive than are answered they take ever
-    longer, and shares of those that still wait are no work done.
+    For open-loop arrivals: where more arrive than are answered, requests take ever longer, and
+    shares of those still waiting are no work done.
     """
     if to_s <= from_s:
         return 0.0
@@ -90,8 +90,8 @@ def ended_per_s(samples: Sequence[Sample], from_s: float, to_s: float) -> float:
 def half_width(rate: Callable[[float, float], float], from_s: float, to_s: float) -> float:
     """Half of the 95 % interval of a rate, by the means of ten equal parts of its time.
 
-    Parts count as independent, as long ones are (A. M. Law, "Simulation Modeling and Analysis",
-    on batch means); shares of long requests make neighbours alike, and this too small.
+    Parts count as independent, as long ones are (A. M. Law, "Simulation Modeling and Analysis", on
+    batch means); shares of long requests correlate neighbours, which makes this too small.
     """
     part_s = (to_s - from_s) / _PARTS
     rates = [rate(from_s + n * part_s, from_s + (n + 1) * part_s) for n in range(_PARTS)]
@@ -99,9 +99,9 @@ def half_width(rate: Callable[[float, float], float], from_s: float, to_s: float
 
 
 def is_queue_growing(samples: Sequence[Sample], window: Window) -> bool:
-    """Whether more requests were begun in the window than ended, by more than chance does.
+    """Whether significantly more requests started in the window than ended.
 
-    Chance: twice the standard deviation of as many Poisson arrivals.
+    Significant is twice the standard deviation of that many Poisson arrivals.
     """
     begun = sum(window.from_s <= one.started_s < window.to_s for one in samples)
     ended = sum(window.from_s <= one.ended_s < window.to_s for one in samples)
@@ -119,7 +119,7 @@ def steady_window(
 
     Args:
         samples: All requests; any order.
-        ramp: How many requests, by start, belong to the ramp whatever their times say.
+        ramp: How many requests, by start, belong to the ramp regardless of their times.
         to_s: End of the load, monotonic.
         rate: How captions are counted.
     """

@@ -1,1 +1,1 @@
-"""Bring a run's deployments up, follow them, and turn them off (main process)."""
+"""Brings a run's deployments up, follows their replicas, and turns them off (main process)."""

@@ -1,4 +1,4 @@
-"""Counts a deployment's replicas for as long as a run goes on (main process)."""
+"""Follows the number of a deployment's replicas during a run (main process)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,14 +21,14 @@ _SURE_LOOKS = 4  # a minute of refusals
 
 @dataclass(slots=True)
 class Replicas:
-    """How many replicas were ready, over time, and the deployment as it was seen last."""
+    """The number of ready replicas over time, and the last state seen."""
 
     started_s: float
     last: DeploymentState | None = None
     history: list[tuple[float, int]] = field(default_factory=list)
 
     def count(self, state: DeploymentState) -> bool:
-        """Note what was seen; whether the count is another than before."""
+        """Record a state; return whether the number changed."""
         self.last, ready = state, state.ready
         if self.history and self.history[-1][1] == ready:
             return False
@@ -38,10 +38,9 @@ class Replicas:
 
 
 def say_that_it_stays_on(replicas: Replicas, *, is_own: bool) -> None:
-    """Log when a deployment that a run leaves on sleeps, or that it never does.
+    """Log when a deployment that a run leaves on scales to zero, or that it never does.
 
-    It is a warning only for one that the run itself brought up: the others are as their owner
-    left them.
+    A warning only for a deployment that the run itself brought up: others are their owners' choice.
     """
     state = replicas.last
     if state is not None and not state.is_off:
@@ -56,10 +55,10 @@ async def follow(
     on_count: Callable[[int], None],
     poll_s: float | None,
 ) -> None:
-    """Look again and again, and call `on_count` with every change.
+    """Poll the state, and call `on_count` with every change.
 
-    A control plane that does not answer, or was asked too often, changes nothing; one that
-    refuses four times in a row ends it.
+    A control plane that does not answer, or limits calls, changes nothing; one that refuses four
+    times in a row ends it.
     """
     refusals = 0
     while True:

@@ -18,16 +18,16 @@ async def let_through(
     opened: anyio.Event,
     halted: anyio.Event,
 ) -> None:
-    """Hand clips on, and close both ends at the end of them.
+    """Pass clips on, and close both streams at the end.
 
-    Whoever takes them may be gone by then, with an error that ends the run.
+    The receiver may be gone by then, with an error that ends the run.
 
     Args:
-        clips_in: what is ready to be sent.
-        clips_out: what may be sent.
+        clips_in: the clips that are ready to be sent.
+        clips_out: the clips that may be sent.
         wanted: set here when the first clip is there.
-        opened: what clips wait for.
-        halted: ends the wait where nothing will ever take requests.
+        opened: the event that clips wait for.
+        halted: ends the wait when no deployment will ever take requests.
     """
     async with clips_in, clips_out:
         with suppress(anyio.BrokenResourceError):

@@ -1,4 +1,4 @@
-"""The deployments that a run brings up, follows, and turns off at its end (main process)."""
+"""Brings up, follows and turns off all deployments of a run (main process)."""
 
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -39,10 +39,10 @@ _LAST_WORDS_S = 1.0
 
 @dataclass(slots=True, repr=False)
 class Lifecycle:
-    """What a run does with deployments beside sending to them.
+    """What a run does with deployments besides sending requests to them.
 
     Attributes:
-        wanted: set when the first clip is ready: nothing is brought up for nothing.
+        wanted: set when the first clip is ready: before that, nothing is brought up.
         opened: set when a deployment takes requests.
         replicas: how many replicas each deployment had, over time.
         problem: what could not be turned off.
@@ -77,7 +77,7 @@ class Lifecycle:
 
     @property
     def holds_back(self) -> bool:
-        """Whether somebody has to say when the first clip is ready."""
+        """Whether the first clip has to be announced, by `hold_back`."""
         return bool(self._managed)
 
     async def clear(self) -> None:
@@ -90,9 +90,9 @@ class Lifecycle:
             await self._take_over()
 
     async def attend(self, fleet: Fleet) -> None:
-        """Bring up what is to be brought up, and count replicas until cancelled.
+        """Bring up deployments, and count replicas until cancelled.
 
-        What is not up yet gets no requests, which its gateway might refuse for good.
+        A deployment that is not up yet gets no requests, which its gateway might refuse for good.
 
         Raises:
             DeploymentError: nothing could be brought up, and nothing else takes requests.
@@ -112,11 +112,11 @@ class Lifecycle:
         clips_out: MemoryObjectSendStream[_T],
         halted: anyio.Event,
     ) -> None:
-        """Let clips through once a deployment is up, or none will be; both ends are closed."""
+        """Pass clips on once a deployment is up, or none will be; closes both streams."""
         await let_through(clips_in, clips_out, self.wanted, self.opened, halted)
 
     async def end(self) -> None:
-        """Turn off what was brought up, whatever happens to the run; `problem` tells."""
+        """Turn off what was brought up, however the run ended; `problem` says what failed."""
         brought_up = [one for one in self._managed if one.is_recorded]
         self._say_what_stays_on()
         if not brought_up:
@@ -156,7 +156,7 @@ class Lifecycle:
         return self.replicas[name].history if name in self.replicas else []
 
     async def _take_over(self) -> None:
-        """What a dead run had brought up of this run's deployments is this run's to end."""
+        """Make this run responsible for its deployments that a dead run had brought up."""
         for kept in await anyio.to_thread.run_sync(self._records.all):
             for one in self._managed:
                 if kept.fate == "dead" and kept.record.ref == one.record.ref:
@@ -186,7 +186,7 @@ class Lifecycle:
             await self._count(plane, one.deployment, one.target, fleet.follow)
 
     def _give_up(self, one: Managed, fleet: Fleet, error: RunError) -> None:
-        """Go on without a deployment, unless it was the last one that could have served."""
+        """Continue without a deployment, unless it was the last one that could have served."""
         one.phase = Phase.FAILED
         fleet.give_up(one.deployment.name, str(error))
         get_log().warning("a deployment is not up", reason=str(error))
@@ -214,7 +214,7 @@ class Lifecycle:
     async def _follow(
         self, deployment: DeploymentConfig, ref: ControlRef, on_count: _OnCount
     ) -> None:
-        """Count the replicas of a deployment that somebody else minds, as far as the key may."""
+        """Count the replicas of a deployment that others manage, if the key allows it."""
         key = deployment.api_key()
         if key is None:
             return
@@ -270,7 +270,7 @@ def _left_on(left: list[Managed], why: str) -> DeploymentError:
 async def open_lifecycle(
     job: JobConfig, tally: Tally, signals: Signals
 ) -> AsyncIterator[Lifecycle]:
-    """Mind a run's deployments until the block ends; what it brought up is then turned off."""
+    """Manage a run's deployments during the block; turn off at its end what was brought up."""
     owner = await anyio.to_thread.run_sync(Owner.this)
     life = Lifecycle(job, tally, signals, owner)
     try:

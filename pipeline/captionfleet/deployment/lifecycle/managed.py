@@ -1,4 +1,4 @@
-"""One deployment of a job that the job itself switches on (main process)."""
+"""Manages one deployment that a job switches on and off (main process)."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,7 +35,7 @@ _AGAIN_S = 2.0
 
 
 class Phase(StrEnum):
-    """How far a deployment's life in a run is; the values are what `repr` shows."""
+    """How far this run has brought a deployment; `repr` shows the values."""
 
     WAITING = "waits for the first clip"
     RISING = "comes up"
@@ -49,8 +49,8 @@ class Managed:
     """A deployment with a life cycle.
 
     Attributes:
-        phase: how far it is, of this run's own doing; FAILED may yet have to be ended.
-        record: what is on disk of it, or would be.
+        phase: how far this run has brought it; FAILED may still have to be ended.
+        record: its record on disk, or the one to be written.
         is_recorded: whether this run has to end it.
         done: how it was ended.
     """
@@ -79,14 +79,14 @@ class Managed:
 
     @property
     def target(self) -> Target:
-        """Which deployment, as calls name it."""
+        """The deployment, as calls identify it."""
         return self.record.target
 
     def key(self) -> SecretStr:
         """The key for its control plane.
 
         Raises:
-            ConfigError: the variable holds none, or is not named for this control plane.
+            ConfigError: the variable is unset, or not named for this control plane.
         """
         one = self.deployment
         return key_at(self.life.api_base, one.api_key_env, one.key_pairs)
@@ -98,7 +98,7 @@ class Managed:
         return Patience(self.life.ready_timeout_s, self.life.poll_s, appears_s)
 
     async def note(self, records: Records) -> None:
-        """Put on disk that it may be on, unless it is to stay so.
+        """Write its record, unless the deployment is to stay on.
 
         Raises:
             OutputError: it cannot be written.
@@ -108,10 +108,10 @@ class Managed:
             self.is_recorded = True
 
     async def bring_up(self, plane: Plane, records: Records, tell: Callable[[str], None]) -> None:
-        """Switch it on, however often the control plane has to be asked within its patience.
+        """Switch it on, retrying within its patience.
 
         Raises:
-            ControlError: it was refused, not answered in time, or is one of another model.
+            ControlError: it was refused, not answered in time, or serves another model.
         """
         self.phase = Phase.RISING
         problem = UnansweredError("no answer in time")
@@ -128,7 +128,7 @@ class Managed:
         raise problem
 
     async def turn_off(self) -> None:
-        """Turn it off, however often the control plane has to be asked within `end_timeout_s`.
+        """Turn it off, retrying within `end_timeout_s`.
 
         Raises:
             RunError: it may still be on.
@@ -148,7 +148,7 @@ class Managed:
         raise problem
 
     async def switch_on(self, plane: Plane, records: Records) -> None:
-        """Create it, or scale it to what the job says; the record is written before.
+        """Create it, or scale it as the job says; its record is written first.
 
         Raises:
             ControlError: it was refused, or is a deployment of another model.
@@ -168,7 +168,7 @@ class Managed:
             return
         try:
             existed = await self._create(plane)
-        except ExistsError:  # and yet nobody can find it
+        except ExistsError:  # it exists, yet cannot be found
             await self._make_known(records, created=before.created)
             raise
         except NOT_DONE:
@@ -179,7 +179,7 @@ class Managed:
             await self._make_known(records, created=before.created)
 
     async def forget(self, records: Records) -> None:
-        """Take its record away: nothing of it is on."""
+        """Remove its record: it is off."""
         await anyio.to_thread.run_sync(records.remove, self.record)
         self.is_recorded = False
 
@@ -188,7 +188,7 @@ class Managed:
         await self.note(records)
 
     async def _create(self, plane: Plane) -> bool:
-        """Create it; whether it existed. Not given up half-way: the control plane may yet obey."""
+        """Create it; return whether it existed. Never cancelled midway, as it may still succeed."""
         wanted = await plane.with_shape(self.life.account, self._wanted())
         with self._unbroken():
             return (await plane.create(self.target, wanted)).existed

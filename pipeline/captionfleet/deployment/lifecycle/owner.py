@@ -1,4 +1,4 @@
-"""Which process left something, and whether it still lives (main process)."""
+"""Identifies the process that left a record, and whether it still lives (main process)."""
 
 import os
 import re
@@ -18,7 +18,7 @@ _START_FIELD = 19  # starttime, counted from what follows the command's name
 
 
 class Owner(BaseModel):
-    """A process: its number alone may be another's by now, so boot and start are kept too."""
+    """A process: its number may be reused, so boot id and start time are kept as well."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -34,7 +34,7 @@ class Owner(BaseModel):
         return cls(pid=pid, host=os.uname().nodename, boot_id=_boot_id(), start_ticks=_start(pid))
 
     def fate(self) -> Fate:
-        """What became of it; of a process on another machine nobody here can tell."""
+        """What became of it; unknown for a process on another machine."""
         if self.host != os.uname().nodename:
             return "elsewhere"
         if self.boot_id != _boot_id():
@@ -52,7 +52,7 @@ class _Stat:
 
 
 def _stat(pid: int) -> _Stat | None:
-    """The process's line in /proc; the command's name in it may hold anything, so it is cut."""
+    """The process's line in /proc; cut, as the command's name in it may hold anything."""
     try:
         raw = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:

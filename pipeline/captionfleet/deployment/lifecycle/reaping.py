@@ -1,4 +1,4 @@
-"""Finds what runs left on that are no more, and turns it off (main process)."""
+"""Finds deployments that dead runs left on, and turns them off (main process)."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ __all__ = ["Reaped", "reap", "users_of"]
 
 @dataclass(frozen=True, slots=True)
 class Reaped:
-    """What became of one record, and whether its deployment may still be on."""
+    """The result for one record, and whether its deployment may still be on."""
 
     record: Record
     told: str
@@ -34,19 +34,19 @@ async def reap(  # noqa: PLR0913 - each is a choice of the caller
     account: str | None = None,
     told: Callable[[Reaped], None] = lambda _: None,
 ) -> list[Reaped]:
-    """Turn off what dead runs left on, unless a run that lives uses it too.
+    """Turn off what dead runs left on, unless a living run uses it too.
 
     Args:
         records: Where to look.
         named: Which variables' keys may go to which servers, beside those that a run of this user
             has named.
         but: Deployments to leave alone.
-        elsewhere: Take runs on other machines for dead.
-        account: Leave alone what is on in other accounts.
-        told: Called with each as it is done.
+        elsewhere: Assume that runs on other machines are dead.
+        account: Leave other accounts' deployments alone.
+        told: Called with each result.
 
     Returns:
-        What became of each record. No error is raised: one that cannot be turned off now must
+        The result for each record. Raises nothing: a deployment that cannot be turned off now must
         not keep the others on.
     """
     done: list[Reaped] = []
@@ -66,7 +66,7 @@ async def reap(  # noqa: PLR0913 - each is a choice of the caller
 
 
 def users_of(record: Record, kept: list[Kept]) -> list[Record]:
-    """Other runs that live, as far as is known, and use the same deployment."""
+    """Other living runs, as far as known, that use the same deployment."""
     return [
         other.record
         for other in kept

@@ -1,11 +1,11 @@
-"""What runs have switched on and must switch off again, durable on disk (main, in threads).
+"""Records on disk what runs have switched on and must switch off again (main process).
 
-A record is on disk before the call that it speaks of is made, so whatever kills a run, it is
-known what may still be up, and cost money.
+A record is written before its call is made, so whatever kills a run, it is known what may still be
+on, and cost money.
 
-Others may write to an output folder, or give it to the user as an archive. So a record there is
-a hint until the state folder, which is the user's alone, holds the same one: it names no server
-that a key goes to, and claims no deployment as made by a run, for such a one may be deleted.
+Others may write to an output folder, or send it as an archive. So a record in there counts only if
+the state folder, which is the user's alone, holds the same: it must not name a server for a key, or
+claim that a run made a deployment, which may then be deleted.
 """
 
 import errno
@@ -46,10 +46,10 @@ _LOCK_S = 60.0
 
 
 class Record(BaseModel):
-    """A deployment that a run brought up, and what is to become of it at the end.
+    """A deployment that a run brought up, and what to do with it at the end.
 
-    `created` is whether the run made it: nothing else is ever deleted. `asked_at_utc` is when it
-    last asked for it to be made. The key goes by the name of its variable.
+    `created` says whether the run made it: nothing else is ever deleted. `asked_at_utc` is the time
+    of the last request to create it. The key is given by its variable's name.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -68,7 +68,7 @@ class Record(BaseModel):
 
     @property
     def may_yet_appear(self) -> bool:
-        """Whether it was asked for so lately that the control plane may not know it yet."""
+        """Whether it was requested so recently that the control plane may not know it yet."""
         try:
             asked_at = datetime.fromisoformat(self.asked_at_utc)
             age_s = (datetime.now(UTC) - asked_at).total_seconds()
@@ -78,7 +78,7 @@ class Record(BaseModel):
 
     @property
     def ref(self) -> ControlRef:
-        """Which deployment."""
+        """The deployment as a ControlRef."""
         return ControlRef(self.api_base, self.account, self.deployment_id)
 
     @property
@@ -92,7 +92,7 @@ class Kept:
     """A record as it was found.
 
     Attributes:
-        fate: that of the run that wrote it.
+        fate: the fate of the run that wrote it.
         is_vouched_for: whether this user's own run wrote it, as the state folder shows.
         path: where it was found.
     """
@@ -111,14 +111,14 @@ class Kept:
 
 
 class Records:
-    """Records in the user's state folder, and in the output folder of the run, if there is one.
+    """Records in the user's state folder, and in the run's output folder, if there is one.
 
     The output folder outlives a container whose home does not.
 
     Args:
         output: The output folder.
-        is_locked: Whether this process holds it: as one run at a time does, a record that another
-            left there is then a dead run's.
+        is_locked: Whether this process holds its lock: only one run does, so other records in it
+            are of dead runs.
     """
 
     def __init__(self, output: Path | None = None, *, is_locked: bool = False) -> None:
@@ -128,7 +128,7 @@ class Records:
         self._is_locked = is_locked
 
     def write(self, record: Record) -> None:
-        """Put a record on disk, or replace it.
+        """Write a record, or replace it.
 
         Raises:
             OutputError: there is no folder that takes it.
@@ -147,11 +147,11 @@ class Records:
             raise problem
 
     def remove(self, record: Record) -> None:
-        """Take a record away: nothing of it is on any more."""
+        """Remove a record: its deployment is off."""
         for folder in self._folders():
             try:
                 (folder / f"{record.record_id}.json").unlink(missing_ok=True)
-                with suppress(OSError):  # others' records are in it, or there is none
+                with suppress(OSError):  # it holds other records, or does not exist
                     folder.rmdir()
             except OSError as error:
                 get_log().warning("a record cannot be removed", reason=error.strerror or "")
@@ -175,7 +175,7 @@ class Records:
 
     @asynccontextmanager
     async def exclusively(self) -> AsyncIterator[None]:
-        """Keep other runs on this machine from switching on or off meanwhile.
+        """Keep other runs on this machine from switching deployments on or off meanwhile.
 
         Where the state folder cannot be written, or another run is stuck, nothing is kept.
         """
@@ -190,7 +190,7 @@ class Records:
             lock.release()
 
     def _fate_there(self, owner: Owner) -> Fate:
-        """The fate of a run that used the output folder, on whatever machine it ran."""
+        """The fate of a run that used the output folder, on whichever machine it ran."""
         fate = owner.fate()
         is_over = fate == "elsewhere" or (self._is_locked and owner != Owner.this())
         return "dead" if is_over else fate
@@ -200,7 +200,7 @@ class Records:
 
 
 def state_folder() -> Path | None:
-    """Where this program keeps what must outlive it; None for a user without a home."""
+    """The folder for state that must outlive this program; None for a user without a home."""
     given = os.environ.get("XDG_STATE_HOME", "")
     try:
         base = Path(given) if given.startswith("/") else Path.home() / ".local/state"
@@ -218,7 +218,7 @@ def _acquire(lock: FileLock, folder: Path) -> None:
 
 
 def _is_below(state: Path | None, output: Path | None) -> bool:
-    """Whether those who may write to the output folder may write to the state folder, too."""
+    """Whether those who can write to the output folder can write to the state folder, too."""
     if state is None or output is None:
         return False
     output = output.parent
@@ -240,7 +240,7 @@ def _read_folder(folder: Path | None) -> Iterable[tuple[Path, Record]]:
         try:
             yield path, _read(path)
         except FileNotFoundError:
-            continue  # its run has just ended
+            continue  # removed meanwhile, as its run has just ended
         except (OSError, ValidationError):
             get_log().warning("a record of what was left on cannot be read", path=str(path))
 

@@ -1,4 +1,4 @@
-"""Turns off what a run had switched on (main process)."""
+"""Turns off a deployment that a run had switched on (main process)."""
 
 from contextlib import suppress
 
@@ -17,10 +17,10 @@ _LOOK_EVERY_S = 1.0
 
 
 async def turn_off(plane: Plane, record: Record) -> str:
-    """Delete or scale to zero, as the record says; return what was done, for people.
+    """Delete or scale to zero, as the record says; return what was done, in words.
 
-    What the run did not make is not deleted, and neither is, without `ignore_checks`, what has
-    just served: both are scaled to zero, which costs nothing either.
+    What the run did not make is not deleted, nor, without `ignore_checks`, what served recently:
+    both are scaled to zero, which costs nothing either.
 
     Raises:
         ControlError: it may still be on.
@@ -48,7 +48,7 @@ async def turn_off(plane: Plane, record: Record) -> str:
 
 
 async def _found(plane: Plane, record: Record) -> DeploymentState | None:
-    """The deployment as it is now; that it is not known yet is no proof that it will not be."""
+    """The deployment now; that it is unknown now does not prove that it will not appear."""
     while True:
         with suppress(MissingError):
             state = await plane.get(record.target)

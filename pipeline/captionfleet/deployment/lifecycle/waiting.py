@@ -1,4 +1,4 @@
-"""Waits until a deployment serves, and proves it by a request (main process)."""
+"""Waits until a deployment serves, and verifies it by a request (main process)."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -26,8 +26,8 @@ Shown = Callable[[DeploymentState], None]
 """What is called with every state that is seen on the way."""
 
 _FIRST_WAIT_S, _GROWTH = 1.0, 1.3
-# Gateways refuse for a moment what they take a second later: a key that is new, a deployment that
-# another replica of the control plane made. Only what stands at three looks in a row is a refusal.
+# Gateways may refuse for a moment what they accept a second later: a new key, a deployment that
+# another replica of the control plane made. Only a refusal at three looks in a row counts.
 _SURE_LOOKS = 3
 _REFUSED = frozenset({401, 402, 403, 412})
 _WRONG = frozenset({400, 405, 413, 422})
@@ -37,9 +37,9 @@ _BUSY = 429
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long to wait, and how often to look once the first looks are over.
+    """How long to wait, and how often to look after the first looks.
 
-    `appears_s` is how long a deployment that was made just now may not be known.
+    `appears_s` is how long a new deployment may stay unknown.
     """
 
     timeout_s: float = 3600.0
@@ -56,10 +56,10 @@ class Served:
 
 
 def forms_of(state: DeploymentState, target: Target) -> tuple[str, ...]:
-    """The ways to name a deployment in a request; the vendor's pages use all three.
+    """The ways to name a deployment in a request; the vendor's documentation uses all three.
 
-    The one that also names the model comes first: captions then tell which model made them,
-    and stay comparable when the deployment is made anew.
+    The form that also names the model comes first: captions then name their model, and stay
+    comparable when the deployment is created again.
     """
     plain, vendor, own = model_forms(f"{state.base_model}#{target.name}")
     full = (f"{state.base_model}#{target.name}",) if state.base_model else ()
@@ -76,16 +76,16 @@ async def until_serving(
 ) -> Served:
     """Wait until a replica is ready, then until a tiny request is answered.
 
-    READY is no proof of serving, and a deployment scaled to zero comes up on a request only. One
-    that is ready and has no place free serves: others. A refusal ends the wait when it has stood
-    at three looks in a row.
+    READY does not prove serving, and a deployment scaled to zero comes up only on a request. A
+    deployment that is ready but full does serve, other clients. A refusal ends the wait when it
+    occurs at three looks in a row.
 
     Args:
         plane: The control plane.
         target: Which deployment.
         patience: How long to wait.
         models: The model strings to try; by default all that name the deployment.
-        shown: Called with every state seen.
+        shown: Called with every state.
 
     Raises:
         ControlError: it failed, is off, refuses the request, or did not come up in time.
@@ -133,7 +133,7 @@ class _Waiting:
 
     async def _attempt(self, models: tuple[str, ...]) -> Served | None:
         state = await self._look()
-        # One that may sleep comes up on a request, and stays up for as long as some come.
+        # A deployment that may sleep comes up on a request, and stays up while requests come.
         if state is None or not (state.ready or not state.min_replica_count):
             return None
         model = await self._first_to_answer(state, models or forms_of(state, self.target))
@@ -143,14 +143,14 @@ class _Waiting:
         return Served(await self._state_after(state), model)
 
     async def _state_after(self, state: DeploymentState) -> DeploymentState:
-        """The state once it serves; a control plane that fails now takes nothing back."""
+        """The state once it serves; a failure of the control plane now changes nothing."""
         try:
             return await self.plane.get(self.target)
         except ControlError:
             return state
 
     async def _look(self) -> DeploymentState | None:
-        """The state, unless the control plane is away for a while, or does not know it yet."""
+        """The state; None if the control plane is unreachable for now, or does not know it yet."""
         try:
             state = await self.plane.get(self.target)
         except UnansweredError:
@@ -182,7 +182,7 @@ class _Waiting:
         return None
 
     async def _check_name(self, state: DeploymentState, models: tuple[str, ...]) -> None:
-        """See whether it is only the given model string that nobody answers to."""
+        """Check whether only the given model string is wrong."""
         others = tuple(form for form in forms_of(state, self.target) if form not in models)
         if models and state.ready and (other := await self._first_to_answer(state, others)):
             raise ControlError(
@@ -192,7 +192,7 @@ class _Waiting:
 
     async def _answers(self, state: DeploymentState, model: str) -> bool:
         proof = await self.plane.client.prove(model)
-        # What is full is there: another job may keep it so for hours.
+        # A full deployment exists: another job may keep it full for hours.
         if proof.status == _FINE or (proof.status == _BUSY and state.ready):
             return True
         name, told = self.target.deployment_id, f"{proof.status} {proof.detail}".strip()
@@ -205,7 +205,7 @@ class _Waiting:
 
 @asynccontextmanager
 async def show_replicas(stream: TextIO | None) -> AsyncIterator[Shown]:
-    """Show replicas on their way: a bar on a terminal, elsewhere a line at every change."""
+    """Show replicas on their way: a bar on a terminal, otherwise a line at every change."""
     if stream is None:
         yield lambda _: None
     elif has_width(stream):

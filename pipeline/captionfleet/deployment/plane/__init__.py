@@ -1,1 +1,1 @@
-"""Talk to the control plane over HTTP (main process)."""
+"""Calls the control plane over HTTP (main process)."""

@@ -1,4 +1,4 @@
-"""Which account, by which key, at which control plane (main process)."""
+"""Determines account, key and control plane (main process)."""
 
 import os
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ __all__ = ["Access", "account_name", "named_pairs"]
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """An account at a control plane; the key goes by its variable's name until it is used."""
+    """An account at a control plane; the key is given by its variable's name until it is used."""
 
     account: str
     api_key_env: str | None
@@ -25,14 +25,14 @@ class Access:
         """The key.
 
         Raises:
-            ConfigError: the variable holds none, or is not named for this control plane.
+            ConfigError: the variable is unset, or not named for this control plane.
         """
         named = named_pairs(self.api_base, self.api_key_env)
         return key_at(self.api_base, self.api_key_env, named)
 
 
 def named_pairs(api_base: str | None, api_key_env: str | None) -> frozenset[KeyPair]:
-    """The servers that flags, the environment or this program name, with their variables."""
+    """Servers that flags, the environment or this program name, with their key variables."""
     service = service_base()
     if not api_key_env:
         return default_pairs(service)
@@ -40,10 +40,10 @@ def named_pairs(api_base: str | None, api_key_env: str | None) -> frozenset[KeyP
 
 
 def account_name(given: str | None) -> str:
-    """The account that was given, or that the environment names.
+    """The given account, or that of the environment.
 
     Raises:
-        ConfigError: neither is, or it cannot be one.
+        ConfigError: there is neither, or it is invalid.
     """
     name = given or os.environ.get("FIREWORKS_ACCOUNT_ID", "")
     if not name:

@@ -1,7 +1,7 @@
-"""Calls to the control plane over HTTP (main process; beside the sender's client, the only one).
+"""Makes HTTP calls to the control plane (main process).
 
-Nothing of aiohttp leaves this module: its exceptions hold the request's headers, and with them
-the key. No redirect is followed, every answer has a largest size and every call a deadline.
+Nothing of aiohttp leaves this module: its exceptions hold the request's headers, and with them the
+key. It follows no redirect; every answer has a size limit and every call a deadline.
 """
 
 import random
@@ -46,7 +46,7 @@ _MOST_CONNECTIONS = 8
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What a tiny request to a deployment came to: its status, None where no answer came."""
+    """The result of a tiny request to a deployment: its status, None without an answer."""
 
     status: int | None
     detail: str = ""
@@ -71,16 +71,16 @@ class ControlClient:
 
     @property
     def base_url(self) -> str:
-        """Where the deployments of this control plane take requests."""
+        """The address where this control plane's deployments take requests."""
         return f"{self.api_base}{INFERENCE_PATH}"
 
     async def answer(self, call: Call) -> dict[str, Any]:
-        """Make a call and return the object that it is answered with.
+        """Make a call and return the object in its answer.
 
-        What may be repeated is, after 5xx, 408, 429 and broken connections, with growing waits.
+        Repeatable calls are retried after 5xx, 408, 429 and broken connections, with growing waits.
 
         Raises:
-            ControlError: it was refused, or not answered in time, or by something else.
+            ControlError: it was refused, not answered in time, or answered by something else.
         """
         try:
             with anyio.fail_after(_CALL_S):
@@ -101,7 +101,7 @@ class ControlClient:
             raise UnansweredError(f"{call.what}: no answer within {_CALL_S:.0f} s") from None
 
     async def prove(self, model: str, timeout_s: float = 30.0) -> Proof:
-        """Ask a deployment for one token of text, which no state can replace as a proof."""
+        """Request one token of text from a deployment; no reported state is as conclusive."""
         body = {
             "model": model,
             "messages": [{"role": "user", "content": "Say ok."}],
@@ -195,11 +195,11 @@ def key_at(api_base: str, variable: str | None, named: Collection[KeyPair]) -> S
 
     Args:
         api_base: The control plane's URL.
-        variable: Name of the environment variable with the key; None where nobody names one.
+        variable: Name of the environment variable with the key; None if none is named.
         named: Which variables go to which servers.
 
     Raises:
-        ConfigError: no key may go there, or the variable holds none.
+        ConfigError: no key may be sent there, or the variable is unset.
     """
     allowed = key_for(api_base, variable, named)
     if not allowed:

@@ -1,4 +1,4 @@
-"""What can be done with the deployments of an account, by typed answers (main process)."""
+"""Manages the deployments of an account, with typed answers (main process)."""
 
 from dataclasses import dataclass, replace
 
@@ -21,20 +21,20 @@ _MOST_PAGES = 100
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """A deployment that was asked for, and whether it was there before."""
+    """A requested deployment, and whether it existed before."""
 
     deployment: DeploymentState
     existed: bool
 
 
 class Plane:
-    """The control plane as the commands and the life cycle need it."""
+    """The control plane as commands and lifecycle need it."""
 
     def __init__(self, client: ControlClient) -> None:
         self.client = client
 
     async def find(self, target: Target) -> DeploymentState | None:
-        """A deployment as it is now; None where there is none, or only a deleted one."""
+        """A deployment's state; None if it does not exist, or is deleted."""
         try:
             found = await self.get(target)
         except MissingError:
@@ -42,7 +42,7 @@ class Plane:
         return None if found.is_gone else found
 
     async def get(self, target: Target) -> DeploymentState:
-        """A deployment as it is now.
+        """A deployment's state.
 
         Raises:
             MissingError: there is none.
@@ -51,7 +51,7 @@ class Plane:
         return read(DeploymentState, await self.client.answer(call), call.what)
 
     async def list_all(self, account: str) -> list[DeploymentState]:
-        """All deployments of an account but the deleted ones."""
+        """All deployments of an account except deleted ones."""
         found: list[DeploymentState] = []
         token, seen = "", {""}
         for _ in range(_MOST_PAGES):
@@ -65,7 +65,7 @@ class Plane:
         return [one for one in found if not one.is_gone]
 
     async def create(self, target: Target, wanted: Wanted) -> Created:
-        """Make a deployment, unless there is one of that name.
+        """Create a deployment, unless one of that name exists.
 
         Raises:
             QuotaError: the account has no GPU left for it.
@@ -76,7 +76,7 @@ class Plane:
         try:
             made = read(DeploymentState, await self.client.answer(call), call.what)
         except (ExistsError, UnansweredError) as error:
-            # Nobody knows who made it, or whether it was made: look.
+            # It is unknown whether the call created it: look.
             found = await self.find(target)
             if found is None:
                 raise
@@ -84,7 +84,7 @@ class Plane:
         return Created(made, existed=False)
 
     async def with_shape(self, account: str, wanted: Wanted) -> Wanted:
-        """The same with a shape, looked up where none is given.
+        """The same with a shape, looked up if none is given.
 
         Raises:
             ControlError: the model has no shape.
@@ -123,7 +123,7 @@ class Plane:
     async def delete(
         self, target: Target, *, ignore_checks: bool = False, hard: bool = False
     ) -> bool:
-        """Delete a deployment; False where there was none.
+        """Delete a deployment; False if it did not exist.
 
         Raises:
             BlockedError: it served within the last hour, and checks are not ignored.

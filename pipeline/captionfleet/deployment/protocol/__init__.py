@@ -1,1 +1,1 @@
-"""Write calls to the control plane and read its answers; pure."""
+"""Builds calls to the control plane and parses its answers; pure (main process)."""

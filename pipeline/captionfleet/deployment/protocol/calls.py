@@ -1,4 +1,4 @@
-"""The calls to the control plane: method, path, query, body, and firectl's line; pure (main)."""
+"""Builds calls to the control plane, and the equivalent firectl commands; pure (main process)."""
 
 import re
 import shlex
@@ -28,7 +28,7 @@ __all__ = [
 _MULTI_REGIONS = frozenset({"GLOBAL", "US", "EUROPE", "APAC"})
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
 _PAGE_SIZE = 200
-# Without a mask a PATCH replaces every mutable field by what the body holds, or by nothing.
+# Without a mask, a PATCH replaces or clears every mutable field.
 _REPLICAS_MASK = "min_replica_count,max_replica_count"
 
 
@@ -37,9 +37,9 @@ class Call:
     """One call to the control plane.
 
     Attributes:
-        what: what it is to do, for messages.
+        what: what it does, for messages.
         firectl: the line of the vendor's own tool that does the same.
-        may_repeat: whether it may be made again where nobody knows how it ended.
+        may_repeat: whether it may be repeated if its result is unknown.
     """
 
     what: str
@@ -68,7 +68,7 @@ class Target:
     """One deployment of one account.
 
     Raises:
-        ConfigError: a name cannot stand in a path.
+        ConfigError: a name is invalid in a path.
     """
 
     account: str
@@ -86,7 +86,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What a deployment should be.
+    """The wanted properties of a deployment.
 
     Attributes:
         scale_to_zero_window_s: idle time after which a deployment with `min_replicas` 0 sleeps.
@@ -130,10 +130,10 @@ class Wanted:
 
 
 def check_name(name: str, what: str) -> None:
-    """See that a name can stand in a path.
+    """Make sure that a name is valid in a path.
 
     Raises:
-        ConfigError: it cannot.
+        ConfigError: it is not.
     """
     if not _NAME.fullmatch(name):
         raise ConfigError(f"{name!r} is no {what}: letters, digits and - only, at most 63")
@@ -166,7 +166,7 @@ def get(target: Target) -> Call:
 
 
 def list_page(account: str, token: str = "") -> Call:
-    """List an account's deployments, from a page on."""
+    """List one page of an account's deployments."""
     query = {"pageSize": str(_PAGE_SIZE)} | ({"pageToken": token} if token else {})
     return Call(
         f"list the deployments of {account}",

@@ -1,4 +1,4 @@
-"""How the control plane says no, and what follows for the command; pure (main process)."""
+"""Classifies refusals of the control plane, and what they mean for a command; pure (main)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,11 +39,11 @@ _GRPC = {
 
 
 class ControlError(DeploymentError):
-    """Raised when a call to the control plane came to nothing."""
+    """Raised when a call to the control plane failed."""
 
 
 class DeniedError(ControlError):
-    """Raised when the key is not taken, or may not do this."""
+    """Raised when the key is refused, or lacks the permission."""
 
 
 class QuotaError(ControlError):
@@ -59,17 +59,17 @@ class ExistsError(ControlError):
 
 
 class BlockedError(ControlError):
-    """Raised when the deployment's state does not allow it, as long as checks are heeded."""
+    """Raised when the deployment's state forbids the call, unless checks are ignored."""
 
 
 class BadRequestError(ControlError):
-    """Raised when the control plane finds the arguments wrong."""
+    """Raised when the control plane finds the arguments invalid."""
 
     exit_code = 2
 
 
 class UnansweredError(ControlError):
-    """Raised when no answer came, or only 5xx, so that nobody knows whether it was done."""
+    """Raised when no answer came, or only 5xx, so that the result is unknown."""
 
 
 NOT_DONE = (BadRequestError, BlockedError, DeniedError, ExistsError, MissingError, QuotaError)
@@ -78,12 +78,12 @@ NOT_DONE = (BadRequestError, BlockedError, DeniedError, ExistsError, MissingErro
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An answer that is none of the 2xx.
+    """An answer other than 2xx.
 
     Attributes:
         code: the gRPC code's name, where one was given.
         message: one line for people.
-        is_final: whether asking again is of no use: a quota is used up.
+        is_final: whether retrying is useless, as a quota is used up.
     """
 
     status: int
@@ -93,10 +93,10 @@ class Refusal:
 
 
 def read_refusal(status: int, body: bytes) -> Refusal:
-    """Read the body of an error, whatever it is.
+    """Parse the body of an error, whatever it is.
 
-    It may be grpc-gateway's `{"code", "message", "details"}`, the same wrapped in `error`, or a
-    page of an edge proxy.
+    It may be grpc-gateway's `{"code", "message", "details"}`, the same wrapped in `error`, or the
+    page of a proxy.
     """
     try:
         told = orjson.loads(body)
@@ -111,7 +111,7 @@ def read_refusal(status: int, body: bytes) -> Refusal:
 
 
 def error_for(refusal: Refusal, what: str) -> ControlError:
-    """The error that ends a call; `what` says what was tried, as in "create deployment a"."""
+    """The error for a refused call; `what` says what was tried, as in "create deployment a"."""
     kind = _KINDS_BY_CODE.get(refusal.code) or _KINDS_BY_STATUS.get(refusal.status)
     if kind is None:
         kind = UnansweredError if refusal.status >= 500 else ControlError  # noqa: PLR2004 - 5xx

@@ -1,4 +1,4 @@
-"""What the control plane says of deployments, checked at the border; pure (main process)."""
+"""Parses and checks the control plane's answers about deployments; pure (main process)."""
 
 import re
 from typing import Annotated, Any, TypeVar
@@ -20,7 +20,7 @@ _T = TypeVar("_T", bound=BaseModel)
 
 
 class _Told(BaseModel):
-    """Further fields are no error, and neither is null where there is nothing to say."""
+    """A part of an answer: unknown fields are ignored, and null counts as absent."""
 
     model_config = ConfigDict(
         frozen=True, extra="ignore", alias_generator=to_camel, hide_input_in_errors=True
@@ -35,7 +35,7 @@ class _Told(BaseModel):
 
 
 class ReplicaStats(_Told):
-    """How many replicas are how far."""
+    """How many replicas are in each state."""
 
     pending_scheduling_replica_count: _Count = 0
     downloading_model_replica_count: _Count = 0
@@ -51,7 +51,7 @@ class ReplicaStats(_Told):
 
     @property
     def on_their_way(self) -> tuple[str, ...]:
-        """How many are how far, without what there is none of, and without those that are ready."""
+        """The number of replicas in each state other than ready, without zeros."""
         found = {
             "pending": self.pending_scheduling_replica_count,
             "downloading": self.downloading_model_replica_count,
@@ -78,7 +78,7 @@ class _Placement(_Told):
 
 
 class DeploymentState(_Told):
-    """A deployment as it is now; what is left out is zero or empty, as in proto JSON."""
+    """The state of a deployment; absent fields are zero or empty, as in proto JSON."""
 
     name: _Word
     state: _Word = "STATE_UNSPECIFIED"
@@ -119,12 +119,12 @@ class DeploymentState(_Told):
 
     @property
     def is_off(self) -> bool:
-        """Whether no request brings it up: it may have no replica at all."""
+        """Whether no request brings it up, as it may have no replica at all."""
         return self.max_replica_count == 0
 
     @property
     def sleeps(self) -> bool:
-        """Whether it has no replica, and will have one on the first request."""
+        """Whether it has no replica now, and gets one on the first request."""
         return not (self.is_off or self.min_replica_count or self.desired_replica_count)
 
     @property
@@ -146,7 +146,7 @@ class DeploymentState(_Told):
 
     @property
     def replica_price(self) -> float | None:
-        """Dollars that a replica costs by the hour, where known."""
+        """Dollars per hour of a replica, if known."""
         known = deployable(self.base_model)
         accelerator = self.accelerator_type or (known.accelerator if known else "")
         return price_per_hour(accelerator, self.accelerator_count)
@@ -173,22 +173,22 @@ class _ShapeVersion(_Told):
 
 
 class Shapes(_Told):
-    """The shapes that a model may be deployed with."""
+    """The shapes in which a model may be deployed."""
 
     deployment_shape_versions: Annotated[tuple[_ShapeVersion, ...], Field(max_length=1000)] = ()
 
     def best(self) -> Shape | None:
-        """The smallest: the one meant for least cost, or the first."""
+        """The smallest shape: the one meant for least cost, or the first."""
         shapes = [version.snapshot for version in self.deployment_shape_versions]
         minimal = [shape for shape in shapes if shape.preset_type == "MINIMAL"]
         return next(iter(minimal + shapes), None)
 
 
 def read(kind: type[_T], told: object, what: str) -> _T:
-    """Check an answer.
+    """Parse and check an answer.
 
     Raises:
-        ControlError: it is not what the control plane is documented to say.
+        ControlError: it is not as documented.
     """
     try:
         return kind.model_validate(told)

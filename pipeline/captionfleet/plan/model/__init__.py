@@ -1,1 +1,1 @@
-"""Model a fleet and a library, and search for the smallest fleet that suffices; pure."""
+"""Models a fleet and a library, and searches for the smallest sufficient fleet; pure (main)."""

@@ -1,4 +1,4 @@
-"""Whether it is cheaper to prepare all clips before the deployments are up (pure)."""
+"""Computes whether preparing all clips before the deployments start is cheaper; pure (main)."""
 
 from dataclasses import dataclass, replace
 
@@ -7,15 +7,15 @@ from captionfleet.plan.model.reference import Library, Reference
 
 __all__ = ["Ahead", "prepared_ahead"]
 
-_LEAST_SAVED = 0.05  # less is within what two runs differ by
+_LEAST_SAVED = 0.05  # a smaller saving is within the variation between runs
 _BASE64 = 4 / 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ahead:
-    """The media step alone on the plan's cores, then the same replicas with all media there.
+    """Preparing alone on the plan's cores, then the same replicas with all media ready.
 
-    `saved_usd` is what the plan's replicas cost more while they wait for clips.
+    `saved_usd` is what the plan's replicas cost while they wait for clips.
     """
 
     prepare_s: float
@@ -27,7 +27,7 @@ class Ahead:
 def prepared_ahead(
     reference: Reference, library: Library, chosen: Prediction, pricing: Pricing
 ) -> Ahead | None:
-    """What preparing first comes to; None where it saves next to nothing, or is not known."""
+    """The cost of preparing first; None where it saves next to nothing, or is unknown."""
     each_s = mean_worker_s(reference, library)
     if not each_s or chosen.outlook.bottleneck != "cores":
         return None

@@ -1,4 +1,4 @@
-"""How long a request takes, by how many are in flight when it starts (pure)."""
+"""Fits request time as a function of requests in flight; pure (main process)."""
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -14,7 +14,7 @@ Curve = tuple[tuple[int, float], ...]
 _LEAST_REQUESTS = 20  # for a point
 _MOST_POINTS = 24
 _ABOUT_TO = 0.02  # of a request
-_FLAT = 1.15  # less gain than this from twice as many in flight means that more bring nothing
+_FLAT = 1.15  # with a smaller gain from twice as many in flight, the deployment is saturated
 
 
 def in_flight_at_start(
@@ -22,8 +22,8 @@ def in_flight_at_start(
 ) -> NDArray[np.int64]:
     """How many of these requests were in flight as each of them started, itself included.
 
-    A request that is about to end is over: the next one starts at its end, and the times of
-    lines are those of their writing, a little later and rounded.
+    A request about to end counts as ended: the next one starts at its end, and the times in lines
+    are those of writing, a little later and rounded.
     """
     about_to_s = _ABOUT_TO * float(np.median(ended_s - started_s))
     over_s = np.maximum(ended_s - about_to_s, np.nextafter(started_s, np.inf))
@@ -33,7 +33,7 @@ def in_flight_at_start(
 
 
 def fit_curve(in_flight: NDArray[np.int64], request_s: NDArray[np.float64]) -> Curve:
-    """Mean request times at up to 24 numbers in flight, made to rise."""
+    """Mean request times at up to 24 numbers in flight, made monotonic."""
     order = np.argsort(in_flight, kind="stable")
     size = max(_LEAST_REQUESTS, -(-len(order) // _MOST_POINTS))
     count = max(1, len(order) // size)
@@ -45,10 +45,10 @@ def fit_curve(in_flight: NDArray[np.int64], request_s: NDArray[np.float64]) -> C
 
 
 def rising(points: Iterable[tuple[float, float, float]]) -> Curve:
-    """The closest curve that never falls, of points (in flight, seconds, weight).
+    """The closest curve that never falls, through points (in flight, seconds, weight).
 
-    Neighbours that fall are pooled (isotonic regression by adjacent violators), so a point may
-    stand for several; those at the same whole number are one.
+    Falling neighbours are pooled (isotonic regression by adjacent violators), so a point may stand
+    for several; points at the same whole number are merged.
     """
     pools: list[list[tuple[float, float, float]]] = []
     for point in _by_whole_number(points):
@@ -77,14 +77,14 @@ def _ends(pool: Sequence[tuple[float, float, float]]) -> list[float]:
 
 
 def seconds_at(curve: Curve, in_flight: NDArray[np.int64]) -> NDArray[np.float64]:
-    """What the curve says, straight between its points and level beyond them."""
+    """The curve's values, linear between its points and constant beyond them."""
     few, seconds = zip(*curve, strict=True)
     at: NDArray[np.float64] = np.interp(in_flight, few, seconds)
     return at
 
 
 def is_saturated(curve: Curve) -> bool:
-    """Whether the end of what the deployment can do shows: more in flight bring no more captions.
+    """Whether the curve shows the deployment's capacity: more in flight bring no more captions.
 
     A curve that ends at one in flight shows nothing.
     """

@@ -1,4 +1,4 @@
-"""From the lines of a run to a reference that can be asked about other runs (pure)."""
+"""Turns the lines of a run into a reference for predicting other runs; pure (main process)."""
 
 from collections.abc import Iterator
 
@@ -21,18 +21,18 @@ GUESSED_PROMPT, GUESSED_COMPLETION = (1.0, 1.0), (1.0, 0.03)
 
 _FEW = 100
 _MOST_IN_MIX = 2000
-_LIKE_ALL = 5.0  # clips of a codec that are like all others
+_LIKE_ALL = 5.0  # weight of the assumption that a codec is like all others, in clips
 _MANY_RETRIES = 0.02
 _UNKNOWN = 0.5
 
 
 def fit_run(label: str, run: RunRecord, lines: Lines, *, apart: bool = False) -> Reference:
-    """Make a reference of the last run in an output folder.
+    """Turn the last run in an output folder into a reference.
 
-    `apart` keeps deployments of one model apart, whose requests are else taken together.
+    `apart` keeps deployments of one model apart, whose requests are otherwise pooled.
 
     Raises:
-        ConfigError: there is no caption in it.
+        ConfigError: the run has no captions.
     """
     table = make_table(run, lines)
     requests = fit_requests(table, lines, run, apart=apart)
@@ -92,7 +92,7 @@ def _codec_factors(codec: "np.ndarray", measured_s: Floats, expected_s: Floats) 
 
 
 def _overhead_s(run: RunRecord, table: Table) -> float:
-    """What a worker is busy with a clip beyond preparing it: its start, and talk."""
+    """The time that a worker is busy with a clip beyond preparing it: startup, communication."""
     clips = (run.captioned + run.failed) * table.clips / len(table)
     return max(0.0, run.busy_s - run.prepare_s) / max(clips, 1.0)
 
@@ -111,9 +111,9 @@ def _tokens(table: Table) -> tuple[Terms, Terms, float]:
 def _per_clip(
     table: Table, values: Floats, guess: tuple[float, float], told: NDArray[np.bool_] | None = None
 ) -> tuple[Terms, Floats]:
-    """What all requests together come to for a clip, and what is expected of each line.
+    """The sum over all requests of a clip, and the expected value of each line.
 
-    However many lines each request has, it is asked once a clip.
+    However many lines each request has, it is asked once for each clip.
     """
     counts = np.ones(len(table), dtype=bool) if told is None else told
     weights, expected = np.zeros(len(guess)), np.zeros(len(table))

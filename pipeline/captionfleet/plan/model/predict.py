@@ -1,4 +1,4 @@
-"""What a fleet would take for a library, by a run of the sender on a virtual clock (pure)."""
+"""Predicts a fleet's time and cost for a library, by simulating the sender; pure (main process)."""
 
 import math
 from collections.abc import Callable
@@ -15,18 +15,18 @@ MOST_SIMULATED = 50_000
 """Clips of a simulated run, fewer for few replicas; a longer one goes on at its middle's rate."""
 
 TAIL_80 = 1.2816  # of the normal distribution: a tenth lies beyond it, on either side
-_LEAST_DRIFT = 0.05  # two runs differ by what no run shows of itself
+_LEAST_DRIFT = 0.05  # variation between runs, which a single run does not show
 _LEAST_TOKEN_DRIFT = 0.02
 _MIDDLE = (0.3, 0.8)
-_LEAST_SIMULATED, _SIMULATED_EACH = 5_000, 350  # by then a replica's window is found
+_LEAST_SIMULATED, _SIMULATED_EACH = 5_000, 350  # time until a replica's window has settled
 _HOUR_S = 3600.0
 _PATIENCE_S = 1800.0
-_COLD_SIMULATED_S = 600.0  # from then on the sender asks as rarely as it ever does
+_COLD_SIMULATED_S = 600.0  # from then on the sender backs off as far as it ever does
 
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """Replicas that answer, and cores, one worker process on each."""
+    """Replicas that answer, and cores with one worker process each."""
 
     replicas: int
     cores: int
@@ -41,11 +41,11 @@ class Pricing:
     cold_start_s: float = 0.0
 
     def gpu_hours(self, replicas: int, seconds: float) -> float:
-        """What is billed of a run that takes so long."""
+        """The billed GPU hours of a run of this length."""
         return replicas * self.gpus_per_replica * max(0.0, seconds - self.cold_start_s) / _HOUR_S
 
     def seconds_for(self, usd: float, replicas: int) -> float:
-        """How long a run of so many replicas may take for so much money."""
+        """How long a run with this many replicas may take for this money."""
         per_s = replicas * self.gpus_per_replica * self.usd_per_gpu_hour / _HOUR_S
         return math.inf if not per_s else usd / per_s + self.cold_start_s
 
@@ -59,7 +59,7 @@ class Estimate:
     high: float
 
     def each(self, change: Callable[[float], float]) -> "Estimate":
-        """The same change to all three; it must not turn them round."""
+        """Apply a monotonically increasing function to all three."""
         return Estimate(change(self.low), change(self.expected), change(self.high))
 
 
@@ -67,8 +67,8 @@ class Estimate:
 class Outlook:
     """One simulated run, extended to the whole library.
 
-    `cores` and `deployments` are the shares of their time in which they were busy; `cores` is nan
-    where nothing is known of the workers. `clips_per_s` is the rate of its middle.
+    `cores` and `deployments` are the shares of time in which they were busy; `cores` is nan where
+    nothing is known of the workers. `clips_per_s` is the rate in the middle of the run.
     """
 
     seconds: float
@@ -85,7 +85,7 @@ class Outlook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """What a fleet takes for a library."""
+    """A fleet's time, tokens and cost for a library."""
 
     fleet: Fleet
     seconds: Estimate
@@ -98,11 +98,11 @@ class Prediction:
 
 
 def predict(reference: Reference, library: Library, fleet: Fleet, pricing: Pricing) -> Prediction:
-    """Foresee a run, with its range."""
+    """Predict a run, with its range."""
     fast, middle, slow = (
         look_ahead(reference, library, fleet, pricing, tail) for tail in (-TAIL_80, 0.0, TAIL_80)
     )
-    # A simulated run is one of many: chance must not turn the range round.
+    # A simulated run is random: chance must not reverse the range.
     seconds = Estimate(
         min(fast.seconds, middle.seconds), middle.seconds, max(slow.seconds, middle.seconds)
     )
@@ -130,11 +130,10 @@ def look_ahead(  # noqa: PLR0913 - a run, and how it is simulated
     *,
     most_clips: int | None = None,
 ) -> Outlook:
-    """Simulate one run, at most `most_clips` of it, by default as many as make a steady rate.
+    """Simulate one run, at most `most_clips` of it, by default enough for a steady rate.
 
-    Each clip that the workers prepare is as many requests to the deployments as the reference has.
-
-    `tail` is by how many standard deviations requests and workers both are slower than expected.
+    Each prepared clip causes as many requests as in the reference. `tail` is by how many standard
+    deviations both requests and workers are slower than expected.
     """
     slower = math.exp(tail * max(reference.request_drift, _LEAST_DRIFT))
     enough = min(MOST_SIMULATED, max(_LEAST_SIMULATED, _SIMULATED_EACH * fleet.replicas))
@@ -165,7 +164,7 @@ def look_ahead(  # noqa: PLR0913 - a run, and how it is simulated
 
 
 def mean_worker_s(reference: Reference, library: Library) -> float | None:
-    """What a worker needs for a clip of the library; None where nothing is known of it."""
+    """A worker's mean time for a clip of the library; None if unknown."""
     worker_time = reference.worker_time
     if worker_time is None:
         return None
@@ -173,7 +172,7 @@ def mean_worker_s(reference: Reference, library: Library) -> float | None:
 
 
 def _supply_per_s(reference: Reference, library: Library, cores: int, tail: float) -> float | None:
-    """Requests a second that the workers prepare the media of."""
+    """The rate of requests whose media the workers prepare."""
     each_s = mean_worker_s(reference, library)
     if not each_s:
         return None
@@ -184,7 +183,7 @@ def _supply_per_s(reference: Reference, library: Library, cores: int, tail: floa
 def _fleet_models(
     reference: Reference, library: Library, replicas: int, cold_start_s: float, slower: float
 ) -> tuple[DeploymentModel, ...]:
-    """Replicas like those of the reference, in turn where it has several kinds."""
+    """Replicas like those of the reference, alternating where it has several kinds."""
     factor = request_factor(reference, library)
     unlike = _unlikeness(reference, library)
     models = []
@@ -217,7 +216,7 @@ def request_factor(reference: Reference, library: Library) -> float:
 
 
 def _unlikeness(reference: Reference, library: Library) -> float:
-    """Sigma of the clips' own differences in request time."""
+    """The spread (sigma) of request times due to differences between clips."""
     factors = _factors(reference, library)
     mean = sum(factors) / len(factors)
     variance = sum((one - mean) ** 2 for one in factors) / len(factors)
@@ -237,7 +236,7 @@ def _middle_rate(simulated: Simulated) -> float:
 
 
 def _cores_busy(simulated: Simulated, cold_start_s: float) -> float:
-    """Share of the time in which deployments were up; nan where the cores are not known."""
+    """The share of time in which cores were busy while deployments were up; nan if unknown."""
     up_s = simulated.seconds - cold_start_s
     if up_s <= 0 or math.isnan(simulated.supply_busy):
         return math.nan
@@ -247,7 +246,7 @@ def _cores_busy(simulated: Simulated, cold_start_s: float) -> float:
 def _deployments_busy(
     simulated: Simulated, models: tuple[DeploymentModel, ...], cold_start_s: float
 ) -> float:
-    """Share of the places of their windows that were taken while they were up."""
+    """The share of window places that were taken while deployments were up."""
     up_s = max(0.0, simulated.seconds - cold_start_s)
     in_flight_s = sum(
         use.utilisation * model.max_in_flight * up_s
@@ -261,7 +260,7 @@ def _deployments_busy(
 
 
 def _per_clip(reference: Reference, library: Library) -> tuple[float, float, float]:
-    """Tokens in, tokens out and payload bytes of the library's mean clip, of all its requests."""
+    """Prompt tokens, completion tokens and payload bytes of the mean clip, over all requests."""
     seconds = library.mean_seconds
     return (
         reference.prompt_tokens.of(1.0, seconds),

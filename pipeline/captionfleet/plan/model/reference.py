@@ -1,4 +1,4 @@
-"""What was measured once, in the form in which it can be asked about another library (pure)."""
+"""Defines the measurements of one run, as the basis for predicting others; pure (main process)."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -14,9 +14,9 @@ _UNKNOWN_PX = 1280 * 720
 
 @dataclass(frozen=True, slots=True)
 class ClipFacts:
-    """What the work on a clip depends on; `seconds` are those of its window.
+    """The properties of a clip that decide its work; `seconds` is the length of its window.
 
-    A codec without a name and 0 pixels stand for what is not known.
+    An empty codec and 0 pixels stand for unknown.
     """
 
     codec: str
@@ -25,21 +25,21 @@ class ClipFacts:
 
     @property
     def megapixels(self) -> float:
-        """Of one picture of the source."""
+        """The size of one picture of the source."""
         return (self.pixels or _UNKNOWN_PX) / 1e6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaProfile:
-    """One deployment of the reference: one replica of a planned fleet is like it.
+    """One deployment of the reference; replicas of a planned fleet behave like it.
 
     Attributes:
         names: The deployments that it was measured on, all of one model.
-        curve: Seconds of a request of the mean clip, by requests in flight when it starts.
-        sigma: Of the log-normal factor by which a request's time varies.
-        max_in_flight: Most requests in flight that a plan may count on: what was seen.
+        curve: Request time of the mean clip in seconds, by requests in flight at its start.
+        sigma: The sigma of the log-normal factor by which request times vary.
+        max_in_flight: The most requests in flight that were seen, which limits what a plan assumes.
         adaptive: Whether the number in flight is searched for, below that.
-        is_saturated: Whether the end of what it can do was seen.
+        is_saturated: Whether its capacity was reached.
     """
 
     names: tuple[str, ...]
@@ -65,7 +65,7 @@ class WorkerTime:
     overhead_s: float = 0.0
 
     def of(self, clip: ClipFacts) -> float:
-        """For one clip; a codec that was not seen counts as the mean of those that were."""
+        """The time for one clip; an unknown codec counts as the mean of the known ones."""
         factor = dict(self.codecs).get(clip.codec, 1.0)
         seconds = self.terms.of(1.0, clip.seconds, clip.seconds * clip.megapixels)
         return self.overhead_s + factor * seconds
@@ -77,7 +77,7 @@ class WorkerTime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """A finished run, or a benchmark, as a plan reads it.
+    """A finished run, or a benchmark, as the basis of a plan.
 
     Attributes:
         request_factor: Of the clip's seconds: its request time, relative to the mean clip's.
@@ -120,18 +120,18 @@ class Reference:
 
     @property
     def per_clip(self) -> int:
-        """How many captions a clip gets."""
+        """How many captions each clip gets."""
         return len(self.requests)
 
     @property
     def mean_seconds(self) -> float:
-        """Of the clips it was measured on."""
+        """The mean length of its clips."""
         return sum(clip.seconds for clip in self.mix) / len(self.mix)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Library:
-    """What is to be captioned: how many clips, and a sample of them (or all).
+    """What is to be captioned: the number of clips, and a sample of them (or all).
 
     Attributes:
         unusable: Files that cannot be captioned, as far as their headers show.
@@ -151,7 +151,7 @@ class Library:
 
     @classmethod
     def like(cls, reference: Reference, clips: int, clip_seconds: float | None = None) -> Self:
-        """So many clips of the reference's mix, or of one length."""
+        """This many clips like those of the reference, or of one length."""
         mix = reference.mix
         if clip_seconds is not None:
             mix = tuple(ClipFacts(one.codec, one.pixels, clip_seconds) for one in mix)
@@ -160,5 +160,5 @@ class Library:
 
     @property
     def mean_seconds(self) -> float:
-        """Of its clips."""
+        """The mean length of its clips."""
         return sum(clip.seconds for clip in self.mix) / len(self.mix)

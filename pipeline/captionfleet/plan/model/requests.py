@@ -1,4 +1,4 @@
-"""What the requests of a run show of its deployments (pure)."""
+"""Fits a model of the deployments to the requests of a run; pure (main process)."""
 
 import math
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ _LEAST = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class RequestFit:
-    """The deployments, how request time depends on the clip, and how far both can be trusted."""
+    """The deployments, how request time depends on the clip, and the uncertainty of both."""
 
     profiles: tuple[ReplicaProfile, ...]
     factor: Terms
@@ -37,7 +37,7 @@ class RequestFit:
 
 
 def fit_requests(table: Table, lines: Lines, run: RunRecord, *, apart: bool) -> RequestFit:
-    """Fit the curves of the deployments and the clips' factor, each cleared of the other."""
+    """Fit the deployments' curves and the clips' factor, each corrected for the other."""
     in_flight = _in_flight(table)
     groups = _groups(table, lines, apart=apart)
     factors, expected_s = np.ones(len(table)), np.ones(len(table))
@@ -65,7 +65,7 @@ def fit_requests(table: Table, lines: Lines, run: RunRecord, *, apart: bool) -> 
 
 
 def _balanced(factor: Terms, table: Table, residuals: Floats) -> Terms:
-    """The factor for a mean over the requests, each asked as often as any other."""
+    """Normalise the factor to a mean over requests, each asked as often as any other."""
     names = np.unique(table.request)
     if len(names) == 1:
         return factor
@@ -95,7 +95,7 @@ def base_model(model: str) -> str:
 
 
 def never_full(profile: ReplicaProfile, ceiling: int, limit: str = "") -> str:
-    """What has to be said where the end of what a deployment can do was not seen; else nothing."""
+    """A note where the capacity of a deployment was not reached; else nothing."""
     if profile.is_saturated:
         return ""
     name, most = " and ".join(profile.names), profile.max_in_flight
@@ -122,7 +122,7 @@ def _in_flight(table: Table) -> NDArray[np.int64]:
 
 
 def _groups(table: Table, lines: Lines, *, apart: bool) -> list[NDArray[np.int64]]:
-    """The places of the lines whose deployments are taken together: those of one model."""
+    """The places of the lines whose deployments are pooled: those of one model."""
     kinds = [name if apart else base_model(lines.models[name]) for name in lines.deployments]
     of_line = [kinds[place] for place in table.deployment]
     places: dict[str, list[int]] = {}
@@ -145,7 +145,7 @@ def _ceiling(profile: ReplicaProfile, run: RunRecord) -> int:
 def _unlike(
     profiles: list[ReplicaProfile], table: Table, lines: Lines, residuals: Floats
 ) -> Iterator[str]:
-    """Deployments of one model that are not alike."""
+    """Notes on deployments of one model that differ."""
     for profile in profiles:
         places = [lines.deployments.index(name) for name in profile.names]
         means = {

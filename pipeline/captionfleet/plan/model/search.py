@@ -1,4 +1,4 @@
-"""The smallest fleet that keeps the limits, or the one that comes closest (pure)."""
+"""Searches the smallest fleet that keeps the limits, or the closest one; pure (main process)."""
 
 import math
 from collections.abc import Callable
@@ -28,7 +28,7 @@ _ENOUGH = 1.05
 
 
 class Verdict(StrEnum):
-    """Whether a plan keeps the limits, and which of them it breaks."""
+    """Whether a plan keeps the limits, and which one it breaks."""
 
     KEPT = "kept"
     DEADLINE = "deadline"
@@ -37,9 +37,9 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What the user asks for; None leaves it open.
+    """What the user sets; None leaves it open.
 
-    `replicas` and `cores` are fixed numbers, `max_replicas` and `max_cores` the most there are.
+    `replicas` and `cores` are fixed numbers, `max_replicas` and `max_cores` upper limits.
     """
 
     within_s: float | None = None
@@ -52,9 +52,9 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The chosen fleet and some others; limits hold at the high end of the range.
+    """The chosen fleet and some alternatives; limits are kept at the high end of the range.
 
-    `binding` says in words what keeps a plan from keeping the limits; empty where it does.
+    `binding` says in words what prevents a plan from keeping the limits; empty where it does.
     """
 
     chosen: Prediction
@@ -66,10 +66,10 @@ class Plan:
 def make_plan(reference: Reference, library: Library, limits: Limits, pricing: Pricing) -> Plan:
     """Choose replicas, then cores.
 
-    With a deadline: the fewest replicas that meet it, for they are the cheapest, too. With money
-    alone: the fastest fleet that it pays for. With neither: as many replicas as the reference had.
-    Cores: the fewest with which the replicas are nearly as fast as with any number, for replicas
-    that wait cost more than cores; how few meet the deadline is among the others.
+    With a deadline: the fewest replicas that meet it, which are also the cheapest. With a budget
+    alone: the fastest fleet within it. With neither: as many replicas as the reference had. Cores:
+    the fewest with which the replicas are nearly as fast as with any number, as waiting replicas
+    cost more than cores; the fewest that meet the deadline are among the alternatives.
     """
     search = _Search(reference, library, limits, pricing)
     replicas, verdict = search.replicas()
@@ -93,7 +93,7 @@ class _Search:
     _seen: dict[Fleet, Outlook] = field(default_factory=dict)
 
     def replicas(self) -> tuple[int, Verdict]:
-        """How many, and whether the limits can be kept at all."""
+        """The number of replicas, and whether the limits can be kept at all."""
         limits = self.limits
         if limits.replicas is not None:
             return limits.replicas, Verdict.KEPT
@@ -105,7 +105,7 @@ class _Search:
 
     @property
     def most(self) -> int:
-        """The largest number of replicas that is thought of."""
+        """The largest number of replicas that is considered."""
         return self.limits.max_replicas or _MOST_REPLICAS
 
     def _for_deadline(self, within_s: float) -> tuple[int, Verdict]:
@@ -120,7 +120,7 @@ class _Search:
         return fewest, Verdict.KEPT if is_paid else Verdict.MONEY
 
     def _is_in(self, replicas: int, within_s: float) -> bool:
-        """Whether it may be done in time; what cannot be is known without a simulation."""
+        """Whether it can be done in time; obvious impossibilities need no simulation."""
         clips, each_s = self.library.clips, mean_worker_s(self.reference, self.library) or 0.0
         best_s = self.pricing.cold_start_s + clips / self._best_rate(replicas)
         cores_s = clips * each_s / self._most_cores(replicas)
@@ -136,7 +136,7 @@ class _Search:
         return self.slow_s(replicas) <= self._paid_s(replicas)
 
     def _nearly_fastest(self, most: int) -> int:
-        """The fewest with which it is hardly slower than with the most."""
+        """The fewest replicas that are hardly slower than the most."""
         best_s = self.slow_s(most)
         guess = math.ceil(self.library.clips / best_s / self._best_rate(1))
         return _first(1, most, guess, lambda n: self._is_in(n, _AS_GOOD * best_s))
@@ -146,7 +146,7 @@ class _Search:
         return math.inf if usd is None else self.pricing.seconds_for(usd, replicas)
 
     def slow_s(self, replicas: int) -> float:
-        """The high end of the time with as many cores as there may be."""
+        """The high end of the time, with as many cores as allowed."""
         return self._slow(Fleet(replicas, self._most_cores(replicas))).seconds
 
     def _slow(self, fleet: Fleet) -> Outlook:
@@ -165,19 +165,19 @@ class _Search:
         return limits.cores or limits.max_cores or self._ample_cores(replicas)
 
     def _ample_cores(self, replicas: int) -> int:
-        """More than the deployments can use, even when the workers are slow."""
+        """More cores than the deployments can use, even with slow workers."""
         each_s = mean_worker_s(self.reference, self.library) or 0.0
         useful = min(self._best_rate(replicas) * each_s * _AMPLE, float(self.library.clips))
         return max(1, math.ceil(useful))
 
     def _best_rate(self, replicas: int) -> float:
-        """Clips per second that so many replicas caption at the very best."""
+        """Clips per second that this many replicas can caption at best."""
         profiles, factor = self.reference.profiles, request_factor(self.reference, self.library)
         rates = (best_rate(profiles[n % len(profiles)].curve) for n in range(replicas))
         return sum(rates) / factor / self.reference.per_clip
 
     def predicted(self, replicas: int, *, may_take_s: float = 0.0) -> Prediction:
-        """With the fewest cores for nearly the best speed, or to be done in the given time."""
+        """The prediction with the fewest cores for nearly the best speed, or for the given time."""
         fleet = Fleet(replicas, self._cores(replicas, may_take_s))
         return predict(self.reference, self.library, fleet, self.pricing)
 
@@ -210,7 +210,7 @@ class _Search:
         return sorted(n for n in near if 1 <= n <= self.most and n != replicas)
 
     def binding(self, chosen: Prediction, verdict: Verdict) -> str:
-        """What stands in the way."""
+        """What prevents keeping the limits."""
         if verdict is Verdict.KEPT:
             return ""
         if verdict is Verdict.MONEY:
@@ -229,11 +229,11 @@ class _Search:
 
 
 def _first(low: int, high: int, guess: int, holds: Callable[[int], bool]) -> int:
-    """The lowest for which it holds, if that goes on to hold; `high` where it never does.
+    """The lowest number for which it holds, assuming monotonicity; `high` if it never does.
 
-    Asks for few numbers, and not for large ones, where the guess is good.
+    Tests few numbers, and no large ones, where the guess is good.
     """
-    below, above = low - 1, high  # it does not hold below, it is taken to hold above
+    below, above = low - 1, high  # invariant: it does not hold below; assumed to hold above
     at, step = min(max(guess, low), high), 1
     while above - below > 1:
         if not below < at < above:

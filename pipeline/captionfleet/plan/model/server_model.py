@@ -1,7 +1,7 @@
-"""A deployment in the abstract: slots, a queue, a latency curve, and faults by the clock (pure).
+"""Models a deployment: slots, a queue, a latency curve, and scheduled faults; pure (main process).
 
-Part of the simulator. A request takes as long as the curve says for the number being served
-when its service begins.
+Part of the simulator. A request takes as long as the curve says for the number of requests in
+service when it starts.
 """
 
 import math
@@ -19,7 +19,7 @@ from captionfleet.sender.routing.verdict import Verdict, classify, judge
 
 __all__ = ["DeploymentModel", "Phase", "Request", "Server", "SimulatedClip", "Standing"]
 
-_REFUSED_S = 0.02  # until an answer that needs no model is there
+_REFUSED_S = 0.02  # time until an answer that needs no model
 
 _LOST = judge(FailureCode.DISCONNECTED, "the deployment went down")
 _ABSENT = judge(FailureCode.CONNECT_FAILED, "the deployment is down")
@@ -42,7 +42,7 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """How a deployment is from `from_s` until its next phase.
+    """A deployment's behaviour from `from_s` until its next phase.
 
     Attributes:
         from_s: Seconds since the start of the run.
@@ -66,7 +66,7 @@ class Phase:
     errors: tuple[Verdict, ...] = ()
 
     def service_s(self, served: int) -> float:
-        """Seconds that a request takes when so many are served, without variation."""
+        """The service time with this many requests in service, without variation."""
         right = bisect_left(self.curve, (served, -math.inf))
         if right in {0, len(self.curve)}:
             return self.curve[min(right, len(self.curve) - 1)][1]
@@ -76,7 +76,7 @@ class Phase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentModel:
-    """A deployment as a job names it, and what it is like, phase after phase."""
+    """A deployment as a job names it, and its phases."""
 
     name: str
     phases: tuple[Phase, ...] = (Phase(),)
@@ -86,7 +86,7 @@ class DeploymentModel:
 
 @dataclass(slots=True, eq=False)
 class SimulatedClip:
-    """One clip on its way through a simulated run."""
+    """One clip in a simulated run."""
 
     number: int
     ready_s: float
@@ -116,9 +116,9 @@ Schedule = Callable[[float, Request, Verdict | None], None]
 
 @dataclass(slots=True, eq=False)
 class Server:
-    """What a deployment does with requests; it schedules their ends and never looks ahead.
+    """The behaviour of a deployment: schedules the ends of requests, without looking ahead.
 
-    `busy_s` and `offered_s` are seconds of slots used and of slots there, up to the last change.
+    `busy_s` and `offered_s` are slot seconds used and available, up to the last change.
     """
 
     model: DeploymentModel
@@ -132,13 +132,13 @@ class Server:
     offered_s: float = 0.0
     _counted_to_s: float = 0.0
     _queue: deque[Request] = field(default_factory=deque)
-    _open: dict[Request, None] = field(default_factory=dict)  # in order, so runs repeat exactly
+    _open: dict[Request, None] = field(default_factory=dict)  # ordered, so that runs repeat exactly
 
     def __post_init__(self) -> None:
         self.phase = self.model.phases[0]
 
     def enter(self, phase: Phase, now_s: float) -> None:
-        """Be from now on as the phase says."""
+        """Start a phase."""
         self.count(now_s)
         self.phase = phase
         if phase.standing is Standing.DOWN:
@@ -165,7 +165,7 @@ class Server:
             self.schedule(now_s + _REFUSED_S, request, _SATURATED)
 
     def leave(self, request: Request, now_s: float) -> None:
-        """Let a request go that has ended, with or without an answer."""
+        """Remove a request that ended, with or without an answer."""
         self._open.pop(request, None)
         if request.is_queued:
             request.is_queued = False
@@ -210,7 +210,7 @@ class Server:
                 self._serve(request, now_s)
 
     def count(self, now_s: float) -> None:
-        """Bring `busy_s` and `offered_s` up to now."""
+        """Update `busy_s` and `offered_s`."""
         passed_s = now_s - self._counted_to_s
         self._counted_to_s = now_s
         self.busy_s += self.busy * passed_s

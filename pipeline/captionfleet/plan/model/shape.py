@@ -1,4 +1,4 @@
-"""Fits sums of simple terms to what was measured, from a guess of their shape (pure)."""
+"""Fits sums of simple terms to measurements, starting from a guess; pure (main process)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _NOTHING = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """A sum of terms, each a weight times what is known of a clip."""
+    """A sum of terms, each a weight times a property of a clip."""
 
     weights: tuple[float, ...]
 
@@ -29,15 +29,15 @@ class Terms:
 
 
 def fit_terms(known: ArrayLike, measured: ArrayLike, guess: Sequence[float]) -> Terms:
-    """Weights, none below zero, whose sums come closest to what was measured.
+    """Weights, none below zero, whose sums come closest to the measurements.
 
-    Where the clips are too alike to tell two terms apart, their proportion is that of `guess`.
-    The sum over all clips is that of the measured values.
+    Where the clips are too similar to separate two terms, their proportion is that of `guess`. The
+    sum over all clips equals that of the measurements.
 
     Args:
         known: One row for each clip, one column for each term.
         measured: One value for each clip, none below zero.
-        guess: The proportions of the weights; their size is of no account.
+        guess: The proportions of the weights; their size does not matter.
     """
     rows, values = np.asarray(known, dtype=float), np.asarray(measured, dtype=float)
     guessed = rows * np.asarray(guess, dtype=float)
@@ -49,9 +49,9 @@ def fit_terms(known: ArrayLike, measured: ArrayLike, guess: Sequence[float]) -> 
 
 
 def _factors(terms: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """By how much each guessed term is to be multiplied: ridge regression towards one.
+    """The factor for each guessed term, by ridge regression towards one.
 
-    The means of the values and of the guesses are one.
+    The means of values and guesses are one.
     """
     factors = np.zeros(terms.shape[1])
     free: NDArray[np.bool_] = np.asarray(terms.any(axis=0))

@@ -1,7 +1,7 @@
-"""A run of the sender on a virtual clock: the real router, windows and retries, no sockets (pure).
+"""Simulates the sender on a virtual clock, with the real router and retries; pure (main process).
 
-It tells what a run would do before anybody pays for one, and lets property tests try faults by
-the thousand. What it leaves out: bytes, and the cores that move them.
+It predicts a run before it is paid for, and lets property tests try thousands of faults. It does
+not model bytes or the cores that move them.
 """
 
 import heapq
@@ -28,11 +28,11 @@ _READY_AHEAD = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """What is to be simulated.
+    """What to simulate.
 
     Attributes:
         clips: How many clips are to be captioned.
-        supply_per_s: Clips a second that the workers prepare; None: all are ready at the start.
+        supply_per_s: Clips per second that workers prepare; None: all are ready at the start.
     """
 
     deployments: tuple[DeploymentModel, ...]
@@ -46,7 +46,7 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentUse:
-    """What one deployment did; `utilisation` is the share of its slots' time that was used."""
+    """What one deployment did; `utilisation` is the used share of its slot time."""
 
     name: str
     requests: int
@@ -58,7 +58,7 @@ class DeploymentUse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Simulated:
-    """What came of it; times in seconds from the start.
+    """The result; times in seconds from the start.
 
     Attributes:
         ends: How often each clip ended: once, or never where the run was given up before.
@@ -91,7 +91,7 @@ class Simulated:
         return number / (to_s - from_s) if to_s > from_s else 0.0
 
     def refused_share(self, from_s: float = 0.0) -> float:
-        """Share of refusals among captions and refusals since then."""
+        """The share of refusals among captions and refusals since then."""
         refused = sum(time_s > from_s for time_s in self.refusals_s)
         captioned = sum(time_s > from_s for time_s in self.captions_s)
         return refused / max(refused + captioned, 1)
@@ -133,13 +133,13 @@ class Simulator:
         )
 
     def step(self) -> None:
-        """Let the next thing happen, and what follows from it at once."""
+        """Process the next event and its immediate consequences."""
         self.now_s, _, happen, arguments = heapq.heappop(self._events)
         happen(*arguments)
         self._go_on()
 
     def result(self) -> Simulated:
-        """What has come of it so far."""
+        """The result so far."""
         return Simulated(
             seconds=self.now_s,
             captioned=len(self._captions_s),
@@ -154,7 +154,7 @@ class Simulator:
         )
 
     def _go_on(self) -> None:
-        """Take clips on while lanes are free, and send while there are places."""
+        """Take clips while lanes are free, and send while there are places."""
         now_s, line = self.now_s, self.line
         while self._free_lanes and (ready_s := self._supply.take(now_s)) is not None:
             line.append(SimulatedClip(self._begun, ready_s))
@@ -165,7 +165,7 @@ class Simulator:
         self._plan_to_wake()
 
     def _plan_to_wake(self) -> None:
-        """Note the time at which something changes without a request that ends."""
+        """Schedule the next change that comes without a request's end."""
         router = self.router
         times_s = [self._supply.next_s() if self._free_lanes else None]
         if self.line:
@@ -237,7 +237,7 @@ class Simulator:
 
 
 class _Supply:
-    """The workers: clips become ready at a rate, and wait where nobody takes them."""
+    """The workers: clips become ready at a rate, and wait until they are taken."""
 
     def __init__(self, clips: int, per_s: float | None) -> None:
         self._every_s = 0.0 if per_s is None else 1 / per_s
@@ -247,7 +247,7 @@ class _Supply:
         self._next_s = self._every_s
 
     def take(self, now_s: float) -> float | None:
-        """When the clip that is now taken became ready; None where none is."""
+        """When the clip taken now became ready; None if there is none."""
         if not self._every_s:
             self._left -= 1
             return 0.0 if self._left >= 0 else None
@@ -255,7 +255,7 @@ class _Supply:
             self._prepare(self._next_s)
         if not self._ready:
             return None
-        self._next_s = max(self._next_s, now_s)  # held up until now with a clip in hand
+        self._next_s = max(self._next_s, now_s)  # was blocked until now with a finished clip
         return self._ready.popleft()
 
     def next_s(self) -> float | None:

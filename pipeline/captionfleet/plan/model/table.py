@@ -1,4 +1,4 @@
-"""The lines of a run as columns, in the order in which the captions came (pure)."""
+"""Selects the lines of a run that count, as columns in order of time; pure (main process)."""
 
 import math
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ _SLICES, _SLICE_LINES = 10, 20
 class Table:
     """The lines that count; units and gaps as in `Lines`.
 
-    `prepare_s` stands once for each clip, however many of its requests have a line. `is_last_run`
-    says that all of them are of the run that run.json tells of.
+    `prepare_s` is set once for each clip, however many of its requests have a line. `is_last_run`
+    says that all lines are of the run that run.json describes.
     """
 
     ended_s: Floats
@@ -50,17 +50,17 @@ class Table:
 
     @property
     def one_and_seconds(self) -> Floats:
-        """Two columns: what terms of a clip's length are fitted to."""
+        """Two columns, to fit terms of a clip's length to."""
         return np.column_stack([np.ones(len(self)), self.seconds])
 
 
 def make_table(run: RunRecord, lines: Lines) -> Table:
-    """The lines of the last run; of a request that has few there, all that the folder holds.
+    """The lines of the last run; for a request with few there, all that the folder holds.
 
     Lines of requests that the run did not ask count only where there are no others.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there are no lines.
     """
     if not len(lines):
         raise ConfigError("the reference holds no caption: nothing can be learnt from it")
@@ -89,7 +89,7 @@ def make_table(run: RunRecord, lines: Lines) -> Table:
 
 
 def _once(clip: Floats, prepare_s: Floats) -> Floats:
-    """The times of preparing, each in the first line alone that tells it of a clip."""
+    """The preparation times, each only in the first line of a clip that has it."""
     _, first = np.unique(np.column_stack([clip, prepare_s]), axis=0, return_index=True)
     once = np.full(len(prepare_s), np.nan)
     once[first] = prepare_s[first]

@@ -1,4 +1,4 @@
-"""Reads deadlines and lengths of time as people write them; pure (main process)."""
+"""Parses deadlines and durations as people write them; pure (main process)."""
 
 import math
 import re
@@ -13,10 +13,10 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(min|[smhd])")
 
 
 def parse_within(text: str) -> float:
-    """Seconds of a length of time such as 48h, 2d, 90min or 1h30m.
+    """Seconds of a duration such as 48h, 2d, 90min or 1h30m.
 
     Raises:
-        ConfigError: it is none, or is zero.
+        ConfigError: it is no duration, or zero.
     """
     parts = _PART.findall(text.strip().lower())
     is_whole = "".join(number + unit for number, unit in parts) == "".join(text.lower().split())
@@ -30,7 +30,7 @@ def seconds_until(text: str, now: datetime) -> float:
     """Seconds until a date and time, local unless it names its zone.
 
     Raises:
-        ConfigError: it is none, or is past.
+        ConfigError: it is no date and time, or past.
     """
     try:
         time = datetime.fromisoformat(text)

@@ -1,4 +1,4 @@
-"""A plan in words, and as JSON; pure (main process)."""
+"""Words a plan for people, and writes it as JSON; pure (main process)."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ _COLUMNS = ("replicas", "cores", "time", "at most", "GPU-hours", "cost", "at mos
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A plan and what it was made from; `price_note` says where the price comes from."""
+    """A plan and its basis; `price_note` names the source of the price."""
 
     plan: Plan
     reference: Reference
@@ -66,7 +66,7 @@ class Answer:
         }
 
     def text(self) -> str:
-        """The block for people."""
+        """The plan for people."""
         rows = [
             for_terminal(f"{label:<{_LABEL_CHARS}}{words}".rstrip())
             for label, words in self._rows()
@@ -76,7 +76,7 @@ class Answer:
         return "\n".join([*rows, *table, *(["", *notes] if notes else [])])
 
     def notes(self) -> Iterator[str]:
-        """What has to be known to trust the plan."""
+        """What to know before trusting the plan."""
         yield from self.reference.notes
         yield from self.library.notes
         yield from self._strange_codecs()
@@ -168,7 +168,7 @@ class Answer:
 
     def _done(self, chosen: Prediction) -> str:
         try:
-            # In the zone as it is on that day: the clocks may change until then.
+            # In the time zone as of that day: the clocks may change until then.
             done = (self.now + timedelta(seconds=chosen.seconds.expected)).astimezone()
         except (OverflowError, ValueError):
             return "never"

@@ -1,1 +1,1 @@
-"""Generate the films of the demo, the tests and the benchmarks (any process)."""
+"""Generates the films of the demo, the tests and the benchmarks (any process)."""

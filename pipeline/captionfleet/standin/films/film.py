@@ -1,4 +1,4 @@
-"""Writes generated films: the demo's sample clips and the tests' (any process).
+"""Encodes generated films of any codec and container (any process).
 
 Every picture carries its number as a barcode, so a test can tell which frames of a film arrived.
 """

@@ -1,4 +1,4 @@
-"""The demo's handful of films, and ways to spoil a file (any process)."""
+"""Defines the demo's films, and ways to damage a file (any process)."""
 
 from dataclasses import replace
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""Draws the pictures of generated films, each carrying its number as a barcode (any process).
+"""Draws pictures of generated films, with the picture's number as a barcode (any process).
 
 A picture is three uint8 planes, luma and two chroma of half size (4:2:0, limited range), because
 that is what the encoders take: nothing is converted.

@@ -1,1 +1,1 @@
-"""A stand-in control plane: deployments that are made, come up, scale, serve and go."""
+"""A stand-in control plane, whose deployments start, scale, serve and stop (server's process)."""

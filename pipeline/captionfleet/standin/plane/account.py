@@ -1,4 +1,4 @@
-"""The deployments of one account, and the rules by which they change; pure, given the clock."""
+"""Holds the deployments of one account, and the rules for changing them; pure, given the clock."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""How a control plane answers: JSON, refusals as a gRPC gateway words them, keys it takes."""
+"""Words a control plane's answers and refusals, and checks keys (server's process)."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""The calls that look at deployments and change them; in the server's process."""
+"""Handles the control plane's calls that show and change deployments (server's process)."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

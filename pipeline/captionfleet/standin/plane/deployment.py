@@ -1,4 +1,4 @@
-"""One deployment of a stand-in control plane: replicas that come and go; pure, given the clock."""
+"""Models one deployment: replicas, cold start, autoscaler; pure, given the clock."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -49,10 +49,10 @@ class Life:
 
 
 class Deployment:
-    """What a deployment was told to be, its replicas, and the autoscaler that minds them.
+    """The settings of a deployment, its replicas, and its autoscaler.
 
-    Whoever holds it tells it of every request (`begin`, `end`), and calls `advance` before
-    looking; nothing happens in between.
+    Its owner reports every request (`begin`, `end`), and calls `advance` before reading; nothing
+    happens in between.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Hands requests for captions to the replicas of the deployment they name; server's process."""
+"""Routes caption requests to the replicas of the deployment that they name (server's process)."""
 
 import re
 from collections import defaultdict

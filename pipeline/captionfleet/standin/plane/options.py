@@ -1,4 +1,4 @@
-"""What a stand-in control plane is told to be; pure."""
+"""Defines the options of a stand-in control plane; pure (server's process)."""
 
 import math
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What a stand-in control plane is and saw; in the server's process."""
+"""Records the calls to a stand-in control plane (server's process)."""
 
 from collections import deque
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Runs a stand-in control plane and the deployments it makes, on one real HTTP server."""
+"""Runs a stand-in control plane and its deployments on one HTTP server (server's process)."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager

@@ -1,1 +1,1 @@
-"""See and hear the media of a request (server's process)."""
+"""Decodes and describes the media of a request (server's process)."""

@@ -1,4 +1,4 @@
-"""What a stand-in can say about the media it received; plain values, in the server's process."""
+"""Defines the facts that a stand-in finds in the media it received; pure (server's process)."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Looks at and listens to the media of a request with libav; in threads of the server's process.
+"""Decodes the media of a request with libav, and describes them (server's process, in threads).
 
 The bytes are untrusted: only the demuxers of what is taken are offered to them, nothing they name
 is opened, and the pixels and seconds that are decoded are bounded.

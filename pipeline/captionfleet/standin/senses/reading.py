@@ -1,4 +1,4 @@
-"""Reads digits and finds a mark in the pixels of a picture, as a model with eyes would; pure."""
+"""Reads digits and a corner mark from a picture, as a model with eyes would; pure."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""How a server looks at a video: which frames it keeps, and which way up; pure."""
+"""Imitates how servers sample a video: which frames they keep, and which way up; pure."""
 
 from collections import Counter
 from collections.abc import Mapping
