@@ -77,8 +77,8 @@ class Clip:
 
     `stat_id` is its id by path, size and time, where `clip_id` is by content, or by the ETag of a
     web server. `stands_alone` says that the job asks for no other window of the film. `film` is
-    unknown in jobs that do not caption whole films. `requests` names those that still need a caption
-    of it, each of which ends as a line; the name is usually empty in a job with one request.
+    unknown in jobs that do not caption whole films. `requests` names those that still need a
+    caption of it, each of which ends as a line; usually empty in a job with one request.
     """
 
     clip_id: str
