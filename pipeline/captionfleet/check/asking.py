@@ -73,7 +73,7 @@ async def draw_canary(job: JobConfig, folder: Path, seed: int | None = None) -> 
     Raises:
         RunError: no worker process can be started, or generating fails.
     """
-    dice = random.Random(seed)  # noqa: S311 - nobody gains by guessing
+    dice = random.Random(seed)  # noqa: S311 - guessing gains nothing
     clips = canary_clips(job.media.max_seconds * job.media.fps, dice)
     async with WorkerProcess(confine=job.workers.confine) as worker:
         return [await _drawn(worker, clip, job, folder / clip.name) for clip in clips]
@@ -180,12 +180,12 @@ async def _costs(deployment: DeploymentConfig) -> list[Finding]:
 
 
 def _key_finding(fleet: Fleet, name: str) -> Finding:
-    told = fleet.key_told(name)
+    words = fleet.key_in_words(name)
     hosts = [host for host, _ in fleet.deployments[name].keys_in_clear]
     if hosts:
-        text = f"{told}; it goes unencrypted to {', '.join(hosts)}"
+        text = f"{words}; it goes unencrypted to {', '.join(hosts)}"
         return warn("key", text, "use https: others on the way can read it", deployment=name)
-    return ok("key", told, deployment=name)
+    return ok("key", words, deployment=name)
 
 
 async def _asked(
@@ -207,10 +207,10 @@ async def _asked(
         for one in clips
         if (outcome := _outcome(replies, one)) and isinstance(outcome, Answer)
     }
-    told = _told(deployment, clips, seen) if seen else []
+    words = _answer_findings(deployment, clips, seen) if seen else []
     long = replies.get("long")
     return Asked(
-        [*asked.findings, *refused, *told],
+        [*asked.findings, *refused, *words],
         long.ended_s - long.started_s if long and "long" in seen else None,
         sum(_tokens(one.outcome) for one in replies.values()),
     )
@@ -231,7 +231,7 @@ def _seen(answer: Answer) -> Seen:
     return read_answer(answer.text, answer.usage.prompt_tokens, is_cut=is_cut)
 
 
-def _told(
+def _answer_findings(
     deployment: DeploymentConfig, clips: Sequence[DrawnClip], seen: dict[str, Seen]
 ) -> list[Finding]:
     """The findings from the answers of a deployment."""
