@@ -3,15 +3,19 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pipeline tests benchmarks requirements
 
+# Tests start Python hundreds of times, and would compile everything each time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-fast test-readers test-buckets test-ray interop bench check format hashes clean
 
 # VIDEOS=FOLDER shows it on the first ten clips of that folder.
 demo: .venv/.installed
 	$(BIN)/captionfleet demo $(if $(VIDEOS),"$(VIDEOS)")
 
-# ARGS is handed on to pytest, as in make test ARGS="-k clips".
+# ARGS is handed on to pytest, as in make test ARGS="-k clips". Tests wait for a third of the time,
+# for deadlines and for other processes: three at a time keep two cores busy.
 test: check
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal --ignore tests/readers --ignore tests/buckets --ignore tests/ray $(ARGS)
+	$(BIN)/python -m pytest -q -n 3 --dist worksteal --ignore tests/readers --ignore tests/buckets --ignore tests/ray $(ARGS)
 
 # The pure core alone: no process, hardly a file.
 FAST := tests/config tests/profiles tests/sink tests/telemetry tests/watch tests/bench \

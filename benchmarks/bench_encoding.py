@@ -21,6 +21,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from benchmarks.bench_prepare import film_path
+from benchmarks.chart_presets import drawn_presets
 from benchmarks.films import CORPUS
 from benchmarks.quality import Quality, quality_of
 from benchmarks.real_clips import CLIPS
@@ -50,6 +51,7 @@ def main() -> int:
         asked.json.write_text(json.dumps(result, indent=1) + "\n")
         for preset, row in result["films"][name].items():
             print(name, preset, row, flush=True)
+    asked.json.with_suffix(".svg").write_text(drawn_presets(result["films"]))
     for preset, row in result["overall"].items():
         print("all", preset, row)
     return 0

@@ -96,11 +96,29 @@ def _of_plan(result: Result) -> Iterator[Figure]:
         yield at_most(f"plan, {one['case']['name']}: off by", abs(one["error"]), 0.15)
 
 
+def _of_short(result: Result) -> Iterator[Figure]:
+    for rival, least in (("one_ffmpeg", 3), ("pyav", 1)):
+        less = result["times_less"][rival]["median"]
+        yield at_least(f"clips of 2 to 6 s: times less CPU than {rival}", less, least)
+
+
+def _of_whole(result: Result) -> Iterator[Figure]:
+    for case, seen in result["cases"].items():
+        ours = seen["captionfleet"]
+        yield at_most(f"whole run, {case}: clips lost", ours["lost"], 0)
+        for rival, row in seen.items():
+            if rival != "captionfleet":
+                title = f"whole run, {case}: times sooner than {rival}"
+                yield at_least(title, row["wall_s"] / ours["wall_s"], 1)
+
+
 SUITES = (
     Suite("prepare", ("--ratios", "--rounds", "1", "--films", *_FILMS), _of_prepare),
     Suite("sender", _SENDER_PARTS, _of_sender),
     Suite("knee", ("--request-s", "0.2", "--seconds", "3"), _of_knee),
     Suite("plan", (), _of_plan),
+    Suite("short", ("--clips", "100", "--rounds", "1"), _of_short),
+    Suite("whole", ("--clips", "8", "--rounds", "1"), _of_whole),
 )
 
 

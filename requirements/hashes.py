@@ -27,10 +27,15 @@ ARCHITECTURES = ("x86_64", "aarch64")
 GLIBC = (*range(28, 4, -1),)  # manylinux_2_28 is what every supported distribution can load
 # An editable install needs the first; blockbuster needs a package that has no wheel, the second.
 ALSO_TO_BUILD = ("editables", "setuptools")
+# Those without a wheel or a source for other machines; pyproject.toml says so as well.
+ONLY_X86_64 = {"decord"}
+MARKER = ' ; platform_machine == "x86_64"'
 # Where else a user's pip would look: mirrors may hold builds of their own.
 OTHER_INDEXES = ("PIP_CONSTRAINT", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_INDEX_URL")
 HEAD = "# Made by `make hashes`: change pyproject.toml or constraints.txt, and run it again.\n"
-REQUIREMENT = re.compile(r"^([a-z0-9-]+)==(\S+)((?: \\\n +--hash=\S+)+)", re.MULTILINE)
+REQUIREMENT = re.compile(
+    rf"^([a-z0-9-]+)==(\S+)(?:{re.escape(MARKER)})?((?: \\\n +--hash=\S+)+)", re.MULTILINE
+)
 HASH = re.compile(r"sha256:([0-9a-f]{64})")
 
 Pins = dict[str, str]
@@ -86,7 +91,7 @@ def looked_up(pins: Pins) -> Hashes:
         if not one["download_info"]["url"].endswith(".whl")
     }
     wheels = {name: version for name, version in pins.items() if name not in sources}
-    looks = [look(wheels, *one) for one in product(PYTHONS, ARCHITECTURES) if wheels]
+    looks = [look(wheels, *one) for one in product(PYTHONS, ARCHITECTURES)]
     if sources:
         only = ("--no-deps", "--no-binary", ",".join(sources))
         looks.append(report(*only, *lines({name: pins[name] for name in sources})))
@@ -96,8 +101,16 @@ def looked_up(pins: Pins) -> Hashes:
     return hashes
 
 
+def is_for(name: str, architecture: str) -> bool:
+    """Whether a package is installed on an architecture."""
+    return architecture == "x86_64" or name not in ONLY_X86_64
+
+
 def look(pins: Pins, python: str, architecture: str) -> list[dict[str, Any]]:
     """The wheels for one Python on one architecture."""
+    pins = {one: pin for one, pin in pins.items() if is_for(one, architecture)}
+    if not pins:
+        return []
     platforms = [f"manylinux_2_{minor}_{architecture}" for minor in GLIBC]
     platforms += [f"manylinux{year}_{architecture}" for year in (2014, 2010, 1)]
     with tempfile.TemporaryDirectory() as nowhere:
@@ -153,7 +166,8 @@ def write_constraints(pins: Pins) -> None:
 def requirement(name: str, version: str, hashes: Hashes) -> str:
     """One package, with the hash of each of its files."""
     known = (f"    --hash=sha256:{one}" for one in sorted(hashes[name, version]))
-    return " \\\n".join([f"{name}=={version}", *known]) + "\n"
+    marker = MARKER if name in ONLY_X86_64 else ""
+    return " \\\n".join([f"{name}=={version}{marker}", *known]) + "\n"
 
 
 if __name__ == "__main__":

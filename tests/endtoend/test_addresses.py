@@ -171,19 +171,19 @@ async def test_failures_of_a_server_have_their_codes(server: RangeServer, nights
     assert summary.captioned == 1
 
 
-@pytest.mark.parametrize("minute", [0, 10])
-async def test_a_window_costs_its_own_bytes(tmp_path: Path, nights: Nights, minute: int) -> None:
+async def test_a_window_costs_its_own_bytes(tmp_path: Path, nights: Nights) -> None:
     """Of 20 GB with the index at the end, at most half more than one minute and the index."""
     folder = tmp_path / "served"
     folder.mkdir()
     film = write_sparse_film(folder / "long.mp4", minutes=12, size_bytes=20 * 10**9)
     listing = nights.folder / "all.jsonl"
     with range_server(folder) as server:
-        window = {"start_s": minute * 60, "end_s": minute * 60 + 60}
-        listing.write_bytes(orjson.dumps({"url": f"{server.base_url}/long.mp4"} | window))
-        async with serving(StandinOptions()) as standin:
-            summary = await nights.run(standin, input={"sources": [listing]})
-
-    assert summary.captioned == 1
-    assert film.minute_bytes < server.sent_bytes
-    assert server.sent_bytes < 1.5 * (film.minute_bytes + film.index_bytes)
+        async with serving(StandinOptions(watch_media=False)) as standin:
+            for minute in (0, 10):
+                server.sent_bytes = 0
+                window = {"start_s": minute * 60, "end_s": minute * 60 + 60}
+                listing.write_bytes(orjson.dumps({"url": f"{server.base_url}/long.mp4"} | window))
+                summary = await nights.run(standin, input={"sources": [listing]})
+                assert summary.captioned == 1
+                assert film.minute_bytes < server.sent_bytes
+                assert server.sent_bytes < 1.5 * (film.minute_bytes + film.index_bytes)

@@ -11,18 +11,17 @@ from tests.support.command import Command
 from tests.support.job_file import write_job
 from tests.support.killing import Killer
 from tests.support.output import Output
-from tests.support.tiny_films import write_tiny_films
+from tests.support.tiny_films import Library
 
 pytestmark = pytest.mark.anyio
 
-CLIPS = 40
 KILLS = 5
 LONGEST_S = 0.4
 
 
-async def test_killed_again_and_again(tmp_path: Path, command: Command) -> None:
+async def test_killed_again_and_again(tmp_path: Path, library: Library, command: Command) -> None:
     """Whenever runs are killed, each clip ends with one line, sent and prepared no second time."""
-    write_tiny_films(tmp_path / "videos", CLIPS)
+    clips = len(library.films)
     chance = random.Random(8)  # noqa: S311 - it chooses moments
     replica = StandinOptions(slots=2, service_time_s=0.15)
     async with serving(replica) as one, serving(replica) as other:
@@ -30,11 +29,11 @@ async def test_killed_again_and_again(tmp_path: Path, command: Command) -> None:
             tmp_path / "job.toml",
             one,
             other,
-            tables={"input": {"settle_s": 0}, "request": {"connect_timeout_s": 5}},
+            tables={"workers": {"processes": 1}, "request": {"connect_timeout_s": 5}},
             max_in_flight=2,
         )
         store, out = tmp_path / "store", tmp_path / "out"
-        words = ("run", "videos", "--job", job, "--store", store, "--out", out)
+        words = ("run", *library.films, "--job", job, "--store", store, "--out", out)
         killer = Killer(command, out, store, (one, other))
         for _ in range(KILLS):
             assert await killer.kill(words, chance, LONGEST_S)
@@ -42,8 +41,8 @@ async def test_killed_again_and_again(tmp_path: Path, command: Command) -> None:
         assert killer.sent_again() == 0
         assert killer.prepared_again() == 0
         lines = killer.lines_per_clip()
-        assert (len(lines), set(lines.values())) == (CLIPS, {1})
-        assert any(0 < len(moment.captioned) < CLIPS for moment in killer.moments)
+        assert (len(lines), set(lines.values())) == (clips, {1})
+        assert any(0 < len(moment.captioned) < clips for moment in killer.moments)
         output = Output(out)
         assert output.settled_run()["failed"] == 0
         shas = {line["media"]["video_sha256"] for line in output.captions}

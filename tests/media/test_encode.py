@@ -31,12 +31,3 @@ def test_servers_read_every_frame(tmp_path: Path, preset: str) -> None:
     numbers = made.numbers()
     assert len(numbers) == 8
     assert numbers == sorted(n for n in numbers if n is not None)
-
-
-def test_one_fps_shows_frames_as_they_are_coded(tmp_path: Path) -> None:
-    """No frame is stored out of order, so a reader that ignores the order gets them right."""
-    made = make(write_film(tmp_path / "film.mp4", FILM), tmp_path)
-    with av.open(made.video) as file:
-        packets = [packet for packet in file.demux(video=0) if packet.size]
-        assert [packet.pts for packet in packets] == [packet.dts for packet in packets]
-        assert file.streams.video[0].codec_context.has_b_frames is False

@@ -71,12 +71,15 @@ def test_plan_from_a_benchmark(plan: PlanHere) -> None:
     """Curve, worker time and tokens of a benchmark's JSON make a plan as those of a run do."""
     points = [point(1, 0.5), point(8, 3.0), point(16, 4.0), point(32, 4.1), point(None, 2.0)]
     Path("bench.json").write_text(json.dumps(bench(*points)))
-    ended = plan("--from", "bench.json", "--clips", "100000", "--within", "4h", "--json")
+    ended = plan("--from", "bench.json", "--clips", "1200", "--within", "3m", "--json")
     told = json.loads(ended.stdout)
     assert (ended.exit_code, told["verdict"]) == (0, "kept")
     assert told["plan"]["fleet"]["replicas"] == 2
-    assert told["plan"]["seconds"]["expected"] == pytest.approx(100_000 / 8.2, rel=0.1)
+    assert told["plan"]["seconds"]["expected"] == pytest.approx(1200 / 8.2, rel=0.2)
     assert 10 <= told["plan"]["fleet"]["cores"] <= 16
+    ended = plan("--from", "bench.json", "--clips", "100000", "--replicas", "2", "--json")
+    told = json.loads(ended.stdout)
+    assert told["plan"]["seconds"]["expected"] == pytest.approx(100_000 / 8.2, rel=0.1)
     assert told["plan"]["prompt_tokens"]["expected"] == pytest.approx(7000 * 100_000)
     simulated = told["plan"]["simulated_clips"]
     assert simulated < 50_000

@@ -15,7 +15,8 @@ FOLDER = ROOT / "requirements"
 FILES = sorted(path.stem for path in FOLDER.glob("*.txt"))
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 _HASHED = "-m pip install --require-hashes"
-ENTRY = re.compile(r"[a-z0-9-]+==[^\s;]+(?: \\\n    --hash=sha256:[0-9a-f]{64})+")
+MARKER = r"(?: ; platform_machine == \"x86_64\")?"
+ENTRY = re.compile(rf"[a-z0-9-]+==[^\s;]+{MARKER}(?: \\\n    --hash=sha256:[0-9a-f]{{64}})+")
 
 
 def pins(name: str) -> dict[str, str]:
@@ -42,7 +43,10 @@ def test_each_extra_and_group_has_its_file() -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_everything_is_pinned_and_hashed(name: str) -> None:
-    """A file holds nothing but versions with hashes: no address, no option, no bare name."""
+    """A file holds nothing but versions with hashes: no address, no option, no bare name.
+
+    A package without files for other machines says which machine it is for.
+    """
     _, *lines = (FOLDER / f"{name}.txt").read_text().splitlines(keepends=True)
     entries = re.split(r"\n(?=\S)", "".join(lines).rstrip("\n"))
     assert entries != [""]

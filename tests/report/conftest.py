@@ -14,6 +14,7 @@ from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import serving
 from tests.support.browser import Browser, browsing
 from tests.support.output import Output
+from tests.support.shared import shared_folder
 from tests.support.tiny_films import write_tiny_films
 
 FILMS = 5
@@ -40,7 +41,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 
     Read it, and change nothing in it.
     """
-    folder = tmp_path_factory.mktemp("run")
+    folder = shared_folder(tmp_path_factory, "finished run", _finish)
+    return Finished(Output(folder / "captions"), folder / "store")
+
+
+def _finish(folder: Path) -> None:
     films = write_tiny_films(folder / "videos", FILMS)
     for film, name in zip(films, ODD_NAMES, strict=False):
         film.rename(film.with_name(name))
@@ -55,7 +60,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
                 await run_job(_job(folder, deployment))
 
     anyio.run(run)
-    return Finished(Output(folder / "captions"), folder / "store")
 
 
 def _job(folder: Path, deployment: dict[str, str]) -> JobConfig:

@@ -16,11 +16,11 @@ def shared_folder(
     root = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         root = root.parent  # that of all workers
-    folder, partly = root / name, root / f"{name}, partly"
+    folder, whole = root / name, root / f"{name}.whole"
     with FileLock(root / f"{name}.lock"):
-        if not folder.exists():
-            shutil.rmtree(partly, ignore_errors=True)
-            partly.mkdir()
-            fill(partly)
-            partly.rename(folder)
+        if not whole.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            fill(folder)
+            whole.touch()
     return folder

@@ -104,6 +104,7 @@ async def put_under_load(
         arrivals_per_s=load.arrivals_per_s,
         goal=rules.goal,
         unsent=run.unsent,
+        per_clip=len({one.request for one in clips}),
     )
 
 

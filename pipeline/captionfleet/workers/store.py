@@ -37,7 +37,7 @@ from captionfleet.workers.taking import NotAsReportedError, Taken, copied, measu
 __all__ = ["MediaStore", "StoredMedia", "let_go", "media_key"]
 
 # Increase it whenever workers make other bytes of the same source.
-_RECIPE = 5
+_RECIPE = 6
 _NO_LINKS = {errno.EPERM, errno.EXDEV, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS}
 # Facts that entries of earlier versions lack; the defaults are true for those.
 _LATER_FACTS = {"video_as", "audio_as", "audio_format", "jpeg_quality", "frame_bytes"}

@@ -71,7 +71,7 @@ def healthy_from_s(scenario: Scenario) -> float:
     return max(model.phases[-1].from_s for model in scenario.deployments)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(scenarios)
 def test_every_clip_ends_once(scenario: Scenario) -> None:
     """Whatever goes wrong on the way, each clip ends, and ends once."""
@@ -81,7 +81,7 @@ def test_every_clip_ends_once(scenario: Scenario) -> None:
     assert run.attempts >= scenario.clips
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(scenarios)
 def test_fleet_recovers_from_anything(scenario: Scenario) -> None:
     """Once the deployments are all right again, every clip is captioned in a reasonable time."""
@@ -94,7 +94,7 @@ def test_fleet_recovers_from_anything(scenario: Scenario) -> None:
     assert run.seconds <= max(healthy_from_s(scenario), supply_s) + waits_s + one_by_one_s
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(scenarios)
 def test_limits_are_never_exceeded(scenario: Scenario) -> None:
     """No request goes out past a window, nor is a clip taken on past the lanes."""
@@ -110,7 +110,7 @@ def test_limits_are_never_exceeded(scenario: Scenario) -> None:
         assert simulator.router.in_flight + len(simulator.line) <= most
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(scenarios)
 def test_nobody_starves(scenario: Scenario) -> None:
     """Nobody is overtaken but those who wait for another deployment than their last one."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from captionfleet.errors import FailureCode
@@ -224,6 +224,7 @@ STREAMS = [
 
 
 @pytest.mark.parametrize("raw", STREAMS)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_any_split_of_a_stream_reads_the_same(raw: bytes, data: st.DataObject) -> None:
     """However the network cuts the bytes of a stream, the outcome is the same."""
@@ -232,6 +233,11 @@ def test_any_split_of_a_stream_reads_the_same(raw: bytes, data: st.DataObject) -
     for start, end in zip([0, *cuts], [*cuts, len(raw)], strict=True):
         reader.feed(raw[start:end])
     assert reader.close({}) == read(raw, streamed=True)
+
+
+@pytest.mark.parametrize("raw", STREAMS)
+def test_a_stream_that_comes_byte_by_byte_reads_the_same(raw: bytes) -> None:
+    """The smallest pieces that there are change nothing either."""
     bytewise = AnswerReader(streamed=True)
     for byte in raw:
         bytewise.feed(bytes([byte]))

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from captionfleet.config import DeploymentConfig, RequestConfig
@@ -65,6 +65,7 @@ def facts_of(pictures: list[bytes], sound: bytes | None) -> MediaFacts:
     )
 
 
+@settings(max_examples=40)
 @given(
     prompt=TEXT | st.just('"@0@", "@1@"'),
     system=st.none() | TEXT,

@@ -143,7 +143,7 @@ class Routing(RuleBasedStateMachine):
         assert bool(self.router.why_waiting(self.now_s)) == (is_down and not self.router.all_out)
 
 
-Routing.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+Routing.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 test_routing_keeps_its_promises = Routing.TestCase
 
 

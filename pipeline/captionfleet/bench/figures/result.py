@@ -77,6 +77,10 @@ class BenchResult:
     def text(self) -> str:
         """The results for people."""
         words = [_summary_of(one) for one in self.deployments if one.points]
+        if len(names := self.settings.get("requests", ())) > 1:
+            words.append(
+                f"Each clip was asked {', '.join(names)} in turn: clips/s counts captions."
+            )
         if not self.is_complete:
             words.append("Interrupted: some loads were not measured.")
         return "\n\n".join(words)
@@ -187,7 +191,10 @@ def _knee_line(result: DeploymentResult, knee: Knee) -> str:
 
 
 def _hours(knee: Knee, point: Point | None) -> str:
-    return f", {knee.clips_per_s * point.clip_s:.3g} source hours an hour" if point else ""
+    if point is None or not point.clips_per_s:
+        return ""
+    hours = knee.clips_per_s * point.source_hours_per_hour / point.clips_per_s
+    return f", {hours:.3g} source hours an hour"
 
 
 def _replica_lines(result: DeploymentResult) -> list[str]:

@@ -106,7 +106,7 @@ def read_refusal(status: int, body: bytes) -> Refusal:
     if not isinstance(error, dict):
         return Refusal(status, "", _line(error) if isinstance(error, str) else "")
     code = error.get("code")
-    name = _GRPC.get(code, "") if isinstance(code, int) else str(code) if code else ""
+    name = _GRPC.get(code, "") if isinstance(code, int) else _line(str(code)) if code else ""
     return Refusal(status, name[:40], _line(error.get("message")), _is_quota(error))
 
 

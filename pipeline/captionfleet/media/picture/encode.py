@@ -12,21 +12,25 @@ from captionfleet.messages import MediaSpec
 __all__ = ["even_number", "write_mp4", "x264_options"]
 
 _LEAST_FRAMES = 2
-# Where frames are a second apart, B-frames, a long lookahead, several references and fine motion
-# search cost much and gain little. `python -m benchmarks.bench_encoding` compares this with the
-# presets.
+# Where frames are a second apart, a long lookahead, several references, fine motion search and a
+# choice of transforms cost much and gain little. The offset of chroma is what x264 adds by itself
+# with `fast`, but not where `subq` is this low: without it luma pays for what colours lose.
+# `python -m benchmarks.bench_encoding` compares this with the presets.
 _ONE_FPS = {
     "preset": "fast",
-    "bf": "0",
+    "bf": "3",
     "rc-lookahead": "10",
     "refs": "1",
     "me_method": "dia",
     "subq": "2",
     "trellis": "1",
+    "partitions": "i4x4+p8x8",
+    "8x8dct": "0",
+    "chromaoffset": "-2",
 }
 # The time saved is spent on quality, so that no film looks worse than with `fast`. A change here
 # needs a new recipe number in the media store (workers/store).
-_ONE_FPS_CRF = -1
+_ONE_FPS_CRF = -0.5
 
 
 def x264_options(preset: str, crf: int) -> dict[str, str]:

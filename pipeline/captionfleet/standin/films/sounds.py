@@ -1,6 +1,7 @@
 """Synthesises the sounds of generated films (any process)."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -20,8 +21,12 @@ def samples(kind: Kind, count: int, rate_hz: int) -> Samples:
     `tone` is 440 Hz throughout; `ticks` is 40 ms of 1 kHz at every whole second, to measure
     synchrony by; `speech` has syllables in phrases with pauses between.
     """
-    times_s = np.arange(min(count, LOOP_S * rate_hz)) / rate_hz
-    return np.resize(_SYNTHESIS[kind](times_s), count).astype(np.float32)
+    return np.resize(_loop(kind, min(count, LOOP_S * rate_hz), rate_hz), count)
+
+
+@lru_cache(maxsize=8)  # films of one library sound alike
+def _loop(kind: Kind, count: int, rate_hz: int) -> Samples:
+    return _SYNTHESIS[kind](np.arange(count) / rate_hz).astype(np.float32)
 
 
 def _tone(times_s: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,0 +1,130 @@
+"""Clips of two to six seconds, for which starting costs most: CPU for each clip, against rivals.
+
+Run from the checkout with the test environment: `python -m benchmarks.bench_short`. The clips are
+cut without re-encoding from a generated film of 720p with a key frame every second. Each contender
+is a whole command, its start included: `captionfleet prepare` with one worker process, the guide's
+two ffmpeg commands for each clip, one ffmpeg for each clip, and one process that has PyAV decode
+every frame of all clips.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import imageio_ffmpeg
+
+from benchmarks import steps
+from benchmarks.contenders import one_process, two_commands
+from benchmarks.films import CORPUS, cached
+from benchmarks.picks import require_same_frames
+from benchmarks.spent import spent
+from captionfleet.bench.machine import machine_facts
+
+RESULTS = Path(__file__).parent / "results" / "short.json"
+SECONDS = (2, 3, 4, 5, 6)
+CHECKED = 5  # clips whose frames are compared with ffmpeg's
+DEADLINE_S = 3600.0
+RIVALS = ("guide", "one_ffmpeg", "pyav")
+
+
+def main() -> int:
+    """Measure in turns, print, and keep the figures; 0 if the targets are met."""
+    asked = _arguments()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        clips = list(_cut(folder / "clips", asked.clips))
+        for clip in clips[:CHECKED]:
+            require_same_frames(clip)
+        seen: dict[str, list[float]] = {one: [] for one in ("captionfleet", *RIVALS)}
+        for turn in range(asked.rounds):
+            for contender, cpu_s in seen.items():
+                cpu_s.append(_cpu_s(contender, folder, turn))
+                print(f"{contender}: {asked.clips / cpu_s[-1]:.1f} clips/s and core", flush=True)
+    result = _result(asked.clips, seen)
+    asked.json.write_text(json.dumps(result, indent=1) + "\n")
+    print(json.dumps(result, indent=1))
+    less = result["times_less"]
+    return int(less["one_ffmpeg"]["median"] < 3 or less["pyav"]["median"] < 1)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clips", type=int, default=200, help="how many of them")
+    parser.add_argument("--rounds", type=int, default=3, help="times everything is run, in turn")
+    parser.add_argument("--json", type=Path, default=RESULTS)
+    return parser.parse_args()
+
+
+def _cut(folder: Path, count: int) -> Iterator[Path]:
+    """Clips of each length in turn, from one place after the other; none has another's bytes."""
+    folder.mkdir()
+    (film,) = (cached(one) for one in CORPUS if one.name == "h264-720p-gop1")
+    ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
+    for number in range(count):
+        seconds, clip = SECONDS[number % len(SECONDS)], folder / f"{number:04}.mp4"
+        place = ["-ss", str(number * 7 % (60 - seconds)), "-i", film, "-t", str(seconds)]
+        title = ["-metadata", f"title={number}"]
+        quiet = [ffmpeg, "-nostdin", "-v", "error"]
+        command = [*quiet, *place, "-c", "copy", *title, clip]
+        subprocess.run(command, check=True, timeout=DEADLINE_S)
+        yield clip
+
+
+def _cpu_s(contender: str, folder: Path, turn: int) -> float:
+    clips = folder / "clips"
+    if contender == "captionfleet":
+        store = folder / f"store-{turn}"
+        settings: list[str | Path] = ["--workers", "1", "--store", store, "--quiet"]
+        command = [sys.executable, "-m", "captionfleet", "prepare", clips, *settings]
+        used = spent(command, DEADLINE_S)
+    else:
+        mine = folder / contender
+        mine.mkdir(exist_ok=True)
+        command = [sys.executable, "-m", "benchmarks.bench_short", contender, clips, mine]
+        used = spent(command, DEADLINE_S)
+    if used.exit_code:
+        raise RuntimeError(f"{contender}: exit code {used.exit_code}")
+    return used.cpu_s
+
+
+def _result(clips: int, seen: dict[str, list[float]]) -> dict[str, Any]:
+    return {
+        "machine": machine_facts(),
+        "load": round(os.getloadavg()[0], 1),
+        "clips": clips,
+        "clips_per_core_s": {
+            name: round(clips / statistics.median(cpu_s), 2) for name, cpu_s in seen.items()
+        },
+        "times_less": {rival: _ratio(seen[rival], seen["captionfleet"]) for rival in RIVALS},
+    }
+
+
+def _ratio(theirs: list[float], ours: list[float]) -> dict[str, float]:
+    each = [one / other for one, other in zip(theirs, ours, strict=True)]
+    median, least, most = statistics.median(each), min(each), max(each)
+    return {"median": round(median, 2), "least": round(least, 2), "most": round(most, 2)}
+
+
+def prepare_all(contender: str, clips: Path, folder: Path) -> None:
+    """One clip after the other, as a rival does it."""
+    ways: dict[str, Callable[[Path, Path], object]] = {
+        "guide": two_commands,
+        "one_ffmpeg": one_process,
+        "pyav": steps.every_frame,
+    }
+    for clip in sorted(clips.iterdir()):
+        ways[contender](clip, folder)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] and sys.argv[1] in RIVALS:
+        prepare_all(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
+    else:
+        sys.exit(main())
