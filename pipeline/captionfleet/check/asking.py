@@ -8,9 +8,9 @@ import anyio
 
 from captionfleet.check.canary import QUESTION, CanaryClip, Seen, read_answer
 from captionfleet.check.drawing import DrawnClip
-from captionfleet.check.findings import Finding, fail, ok, warn
-from captionfleet.check.judging import Sent, judged, without_flags
+from captionfleet.check.finding import Finding, fail, ok, warn
 from captionfleet.check.refusals import AGAIN, refusals, unusable
+from captionfleet.check.seen_and_heard import Sent, judged, without_flags
 from captionfleet.config import DeploymentConfig, JobConfig, RequestConfig
 from captionfleet.config.templates import TemplateError
 from captionfleet.deployment.costs import standing_costs, state_of

@@ -9,7 +9,7 @@ from itertools import islice
 import anyio.to_thread
 
 from captionfleet import text
-from captionfleet.check.findings import Finding, fail, ok, warn
+from captionfleet.check.finding import Finding, fail, ok, warn
 from captionfleet.config import JobConfig
 from captionfleet.errors import ConfigError, FailureCode
 from captionfleet.ledger.settled import Settled

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from captionfleet.check.canary import QUESTION, SHORT_FRAMES, CanaryClip, Seen
-from captionfleet.check.findings import Finding, fail, ok, warn
+from captionfleet.check.finding import Finding, fail, ok, warn
 from captionfleet.messages import Form
 from captionfleet.profiles import Profile
 
