@@ -1,1 +1,1 @@
-"""Computes the identity of a clip: by path, or by content (main process)."""
+"""Which clip a file is, whatever it is called and wherever it lies (main process)."""
