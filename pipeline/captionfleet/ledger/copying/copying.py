@@ -29,7 +29,7 @@ from captionfleet.ledger.files.disk import create_folder
 from captionfleet.ledger.files.lock import FolderLock
 from captionfleet.ledger.files.names import CAPTIONS, COPY
 from captionfleet.ledger.files.reading import record_of
-from captionfleet.ledger.format.lines import document
+from captionfleet.ledger.format.serialising import document
 from captionfleet.messages.address import Address, parse_address
 from captionfleet.storage import (
     PART_BYTES,

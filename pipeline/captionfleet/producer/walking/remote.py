@@ -11,7 +11,7 @@ from captionfleet.messages import NO_ROW, Row, Source
 from captionfleet.messages.address import Address, parse_address
 from captionfleet.producer.walking.claims import Claims
 from captionfleet.producer.walking.found import Found, Unusable, source_of
-from captionfleet.producer.walking.selection import PassedOver, Selection
+from captionfleet.producer.walking.passed_over import PassedOver, Selection
 from captionfleet.storage import ODD_NAME, Listed, ObjectFacts, StorageError, list_objects, look
 
 __all__ = ["Buckets", "looked_at"]

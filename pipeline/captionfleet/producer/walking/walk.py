@@ -29,8 +29,8 @@ from captionfleet.producer.sources import (
 from captionfleet.producer.walking.claims import Area, Claims, Order
 from captionfleet.producer.walking.folders import FolderWalk, Root, source_at
 from captionfleet.producer.walking.found import Found, Unusable, bad_row, source_of, unusable
+from captionfleet.producer.walking.passed_over import PassedOver, Selection
 from captionfleet.producer.walking.remote import Buckets, looked_at, version_names
-from captionfleet.producer.walking.selection import PassedOver, Selection
 from captionfleet.producer.windows import Window, asked_window, is_longer
 from captionfleet.telemetry import get_log, monotonic_s, wall_ns
 
