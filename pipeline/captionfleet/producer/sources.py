@@ -27,6 +27,7 @@ __all__ = [
     "list_entries",
     "may_have_rows",
     "past_roots",
+    "require_apart",
 ]
 
 _PLAIN_ENDINGS = frozenset({".txt", ".lst"})
@@ -56,6 +57,19 @@ def check_sources(config: InputConfig) -> None:
             raise ConfigError(
                 f"source {shown_path(source)}: {error.strerror}{_hint(source)}"
             ) from None
+
+
+def require_apart(config: InputConfig, output_dir: Path) -> None:
+    """Refuse an output folder that is a source: its files would lie among the videos. Blocks.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    out = output_dir.resolve()
+    if any(is_folder(source) and source.resolve() == out for source in config.sources):
+        raise ConfigError(
+            f"{shown_path(output_dir)} is a source and the output folder: choose another with --out"
+        )
 
 
 def _hint(source: Path) -> str:
