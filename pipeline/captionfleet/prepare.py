@@ -14,7 +14,7 @@ import orjson
 from anyio import create_memory_object_stream, create_task_group
 from anyio.streams.memory import MemoryObjectReceiveStream
 
-from captionfleet.config import JobConfig
+from captionfleet.config import JobConfig, RequestConfig
 from captionfleet.errors import (
     ConfigError,
     FailureCode,
@@ -74,7 +74,7 @@ async def prepare_job(
     Raises:
         RunError: a source is missing, `out` lies in one, or it or the store cannot be written.
     """
-    job = job.with_one(job.request)  # prompts do not change the prepared media
+    job = job.with_one(RequestConfig())  # prompts do not change the prepared media
     await anyio.to_thread.run_sync(check_sources, job.input)
     if out is not None:
         await anyio.to_thread.run_sync(_check_apart, job, out)

@@ -94,6 +94,11 @@ def test_figures_of_a_load() -> None:
     assert point.prompt_tokens_per_s == pytest.approx(200.0)
     assert point.completion_tokens_per_s == pytest.approx(20.0)
     assert point.source_hours_per_hour == pytest.approx(120.0)
+    several = measure(
+        closed_loop(4, 2.0, 40.0), Window(10.0, 30.0, is_steady=True), IDLE, begun_s=0.0,
+        in_flight=4, per_clip=3,
+    )  # fmt: skip
+    assert several.source_hours_per_hour == pytest.approx(40.0)
     assert point.goodput_per_s == 0
     assert point.replicas == {"r0": pytest.approx(1.0), "r1": pytest.approx(1.0)}
     assert point.warm_up_s == 10.0

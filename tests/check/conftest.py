@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import anyio
 import pytest
 
-from captionfleet.check.asking import DrawnClip, draw_canary
+from captionfleet.check.drawing import DrawnClip, draw_canary
 from captionfleet.config import JobConfig
 from captionfleet.sender.routing import retry
 

@@ -5,7 +5,8 @@ from typing import Any
 import anyio
 import pytest
 
-from captionfleet.check.asking import Asked, DrawnClip, ask_deployment
+from captionfleet.check.asking import Asked, ask_deployment
+from captionfleet.check.drawing import DrawnClip
 from captionfleet.config import JobConfig
 from captionfleet.standin.faults import parse_fault
 from captionfleet.standin.options import StandinOptions

@@ -244,7 +244,7 @@ async def test_output_folder_knows_too(nightly: Nightly) -> None:
         await noted(plane, deployment_id="here", owner=elsewhere)
         (left,) = await reap(Records(), ())
         assert left.is_left
-        assert "gone-with-its-pod" in left.told
+        assert "gone-with-its-pod" in left.words
         assert state_of(plane, "here") == (1, 1, 1)
         (forced,) = await reap(Records(), (), elsewhere=True)
         assert not forced.is_left

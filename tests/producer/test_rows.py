@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from captionfleet.config import InputConfig, MediaConfig
+from captionfleet.config import InputConfig, JobConfig, MediaConfig
 from captionfleet.errors import ConfigError, FailureCode
 from captionfleet.messages import Row, Source
+from captionfleet.producer.asking import telling_apart
 from captionfleet.producer.identity.clips import plan
 from captionfleet.producer.lists.rows import BadRow, Entry, entry_of
 from captionfleet.producer.sources import check_sources
@@ -145,6 +146,46 @@ def test_two_prompts_for_one_film_are_two_clips(library: Path) -> None:
     assert asked == [("a.mp4", "Who?"), ("a.mp4", "Where?"), ("a.mp4", ""), *asked[3:]]
     assert [name for name, _ in asked[3:]] == ["b.mp4", "c.mp4"]
     assert len({clip.clip_id for clip in clips}) == 5
+
+
+SAME_FILM = """path,id,prompt,title,label
+a.mp4,one,,First,x
+a.mp4,two,,First,x
+a.mp4,one,,Second,x
+a.mp4,one,,First,y
+a.mp4,,,,y
+a.mp4,three,Who?,Third,
+a.mp4,three,Who?,Fourth,
+a.mp4,four,Who?,Third,
+b.mp4,,,Fifth,
+b.mp4,five,,Fifth,
+"""
+
+
+@pytest.mark.parametrize(
+    ("request_table", "bad"),
+    [({}, [3, 9, 11]), ({"prompt": "{metadata.title}?", "prompt_template": True}, [3, 4, 9, 11])],
+)
+def test_a_row_that_another_one_stands_for_is_told(
+    library: Path, request_table: dict[str, Any], bad: list[int]
+) -> None:
+    """One of another id, or of another title where the prompt has that, is no mere duplicate."""
+    (library / "all.csv").write_text(SAME_FILM)
+    config = InputConfig(sources=(library / "all.csv",))
+    job = JobConfig.model_validate({"request": request_table})
+    walk = Walk(config, tells_apart=telling_apart(job))
+
+    found = list(walk)
+    taken = [(one.name, one.row.id) for one in found if isinstance(one, Source)]
+    told = [one for one in found if isinstance(one, Unusable)]
+
+    assert taken == [("a.mp4", "one"), ("a.mp4", "three"), ("b.mp4", "")]
+    assert [one.source.row.number for one in told] == bad
+    assert {one.code for one in told} == {FailureCode.BAD_ROW}
+    assert told[0].detail.startswith("row 3: it names the same film and window as row 2, with ano")
+    assert told[0].source.row.id == "two"
+    assert orjson.loads(told[0].source.row.metadata) == {"title": "First", "label": "x"}
+    assert walk.passed_over["duplicate"] == 7 - len(bad)
 
 
 @pytest.mark.parametrize(

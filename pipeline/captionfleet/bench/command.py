@@ -34,7 +34,11 @@ def bench_command(*sources: Path, flags: BenchFlags = BenchFlags()) -> int:  # n
     settled = job_from_flags(
         flags.job,
         {
-            "input": {"sources": list(sources) or None, "settle_s": 0},
+            "input": {
+                "sources": list(sources) or None,
+                "settle_s": 0,
+                "only_request": flags.only_request,
+            },
             "request": {
                 "prompt": flags.prompt,
                 "max_tokens": flags.max_tokens,
@@ -76,7 +80,7 @@ def bench_command(*sources: Path, flags: BenchFlags = BenchFlags()) -> int:  # n
 
 def _bench(settled: JobConfig, flags: BenchFlags) -> Bench:
     return Bench(
-        job=settled.with_one(settled.request),
+        job=settled,
         out=flags.out,
         in_flight=tuple(flags.in_flight or ()),
         arrivals_per_s=tuple(flags.rate or ()),

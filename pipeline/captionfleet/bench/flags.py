@@ -46,6 +46,8 @@ class BenchFlags:
         busyness: How much happens in them, which decides their size.
         prompt: The prompt for every clip; by default the job file's, or "Describe what happens in
             this video."
+        only_request: Of a job with several [[request]], ask this one alone, by its name; repeatable
+            for several; by default each clip is asked all of them in turn.
         max_tokens: Longest caption, in tokens; 1000 by default.
         stream: Stream answers, which measures the time to the first token.
         timeout_s: Seconds that one request may take; 300 by default.
@@ -74,6 +76,7 @@ class BenchFlags:
     clip_seconds: float = 60.0
     busyness: Busyness = "calm"
     prompt: str | None = None
+    only_request: _Several = None
     max_tokens: int | None = None
     stream: bool = True
     timeout_s: Annotated[float | None, Parameter(name=["--timeout-s", "--timeout"])] = None

@@ -15,6 +15,7 @@ from captionfleet.bench.figures.knee import Search
 from captionfleet.bench.figures.point import Point
 from captionfleet.bench.figures.result import BenchResult, DeploymentResult, brief
 from captionfleet.bench.gauge import Gauge
+from captionfleet.bench.in_turn import in_turn
 from captionfleet.bench.machine import machine_facts
 from captionfleet.bench.media import Generated, Media, open_media
 from captionfleet.config import DeploymentConfig, JobConfig
@@ -103,9 +104,10 @@ def _with_ceiling(bench: Bench) -> JobConfig:
 async def _measure_all(  # noqa: PLR0913, PLR0917 - what run_bench holds
     bench: Bench, fleet: Fleet, media: Media, tell: Tell, result: BenchResult, gauge: Gauge
 ) -> None:
+    asked = in_turn(media.ready, bench.job)
     for name, client in fleet.clients.items():
         result.deployments.append(DeploymentResult(name, fleet.deployments[name].model))
-        sent = _sent(media, fleet.deployments[name])
+        sent = _sent(asked, fleet.deployments[name])
         await _Measuring(bench, client, sent, result, tell, gauge).run()
     result.is_complete = True
     await _save(result, bench.out)
@@ -175,14 +177,14 @@ class _Measuring:
         return point
 
 
-def _sent(media: Media, deployment: DeploymentConfig) -> list[ReadyClip]:
-    return [as_sent(one, deployment) for one in media.ready]
+def _sent(clips: Sequence[ReadyClip], deployment: DeploymentConfig) -> list[ReadyClip]:
+    return [as_sent(one, deployment) for one in clips]
 
 
 def _begun(bench: Bench, media: Media) -> BenchResult:
     """The result before anything is measured; the payload is the mean over all deployments."""
-    request = bench.job.request
-    sent = [clip for one in bench.job.deployments for clip in _sent(media, one)]
+    request = bench.job.asked[0]
+    sent = [clip for one in bench.job.deployments for clip in _sent(media.ready, one)]
     return BenchResult(
         seed=bench.rules.seed,
         started_at_utc=utc_now(),
@@ -203,6 +205,7 @@ def _begun(bench: Bench, media: Media) -> BenchResult:
             "stream": request.stream,
             "max_tokens": request.max_tokens,
             "prompt": request.prompt,
+            "requests": [one.name for one in bench.job.asked],
         },
         prepare=None
         if media.prepare_s is None

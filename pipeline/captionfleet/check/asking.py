@@ -3,32 +3,30 @@
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import anyio
 
-from captionfleet.check.canary import QUESTION, CanaryClip, Seen, canary_clips, read_answer
-from captionfleet.check.findings import Finding, fail, ok, warn
-from captionfleet.check.judging import Sent, judged, without_flags
+from captionfleet.check.canary import QUESTION, CanaryClip, Seen, read_answer
+from captionfleet.check.drawing import DrawnClip
+from captionfleet.check.finding import Finding, fail, ok, warn
 from captionfleet.check.refusals import AGAIN, refusals, unusable
+from captionfleet.check.seen_and_heard import Sent, judged, without_flags
 from captionfleet.config import DeploymentConfig, JobConfig, RequestConfig
+from captionfleet.config.templates import TemplateError
 from captionfleet.deployment.costs import standing_costs, state_of
-from captionfleet.errors import ConfigError, FailureCode, RunError
-from captionfleet.media.orders import CanaryOrder, Prepared, hold_of
-from captionfleet.messages import Clip, Form, ReadyClip, Source
+from captionfleet.errors import ConfigError, FailureCode
+from captionfleet.messages import Form, ReadyClip, Source
 from captionfleet.sender import Fleet, open_fleet
 from captionfleet.sender.chat.answers import Answer
 from captionfleet.sender.chat.structure import structure_of
 from captionfleet.sender.client import Reply
+from captionfleet.sender.filling import filled
 from captionfleet.sender.routing.retry import backoff_s
 from captionfleet.sender.routing.verdict import Verdict
-from captionfleet.telemetry import Tally, monotonic_s
-from captionfleet.workers.process import WorkerDied, WorkerProcess
+from captionfleet.telemetry import Tally
 
-__all__ = ["Asked", "ask_deployment", "canary_job", "draw_canary"]
+__all__ = ["Asked", "ask_deployment", "canary_job"]
 
-_DRAW_S = 120.0
-_DRAW_CPU_S = 60
 _TRIES = 3
 _MAX_TOKENS = 300
 _BAD_JOB = 2
@@ -46,14 +44,6 @@ class Asked:
     tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class DrawnClip:
-    """A test clip with its media."""
-
-    clip: CanaryClip
-    ready: ReadyClip
-
-
 def canary_job(job: JobConfig, deployment: DeploymentConfig) -> JobConfig:
     """The job with one deployment and the test question; everything else as for captions."""
     request = RequestConfig(
@@ -67,53 +57,16 @@ def canary_job(job: JobConfig, deployment: DeploymentConfig) -> JobConfig:
     return job.with_one(request).model_copy(update={"deployments": (deployment,)})
 
 
-async def draw_canary(job: JobConfig, folder: Path, seed: int | None = None) -> list[DrawnClip]:
-    """Generate the test clips in `folder`, in a worker process.
-
-    Raises:
-        RunError: no worker process can be started, or generating fails.
-    """
-    dice = random.Random(seed)  # noqa: S311 - nobody gains by guessing
-    clips = canary_clips(job.media.max_seconds * job.media.fps, dice)
-    async with WorkerProcess(confine=job.workers.confine) as worker:
-        return [await _drawn(worker, clip, job, folder / clip.name) for clip in clips]
-
-
-async def _drawn(worker: WorkerProcess, clip: CanaryClip, job: JobConfig, hold: Path) -> DrawnClip:
-    """The clip in each form that the job's deployments take."""
-    first, *others = [
-        await _in_form(worker, clip, job, form, Path(hold_of(str(hold), place)))
-        for place, form in enumerate(job.forms)
-    ]
-    return DrawnClip(clip, replace(first, others=tuple(others)))
-
-
-async def _in_form(
-    worker: WorkerProcess, clip: CanaryClip, job: JobConfig, form: Form, hold: Path
-) -> ReadyClip:
-    order = CanaryOrder(
-        clip.shown, clip.frames, clip.sound, job.media.spec(form), str(hold),
-        _DRAW_CPU_S, job.workers.memory_bytes,
-    )  # fmt: skip
-    try:
-        with anyio.fail_after(_DRAW_S):
-            report = await worker.work_on(order)
-    except (TimeoutError, WorkerDied) as error:
-        raise RunError(f"the canary's clips cannot be made: {error}") from None
-    if not isinstance(report.result, Prepared):
-        raise RunError(f"the canary's clips cannot be made: {report.result}")
-    facts = report.result.facts
-    audio = hold.with_suffix(form.audio_ending) if facts.has_audio else None
-    name = f"canary-{clip.name}"
-    whole = Clip(name, Source(str(hold), name, 0, 0), 0.0, facts.source_s)
-    video = hold.with_suffix(form.video_ending)
-    return ReadyClip(whole, video, audio, facts, report.prepare_s, monotonic_s(), form=form)
-
-
 async def ask_deployment(
-    job: JobConfig, deployment: DeploymentConfig, clips: Sequence[DrawnClip]
+    job: JobConfig,
+    deployment: DeploymentConfig,
+    clips: Sequence[DrawnClip],
+    example: Source | None = None,
 ) -> Asked:
-    """Contact a deployment, and ask it about the clips; without clips nothing is paid."""
+    """Contact a deployment, and ask it about the clips; without clips nothing is paid.
+
+    Prompts that are filled in take what they name from `example`, a film of the job.
+    """
     name, asked = deployment.name, Asked()
     try:
         async with open_fleet(canary_job(job, deployment), Tally()) as fleet:
@@ -132,19 +85,44 @@ async def ask_deployment(
     for request in job.asked:
         if asked.long_s is not None and request.response_schema is not None:
             one = job.with_one(request)
-            asked = await _asked_for_json(one, deployment, clips[0], asked, request.name)
+            try:
+                ready = _as_of(example, clips[0].ready, request)
+            except TemplateError as error:
+                finding = _not_asked(deployment.name, request.name, str(error))
+                asked = replace(asked, findings=[*asked.findings, finding])
+                continue
+            asked = await _asked_for_json(one, deployment, ready, asked, request.name)
     return asked
 
 
+def _as_of(example: Source | None, ready: ReadyClip, request: RequestConfig) -> ReadyClip:
+    """The clip with the prompt that a run would send for this film.
+
+    Raises:
+        TemplateError: the film does not have what the prompt names.
+    """
+    if example is None:
+        return filled(ready, request.template)
+    asked = filled(replace(ready, clip=replace(ready.clip, source=example)), request.template)
+    return replace(ready, prompt=example.row.prompt or asked.prompt)
+
+
+def _not_asked(deployment: str, request: str, why: str) -> Finding:
+    of_name = f" of request {request}" if request else ""
+    advice = "name a list of films that has it, and the prompt is tried with its first row"
+    text = f"the prompt{of_name} was not tried: {why}"
+    return warn("structure", text, advice, deployment=deployment)
+
+
 async def _asked_for_json(
-    job: JobConfig, deployment: DeploymentConfig, drawn: DrawnClip, asked: Asked, name: str
+    job: JobConfig, deployment: DeploymentConfig, ready: ReadyClip, asked: Asked, name: str
 ) -> Asked:
     """Ask for one caption with the job's own prompt and schema; `name` is the request's."""
     alone = job.model_copy(update={"deployments": (deployment,)})
     structure = structure_of(job.request)
     assert structure is not None  # noqa: S101 - there is a schema
     async with open_fleet(alone, Tally()) as fleet:
-        outcome = (await _ask(fleet, deployment.name, drawn.ready)).outcome
+        outcome = (await _ask(fleet, deployment.name, ready)).outcome
     tokens = asked.tokens + _tokens(outcome)
     if isinstance(outcome, Answer):
         outcome = structure.read(outcome)
@@ -180,12 +158,12 @@ async def _costs(deployment: DeploymentConfig) -> list[Finding]:
 
 
 def _key_finding(fleet: Fleet, name: str) -> Finding:
-    told = fleet.key_told(name)
+    words = fleet.key_in_words(name)
     hosts = [host for host, _ in fleet.deployments[name].keys_in_clear]
     if hosts:
-        text = f"{told}; it goes unencrypted to {', '.join(hosts)}"
+        text = f"{words}; it goes unencrypted to {', '.join(hosts)}"
         return warn("key", text, "use https: others on the way can read it", deployment=name)
-    return ok("key", told, deployment=name)
+    return ok("key", words, deployment=name)
 
 
 async def _asked(
@@ -207,10 +185,10 @@ async def _asked(
         for one in clips
         if (outcome := _outcome(replies, one)) and isinstance(outcome, Answer)
     }
-    told = _told(deployment, clips, seen) if seen else []
+    words = _answer_findings(deployment, clips, seen) if seen else []
     long = replies.get("long")
     return Asked(
-        [*asked.findings, *refused, *told],
+        [*asked.findings, *refused, *words],
         long.ended_s - long.started_s if long and "long" in seen else None,
         sum(_tokens(one.outcome) for one in replies.values()),
     )
@@ -231,7 +209,7 @@ def _seen(answer: Answer) -> Seen:
     return read_answer(answer.text, answer.usage.prompt_tokens, is_cut=is_cut)
 
 
-def _told(
+def _answer_findings(
     deployment: DeploymentConfig, clips: Sequence[DrawnClip], seen: dict[str, Seen]
 ) -> list[Finding]:
     """The findings from the answers of a deployment."""

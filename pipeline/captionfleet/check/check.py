@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 
-from captionfleet.check.asking import Asked, ask_deployment, draw_canary
+from captionfleet.check.asking import Asked, ask_deployment
+from captionfleet.check.drawing import draw_canary
 from captionfleet.check.estimate import estimate, estimate_findings
-from captionfleet.check.findings import Finding, Report, fail, ok, warn
+from captionfleet.check.finding import Finding, Report, fail, ok, warn
 from captionfleet.check.settings import setting_findings
-from captionfleet.check.sources import Library, source_findings, survey
+from captionfleet.check.sources import Library, example_of, source_findings, survey
 from captionfleet.config import JobConfig
 from captionfleet.config.memory import available_bytes, overcommitment
 from captionfleet.errors import RunError
@@ -47,8 +49,10 @@ async def check_job(job: JobConfig, options: Options) -> Report:
             except RunError as error:
                 findings.append(fail("canary", str(error)))
 
+        example = await anyio.to_thread.run_sync(example_of, job) if clips else None
+
         async def ask(name: str) -> None:
-            asked[name] = await ask_deployment(job, by_name[name], clips)
+            asked[name] = await ask_deployment(job, by_name[name], clips, example)
 
         by_name = {one.name: one for one in job.deployments}
         async with anyio.create_task_group() as tasks:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import anyio
-import orjson
 from cyclopts import Parameter
 
 from captionfleet.config import job_from_flags
@@ -27,6 +26,7 @@ def check_command(  # noqa: PLR0913 - each argument is one flag of the command
     server: ServerName | None = None,
     api_key_env: str | None = None,
     prompt: str | None = None,
+    only_request: Annotated[list[str] | None, Parameter(negative="")] = None,
     timeout_s: Annotated[float | None, Parameter(name=["--timeout-s", "--timeout"])] = None,
     workers: int | None = None,
     canary: bool = True,
@@ -48,6 +48,8 @@ def check_command(  # noqa: PLR0913 - each argument is one flag of the command
             which goes to Fireworks and to this machine alone unless it is named here.
         prompt: The prompt for every clip; by default the job file's, or "Describe what happens in
             this video."
+        only_request: Of a job with several [[request]], check this one alone, by its name;
+            repeatable for several; by default all of them.
         timeout_s: Seconds that one request may take; 300 by default.
         workers: Worker processes that read headers; by default one for each core, as far as there
             is memory for them.
@@ -62,7 +64,7 @@ def check_command(  # noqa: PLR0913 - each argument is one flag of the command
     settled = job_from_flags(
         job,
         {
-            "input": {"sources": list(sources) or None},
+            "input": {"sources": list(sources) or None, "only_request": only_request},
             "output": {"dir": out},
             "request": {"prompt": prompt, "timeout_s": timeout_s},
             "workers": {"processes": workers},
@@ -73,6 +75,5 @@ def check_command(  # noqa: PLR0913 - each argument is one flag of the command
     )
     configure_logging()
     report = anyio.run(check_job, settled, Options(canary, probe))
-    shown = orjson.dumps(report.as_dict(), option=orjson.OPT_INDENT_2).decode()
-    sys.stdout.write((shown if json else report.text()) + "\n")
+    sys.stdout.write((report.json() if json else report.text()) + "\n")
     return report.exit_code

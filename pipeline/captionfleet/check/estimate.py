@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from typing import Any
 
-from captionfleet.check.findings import Finding, ok, warn
+from captionfleet.check.finding import Finding, ok, warn
 from captionfleet.check.sources import ClipShape, Library
 from captionfleet.config import DeploymentConfig, JobConfig
 from captionfleet.media.facts.geometry import output_size_px
@@ -25,7 +25,8 @@ class Estimate:
     """The estimate for one deployment, as if it did the whole job alone.
 
     Attributes:
-        prompt_tokens: Of all clips and requests; None if the model's token arithmetic is unknown.
+        captions: Of each clip one for each request that is left to ask of it.
+        prompt_tokens: Of all of them; None if the model's token arithmetic is unknown.
         completion_tokens: Assumes answers of 200 tokens, or max_tokens if that is less.
         hours: Least and most: with as many requests in flight as allowed at undiminished speed,
             and with one at a time. None without a canary.
@@ -34,6 +35,7 @@ class Estimate:
 
     deployment: str
     clips: int
+    captions: int
     prompt_tokens: int | None
     completion_tokens: int
     hours: tuple[float, float] | None
@@ -60,11 +62,13 @@ def estimate(
     """
     if not library.shapes:
         return None
-    clips = library.clips
-    profile = deployment.known_as
+    clips, profile = library.clips, deployment.known_as
     shapes = [_as_sent(shape, deployment) for shape in library.shapes]
     per_clip = _tokens_per_clip(job, profile, shapes)
-    hours = _hours(clips * len(job.asked), deployment.places(), long_s)
+    most = {one.name: min(one.max_tokens, _ANSWER_TOKENS) for one in job.asked}
+    answers = [sum(most.get(name, 0) for name in shape.requests) for shape in shapes]
+    captions = round(clips * sum(len(shape.requests) for shape in shapes) / len(shapes))
+    hours = _hours(captions, deployment.places(), long_s)
     price = GPU_PRICES.get(profile.gpu or "")
     usd = (
         (hours[0] * price.usd_per_hour, hours[1] * price.usd_per_hour) if price and hours else None
@@ -72,8 +76,9 @@ def estimate(
     return Estimate(
         deployment=deployment.name,
         clips=clips,
+        captions=captions,
         prompt_tokens=None if per_clip is None else round(clips * per_clip),
-        completion_tokens=clips * sum(min(one.max_tokens, _ANSWER_TOKENS) for one in job.asked),
+        completion_tokens=round(clips * sum(answers) / len(shapes)),
         hours=hours,
         gpu=profile.gpu,
         usd_per_hour=price.usd_per_hour if price else None,
@@ -96,14 +101,18 @@ def _as_sent(shape: ClipShape, deployment: DeploymentConfig) -> ClipShape:
 def _tokens_per_clip(job: JobConfig, profile: Profile, shapes: Sequence[ClipShape]) -> float | None:
     if profile.video_tokens is None:
         return None
-    texts = [(one.prompt + (one.system or "")).encode(errors="replace") for one in job.asked]
-    text_tokens = sum(len(one) / _BYTES_PER_TOKEN + _TEMPLATE_TOKENS for one in texts)
-    media = sum(
-        profile.video_tokens(shape.frames, shape.width, shape.height, float(job.media.fps))
-        + profile.audio_tokens(shape.audio_s)
-        for shape in shapes
-    )
-    return len(texts) * media / len(shapes) + text_tokens
+    texts = {one.name: one.prompt + (one.system or "") for one in job.asked}
+    text_tokens = {
+        name: len(text.encode(errors="replace")) / _BYTES_PER_TOKEN + _TEMPLATE_TOKENS
+        for name, text in texts.items()
+    }
+    total = 0.0
+    for shape in shapes:
+        media = profile.audio_tokens(shape.audio_s) + profile.video_tokens(
+            shape.frames, shape.width, shape.height, float(job.media.fps)
+        )
+        total += sum(media + text_tokens.get(name, 0.0) for name in shape.requests)
+    return total / len(shapes)
 
 
 def _hours(requests: int, in_flight: int, long_s: float | None) -> tuple[float, float] | None:
@@ -122,7 +131,8 @@ def estimate_findings(estimates: Sequence[Estimate]) -> Iterator[Finding]:
 
 
 def _words(one: Estimate) -> str:
-    parts = [f"all {one.clips:,} clips"]
+    captions = f" for {one.captions:,} captions" if one.captions != one.clips else ""
+    parts = [f"all {one.clips:,} clips{captions}"]
     if one.prompt_tokens is None:
         parts.append("tokens not known for this model on this server")
     else:

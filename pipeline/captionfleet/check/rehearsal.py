@@ -1,7 +1,7 @@
 """Reports what a run would do, by its own first stage: `run --dry-run` (main process)."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -131,8 +131,7 @@ async def rehearse(job: JobConfig, for_each: ForEach | None = None) -> Rehearsal
         raise first_run_error(group) from None
     await look_into(rehearsal.library, job, settled, films)
     rehearsal.library.counted = rehearsal.clips
-    left = _asking(job, +rehearsal.of_requests)
-    found = (estimate(left, one, rehearsal.library, None) for one in job.deployments)
+    found = (estimate(job, one, rehearsal.library, None) for one in job.deployments)
     rehearsal.estimates = tuple(one for one in found if one is not None)
     last = await anyio.to_thread.run_sync(read_run, job.output.dir)
     _foretell(rehearsal, job, last)
@@ -151,12 +150,6 @@ async def _notes(job: JobConfig, films: Films) -> list[str]:
     if job.output.copy_to and not await anyio.to_thread.run_sync(has_lines, job.output.dir):
         notes.append(f"a run first restores the output folder, if {job.output.copy_to} holds it")
     return notes
-
-
-def _asking(job: JobConfig, names: Iterable[str]) -> JobConfig:
-    """The job with only those requests that are left to ask; all, if none has a name."""
-    chosen = job.input.model_copy(update={"only_request": tuple(names)})
-    return job.model_copy(update={"input": chosen})
 
 
 async def _take_clips(

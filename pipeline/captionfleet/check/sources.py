@@ -2,20 +2,22 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import islice
 
 import anyio.to_thread
 
 from captionfleet import text
-from captionfleet.check.findings import Finding, fail, ok, warn
+from captionfleet.check.finding import Finding, fail, ok, warn
 from captionfleet.config import JobConfig
-from captionfleet.errors import FailureCode
+from captionfleet.errors import ConfigError, FailureCode
 from captionfleet.ledger.settled import Settled
 from captionfleet.media.facts.geometry import output_size_px
 from captionfleet.media.orders import Header
 from captionfleet.messages import Clip, Film, Source, printable
 from captionfleet.producer import Films, check_sources
+from captionfleet.producer.asking import Asking, telling_apart
 from captionfleet.producer.identity.clips import plan
 from captionfleet.producer.identity.recognition import Recognition
 from captionfleet.producer.sample import Drawing
@@ -24,21 +26,26 @@ from captionfleet.producer.walking.walk import Walk
 from captionfleet.producer.windows import Window, asked_window, seconds_in
 from captionfleet.workers.headers import read_headers
 
-__all__ = ["ClipShape", "Library", "look_into", "source_findings", "survey"]
+__all__ = ["ClipShape", "Library", "example_of", "look_into", "source_findings", "survey"]
 
+_MOST_EXAMPLES = 1000
 _CODES_SHOWN = 4
 _HOUR_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class ClipShape:
-    """The size of a clip once prepared, and how many seconds of its source it covers."""
+    """The size of a clip once prepared, and how many seconds of its source it covers.
+
+    `requests` are the names of what is still to be asked of it.
+    """
 
     seconds: float
     frames: int
     width: int
     height: int
     audio_s: float
+    requests: tuple[str, ...] = ("",)
 
 
 @dataclass(slots=True)
@@ -47,7 +54,8 @@ class Library:
 
     `to_do` counts the files that a run would still process, `settled` those that it would pass
     over: captioned, or failed permanently. `counted` is the number of clips to do, where they were
-    counted one by one; `is_guess` says that films were cut as if they had no scenes.
+    counted one by one; `is_guess` says that films were cut as if they had no scenes. `unaskable`
+    counts the requests that rows cannot be asked, by why.
     """
 
     drawing: Drawing = field(default_factory=lambda: Drawing(0))
@@ -60,6 +68,7 @@ class Library:
     failing: dict[FailureCode, list[Source]] = field(default_factory=dict)
     counted: int | None = None
     is_guess: bool = False
+    unaskable: Counter[str] = field(default_factory=Counter)
 
     @property
     def to_do(self) -> int:
@@ -102,13 +111,13 @@ async def survey(job: JobConfig, settled: Settled, *, most: int) -> Library:
 async def look_into(library: Library, job: JobConfig, settled: Settled, films: Films) -> None:
     """Read the headers of the sample, and record the shapes of the clips to do."""
     headers = await read_headers(library.sample, job.workers, max_pixels=job.media.max_pixels)
+    left = _Left(job, settled)
     for source, header in headers:
         if isinstance(header, FailureCode):
             library.failing.setdefault(header, []).append(source)
         else:
             clips = films.clips_in(source, Film(header.seconds))
-            left = [clip for clip in clips if not _is_settled(clip, job, settled)]
-            shapes = [_shape(header, clip, job) for clip in left]
+            shapes = [_shape(header, one, job) for clip in clips if (one := left.of(clip)).requests]
             library.shapes += shapes
             is_part = asked_window(source.row, job.media.max_seconds) is not None
             film_s = 0.0 if is_part else header.seconds
@@ -116,9 +125,28 @@ async def look_into(library: Library, job: JobConfig, settled: Settled, films: F
     library.is_guess = films.has_guessed
 
 
+def example_of(job: JobConfig) -> Source | None:
+    """The first film that every request of the job can be asked of; None if none is soon found.
+
+    Blocks. What the sources are wrong in is for `survey` to say.
+    """
+    try:
+        check_sources(job.input)
+        asking, names = Asking(job), tuple(one.name for one in job.asked)
+        for found in islice(Walk(job.input, max_seconds=job.media.max_seconds), _MOST_EXAMPLES):
+            if isinstance(found, Source):
+                clip = replace(plan(found, job.media)[0], requests=names)
+                if not asking.problems(clip):
+                    return found
+    except ConfigError:
+        pass
+    return None
+
+
 def _walked(job: JobConfig, settled: Settled, films: Films, most: int) -> Library:
     library, recognition = Library(Drawing(most)), Recognition(job, settled)
-    for found in Walk(job.input, max_seconds=job.media.max_seconds):
+    left = _Left(job, settled)
+    for found in Walk(job.input, max_seconds=job.media.max_seconds, tells_apart=telling_apart(job)):
         library.files += 1
         if isinstance(found, Unusable):
             library.unusable[found.code] += 1
@@ -126,19 +154,48 @@ def _walked(job: JobConfig, settled: Settled, films: Films, most: int) -> Librar
         library.size_bytes += found.size_bytes
         clips = films.clips(found)  # None: only the header says how many windows it has
         recognition.see_clips(clips or plan(found, job.media))
-        if clips and all(_is_settled(clip, job, settled) for clip in clips):
-            library.settled += 1
+        if clips and not any(left.of(clip, library.unaskable).requests for clip in clips):
+            library.settled += all(left.is_settled(clip) for clip in clips)
             continue
         library.drawing.show(found)
     return library
 
 
-def _is_settled(clip: Clip, job: JobConfig, settled: Settled) -> bool:
-    identity, retried = clip.clip_id, job.input.retry_failed
-    return all(
-        settled.captioned(identity, one.name) or settled.stands_failed(identity, retried, one.name)
-        for one in job.asked
-    )
+class _Left:
+    """What is left to ask of clips.
+
+    Raises:
+        ConfigError: a prompt names columns of lists, and no source is one.
+    """
+
+    def __init__(self, job: JobConfig, settled: Settled) -> None:
+        self._names = tuple(one.name for one in job.asked)
+        self._retried = job.input.retry_failed
+        self._settled = settled
+        self._asking = Asking(job)
+
+    def of(self, clip: Clip, unaskable: Counter[str] | None = None) -> Clip:
+        """The clip with the requests that a run would send; `unaskable` counts why not others."""
+        open_ = replace(clip, requests=self._unsettled(clip))
+        if open_.requests:
+            self._asking.require_askable(clip.source)
+        problems = self._asking.problems(open_)
+        if unaskable is not None:
+            unaskable.update(problems.values())
+        return replace(open_, requests=tuple(n for n in open_.requests if n not in problems))
+
+    def is_settled(self, clip: Clip) -> bool:
+        """Whether each of its requests has its caption, or failed for good."""
+        return not self._unsettled(clip)
+
+    def _unsettled(self, clip: Clip) -> tuple[str, ...]:
+        identity, settled = clip.clip_id, self._settled
+        return tuple(
+            name
+            for name in self._names
+            if not settled.captioned(identity, name)
+            and not settled.stands_failed(identity, self._retried, name)
+        )
 
 
 def _shape(header: Header, clip: Clip, job: JobConfig) -> ClipShape:
@@ -151,9 +208,8 @@ def _shape(header: Header, clip: Clip, job: JobConfig) -> ClipShape:
     frames = max(2, round(seconds * media.fps))
     size = max(header.width, 1), max(header.height, 1)
     width, height = output_size_px(*size, Fraction(1), 0, media.height)
-    return ClipShape(
-        seconds, frames + frames % 2, width, height, seconds if header.has_audio else 0.0
-    )
+    audio_s = seconds if header.has_audio else 0.0
+    return ClipShape(seconds, frames + frames % 2, width, height, audio_s, clip.requests)
 
 
 def source_findings(library: Library) -> Iterator[Finding]:
@@ -163,12 +219,16 @@ def source_findings(library: Library) -> Iterator[Finding]:
         return
     before = f"{library.settled:,} settled before, " if library.settled else ""
     size = text.size(library.size_bytes)
-    told = f"{library.files:,} files, {size}, {before}{library.to_do:,} to caption"
-    yield ok("sources", told + _windows(library) + _hours(library))
+    words = f"{library.files:,} files, {size}, {before}{library.to_do:,} to caption"
+    yield ok("sources", words + _windows(library) + _hours(library))
     if library.unusable:
         yield warn(
             "sources", f"not readable: {_counts(library.unusable)}", "failures lines will say why"
         )
+    if library.unaskable:
+        reasons = library.unaskable.most_common(_CODES_SHOWN)
+        words = ", ".join(f"{why} (rows: {number:,})" for why, number in reasons)
+        yield warn("prompt", words, "failures lines (bad_row) will say of which rows")
     if library.failing:
         yield _failing(library)
     elif library.sample:

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import orjson
 
-from captionfleet.messages import Clip, MediaFacts, printable
+from captionfleet.messages import Clip, MediaFacts, Row, printable
 
 __all__ = ["Template", "TemplateError", "names_in"]
 
@@ -66,6 +66,18 @@ class Template:
     def needs_rows(self) -> bool:
         """Whether a placeholder names a column, which only rows of a list have."""
         return any(name.startswith(_METADATA) or name in _OF_ROWS for name in self.names)
+
+    def of_row(self, row: Row) -> tuple[str, ...]:
+        """The texts that it takes from the columns of a row; empty ones where they are missing."""
+        metadata = _metadata_of(row)
+        texts = []
+        for name in self.names:
+            if name.startswith(_METADATA):
+                try:
+                    texts.append(_found(metadata, name))
+                except TemplateError:
+                    texts.append("")
+        return tuple(texts)
 
     def require(self, clip: Clip) -> None:
         """Make sure that this clip has every value, before its media are prepared.
@@ -129,7 +141,11 @@ def _seconds(value: float) -> str:
 
 
 def _metadata(clip: Clip) -> Mapping[str, Any]:
-    found = orjson.loads(clip.source.row.metadata)
+    return _metadata_of(clip.source.row)
+
+
+def _metadata_of(row: Row) -> Mapping[str, Any]:
+    found = orjson.loads(row.metadata)
     return found if isinstance(found, dict) else {}
 
 

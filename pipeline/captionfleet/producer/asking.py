@@ -1,15 +1,29 @@
 """Checks that prompts can be filled in for a clip, before anything is paid; pure (main process)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from captionfleet.config import JobConfig
 from captionfleet.config.templates import TemplateError
 from captionfleet.errors import ConfigError, FailureCode, Stage
-from captionfleet.messages import Clip, Failure, Source, printable
+from captionfleet.messages import Clip, Failure, Row, Source, printable
 from captionfleet.producer.sources import may_have_rows
 
-__all__ = ["Asking"]
+__all__ = ["Asking", "telling_apart"]
+
+
+def telling_apart(job: JobConfig) -> Callable[[Row], str]:
+    """Returns what a row says that makes it another one than a row of the same clip.
+
+    Its id, and what the job's prompts take from its columns.
+    """
+    templates = [one.template for one in job.asked]
+
+    def said(row: Row) -> str:
+        texts = [text for one in templates if one and not row.prompt for text in one.of_row(row)]
+        return "\0".join([row.id, *texts]).strip("\0")
+
+    return said
 
 
 class Asking:
@@ -44,9 +58,13 @@ class Asking:
                 "request"
             )
 
+    def problems(self, clip: Clip) -> dict[str, str]:
+        """Why some of the clip's requests cannot be asked of it, by their names."""
+        return {name: words for name in clip.requests if (words := self._problem(clip, name))}
+
     def split(self, clip: Clip) -> Iterator[Clip | Failure]:
         """Yield the clip with the requests that fit it, and a failure for each that does not."""
-        problems = {name: words for name in clip.requests if (words := self._problem(clip, name))}
+        problems = self.problems(clip)
         if left := tuple(name for name in clip.requests if name not in problems):
             yield replace(clip, requests=left)
         for name, words in problems.items():

@@ -22,6 +22,7 @@ from captionfleet.sender.chat.answers import Answer
 from captionfleet.sender.chat.quality import flags_of
 from captionfleet.sender.chat.structure import structure_of
 from captionfleet.sender.client import Reply
+from captionfleet.sender.filling import filled
 from captionfleet.sender.fleet import Fleet
 from captionfleet.sender.race import Asker, attempt_of
 from captionfleet.sender.routing.hedging import HedgePolicy
@@ -93,8 +94,7 @@ class _Sender:
 
     async def outcome(self, ready: ReadyClip) -> Outcome:
         """Ask until there is a caption, or until no attempt is left."""
-        if self._template is not None and not ready.clip.source.row.prompt:
-            ready = replace(ready, prompt=self._template.filled(ready.clip, ready.facts))
+        ready = filled(ready, self._template)
         attempts: list[Attempt] = []
         past, hedged = Past(), False
         spare: Caption | None = None  # degenerate or the like: better than nothing

@@ -66,6 +66,7 @@ class Point:
         unsent: Arrivals of the whole load that stayed unsent, at the limit of requests in flight.
         is_overloaded: Whether more arrived than were answered; the latencies are then those of a
             growing queue, and depend on how long it grew.
+        clips_per_s: Captions per second: of several requests a clip, each counts.
         clips_per_s_error: Half of the 95 % interval around `clips_per_s`.
         goodput_per_s: Captions per second that met the goal.
         source_hours_per_hour: Hours of video captioned in one hour.
@@ -121,8 +122,12 @@ def measure(  # noqa: PLR0913 - the load and its circumstances, by keyword
     arrivals_per_s: float | None = None,
     goal: Goal | None = None,
     unsent: int = 0,
+    per_clip: int = 1,
 ) -> Point:
-    """Compute the results of one load; `begun_s` is the start of its first request."""
+    """Compute the results of one load; `begun_s` is the start of its first request.
+
+    `per_clip` is how many captions a clip gets.
+    """
     is_arriving = arrivals_per_s is not None
     rate = ended_per_s if is_arriving else rate_per_s
     from_s, to_s = window.from_s, window.to_s
@@ -155,7 +160,7 @@ def measure(  # noqa: PLR0913 - the load and its circumstances, by keyword
             0.0 if is_arriving else _renewal_error(clips_per_s, request_s, len(good)),
         ),
         goodput_per_s=rate(met, from_s, to_s),
-        **_of_clips(good, clips_per_s),
+        **_of_clips(good, clips_per_s, per_clip),
         request_s=request_s,
         ttft_s=Percentiles.of(one.ttft_s for one in good if one.ttft_s is not None),
         upload_s=Percentiles.of(one.upload_s for one in good if one.upload_s is not None),
@@ -167,11 +172,11 @@ def measure(  # noqa: PLR0913 - the load and its circumstances, by keyword
     )
 
 
-def _of_clips(good: Sequence[Sample], clips_per_s: float) -> dict[str, float]:
+def _of_clips(good: Sequence[Sample], clips_per_s: float, per_clip: int) -> dict[str, float]:
     """The mean clip's figures, and the rates that follow."""
     means = _Means(good)
     return {
-        "source_hours_per_hour": clips_per_s * means.of("clip_s"),
+        "source_hours_per_hour": clips_per_s / per_clip * means.of("clip_s"),
         "prompt_tokens_per_s": clips_per_s * means.of("prompt_tokens"),
         "completion_tokens_per_s": clips_per_s * means.of("completion_tokens"),
         "prompt_tokens": means.of("prompt_tokens"),

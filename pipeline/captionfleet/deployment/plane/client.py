@@ -171,9 +171,9 @@ class ControlClient:
                     received += portion
                     if len(received) > most:
                         break
-                told = {name.lower(): value for name, value in response.headers.items()}
+                headers = {name.lower(): value for name, value in response.headers.items()}
                 is_cut = len(received) > most
-                return _Raw(response.status, bytes(received[:most]), is_cut, retry_after_s(told))
+                return _Raw(response.status, bytes(received[:most]), is_cut, retry_after_s(headers))
 
     def _read(self, call: Call, raw: _Raw) -> dict[str, Any]:
         if not 200 <= raw.status < 300:  # noqa: PLR2004 - HTTP's 2xx
@@ -186,12 +186,12 @@ class ControlClient:
         if raw.is_cut:
             raise ControlError(f"{call.what}: the control plane's answer is larger than 8 MiB")
         try:
-            told = orjson.loads(self._scrubbed(raw.body) or b"{}")
+            answer = orjson.loads(self._scrubbed(raw.body) or b"{}")
         except orjson.JSONDecodeError:
-            told = None
-        if not isinstance(told, dict):
+            answer = None
+        if not isinstance(answer, dict):
             raise ControlError(f"{call.what}: the control plane's answer is no JSON object")
-        return told
+        return answer
 
     def _refusal(self, raw: _Raw) -> Refusal:
         return read_refusal(raw.status, self._scrubbed(raw.body))

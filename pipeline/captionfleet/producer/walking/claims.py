@@ -1,13 +1,18 @@
 """Decides which source yields a file that several sources reach (main process, in a thread)."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
+from operator import attrgetter
 
-from captionfleet.producer.walking.selection import Selection
+from captionfleet.messages import NO_ROW, Row
+from captionfleet.producer.walking.passed_over import Selection
 from captionfleet.producer.windows import Window
 
 __all__ = ["Area", "Claims", "Order"]
+
+_MARKS = 1 << 64
 
 Order = tuple[int, int]
 """When a walk came to something: the source's position, then a count within that source."""
@@ -28,14 +33,17 @@ class Area:
 class Claims:
     """Resolves overlapping sources without remembering the files of a folder.
 
-    Remembers the areas, and 16 bytes for each file that a list or a link names (about 100 in
-    Python).
+    Remembers the areas, and for each file that a list or a link names some 100 bytes, 40 more where
+    its row says anything.
     """
 
-    def __init__(self, selection: Selection) -> None:
+    def __init__(
+        self, selection: Selection, tells_apart: Callable[[Row], str] = attrgetter("id")
+    ) -> None:
         self._selection = selection
+        self._tells_apart = tells_apart
         self._areas: dict[str, Area] = {}
-        self._named: set[int] = set()
+        self._named: dict[int, int] = {}
 
     def add(self, area: Area) -> None:
         """Register an area that claims all files below it; of two equal areas the earlier wins."""
@@ -70,22 +78,43 @@ class Claims:
             for folder in folders
         )
 
-    def name_file(self, real_file: str, prompt: str = "", window: Window | None = None) -> bool:
-        """Claim a file that a source or link names, for this prompt and window.
+    def name_file(self, real_file: str, row: Row = NO_ROW, window: Window | None = None) -> bool:
+        """Claim a file that a source or link names, for the row's prompt and this window.
 
         False if an earlier source or link claimed the same.
         """
-        return _add(self._named, _digest(os.fsencode(real_file) + _asked(prompt, window)))
+        identity = _identity(real_file, row, window)
+        if identity in self._named:
+            return False
+        self._named[identity] = self._mark(row)
+        return True
+
+    def contradiction(self, real_file: str, row: Row, window: Window | None = None) -> str:
+        """What a row says otherwise than the claim that came first; empty if it repeats that."""
+        own = self._mark(row)
+        first = self._named.get(_identity(real_file, row, window), own)
+        if not own or first % _MARKS == own % _MARKS:
+            return ""
+        number = first // _MARKS
+        before = f"as row {number}" if number else "that an earlier source names"
+        return (
+            f"row {row.number}: it names the same film and window {before}, with another id or "
+            "other words for the prompt, and a clip has one caption of a request: give the row a "
+            "prompt or a window of its own, or take it out"
+        )
+
+    def _mark(self, row: Row) -> int:
+        """The row's number and, in the lower digits, what it says; 0 where it says nothing."""
+        said = self._tells_apart(row)
+        return row.number * _MARKS + _digest(said.encode()) % _MARKS if said else 0
 
     def was_named(self, real_file: str) -> bool:
         """Whether an earlier source or link named the file."""
         return bool(self._named) and _digest(os.fsencode(real_file)) in self._named
 
 
-def _add(known: set[int], digest: int) -> bool:
-    before = len(known)
-    known.add(digest)
-    return len(known) > before
+def _identity(real_file: str, row: Row, window: Window | None) -> int:
+    return _digest(os.fsencode(real_file) + _asked(row.prompt, window))
 
 
 def _asked(prompt: str, window: Window | None) -> bytes:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from captionfleet.errors import FailureCode
-from captionfleet.messages import Source
+from captionfleet.messages import NO_ROW, Row, Source
 from captionfleet.producer.lists.rows import BadRow
 
 __all__ = ["Found", "Unusable", "bad_row", "source_of", "unusable"]
@@ -23,10 +23,14 @@ class Unusable:
 Found = Source | Unusable
 
 
-def bad_row(source: Path, row: BadRow) -> Unusable:
-    """A failure for a row that names no clip; it is identified by the row alone."""
+def bad_row(source: Path, row: BadRow, said: Row = NO_ROW) -> Unusable:
+    """A failure for a row that names no clip of its own; it is identified by the row alone.
+
+    `said` is what can be read in the row.
+    """
     path = os.fspath(source)
-    found = Source(path, source.name, -1, row.number, os.fspath(source.parent), path)
+    own = Row(row.number, id=said.id, metadata=said.metadata)
+    found = Source(path, source.name, -1, row.number, os.fspath(source.parent), path, own)
     return Unusable(found, FailureCode.BAD_ROW, row.reason)
 
 

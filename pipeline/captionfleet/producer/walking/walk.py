@@ -5,7 +5,8 @@ import math
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from operator import attrgetter
 from pathlib import Path
 
 import anyio
@@ -28,8 +29,8 @@ from captionfleet.producer.sources import (
 from captionfleet.producer.walking.claims import Area, Claims, Order
 from captionfleet.producer.walking.folders import FolderWalk, Root, source_at
 from captionfleet.producer.walking.found import Found, Unusable, bad_row, source_of, unusable
-from captionfleet.producer.walking.remote import Buckets, looked_at, version_name
-from captionfleet.producer.walking.selection import PassedOver, Selection
+from captionfleet.producer.walking.passed_over import PassedOver, Selection
+from captionfleet.producer.walking.remote import Buckets, looked_at, version_names
 from captionfleet.producer.windows import Window, asked_window, is_longer
 from captionfleet.telemetry import get_log, monotonic_s, wall_ns
 
@@ -57,7 +58,7 @@ class Walk:
     is longer than `max_seconds` are bad.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a walk depends on, by keyword
         self,
         config: InputConfig,
         *,
@@ -65,6 +66,7 @@ class Walk:
         settle_s: float = 0.0,
         max_seconds: float = math.inf,
         is_second: bool = False,
+        tells_apart: Callable[[Row], str] = attrgetter("id"),
     ) -> None:
         self.passed_over: Counter[str] = Counter()
         self._settle_ns = round(settle_s * _NS)
@@ -73,7 +75,7 @@ class Walk:
         self._max_seconds = float(max_seconds)
         self._takes_first = config.segments == "first"
         selection = Selection.of(config)
-        self._claims = Claims(selection)
+        self._claims = Claims(selection, tells_apart)
         self._buckets = Buckets(selection, self._claims, filter(is_remote, config.sources))
         self._is_second = is_second
         self._folders = FolderWalk(
@@ -139,7 +141,8 @@ class Walk:
             else:
                 path = os.fspath(source)
                 base = path if source.is_dir() else os.fspath(source.parent)
-                yield from self._named(path, source.name, Root(os.path.realpath(path), base, ""))
+                root = Root(os.path.realpath(path), base, "")
+                yield from self._named(source, path, source.name, root)
 
     def _remote(self, source: Path) -> Iterator[Found]:
         for found in self._buckets.walk(parse_address(os.fspath(source))):
@@ -154,7 +157,7 @@ class Walk:
         for is_far, some in itertools.groupby(entries, _is_far):
             if is_far:
                 rows = self._far_rows(some)
-                yield from self._unnamed(looked_at(rows, os.fspath(base_of(source))))
+                yield from self._unnamed(source, looked_at(rows, os.fspath(base_of(source))))
             else:
                 yield from self._near(source, some)
 
@@ -175,15 +178,16 @@ class Walk:
             else:
                 yield address, row
 
-    def _unnamed(self, far: Iterator[Found]) -> Iterator[Found]:
+    def _unnamed(self, source: Path, far: Iterator[Found]) -> Iterator[Found]:
         """Those that no earlier source named: for signed addresses only a look-up can tell."""
         for found in far:
             row = source_of(found).row
-            name = version_name(source_of(found))
-            if self._claims.name_file(name, row.prompt, self._own_window(row)):
+            window, names = self._own_window(row), version_names(source_of(found))
+            taken = [one for one in names if not self._claims.name_file(one, row, window)]
+            if not taken:
                 yield found
             else:
-                self.passed_over[PassedOver.DUPLICATE] += 1
+                yield from self._repeated(source, taken[0], row)
 
     def _near(self, source: Path, entries: Iterator[Entry | BadRow]) -> Iterator[Found]:
         base = base_of(source)
@@ -194,7 +198,7 @@ class Walk:
             path = os.fspath(base / entry.path)
             prefix = entry.path.rstrip("/") + "/"
             root = Root(os.path.realpath(path), os.fspath(base), prefix, entry.row or NO_ROW)
-            yield from self._named(path, entry.path, root)
+            yield from self._named(source, path, entry.path, root)
 
     def _checked(self, entry: Entry | BadRow, number: int) -> Entry | BadRow:
         if isinstance(entry, Entry) and entry.row is None:
@@ -215,12 +219,12 @@ class Walk:
         is_first = self._takes_first and window == (0.0, self._max_seconds)
         return None if is_first else window
 
-    def _named(self, path: str, name: str, root: Root) -> Iterator[Found]:
+    def _named(self, source: Path, path: str, name: str, root: Root) -> Iterator[Found]:
         order, real = next(self._folders.orders), root.real
         try:
             facts = Path(path).stat()
         except OSError as error:
-            if self._claims.name_file(real, root.row.prompt, self._own_window(root.row)):
+            if self._claims.name_file(real, root.row, self._own_window(root.row)):
                 yield unusable(Source(path, name, 0, 0, root.base, real, root.row), error)
             return
         if stat.S_ISDIR(facts.st_mode) and (reason := _not_for_folders(root.row)):
@@ -231,10 +235,19 @@ class Walk:
             yield from self._tree(root, path, order)
             return
         found = self._named_file(source_at(path, name, facts, root, real), facts, order)
-        if isinstance(found, PassedOver):
+        if found is PassedOver.DUPLICATE:
+            yield from self._repeated(source, real, root.row)
+        elif isinstance(found, PassedOver):
             self.passed_over[found] += 1
         else:
             yield found
+
+    def _repeated(self, source: Path, real: str, row: Row) -> Iterator[Found]:
+        """A file that was named before: a duplicate, unless its row contradicts the first."""
+        if why := self._claims.contradiction(real, row, self._own_window(row)):
+            yield bad_row(source, BadRow(row.number, why), row)
+        else:
+            self.passed_over[PassedOver.DUPLICATE] += 1
 
     def _named_file(
         self, source: Source, facts: os.stat_result, order: Order
@@ -242,10 +255,10 @@ class Walk:
         real = source.real_path
         if not stat.S_ISREG(facts.st_mode):
             return PassedOver.NOT_A_FILE
-        prompt, window = source.row.prompt, self._own_window(source.row)
-        is_plain = not prompt and window is None
+        row, window = source.row, self._own_window(source.row)
+        is_plain = not row.prompt and window is None
         is_taken = is_plain and self._claims.takes(real, before=order)
-        if is_taken or not self._claims.name_file(real, prompt, window):
+        if is_taken or not self._claims.name_file(real, row, window):
             return PassedOver.DUPLICATE
         if not source.size_bytes:
             return Unusable(source, FailureCode.EMPTY_FILE, "0 bytes")
