@@ -14,7 +14,7 @@ __all__ = [
     "RunError",
     "Stage",
     "StoreError",
-    "attempt",
+    "first_error_of",
     "first_run_error",
 ]
 
@@ -178,7 +178,9 @@ def first_run_error(error: BaseExceptionGroup[RunError] | RunError) -> RunError:
     return error
 
 
-async def attempt(step: Callable[[], Awaitable[None]], problem: RunError | None) -> RunError | None:
+async def first_error_of(
+    step: Callable[[], Awaitable[None]], problem: RunError | None
+) -> RunError | None:
     """Take a step even after an earlier error; return the first error of all."""
     try:
         await step()

@@ -13,20 +13,16 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from captionfleet.config import JobConfig
 from captionfleet.deployment.lifecycle.lifecycle import Lifecycle, open_lifecycle
-from captionfleet.errors import ConfigError, RunError, attempt, first_run_error
-from captionfleet.ledger.copying.copying import FolderCopy, open_copy
+from captionfleet.errors import ConfigError, RunError, first_error_of, first_run_error
+from captionfleet.ledger.copying.copying import FolderCopy
+from captionfleet.ledger.copying.opening import open_copy
 from captionfleet.ledger.folder import Ledger, open_ledger
 from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Clip, Note, Outcome, ReadyClip
-from captionfleet.producer import Films, check_sources, count_ahead, produce, require_apart
+from captionfleet.producer import Films, check_apart, check_sources, count_ahead, produce
 from captionfleet.producer.admission import admit, fingerprints, row_fingerprints
 from captionfleet.sender import Fleet, open_fleet, send
-from captionfleet.sink import (
-    RunStatistics,
-    RunSummary,
-    drain,
-    summarise,
-)
+from captionfleet.sink import RunStatistics, RunSummary, drain, summarise
 from captionfleet.sink.drain import OnOutcome
 from captionfleet.sink.media_tokens import media_tokens_of
 from captionfleet.sink.summary import Ended, Ending
@@ -73,7 +69,7 @@ async def run_job(
     if not job.deployments:
         raise ConfigError("deployments: name at least one (--base-url URL --model NAME)")
     await anyio.to_thread.run_sync(check_sources, job.input)
-    await anyio.to_thread.run_sync(require_apart, job.input, job.output.dir)
+    await anyio.to_thread.run_sync(check_apart, job.input, job.output.dir)
     copy = await open_copy(job.output)
     tally = Tally("captions" if job.has_names else "clips")
     async with (
@@ -225,9 +221,9 @@ class _Run:
         An error here ends the run too. Where there was one before, the first is reported: after a
         full disk, the later ones are only its consequences.
         """
-        problem = await attempt(self._settle, problem)
+        problem = await first_error_of(self._settle, problem)
         summary = self._summary(problem)
-        problem = await attempt(partial(self._record, summary, problem), problem)
+        problem = await first_error_of(partial(self._record, summary, problem), problem)
         if self.copy is not None:
             summary = await self._copy(self.copy, summary, problem)
         return summary, problem
@@ -241,11 +237,11 @@ class _Run:
             await copy.renew()
             if not copy.problem:
                 done = replace(summary, copy=copy.as_dict())
-                await attempt(partial(self._write_run, done, problem), problem)
+                await first_error_of(partial(self._write_run, done, problem), problem)
                 await copy.renew()
         copied = replace(summary, copy=copy.as_dict())
         if copy.problem:
-            await attempt(partial(self._write_run, copied, problem), problem)
+            await first_error_of(partial(self._write_run, copied, problem), problem)
         return copied
 
     async def _settle(self) -> None:

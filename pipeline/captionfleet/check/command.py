@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import anyio
-import orjson
 from cyclopts import Parameter
 
 from captionfleet.config import job_from_flags
@@ -75,6 +74,5 @@ def check_command(  # noqa: PLR0913 - each argument is one flag of the command
     )
     configure_logging()
     report = anyio.run(check_job, settled, Options(canary, probe))
-    shown = orjson.dumps(report.as_dict(), option=orjson.OPT_INDENT_2).decode()
-    sys.stdout.write((shown if json else report.text()) + "\n")
+    sys.stdout.write((report.json() if json else report.text()) + "\n")
     return report.exit_code

@@ -4,14 +4,14 @@ from captionfleet.producer.counting import count_ahead
 from captionfleet.producer.films import Films
 from captionfleet.producer.produce import produce
 from captionfleet.producer.replacing import finds_replaceable
-from captionfleet.producer.sources import check_sources, is_folder, require_apart
+from captionfleet.producer.sources import check_apart, check_sources, is_folder
 
 __all__ = [
     "Films",
+    "check_apart",
     "check_sources",
     "count_ahead",
     "finds_replaceable",
     "is_folder",
     "produce",
-    "require_apart",
 ]

@@ -19,6 +19,7 @@ from captionfleet.storage import StorageError, list_objects, look
 __all__ = [
     "absolute",
     "base_of",
+    "check_apart",
     "check_sources",
     "entries_of",
     "is_folder",
@@ -27,7 +28,6 @@ __all__ = [
     "list_entries",
     "may_have_rows",
     "past_roots",
-    "require_apart",
 ]
 
 _PLAIN_ENDINGS = frozenset({".txt", ".lst"})
@@ -59,17 +59,16 @@ def check_sources(config: InputConfig) -> None:
             ) from None
 
 
-def require_apart(config: InputConfig, output_dir: Path) -> None:
+def check_apart(config: InputConfig, out: Path) -> None:
     """Refuse an output folder that is a source: its files would lie among the videos. Blocks.
 
     Raises:
         ConfigError: it is one.
     """
-    out = output_dir.resolve()
-    if any(is_folder(source) and source.resolve() == out for source in config.sources):
-        raise ConfigError(
-            f"{shown_path(output_dir)} is a source and the output folder: choose another with --out"
-        )
+    folder = out.resolve()
+    if any(is_folder(source) and source.resolve() == folder for source in config.sources):
+        where = printable(os.fspath(out))
+        raise ConfigError(f"{where} is a source and the output folder: choose another with --out")
 
 
 def _hint(source: Path) -> str:
