@@ -1,4 +1,4 @@
-"""The files of an output folder that are copied, each as it is at one moment (main, in threads)."""
+"""Selects the files of an output folder to copy, and takes consistent snapshots (main process)."""
 
 import errno
 import os
