@@ -1,5 +1,6 @@
 """Defines exceptions that end the run, and the failure codes of single clips (any process)."""
 
+from collections.abc import Awaitable, Callable
 from enum import StrEnum
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "RunError",
     "Stage",
     "StoreError",
+    "first_error_of",
     "first_run_error",
 ]
 
@@ -174,6 +176,17 @@ def first_run_error(error: BaseExceptionGroup[RunError] | RunError) -> RunError:
     if isinstance(error, BaseExceptionGroup):
         return first_run_error(error.exceptions[0])
     return error
+
+
+async def first_error_of(
+    step: Callable[[], Awaitable[None]], problem: RunError | None
+) -> RunError | None:
+    """Take a step even after an earlier error; return the first error of all."""
+    try:
+        await step()
+    except RunError as error:
+        return problem or error
+    return problem
 
 
 class MediaError(Exception):

@@ -1,6 +1,5 @@
 """Runs a job: four stages, connected by three bounded streams, in one task group (main process)."""
 
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -14,20 +13,16 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from captionfleet.config import JobConfig
 from captionfleet.deployment.lifecycle.lifecycle import Lifecycle, open_lifecycle
-from captionfleet.errors import ConfigError, RunError, first_run_error
-from captionfleet.ledger.copying.copying import FolderCopy, open_copy
+from captionfleet.errors import ConfigError, RunError, first_error_of, first_run_error
+from captionfleet.ledger.copying.copying import FolderCopy
+from captionfleet.ledger.copying.opening import open_copy
 from captionfleet.ledger.folder import Ledger, open_ledger
 from captionfleet.ledger.settled import Settled
-from captionfleet.messages import Clip, Note, Outcome, ReadyClip, printable
-from captionfleet.producer import Films, check_sources, count_ahead, is_folder, produce
+from captionfleet.messages import Clip, Note, Outcome, ReadyClip
+from captionfleet.producer import Films, check_apart, check_sources, count_ahead, produce
 from captionfleet.producer.admission import admit, fingerprints, row_fingerprints
 from captionfleet.sender import Fleet, open_fleet, send
-from captionfleet.sink import (
-    RunStatistics,
-    RunSummary,
-    drain,
-    summarise,
-)
+from captionfleet.sink import RunStatistics, RunSummary, drain, summarise
 from captionfleet.sink.drain import OnOutcome
 from captionfleet.sink.media_tokens import media_tokens_of
 from captionfleet.sink.summary import Ended, Ending
@@ -74,7 +69,7 @@ async def run_job(
     if not job.deployments:
         raise ConfigError("deployments: name at least one (--base-url URL --model NAME)")
     await anyio.to_thread.run_sync(check_sources, job.input)
-    await anyio.to_thread.run_sync(_check_apart, job)
+    await anyio.to_thread.run_sync(check_apart, job.input, job.output.dir)
     copy = await open_copy(job.output)
     tally = Tally("captions" if job.has_names else "clips")
     async with (
@@ -96,14 +91,6 @@ async def run_job(
             problem.add_note(summary.mail_line())
             raise problem
     return summary
-
-
-def _check_apart(job: JobConfig) -> None:
-    """Refuse an output folder that is a source: its files would lie among the videos."""
-    out = job.output.dir.resolve()
-    if any(is_folder(source) and source.resolve() == out for source in job.input.sources):
-        where = printable(os.fspath(job.output.dir))
-        raise ConfigError(f"{where} is a source and the output folder: choose another with --out")
 
 
 @dataclass(slots=True)
@@ -234,9 +221,9 @@ class _Run:
         An error here ends the run too. Where there was one before, the first is reported: after a
         full disk, the later ones are only its consequences.
         """
-        problem = await _attempt(self._settle, problem)
+        problem = await first_error_of(self._settle, problem)
         summary = self._summary(problem)
-        problem = await _attempt(partial(self._record, summary, problem), problem)
+        problem = await first_error_of(partial(self._record, summary, problem), problem)
         if self.copy is not None:
             summary = await self._copy(self.copy, summary, problem)
         return summary, problem
@@ -250,11 +237,11 @@ class _Run:
             await copy.renew()
             if not copy.problem:
                 done = replace(summary, copy=copy.as_dict())
-                await _attempt(partial(self._write_run, done, problem), problem)
+                await first_error_of(partial(self._write_run, done, problem), problem)
                 await copy.renew()
         copied = replace(summary, copy=copy.as_dict())
         if copy.problem:
-            await _attempt(partial(self._write_run, copied, problem), problem)
+            await first_error_of(partial(self._write_run, copied, problem), problem)
         return copied
 
     async def _settle(self) -> None:
@@ -303,14 +290,3 @@ class _Run:
             return "signal"
         is_left = self.tally.planned > self.tally.settled and self.stopping.limit is not None
         return "limit" if self.tally.planned_total is None or is_left else "complete"
-
-
-async def _attempt(
-    step: Callable[[], Awaitable[None]], problem: RunError | None
-) -> RunError | None:
-    """Take a step even after an earlier error; return the first error of all."""
-    try:
-        await step()
-    except RunError as error:
-        return problem or error
-    return problem

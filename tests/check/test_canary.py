@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from captionfleet.check.canary import QUESTION, SHORT_FRAMES, Seen, canary_clips, read_answer
-from captionfleet.check.findings import Finding
-from captionfleet.check.judging import Sent, judged, without_flags
+from captionfleet.check.finding import Finding
+from captionfleet.check.seen_and_heard import Sent, judged, without_flags
 from captionfleet.messages import Form
 from captionfleet.profiles import PROFILES
 from captionfleet.profiles.models import ProfileName

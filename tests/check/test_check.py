@@ -12,7 +12,7 @@ import pytest
 
 from captionfleet.check.check import Options, check_job
 from captionfleet.check.estimate import estimate
-from captionfleet.check.findings import Finding, Report, fail
+from captionfleet.check.finding import Finding, Report, fail
 from captionfleet.check.settings import setting_findings
 from captionfleet.check.sources import ClipShape, Library, source_findings
 from captionfleet.config import JobConfig

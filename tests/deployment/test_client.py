@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from captionfleet.deployment.lifecycle.managed import Managed
 from captionfleet.deployment.lifecycle.records import Record, Records
 from captionfleet.deployment.lifecycle.turning_off import turn_off
 from captionfleet.deployment.lifecycle.waiting import Patience, show_replicas, until_serving
-from captionfleet.deployment.plane.client import open_client
+from captionfleet.deployment.plane.client import Waits, open_client
 from captionfleet.deployment.plane.plane import Plane
 from captionfleet.deployment.protocol import calls
 from captionfleet.deployment.protocol.calls import Target, Wanted
@@ -50,17 +51,17 @@ WANTED = Wanted(base_model="accounts/fireworks/models/qwen3-omni-30b-a3b-instruc
 QUICK = Patience(20, 0.01)
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("captionfleet.deployment.plane.client._FIRST_WAIT_S", 0.01)
+SHORT = Waits(first_wait_s=0.01)
 
 
 @asynccontextmanager
-async def asked(*script: Step) -> AsyncIterator[tuple[Plane, ScriptedReplica]]:
+async def asked(
+    *script: Step, waits: Waits = SHORT
+) -> AsyncIterator[tuple[Plane, ScriptedReplica]]:
     """A control plane that answers by a script."""
     async with scripted(*script) as server:
         base = server.base_url.removesuffix("/v1")
-        async with open_client(base, SecretStr(KEY)) as client:
+        async with open_client(base, SecretStr(KEY), waits) as client:
             with anyio.fail_after(60):
                 yield Plane(client), server
 
@@ -204,10 +205,10 @@ async def test_a_create_is_not_repeated_but_looked_for() -> None:
             await plane.create(TARGET, WANTED)
 
 
-async def test_silence_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_silence_has_an_end() -> None:
     """A control plane that says nothing is given up in time."""
-    monkeypatch.setattr("captionfleet.deployment.plane.client._ATTEMPT_S", 0.05)
-    async with asked(*times(4, raw(b"", end="hang"))) as (plane, _):
+    waits = replace(SHORT, attempt_s=0.05)
+    async with asked(*times(4, raw(b"", end="hang")), waits=waits) as (plane, _):
         with pytest.raises(UnansweredError, match="does not answer"):
             await plane.get(TARGET)
 

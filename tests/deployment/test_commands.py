@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from captionfleet.deployment.lifecycle.records import Record, Records
+from captionfleet.deployment.plane import client
 from captionfleet.standin.faults import parse_fault
 from captionfleet.standin.plane.record import StandinPlane
 from tests.deployment.planes import (
@@ -273,7 +274,7 @@ def test_refusal_is_one_line(
     name: str, served: Serve, here: CommandHere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What cannot be done ends with the documented exit code and one line that says why."""
-    monkeypatch.setattr("captionfleet.deployment.plane.client._FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(client, "_WAITS", client.Waits(first_wait_s=0.01))
     options, words, exit_code, told_line = REFUSALS[name]
     served(**options)
     if words[0] == "wait":

@@ -13,6 +13,7 @@ import pytest
 from captionfleet import JobConfig, load_job, run_job
 from captionfleet.deployment.lifecycle.reaping import reap
 from captionfleet.deployment.lifecycle.records import Record, Records
+from captionfleet.deployment.plane import client
 from captionfleet.errors import ConfigError, DeploymentError
 from captionfleet.sink import RunSummary
 from captionfleet.standin.faults import parse_fault
@@ -243,7 +244,7 @@ async def test_output_folder_knows_too(nightly: Nightly) -> None:
         await noted(plane, deployment_id="here", owner=elsewhere)
         (left,) = await reap(Records(), ())
         assert left.is_left
-        assert "gone-with-its-pod" in left.told
+        assert "gone-with-its-pod" in left.words
         assert state_of(plane, "here") == (1, 1, 1)
         (forced,) = await reap(Records(), (), elsewhere=True)
         assert not forced.is_left
@@ -388,7 +389,7 @@ async def test_what_cannot_be_turned_off_is_said(
     nightly: Nightly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A deployment that may be on is exit code 4 and a record, though every clip is captioned."""
-    monkeypatch.setattr("captionfleet.deployment.plane.client._FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(client, "_WAITS", client.Waits(first_wait_s=0.01))
 
     async def break_down_midway() -> None:
         await plane.ledger.until(lambda _: captioned(plane) > 0)
@@ -452,7 +453,7 @@ async def test_control_plane_may_be_away_for_a_while(
     nightly: Nightly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A control plane that answers 5xx for longer than a call lasts is asked again."""
-    monkeypatch.setattr("captionfleet.deployment.plane.client._FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(client, "_WAITS", client.Waits(first_wait_s=0.01))
     away = (parse_fault("503+first=9"),)
     async with serving_plane(plane_options(control_faults=away)) as plane:
         summary = await nightly.run(plane, 1)

@@ -171,6 +171,41 @@ async def test_failures_of_a_server_have_their_codes(server: RangeServer, nights
     assert summary.captioned == 1
 
 
+@pytest.mark.parametrize("kind", ["replicas", "weak", "now", "earlier lines"])
+async def test_a_server_s_versions(server: RangeServer, nights: Nights, kind: str) -> None:
+    """A film is the same as long as its ETag or its time is; a changed one is captioned anew."""
+    server.fault = lambda *_: "timed" if kind == "earlier lines" else kind
+    name = f"{server.base_url}/clip-00.mp4"
+    listing = rows(nights.folder / "all.jsonl", name, f"{name}?X-Amz-Signature=hush")
+    captions = nights.output.folder / "captions.jsonl"
+    async with serving(StandinOptions()) as standin:
+        first = await nights.run(standin, input={"sources": [listing]})
+        if kind == "earlier lines":  # which say nothing of the time
+            lines = [line | {"stat_id": ""} for line in nights.output.captions]
+            captions.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
+        second = await nights.run(standin, input={"sources": [listing, name]})
+        change(server.folder / "clip-00.mp4", by_s=60)
+        third = await nights.run(standin, input={"sources": [listing]})
+        fourth = await nights.run(standin, input={"sources": [listing]})
+
+    assert [night.captioned for night in (first, second, third, fourth)] == [1, 0, 1, 0]
+    assert not any(night.failed for night in (first, second, third, fourth))
+
+
+async def test_a_film_that_changes_while_it_is_read(server: RangeServer, nights: Nights) -> None:
+    """Also where no ETag is the same, and its size is."""
+
+    def fault(_: RangeServer, name: str, number: int) -> str:
+        if number > 2:  # after the first looks
+            change(server.folder / name, by_s=60)
+        return "replicas"
+
+    server.fault = fault
+    async with serving(StandinOptions()) as standin:
+        await nights.run(standin, input={"sources": [f"{server.base_url}/clip-00.mp4"]})
+    assert [line["code"] for line in nights.output.failures] == ["source_changed"]
+
+
 async def test_a_window_costs_its_own_bytes(tmp_path: Path, nights: Nights) -> None:
     """Of 20 GB with the index at the end, at most half more than one minute and the index."""
     folder = tmp_path / "served"

@@ -12,7 +12,7 @@ from captionfleet.check.rehearsal import rehearse
 from captionfleet.check.sources import survey
 from captionfleet.producer.admission import examine
 from captionfleet.standin.faults import parse_fault
-from captionfleet.standin.films.film import Film, Sound, read_barcode, write_film
+from captionfleet.standin.films.film import Film, Look, Sound, read_barcode, write_film
 from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import serving
 from tests.support.command import CommandHere
@@ -45,6 +45,20 @@ def film(made_film: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "videos"
     folder.mkdir()
     return Path(shutil.copy2(made_film, folder))
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    """Two recordings in one file without an ending; the second begins 4 s after the first."""
+    path = tmp_path / "recording"
+    with path.open("wb") as joined:
+        for number in range(2):
+            made = Film(
+                seconds=6, width_px=160, height_px=96, fps=Fraction(4), gop_s=1,
+                start_s=4.0 * number, look=Look(first_scene=3 * number),
+            )  # fmt: skip
+            joined.write(write_film(tmp_path / "part.ts", made).read_bytes())
+    return path
 
 
 def counters(path: Path) -> list[int]:
@@ -170,12 +184,37 @@ async def test_rows_name_windows(nights: Nights, film: Path) -> None:
         shown = counters(nights.store / key[:2] / f"{key}.mp4")[:seconds]
         assert shown == [FPS * (start_s + second) for second in range(seconds)]
     failures = {line["detail"][:6]: line for line in nights.output.failures}
-    assert sorted(line["code"] for line in failures.values()) == ["bad_row", "bad_row", "no_frames"]
+    codes = sorted(line["code"] for line in failures.values())
+    assert codes == ["bad_row", "bad_row", "bad_row", "no_frames"]
+    assert "the same film and window as row 2" in failures["row 5:"]["detail"]
     assert "max_seconds (10 s)" in failures["row 6:"]["detail"]
     assert "end_s" in failures["row 7:"]["detail"]
 
 
 @pytest.mark.anyio
+async def test_rows_name_windows_of_a_recording_that_is_joined(
+    nights: Nights, recording: Path
+) -> None:
+    """Behind the seam they show what `segments = "all"` shows there, and what ffmpeg plays."""
+    path = recording
+    rows = nights.folder / "all.csv"
+    rows.write_text("path,start_s,end_s\n" + f"{path},4,8\n{path},8,12\n")
+    four_s = {"max_seconds": 4}
+    whole = Nights(nights.folder / "whole", nights.folder / "other-media")
+    async with serving(BLIND) as standin:
+        everything = {"sources": [path], "segments": "all"}
+        await whole.run(standin, media=four_s, input=everything)
+        first = await nights.run(standin, media=four_s, input={"sources": [rows]})
+        again = await nights.run(standin, media=four_s, input={"sources": [rows]})
+
+    def shown(night: Nights) -> dict[float, str]:
+        lines = night.output.captions
+        return {line["start_s"]: line["media"]["video_sha256"] for line in lines}
+
+    assert (first.captioned, again.captioned) == (2, 0)
+    assert shown(nights) == {start: sha for start, sha in shown(whole).items() if start >= 4}
+
+
 @pytest.mark.parametrize("order", [("", "10,20"), ("10,20", "")])
 async def test_a_row_in_a_film_that_is_captioned_whole(
     nights: Nights, film: Path, order: tuple[str, str]

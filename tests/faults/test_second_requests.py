@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from captionfleet.errors import FailureCode
-from captionfleet.ledger.format.lines import caption_line
+from captionfleet.ledger.format.serialising import caption_line
 from tests.support.ready import job, ready_clip
 from tests.support.replica import Step, answer, completion, scripted
 from tests.support.sending import sent

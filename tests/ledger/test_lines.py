@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from captionfleet.errors import FailureCode
-from captionfleet.ledger.format.lines import caption_line, document, failure_line
+from captionfleet.ledger.format.serialising import caption_line, document, failure_line
 from captionfleet.messages import Clip, Latency, Source, Usage
 from tests.support.outcomes import FACTS, make_caption, make_clip, make_failure
 

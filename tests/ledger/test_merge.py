@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from captionfleet.errors import ConfigError, OutputError
 from captionfleet.ledger.files.lock import FolderLock
-from captionfleet.ledger.format.lines import caption_line, failure_line
+from captionfleet.ledger.format.serialising import caption_line, failure_line
 from captionfleet.ledger.requests import Requests, save_requests
 from captionfleet.merge.merge import Merged, merge
 from tests.support.outcomes import make_caption, make_clip, make_failure

@@ -9,9 +9,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from captionfleet.cli import run_command_line
-from captionfleet.ledger.format.columns import CAPTIONS, FAILURES, Column, Type
-from captionfleet.ledger.format.lines import caption_line, failure_line
+from captionfleet.ledger.format.line_keys import CAPTIONS, FAILURES, Column, Type
 from captionfleet.ledger.format.schema_forms import Form, LineFile, schema_text
+from captionfleet.ledger.format.serialising import caption_line, failure_line
 from captionfleet.messages import Damage, Latency, MediaFacts, Usage
 from captionfleet.sender.chat import quality
 from tests.support.mixed_lines import AT

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from captionfleet.errors import FailureCode, OutputError
-from captionfleet.ledger.format.lines import caption_line
+from captionfleet.ledger.format.serialising import caption_line
 from captionfleet.ledger.settled import Settled, load_settled
 from tests.support.mixed_lines import AT
 from tests.support.outcomes import make_caption, make_clip

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from captionfleet.errors import ConfigError, FailureCode
 from captionfleet.ledger.captioned import captioned_in
-from captionfleet.ledger.format.lines import caption_line, failure_line
+from captionfleet.ledger.format.serialising import caption_line, failure_line
 from captionfleet.ledger.renaming import names_there, renamed_lines, require_named
 from captionfleet.ledger.settled import Settled, load_settled
 from tests.support.mixed_lines import AT

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from captionfleet.config import JobConfig
 from captionfleet.errors import FailureCode
-from captionfleet.ledger.format.lines import document
+from captionfleet.ledger.format.serialising import document
 from captionfleet.measures import Measurements, Percentiles
 from captionfleet.messages import Latency, Usage
 from captionfleet.sink.stats import RunStatistics

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from captionfleet.config import MediaConfig
-from captionfleet.ledger.format.lines import caption_line
+from captionfleet.ledger.format.serialising import caption_line
 from captionfleet.messages import Clip, Source
 from captionfleet.producer.identity.clips import clip_id, plan
 from tests.support.outcomes import FACTS, make_caption

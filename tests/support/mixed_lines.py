@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from captionfleet.errors import FailureCode, Stage
-from captionfleet.ledger.format.lines import caption_line, failure_line
+from captionfleet.ledger.format.serialising import caption_line, failure_line
 from captionfleet.messages import Attempt, Caption, Clip, Failure, Latency, Source, Usage
 from tests.support.outcomes import FACTS, make_caption
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,9 @@ class RangeServer:
     """Serves the files of `folder`; `fault` says what goes wrong with a request, if anything.
 
     Words for faults: a status (`500`), `cut` (the body ends halfway), `whole` (no ranges),
-    `unversioned` (no ETag and no time).
+    `unversioned` (no ETag and no time), `replicas` (an ETag of its own in each answer, and the
+    time), `timed` (ETag and time), `weak` (a weak ETag), `now` (an ETag, and another time of
+    change in each answer, as some programs give it).
     """
 
     folder: Path
@@ -66,13 +69,23 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(206 if span else 200)
         if span:
             self.send_header("Content-Range", f"bytes {start}-{end - 1}/{facts.st_size}")
-        if fault != "unversioned":
-            self.send_header("ETag", f'"{facts.st_mtime_ns:x}-{facts.st_size:x}"')
+        self._say_version(fault, facts, served.requests[name])
         self.send_header("Content-Length", str(end - start))
         self.end_headers()
         if with_body:
             self._send(path, start, start + (end - start) // 2 if fault == "cut" else end)
         self.close_connection = self.close_connection or fault == "cut"
+
+    def _say_version(self, fault: str, facts: os.stat_result, number: int) -> None:
+        if fault == "unversioned":
+            return
+        etag = f'"{facts.st_mtime_ns:x}-{facts.st_size:x}"'
+        own = {"replicas": f'"{number}"', "weak": f"W/{etag}"}
+        self.send_header("ETag", own.get(fault, etag))
+        if fault in {"replicas", "timed"}:
+            self.send_header("Last-Modified", formatdate(facts.st_mtime, usegmt=True))
+        if fault == "now":
+            self.send_header("Last-Modified", formatdate(1e9 + 60 * number, usegmt=True))
 
     def _span(self, size_bytes: int) -> tuple[int, int] | None:
         asked = self.headers.get("Range", "")
@@ -122,7 +135,7 @@ def range_server(folder: Path) -> Iterator[RangeServer]:
         server.server_close()
 
 
-def change(path: Path) -> None:
+def change(path: Path, by_s: int = 0) -> None:
     """Make a file another version of itself."""
     facts = path.stat()
-    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns + 1))
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns + 1 + by_s * 10**9))

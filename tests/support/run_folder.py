@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from captionfleet.errors import FailureCode
-from captionfleet.ledger.format.lines import caption_line, failure_line
+from captionfleet.ledger.format.serialising import caption_line, failure_line
 from tests.support.outcomes import make_caption, make_clip, make_failure
 
 STARTED, ENDED = "2026-11-22T06:00:00.000Z", "2026-11-22T06:10:00.000Z"

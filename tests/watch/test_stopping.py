@@ -36,16 +36,19 @@ class WallClock:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> WallClock:
-    clock = WallClock()
-    monkeypatch.setattr("captionfleet.watch.stopping.datetime", clock)
-    monkeypatch.setattr("captionfleet.watch.stopping._LOOK_AT_CLOCK_S", 0.002)
-    return clock
+def clock() -> WallClock:
+    return WallClock()
+
+
+def stopping_by(clock: WallClock) -> Stopping:
+    """What ends a run at six by this clock."""
+    limits = LimitsConfig(deadline="06:00")
+    return Stopping(limits, Tally(), now=clock.now, look_at_clock_s=0.002)
 
 
 async def test_clock_that_jumps_forward(clock: WallClock) -> None:
     """A clock that is put past the deadline ends the run, however little time has passed."""
-    stopping = Stopping(LimitsConfig(deadline="06:00"), Tally())
+    stopping = stopping_by(clock)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(stopping.watch)
         await clock.looked_at(3)
@@ -59,7 +62,7 @@ async def test_clock_that_jumps_forward(clock: WallClock) -> None:
 async def test_clock_that_jumps_back(clock: WallClock) -> None:
     """A clock that is put back before the deadline gives the run the hours until it comes."""
     clock.shown = EVENING + timedelta(hours=7, minutes=59)
-    stopping = Stopping(LimitsConfig(deadline="06:00"), Tally())
+    stopping = stopping_by(clock)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(stopping.watch)
         await clock.looked_at(1)

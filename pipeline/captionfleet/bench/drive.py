@@ -132,7 +132,7 @@ class _Run:
         return max(self._rules.requests, _WAVES * (self._load.in_flight or 0), 1)
 
     def window(self, samples: Sequence[Sample], to_s: float) -> Window:
-        """The part of the load that counts; not steady if its queue grows, whatever the rate."""
+        """The part of the load that counts; not steady if its queue grows."""
         if self._load.in_flight is not None:
             return steady_window(samples, ramp=self._load.in_flight, to_s=to_s)
         window = steady_window(samples, ramp=0, to_s=to_s, rate=ended_per_s)

@@ -1,4 +1,4 @@
-"""What a bench asks of its clips: all requests of the job, each clip in turn (main process)."""
+"""Makes a bench send all requests of the job for each clip, in turn (main process)."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

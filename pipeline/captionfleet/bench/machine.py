@@ -25,8 +25,10 @@ def machine_facts() -> dict[str, str | int | float]:
 
 def _processor() -> str:
     try:
-        told = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return platform.machine()
-    names = (line.partition(":")[2] for line in told.splitlines() if line.startswith("model name"))
+    names = (
+        line.partition(":")[2] for line in cpuinfo.splitlines() if line.startswith("model name")
+    )
     return next(names, platform.machine()).strip()

@@ -8,9 +8,9 @@ import anyio
 
 from captionfleet.check.canary import QUESTION, CanaryClip, Seen, read_answer
 from captionfleet.check.drawing import DrawnClip
-from captionfleet.check.findings import Finding, fail, ok, warn
-from captionfleet.check.judging import Sent, judged, without_flags
+from captionfleet.check.finding import Finding, fail, ok, warn
 from captionfleet.check.refusals import AGAIN, refusals, unusable
+from captionfleet.check.seen_and_heard import Sent, judged, without_flags
 from captionfleet.config import DeploymentConfig, JobConfig, RequestConfig
 from captionfleet.config.templates import TemplateError
 from captionfleet.deployment.costs import standing_costs, state_of
@@ -158,12 +158,12 @@ async def _costs(deployment: DeploymentConfig) -> list[Finding]:
 
 
 def _key_finding(fleet: Fleet, name: str) -> Finding:
-    told = fleet.key_told(name)
+    words = fleet.key_in_words(name)
     hosts = [host for host, _ in fleet.deployments[name].keys_in_clear]
     if hosts:
-        text = f"{told}; it goes unencrypted to {', '.join(hosts)}"
+        text = f"{words}; it goes unencrypted to {', '.join(hosts)}"
         return warn("key", text, "use https: others on the way can read it", deployment=name)
-    return ok("key", told, deployment=name)
+    return ok("key", words, deployment=name)
 
 
 async def _asked(
@@ -185,10 +185,10 @@ async def _asked(
         for one in clips
         if (outcome := _outcome(replies, one)) and isinstance(outcome, Answer)
     }
-    told = _told(deployment, clips, seen) if seen else []
+    words = _answer_findings(deployment, clips, seen) if seen else []
     long = replies.get("long")
     return Asked(
-        [*asked.findings, *refused, *told],
+        [*asked.findings, *refused, *words],
         long.ended_s - long.started_s if long and "long" in seen else None,
         sum(_tokens(one.outcome) for one in replies.values()),
     )
@@ -209,7 +209,7 @@ def _seen(answer: Answer) -> Seen:
     return read_answer(answer.text, answer.usage.prompt_tokens, is_cut=is_cut)
 
 
-def _told(
+def _answer_findings(
     deployment: DeploymentConfig, clips: Sequence[DrawnClip], seen: dict[str, Seen]
 ) -> list[Finding]:
     """The findings from the answers of a deployment."""

@@ -9,7 +9,7 @@ import anyio.to_thread
 from captionfleet.check.asking import Asked, ask_deployment
 from captionfleet.check.drawing import draw_canary
 from captionfleet.check.estimate import estimate, estimate_findings
-from captionfleet.check.findings import Finding, Report, fail, ok, warn
+from captionfleet.check.finding import Finding, Report, fail, ok, warn
 from captionfleet.check.settings import setting_findings
 from captionfleet.check.sources import Library, example_of, source_findings, survey
 from captionfleet.config import JobConfig

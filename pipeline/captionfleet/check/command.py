@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import anyio
-import orjson
 from cyclopts import Parameter
 
 from captionfleet.config import job_from_flags
@@ -47,8 +46,7 @@ def check_command(  # noqa: PLR0913 - each argument is one flag of the command
             with sound or without; by default the host's name decides, unknown hosts get video.
         api_key_env: Name of the environment variable with the key; by default FIREWORKS_API_KEY,
             which goes to Fireworks and to this machine alone unless it is named here.
-        prompt: The prompt for every clip; by default the job file's, or "Describe what happens in
-            this video."
+        prompt: The prompt for every clip; by default the job file's, or a general one.
         only_request: Of a job with several [[request]], check this one alone, by its name;
             repeatable for several; by default all of them.
         timeout_s: Seconds that one request may take; 300 by default.
@@ -76,6 +74,5 @@ def check_command(  # noqa: PLR0913 - each argument is one flag of the command
     )
     configure_logging()
     report = anyio.run(check_job, settled, Options(canary, probe))
-    shown = orjson.dumps(report.as_dict(), option=orjson.OPT_INDENT_2).decode()
-    sys.stdout.write((shown if json else report.text()) + "\n")
+    sys.stdout.write((report.json() if json else report.text()) + "\n")
     return report.exit_code

@@ -34,7 +34,7 @@ async def draw_canary(job: JobConfig, folder: Path, seed: int | None = None) -> 
     Raises:
         RunError: no worker process can be started, or generating fails.
     """
-    dice = random.Random(seed)  # noqa: S311 - nobody gains by guessing
+    dice = random.Random(seed)  # noqa: S311 - guessing gains nothing
     clips = canary_clips(job.media.max_seconds * job.media.fps, dice)
     async with WorkerProcess(confine=job.workers.confine) as worker:
         return [await _drawn(worker, clip, job, folder / clip.name) for clip in clips]

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from typing import Any
 
-from captionfleet.check.findings import Finding, ok, warn
+from captionfleet.check.finding import Finding, ok, warn
 from captionfleet.check.sources import ClipShape, Library
 from captionfleet.config import DeploymentConfig, JobConfig
 from captionfleet.media.facts.geometry import output_size_px

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from captionfleet.check.canary import CanaryClip
-from captionfleet.check.findings import Finding, fail, warn
+from captionfleet.check.finding import Finding, fail, warn
 from captionfleet.config import DeploymentConfig
 from captionfleet.errors import FailureCode
 from captionfleet.sender import Fleet

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from captionfleet.check.findings import Finding, fail, ok, warn
+from captionfleet.check.finding import Finding, fail, ok, warn
 from captionfleet.config import DeploymentConfig, JobConfig
 from captionfleet.profiles import PROFILES, unknown_fields
 

@@ -9,7 +9,7 @@ from itertools import islice
 import anyio.to_thread
 
 from captionfleet import text
-from captionfleet.check.findings import Finding, fail, ok, warn
+from captionfleet.check.finding import Finding, fail, ok, warn
 from captionfleet.config import JobConfig
 from captionfleet.errors import ConfigError, FailureCode
 from captionfleet.ledger.settled import Settled
@@ -219,8 +219,8 @@ def source_findings(library: Library) -> Iterator[Finding]:
         return
     before = f"{library.settled:,} settled before, " if library.settled else ""
     size = text.size(library.size_bytes)
-    told = f"{library.files:,} files, {size}, {before}{library.to_do:,} to caption"
-    yield ok("sources", told + _windows(library) + _hours(library))
+    words = f"{library.files:,} files, {size}, {before}{library.to_do:,} to caption"
+    yield ok("sources", words + _windows(library) + _hours(library))
     if library.unusable:
         yield warn(
             "sources", f"not readable: {_counts(library.unusable)}", "failures lines will say why"

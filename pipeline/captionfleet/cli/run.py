@@ -55,7 +55,7 @@ def run(*sources: Path, flags: RunFlags = RunFlags()) -> int:  # noqa: B008 - fr
 
 async def _copy_again(job: JobConfig) -> None:
     """Copy what was written after the run: the report."""
-    from captionfleet.ledger.copying.copying import copy_again  # noqa: PLC0415 - as below
+    from captionfleet.ledger.copying.opening import copy_again  # noqa: PLC0415 - as below
 
     if problem := await copy_again(job.output):
         get_log().warning("the report is not copied", to=job.output.copy_to, reason=problem)

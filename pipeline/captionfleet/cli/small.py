@@ -46,7 +46,7 @@ def prepare(
         segments: What to prepare of a film: its first window (first, the default), all windows or
             its scenes; those after the first are called by where they begin, as in
             beach.mov@00060.00.mp4.
-        limit: Stop after so many clips; by default there is no limit.
+        limit: Stop after this many clips; by default there is no limit.
         store: Folder for prepared media, reused by later runs; by default captionfleet/media in the
             user's cache folder.
         quiet: No progress.

@@ -197,8 +197,8 @@ def scale(
     Args:
         deployment_id: Which one.
         replicas: This many replicas, neither more nor less; without it by the next two.
-        min_replicas: Or at least so many replicas; by default 0.
-        max_replicas: And at most so many replicas; by default as many as --min-replicas.
+        min_replicas: Or at least this many replicas; by default 0.
+        max_replicas: And at most this many replicas; by default as many as --min-replicas.
         yes: Do not ask.
         dry_run: Print the call instead of making it.
         account: Whose deployments.
@@ -211,8 +211,8 @@ def scale(
 
     async def main(plane: Plane) -> int:
         state = await plane.get(target)
-        told = show.scale_text(state, low, high)
-        print(told)
+        words = show.scale_text(state, low, high)
+        print(words)
         stops = state.desired_replica_count > high
         if stops and not await is_agreed("scale down?", yes=yes):
             return 1

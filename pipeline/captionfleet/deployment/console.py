@@ -22,9 +22,9 @@ def print_calls(*made: Call) -> int:
     return 0
 
 
-def print_json(told: object) -> None:
+def print_json(value: object) -> None:
     """Print a value for programs."""
-    print(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode())
+    print(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
 
 
 def with_plane(access: Access, main: Callable[[Plane], Awaitable[int]]) -> int:

@@ -53,7 +53,7 @@ def reap_command(  # noqa: PLR0913 - each argument is one flag of the command
         return 0
 
     async def main() -> int:
-        done = await reap(records, named, elsewhere=elsewhere, account=account, told=_tell)
+        done = await reap(records, named, elsewhere=elsewhere, account=account, on_result=_tell)
         if not done:
             print("nothing was left on")
         return DeploymentError.exit_code if any(one.is_left for one in done) else 0
@@ -62,7 +62,7 @@ def reap_command(  # noqa: PLR0913 - each argument is one flag of the command
 
 
 def _tell(one: Reaped) -> None:
-    print(for_terminal(one.told))
+    print(for_terminal(one.words))
 
 
 def _kept_text(kept: Kept, named: frozenset[KeyPair]) -> str:
@@ -76,6 +76,6 @@ def _kept_text(kept: Kept, named: frozenset[KeyPair]) -> str:
     fate = {"alive": "which is at work", "dead": "which is no more", "elsewhere": "not known here"}
     head = f"{record.deployment_id}: brought up by {record.owner}, {fate[kept.fate]}; {end}:"
     may = key_for(record.api_base, record.api_key_env, named | kept.key_pairs)
-    verb = "with" if may else "NOT without --api-base and --api-key-env, for nobody else names"
+    verb = "with" if may else "NOT without --api-base and --api-key-env, as nothing else names"
     key = f"at {record.api_base}, {verb} the key in {record.api_key_env}"
     return "\n".join([for_terminal(head), for_terminal(key), call.shown()])

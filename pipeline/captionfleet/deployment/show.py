@@ -32,7 +32,7 @@ def cost_text(state: DeploymentState, replicas: int) -> str:
 
 def status_text(state: DeploymentState) -> str:
     """Everything about one deployment, over several lines."""
-    gpu = f"{max(state.accelerator_count, 1)} x {state.accelerator_type or 'GPU not told'}"
+    gpu = f"{max(state.accelerator_count, 1)} x {state.accelerator_type or 'GPU unknown'}"
     place = state.region or state.placement.multi_region or state.placement.region
     rows = [
         ("state", state.label + (f": {state.status.message}" if state.status.message else "")),
@@ -121,12 +121,12 @@ def scale_text(state: DeploymentState, min_replicas: int, max_replicas: int) -> 
     """What scaling does, and the cost before and after."""
     bounds = f"{min_replicas} to {max_replicas}" if min_replicas != max_replicas else min_replicas
     stopped = max(state.desired_replica_count - max_replicas, 0)
-    told = [f"{state.deployment_id}: {_serving(state)}; from now on {bounds}"]
+    parts = [f"{state.deployment_id}: {_serving(state)}; from now on {bounds}"]
     if stopped:
-        told.append(f"this stops {stopped}, and the requests in flight there")
+        parts.append(f"this stops {stopped}, and the requests in flight there")
     low, high = cost_text(state, min_replicas), cost_text(state, max_replicas)
-    told.append(f"then {low}" if low == high else f"then {low} to {high}")
-    return "; ".join(told)
+    parts.append(f"then {low}" if low == high else f"then {low} to {high}")
+    return "; ".join(parts)
 
 
 def stop_text(state: DeploymentState) -> str:

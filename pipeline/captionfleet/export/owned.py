@@ -43,7 +43,7 @@ class Written(StrEnum):
     WRITTEN = "written"
     SAME = "as they were"
     KEPT = "left as they were (--overwrite never)"
-    EDITED = "left, as somebody edited them"
+    EDITED = "left, as they were edited since"
     FOREIGN = "left, as no export wrote them"
     REMOVED = "removed, as their films changed or are gone"
     NO_PLACE = "not written, as their folder is gone or their name too long"

@@ -7,7 +7,7 @@ from pathlib import Path
 from captionfleet.ledger.files.disk import AppendFile, output_errors, sync_folder
 from captionfleet.ledger.files.names import ADOPTED
 from captionfleet.ledger.files.reading import id_in, record_at, record_of
-from captionfleet.ledger.format.lines import adopted_line, refiled_line
+from captionfleet.ledger.format.serialising import adopted_line, refiled_line
 from captionfleet.messages import Adopted
 from captionfleet.system.regular_file import open_regular
 from captionfleet.telemetry import utc_now

@@ -11,7 +11,7 @@ import anyio.to_thread
 from captionfleet.errors import OutputError
 from captionfleet.ledger.files.names import FILMS
 from captionfleet.ledger.files.reading import id_in, number_in, raw_lines, record_of
-from captionfleet.ledger.format.lines import MEASURED_BY
+from captionfleet.ledger.format.serialising import MEASURED_BY
 from captionfleet.messages import Film, printable
 
 __all__ = ["KnownFilms", "load_films"]

@@ -24,7 +24,7 @@ from captionfleet.ledger.files.lock import FolderLock
 from captionfleet.ledger.files.names import CAPTIONS, FAILURES, FILMS, RUN, RUNS, SAME, TIMELINE
 from captionfleet.ledger.files.reading import record_of, text_in
 from captionfleet.ledger.format.fingerprint import row_fingerprint
-from captionfleet.ledger.format.lines import (
+from captionfleet.ledger.format.serialising import (
     caption_line,
     document,
     failure_line,

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from captionfleet.errors import ConfigError
 from captionfleet.ledger.files.reading import record_of, text_in
 from captionfleet.ledger.format.fingerprint import request_of
-from captionfleet.ledger.format.lines import renamed_line
+from captionfleet.ledger.format.serialising import renamed_line
 
 __all__ = ["ByName", "Made", "Renames", "names_there", "renamed_lines", "require_named"]
 

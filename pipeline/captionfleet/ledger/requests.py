@@ -12,7 +12,7 @@ from captionfleet.errors import OutputError
 from captionfleet.ledger.files.disk import replace_atomically
 from captionfleet.ledger.files.names import REQUESTS
 from captionfleet.ledger.format.fingerprint import written_facts
-from captionfleet.ledger.format.lines import document
+from captionfleet.ledger.format.serialising import document
 from captionfleet.messages import printable
 from captionfleet.system.regular_file import open_regular
 

@@ -145,7 +145,7 @@ def work_on(order: AnyOrder) -> Prepared | Refused | Sheet | Header | StoreTroub
         return Refused(FailureCode.OUT_OF_MEMORY, detail)
     except ImportError:  # no clip can be the cause
         sys.exit(NO_PROGRAM)
-    except Exception as error:  # noqa: BLE001 - nobody foresaw it, and the run goes on
+    except Exception as error:  # noqa: BLE001 - unexpected, but the run goes on
         return Refused(FailureCode.UNEXPECTED, f"{type(error).__name__} at {_origin(error)}")
 
 

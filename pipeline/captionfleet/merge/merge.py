@@ -20,7 +20,7 @@ from captionfleet.ledger.files.reading import (
     text_in,
 )
 from captionfleet.ledger.format.fingerprint import request_change, request_of
-from captionfleet.ledger.format.lines import document
+from captionfleet.ledger.format.serialising import document
 from captionfleet.ledger.past_runs import job_table_in, read_run
 from captionfleet.ledger.renaming import ByName
 from captionfleet.ledger.requests import Requests, load_requests, save_requests

@@ -35,6 +35,7 @@ class Source:
 
     For an object, `path` is its address, `mtime_ns` a number made of its ETag, and `opens` the
     address with its signature, if any: a key, which must reach no file and no worker.
+    `time_version`, behind a URL, is a number made of its time of change; 0 where there is none.
     """
 
     path: str
@@ -45,6 +46,7 @@ class Source:
     real_path: str = ""
     row: Row = NO_ROW
     opens: str = field(default="", repr=False)
+    time_version: int = 0
 
     @property
     def known_path(self) -> str:
@@ -73,10 +75,10 @@ UNKNOWN_FILM = Film()
 class Clip:
     """One window of one source: the unit of work, payment and output.
 
-    `stat_id` is its id by path, size and time, where `clip_id` is by content. `stands_alone` says
-    that the job asks for no other window of the film. `film` is unknown in jobs that do not caption
-    whole films. `requests` names those that still need a caption of it, each of which ends as a
-    line; the name is usually empty in a job with one request.
+    `stat_id` is its id by path, size and time, where `clip_id` is by content, or by the ETag of a
+    web server. `stands_alone` says that the job asks for no other window of the film. `film` is
+    unknown in jobs that do not caption whole films. `requests` names those that still need a
+    caption of it, each of which ends as a line; usually empty in a job with one request.
     """
 
     clip_id: str

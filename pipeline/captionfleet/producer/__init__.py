@@ -4,6 +4,14 @@ from captionfleet.producer.counting import count_ahead
 from captionfleet.producer.films import Films
 from captionfleet.producer.produce import produce
 from captionfleet.producer.replacing import finds_replaceable
-from captionfleet.producer.sources import check_sources, is_folder
+from captionfleet.producer.sources import check_apart, check_sources, is_folder
 
-__all__ = ["Films", "check_sources", "count_ahead", "finds_replaceable", "is_folder", "produce"]
+__all__ = [
+    "Films",
+    "check_apart",
+    "check_sources",
+    "count_ahead",
+    "finds_replaceable",
+    "is_folder",
+    "produce",
+]

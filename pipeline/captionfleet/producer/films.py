@@ -15,6 +15,8 @@ from captionfleet.ledger.films import KnownFilms, load_films
 from captionfleet.messages import UNKNOWN_FILM, Clip, Film, Measured, Source
 from captionfleet.producer.identity.clips import film_id, plan
 from captionfleet.producer.identity.moves import Moves
+from captionfleet.producer.sources import may_have_rows
+from captionfleet.producer.walking.recordings import may_be_joined
 from captionfleet.producer.windows import Window, asked_window, scene_windows, window_at, windows_of
 
 __all__ = ["Cut", "Films", "Measure"]
@@ -86,7 +88,8 @@ class Films:
             OutputError: earlier measurements cannot be read.
         """
         known = KnownFilms()
-        if job.input.segments != "first" and is_resuming:
+        has_windows = job.input.segments != "first" or any(map(may_have_rows, job.input.sources))
+        if has_windows and is_resuming:
             known = await load_films(job.output.dir)
             if job.input.retry_failed:
                 known.forget_unknown()
@@ -100,21 +103,39 @@ class Films:
         for; also for files that are no film, where a worker reports why.
         """
         if not self._is_asked_for(source):
+            return await self._row_cut(source)
+        film = await self._film(source, self._is_wanting)
+        if problem := self._failed.get(film_id(source)):
+            first = () if self._segments == "scenes" else windows_of(0.0, self._window_s)
+            return Cut(first, UNKNOWN_FILM, problem)
+        return self._cut(film)
+
+    async def _row_cut(self, source: Source) -> Cut | None:
+        """A row's own window where the film's clock is set anew midway; else None.
+
+        Such a film cannot be sought in by its clock, so the worker has to know.
+        """
+        window = asked_window(source.row, self._window_s)
+        if window is None or window.start_s <= 0:
             return None
+        if not await anyio.to_thread.run_sync(may_be_joined, source):
+            return None
+        film = await self._film(source, lambda film: film is None)
+        return Cut((window,), replace(film, scene_ends_s=())) if film and film.is_joined else None
+
+    async def _film(self, source: Source, is_wanting: Callable[[Film | None], bool]) -> Film | None:
+        """What is known of a film, which is measured if something is wanting."""
         name = film_id(source)
         while name in self._pending:
             await self._pending[name].wait()
         film = await self._remembered(name, source)
-        if self._measure is not None and name not in self._failed and self._is_wanting(film):
+        if self._measure is not None and name not in self._failed and is_wanting(film):
             self._pending[name] = anyio.Event()
             try:
                 film = await self._measured(self._measure, name, source)
             finally:
                 self._pending.pop(name).set()
-        if problem := self._failed.get(name):
-            first = () if self._segments == "scenes" else windows_of(0.0, self._window_s)
-            return Cut(first, UNKNOWN_FILM, problem)
-        return self._cut(film)
+        return film
 
     @asynccontextmanager
     async def ahead(self, sources: Iterable[Source], lanes: int) -> AsyncIterator[None]:

@@ -23,7 +23,7 @@ from captionfleet.producer.identity.recognition import Recognition
 from captionfleet.producer.sources import check_sources, is_list, is_remote, may_have_rows
 from captionfleet.producer.unreached import keep_failures_elsewhere
 from captionfleet.producer.walking.found import Found, Unusable, source_of
-from captionfleet.producer.walking.selection import PassedOver
+from captionfleet.producer.walking.passed_over import PassedOver
 from captionfleet.producer.walking.walk import Walk
 from captionfleet.telemetry import Tally
 

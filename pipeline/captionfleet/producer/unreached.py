@@ -46,7 +46,7 @@ def _keep(config: InputConfig, requests: Collection[str], settled: Settled) -> N
             continue
         if is_address(os.fsdecode(path)):
             if not _is_of(os.fsdecode(path), far):
-                settled.keep(identity, request)  # nobody asked whether it is as it was
+                settled.keep(identity, request)  # not checked whether the file is unchanged
         elif not _is_below(path, walked) and _is_unchanged(path, record):
             settled.keep(identity, request)
 

@@ -108,8 +108,8 @@ def card_id(record: dict[str, Any]) -> str:
 
 def frame_times(record: dict[str, Any]) -> list[float]:
     """True times of the frames sent, in seconds."""
-    told = table_in(record, "media").get("frame_times_s")
-    times = told if isinstance(told, list) else []
+    found = table_in(record, "media").get("frame_times_s")
+    times = found if isinstance(found, list) else []
     return [round(float(t), 3) for t in times[:_MAX_TIMES] if isinstance(t, int | float)]
 
 

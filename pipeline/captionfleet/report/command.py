@@ -45,7 +45,7 @@ def report_command(
     configure_logging()
     limits = SheetLimits(max_bytes=max(0, max_mb) * _MB)
     made = anyio.run(_write, folder, out, media, sample, limits)
-    print(_told(made))
+    print(_in_words(made))
     return 0
 
 
@@ -65,13 +65,13 @@ async def report_of_run(folder: Path) -> str:
         captions = anyio.Path(folder / CAPTIONS)
         if (await captions.stat()).st_size > _QUICK_BYTES:
             return f"large: {later}"
-        return _told(await write_report(folder, limits=SheetLimits(deadline_s=_QUICK_S)))
+        return _in_words(await write_report(folder, limits=SheetLimits(deadline_s=_QUICK_S)))
     except Exception as error:  # noqa: BLE001 - as the docstring says
         get_log().warning("no report", reason=str(error) or type(error).__name__)
         return f"failed: {later}"
 
 
-def _told(made: Made) -> str:
+def _in_words(made: Made) -> str:
     return (
         f"{for_terminal(printable(str(made.path)))} ({text.size(made.size_bytes)}, "
         f"{made.shown:,} of {made.of_all}, {made.with_pictures:,} with pictures)"

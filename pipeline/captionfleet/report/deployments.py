@@ -16,8 +16,8 @@ _MAX_ROWS, _MAX_CODES, _MAX_MODEL_CHARS, _MAX_NAME_CHARS = 50, 20, 200, 300
 
 def deployments_table(run: dict[str, Any], survey: Survey) -> dict[str, Any]:
     """A row for each of the busiest deployments, and how many are left out."""
-    told = run.get("fleet")
-    fleet = [one for one in told if isinstance(one, dict)] if isinstance(told, list) else []
+    found = run.get("fleet")
+    fleet = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
     known = {text_in(one, "name"): one for one in fleet}
     names = sorted(
         {*known, *survey.deployments}, key=lambda name: (-_busy(name, known, survey), name)
@@ -37,23 +37,23 @@ def _busy(name: str, known: Mapping[str, dict[str, Any]], survey: Survey) -> flo
 
 
 def _deployment(
-    name: str, told: dict[str, Any], group: Group, run_s: float, most: float
+    name: str, record: dict[str, Any], group: Group, run_s: float, most: float
 ) -> dict[str, Any]:
     errors = {
         str(code)[:_MAX_NAME_CHARS]: int(number)
-        for code in list(table_in(told, "errors"))[:_MAX_CODES]
-        if (number := number_in(table_in(told, "errors"), code)) is not None
+        for code in list(table_in(record, "errors"))[:_MAX_CODES]
+        if (number := number_in(table_in(record, "errors"), code)) is not None
     }
     failed = sum(errors.values())
     return {
         "name": name[:_MAX_NAME_CHARS],
-        "model": text_in(told, "model")[:_MAX_MODEL_CHARS],
-        "requests": number_in(told, "requests"),
+        "model": text_in(record, "model")[:_MAX_MODEL_CHARS],
+        "requests": number_in(record, "requests"),
         "captions": group.captions,
         "errors": errors,
         "failed": failed,
-        "ejections": number_in(told, "ejections"),
-        "window": _last_window(told),
+        "ejections": number_in(record, "ejections"),
+        "window": _last_window(record),
         "request": _p50_p99(group.request),
         "first_token": _p50_p99(group.first_token),
         "tokens_per_s": text.share(group.completion_tokens, run_s),
@@ -65,9 +65,9 @@ def _deployment(
     }
 
 
-def _last_window(told: dict[str, Any]) -> float | None:
+def _last_window(record: dict[str, Any]) -> float | None:
     """The last window in the history of (since when, size)."""
-    history = told.get("window")
+    history = record.get("window")
     match history[-1:] if isinstance(history, list) else None:
         case [[_, size]]:
             return number_in({"size": size}, "size")

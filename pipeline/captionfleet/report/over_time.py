@@ -24,8 +24,8 @@ def over_time(timeline: dict[str, Any]) -> dict[str, Any] | None:
     None where the timeline is empty.
     """
     bucket_s = number_in(timeline, "bucket_s")
-    told = table_in(timeline, "deployments")
-    series = {name: _series(table_in(told, name)) for name in told}
+    records = table_in(timeline, "deployments")
+    series = {name: _series(table_in(records, name)) for name in records}
     slots = max((len(one["captions"]) for one in series.values()), default=0)
     if not bucket_s or bucket_s <= 0 or not slots:
         return None
@@ -68,9 +68,9 @@ def _coarser(series: dict[str, Column], each: int) -> dict[str, Column]:
     return {name: joined(column, is_gauge=name in gauges) for name, column in series.items()}
 
 
-def _series(told: dict[str, Any]) -> dict[str, Column]:
+def _series(record: dict[str, Any]) -> dict[str, Column]:
     names = ("captions", "refusals", "errors", "in_flight", "window")
-    return {name: _numbers(told.get(name)) for name in names}
+    return {name: _numbers(record.get(name)) for name in names}
 
 
 def _numbers(values: object) -> Column:

@@ -16,8 +16,8 @@ def settings_rows(run: dict[str, Any]) -> list[tuple[str, str]]:
     media, request = table_in(settings, "media"), table_in(settings, "request")
     if not media or not request:
         return []
-    told = settings.get("requests")
-    named = [one for one in told if isinstance(one, dict)] if isinstance(told, list) else []
+    tables = settings.get("requests")
+    named = [one for one in tables if isinstance(one, dict)] if isinstance(tables, list) else []
     made = (
         f"{text.count(number_in(media, 'fps'))} frame/s ({text_in(media, 'sampling')}), "
         f"{text.count(number_in(media, 'height'))} px high, at most "

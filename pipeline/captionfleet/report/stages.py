@@ -45,8 +45,8 @@ _NEVER_ZERO = ("decode", "encode", "upload", "ttft")
 def _first_token(line: dict[str, Any], ttft: float | None, upload: float | None) -> float | None:
     # The server's own time counts from its receipt of the request, the measured one from before
     # that.
-    told = number_in(table_in(line, "server"), "server-time-to-first-token")
-    return ttft if ttft is None or ttft == told else _less(ttft, upload)
+    reported_s = number_in(table_in(line, "server"), "server-time-to-first-token")
+    return ttft if ttft is None or ttft == reported_s else _less(ttft, upload)
 
 
 def _less(whole: float | None, *parts: float | None) -> float | None:

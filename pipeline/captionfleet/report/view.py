@@ -144,11 +144,11 @@ def _and_more(number: int, name: str) -> str:
 
 
 def _bottleneck(run: dict[str, Any]) -> dict[str, Any] | None:
-    told = table_in(run, "bottleneck")
-    cores, deployments = number_in(told, "cores"), number_in(told, "deployments")
+    found = table_in(run, "bottleneck")
+    cores, deployments = number_in(found, "cores"), number_in(found, "deployments")
     if cores is None or deployments is None or not (cores or deployments):
         return None  # unknown, or nothing to do
-    limit = "cores" if text_in(told, "limit") == "cores" else "deployments"
+    limit = "cores" if text_in(found, "limit") == "cores" else "deployments"
     workers = number_in(job_table_in(run, "workers"), "processes")
     return {
         "limit": limit,
@@ -201,9 +201,9 @@ def _mean_bar(survey: Survey) -> Markup | None:
     if not clips:
         return None
     parts = [(name, spread.sum / clips) for name, spread in survey.stages.items()]
-    told = ", ".join(f"{name} {text.seconds(value)}" for name, value in parts)
+    stages = ", ".join(f"{name} {text.seconds(value)}" for name, value in parts)
     whole = sum(value for _, value in parts)
-    return charts.stack([(_class(n), v) for n, v in parts], whole=whole, label=f"mean: {told}")
+    return charts.stack([(_class(n), v) for n, v in parts], whole=whole, label=f"mean: {stages}")
 
 
 def _tokens(run: dict[str, Any], survey: Survey) -> list[dict[str, Any]]:

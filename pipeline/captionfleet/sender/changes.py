@@ -29,8 +29,8 @@ class Changes:
     def note(self, name: str, change: Change, reason: str) -> None:
         """Record a change."""
         why = {"reason": reason} if reason else {}
-        tell = get_log().warning if change is Change.OUT else get_log().info
-        tell("deployment_changed", deployment=name, now=change.value, **why)
+        log = get_log().warning if change is Change.OUT else get_log().info
+        log("deployment_changed", deployment=name, now=change.value, **why)
         if change is not Change.OUT:
             self._since[name] += 1
             self._has_changed.set()

@@ -248,13 +248,13 @@ class _Exchange:
         return classify(response.status, code, headers, message)
 
     def _without_key(self, answer: Answer) -> Answer:
-        told = {
+        reported = {
             name: scrubbed(value, self._key) if isinstance(value, str) else value
             for name, value in answer.server.items()
         }
         texts = (answer.text, answer.finish_reason, answer.reasoning)
         text, reason, thought = (scrubbed(one, self._key) for one in texts)
-        return replace(answer, text=text, finish_reason=reason, reasoning=thought, server=told)
+        return replace(answer, text=text, finish_reason=reason, reasoning=thought, server=reported)
 
 
 async def _discard(response: aiohttp.ClientResponse) -> None:

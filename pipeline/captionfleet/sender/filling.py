@@ -1,4 +1,4 @@
-"""Prompts that are filled in for each clip; pure (main process)."""
+"""Fills in the prompt template for each clip before sending; pure (main process)."""
 
 from dataclasses import replace
 

@@ -107,7 +107,7 @@ class Fleet:
                     host=host,
                 )
             if deployment.withholds_default_key:
-                get_log().warning("no key is sent", deployment=name, reason=self.key_told(name))
+                get_log().warning("no key is sent", deployment=name, reason=self.key_in_words(name))
 
     def may_yet_serve(self, name: str, problem: Verdict) -> bool:
         """Whether captions may come from a deployment whose list of models did not."""
@@ -124,15 +124,17 @@ class Fleet:
             for name, replica in self.router.replicas.items()
             if replica.reason is not None
         }
-        told = "; ".join(f"{name}: {self.advice(name, why)}" for name, why in reasons.items())
-        return DeploymentError(f"no deployment can be used: {told}")
+        words = "; ".join(f"{name}: {self.advice(name, why)}" for name, why in reasons.items())
+        return DeploymentError(f"no deployment can be used: {words}")
 
     def advice(self, name: str, verdict: Verdict) -> str:
         """What is wrong with a deployment and what to check, worded to follow its name."""
         deployment = self.deployments[name]
         match verdict.code:
             case FailureCode.UNAUTHORIZED:
-                return f"refuses the key or the account ({verdict.detail}; {self.key_told(name)})"
+                return (
+                    f"refuses the key or the account ({verdict.detail}; {self.key_in_words(name)})"
+                )
             case FailureCode.MODEL_NOT_FOUND if deployment.speaks_fireworks:
                 forms = ", ".join(model_forms(deployment.model))
                 return f"does not know the model ({verdict.detail}); the forms to try: {forms}"
@@ -155,7 +157,7 @@ class Fleet:
             case _:
                 return f"{verdict.detail} ({deployment.base_url})"
 
-    def key_told(self, name: str) -> str:
+    def key_in_words(self, name: str) -> str:
         """Which key a deployment gets, in words."""
         deployment, variable = self.deployments[name], self.clients[name].key_env
         if variable:

@@ -31,24 +31,24 @@ class MediaTokens:
     fps: float
     request: str = ""
     clips: int = 0
-    _told: int = 0
+    _reported: int = 0
     _video: int = 0
     _audio: int = 0
     _least: tuple[int, int] | None = None
 
     def add(self, caption: Caption) -> None:
         """Count a caption; one without usage is ignored."""
-        told, facts = caption.usage.prompt_tokens, caption.facts
+        reported, facts = caption.usage.prompt_tokens, caption.facts
         has_own_prompt = caption.clip.source.row.prompt or caption.prompt
         if has_own_prompt or caption.request != self.request:
             return
-        if told is None or self.profile.video_tokens is None:
+        if reported is None or self.profile.video_tokens is None:
             return
         video = self.profile.video_tokens(facts.frames, facts.width, facts.height, self.fps)
         audio = self.profile.audio_tokens(facts.audio_s)
-        self._least = min(self._least or (video + audio, told), (video + audio, told))
+        self._least = min(self._least or (video + audio, reported), (video + audio, reported))
         self.clips += 1
-        self._told += told
+        self._reported += reported
         self._video += video
         self._audio += audio
 
@@ -62,15 +62,15 @@ class MediaTokens:
             return None
         least, most = text_tokens_between(self.text_bytes)
         text_tokens = min(max(self._least[1] - self._least[0], least), most)
-        told = self._told - self.clips * text_tokens
+        reported = self._reported - self.clips * text_tokens
         return {
             "profile": self.profile.name,
             "clips": self.clips,
             "expected": expected,
-            "told": told,
+            "told": reported,
             "text_tokens_per_clip": text_tokens,
-            "deviation": round(told / expected - 1, 4),
-            "remark": self._remark(expected - told),
+            "deviation": round(reported / expected - 1, 4),
+            "remark": self._remark(expected - reported),
         }
 
     def _remark(self, missing: int) -> str | None:

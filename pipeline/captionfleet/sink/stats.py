@@ -19,7 +19,7 @@ _MAX_FINISH_REASONS = 20
 
 
 class _FirstCaptions:
-    """Tells the first caption of a clip from those of its other requests, which may fail.
+    """Finds the first caption of a clip among those of its requests, which may fail.
 
     Remembers the clips of which some requests have not ended.
     """

@@ -40,9 +40,9 @@ class ServeFlags:
         service_time_jitter: Fraction by which the service time varies.
         time_per_token_s: Seconds for each further token.
         completion_tokens: Length of every caption in tokens; by default as what was seen needs.
-        halves_after_s: Lose half of the slots so many seconds after the first request; by default
+        halves_after_s: Lose half of the slots these seconds after the first request; by default
             never.
-        cold_start_s: Answer 503 DEPLOYMENT_SCALING_UP for so many seconds from the first request
+        cold_start_s: Answer 503 DEPLOYMENT_SCALING_UP for these seconds from the first request
             on.
         fault: What goes wrong, repeatable: KIND[+MODIFIER=VALUE][:RATE]. Kinds: a status (429, 500,
             502-html), scaling-up, reset-before, reset-during, hang, truncate, garbage, empty,

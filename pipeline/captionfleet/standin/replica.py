@@ -108,7 +108,7 @@ class Replica:
         self.ledger.close(entry, 200)
         if stream is not None:
             return await wire.end_stream(request, stream, answers.last_events(reply), fault)
-        return await wire.send_whole(request, answers.completion(reply), _told(reply), fault)
+        return await wire.send_whole(request, answers.completion(reply), _headers_of(reply), fault)
 
     async def _read(self, request: web.Request, body: bytearray | None) -> Chat:
         async with self._readers:
@@ -197,7 +197,7 @@ class Replica:
         time_per_token_s = self.options.time_per_token_s
         tokens_per_event = 1 if time_per_token_s else _TOKENS_PER_EVENT
         role, *events = answers.content_events(reply, tokens_per_event)
-        stream = await wire.start_stream(request, _told(reply))
+        stream = await wire.start_stream(request, _headers_of(reply))
         await stream.write(role)
         for event in events[: len(events) // 2] if wire.stops_early(fault) else events:
             await stream.write(event)
@@ -247,5 +247,5 @@ def _headers(request_id: str, retry_after_s: float | None = None) -> dict[str, s
     return {"x-request-id": request_id} | retry
 
 
-def _told(reply: answers.Reply) -> dict[str, str]:
+def _headers_of(reply: answers.Reply) -> dict[str, str]:
     return _headers(reply.request_id) | answers.perf_headers(reply)

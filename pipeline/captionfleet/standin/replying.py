@@ -63,7 +63,7 @@ def reply_to(
     options: StandinOptions,
     fault: FaultKind | None,
 ) -> Reply:
-    """The reply, without timing; of media that nobody looked at it says so."""
+    """The reply, without timing; it says so if the media were not decoded."""
     video, audio = (seen.video, seen.audio) if seen else (None, None)
     caption = "" if fault is FaultKind.EMPTY else _caption(chat, seen, options, fault)
     text, finish_reason = captions.shortened(caption, chat.max_tokens)

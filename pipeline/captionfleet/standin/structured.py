@@ -34,7 +34,7 @@ def filled(schema: Schema, text: str) -> str:
 
 
 def misfit() -> str:
-    """Return JSON that fits no schema anybody would ask for."""
+    """Return JSON that fits no plausible schema."""
     return orjson.dumps([None, "this is not what was asked for"]).decode()
 
 

@@ -43,7 +43,7 @@ def explained(
         words = f"access denied: do the credentials in use allow to {doing}?"
         return StorageError(FailureCode.SOURCE_UNREADABLE, words)
     if isinstance(error, exceptions.AlreadyExistsError):
-        return StorageError(FailureCode.SOURCE_CHANGED, "somebody wrote it just now")
+        return StorageError(FailureCode.SOURCE_CHANGED, "it was written just now")
     if isinstance(error, exceptions.NotSupportedError):
         words = "the server sends no part of a file alone (no range requests)"
         return StorageError(FailureCode.SOURCE_UNREADABLE, words)

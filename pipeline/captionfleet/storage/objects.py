@@ -30,10 +30,19 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ObjectFacts:
-    """One version of an object; `version` is a number made of its ETag, else of its time."""
+    """One version of an object; `version` is a number made of its ETag, else of its time.
+
+    `time_version`, of a file behind a URL that has an ETag as well, is made of its time; else 0.
+    """
 
     size_bytes: int
     version: int
+    time_version: int = 0
+
+    def is_same(self, other: "ObjectFacts") -> bool:
+        """Whether both are one version: replicas of a server may give it ETags of their own."""
+        is_as_old = self.time_version == other.time_version != 0
+        return self.size_bytes == other.size_bytes and (self.version == other.version or is_as_old)
 
 
 def look(address: Address) -> ObjectFacts:
@@ -50,9 +59,10 @@ def _look(address: Address) -> ObjectFacts:
     obstore = library()
     # Not HEAD: an address may be signed for GET only. Fetching a byte also shows that ranges work.
     try:
-        return facts_of(obstore.get(store, name, options={"range": (0, 1)}).meta)
+        meta = obstore.get(store, name, options={"range": (0, 1)}).meta
     except (obstore.exceptions.GenericError, obstore.exceptions.PreconditionError):
-        return facts_of(obstore.head(store, name))  # an empty object has no first byte
+        meta = obstore.head(store, name)  # an empty object has no first byte
+    return facts_of(meta, is_web=address.is_web)
 
 
 async def read_range(address: Address, facts: ObjectFacts, start: int, end: int) -> bytes:
@@ -79,7 +89,7 @@ async def _in_time(store: Any, address: Address, facts: ObjectFacts, start: int,
     except TimeoutError:
         words = f"no whole answer from the storage within {_READ_S:g} s"
         raise StorageError(FailureCode.SOURCE_UNREADABLE, words, may_pass=True) from None
-    if got != facts:
+    if not facts.is_same(got):
         raise StorageError(FailureCode.SOURCE_CHANGED, "the object changed since it was found")
     if len(body) != end - start:
         raise StorageError(FailureCode.SOURCE_UNREADABLE, "an answer ended early", may_pass=True)
@@ -90,7 +100,7 @@ async def _read(store: Any, address: Address, start: int, end: int) -> tuple[Obj
     obstore = library()
     try:
         got = await obstore.get_async(store, _name(address), options={"range": (start, end)})
-        return facts_of(got.meta), bytes(await got.bytes_async())
+        return facts_of(got.meta, is_web=address.is_web), bytes(await got.bytes_async())
     except Exception as error:  # noqa: BLE001 - classified by type
         raise explained(error, obstore.exceptions) from None
 
@@ -120,9 +130,16 @@ def _name(address: Address) -> str:
     return "" if address.is_web else address.key
 
 
-def facts_of(meta: Any) -> ObjectFacts:
-    """The library's metadata of an object as facts."""
-    return ObjectFacts(int(meta["size"]), version_of(meta["e_tag"], meta["last_modified"]))
+def facts_of(meta: Any, *, is_web: bool = False) -> ObjectFacts:
+    """The library's metadata of an object as facts.
+
+    Buckets make ETags of what an object holds, or change them with it. Web servers may make them
+    of an inode, for example, so that each replica has its own; the time is then what they share.
+    """
+    etag, changed = meta["e_tag"], meta["last_modified"]
+    has_both = is_web and etag and changed and changed.timestamp() > 0  # 0: the server said none
+    by_time = version_of(None, changed) if has_both else 0
+    return ObjectFacts(int(meta["size"]), version_of(etag, changed), by_time)
 
 
 def version_of(etag: str | None, changed: datetime | None) -> int:

@@ -55,8 +55,8 @@ def no_worker(number: int | None, words: str = "") -> MachineError:
         errno.EMFILE: "too many files are open: raise `ulimit -n`",
     }
     why = words or (os.strerror(number) if number else "")
-    told = advice.get(number or 0, f"{program}: {why}" if number else why)
-    return MachineError(f"cannot start a worker process: {told}")
+    words = advice.get(number or 0, f"{program}: {why}" if number else why)
+    return MachineError(f"cannot start a worker process: {words}")
 
 
 def _no_thread() -> MachineError:

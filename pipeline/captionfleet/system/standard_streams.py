@@ -125,8 +125,8 @@ class LenientFile(io.RawIOBase):
             before = self._written_bytes
             if not patience_s:
                 return False
-            is_told = self._changed.wait(None if math.isinf(patience_s) else patience_s)
-            if not is_told and before == self._written_bytes:
+            has_changed = self._changed.wait(None if math.isinf(patience_s) else patience_s)
+            if not has_changed and before == self._written_bytes:
                 return False
         return True
 

@@ -53,8 +53,8 @@ class Steps:
 
     def picture(self, elapsed_s: float) -> Picture:
         """The state to show, `elapsed_s` seconds into this step."""
-        is_told = elapsed_s >= _QUIET_S and self._done > 0
-        per_s = self._done / elapsed_s if is_told else 0.0
+        is_known = elapsed_s >= _QUIET_S and self._done > 0
+        per_s = self._done / elapsed_s if is_known else 0.0
         left_s = (self._total - self._done) / per_s if per_s else 0.0
         unit = " MB" if self._unit == "MB" else ""
         total = max(math.ceil(max(self._total, self._done)), 1)

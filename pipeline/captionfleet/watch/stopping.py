@@ -22,7 +22,6 @@ __all__ = ["Stopping"]
 
 _SIGNAL_EXIT = 128
 _LIMIT_EXIT = 5
-_LOOK_AT_CLOCK_S = 10.0
 _HOUR_S = 3600.0
 
 
@@ -31,10 +30,20 @@ class Stopping:
 
     `checking` is the scope of the checks before the stages, `producing` that of the first stage,
     `everything` that of the whole run; the run enters them. `queues` hold clips that are between
-    stages; `halted` stops the sender from starting requests.
+    stages; `halted` stops the sender from starting requests. `now` is local time, as deadlines are;
+    it is asked every `look_at_clock_s`.
     """
 
-    def __init__(self, limits: LimitsConfig, tally: Tally) -> None:
+    def __init__(
+        self,
+        limits: LimitsConfig,
+        tally: Tally,
+        *,
+        now: Callable[[], datetime] = datetime.now,
+        look_at_clock_s: float = 10.0,
+    ) -> None:
+        self._now = now
+        self._look_at_clock_s = look_at_clock_s
         self.checking = CancelScope()
         self.producing = CancelScope()
         self.everything = CancelScope()
@@ -149,9 +158,9 @@ class Stopping:
     async def _watch_deadline(self) -> None:
         assert self._limits.deadline is not None  # noqa: S101 - watch looked
         # The wall clock is read repeatedly, as it may jump, and a laptop sleeps.
-        end = next_time(self._limits.time_of_day(), datetime.now())  # noqa: DTZ005 - local time
-        while (left_s := (end - datetime.now()).total_seconds()) > 0:  # noqa: ASYNC110, DTZ005 - no event tells that a clock moves on
-            await anyio.sleep(min(left_s, _LOOK_AT_CLOCK_S))
+        end = next_time(self._limits.time_of_day(), self._now())
+        while (left_s := (end - self._now()).total_seconds()) > 0:  # noqa: ASYNC110 - no event tells that a clock moves on
+            await anyio.sleep(min(left_s, self._look_at_clock_s))
         self._reach("deadline")
 
     async def _watch_hours(self, hours: float) -> None:

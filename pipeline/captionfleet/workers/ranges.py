@@ -63,7 +63,7 @@ class _Parts:
 
     def __init__(self, source: Source, group: TaskGroup) -> None:
         self._address = parse_address(source.opens or source.path)
-        self._facts = ObjectFacts(source.size_bytes, source.mtime_ns)
+        self._facts = ObjectFacts(source.size_bytes, source.mtime_ns, source.time_version)
         self._group = group
         self._ahead: _Ahead | None = None
 

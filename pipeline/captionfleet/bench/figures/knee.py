@@ -27,7 +27,7 @@ class Knee:
     Attributes:
         is_end: Whether more would not have helped; False where the search stopped at its ceiling,
             so that the deployment may take more.
-        changed: Whether the deployment changed during the search, which then began anew.
+        changed: Whether the deployment changed during the search, which then started again.
     """
 
     in_flight: int
@@ -41,7 +41,7 @@ class Search:
     """Doubles the load while that helps, then bisects, then measures once more.
 
     A load with more than 2 % errors is measured again, as a deployment may lose a replica at any
-    time; if the errors repeat, it is beyond the capacity whatever its rate.
+    time; if the errors repeat, it is beyond the capacity.
     """
 
     ceiling: int

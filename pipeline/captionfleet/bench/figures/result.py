@@ -76,12 +76,14 @@ class BenchResult:
 
     def text(self) -> str:
         """The results for people."""
-        told = [_told(one) for one in self.deployments if one.points]
+        words = [_summary_of(one) for one in self.deployments if one.points]
         if len(names := self.settings.get("requests", ())) > 1:
-            told.append(f"Each clip was asked {', '.join(names)} in turn: clips/s counts captions.")
+            words.append(
+                f"Each clip was asked {', '.join(names)} in turn: clips/s counts captions."
+            )
         if not self.is_complete:
-            told.append("Interrupted: some loads were not measured.")
-        return "\n\n".join(told)
+            words.append("Interrupted: some loads were not measured.")
+        return "\n\n".join(words)
 
 
 def brief(point: Point) -> str:
@@ -140,7 +142,7 @@ def _remarks(point: Point) -> str:
     return "; ".join(words for words, is_so in remarks.items() if is_so)
 
 
-def _told(result: DeploymentResult) -> str:
+def _summary_of(result: DeploymentResult) -> str:
     lines = [f"{result.name} ({result.model})", *_table(result)]
     if result.knee is not None:
         lines.append(_knee_line(result, result.knee))
@@ -175,17 +177,17 @@ def _errors(point: Point) -> str:
 
 def _knee_line(result: DeploymentResult, knee: Knee) -> str:
     point = result.at(knee.in_flight)
-    told = (
+    words = (
         f"Knee: {knee.in_flight} in flight bring {knee.clips_per_s:.3g} clips/s"
         f"{_hours(knee, point)}, 95 % of the best or more."
     )
     if not knee.is_end:
-        told += " The rate was still rising at the ceiling: try more (--max-in-flight)."
+        words += " The rate was still rising at the ceiling: try more (--max-in-flight)."
     if knee.changed:
-        told += " The deployment changed meanwhile; this is how it was at the end."
+        words += " The deployment changed meanwhile; this is how it was at the end."
     if point is not None and point.is_client_limit:
-        told += " The client was the limit there: the deployment may take more."
-    return told
+        words += " The client was the limit there: the deployment may take more."
+    return words
 
 
 def _hours(knee: Knee, point: Point | None) -> str:
@@ -200,5 +202,5 @@ def _replica_lines(result: DeploymentResult) -> list[str]:
     named = result.points[-1].replicas if result.points else {}
     if len(named) < 2:  # noqa: PLR2004 - one replica is no comparison
         return []
-    told = ", ".join(f"{name} {rate:.3g}" for name, rate in named.items())
-    return [for_terminal(f"Replicas at the last load, clips/s: {told}.")]
+    words = ", ".join(f"{name} {rate:.3g}" for name, rate in named.items())
+    return [for_terminal(f"Replicas at the last load, clips/s: {words}.")]

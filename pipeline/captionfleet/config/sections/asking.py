@@ -170,7 +170,7 @@ class OutputConfig(Section):
     recaption: bool = Field(default=False, description="replace captions that another request made")
     recaption_where: tuple[Annotated[str, AfterValidator(_filter)], ...] = Field(
         default=(),
-        description="with recaption: replace those alone whose lines pass, whatever made them",
+        description="with recaption: replace only captions whose lines match, whatever made them",
     )
     recaption_list: AnyPath | None = Field(
         default=None,

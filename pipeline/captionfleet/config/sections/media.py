@@ -107,7 +107,7 @@ class InputConfig(Section):
         description="I/N, 0/16 to 15/16: this share of the files, by a hash of their paths",
     )
     limit: Annotated[int, Field(ge=1)] | None = Field(
-        default=None, description="stop after so many clips that need a caption"
+        default=None, description="stop after this many clips that need a caption"
     )
 
 
@@ -206,7 +206,7 @@ class WorkersConfig(Section):
         description="auto: a worker gets at nothing but its clip, as far as the kernel can",
     )
     recycle_clips: int = Field(
-        default=500, ge=1, description="a worker is replaced after so many clips"
+        default=500, ge=1, description="a worker is replaced after this many clips"
     )
     recycle_bytes: int = Field(
         default=2**29, ge=2**24, description="or when it holds more memory than this between clips"

@@ -85,8 +85,8 @@ class Lifecycle:
         own = {one.record.ref for one in self._managed}
         with anyio.move_on_after(_REAP_S):
             for reaped in await reap(self._records, self.job.key_pairs, but=own):
-                tell = get_log().warning if reaped.is_left else get_log().info
-                tell("an earlier run left a deployment on", outcome=reaped.told)
+                log = get_log().warning if reaped.is_left else get_log().info
+                log("an earlier run left a deployment on", outcome=reaped.words)
             await self._take_over()
 
     async def attend(self, fleet: Fleet) -> None:

@@ -21,7 +21,7 @@ class Reaped:
     """The result for one record, and whether its deployment may still be on."""
 
     record: Record
-    told: str
+    words: str
     is_left: bool
 
 
@@ -32,7 +32,7 @@ async def reap(  # noqa: PLR0913 - each is a choice of the caller
     but: Collection[ControlRef] = (),
     elsewhere: bool = False,
     account: str | None = None,
-    told: Callable[[Reaped], None] = lambda _: None,
+    on_result: Callable[[Reaped], None] = lambda _: None,
 ) -> list[Reaped]:
     """Turn off what dead runs left on, unless a living run uses it too.
 
@@ -43,7 +43,7 @@ async def reap(  # noqa: PLR0913 - each is a choice of the caller
         but: Deployments to leave alone.
         elsewhere: Assume that runs on other machines are dead.
         account: Leave other accounts' deployments alone.
-        told: Called with each result.
+        on_result: Called with each result.
 
     Returns:
         The result for each record. Raises nothing: a deployment that cannot be turned off now must
@@ -61,7 +61,7 @@ async def reap(  # noqa: PLR0913 - each is a choice of the caller
                 continue
             pairs = frozenset(named) | one.key_pairs
             done.append(await _reaped(records, one, kept, pairs, elsewhere=elsewhere))
-            told(done[-1])
+            on_result(done[-1])
     return done
 
 
@@ -94,11 +94,11 @@ async def _reaped(
     try:
         key = key_at(record.api_base, record.api_key_env, named)
         async with open_client(record.api_base, key) as client:
-            told = await turn_off(Plane(client), record)
+            words = await turn_off(Plane(client), record)
     except RunError as error:
         return Reaped(record, f"{name} may still be on: {error}", is_left=True)
     await anyio.to_thread.run_sync(records.remove, record)
-    return Reaped(record, told, is_left=False)
+    return Reaped(record, words, is_left=False)
 
 
 def _not_named(one: Kept) -> str:

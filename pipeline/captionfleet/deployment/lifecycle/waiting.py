@@ -195,11 +195,11 @@ class _Waiting:
         # A full deployment exists: another job may keep it full for hours.
         if proof.status == _FINE or (proof.status == _BUSY and state.ready):
             return True
-        name, told = self.target.deployment_id, f"{proof.status} {proof.detail}".strip()
+        name, answer = self.target.deployment_id, f"{proof.status} {proof.detail}".strip()
         if proof.status in _REFUSED:
-            raise DeniedError(f"deployment {name} refuses the key: {told}")
+            raise DeniedError(f"deployment {name} refuses the key: {answer}")
         if proof.status in _WRONG:
-            raise ControlError(f"deployment {name} refuses a request of one line: {told}")
+            raise ControlError(f"deployment {name} refuses a request of one line: {answer}")
         return False
 
 

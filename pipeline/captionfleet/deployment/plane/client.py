@@ -31,14 +31,13 @@ from captionfleet.sender.routing.verdict import retry_after_s
 from captionfleet.sender.transport import BORDER, open_session, proxy_for, scrubbed, verdict_on
 from captionfleet.telemetry import get_log
 
-__all__ = ["ControlClient", "Proof", "key_at", "open_client"]
+__all__ = ["ControlClient", "Proof", "Waits", "key_at", "open_client"]
 
 _MAX_ANSWER_BYTES = 8 * 2**20
 _MAX_ERROR_BYTES = 64 * 2**10
-_ATTEMPT_S = 30.0
 _CALL_S = 120.0
 _ATTEMPTS = 4
-_FIRST_WAIT_S, _GROWTH, _LONGEST_WAIT_S = 0.5, 3.0, 20.0
+_GROWTH, _LONGEST_WAIT_S = 3.0, 20.0
 _AGAIN = frozenset({408, 429, 500, 502, 503, 504, 520})
 _REDIRECTS = range(300, 400)
 _MOST_CONNECTIONS = 8
@@ -60,10 +59,33 @@ class _Raw:
     retry_after_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How long one attempt at a call may take, and how long the wait before the second is."""
+
+    attempt_s: float = 30.0
+    first_wait_s: float = 0.5
+
+    def backoff_s(self, attempt: int) -> float:
+        """The wait after this attempt, from 1 on: longer each time, less up to half of it."""
+        longest_s = min(self.first_wait_s * _GROWTH ** (attempt - 1), _LONGEST_WAIT_S)
+        return longest_s * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
+
+
+_WAITS = Waits()
+
+
 class ControlClient:
     """Makes calls with one key to one control plane."""
 
-    def __init__(self, session: aiohttp.ClientSession, api_base: str, key: SecretStr) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        api_base: str,
+        key: SecretStr,
+        waits: Waits | None = None,
+    ) -> None:
+        self._waits = waits or _WAITS
         self._session = session
         self._key = key
         self._proxy = proxy_for(api_base)
@@ -95,7 +117,9 @@ class ControlClient:
                         if not _is_worth_repeating(call, raw):
                             return self._read(call, raw)
                         wait_s = raw.retry_after_s
-                    await anyio.sleep(max(_backoff_s(attempt), min(wait_s, _LONGEST_WAIT_S)))
+                    await anyio.sleep(
+                        max(self._waits.backoff_s(attempt), min(wait_s, _LONGEST_WAIT_S))
+                    )
                 return self._read(call, await self._once(call))
         except TimeoutError:
             raise UnansweredError(f"{call.what}: no answer within {_CALL_S:.0f} s") from None
@@ -120,7 +144,7 @@ class ControlClient:
         url = f"{self.api_base}{call.path_and_query}"
         body = None if call.body is None else orjson.dumps(call.body)
         try:
-            return await self._exchange(call.method, url, body, _ATTEMPT_S)
+            return await self._exchange(call.method, url, body, self._waits.attempt_s)
         except BORDER as error:
             detail = verdict_on(error).detail
             problem = f"{call.what}: {self.api_base} does not answer ({detail})"
@@ -147,9 +171,9 @@ class ControlClient:
                     received += portion
                     if len(received) > most:
                         break
-                told = {name.lower(): value for name, value in response.headers.items()}
+                headers = {name.lower(): value for name, value in response.headers.items()}
                 is_cut = len(received) > most
-                return _Raw(response.status, bytes(received[:most]), is_cut, retry_after_s(told))
+                return _Raw(response.status, bytes(received[:most]), is_cut, retry_after_s(headers))
 
     def _read(self, call: Call, raw: _Raw) -> dict[str, Any]:
         if not 200 <= raw.status < 300:  # noqa: PLR2004 - HTTP's 2xx
@@ -162,12 +186,12 @@ class ControlClient:
         if raw.is_cut:
             raise ControlError(f"{call.what}: the control plane's answer is larger than 8 MiB")
         try:
-            told = orjson.loads(self._scrubbed(raw.body) or b"{}")
+            answer = orjson.loads(self._scrubbed(raw.body) or b"{}")
         except orjson.JSONDecodeError:
-            told = None
-        if not isinstance(told, dict):
+            answer = None
+        if not isinstance(answer, dict):
             raise ControlError(f"{call.what}: the control plane's answer is no JSON object")
-        return told
+        return answer
 
     def _refusal(self, raw: _Raw) -> Refusal:
         return read_refusal(raw.status, self._scrubbed(raw.body))
@@ -183,11 +207,6 @@ def _is_worth_repeating(call: Call, raw: _Raw) -> bool:
     if not is_final:
         get_log().info("control_plane_asked_again", call=call.what, status=raw.status)
     return not is_final
-
-
-def _backoff_s(attempt: int) -> float:
-    longest_s = min(_FIRST_WAIT_S * _GROWTH ** (attempt - 1), _LONGEST_WAIT_S)
-    return longest_s * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
 
 
 def key_at(api_base: str, variable: str | None, named: Collection[KeyPair]) -> SecretStr:
@@ -217,7 +236,9 @@ def key_at(api_base: str, variable: str | None, named: Collection[KeyPair]) -> S
 
 
 @asynccontextmanager
-async def open_client(api_base: str, key: SecretStr) -> AsyncIterator[ControlClient]:
+async def open_client(
+    api_base: str, key: SecretStr, waits: Waits | None = None
+) -> AsyncIterator[ControlClient]:
     """Open a client for one control plane.
 
     Raises:
@@ -226,4 +247,4 @@ async def open_client(api_base: str, key: SecretStr) -> AsyncIterator[ControlCli
     if not is_bare(api_base):  # not quoted: it may hold a password
         raise ConfigError("the control plane's URL must be like https://api.fireworks.ai")
     async with open_session(_MOST_CONNECTIONS) as session:
-        yield ControlClient(session, api_base.rstrip("/"), key)
+        yield ControlClient(session, api_base.rstrip("/"), key, waits)

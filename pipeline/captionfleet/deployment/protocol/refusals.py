@@ -99,10 +99,10 @@ def read_refusal(status: int, body: bytes) -> Refusal:
     page of a proxy.
     """
     try:
-        told = orjson.loads(body)
+        parsed = orjson.loads(body)
     except orjson.JSONDecodeError:
-        told = None
-    error = told.get("error", told) if isinstance(told, dict) else None
+        parsed = None
+    error = parsed.get("error", parsed) if isinstance(parsed, dict) else None
     if not isinstance(error, dict):
         return Refusal(status, "", _line(error) if isinstance(error, str) else "")
     code = error.get("code")
@@ -115,9 +115,9 @@ def error_for(refusal: Refusal, what: str) -> ControlError:
     kind = _KINDS_BY_CODE.get(refusal.code) or _KINDS_BY_STATUS.get(refusal.status)
     if kind is None:
         kind = UnansweredError if refusal.status >= 500 else ControlError  # noqa: PLR2004 - 5xx
-    told = f": {refusal.message}" if refusal.message else ""
+    message = f": {refusal.message}" if refusal.message else ""
     code = f" {refusal.code}" if refusal.code else ""
-    return kind(f"{what}: the control plane answers {refusal.status}{code}{told}{_advice(kind)}")
+    return kind(f"{what}: the control plane answers {refusal.status}{code}{message}{_advice(kind)}")
 
 
 _KINDS_BY_CODE: Mapping[str, type[ControlError]] = {

@@ -1,1 +1,1 @@
-"""The copy of an output folder in a bucket: kept while a run lasts, restored where it is lost."""
+"""Copies the output folder to a bucket during a run, and restores a lost one (main process)."""

@@ -1,8 +1,7 @@
 """Keeps a copy of the output folder in a bucket, beside the run (main process)."""
 
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
-from captionfleet.config import OutputConfig
 from captionfleet.errors import ConfigError, FailureCode, OutputError
 from captionfleet.ledger.copying.deciding import Copied, Decision, Known, copied_from, decide
 from captionfleet.ledger.copying.files import (
@@ -25,12 +23,10 @@ from captionfleet.ledger.copying.files import (
     stamps_of,
 )
 from captionfleet.ledger.copying.restoring import restore
-from captionfleet.ledger.files.disk import create_folder
-from captionfleet.ledger.files.lock import FolderLock
 from captionfleet.ledger.files.names import CAPTIONS, COPY
 from captionfleet.ledger.files.reading import record_of
-from captionfleet.ledger.format.lines import document
-from captionfleet.messages.address import Address, parse_address
+from captionfleet.ledger.format.serialising import document
+from captionfleet.messages.address import Address
 from captionfleet.storage import (
     PART_BYTES,
     StorageError,
@@ -42,35 +38,10 @@ from captionfleet.storage import (
 from captionfleet.telemetry import get_log, monotonic_s, utc_now
 from captionfleet.text import size
 
-__all__ = ["FolderCopy", "copy_again", "open_copy"]
+__all__ = ["FolderCopy"]
 
 _MOST_RECORD_BYTES = 2**24  # a hundred thousand runs
 _REST = 9  # times as long as a copy took: so that copying takes a tenth of the time at most
-
-
-async def open_copy(output: OutputConfig) -> "FolderCopy | None":
-    """Make sure that the copy that a job asks for can be kept; restore an empty folder from it.
-
-    Raises:
-        ConfigError: it cannot be kept, or belongs to another folder.
-        OutputError: the folder cannot be written, or another run holds it.
-    """
-    if output.copy_to is None:
-        return None
-    address = parse_address(output.copy_to)
-    async with _locked(output.dir):
-        return await _begun(output, address)
-
-
-async def copy_again(output: OutputConfig) -> str:
-    """Copy what changed since the run ended; return what is wrong with that, if anything is."""
-    try:
-        async with _locked(output.dir):
-            copy = await _begun(output, parse_address(output.copy_to or ""))
-            await copy.renew()
-            return copy.problem
-    except (ConfigError, OutputError) as error:
-        return str(error)
 
 
 class FolderCopy:
@@ -280,35 +251,3 @@ class FolderCopy:
                 return False
             raise
         return facts.size_bytes > 0
-
-
-async def _begun(output: OutputConfig, address: Address) -> FolderCopy:
-    marks = await anyio.to_thread.run_sync(load_marks, output.dir)
-    copy = FolderCopy(output.dir, address, marks, output.copy_every_s)
-    try:
-        await copy.claim()
-    except StorageError as error:
-        # Nothing new has to be known of a copy that this folder kept before.
-        known = marks.copies.get(address.shown, Known())
-        is_kept = known.writers and not known.is_restoring
-        if not (
-            error.may_pass and is_kept and await anyio.to_thread.run_sync(has_lines, output.dir)
-        ):
-            raise ConfigError(f"output.copy_to: {address.shown}: {error.detail}") from None
-        copy.problem = error.detail
-        get_log().warning("the copy is away for now", to=address.shown, reason=error.detail)
-    return copy
-
-
-@asynccontextmanager
-async def _locked(folder: Path) -> AsyncIterator[None]:
-    def lock() -> FolderLock:
-        create_folder(folder)
-        return FolderLock(folder)
-
-    held = await anyio.to_thread.run_sync(lock)
-    try:
-        yield
-    finally:
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(held.release)

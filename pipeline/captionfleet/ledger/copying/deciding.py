@@ -1,4 +1,4 @@
-"""What an output folder and a bucket may be to each other; pure (main process)."""
+"""Decides whether a bucket's copy belongs to an output folder; pure (main process)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

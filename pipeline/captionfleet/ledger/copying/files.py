@@ -1,4 +1,4 @@
-"""The files of an output folder that are copied, each as it is at one moment (main, in threads)."""
+"""Selects the files of an output folder to copy, and takes consistent snapshots (main process)."""
 
 import errno
 import os
@@ -28,7 +28,7 @@ from captionfleet.ledger.files.names import (
     TIMELINE,
 )
 from captionfleet.ledger.files.reading import read_object, table_in, text_in
-from captionfleet.ledger.format.lines import document
+from captionfleet.ledger.format.serialising import document
 from captionfleet.system.regular_file import open_regular, require_folder
 
 __all__ = [

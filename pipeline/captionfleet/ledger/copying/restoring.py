@@ -1,4 +1,4 @@
-"""Brings an output folder back from its copy (main process, in a thread)."""
+"""Restores an output folder from its copy in a bucket (main process, in a thread)."""
 
 from collections.abc import Iterator
 from functools import partial

@@ -176,7 +176,7 @@ class AppendFile:
         with output_errors(self.path):
             facts = os.fstat(self._handle)
             if not self._is_in_place(facts):
-                raise OSError(errno.ENOENT, "somebody moved or removed it while the run writes")
+                raise OSError(errno.ENOENT, "it was moved or removed during the run")
             try:
                 self._write(line)
             except BaseException:

@@ -1,4 +1,4 @@
-"""Names of the files in an output folder; no other module spells one (main process; pure)."""
+"""Names the files in an output folder; no other module spells a name (main process; pure)."""
 
 __all__ = [
     "ADOPTED",

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from captionfleet.ledger.format.columns import CAPTIONS, FAILURES, Column, Type
+from captionfleet.ledger.format.line_keys import CAPTIONS, FAILURES, Column, Type
 from captionfleet.messages import MAX_LINE_BYTES
 
 __all__ = ["Form", "LineFile", "schema_text"]

@@ -98,24 +98,29 @@ def _overhead_s(run: RunRecord, table: Table) -> float:
 
 
 def _tokens(table: Table) -> tuple[Terms, Terms, float]:
-    told = np.isfinite(table.prompt_tokens) & np.isfinite(table.completion_tokens)
-    if not told.any():
+    is_known = np.isfinite(table.prompt_tokens) & np.isfinite(table.completion_tokens)
+    if not is_known.any():
         return Terms((0.0, 0.0)), Terms((0.0, 0.0)), _UNKNOWN
-    prompt, expected_in = _per_clip(table, table.prompt_tokens, GUESSED_PROMPT, told)
-    completion, expected_out = _per_clip(table, table.completion_tokens, GUESSED_COMPLETION, told)
+    prompt, expected_in = _per_clip(table, table.prompt_tokens, GUESSED_PROMPT, is_known)
+    completion, expected_out = _per_clip(
+        table, table.completion_tokens, GUESSED_COMPLETION, is_known
+    )
     expected = expected_in + expected_out
-    measured = (table.prompt_tokens + table.completion_tokens)[told]
+    measured = (table.prompt_tokens + table.completion_tokens)[is_known]
     return prompt, completion, drift(measured / np.maximum(expected, 1e-6))
 
 
 def _per_clip(
-    table: Table, values: Floats, guess: tuple[float, float], told: NDArray[np.bool_] | None = None
+    table: Table,
+    values: Floats,
+    guess: tuple[float, float],
+    is_known: NDArray[np.bool_] | None = None,
 ) -> tuple[Terms, Floats]:
     """The sum over all requests of a clip, and the expected value of each line.
 
     However many lines each request has, it is asked once for each clip.
     """
-    counts = np.ones(len(table), dtype=bool) if told is None else told
+    counts = np.ones(len(table), dtype=bool) if is_known is None else is_known
     weights, expected = np.zeros(len(guess)), np.zeros(len(table))
     for request in np.unique(table.request[counts]):
         own = counts & (table.request == request)
@@ -154,7 +159,7 @@ def _notes(
     if unknown := [name for name in run.asked if name and name not in lines.requests]:
         yield f"no caption of {', '.join(unknown)} is there: what that takes is not in the plan"
     if len(table) < _FEW:
-        yield f"only {len(table)} captions: the range tells how much less that is than enough"
+        yield f"only {len(table)} captions: the wide range reflects that"
     if lines.unreadable:
         yield f"{lines.unreadable:,} line(s) of captions.jsonl make no sense and were left out"
     if worker_time is None:

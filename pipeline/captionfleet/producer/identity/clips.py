@@ -24,7 +24,8 @@ def plan(
 ) -> tuple[Clip, ...]:
     """The clips of one source: the given windows, the row's own window, or the first window.
 
-    With a content digest, the clip's id is made of that, and its stat id is kept beside it.
+    With a content digest, the clip's id is made of that, and its stat id is kept beside it. Behind
+    a URL, the id is made of the ETag, and the stat id of the time of change.
     """
     max_seconds = float(media.max_seconds)
     if windows is None and (asked := asked_window(source.row, max_seconds)):
@@ -41,7 +42,9 @@ def _clip(source: Source, window: Window, content: bytes | None) -> Clip:
     prompt = source.row.prompt
     identity = clip_id(path, source.size_bytes, source.mtime_ns, *window, prompt)
     if content is None:
-        return Clip(identity, source, *window)
+        by_time = source.time_version
+        other = clip_id(path, source.size_bytes, by_time, *window, prompt) if by_time else ""
+        return Clip(identity, source, *window, stat_id=other)
     own = content_clip_id(content, source.size_bytes, *window, prompt)
     return Clip(own, source, *window, stat_id=identity)
 

@@ -54,6 +54,10 @@ class Recognition:
     def _adopt(self, clip: Clip) -> Iterator[Adopted]:
         if self._settled.knows(clip.clip_id):
             return
+        # Another ETag, but the same time of change: the line keeps both ids, so nothing is refiled.
+        if clip.stat_id and self._settled.is_adoptable(clip.stat_id):
+            self._settled.adopt(clip.stat_id, clip.clip_id)
+            return
         is_first = True
         for former in self._former_ids(clip):
             if self._settled.adopt(former, clip.clip_id):

@@ -7,7 +7,7 @@ from hashlib import blake2b
 from operator import attrgetter
 
 from captionfleet.messages import NO_ROW, Row
-from captionfleet.producer.walking.selection import Selection
+from captionfleet.producer.walking.passed_over import Selection
 from captionfleet.producer.windows import Window
 
 __all__ = ["Area", "Claims", "Order"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from captionfleet.messages import NO_ROW, Row, Source, printable
 from captionfleet.producer.walking.claims import Area, Claims, Order
 from captionfleet.producer.walking.paging import sorted_names
-from captionfleet.producer.walking.selection import PassedOver, Selection
+from captionfleet.producer.walking.passed_over import PassedOver, Selection
 
 __all__ = ["FolderWalk", "Root", "source_at"]
 

@@ -11,7 +11,7 @@ from captionfleet.messages import NO_ROW, Row, Source
 from captionfleet.messages.address import Address, parse_address
 from captionfleet.producer.walking.claims import Claims
 from captionfleet.producer.walking.found import Found, Unusable, source_of
-from captionfleet.producer.walking.selection import PassedOver, Selection
+from captionfleet.producer.walking.passed_over import PassedOver, Selection
 from captionfleet.storage import ODD_NAME, Listed, ObjectFacts, StorageError, list_objects, look
 
 __all__ = ["Buckets", "looked_at"]
@@ -59,14 +59,15 @@ class Buckets:
         if not listed.facts.size_bytes:
             return PassedOver.EMPTY
         source = _source(found, _relative(root, found), root.shown, listed.facts)
-        if self._claims.was_named(version_name(source)):
+        if any(map(self._claims.was_named, version_names(source))):
             return PassedOver.DUPLICATE
         if listed.is_odd:
             return Unusable(source, FailureCode.SOURCE_UNREADABLE, ODD_NAME)
         return source
 
     def _first(self, address: Address, single: Found) -> Found | PassedOver:
-        is_first = self._claims.name_file(version_name(source_of(single)))
+        names = version_names(source_of(single))
+        is_first = all([self._claims.name_file(name) for name in names])  # noqa: C419 - each
         return single if is_first and not self._is_before(address) else PassedOver.DUPLICATE
 
     def _is_before(self, found: Address) -> bool:
@@ -101,9 +102,10 @@ def looked_at(rows: Iterable[tuple[Address, Row]], root: str) -> Iterator[Found]
                 yield _found(address, row, root, seen[address])
 
 
-def version_name(source: Source) -> str:
+def version_names(source: Source) -> tuple[str, ...]:
     """The key that claims an object: two differently signed addresses may name one file."""
-    return f"{source.known_path}#{source.size_bytes}-{source.mtime_ns}"
+    versions = (source.mtime_ns, *([source.time_version] if source.time_version else []))
+    return tuple(f"{source.known_path}#{source.size_bytes}-{one}" for one in versions)
 
 
 def _look(address: Address) -> ObjectFacts | StorageError:
@@ -156,5 +158,13 @@ def _source(
 ) -> Source:
     opens = address.opens if address.opens != address.shown else ""
     return Source(
-        address.shown, name, facts.size_bytes, facts.version, root, address.shown, row, opens
+        path=address.shown,
+        name=name,
+        size_bytes=facts.size_bytes,
+        mtime_ns=facts.version,
+        root=root,
+        real_path=address.shown,
+        row=row,
+        opens=opens,
+        time_version=facts.time_version,
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from captionfleet.ledger.format.columns import SERVER
+from captionfleet.ledger.format.line_keys import SERVER
 from captionfleet.messages import Usage
 from captionfleet.sender.chat.foreign import count_of, number_of
 from captionfleet.sender.routing.verdict import one_line

@@ -83,7 +83,7 @@ class Structure:
             error = next(self._validator.iter_errors(data), None)
         except (RecursionError, _TooMuchError):
             return _NO_CAPTION
-        return None if error is None else _told(error)
+        return None if error is None else _misfit_in_words(error)
 
 
 def structure_of(request: RequestConfig) -> Structure | None:
@@ -97,7 +97,7 @@ def _cut_off(answer: Answer) -> str:
     return f"max_tokens ended the JSON{after}: raise max_tokens, or ask for less in the prompt"
 
 
-def _told(error: "ValidationError") -> str:
+def _misfit_in_words(error: "ValidationError") -> str:
     """Where the answer does not fit, and by which keyword; the library's message may be long."""
     place = ".".join(map(str, error.absolute_path))[:_PLACE_CHARS] or "the answer"
     return f"{place} does not fit {error.validator} of the schema"

@@ -7,7 +7,7 @@ from captionfleet.sender.routing.suspicion import Suspicion
 __all__ = ["CongestionWindow"]
 
 _QUIET = 6  # captions in a row before a place that was taken comes back
-_CERTAIN = 64  # so many were waited for in vain: the server's end is where it refuses
+_CERTAIN = 64  # after this many captions in vain: the server's limit is where it refuses
 _PROOF = 4  # captions of requests past a known end: it is none
 _SMALL = 8
 _STORM = 0.85  # what is left of a window that is refused before it was quiet

@@ -9,7 +9,7 @@ __all__ = ["HedgePolicy"]
 _LEAST_SEEN = 50  # least number of requests for a percentile
 _REMEMBERED = 1000
 _TAIL_PERCENTILE = 50.0
-_MOST = 2.0  # so many times the share that the percentile itself lets through
+_MOST = 2.0  # times the share that the percentile itself lets through
 
 
 class HedgePolicy:

@@ -159,8 +159,8 @@ class Router:
         """Why no request goes out, for the progress line; empty while a deployment is up."""
         if self._up:
             return ""
-        told = (r for r in self.replicas.values() if not (r.is_out or r.is_held))
-        return "; ".join(_standing(replica, now_s) for replica in told)
+        usable = (r for r in self.replicas.values() if not (r.is_out or r.is_held))
+        return "; ".join(_standing(replica, now_s) for replica in usable)
 
     def waits_for(self) -> str:
         """The same in a few words; without deployments that are still coming up."""

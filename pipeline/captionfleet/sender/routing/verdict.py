@@ -35,7 +35,7 @@ class Verdict:
         rejects: Whether it refuses this clip (4xx); another deployment may take it.
         untaken: Whether the deployment never took the request: no connection, or no place.
         stale: Whether the request met a pooled connection that the server had closed, or so it
-            seems, which tells nothing of deployment and clip.
+            seems, which says nothing about deployment and clip.
         is_cut_off: Whether max_tokens was reached, so that more of them may bring a caption.
         retry_after_s: The server's Retry-After, bounded; 0.0 without one.
         usage: Tokens that the failed answer reports; they are paid for.

@@ -88,13 +88,13 @@ class Account:
             start = int(query.get("pageToken") or "0")
         except ValueError:
             raise _invalid("pageSize and pageToken are numbers") from None
-        told: dict[str, Any] = {
+        answer: dict[str, Any] = {
             "deployments": [one.as_json(now_s) for one in shown[start : start + size]],
             "totalSize": len(shown),
         }
         if start + size < len(shown):
-            told["nextPageToken"] = str(start + size)
-        return told
+            answer["nextPageToken"] = str(start + size)
+        return answer
 
     def patch(
         self, name: str, query: Mapping[str, str], body: Mapping[str, Any], now_s: float

@@ -50,10 +50,10 @@ class Control:
                 if fault is not None:
                     return self._noted(request, body, fault)
                 self._check(request, is_look=is_look or request.method == "GET")
-                told = action(request, body)
+                answer = action(request, body)
             except RefusedError as error:
                 return self._noted(request, body, refused(error.refusal))
-            return self._noted(request, body, json_answer(told))
+            return self._noted(request, body, json_answer(answer))
 
         return handle
 

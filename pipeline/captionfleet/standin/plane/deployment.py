@@ -158,10 +158,10 @@ class Deployment:
         return "UPDATING" if is_updating else "READY"
 
     def as_json(self, now_s: float) -> dict[str, Any]:
-        """The deployment as it is told; as in proto JSON, what is zero or empty is left out."""
+        """The deployment as the API shows it; as in proto JSON, without zero and empty fields."""
         self.advance(now_s)
         phases = Counter(life.phase(now_s, self._cold) for life in self.lives)
-        told = {
+        fields = {
             "name": self.name,
             **self.spec,
             "state": self.state(now_s),
@@ -170,7 +170,7 @@ class Deployment:
             "replicaCount": self.desired,
             "replicaStats": {f"{phase}ReplicaCount": number for phase, number in phases.items()},
         }
-        return {key: value for key, value in told.items() if value not in (0, "", None, False)}
+        return {key: value for key, value in fields.items() if value not in (0, "", None, False)}
 
     def _status(self) -> dict[str, str]:
         if self._options.creation_fails:

@@ -98,7 +98,7 @@ class Gateway:
 
     async def _stats(self, _request: web.Request) -> web.Response:
         plane, now_s = self._plane, anyio.current_time()
-        told = {
+        counts = {
             "calls": [
                 {"method": one.method, "path": one.path, "query": one.query, "status": one.status}
                 for one in plane.calls
@@ -106,7 +106,7 @@ class Gateway:
             "deployments": [one.as_json(now_s) for one in plane.account.deployments.values()],
             "asleep": plane.asleep,
         }
-        return json_answer(plane.ledger.stats() | told)
+        return json_answer(plane.ledger.stats() | counts)
 
 
 def _model_of(body: bytearray) -> str:

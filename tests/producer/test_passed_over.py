@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from captionfleet.config import InputConfig
-from captionfleet.producer.walking.selection import Patterns, Selection
+from captionfleet.producer.walking.passed_over import Patterns, Selection
 
 names = st.text(alphabet="aB.4mp\n*[é\udcff", max_size=8)
 patterns = st.text(alphabet="aB.4mp*?[]!\n", max_size=6)

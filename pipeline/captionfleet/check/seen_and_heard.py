@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from captionfleet.check.canary import QUESTION, SHORT_FRAMES, CanaryClip, Seen
-from captionfleet.check.findings import Finding, fail, ok, warn
+from captionfleet.check.finding import Finding, fail, ok, warn
 from captionfleet.messages import Form
 from captionfleet.profiles import Profile
 
@@ -90,15 +90,15 @@ class _Count:
         self.short_frames = clips["short"].frames if "short" in clips else SHORT_FRAMES
         low, high = (len(QUESTION) / ratio for ratio in _BYTES_PER_TOKEN)
         high += _TEMPLATE_TOKENS
-        short = self.told("short")
+        short = self.prompt_tokens("short")
         self.text_tokens = (low + high) / 2
-        self.is_told = short is not None and self.told("long") is not None
+        self.reports_usage = short is not None and self.prompt_tokens("long") is not None
         if short is not None and profile.video_tokens is not None:
             self.text_tokens = min(max(short - self._video(self.short_frames), low), high)
         above = max(0.0, (short or 0) - self.text_tokens)
         self._guessed_frame_tokens = above / self.short_frames
 
-    def told(self, name: str) -> int | None:
+    def prompt_tokens(self, name: str) -> int | None:
         """The prompt tokens that a server reports."""
         return self.seen[name].prompt_tokens if name in self.seen else None
 
@@ -109,7 +109,7 @@ class _Count:
 
     def voice_tokens(self) -> float | None:
         """The tokens of the short clip's sound."""
-        short, voice = self.told("short"), self.told("voice")
+        short, voice = self.prompt_tokens("short"), self.prompt_tokens("voice")
         return None if short is None or voice is None else voice - short
 
     def frames_seen(self, name: str) -> float:
@@ -119,7 +119,7 @@ class _Count:
         Whisper-like encoders take 750 tokens for each started 30 s. So the sound costs between the
         short clip's sound and that cost for each of its seconds, whichever favours the server.
         """
-        clip, told = self.clips[name], self.told(name) or 0
+        clip, prompt_tokens = self.clips[name], self.prompt_tokens(name) or 0
         short = 0.0 if clip.sound == "none" else self.voice_tokens() or 0.0
         long = short * clip.seconds / SHORT_FRAMES
         whole = self._video(clip.frames)
@@ -127,7 +127,7 @@ class _Count:
             return 0.0
         is_known = self.profile.audio_tokens_per_s is not None
         least, most = (
-            clip.frames * (told - self.text_tokens - sound) / whole
+            clip.frames * (prompt_tokens - self.text_tokens - sound) / whole
             for sound in (long, long if is_known else short)
         )
         return min(max(least, clip.frames), most)
@@ -136,7 +136,7 @@ class _Count:
 def _frames(count: _Count) -> Iterator[Finding]:
     if "long" not in count.clips:
         return
-    if not count.is_told:
+    if not count.reports_usage:
         yield warn(
             "frames",
             "the server reports no usage, so it is unknown whether all frames are kept",
@@ -200,7 +200,7 @@ def _sight(
             "what is sent is upright and has no rotation: the server turns it",
         )
     elif any(seen[name].is_cut for name in clips):
-        yield warn("picture", "answers were cut off before they told anything", _THINKS)
+        yield warn("picture", "answers were cut off before they said anything", _THINKS)
     elif len(wrong) == len(clips) and not any(_common(clips[n], seen[n]) for n in wrong):
         yield fail(
             "picture",

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+import orjson
+
 from captionfleet.messages import for_terminal
 
 __all__ = ["Finding", "Report", "fail", "ok", "warn"]
@@ -80,6 +82,10 @@ class Report:
         counts = {level: sum(f.level == level for f in self.findings) for level in ("warn", "fail")}
         last = f"{counts['fail']} failed, {counts['warn']} to look at, exit code {self.exit_code}"
         return "\n".join([*(finding.line() for finding in self.findings), last])
+
+    def json(self) -> str:
+        """The same, indented."""
+        return orjson.dumps(self.as_dict(), option=orjson.OPT_INDENT_2).decode()
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, for programs."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from captionfleet.ledger.format.columns import (
+from captionfleet.ledger.format.line_keys import (
     CAPTIONS,
     FAILURES,
     Column,

@@ -177,7 +177,7 @@ _CLIP_ID = Column("clip_id", _TEXT, "the clip: 32 hex digits", attrgetter("clip.
 _STAT_ID = Column(
     "stat_id",
     _TEXT,
-    'the clip by path, size and time, with identity = "content"; else empty',
+    'the clip by path, size and time, with identity = "content" or behind a URL; else empty',
     attrgetter("clip.stat_id"),
 )
 _REQUEST = Column("request", _TEXT, "the request's name, where the job has several; else empty")

@@ -1,0 +1,83 @@
+"""Begins the copy of an output folder in a bucket: restores an empty folder, or claims the copy."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from captionfleet.config import OutputConfig
+from captionfleet.errors import ConfigError, OutputError
+from captionfleet.ledger.copying.copying import FolderCopy
+from captionfleet.ledger.copying.deciding import Known
+from captionfleet.ledger.copying.files import (
+    has_lines,
+    load_marks,
+)
+from captionfleet.ledger.files.disk import create_folder
+from captionfleet.ledger.files.lock import FolderLock
+from captionfleet.messages.address import Address, parse_address
+from captionfleet.storage import (
+    StorageError,
+)
+from captionfleet.telemetry import get_log
+
+__all__ = ["copy_again", "open_copy"]
+
+
+async def open_copy(output: OutputConfig) -> FolderCopy | None:
+    """Make sure that the copy that a job asks for can be kept; restore an empty folder from it.
+
+    Raises:
+        ConfigError: it cannot be kept, or belongs to another folder.
+        OutputError: the folder cannot be written, or another run holds it.
+    """
+    if output.copy_to is None:
+        return None
+    address = parse_address(output.copy_to)
+    async with _locked(output.dir):
+        return await _begun(output, address)
+
+
+async def copy_again(output: OutputConfig) -> str:
+    """Copy what changed since the run ended; return what is wrong with that, if anything is."""
+    try:
+        async with _locked(output.dir):
+            copy = await _begun(output, parse_address(output.copy_to or ""))
+            await copy.renew()
+            return copy.problem
+    except (ConfigError, OutputError) as error:
+        return str(error)
+
+
+async def _begun(output: OutputConfig, address: Address) -> FolderCopy:
+    marks = await anyio.to_thread.run_sync(load_marks, output.dir)
+    copy = FolderCopy(output.dir, address, marks, output.copy_every_s)
+    try:
+        await copy.claim()
+    except StorageError as error:
+        # Nothing new has to be known of a copy that this folder kept before.
+        known = marks.copies.get(address.shown, Known())
+        is_kept = known.writers and not known.is_restoring
+        if not (
+            error.may_pass and is_kept and await anyio.to_thread.run_sync(has_lines, output.dir)
+        ):
+            raise ConfigError(f"output.copy_to: {address.shown}: {error.detail}") from None
+        copy.problem = error.detail
+        get_log().warning("the copy is away for now", to=address.shown, reason=error.detail)
+    return copy
+
+
+@asynccontextmanager
+async def _locked(folder: Path) -> AsyncIterator[None]:
+    def lock() -> FolderLock:
+        create_folder(folder)
+        return FolderLock(folder)
+
+    held = await anyio.to_thread.run_sync(lock)
+    try:
+        yield
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(held.release)
