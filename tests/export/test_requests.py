@@ -6,10 +6,10 @@ from pathlib import Path
 
 import orjson
 import pytest
-from captionfleet.ledger.format.lines import failure_line
 
 from captionfleet.cli import run_command_line
 from captionfleet.errors import FailureCode
+from captionfleet.ledger.format.serialising import failure_line
 from captionfleet.merge.merge import merge
 from captionfleet.messages import Source
 from tests.support.library import AT, film, line, write_lines
