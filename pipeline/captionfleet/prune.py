@@ -71,7 +71,8 @@ def _shown(found: FoundLines, counts: dict[State, int]) -> str:
 
 
 def _film(entry: Entry) -> str:
-    return for_terminal(printable(os.fsdecode(entry.path)) or entry.clip.hex())
+    named = f" [{printable(entry.request)}]" if entry.request else ""
+    return for_terminal((printable(os.fsdecode(entry.path)) or entry.clip.hex()) + named)
 
 
 def _advice(counts: dict[State, int]) -> str:

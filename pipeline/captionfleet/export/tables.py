@@ -126,6 +126,8 @@ def training_parts(items: Iterable[Item]) -> Iterator[bytes]:
         film_s = number_in(table_in(item.record, "media"), "source_s") or 0.0
         if item.entry.start_s or item.end_s < film_s:
             line |= {"start_s": item.entry.start_s, "end_s": item.end_s}
+        if item.entry.request:
+            line["request"] = item.entry.request
         yield orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
 
 
