@@ -77,7 +77,7 @@ def _by_library(address: Address, last: str) -> Iterator[Listed]:
     )
     for page in pages:
         for found in page:
-            yield Listed(found["path"], facts_of(found))
+            yield Listed(found["path"], facts_of(found, scheme=address.scheme))
 
 
 def _for_odd_names(address: Address) -> _Listing:

@@ -25,6 +25,8 @@ PAUSES_S = (0.2, 1.0, 3.0)
 _LOOK_REQUEST_S, _LOOK_S = 15.0, 30.0
 _READ_S = 90.0  # above the library's own 60 s for a request
 
+_QUOTE = '"'
+
 T = TypeVar("T")
 
 
@@ -62,7 +64,7 @@ def _look(address: Address) -> ObjectFacts:
         meta = obstore.get(store, name, options={"range": (0, 1)}).meta
     except (obstore.exceptions.GenericError, obstore.exceptions.PreconditionError):
         meta = obstore.head(store, name)  # an empty object has no first byte
-    return facts_of(meta, is_web=address.is_web)
+    return facts_of(meta, scheme=address.scheme)
 
 
 async def read_range(address: Address, facts: ObjectFacts, start: int, end: int) -> bytes:
@@ -100,7 +102,7 @@ async def _read(store: Any, address: Address, start: int, end: int) -> tuple[Obj
     obstore = library()
     try:
         got = await obstore.get_async(store, _name(address), options={"range": (start, end)})
-        return facts_of(got.meta, is_web=address.is_web), bytes(await got.bytes_async())
+        return facts_of(got.meta, scheme=address.scheme), bytes(await got.bytes_async())
     except Exception as error:  # noqa: BLE001 - classified by type
         raise explained(error, obstore.exceptions) from None
 
@@ -130,14 +132,18 @@ def _name(address: Address) -> str:
     return "" if address.is_web else address.key
 
 
-def facts_of(meta: Any, *, is_web: bool = False) -> ObjectFacts:
+def facts_of(meta: Any, *, scheme: str) -> ObjectFacts:
     """The library's metadata of an object as facts.
 
     Buckets make ETags of what an object holds, or change them with it. Web servers may make them
     of an inode, for example, so that each replica has its own; the time is then what they share.
     """
     etag, changed = meta["e_tag"], meta["last_modified"]
-    has_both = is_web and etag and changed and changed.timestamp() > 0  # 0: the server said none
+    if scheme == "az" and etag:  # in a listing it stands without the quotes that it has elsewhere
+        etag = f'"{etag.strip(_QUOTE)}"'
+    has_both = (
+        scheme in {"http", "https"} and etag and changed and changed.timestamp() > 0
+    )  # 0: the server said none
     by_time = version_of(None, changed) if has_both else 0
     return ObjectFacts(int(meta["size"]), version_of(etag, changed), by_time)
 
