@@ -95,7 +95,7 @@ _PERMANENT = frozenset(
 )
 
 _MEANINGS = {
-    FailureCode.BAD_ROW: "a row of a list names no clip; the detail says what is wrong with it",
+    FailureCode.BAD_ROW: "a row of a list names no clip of its own: the detail says why",
     FailureCode.SOURCE_MISSING: "a file of a list, or an object of a bucket, does not exist",
     FailureCode.SOURCE_UNREADABLE: "the file could not be read (permissions, I/O error)",
     FailureCode.SOURCE_CHANGED: "the file changed or vanished while it was read",
