@@ -215,6 +215,7 @@ async def test_rows_name_windows_of_a_recording_that_is_joined(
     assert shown(nights) == {start: sha for start, sha in shown(whole).items() if start >= 4}
 
 
+@pytest.mark.anyio
 @pytest.mark.parametrize("order", [("", "10,20"), ("10,20", "")])
 async def test_a_row_in_a_film_that_is_captioned_whole(
     nights: Nights, film: Path, order: tuple[str, str]
