@@ -104,15 +104,16 @@ def _compared(costs: dict[str, list[float]]) -> dict[str, Any]:
     return {
         "cpu_s": costs,
         "times_less": {
-            ours: {rival: _spread(costs[rival], costs[ours]) for rival in RIVALS} for ours in OURS
+            ours: {rival: spread(costs[rival], costs[ours]) for rival in RIVALS} for ours in OURS
         },
     }
 
 
-def _spread(theirs: list[float], ours: list[float]) -> dict[str, float]:
+def spread(theirs: list[float], ours: list[float]) -> dict[str, float]:
+    """How many times less ours is, round by round."""
     each = [a / b for a, b in zip(theirs, ours, strict=True)]
-    spread = {"median": statistics.median(each), "min": min(each), "max": max(each)}
-    return {name: round(value, 2) for name, value in spread.items()}
+    found = {"median": statistics.median(each), "min": min(each), "max": max(each)}
+    return {name: round(value, 2) for name, value in found.items()}
 
 
 def _mean(told: dict[str, Any], ours: str, rival: str) -> float:

@@ -21,6 +21,7 @@ from typing import Any
 import imageio_ffmpeg
 
 from benchmarks import steps
+from benchmarks.bench_prepare import spread
 from benchmarks.contenders import one_process, two_commands
 from benchmarks.films import CORPUS, cached
 from benchmarks.picks import require_same_frames
@@ -102,14 +103,8 @@ def _result(clips: int, seen: dict[str, list[float]]) -> dict[str, Any]:
         "clips_per_core_s": {
             name: round(clips / statistics.median(cpu_s), 2) for name, cpu_s in seen.items()
         },
-        "times_less": {rival: _ratio(seen[rival], seen["captionfleet"]) for rival in RIVALS},
+        "times_less": {rival: spread(seen[rival], seen["captionfleet"]) for rival in RIVALS},
     }
-
-
-def _ratio(theirs: list[float], ours: list[float]) -> dict[str, float]:
-    each = [one / other for one, other in zip(theirs, ours, strict=True)]
-    median, least, most = statistics.median(each), min(each), max(each)
-    return {"median": round(median, 2), "least": round(least, 2), "most": round(most, 2)}
 
 
 def prepare_all(contender: str, clips: Path, folder: Path) -> None:

@@ -26,7 +26,6 @@ from benchmarks.standins import flags, standins
 from captionfleet.bench.machine import machine_facts
 
 RESULTS = Path(__file__).parent / "results" / "whole.json"
-SCRIPTS = Path(__file__).parent / "rivals" / "scripts.py"
 OURS, RIVALS = "captionfleet", ("threads-2", "threads-8", "asyncio")
 FILM = "h264-720p-gop2"
 SLOTS, SERVICE_S, JITTER = 4, 4.0, 0.3
@@ -123,7 +122,8 @@ def _captionfleet(films: Path, out: Path, urls: Sequence[str]) -> list[str]:
 def _script(way: str, films: Path, out: Path, urls: Sequence[str]) -> list[str]:
     ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
     lines = str(out / "captions.jsonl")
-    return [sys.executable, str(SCRIPTS), way, str(films), lines, ffmpeg, *urls]
+    script = [sys.executable, "-m", "benchmarks.rivals.scripts"]
+    return [*script, way, str(films), lines, ffmpeg, *urls]
 
 
 def _captioned(lines: Path) -> list[str]:

@@ -17,10 +17,8 @@ from pathlib import Path
 import av
 import imageio_ffmpeg
 
+from benchmarks import guide
 from captionfleet.standin.films.film import Film, Sound, write_film
-
-GUIDE_VIDEO = "-t 60 -vf fps=1,scale=-2:360 -c:v libx264 -preset fast -an".split()
-GUIDE_AUDIO = "-t 60 -vn -c:a libopus -b:a 24k -ar 16000 -ac 1".split()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +31,19 @@ class Cost:
 
 def two_commands(film: Path, folder: Path) -> Cost:
     """The guide's two commands, the width mended; the second fails of a film without sound."""
-    video = _ffmpeg("-i", film, *GUIDE_VIDEO, folder / "guide.mp4")
+    video = _ffmpeg("-i", film, *guide.VIDEO, folder / "guide.mp4")
     if not _has_sound(film):
         return video
-    audio = _ffmpeg("-i", film, *GUIDE_AUDIO, folder / "guide.ogg")
+    audio = _ffmpeg("-i", film, *guide.AUDIO, folder / "guide.ogg")
     peak_bytes = max(video.peak_rss_bytes, audio.peak_rss_bytes)
     return Cost(video.cpu_s + audio.cpu_s, peak_bytes)
 
 
 def one_process(film: Path, folder: Path) -> Cost:
     """The same as one command, everything in one thread."""
-    outputs: list[object] = ["-threads", "1", *GUIDE_VIDEO, folder / "one.mp4"]
+    outputs: list[object] = ["-threads", "1", *guide.VIDEO, folder / "one.mp4"]
     if _has_sound(film):
-        outputs += ["-threads", "1", *GUIDE_AUDIO, folder / "one.ogg"]
+        outputs += ["-threads", "1", *guide.AUDIO, folder / "one.ogg"]
     return _ffmpeg("-filter_threads", "1", "-threads", "1", "-i", film, *outputs)
 
 

@@ -39,14 +39,14 @@ def spent(
     Raises:
         subprocess.TimeoutExpired: it took longer than it may.
     """
-    told = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-m", "benchmarks.spent", *command],
         env={**os.environ, **(variables or {})},
         stdout=subprocess.PIPE,
         check=True,
         timeout=deadline_s,
     )
-    return Spent(**json.loads(told.stdout))
+    return Spent(**json.loads(printed.stdout))
 
 
 def main() -> None:

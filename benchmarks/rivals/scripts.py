@@ -1,9 +1,9 @@
 """What a user would write instead: the guide's example around ffmpeg, with requests beside it.
 
-`python scripts.py WAY FOLDER OUT URL ...` captions the videos of a folder, and writes one JSON line
-for each that got a caption. WAY is `threads-2` or `threads-8`, a thread pool that runs ffmpeg and
-waits for the answer, or `asyncio`, which does both in eight tasks. A request that fails loses its
-clip, as in the example.
+`python -m benchmarks.rivals.scripts WAY FOLDER OUT FFMPEG URL ...` captions the videos of a folder,
+and writes one JSON line for each that got a caption. WAY is `threads-2` or `threads-8`, a thread
+pool that runs ffmpeg and waits for the answer, or `asyncio`, which does both in eight tasks. A
+request that fails loses its clip, as in the example.
 """
 
 import argparse
@@ -22,8 +22,8 @@ from typing import Any
 
 import aiohttp
 
-VIDEO = "-t 60 -vf fps=1,scale=-2:360 -c:v libx264 -preset fast -an".split()
-AUDIO = "-t 60 -vn -c:a libopus -b:a 24k -ar 16000 -ac 1".split()
+from benchmarks import guide
+
 TASKS = 8
 TIMEOUT_S = 300.0
 PROMPT = "Describe this video in detail."
@@ -96,7 +96,10 @@ async def in_tasks(ffmpeg: str, jobs: list[tuple[Path, str]]) -> list[dict[str, 
 def commands(ffmpeg: str, film: Path, folder: Path) -> list[list[str]]:
     """The guide's two."""
     start = [ffmpeg, "-v", "error", "-y", "-i", str(film)]
-    return [[*start, *VIDEO, str(folder / "v.mp4")], [*start, *AUDIO, str(folder / "a.ogg")]]
+    return [
+        [*start, *guide.VIDEO, str(folder / "v.mp4")],
+        [*start, *guide.AUDIO, str(folder / "a.ogg")],
+    ]
 
 
 def body_of(folder: Path) -> bytes:

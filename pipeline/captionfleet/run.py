@@ -1,7 +1,7 @@
 """Runs a job: four stages, connected by three bounded streams, in one task group (main process)."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -237,11 +237,13 @@ class _Run:
             await copy.renew()
             if not copy.problem:
                 done = replace(summary, copy=copy.as_dict())
-                await first_error_of(partial(self._write_run, done, problem), problem)
+                with suppress(RunError):  # the copy is current; only its run.json does not say so
+                    await self._write_run(done, problem)
                 await copy.renew()
         copied = replace(summary, copy=copy.as_dict())
         if copy.problem:
-            await first_error_of(partial(self._write_run, copied, problem), problem)
+            with suppress(RunError):
+                await self._write_run(copied, problem)
         return copied
 
     async def _settle(self) -> None:

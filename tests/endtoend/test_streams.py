@@ -127,12 +127,12 @@ def test_dropped_lines_are_counted(form: bytes) -> None:
         while not said.endswith(b"the end\n"):
             said += reader.read(PIPE_BYTES)
     lines = said.splitlines()
-    told = [line for line in lines if b"lines dropped" in line]  # twice where the writer got on
-    dropped = sum(int("".join(filter(str.isdigit, line.decode()))) for line in told)
+    notices = [line for line in lines if b"lines dropped" in line]  # twice where the writer got on
+    dropped = sum(int("".join(filter(str.isdigit, line.decode()))) for line in notices)
     kept = [line for line in lines if b"line " in line]
     assert len(kept) + dropped == count
     assert dropped > 0
-    assert {line.startswith(b"{") for line in told} == {form.startswith(b"{")}
+    assert {line.startswith(b"{") for line in notices} == {form.startswith(b"{")}
 
 
 @pytest.fixture
@@ -170,11 +170,11 @@ def test_list_that_nobody_takes(
 def test_names_beyond_the_encoding(failed: Path) -> None:
     """A name that the terminal's encoding cannot show is shown by its numbers."""
     listed = shell("", "failures", failed)
-    told = subprocess.run(
+    ended = subprocess.run(
         listed,
         capture_output=True,
         check=True,
         timeout=DEADLINE_S,
         env={"PYTHONIOENCODING": "ascii"},
     )
-    assert b"caf\\xe9 0.mp4" in told.stdout
+    assert b"caf\\xe9 0.mp4" in ended.stdout

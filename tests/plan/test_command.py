@@ -55,13 +55,13 @@ async def test_plan_from_a_run_of_stand_ins_for_a_folder(tmp_path: Path) -> None
     limits = ("--within", "1h", "--max-cost", "100", "--cold-start-s", "60")
     ended = await command("plan", "films", "--from", "out", *limits, "--json")
     assert (ended.exit_code, ended.stderr) == (0, "")
-    told = json.loads(ended.stdout)
-    assert (told["library"]["clips"], told["library"]["unusable"]) == (FILMS, 1)
-    assert told["verdict"] == "kept"
-    assert told["plan"]["fleet"] == {"replicas": 1, "cores": 1}
-    assert 60 < told["plan"]["seconds"]["low"] <= told["plan"]["seconds"]["high"] < 3600
-    assert told["pricing"]["usd_per_gpu_hour"] == 6.0
-    assert any("captions" in note for note in told["notes"])
+    printed = json.loads(ended.stdout)
+    assert (printed["library"]["clips"], printed["library"]["unusable"]) == (FILMS, 1)
+    assert printed["verdict"] == "kept"
+    assert printed["plan"]["fleet"] == {"replicas": 1, "cores": 1}
+    assert 60 < printed["plan"]["seconds"]["low"] <= printed["plan"]["seconds"]["high"] < 3600
+    assert printed["pricing"]["usd_per_gpu_hour"] == 6.0
+    assert any("captions" in note for note in printed["notes"])
     shown = await command("plan", "films", "--from", "out", *limits)
     for label in ("replicas", "cores", "time", "GPU-hours", "tokens", "cost", "bottleneck"):
         assert f"\n{label} " in shown.stdout
@@ -72,18 +72,18 @@ def test_plan_from_a_benchmark(plan: PlanHere) -> None:
     points = [point(1, 0.5), point(8, 3.0), point(16, 4.0), point(32, 4.1), point(None, 2.0)]
     Path("bench.json").write_text(json.dumps(bench(*points)))
     ended = plan("--from", "bench.json", "--clips", "1200", "--within", "3m", "--json")
-    told = json.loads(ended.stdout)
-    assert (ended.exit_code, told["verdict"]) == (0, "kept")
-    assert told["plan"]["fleet"]["replicas"] == 2
-    assert told["plan"]["seconds"]["expected"] == pytest.approx(1200 / 8.2, rel=0.2)
-    assert 10 <= told["plan"]["fleet"]["cores"] <= 16
+    printed = json.loads(ended.stdout)
+    assert (ended.exit_code, printed["verdict"]) == (0, "kept")
+    assert printed["plan"]["fleet"]["replicas"] == 2
+    assert printed["plan"]["seconds"]["expected"] == pytest.approx(1200 / 8.2, rel=0.2)
+    assert 10 <= printed["plan"]["fleet"]["cores"] <= 16
     ended = plan("--from", "bench.json", "--clips", "100000", "--replicas", "2", "--json")
-    told = json.loads(ended.stdout)
-    assert told["plan"]["seconds"]["expected"] == pytest.approx(100_000 / 8.2, rel=0.1)
-    assert told["plan"]["prompt_tokens"]["expected"] == pytest.approx(7000 * 100_000)
-    simulated = told["plan"]["simulated_clips"]
+    printed = json.loads(ended.stdout)
+    assert printed["plan"]["seconds"]["expected"] == pytest.approx(100_000 / 8.2, rel=0.1)
+    assert printed["plan"]["prompt_tokens"]["expected"] == pytest.approx(7000 * 100_000)
+    simulated = printed["plan"]["simulated_clips"]
     assert simulated < 50_000
-    assert any(f"{simulated:,} clips were simulated" in note for note in told["notes"])
+    assert any(f"{simulated:,} clips were simulated" in note for note in printed["notes"])
 
 
 def test_doubts_about_a_benchmark_are_told(plan: PlanHere) -> None:
@@ -95,13 +95,13 @@ def test_doubts_about_a_benchmark_are_told(plan: PlanHere) -> None:
     result["deployments"].append({"name": "gone", "model": "m", "points": []})
     Path("bench.json").write_text(json.dumps(result))
     ended = plan("--from", "bench.json", "--clips", "200", "--replicas", "1", "--json")
-    told = json.loads(ended.stdout)
-    notes = " ".join(told["notes"])
+    printed = json.loads(ended.stdout)
+    notes = " ".join(printed["notes"])
     assert "broken off" in notes
     assert "gone brought no caption" in notes
     assert "d1 brought no caption at the end" in notes
     assert "1 of 2 loads were not steady" in notes
-    assert told["plan"]["clips_per_s"] < 4
+    assert printed["plan"]["clips_per_s"] < 4
     result["deployments"][0]["name"] = "d\x1b[31m1"
     Path("bench.json").write_text(json.dumps(result))
     assert "\x1b" not in plan("--from", "bench.json", "--clips", "200").stdout
@@ -112,9 +112,9 @@ def test_cores_that_were_not_measured_are_not_known(plan: PlanHere) -> None:
     result = bench(point(1, 0.5), point(8, 3.0)) | {"prepare": None}
     Path("bench.json").write_text(json.dumps(result))
     arguments = ("--from", "bench.json", "--clips", "200", "--replicas", "1")
-    told = json.loads(plan(*arguments, "--json").stdout)
-    assert told["plan"]["bottleneck"]["limit"] == "deployments"
-    assert told["plan"]["bottleneck"]["cores"] is None
+    printed = json.loads(plan(*arguments, "--json").stdout)
+    assert printed["plan"]["bottleneck"]["limit"] == "deployments"
+    assert printed["plan"]["bottleneck"]["cores"] is None
     assert "not known" in plan(*arguments).stdout
 
 
@@ -140,9 +140,9 @@ def test_torn_and_senseless_lines_are_left_out(plan: PlanHere) -> None:
         lines[1][:100],
     ]
     Path("out/captions.jsonl").write_bytes(b"".join(lines + bad))
-    told = json.loads(plan("--from", "out", "--clips", "500", "--json").stdout)
-    assert told["reference"]["clips"] == 100
-    assert any(f"{len(bad)} line(s)" in note for note in told["notes"])
+    printed = json.loads(plan("--from", "out", "--clips", "500", "--json").stdout)
+    assert printed["reference"]["clips"] == 100
+    assert any(f"{len(bad)} line(s)" in note for note in printed["notes"])
 
 
 WRONG: list[dict[str, Any]] = [

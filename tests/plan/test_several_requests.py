@@ -65,27 +65,31 @@ def test_a_clip_is_prepared_once_and_sent_for_each_request(
     assert reference.captions == (467 if fewer_tags else 600)
     library = Library.like(reference, 1000)
     for cores in (16, 1):
-        told = predict(reference, library, Fleet(2, cores), PRICING)
+        predicted = predict(reference, library, Fleet(2, cores), PRICING)
         at_deployments_s, at_cores_s = 3000 / (2 * RUN.rate), 1000 * RUN.prepare_s / cores
-        assert told.seconds.expected == pytest.approx(max(at_deployments_s, at_cores_s), rel=0.1)
-        assert told.prompt_tokens.expected == pytest.approx(1000 * 3150, rel=0.01)
-        assert told.completion_tokens.expected == pytest.approx(1000 * 330, rel=0.01)
-        assert told.payload_bytes == pytest.approx(3000 * 1000, rel=0.01)
-        assert told.outlook.clips_per_s == pytest.approx(1000 / told.seconds.expected, rel=0.1)
+        assert predicted.seconds.expected == pytest.approx(
+            max(at_deployments_s, at_cores_s), rel=0.1
+        )
+        assert predicted.prompt_tokens.expected == pytest.approx(1000 * 3150, rel=0.01)
+        assert predicted.completion_tokens.expected == pytest.approx(1000 * 330, rel=0.01)
+        assert predicted.payload_bytes == pytest.approx(3000 * 1000, rel=0.01)
+        assert predicted.outlook.clips_per_s == pytest.approx(
+            1000 / predicted.seconds.expected, rel=0.1
+        )
 
 
 def test_a_plan_says_captions_and_clips(tmp_path: Path, plan: Callable[..., Ended]) -> None:
     """The text and the JSON count both; where the last run asked one request, the plan does."""
     write(tmp_path / "three")
-    told = plan("--from", "three", "--clips", "100")
-    assert "300, 3 of each clip: short, long, tags" in told.stdout
-    assert "three, 600 captions of 200 clips" in told.stdout
+    ended = plan("--from", "three", "--clips", "100")
+    assert "300, 3 of each clip: short, long, tags" in ended.stdout
+    assert "three, 600 captions of 200 clips" in ended.stdout
     record = orjson.loads(plan("--from", "three", "--clips", "100", "--json").stdout)
     assert record["reference"]["captions"] == 600
     assert (record["library"]["clips"], record["library"]["captions"]) == (100, 300)
 
     write(tmp_path / "one", only="tags")
-    told = plan("--from", "one", "--clips", "100")
-    assert "one, 200 clips" in told.stdout
-    assert "the last run asked tags alone" in told.stdout
-    assert "105k (" in told.stdout
+    ended = plan("--from", "one", "--clips", "100")
+    assert "one, 200 clips" in ended.stdout
+    assert "the last run asked tags alone" in ended.stdout
+    assert "105k (" in ended.stdout

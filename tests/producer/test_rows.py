@@ -177,14 +177,16 @@ def test_a_row_that_another_one_stands_for_is_told(
 
     found = list(walk)
     taken = [(one.name, one.row.id) for one in found if isinstance(one, Source)]
-    told = [one for one in found if isinstance(one, Unusable)]
+    refused = [one for one in found if isinstance(one, Unusable)]
 
     assert taken == [("a.mp4", "one"), ("a.mp4", "three"), ("b.mp4", "")]
-    assert [one.source.row.number for one in told] == bad
-    assert {one.code for one in told} == {FailureCode.BAD_ROW}
-    assert told[0].detail.startswith("row 3: it names the same film and window as row 2, with ano")
-    assert told[0].source.row.id == "two"
-    assert orjson.loads(told[0].source.row.metadata) == {"title": "First", "label": "x"}
+    assert [one.source.row.number for one in refused] == bad
+    assert {one.code for one in refused} == {FailureCode.BAD_ROW}
+    assert refused[0].detail.startswith(
+        "row 3: it names the same film and window as row 2, with ano"
+    )
+    assert refused[0].source.row.id == "two"
+    assert orjson.loads(refused[0].source.row.metadata) == {"title": "First", "label": "x"}
     assert walk.passed_over["duplicate"] == 7 - len(bad)
 
 

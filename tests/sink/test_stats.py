@@ -41,7 +41,7 @@ def percentiles_of(values: Iterable[float]) -> Percentiles | None:
 
 def test_a_clip_counts_once_whichever_of_its_requests_fails() -> None:
     """Footage and preparing are those of clips with any caption; what is sent, of every caption."""
-    statistics, seen = RunStatistics(observe=lambda *told: seen.append(told[1])), []
+    statistics, seen = RunStatistics(observe=lambda *observed: seen.append(observed[1])), []
     for number, names in enumerate([("a", "b", "c"), ("b",), ("a", "b")]):
         clip = replace(make_clip(number), requests=names)
         for name in names:

@@ -33,7 +33,7 @@ def main() -> None:
     """Take orders from the socket at stdin until its other end is closed.
 
     An order is a JSON object with `arguments`, `folder`, `environment` and the path of `stdin`, and
-    comes with the descriptors that are to be stdout and stderr, and one that is told first the
+    comes with the descriptors that are to be stdout and stderr, and one that gets first the
     process id, then the exit code.
     """
     gc.freeze()
@@ -56,22 +56,22 @@ def main() -> None:
         _run()
 
 
-def _attend(child: int, stdout: int, stderr: int, told: int) -> None:
+def _attend(child: int, stdout: int, stderr: int, notified: int) -> None:
     os.close(stdout)
     os.close(stderr)
     with suppress(BrokenPipeError):  # nobody wants to know any more
-        os.write(told, b"%d\n" % child)
-        os.write(told, b"%d\n" % os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        os.write(notified, b"%d\n" % child)
+        os.write(notified, b"%d\n" % os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     os._exit(0)
 
 
-def _become(order: dict[str, Any], stdout: int, stderr: int, told: int) -> None:
+def _become(order: dict[str, Any], stdout: int, stderr: int, notified: int) -> None:
     os.setsid()
     with open(order["stdin"], "rb") as given:  # noqa: PTH123 - a descriptor is what is needed
         os.dup2(given.fileno(), 0)
     os.dup2(stdout, 1)
     os.dup2(stderr, 2)
-    for descriptor in (stdout, stderr, told):
+    for descriptor in (stdout, stderr, notified):
         os.close(descriptor)
     folder, environment = order["folder"], order["environment"]
     os.chdir(folder)

@@ -18,6 +18,7 @@ from captionfleet.media.orders import Header
 from captionfleet.messages import Clip, Film, Source, printable
 from captionfleet.producer import Films, check_sources
 from captionfleet.producer.asking import Asking, telling_apart
+from captionfleet.producer.counting import left_to_ask
 from captionfleet.producer.identity.clips import plan
 from captionfleet.producer.identity.recognition import Recognition
 from captionfleet.producer.sample import Drawing
@@ -189,13 +190,7 @@ class _Left:
         return not self._unsettled(clip)
 
     def _unsettled(self, clip: Clip) -> tuple[str, ...]:
-        identity, settled = clip.clip_id, self._settled
-        return tuple(
-            name
-            for name in self._names
-            if not settled.captioned(identity, name)
-            and not settled.stands_failed(identity, self._retried, name)
-        )
+        return left_to_ask(clip, self._names, self._settled, self._retried)
 
 
 def _shape(header: Header, clip: Clip, job: JobConfig) -> ClipShape:

@@ -12,7 +12,7 @@ from typing import Any
 from captionfleet.errors import ConfigError, OutputError
 from captionfleet.ledger.files.disk import create_folder, remove_old_drafts, replace_atomically
 from captionfleet.ledger.files.lock import FolderLock
-from captionfleet.ledger.files.names import ADOPTED, CAPTIONS, FAILURES, FILMS, SAME
+from captionfleet.ledger.files.names import ADOPTED, CAPTIONS, FAILURES, FILMS, MERGE, SAME
 from captionfleet.ledger.files.reading import (
     ended,
     raw_lines,
@@ -57,7 +57,7 @@ class Merged:
             lines.append(f"{self.copies:,} clips show the media of another clip (copies of a file)")
         shown = self.misfits[:_MOST_NAMED]
         more = self.misfit_count - len(shown)
-        return [*lines, *shown, *([f"and {more:,} more, see merge.json"] if more else [])]
+        return [*lines, *shown, *([f"and {more:,} more, see {MERGE}"] if more else [])]
 
 
 def merge(folders: Sequence[Path], out: Path, steps: Steps | None = None) -> Merged:
@@ -221,7 +221,7 @@ class _Merge:
             "misfit_count": self._merged.misfit_count,
             "misfits": self._merged.misfits,
         }
-        replace_atomically(self._out / "merge.json", iter([document(record)]))
+        replace_atomically(self._out / MERGE, iter([document(record)]))
 
     def _captions(self) -> Iterator[bytes]:
         for number in range(len(self._parts)):

@@ -1,5 +1,7 @@
 """Counts a run's clips ahead of the run, for its progress bar (main process)."""
 
+from collections.abc import Collection, Iterable
+
 import anyio
 
 from captionfleet.config import JobConfig
@@ -12,7 +14,7 @@ from captionfleet.producer.walking.found import Found, Unusable, source_of
 from captionfleet.producer.walking.walk import NotCountedError, Walk
 from captionfleet.telemetry import Tally, monotonic_s
 
-__all__ = ["count_ahead"]
+__all__ = ["count_ahead", "left_to_ask"]
 
 
 async def count_ahead(job: JobConfig, settled: Settled, tally: Tally, films: Films) -> None:
@@ -43,7 +45,7 @@ async def count_ahead(job: JobConfig, settled: Settled, tally: Tally, films: Fil
             return
         for found in batch:
             for clip in await _clips(found, films):
-                left = [one for one in requests if not _is_settled(clip, one, settled, retried)]
+                left = left_to_ask(clip, requests, settled, retried)
                 for _ in left:
                     tally.outlook.expect(clip)
                 clips += bool(left)
@@ -58,8 +60,14 @@ async def _clips(found: Found, films: Films) -> tuple[Clip, ...]:
     return films.planned(source_of(found), cut)
 
 
-def _is_settled(clip: Clip, request: str, settled: Settled, retried: frozenset[str]) -> bool:
-    """Whether the clip is settled, without marking it as seen."""
-    if settled.has_counting(clip.clip_id, request):
-        return True
-    return settled.stands_failed(clip.clip_id, retried, request)
+def left_to_ask(
+    clip: Clip, requests: Iterable[str], settled: Settled, retried: Collection[str]
+) -> tuple[str, ...]:
+    """The requests that the clip still needs, without marking it as seen."""
+    identity = clip.clip_id
+    return tuple(
+        one
+        for one in requests
+        if not settled.has_counting(identity, one)
+        and not settled.stands_failed(identity, retried, one)
+    )

@@ -111,7 +111,7 @@ class Films:
         return self._cut(film)
 
     async def _row_cut(self, source: Source) -> Cut | None:
-        """A row's own window where the film's clock is set anew midway; else None.
+        """A row's own window where the film's clock is reset midway; else None.
 
         Such a film cannot be sought in by its clock, so the worker has to know.
         """

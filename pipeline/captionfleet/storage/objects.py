@@ -2,9 +2,10 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from hashlib import blake2b
 from typing import Any, TypeVar
 
@@ -17,7 +18,16 @@ from captionfleet.storage.errors import StorageError, explained
 from captionfleet.storage.stores import library, store_for
 from captionfleet.telemetry import monotonic_s
 
-__all__ = ["PAUSES_S", "ObjectFacts", "facts_of", "jitter", "look", "read_range", "version_of"]
+__all__ = [
+    "PAUSES_S",
+    "ObjectFacts",
+    "facts_of",
+    "jitter",
+    "look",
+    "read_range",
+    "retried",
+    "version_of",
+]
 
 PAUSES_S = (0.2, 1.0, 3.0)
 """Before each further try, beside the library's own ones within a few seconds."""
@@ -74,14 +84,23 @@ async def read_range(address: Address, facts: ObjectFacts, start: int, end: int)
         StorageError: the object is gone, changed or refused, or no answer was whole.
     """
     store = await anyio.to_thread.run_sync(store_for, address)
+    return await retried(partial(_in_time, store, address, facts, start, end))
+
+
+async def retried(ask: Callable[[], Awaitable[T]]) -> T:
+    """What an asked storage answers, with another try and a pause where a failure may pass.
+
+    Raises:
+        StorageError: no try went well, or the failure is not one that passes.
+    """
     for pause_s in PAUSES_S:
         try:
-            return await _in_time(store, address, facts, start, end)
+            return await ask()
         except StorageError as error:
             if not error.may_pass:
                 raise
         await anyio.sleep(pause_s * jitter())
-    return await _in_time(store, address, facts, start, end)
+    return await ask()
 
 
 async def _in_time(store: Any, address: Address, facts: ObjectFacts, start: int, end: int) -> bytes:

@@ -1,6 +1,7 @@
 """Writes, reads and removes whole objects, with retries and deadlines (main process)."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 import anyio
@@ -9,7 +10,7 @@ import anyio.to_thread
 from captionfleet.errors import FailureCode
 from captionfleet.messages.address import Address
 from captionfleet.storage.errors import StorageError, explained
-from captionfleet.storage.objects import PAUSES_S, jitter
+from captionfleet.storage.objects import retried
 from captionfleet.storage.stores import library, store_for
 
 __all__ = ["PART_BYTES", "read_object", "remove_object", "write_object"]
@@ -34,7 +35,7 @@ async def write_object(
 ) -> None:
     """Put a whole object in the place of what is there; others see the old one or the new one.
 
-    `body` is the object, or gives its chunks anew for each try. With "create", which takes bytes
+    `body` is the object, or gives its chunks again for each try. With "create", which takes bytes
     alone, nothing may be there.
 
     Raises:
@@ -103,14 +104,7 @@ async def _patiently(
     address: Address, ask: Callable[[Any], Awaitable[T]], doing: str, within_s: float
 ) -> T:
     store = await anyio.to_thread.run_sync(store_for, address)
-    for pause_s in PAUSES_S:
-        try:
-            return await _once(store, address, ask, doing, within_s)
-        except StorageError as error:
-            if not error.may_pass:
-                raise
-        await anyio.sleep(pause_s * jitter())
-    return await _once(store, address, ask, doing, within_s)
+    return await retried(partial(_once, store, address, ask, doing, within_s))
 
 
 async def _once(

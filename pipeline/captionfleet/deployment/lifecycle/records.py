@@ -28,6 +28,7 @@ from captionfleet.deployment.lifecycle.owner import Fate, Owner
 from captionfleet.deployment.protocol.calls import Target
 from captionfleet.errors import OutputError
 from captionfleet.ledger.files.disk import create_folder, replace_atomically
+from captionfleet.ledger.files.names import LEFT_ON
 from captionfleet.system.regular_file import open_regular
 from captionfleet.telemetry import get_log, utc_now
 
@@ -38,7 +39,6 @@ APPEARS_S = 60.0
 
 AtEnd = Literal["scale-to-zero", "delete", "keep"]
 
-_IN_OUTPUT = ".left-on"
 _NAME = r"^[A-Za-z0-9_-]{1,63}$"
 _MAX_BYTES = 64 * 2**10
 _MAX_RECORDS = 1000
@@ -124,7 +124,7 @@ class Records:
     def __init__(self, output: Path | None = None, *, is_locked: bool = False) -> None:
         state = state_folder()
         self._state = state / "left-on" if state else None
-        self._output = output / _IN_OUTPUT if output else None
+        self._output = output / LEFT_ON if output else None
         self._is_locked = is_locked
 
     def write(self, record: Record) -> None:

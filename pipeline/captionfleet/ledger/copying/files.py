@@ -19,6 +19,8 @@ from captionfleet.ledger.files.names import (
     COPY,
     FAILURES,
     FILMS,
+    LEFT_ON,
+    MERGE,
     PRUNED,
     REPORT,
     REQUESTS,
@@ -47,9 +49,9 @@ __all__ = [
 # the captions before the failures, of which one goes once the clip has its caption.
 _FIRST = (
     *(REQUESTS, FILMS, SAME, ADOPTED, CAPTIONS, FAILURES),
-    *(PRUNED, "merge.json", TIMELINE, RUN, REPORT),
+    *(PRUNED, MERGE, TIMELINE, RUN, REPORT),
 )
-_FOLDERS = (RUNS, ".left-on")
+_FOLDERS = (RUNS, LEFT_ON)
 _IN_FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.json")
 _CHUNK_BYTES = 1 << 20
 

@@ -11,16 +11,11 @@ from captionfleet.config import OutputConfig
 from captionfleet.errors import ConfigError, OutputError
 from captionfleet.ledger.copying.copying import FolderCopy
 from captionfleet.ledger.copying.deciding import Known
-from captionfleet.ledger.copying.files import (
-    has_lines,
-    load_marks,
-)
+from captionfleet.ledger.copying.files import has_lines, load_marks
 from captionfleet.ledger.files.disk import create_folder
 from captionfleet.ledger.files.lock import FolderLock
 from captionfleet.messages.address import Address, parse_address
-from captionfleet.storage import (
-    StorageError,
-)
+from captionfleet.storage import StorageError
 from captionfleet.telemetry import get_log
 
 __all__ = ["copy_again", "open_copy"]

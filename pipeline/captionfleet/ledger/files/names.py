@@ -6,8 +6,10 @@ __all__ = [
     "COPY",
     "FAILURES",
     "FILMS",
+    "LEFT_ON",
     "LOCK",
     "LOCK_HOLDER",
+    "MERGE",
     "PRUNED",
     "REPORT",
     "REQUESTS",
@@ -30,4 +32,6 @@ PRUNED = "pruned.jsonl"
 REPORT = "report.html"
 LOCK = ".lock"
 LOCK_HOLDER = ".lock-holder.json"
+MERGE = "merge.json"
+LEFT_ON = ".left-on"  # a folder: records of deployments that a run may leave on
 COPY = ".copy.json"  # what a folder and a copy of it in a bucket say of each other

@@ -59,7 +59,8 @@ def entry_of(record: Mapping[str, Any], number: int) -> Entry | BadRow:
 def plain_entry(path: str, number: int) -> Entry | BadRow:
     """Parse a list line that holds only a path or an address."""
     try:
-        return Entry(_checked_address(path) if is_address(path.strip()) else path)
+        address = path.strip()
+        return Entry(_checked_address(address) if is_address(address) else path)
     except _RowError as error:
         return BadRow(number, f"entry {number}: {error}")
 
@@ -86,11 +87,12 @@ def _path(value: object) -> str:
     if "\0" in value:
         raise _RowError("a path cannot hold a NUL byte")
     # A blank may begin the name of a file, and never an address: tables are written with them.
-    scheme = value.strip().partition("://")[0] if "://" in value else ""
+    address = value.strip()
+    scheme = address.partition("://")[0] if "://" in address else ""
     if scheme.lower() == "file":
-        return unquote(urlsplit(value.strip()).path)
-    if is_address(value.strip()):
-        return _checked_address(value)
+        return unquote(urlsplit(address).path)
+    if is_address(address):
+        return _checked_address(address)
     if scheme.isalnum():
         raise _RowError(f"{scheme}:// is none of s3://, gs://, az://, https:// and file://")
     return value
@@ -98,13 +100,13 @@ def _path(value: object) -> str:
 
 def _checked_address(value: str) -> str:
     try:
-        address = parse_address(value.strip())
+        address = parse_address(value)
         address.opens.encode()
     except ValueError as error:
         raise _RowError(f"no address of an object: {error}") from None
     if not address.key and not address.is_web:
         raise _RowError("the address names a bucket, and no object in it")
-    return value.strip()
+    return value
 
 
 def _id(value: object) -> str:

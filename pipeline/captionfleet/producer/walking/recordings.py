@@ -1,4 +1,4 @@
-"""Tells recordings whose clock may be set anew midway by their first bytes (main, in a thread)."""
+"""Recognises recordings whose clock may be reset midway, by their first bytes (main process)."""
 
 import os
 from contextlib import suppress

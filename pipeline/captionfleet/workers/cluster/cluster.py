@@ -180,6 +180,8 @@ class Cluster:
             is_said = silent_s > _SAY_AFTER_S
 
     async def _check_nodes(self) -> None:
+        if not self._refusals.current(monotonic_s()):
+            return
         nodes = await to_thread.run_sync(self._alive)
         able = [one["NodeID"] for one in nodes if one["Resources"].get("CPU")]
         if words := self._refusals.hopeless(able, monotonic_s()):
