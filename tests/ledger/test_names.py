@@ -74,3 +74,25 @@ def test_what_a_plan_reads_of_a_bench_is_what_the_bench_writes(
 ) -> None:
     """No key that the definition names is one that the bench never writes."""
     assert set(read.model_fields) <= written
+
+
+def test_names_stay() -> None:
+    """Other people's scripts, and folders of earlier versions, know the files by these."""
+    assert {one: getattr(names, one) for one in names.__all__} == {
+        "ADOPTED": "adopted.jsonl",
+        "CAPTIONS": "captions.jsonl",
+        "COPY": ".copy.json",
+        "FAILURES": "failures.jsonl",
+        "FILMS": "films.jsonl",
+        "LEFT_ON": ".left-on",
+        "LOCK": ".lock",
+        "LOCK_HOLDER": ".lock-holder.json",
+        "MERGE": "merge.json",
+        "PRUNED": "pruned.jsonl",
+        "REPORT": "report.html",
+        "REQUESTS": "requests.json",
+        "RUN": "run.json",
+        "RUNS": "runs",
+        "SAME": "same.jsonl",
+        "TIMELINE": "timeline.json",
+    }
