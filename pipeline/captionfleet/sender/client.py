@@ -13,7 +13,7 @@ from captionfleet.config import DeploymentConfig, RequestConfig
 from captionfleet.config.withheld import strings_in
 from captionfleet.errors import FailureCode
 from captionfleet.messages import MAX_ANSWER_BYTES, ReadyClip
-from captionfleet.sender.body import Body
+from captionfleet.sender.body import UPLOAD_STALL_S, Body
 from captionfleet.sender.chat.answers import Answer, AnswerReader, error_of
 from captionfleet.sender.chat.parts import media_pieces
 from captionfleet.sender.chat.request import BodyTemplate, body_template
@@ -60,9 +60,14 @@ class DeploymentClient:
     """
 
     def __init__(
-        self, session: aiohttp.ClientSession, config: DeploymentConfig, *requests: RequestConfig
+        self,
+        session: aiohttp.ClientSession,
+        config: DeploymentConfig,
+        *requests: RequestConfig,
+        stall_s: float = UPLOAD_STALL_S,
     ) -> None:
         self._session = session
+        self._stall_s = stall_s
         self._requests = {request.name: request for request in requests}
         self._base_url = config.base_url.rstrip("/")
         self._form = config.form
@@ -82,7 +87,8 @@ class DeploymentClient:
     async def ask(self, ready: ReadyClip, request_id: str, max_tokens: int | None = None) -> Reply:
         """Ask for the caption of one clip, once; `max_tokens` overrides the job's."""
         template = self._template_for(ready, max_tokens)
-        body = Body(self._upload(ready.in_form(self._form), template))
+        upload = self._upload(ready.in_form(self._form), template)
+        body = Body(upload, stall_s=self._stall_s)
         flight = Flight(_header_form(request_id))
         exchange = _Exchange(self._key, self._extra, body)
         self._sent_ids.append(flight.request_id)

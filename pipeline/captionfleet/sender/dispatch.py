@@ -86,11 +86,12 @@ class _Sender:
         self._fleet = fleet
         self._slots = slots
         self._tally = tally
-        self._policy = RetryPolicy(request.max_attempts, fleet.router)
+        self._policy = RetryPolicy(request.max_attempts, fleet.router, fleet.tuning.backoff)
         self._structure = structure_of(request)
         self._request = request
         self._template = request.template
-        self.asker = Asker(fleet, slots, tally, HedgePolicy(request.hedge_percentile))
+        hedging = HedgePolicy(request.hedge_percentile, least_seen=fleet.tuning.least_seen)
+        self.asker = Asker(fleet, slots, tally, hedging)
 
     async def outcome(self, ready: ReadyClip) -> Outcome:
         """Ask until there is a caption, or until no attempt is left."""

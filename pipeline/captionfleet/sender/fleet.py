@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,23 +11,52 @@ import anyio
 from captionfleet.config import DeploymentConfig, JobConfig
 from captionfleet.config.keys import DEFAULT_KEY_ENV
 from captionfleet.errors import ConfigError, DeploymentError, FailureCode
+from captionfleet.sender.body import UPLOAD_STALL_S
 from captionfleet.sender.chat.request import model_forms
 from captionfleet.sender.client import DeploymentClient
+from captionfleet.sender.connections import MAX_AGE_S
+from captionfleet.sender.routing.hedging import LEAST_SEEN
 from captionfleet.sender.routing.history import place_seconds
 from captionfleet.sender.routing.limits import AdaptiveWindow, FixedWindow
-from captionfleet.sender.routing.replicas import Replica
+from captionfleet.sender.routing.replicas import Replica, ReplicaTuning
+from captionfleet.sender.routing.retry import Backoff
 from captionfleet.sender.routing.router import Router
 from captionfleet.sender.routing.verdict import Verdict, judge
 from captionfleet.sender.transport import open_session
 from captionfleet.telemetry import Tally, get_log, monotonic_s
 
-__all__ = ["Fleet", "open_fleet"]
+__all__ = ["Fleet", "SenderTuning", "open_fleet"]
 
-_CHECK_S = 10.0
-_SURE_S = 2.0  # seconds of checks that find no deployment: a proxy's restart takes less
-_LOOK_EVERY_S = 0.5
 _FORBIDDEN = 403
 _PICTURES = " Name one that takes pictures and no video with --server, as ollama or llama-server"
+
+
+@dataclass(frozen=True, slots=True)
+class SenderTuning:
+    """The sender's waits and thresholds, which no job sets.
+
+    Attributes:
+        check_s: Seconds that a deployment has for its list of models.
+        sure_s: Seconds of checks that find no deployment: a proxy's restart takes less.
+        look_every_s: Seconds between these checks.
+        stall_s: Seconds that a server may leave an upload unread.
+        max_age_s: Seconds for which a connection is reused.
+        least_seen: Answers before a request is hedged.
+        backoff: Waits before retries.
+        replicas: Waits before a deployment is probed or out.
+    """
+
+    check_s: float = 10.0
+    sure_s: float = 2.0
+    look_every_s: float = 0.5
+    stall_s: float = UPLOAD_STALL_S
+    max_age_s: float = MAX_AGE_S
+    least_seen: int = LEAST_SEEN
+    backoff: Backoff = field(default_factory=Backoff)
+    replicas: ReplicaTuning = field(default_factory=ReplicaTuning)
+
+
+_TUNING = SenderTuning()
 
 
 class Fleet:
@@ -41,14 +71,18 @@ class Fleet:
         deployments: tuple[DeploymentConfig, ...],
         clients: Mapping[str, DeploymentClient],
         tally: Tally,
+        tuning: SenderTuning = _TUNING,
     ) -> None:
+        self.tuning = tuning
         self.deployments = {deployment.name: deployment for deployment in deployments}
         self.clients = clients
         self.halted = anyio.Event()
         self.grown = anyio.Event()
         self._tally = tally
         now_s = monotonic_s()
-        self.router = Router([Replica(d.name, _window(d, now_s)) for d in deployments])
+        self.router = Router(
+            [Replica(d.name, _window(d, now_s), tuning.replicas) for d in deployments]
+        )
 
     async def check(self) -> None:
         """Contact every deployment; those that cannot be reached start ejected.
@@ -72,10 +106,10 @@ class Fleet:
 
     async def problems(self) -> dict[str, Verdict]:
         """Why deployments cannot be reached, by name; repeats the check while none can be used."""
-        end_s = monotonic_s() + _SURE_S
+        end_s = monotonic_s() + self.tuning.sure_s
         problems = await self._look()
         while not self._may_serve(problems) and monotonic_s() < end_s:
-            await anyio.sleep(_LOOK_EVERY_S)
+            await anyio.sleep(self.tuning.look_every_s)
             problems = await self._look()
         return problems
 
@@ -83,7 +117,7 @@ class Fleet:
         problems: dict[str, Verdict] = {}
 
         async def contact(name: str, client: DeploymentClient) -> None:
-            if (problem := await client.check(_CHECK_S)) is not None:
+            if (problem := await client.check(self.tuning.check_s)) is not None:
                 problems[name] = problem
 
         async with anyio.create_task_group() as tasks:
@@ -236,7 +270,9 @@ def _window(deployment: DeploymentConfig, now_s: float) -> AdaptiveWindow | Fixe
 
 
 @asynccontextmanager
-async def open_fleet(job: JobConfig, tally: Tally) -> AsyncIterator[Fleet]:
+async def open_fleet(
+    job: JobConfig, tally: Tally, tuning: SenderTuning = _TUNING
+) -> AsyncIterator[Fleet]:
     """Read the keys and open one connection pool for all deployments.
 
     Raises:
@@ -245,9 +281,10 @@ async def open_fleet(job: JobConfig, tally: Tally) -> AsyncIterator[Fleet]:
     if not job.deployments:
         raise ConfigError("no deployment: give --base-url and --model, or [[deployments]]")
     places = sum(deployment.most_in_flight for deployment in job.deployments)
-    async with open_session(places + len(job.deployments)) as session:
+    connections = places + len(job.deployments)
+    async with open_session(connections, max_age_s=tuning.max_age_s) as session:
         clients = {
-            deployment.name: DeploymentClient(session, deployment, *job.asked)
-            for deployment in job.deployments
+            one.name: DeploymentClient(session, one, *job.asked, stall_s=tuning.stall_s)
+            for one in job.deployments
         }
-        yield Fleet(job.deployments, clients, tally)
+        yield Fleet(job.deployments, clients, tally, tuning)

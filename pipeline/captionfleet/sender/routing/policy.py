@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 from captionfleet.errors import FailureCode
 from captionfleet.sender.routing.replicas import Lease
-from captionfleet.sender.routing.retry import RetryBudget, backoff_s
+from captionfleet.sender.routing.retry import Backoff
 from captionfleet.sender.routing.router import Router
 from captionfleet.sender.routing.verdict import Verdict
 
@@ -45,10 +45,11 @@ class Again:
 class RetryPolicy:
     """Decides on every clip of a run, as all clips share one retry budget."""
 
-    def __init__(self, max_attempts: int, router: Router) -> None:
+    def __init__(self, max_attempts: int, router: Router, backoff: Backoff | None = None) -> None:
         self._max_attempts = max_attempts
         self._router = router
-        self._budget = RetryBudget()
+        self._backoff = backoff or Backoff()
+        self._budget = self._backoff.budget()
 
     def captioned(self) -> None:
         """Record a captioned clip, which earns part of a retry."""
@@ -75,7 +76,7 @@ class RetryPolicy:
         burnt = past.burnt + burns
         # Without room, the windows already spare the fleet; with no deployment up, waits do.
         costs = burns and verdict.code is not FailureCode.OVERLOADED
-        wait_s = backoff_s(
+        wait_s = self._backoff.wait_s(
             burnt if burns else 1,
             jitter=jitter,
             floor_s=verdict.retry_after_s,
@@ -108,7 +109,7 @@ class RetryPolicy:
             past = replace(past, was_rejected=True)
         elif not self._router.may_have_another(name):
             return None
-        wait_s = backoff_s(1, jitter=jitter, floor_s=verdict.retry_after_s)
+        wait_s = self._backoff.wait_s(1, jitter=jitter, floor_s=verdict.retry_after_s)
         return Again(replace(past, avoid=name), wait_s)
 
 
