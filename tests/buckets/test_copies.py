@@ -134,7 +134,7 @@ async def test_a_bucket_that_goes_away_costs_a_warning(
     bucket: Bucket, films: Nights, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The captions are there, run.json says what is not copied, and the next run copies it."""
-    monkeypatch.setattr("captionfleet.storage.writing._TRY_S", 1.0)
+    monkeypatch.setattr("captionfleet.storage.writing.TRY_S", 1.0)
     monkeypatch.setattr("captionfleet.storage.objects.PAUSES_S", (0.1,))
     async with serving(StandinOptions()) as standin:
         await films.run(standin, input={"limit": 1, "settle_s": 0}, **copied(bucket))

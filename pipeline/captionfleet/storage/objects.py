@@ -20,6 +20,7 @@ from captionfleet.telemetry import monotonic_s
 
 __all__ = [
     "PAUSES_S",
+    "TRY_S",
     "ObjectFacts",
     "facts_of",
     "jitter",
@@ -33,7 +34,7 @@ PAUSES_S = (0.2, 1.0, 3.0)
 """Before each further try, beside the library's own ones within a few seconds."""
 # A look-up moves one byte, and a list may name thousands of objects on a dead server.
 _LOOK_REQUEST_S, _LOOK_S = 15.0, 30.0
-_READ_S = 90.0  # above the library's own 60 s for a request
+TRY_S = 90.0  # above the library's own 60 s for a request
 
 _QUOTE = '"'
 
@@ -84,32 +85,42 @@ async def read_range(address: Address, facts: ObjectFacts, start: int, end: int)
         StorageError: the object is gone, changed or refused, or no answer was whole.
     """
     store = await anyio.to_thread.run_sync(store_for, address)
-    return await retried(partial(_in_time, store, address, facts, start, end))
+    return await retried(partial(_read_whole, store, address, facts, start, end), TRY_S)
 
 
-async def retried(ask: Callable[[], Awaitable[T]]) -> T:
-    """What an asked storage answers, with another try and a pause where a failure may pass.
+async def retried(ask: Callable[[], Awaitable[T]], within_s: float) -> T:
+    """The answer of a storage, asked again after a pause where a failure may pass.
+
+    Args:
+        ask: Asks once.
+        within_s: The deadline of one try.
 
     Raises:
-        StorageError: no try went well, or the failure is not one that passes.
+        StorageError: every try failed, or one failed for good.
     """
     for pause_s in PAUSES_S:
         try:
-            return await ask()
+            return await _in_time(ask, within_s)
         except StorageError as error:
             if not error.may_pass:
                 raise
         await anyio.sleep(pause_s * jitter())
-    return await ask()
+    return await _in_time(ask, within_s)
 
 
-async def _in_time(store: Any, address: Address, facts: ObjectFacts, start: int, end: int) -> bytes:
+async def _in_time(ask: Callable[[], Awaitable[T]], within_s: float) -> T:
     try:
-        with anyio.fail_after(_READ_S):
-            got, body = await _read(store, address, start, end)
+        with anyio.fail_after(within_s):
+            return await ask()
     except TimeoutError:
-        words = f"no whole answer from the storage within {_READ_S:g} s"
+        words = f"no whole answer from the storage within {within_s:.0f} s"
         raise StorageError(FailureCode.SOURCE_UNREADABLE, words, may_pass=True) from None
+
+
+async def _read_whole(
+    store: Any, address: Address, facts: ObjectFacts, start: int, end: int
+) -> bytes:
+    got, body = await _read(store, address, start, end)
     if not facts.is_same(got):
         raise StorageError(FailureCode.SOURCE_CHANGED, "the object changed since it was found")
     if len(body) != end - start:

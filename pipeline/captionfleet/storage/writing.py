@@ -10,7 +10,7 @@ import anyio.to_thread
 from captionfleet.errors import FailureCode
 from captionfleet.messages.address import Address
 from captionfleet.storage.errors import StorageError, explained
-from captionfleet.storage.objects import retried
+from captionfleet.storage.objects import TRY_S, retried
 from captionfleet.storage.stores import library, store_for
 
 __all__ = ["PART_BYTES", "read_object", "remove_object", "write_object"]
@@ -18,7 +18,6 @@ __all__ = ["PART_BYTES", "read_object", "remove_object", "write_object"]
 PART_BYTES = 8 * 2**20
 """S3 takes parts from 5 MiB on, and 10,000 of them: objects of up to 80 GB."""
 _PARTS_AT_ONCE = 2  # each is held in memory
-_TRY_S = 90.0  # above the library's own 60 s for a request
 _SLOWEST_BYTES_PER_S = 256 * 2**10  # a slower line does not keep a copy current
 _MISSING_BUCKET = "there is no such bucket"
 
@@ -53,7 +52,7 @@ async def write_object(
             max_concurrency=_PARTS_AT_ONCE,
         )
 
-    within_s = _TRY_S + size_bytes / _SLOWEST_BYTES_PER_S
+    within_s = TRY_S + size_bytes / _SLOWEST_BYTES_PER_S
     try:
         await _patiently(address, write, "write there", within_s)
     except StorageError as error:
@@ -76,7 +75,7 @@ async def read_object(address: Address, most_bytes: int) -> bytes | None:
         return bytes(await got.bytes_async())
 
     try:
-        return await _patiently(address, read, "read there", _TRY_S)
+        return await _patiently(address, read, "read there", TRY_S)
     except StorageError as error:
         if error.code is FailureCode.SOURCE_MISSING:
             return None
@@ -94,7 +93,7 @@ async def remove_object(address: Address) -> None:
         await library().delete_async(store, address.key)
 
     try:
-        await _patiently(address, remove, "delete there", _TRY_S)
+        await _patiently(address, remove, "delete there", TRY_S)
     except StorageError as error:
         if error.code is not FailureCode.SOURCE_MISSING:
             raise
@@ -104,23 +103,13 @@ async def _patiently(
     address: Address, ask: Callable[[Any], Awaitable[T]], doing: str, within_s: float
 ) -> T:
     store = await anyio.to_thread.run_sync(store_for, address)
-    return await retried(partial(_once, store, address, ask, doing, within_s))
+    return await retried(partial(_once, store, address, ask, doing), within_s)
 
 
-async def _once(
-    store: Any,
-    address: Address,
-    ask: Callable[[Any], Awaitable[T]],
-    doing: str,
-    within_s: float,
-) -> T:
+async def _once(store: Any, address: Address, ask: Callable[[Any], Awaitable[T]], doing: str) -> T:
     try:
-        with anyio.fail_after(within_s):
-            return await ask(store)
+        return await ask(store)
     except StorageError:
         raise
-    except TimeoutError:
-        words = f"no answer from the storage within {within_s:.0f} s"
-        raise StorageError(FailureCode.SOURCE_UNREADABLE, words, may_pass=True) from None
     except Exception as error:  # noqa: BLE001 - classified by type
         raise explained(error, library().exceptions, address.scheme, doing=doing) from None
