@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from captionfleet.config import InputConfig, JobConfig, MediaConfig
 from captionfleet.errors import ConfigError, FailureCode
 from captionfleet.messages import Row, Source
-from captionfleet.producer.asking import telling_apart
 from captionfleet.producer.identity.clips import plan
 from captionfleet.producer.lists.rows import BadRow, Entry, entry_of
 from captionfleet.producer.sources import check_sources
 from captionfleet.producer.walking.found import Unusable
+from captionfleet.producer.walking.job_walk import walk_of
 from captionfleet.producer.walking.walk import Walk
 
 
@@ -171,9 +171,9 @@ def test_a_row_that_another_one_stands_for_is_told(
 ) -> None:
     """One of another id, or of another title where the prompt has that, is no mere duplicate."""
     (library / "all.csv").write_text(SAME_FILM)
-    config = InputConfig(sources=(library / "all.csv",))
-    job = JobConfig.model_validate({"request": request_table})
-    walk = Walk(config, tells_apart=telling_apart(job))
+    tables = {"input": {"sources": [library / "all.csv"]}, "request": request_table}
+    job = JobConfig.model_validate(tables)
+    walk = walk_of(job)
 
     found = list(walk)
     taken = [(one.name, one.row.id) for one in found if isinstance(one, Source)]

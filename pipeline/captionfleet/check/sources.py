@@ -17,12 +17,13 @@ from captionfleet.media.facts.geometry import output_size_px
 from captionfleet.media.orders import Header
 from captionfleet.messages import Clip, Film, Source, printable
 from captionfleet.producer import Films, check_sources
-from captionfleet.producer.asking import Asking, telling_apart
+from captionfleet.producer.asking import Asking
 from captionfleet.producer.counting import left_to_ask
 from captionfleet.producer.identity.clips import plan
 from captionfleet.producer.identity.recognition import Recognition
 from captionfleet.producer.sample import Drawing
 from captionfleet.producer.walking.found import Unusable
+from captionfleet.producer.walking.job_walk import walk_of
 from captionfleet.producer.walking.walk import Walk
 from captionfleet.producer.windows import Window, asked_window, seconds_in
 from captionfleet.workers.headers import read_headers
@@ -147,7 +148,7 @@ def example_of(job: JobConfig) -> Source | None:
 def _walked(job: JobConfig, settled: Settled, films: Films, most: int) -> Library:
     library, recognition = Library(Drawing(most)), Recognition(job, settled)
     left = _Left(job, settled)
-    for found in Walk(job.input, max_seconds=job.media.max_seconds, tells_apart=telling_apart(job)):
+    for found in walk_of(job):
         library.files += 1
         if isinstance(found, Unusable):
             library.unusable[found.code] += 1

@@ -14,7 +14,7 @@ from captionfleet.ledger.films import KnownFilms
 from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Clip, Failure, Note, Outcome, SameFile, Source, printable
 from captionfleet.messages.address import is_address, shown_name
-from captionfleet.producer.asking import Asking, telling_apart
+from captionfleet.producer.asking import Asking
 from captionfleet.producer.films import Cut, Films
 from captionfleet.producer.identity.clips import plan
 from captionfleet.producer.identity.content import read_content
@@ -23,8 +23,8 @@ from captionfleet.producer.identity.recognition import Recognition
 from captionfleet.producer.sources import check_sources, is_list, is_remote, may_have_rows
 from captionfleet.producer.unreached import keep_failures_elsewhere
 from captionfleet.producer.walking.found import Found, Unusable, source_of
+from captionfleet.producer.walking.job_walk import walk_of
 from captionfleet.producer.walking.passed_over import PassedOver
-from captionfleet.producer.walking.walk import Walk
 from captionfleet.telemetry import Tally
 
 __all__ = ["produce"]
@@ -74,12 +74,7 @@ class _Stage:
 
     async def run(self) -> None:
         given = self.job.input
-        walk = Walk(
-            given,
-            settle_s=given.settle_s,
-            max_seconds=self.job.media.max_seconds,
-            tells_apart=telling_apart(self.job),
-        )
+        walk = walk_of(self.job, settle_s=given.settle_s)
         is_empty = True
         while batch := await walk.next_batch():
             is_empty = False
