@@ -3,12 +3,13 @@
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from captionfleet.deployment.lifecycle.records import Record, Records
-from captionfleet.deployment.plane import client
+from captionfleet.deployment.plane.client import Waits, open_client
 from captionfleet.standin.faults import parse_fault
 from captionfleet.standin.plane.record import StandinPlane
 from tests.deployment.planes import (
@@ -274,7 +275,8 @@ def test_refusal_is_one_line(
     name: str, served: Serve, here: CommandHere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What cannot be done ends with the documented exit code and one line that says why."""
-    monkeypatch.setattr(client, "_WAITS", client.Waits(first_wait_s=0.01))
+    quick = partial(open_client, waits=Waits(first_wait_s=0.01))
+    monkeypatch.setattr("captionfleet.deployment.console.open_client", quick)
     options, words, exit_code, told_line = REFUSALS[name]
     served(**options)
     if words[0] == "wait":

@@ -55,15 +55,16 @@ async def _write(
     return await write_report(folder, out=out, store=media, sample=sample, limits=limits)
 
 
-async def report_of_run(folder: Path) -> str:
-    """Write the report at the end of a run, if that is quick; return what to tell the user.
+async def report_of_run(folder: Path, *, quick_bytes: int = _QUICK_BYTES) -> str:
+    """Write the report at the end of a run, if that is quick; return the line for the user.
 
-    Never raises: the run itself has succeeded.
+    It is quick where captions.jsonl has no more than `quick_bytes`. Never raises: the
+    run itself has succeeded.
     """
     later = f"captionfleet report {printable(str(folder))}"
     try:
         captions = anyio.Path(folder / CAPTIONS)
-        if (await captions.stat()).st_size > _QUICK_BYTES:
+        if (await captions.stat()).st_size > quick_bytes:
             return f"large: {later}"
         return _in_words(await write_report(folder, limits=SheetLimits(deadline_s=_QUICK_S)))
     except Exception as error:  # noqa: BLE001 - as the docstring says

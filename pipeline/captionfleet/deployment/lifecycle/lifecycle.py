@@ -18,7 +18,7 @@ from captionfleet.deployment.lifecycle.owner import Owner
 from captionfleet.deployment.lifecycle.reaping import reap, users_of
 from captionfleet.deployment.lifecycle.records import Records
 from captionfleet.deployment.lifecycle.waiting import until_serving
-from captionfleet.deployment.plane.client import open_client
+from captionfleet.deployment.plane.client import WAITS, Waits, open_client
 from captionfleet.deployment.plane.plane import Plane
 from captionfleet.deployment.protocol.calls import Target
 from captionfleet.deployment.protocol.states import DeploymentState
@@ -52,6 +52,7 @@ class Lifecycle:
     tally: Tally
     signals: Signals
     owner: Owner
+    waits: Waits = WAITS
     wanted: anyio.Event = field(default_factory=anyio.Event)
     opened: anyio.Event = field(default_factory=anyio.Event)
     replicas: dict[str, Replicas] = field(default_factory=dict)
@@ -65,7 +66,7 @@ class Lifecycle:
         refs = {one.name: one.counted_at for one in self.job.deployments}
         self._known = {name: ref for name, ref in refs.items() if ref is not None}
         self._managed = [
-            Managed(one, one.lifecycle, self.owner)
+            Managed(one, one.lifecycle, self.owner, self.waits)
             for one in self.job.deployments
             if one.lifecycle is not None
         ]
@@ -172,7 +173,7 @@ class Lifecycle:
 
     async def _mind(self, one: Managed, fleet: Fleet) -> None:
         """Bring one deployment up, and count its replicas until cancelled."""
-        async with open_client(one.life.api_base, one.key()) as client:
+        async with open_client(one.life.api_base, one.key(), self.waits) as client:
             plane = Plane(client)
             try:
                 await self._bring_up(plane, one, fleet.follow)
@@ -218,7 +219,7 @@ class Lifecycle:
         key = deployment.api_key()
         if key is None:
             return
-        async with open_client(ref.api_base, key) as client:
+        async with open_client(ref.api_base, key, self.waits) as client:
             target = Target(ref.account, ref.deployment_id)
             await self._count(Plane(client), deployment, target, on_count)
 
@@ -268,11 +269,11 @@ def _left_on(left: list[Managed], why: str) -> DeploymentError:
 
 @asynccontextmanager
 async def open_lifecycle(
-    job: JobConfig, tally: Tally, signals: Signals
+    job: JobConfig, tally: Tally, signals: Signals, waits: Waits = WAITS
 ) -> AsyncIterator[Lifecycle]:
     """Manage a run's deployments during the block; turn off at its end what was brought up."""
     owner = await anyio.to_thread.run_sync(Owner.this)
-    life = Lifecycle(job, tally, signals, owner)
+    life = Lifecycle(job, tally, signals, owner, waits)
     try:
         yield life
     finally:

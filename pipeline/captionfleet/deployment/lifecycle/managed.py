@@ -14,7 +14,7 @@ from captionfleet.deployment.lifecycle.owner import Owner
 from captionfleet.deployment.lifecycle.records import APPEARS_S, Record, Records
 from captionfleet.deployment.lifecycle.turning_off import turn_off
 from captionfleet.deployment.lifecycle.waiting import Patience
-from captionfleet.deployment.plane.client import key_at, open_client
+from captionfleet.deployment.plane.client import WAITS, Waits, key_at, open_client
 from captionfleet.deployment.plane.plane import Plane
 from captionfleet.deployment.protocol.calls import Target, Wanted
 from captionfleet.deployment.protocol.refusals import (
@@ -58,6 +58,7 @@ class Managed:
     deployment: DeploymentConfig
     life: LifecycleConfig
     owner: Owner
+    waits: Waits = WAITS
     phase: Phase = Phase.WAITING
     record: Record = field(init=False)
     is_recorded: bool = False
@@ -135,10 +136,10 @@ class Managed:
         """
         problem: RunError = UnansweredError("no answer in time")
         with anyio.move_on_after(self.life.end_timeout_s):
-            async with open_client(self.life.api_base, self.key()) as client:
+            async with open_client(self.life.api_base, self.key(), self.waits) as client:
                 while True:
                     try:
-                        self.done = await turn_off(Plane(client), self.record)
+                        self.done = await turn_off(Plane(client), self.record, self.waits)
                     except (UnansweredError, QuotaError) as error:
                         problem = error
                     else:

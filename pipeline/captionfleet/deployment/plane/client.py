@@ -31,7 +31,7 @@ from captionfleet.sender.routing.verdict import retry_after_s
 from captionfleet.sender.transport import BORDER, open_session, proxy_for, scrubbed, verdict_on
 from captionfleet.telemetry import get_log
 
-__all__ = ["ControlClient", "Proof", "Waits", "key_at", "open_client"]
+__all__ = ["WAITS", "ControlClient", "Proof", "Waits", "key_at", "open_client"]
 
 _MAX_ANSWER_BYTES = 8 * 2**20
 _MAX_ERROR_BYTES = 64 * 2**10
@@ -61,10 +61,17 @@ class _Raw:
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """How long one attempt at a call may take, and how long the wait before the second is."""
+    """How long calls to a control plane take and wait.
+
+    Attributes:
+        attempt_s: Seconds that one attempt at a call may take.
+        first_wait_s: Seconds between the first attempt and the second.
+        look_every_s: Seconds between two looks for a deployment that may yet appear.
+    """
 
     attempt_s: float = 30.0
     first_wait_s: float = 0.5
+    look_every_s: float = 1.0
 
     def backoff_s(self, attempt: int) -> float:
         """The wait after this attempt, from 1 on: longer each time, less up to half of it."""
@@ -72,7 +79,7 @@ class Waits:
         return longest_s * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
 
 
-_WAITS = Waits()
+WAITS = Waits()
 
 
 class ControlClient:
@@ -83,9 +90,9 @@ class ControlClient:
         session: aiohttp.ClientSession,
         api_base: str,
         key: SecretStr,
-        waits: Waits | None = None,
+        waits: Waits = WAITS,
     ) -> None:
-        self._waits = waits or _WAITS
+        self._waits = waits
         self._session = session
         self._key = key
         self._proxy = proxy_for(api_base)
@@ -237,7 +244,7 @@ def key_at(api_base: str, variable: str | None, named: Collection[KeyPair]) -> S
 
 @asynccontextmanager
 async def open_client(
-    api_base: str, key: SecretStr, waits: Waits | None = None
+    api_base: str, key: SecretStr, waits: Waits = WAITS
 ) -> AsyncIterator[ControlClient]:
     """Open a client for one control plane.
 
