@@ -13,7 +13,7 @@ def walk_of(job: JobConfig, *, settle_s: float = 0.0, is_second: bool = False) -
     Args:
         job: What to walk over.
         settle_s: How long a folder must be unchanged before its newest files are taken.
-        is_second: Whether another walk of this run gives the warnings.
+        is_second: Whether this walk only counts, beside the one that the run takes files from.
     """
     return Walk(
         job.input,
