@@ -1,4 +1,4 @@
-"""Explores the sources of a plan: walks them, and reads file headers (main process)."""
+"""Surveys the sources of a plan: walks them, and reads file headers (main process)."""
 
 import os
 from collections.abc import Sequence
@@ -28,10 +28,10 @@ from captionfleet.workers.headers import read_headers
 __all__ = ["MOST_PROBED", "probe_library"]
 
 MOST_PROBED = 2000
-"""Files whose headers are read; of a larger library that many, drawn by chance."""
+"""The most files whose headers are read; of a larger library, a random sample of this size."""
 _SCENES = (
-    "how many scenes the films have is known when they were decoded: they are taken as windows of "
-    "max_seconds, and will be more and shorter clips"
+    "the number of scenes is known only after decoding: the plan counts windows of max_seconds, "
+    "and the run will have more and shorter clips"
 )
 _MOST_IN_MIX = 20_000  # every candidate fleet is simulated with them
 
