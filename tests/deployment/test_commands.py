@@ -258,7 +258,7 @@ REFUSALS: dict[str, tuple[dict[str, object], tuple[str, ...], int, str]] = {
         {"control_faults": (parse_fault("503+after=2+first=1"),)},
         ("create",),
         4,
-        f"it may be made all the same: captionfleet deployment status {OMNI}",
+        f"it may have been created: captionfleet deployment status {OMNI}",
     ),
     "a wait without end": ({}, ("wait", OMNI, "--timeout", "nan"), 2, "more than 0"),
     "no control plane there": (

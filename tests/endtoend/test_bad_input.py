@@ -156,7 +156,10 @@ ARGUMENTS = {
         f"run videos {FLAGS} --api-key-env sk-hush {OUT}",
         "this is the NAME of an env",
     ),
-    "clips and hours": ("plan --from out --clips 9 --hours 3", "--clips and --hours exclude each other"),
+    "clips and hours": (
+        "plan --from out --clips 9 --hours 3",
+        "--clips and --hours exclude each other",
+    ),
     "FIFO as source": (f"run x.mp4 {FLAGS} {OUT}", "source x.mp4: is neither a file nor a folder"),
     "no source": (f"run {FLAGS} {OUT}", "name files, folders or lists"),
     "no deployment": (f"run videos {OUT}", "(--base-url URL --model NAME)"),

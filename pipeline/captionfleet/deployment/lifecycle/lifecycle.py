@@ -30,7 +30,7 @@ from captionfleet.watch.signals import OnSignal, Signals
 __all__ = ["Lifecycle", "open_lifecycle"]
 
 _OnCount = Callable[[str, int], None]
-"""What is called with a deployment's name and how many replicas it has now."""
+"""Called with a deployment's name and the present number of its replicas."""
 
 _T = TypeVar("_T")
 _REAP_S = 120.0
@@ -39,13 +39,13 @@ _LAST_WORDS_S = 1.0
 
 @dataclass(slots=True, repr=False)
 class Lifecycle:
-    """What a run does with deployments besides sending requests to them.
+    """Creates, follows and turns off the deployments of one run.
 
     Attributes:
         wanted: set when the first clip is ready: before that, nothing is brought up.
         opened: set when a deployment takes requests.
-        replicas: how many replicas each deployment had, over time.
-        problem: what could not be turned off.
+        replicas: each deployment's number of replicas over time.
+        problem: the error of a deployment that could not be turned off.
     """
 
     job: JobConfig
@@ -82,7 +82,7 @@ class Lifecycle:
         return bool(self._managed)
 
     async def clear(self) -> None:
-        """Turn off what earlier runs left on, and take over what this run will use."""
+        """Turn off what earlier runs left on, and take over the deployments that this run uses."""
         own = {one.record.ref for one in self._managed}
         with anyio.move_on_after(_REAP_S):
             for reaped in await reap(self._records, self.job.key_pairs, but=own):
@@ -93,7 +93,7 @@ class Lifecycle:
     async def attend(self, fleet: Fleet) -> None:
         """Bring up deployments, and count replicas until cancelled.
 
-        A deployment that is not up yet gets no requests, which its gateway might refuse for good.
+        A deployment gets no requests until it is up: its gateway might refuse them permanently.
 
         Raises:
             DeploymentError: nothing could be brought up, and nothing else takes requests.
@@ -113,7 +113,7 @@ class Lifecycle:
         clips_out: MemoryObjectSendStream[_T],
         halted: anyio.Event,
     ) -> None:
-        """Pass clips on once a deployment is up, or none will be; closes both streams."""
+        """Pass clips on once a deployment is up, or once none will be; closes both streams."""
         await let_through(clips_in, clips_out, self.wanted, self.opened, halted)
 
     async def end(self) -> None:

@@ -49,10 +49,10 @@ class Managed:
     """A deployment with a life cycle.
 
     Attributes:
-        phase: how far this run has brought it; FAILED may still have to be ended.
+        phase: how far this run has brought it; a FAILED one may still have to be turned off.
         record: its record on disk, or the one to be written.
-        is_recorded: whether this run has to end it.
-        done: how it was ended.
+        is_recorded: whether this run has to turn it off.
+        done: how it was turned off, for people.
     """
 
     deployment: DeploymentConfig
@@ -169,7 +169,7 @@ class Managed:
             return
         try:
             existed = await self._create(plane)
-        except ExistsError:  # it exists, yet cannot be found
+        except ExistsError:  # it exists although the control plane did not find it
             await self._make_known(records, created=before.created)
             raise
         except NOT_DONE:

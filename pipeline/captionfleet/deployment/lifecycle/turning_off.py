@@ -18,8 +18,8 @@ __all__ = ["turn_off"]
 async def turn_off(plane: Plane, record: Record, waits: Waits = WAITS) -> str:
     """Delete or scale to zero, as the record says; return what was done, in words.
 
-    What the run did not make is not deleted, nor, without `ignore_checks`, what served recently:
-    both are scaled to zero, which costs nothing either.
+    A deployment that the run did not create is scaled to zero, never deleted; so is, without
+    `ignore_checks`, one that served recently. At zero it costs nothing.
 
     Raises:
         ControlError: it may still be on.
@@ -35,7 +35,7 @@ async def turn_off(plane: Plane, record: Record, waits: Waits = WAITS) -> str:
             await plane.rescale(target, 0, 0)
             later = calls.delete(target, ignore_checks=True).firectl
             return (
-                f"{name} is off; it is not deleted, having served within the last hour "
+                f"{name} is off, and not deleted because it served within the last hour "
                 f"(ignore_checks = true, or later: {later})"
             )
         return f"{name} is deleted"
@@ -47,7 +47,7 @@ async def turn_off(plane: Plane, record: Record, waits: Waits = WAITS) -> str:
 
 
 async def _found(plane: Plane, record: Record, look_every_s: float) -> DeploymentState | None:
-    """The deployment now; that it is unknown now does not prove that it will not appear."""
+    """The deployment's state, waiting for one that may yet appear; None if it does not exist."""
     while True:
         with suppress(MissingError):
             state = await plane.get(record.target)

@@ -74,7 +74,7 @@ class Waits:
     look_every_s: float = 1.0
 
     def backoff_s(self, attempt: int) -> float:
-        """The wait after this attempt, from 1 on: longer each time, less up to half of it."""
+        """Seconds to wait after this attempt, from 1 on: a growing limit, less up to half."""
         longest_s = min(self.first_wait_s * _GROWTH ** (attempt - 1), _LONGEST_WAIT_S)
         return longest_s * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
 
@@ -109,7 +109,8 @@ class ControlClient:
         Repeatable calls are retried after 5xx, 408, 429 and broken connections, with growing waits.
 
         Raises:
-            ControlError: it was refused, not answered in time, or answered by something else.
+            ControlError: it was refused, not answered in time, or answered by another kind of
+                server.
         """
         try:
             with anyio.fail_after(_CALL_S):
@@ -132,7 +133,7 @@ class ControlClient:
             raise UnansweredError(f"{call.what}: no answer within {_CALL_S:.0f} s") from None
 
     async def prove(self, model: str, timeout_s: float = 30.0) -> Proof:
-        """Request one token of text from a deployment; no reported state is as conclusive."""
+        """Request one token of text: only an answer proves that a deployment serves."""
         body = {
             "model": model,
             "messages": [{"role": "user", "content": "Say ok."}],
@@ -197,7 +198,7 @@ class ControlClient:
         except orjson.JSONDecodeError:
             answer = None
         if not isinstance(answer, dict):
-            raise ControlError(f"{call.what}: the control plane's answer is no JSON object")
+            raise ControlError(f"{call.what}: the control plane's answer is not a JSON object")
         return answer
 
     def _refusal(self, raw: _Raw) -> Refusal:
@@ -222,7 +223,7 @@ def key_at(api_base: str, variable: str | None, named: Collection[KeyPair]) -> S
     Args:
         api_base: The control plane's URL.
         variable: Name of the environment variable with the key; None if none is named.
-        named: Which variables go to which servers.
+        named: Pairs of server and variable that are allowed.
 
     Raises:
         ConfigError: no key may be sent there, or the variable is unset.
@@ -249,9 +250,9 @@ async def open_client(
     """Open a client for one control plane.
 
     Raises:
-        ConfigError: `api_base` is no http URL of a server.
+        ConfigError: `api_base` is not the http URL of a server.
     """
-    if not is_bare(api_base):  # not quoted: it may hold a password
+    if not is_bare(api_base):  # the message does not quote it: it may hold a password
         raise ConfigError("the control plane's URL must be like https://api.fireworks.ai")
     async with open_session(_MOST_CONNECTIONS) as session:
         yield ControlClient(session, api_base.rstrip("/"), key, waits)
