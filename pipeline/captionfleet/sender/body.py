@@ -18,7 +18,7 @@ _CLOSED_S = 1.0  # a request that fails this soon met a connection that the serv
 
 
 class Body(aiohttp.Payload):
-    """A body that aiohttp writes by calling `write`; gives up a server that stops reading."""
+    """A body that aiohttp writes by calling `write`; it times out if the server stops reading."""
 
     def __init__(self, upload: Upload, *, stall_s: float) -> None:
         super().__init__(upload, content_type="application/json")
@@ -38,7 +38,7 @@ class Body(aiohttp.Payload):
         raise TypeError("a streamed body has no text")
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        """Write the body, or enough of it to know that it must not be sent."""
+        """Write the body; stop at the first sign that its media changed or cannot be read."""
         try:
             with anyio.fail_after(self._stall_s) as stall:
                 async with aclosing(self._upload.pieces()) as pieces:

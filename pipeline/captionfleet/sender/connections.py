@@ -80,12 +80,12 @@ class _Connection(ResponseHandler):
         return not self._is_idle or (self._may_stay and not self._has_unread)
 
     def set_response_params(self, **params: Any) -> None:
-        """Prepare for a request, or for asking a proxy for a tunnel."""
+        """Prepare for a request, or for a CONNECT to a proxy."""
         self._awaits_head, self._head_bytes = True, 0
         super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes of the answer; without a request there can be none."""
+        """Take bytes of the answer; close the connection if there is no request."""
         if data and self._is_idle:
             self._drop()
             return
@@ -176,7 +176,7 @@ class _Connection(ResponseHandler):
         transport = self.transport
         if transport is None:
             return
-        if transport.get_extra_info("sslcontext") is not None:  # its bytes are not ours to read
+        if transport.get_extra_info("sslcontext") is not None:  # TLS must read its bytes
             return
         try:
             while not self._is_idle and (data := os.read(self._descriptor, _LAST_READ_BYTES)):

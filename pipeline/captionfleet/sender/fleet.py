@@ -62,8 +62,8 @@ _TUNING = SenderTuning()
 class Fleet:
     """The clients of all deployments, and the router that chooses among them.
 
-    Once `halted` is set, no request begins; those in flight go on. `grown` is set, and then
-    replaced, whenever there may be more places, or fewer to wait for.
+    Once `halted` is set, no request begins; those in flight continue. `grown` is set, and then
+    replaced, whenever the number of places or of usable deployments changes.
     """
 
     def __init__(
@@ -87,8 +87,8 @@ class Fleet:
     async def check(self) -> None:
         """Contact every deployment; those that cannot be reached start ejected.
 
-        One that is silent or closes the connection may be a cold gateway: a request will wait for
-        it, and patience_s limits the wait.
+        A silent one, or one that closes the connection, may be a cold gateway: requests will wait
+        for it, for at most patience_s.
 
         Raises:
             DeploymentError: none can be used, after retries for two seconds.
@@ -105,7 +105,7 @@ class Fleet:
                 self.router.take_down(name, problem, now_s=monotonic_s())
 
     async def problems(self) -> dict[str, Verdict]:
-        """Why deployments cannot be reached, by name; repeats the check while none can be used."""
+        """Why deployments cannot be reached, by name; checks repeatedly while none can be used."""
         end_s = monotonic_s() + self.tuning.sure_s
         problems = await self._look()
         while not self._may_serve(problems) and monotonic_s() < end_s:
@@ -144,11 +144,11 @@ class Fleet:
                 get_log().warning("no key is sent", deployment=name, reason=self.key_in_words(name))
 
     def may_yet_serve(self, name: str, problem: Verdict) -> bool:
-        """Whether captions may come from a deployment whose list of models did not."""
+        """Whether a deployment without a list of models may still caption."""
         if self.router.replicas[name].is_held:
             return True
         if problem.code is FailureCode.UNAUTHORIZED:
-            return problem.status == _FORBIDDEN  # a key may be valid for captions only
+            return problem.status == _FORBIDDEN  # the key may be valid for captions only
         return problem.code not in {FailureCode.CONNECT_FAILED, FailureCode.MALFORMED_ANSWER}
 
     def unusable(self, problems: Mapping[str, Verdict] | None = None) -> DeploymentError:
@@ -162,7 +162,7 @@ class Fleet:
         return DeploymentError(f"no deployment can be used: {words}")
 
     def advice(self, name: str, verdict: Verdict) -> str:
-        """What is wrong with a deployment and what to check, worded to follow its name."""
+        """What is wrong with a deployment and what to check; the text follows its name."""
         deployment = self.deployments[name]
         match verdict.code:
             case FailureCode.UNAUTHORIZED:
@@ -192,7 +192,7 @@ class Fleet:
                 return f"{verdict.detail} ({deployment.base_url})"
 
     def key_in_words(self, name: str) -> str:
-        """Which key a deployment gets, in words."""
+        """The key that a deployment gets, for people."""
         deployment, variable = self.deployments[name], self.clients[name].key_env
         if variable:
             return f"key from {variable}"
@@ -202,7 +202,7 @@ class Fleet:
         return "no key is sent"
 
     def follow(self, name: str, replicas: int) -> None:
-        """Let a deployment's ceiling follow its replica count; with none up, it is that of one.
+        """Let a deployment's ceiling follow its replica count, which counts as 1 while none is up.
 
         Connections and lanes exist for `most_in_flight`, whatever the autoscaler does.
         """
@@ -223,7 +223,7 @@ class Fleet:
         self._tell_of_growth()
 
     def give_up(self, name: str, reason: str) -> None:
-        """Do without a deployment that was held: it does not come up."""
+        """Stop waiting for a deployment that was held, because it does not come up."""
         verdict = judge(FailureCode.SCALING_UP, reason)
         self.router.give_up(name, verdict, now_s=monotonic_s())
         self._tell_of_growth()
@@ -238,7 +238,7 @@ class Fleet:
         return sum(place_seconds(window.history, seconds) for window in windows)
 
     def refusing(self) -> dict[str, str]:
-        """What is wrong with each deployment that still refuses requests at the end, by name."""
+        """What is wrong with each deployment that refuses requests at the end, by name."""
         return {
             replica.name: self.advice(replica.name, replica.reason)
             for replica in self.router.replicas.values()

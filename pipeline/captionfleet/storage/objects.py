@@ -31,8 +31,8 @@ __all__ = [
 ]
 
 PAUSES_S = (0.2, 1.0, 3.0)
-"""Before each further try, beside the library's own ones within a few seconds."""
-# A look-up moves one byte, and a list may name thousands of objects on a dead server.
+"""Before each further try, besides the library's own retries within a few seconds."""
+# A look-up transfers one byte, and a list may name thousands of objects on a dead server.
 _LOOK_REQUEST_S, _LOOK_S = 15.0, 30.0
 TRY_S = 90.0  # above the library's own 60 s for a request
 
@@ -43,9 +43,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ObjectFacts:
-    """One version of an object; `version` is a number made of its ETag, else of its time.
+    """One version of an object; `version` is a hash of its ETag, or else of its time.
 
-    `time_version`, of a file behind a URL that has an ETag as well, is made of its time; else 0.
+    `time_version` is a hash of the time of a file behind a URL that also has an ETag; else 0.
     """
 
     size_bytes: int
@@ -53,7 +53,7 @@ class ObjectFacts:
     time_version: int = 0
 
     def is_same(self, other: "ObjectFacts") -> bool:
-        """Whether both are one version: replicas of a server may give it ETags of their own."""
+        """Whether both are one version; replicas of a web server may have different ETags."""
         is_as_old = self.time_version == other.time_version != 0
         return self.size_bytes == other.size_bytes and (self.version == other.version or is_as_old)
 
@@ -165,15 +165,15 @@ def _name(address: Address) -> str:
 def facts_of(meta: Any, *, scheme: str) -> ObjectFacts:
     """The library's metadata of an object as facts.
 
-    Buckets make ETags of what an object holds, or change them with it. Web servers may make them
-    of an inode, for example, so that each replica has its own; the time is then what they share.
+    A bucket's ETag depends on the object's content, or changes with it. A web server's may depend
+    on an inode, for example, and differ between replicas, which then share the time.
     """
     etag, changed = meta["e_tag"], meta["last_modified"]
-    if scheme == "az" and etag:  # in a listing it stands without the quotes that it has elsewhere
+    if scheme == "az" and etag:  # Azure's listings omit the quotes
         etag = f'"{etag.strip(_QUOTE)}"'
     has_both = (
         scheme in {"http", "https"} and etag and changed and changed.timestamp() > 0
-    )  # 0: the server said none
+    )  # 0: the server gave none
     by_time = version_of(None, changed) if has_both else 0
     return ObjectFacts(int(meta["size"]), version_of(etag, changed), by_time)
 

@@ -32,13 +32,13 @@ async def write_object(
     *,
     mode: Literal["overwrite", "create"] = "overwrite",
 ) -> None:
-    """Put a whole object in the place of what is there; others see the old one or the new one.
+    """Write or replace a whole object; readers see the old one or the new one.
 
-    `body` is the object, or gives its chunks again for each try. With "create", which takes bytes
-    alone, nothing may be there.
+    `body` is the object, or a function that gives its chunks again for each try. With "create",
+    which takes only bytes, the object must not exist.
 
     Raises:
-        StorageError: it was refused, or not taken at any try.
+        StorageError: it was refused, or every try failed.
     """
 
     async def write(store: Any) -> None:
@@ -62,16 +62,16 @@ async def write_object(
 
 
 async def read_object(address: Address, most_bytes: int) -> bytes | None:
-    """A small object; None where there is none.
+    """A small object; None if it does not exist.
 
     Raises:
-        StorageError: it is larger, may not be read, or no answer was whole.
+        StorageError: it is larger, may not be read, or no answer was complete.
     """
 
     async def read(store: Any) -> bytes:
         got = await library().get_async(store, address.key)
         if got.meta["size"] > most_bytes:
-            raise StorageError(FailureCode.SOURCE_UNREADABLE, "it is larger than it can be")
+            raise StorageError(FailureCode.SOURCE_UNREADABLE, "it is larger than expected")
         return bytes(await got.bytes_async())
 
     try:
@@ -86,7 +86,7 @@ async def remove_object(address: Address) -> None:
     """Remove an object, which may be gone.
 
     Raises:
-        StorageError: that was refused, or not taken at any try.
+        StorageError: that was refused, or every try failed.
     """
 
     async def remove(store: Any) -> None:

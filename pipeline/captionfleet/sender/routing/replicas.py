@@ -20,7 +20,7 @@ from captionfleet.sender.routing.verdict import Verdict
 __all__ = ["Change", "Lease", "ProbeWait", "Replica", "ReplicaTuning"]
 
 _FAILURES_TO_EJECT, _MOST_FAILURES = 5, 16  # in a row; each uses up an attempt of a clip
-_SCALING_UPS = 3  # in a row, from a deployment that captions: its gateway may fail now and then
+_SCALING_UPS = 3  # in a row, from a deployment that has captioned: gateways fail at times
 
 # Refusals in a row. A refusal of key, account or model by a new deployment is conclusive, while a
 # working one returns a single 401 now and then. Other 4xx usually concern the clip, and
@@ -57,7 +57,7 @@ _PROBE_WAITS = {
     Change.EJECTED: ProbeWait(1.0, 2.0, 60.0),
     Change.REFUSING: ProbeWait(1.0, 2.0, 10.0),  # several probes in a minute
     Change.SATURATED: ProbeWait(1.0, 2.0, 15.0),
-    Change.SCALING_UP: ProbeWait(2.0, 1.05, 30.0),  # late by 5 % of the time that it took, at most
+    Change.SCALING_UP: ProbeWait(2.0, 1.05, 30.0),  # late by at most 5 % of the wait
 }
 
 
@@ -113,7 +113,7 @@ class Replica:
     _failures: int = 0
     _refusals: int = 0
     _refused_since_s: float = 0.0
-    _has_scaled_up: bool = False  # only one that knows key and model says so
+    _has_scaled_up: bool = False  # only a deployment that accepts key and model answers so
 
     @property
     def is_up(self) -> bool:
@@ -132,7 +132,7 @@ class Replica:
 
     @property
     def is_proven(self) -> bool:
-        """Whether it has captioned a clip: its rejections are then the clip's fault."""
+        """Whether it has captioned a clip: it then rejects a clip for a fault of the clip."""
         return self.captions > 0
 
     @property
@@ -164,7 +164,7 @@ class Replica:
             self._is_probed = False
 
     def answered(self) -> Change | None:
-        """Record an answer: the deployment is up, whatever it was down for."""
+        """Record an answer: it ends any reason to be down."""
         self._failures = self._refusals = 0
         return self._come_back()
 
@@ -191,7 +191,7 @@ class Replica:
         return None
 
     def _takes_none(self, kind: Change, verdict: Verdict) -> bool:
-        """Whether the failures so far show that no request would be answered.
+        """Whether the failures so far show that the deployment answers no request.
 
         The more requests are in flight, the more of them may fail in a row by chance.
         """

@@ -7,7 +7,7 @@ from captionfleet.sender.routing.verdict import MAX_RETRY_AFTER_S
 __all__ = ["Backoff", "RetryBudget"]
 
 _RESERVE = 50.0  # covers a deployment that dies with 50 requests in flight
-_SHARE = 0.5  # a fleet of which a third of the answers fail still earns its retries
+_SHARE = 0.5  # a fleet that fails a third of its answers still earns its retries
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,9 @@ class Backoff:
 class RetryBudget:
     """Quick retries earned by captions: one for two, and 50 to begin with.
 
-    A working fleet earns its retries at once. A fleet that fails everything spends the 50 and is
-    then asked at the slowest pace. No clip fails for lack of budget: its number of attempts stays
-    the job's.
+    A working fleet earns its retries at once. A fleet that fails everything spends the 50, and then
+    gets requests at the slowest rate. No clip fails for lack of budget: the job sets its number of
+    attempts.
     """
 
     def __init__(self, *, reserve: float = _RESERVE, share: float = _SHARE) -> None:
