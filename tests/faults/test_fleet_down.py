@@ -391,5 +391,8 @@ async def test_hiccup_of_refusals_costs_no_clip(status: int, tmp_path: Path) -> 
     """When all in flight are refused at once in mid-run, all clips are captioned after it."""
     async with scripted(*times(8, caption()), *times(9, answer(status))) as replica:
         plan = job(replica.base_url, request={"max_attempts": 1}, max_in_flight=8)
-        run = await sent(plan, [ready_clip(tmp_path, f"c{n}") for n in range(40)])
+        clips = [ready_clip(tmp_path, f"c{n}") for n in range(40)]
+        # Longer than the hiccup takes on a machine that stands still for seconds.
+        patient = replace(QUICK, replicas=replace(QUICK.replicas, known_s=60.0))
+        run = await sent(plan, clips, tuning=patient)
     assert all(isinstance(outcome, Caption) for outcome in run.outcomes)

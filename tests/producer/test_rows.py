@@ -36,8 +36,8 @@ def test_a_row_says_all_that_it_has() -> None:
         ({"path": ""}, "the path is empty"),
         ({"path": None}, "the path is empty"),
         ({"path": " "}, "the path is empty"),
-        ({"path": 7}, "the path is no text"),
-        ({"path": ["a.mp4"]}, "the path is no text"),
+        ({"path": 7}, "the path is not a text"),
+        ({"path": ["a.mp4"]}, "the path is not a text"),
         ({"path": "a\0b"}, "NUL"),
         ({"path": "ftp://host/a.mp4"}, "ftp://"),
         ({"path": "s3://bucket"}, "names a bucket"),
@@ -47,8 +47,8 @@ def test_a_row_says_all_that_it_has() -> None:
         ({"path": "a.mp4", "end_s": "nan"}, "end_s"),
         ({"path": "a.mp4", "start_s": 5, "end_s": 5}, "not after"),
         ({"path": "a.mp4", "end_s": "0"}, "not after"),
-        ({"path": "a.mp4", "end_s": 10**400}, "no number of seconds"),
-        ({"path": "a.mp4", "start_s": 1e300}, "behind the end of any film"),
+        ({"path": "a.mp4", "end_s": 10**400}, "not a number of seconds"),
+        ({"path": "a.mp4", "start_s": 1e300}, "beyond the end of any film"),
         ({"path": "a.mp4", "prompt": ["x"]}, "prompt"),
         ({"path": "a.mp4", "prompt": "\ud800"}, "Unicode"),
         ({"path": "a.mp4", "id": 1.5}, "id"),
@@ -252,7 +252,7 @@ def test_a_folder_has_no_window(library: Path) -> None:
 
     ((_, _, reason),) = found(library / "all.csv")
 
-    assert reason == "row 2: a folder can have no start_s or end_s"
+    assert reason == "row 2: a folder cannot have start_s or end_s"
 
 
 def test_comments_of_a_plain_list_are_passed_over(library: Path) -> None:

@@ -20,10 +20,10 @@ __all__ = ["count_ahead", "left_to_ask"]
 async def count_ahead(job: JobConfig, settled: Settled, tally: Tally, films: Films) -> None:
     """Walk all sources once more, ahead of the run, and count the clips that need a caption.
 
-    The walk reads only names, sizes and times, and takes at most half a core. Where a job asks for
-    all windows, it measures films that were never measured, and the run uses the result. With
-    `identity = "content"`, copies of one file count separately, since content is not read here.
-    Errors of sources are left to the producer.
+    The walk reads only names, sizes and times, and takes at most half a core. If a job asks for all
+    windows, it measures films that were never measured, and the run uses the result. With `identity
+    = "content"`, copies of one file count separately, because content is not read here. The
+    producer reports errors of sources.
     """
     retried = frozenset(job.input.retry_failed)
     requests = [request.name for request in job.asked]
