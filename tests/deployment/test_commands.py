@@ -245,7 +245,7 @@ REFUSALS: dict[str, tuple[dict[str, object], tuple[str, ...], int, str]] = {
         {},
         ("create", "--min-replicas", "1", "--scale-to-zero-window", "5m"),
         2,
-        "keeps it up for ever",
+        "keeps it always up",
     ),
     "no window": ({}, ("create", "--scale-to-zero-window", "soon"), 2, "300s, 5m or 1h"),
     "bounds crossed": ({}, ("scale", "x", "--min-replicas", "3", "--max-replicas", "1"), 2, "3 to"),

@@ -121,7 +121,7 @@ async def test_window_that_never_counts_is_refused() -> None:
     """A job with a minimum of replicas and a time to sleep after means one of the two."""
     life = {"account": ACCOUNT, "min_replicas": 1, "scale_to_zero_window_s": 600}
     job = {"input": {"sources": ["videos"]}, "deployments": [{"lifecycle": life}]}
-    with pytest.raises(ConfigError, match="min_replicas = 1 keeps it up for ever"):
+    with pytest.raises(ConfigError, match="min_replicas = 1 keeps it always up"):
         load_job(None, job | {"output": {"dir": "captions"}})
 
 
