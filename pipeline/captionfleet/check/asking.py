@@ -1,4 +1,4 @@
-"""Asks deployments about test clips, in the same way as for captions (main process)."""
+"""Sends test clips to deployments, in the same way as for captions (main process)."""
 
 import random
 from collections.abc import Sequence
@@ -66,7 +66,7 @@ async def ask_deployment(
 ) -> Asked:
     """Contact a deployment, and ask it about the clips; without clips nothing is paid.
 
-    Prompts that are filled in take what they name from `example`, a film of the job.
+    Prompt templates are filled in from `example`, a film of the job.
     """
     name, asked = deployment.name, Asked()
     try:
@@ -100,7 +100,7 @@ def _as_of(example: Source | None, ready: ReadyClip, request: RequestConfig) -> 
     """The clip with the prompt that a run would send for this film.
 
     Raises:
-        TemplateError: the film does not have what the prompt names.
+        TemplateError: the film lacks a value that the prompt names.
     """
     if example is None:
         return filled(ready, request.template)
@@ -110,7 +110,7 @@ def _as_of(example: Source | None, ready: ReadyClip, request: RequestConfig) -> 
 
 def _not_asked(deployment: str, request: str, why: str) -> Finding:
     of_name = f" of request {request}" if request else ""
-    advice = "name a list of films that has it, and the prompt is tried with its first row"
+    advice = "name a list of films that has it: the prompt is then tried with its first row"
     text = f"the prompt{of_name} was not tried: {why}"
     return warn("structure", text, advice, deployment=deployment)
 
@@ -147,7 +147,7 @@ def _reached(deployment: DeploymentConfig, problem: Verdict | None) -> Finding:
     if problem is None:
         return ok("reachable", deployment.base_url, deployment=deployment.name)
     text = f"gives no list of models ({problem.detail})"
-    return warn("reachable", text, "a run asks all the same", deployment=deployment.name)
+    return warn("reachable", text, "a run does not need it", deployment=deployment.name)
 
 
 async def _costs(deployment: DeploymentConfig) -> list[Finding]:
@@ -239,7 +239,7 @@ def _tokens(outcome: Answer | Verdict) -> int:
 
 
 async def _ask(fleet: Fleet, name: str, ready: ReadyClip) -> Reply:
-    """Ask once; ask again where the failure may be temporary, as with a new key."""
+    """Ask once; ask again if the failure may be temporary, as with a new key."""
     for failures in range(1, _TRIES):
         reply = await fleet.clients[name].ask(ready, f"{ready.clip.clip_id}-{failures}")
         outcome = reply.outcome
