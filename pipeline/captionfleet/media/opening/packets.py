@@ -58,7 +58,7 @@ class PacketReader:
         return isinstance(self._clock, JoinedClock) and self._clock.jumps > 0
 
     def __iter__(self) -> Iterator[Packet[Any]]:
-        """Give packets until the file ends or gives nothing but errors."""
+        """Yield packets until the file ends or returns only errors."""
         for packet in self._read():
             if isinstance(self._clock, JoinedClock):
                 _correct(packet, self._clock)
@@ -72,14 +72,14 @@ class PacketReader:
             try:
                 for packet in self._container.demux(*self.streams):
                     in_a_row = looks_ahead = 0
-                    if packet.size or packet.pts is not None:  # those that flush are empty
+                    if packet.size or packet.pts is not None:  # empty packets flush the decoder
                         yield packet
             except av.BlockingIOError:
                 self.errors += looks_ahead == 0
                 looks_ahead += 1
                 if looks_ahead >= _MOST_LOOKS_AHEAD:
                     return
-            except av.FFmpegError:  # also ENOMEM: the file made up the size
+            except av.FFmpegError:  # also ENOMEM: the file stated an absurd size
                 self.errors += 1
                 in_a_row += 1
             except IndexError:  # PyAV at the end of a file that grew a stream midway
@@ -89,7 +89,7 @@ class PacketReader:
 
 
 def _doubt(packet: Packet[Any], clock: DoubtedClock) -> None:
-    """Remove timestamps that are not believable."""
+    """Remove absurd timestamps."""
     if packet.dts is None:
         return
     numerator, denominator = packet.time_base.numerator, packet.time_base.denominator

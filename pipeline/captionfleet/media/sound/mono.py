@@ -15,8 +15,8 @@ __all__ = ["MonoResampler", "without_first"]
 class MonoResampler:
     """Mixes all channels down without clipping, and resamples.
 
-    Layouts that FFmpeg's mixer does not know (numbered channels, ambisonics) are mixed evenly,
-    ambisonics by their omnidirectional channel.
+    Layouts that FFmpeg's mixer does not know (numbered channels) are mixed evenly; of ambisonics,
+    the omnidirectional channel is taken.
     """
 
     def __init__(self) -> None:
