@@ -179,7 +179,7 @@ def test_dry_reap_only_tells(served: Serve, here: CommandHere, call: str, *, cre
     record = Record(**fields, api_base=plane.api_base, owner=DEAD, created=created, at_end="delete")
     Records().write(record)
     shown = here("deployment", "reap", "--dry-run")
-    assert "which is no more" in shown.stdout
+    assert "which is dead" in shown.stdout
     assert call in shown.stdout
     assert not plane.calls
     assert "d is gone already" in here("deployment", "reap").stdout
