@@ -34,6 +34,7 @@ from tests.deployment.planes import (
     state_of,
     told,
 )
+from tests.support.awaited_film import awaited_film
 from tests.support.command import Command
 from tests.support.output import Output
 from tests.support.tiny_films import Library
@@ -160,10 +161,12 @@ async def test_whole_life_in_one_command(
 
 async def test_killed_run_is_reaped(nightly: Nightly, command: Command, output: Output) -> None:
     """After kill -9 in the middle, `reap` turns off what was left on, and only that."""
-    slower = replace(SLOW, service_time_s=0.5)
-    async with serving_plane(plane_options(replica=slower)) as plane:
+    awaited = awaited_film(nightly.library.films[12], nightly.folder / "videos")
+    async with serving_plane(plane_options(replica=SLOW)) as plane:
         job, own = nightly.write(plane, 12), variables(nightly)
-        async with command.started("run", "--job", job, variables=own) as running:
+        job.write_text(job.read_text().replace("[input]\n", "[input]\nsettle_s = 3600\n"))
+        words = "run", *nightly.library.films[:12], awaited.parent, "--job", job
+        async with command.started(*words, variables=own) as running:  # which cannot end by itself
             await running.until(lambda: output.line_count() >= 2)
             assert await reap(Records(), ()) == []  # for the run lives
             running.send(signal.SIGKILL)
@@ -179,10 +182,10 @@ async def test_killed_run_is_reaped(nightly: Nightly, command: Command, output: 
         check_calls(plane)
         assert nightly.left() == []
         # The next run brings it up again, and goes on where the killed one stopped.
-        rest = await nightly.run(plane, 12)
-        assert rest.exit_code == 0
+        rest = await nightly.run(plane, 13)
+        assert (rest.exit_code, rest.captioned > 0) == (0, True)
         assert state_of(plane) == (0, 0, 0)
-    assert len(output.captions) == 12
+    assert len(output.captions) == 13
 
 
 async def test_next_run_takes_over(nightly: Nightly) -> None:

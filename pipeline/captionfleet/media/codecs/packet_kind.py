@@ -1,7 +1,7 @@
 """Defines what is known of a coded packet: key frame, referenced, shown (worker process; pure)."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 __all__ = [
     "CLOSED_ENTRY",
@@ -12,7 +12,6 @@ __all__ = [
     "NEEDED",
     "PINNED",
     "SECOND_FIELD",
-    "STATE",
     "KindReader",
     "PacketKind",
     "PlanBroken",
@@ -48,16 +47,6 @@ DISPOSABLE = PacketKind(is_needed=False)
 INTRA = PacketKind(is_entry=True, is_closed=True, is_needed=False)
 PINNED = PacketKind(is_pinned=True)
 SECOND_FIELD = PacketKind(is_rest=True)
-
-STATE: tuple[Literal["new_extradata", "palette", "param_change"], ...] = (
-    "new_extradata",
-    "palette",
-    "param_change",
-)
-"""Side data that the decoder keeps for the packets to come (libav's names).
-
-A palette in AVI and QuickTime comes only with the first packet, or with the first after a change.
-"""
 
 
 class PlanBroken(Exception):  # noqa: N818 - a change of plan, not an error

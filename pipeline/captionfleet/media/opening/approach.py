@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import av
 
 from captionfleet.media.codecs.bitstream import reader_for
-from captionfleet.media.codecs.packet_kind import STATE, PlanBroken
+from captionfleet.media.codecs.packet_kind import PlanBroken
+from captionfleet.media.facts.side_data import sets_state
 from captionfleet.media.opening.container import (
     choose_video,
     has_no_timestamps,
@@ -188,7 +189,7 @@ class _RunUp:
         except PlanBroken:
             self._reader = None
             return False
-        self._is_pinned = kind.is_pinned or any(packet.has_sidedata(one) for one in STATE)
+        self._is_pinned = kind.is_pinned or sets_state(packet)
         return kind.is_entry and not self._is_pinned
 
     def _time_s(self, packet: Packet[Any]) -> float:

@@ -12,7 +12,13 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from captionfleet.media.codecs.bitstream import reader_for
-from captionfleet.media.codecs.packet_kind import PINNED, STATE, KindReader, PacketKind, PlanBroken
+from captionfleet.media.codecs.packet_kind import (
+    PINNED,
+    KindReader,
+    PacketKind,
+    PlanBroken,
+)
+from captionfleet.media.facts.side_data import sets_state
 from captionfleet.media.sampling.fps_filter import FpsFilter
 from captionfleet.media.sampling.full import FullSampler, Outputs, Sampler, Timing
 from captionfleet.media.sampling.planned_decoder import PlannedDecoder
@@ -164,7 +170,7 @@ class PlannedSampler:
 
     def _kind(self, packet: Packet[VideoStream]) -> PacketKind:
         kind = self._reader.read(memoryview(packet), is_key=packet.is_keyframe)
-        if any(packet.has_sidedata(kind) for kind in STATE):
+        if sets_state(packet):
             return PINNED
         return replace(kind, is_shown=False) if packet.is_discard else kind
 

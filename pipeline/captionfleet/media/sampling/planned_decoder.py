@@ -68,6 +68,8 @@ class PlannedDecoder:
 
     def emit(self) -> int:
         """Emit in order what has arrived; drop unwanted frames; return the slots filled."""
+        if not self._decoded:
+            return 0
         before = self.slots_done
         while self._expected and self._expected[0].pts in self._decoded:
             wanted = self._expected.pop(0)
