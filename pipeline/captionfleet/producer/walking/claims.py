@@ -15,7 +15,7 @@ from captionfleet.producer.windows import Window
 __all__ = ["Area", "Claims", "Order"]
 
 Order = tuple[int, int]
-"""When a walk came to something: the source's position, then a count within that source."""
+"""The place of a find in a walk: the source's position, then a count within that source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class Area:
 class Claims:
     """Resolves overlapping sources without remembering the files of a folder.
 
-    Remembers the areas, and for each file that a list or a link names some 100 bytes, 50 more where
-    the list has columns.
+    Memory: the areas, and about 100 bytes for each file that a list or a link names, 50 more if the
+    list has columns.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Claims:
         return True
 
     def contradiction(self, real_file: str, row: Row, window: Window | None = None) -> str:
-        """What a row says otherwise than the claim that came first; empty if it repeats that."""
+        """How a row differs from the row that claimed its clip first; empty if it repeats it."""
         first = self._named.get(_identity(real_file, row, window))
         if first is None:
             first = self._repeats.mark(self._row_above(real_file))

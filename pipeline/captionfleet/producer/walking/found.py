@@ -26,9 +26,9 @@ Found = Source | Unusable
 
 
 def bad_row(source: Path, row: BadRow, said: Row = NO_ROW) -> Unusable:
-    """A failure for a row that names no clip of its own; it is identified by the row alone.
+    """A failure for a row that names no clip of its own; the row alone identifies it.
 
-    `said` is what can be read in the row.
+    `said` holds the row's readable values.
     """
     path = os.fspath(source)
     own = Row(row.number, id=said.id, metadata=said.metadata)
@@ -49,11 +49,11 @@ def unusable(source: Source, error: OSError) -> Unusable:
 
 
 def not_for_folders(row: Row) -> str:
-    """What a row says that only a film can have; a folder has no line of its own."""
+    """Refuse values of a row that only a film can have: a folder has no line of its own."""
     if row.prompt:
-        return f"row {row.number}: a folder can have no prompt"
+        return f"row {row.number}: a folder cannot have a prompt"
     has_window = asked_window(row, math.inf) is not None
-    return f"row {row.number}: a folder can have no start_s or end_s" if has_window else ""
+    return f"row {row.number}: a folder cannot have start_s or end_s" if has_window else ""
 
 
 def is_at_rest(source: Source) -> bool:

@@ -37,8 +37,8 @@ class Repeats:
             return ""
         return (
             f"row {row.number}: it names the same film and window {self._before(row, first)}, with "
-            "another id or other words for the prompt, and a clip has one caption of a request: "
-            "give the row a prompt or a window of its own, or take it out"
+            "another id or other words for the prompt, but a clip has one caption per request: "
+            "give the row a prompt or a window of its own, or remove it"
         )
 
     def _before(self, row: Row, first: int) -> str:
