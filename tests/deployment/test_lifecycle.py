@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import orjson
 import pytest
 
 from captionfleet import JobConfig, load_job, run_job
+from captionfleet.deployment.lifecycle.lifecycle import open_lifecycle
 from captionfleet.deployment.lifecycle.reaping import reap
 from captionfleet.deployment.lifecycle.records import Record, Records
-from captionfleet.deployment.plane import client
+from captionfleet.deployment.plane.client import Waits
 from captionfleet.errors import ConfigError, DeploymentError
 from captionfleet.sink import RunSummary
 from captionfleet.standin.faults import parse_fault
@@ -32,6 +34,7 @@ from tests.deployment.planes import (
     state_of,
     told,
 )
+from tests.support.awaited_film import awaited_film
 from tests.support.command import Command
 from tests.support.output import Output
 from tests.support.tiny_films import Library
@@ -119,7 +122,7 @@ async def test_window_that_never_counts_is_refused() -> None:
     """A job with a minimum of replicas and a time to sleep after means one of the two."""
     life = {"account": ACCOUNT, "min_replicas": 1, "scale_to_zero_window_s": 600}
     job = {"input": {"sources": ["videos"]}, "deployments": [{"lifecycle": life}]}
-    with pytest.raises(ConfigError, match="min_replicas = 1 keeps it up for ever"):
+    with pytest.raises(ConfigError, match="min_replicas = 1 keeps it always up"):
         load_job(None, job | {"output": {"dir": "captions"}})
 
 
@@ -158,10 +161,12 @@ async def test_whole_life_in_one_command(
 
 async def test_killed_run_is_reaped(nightly: Nightly, command: Command, output: Output) -> None:
     """After kill -9 in the middle, `reap` turns off what was left on, and only that."""
-    slower = replace(SLOW, service_time_s=0.5)
-    async with serving_plane(plane_options(replica=slower)) as plane:
+    awaited = awaited_film(nightly.library.films[12], nightly.folder / "videos")
+    async with serving_plane(plane_options(replica=SLOW)) as plane:
         job, own = nightly.write(plane, 12), variables(nightly)
-        async with command.started("run", "--job", job, variables=own) as running:
+        job.write_text(job.read_text().replace("[input]\n", "[input]\nsettle_s = 3600\n"))
+        words = "run", *nightly.library.films[:12], awaited.parent, "--job", job
+        async with command.started(*words, variables=own) as running:  # which cannot end by itself
             await running.until(lambda: output.line_count() >= 2)
             assert await reap(Records(), ()) == []  # for the run lives
             running.send(signal.SIGKILL)
@@ -177,10 +182,10 @@ async def test_killed_run_is_reaped(nightly: Nightly, command: Command, output: 
         check_calls(plane)
         assert nightly.left() == []
         # The next run brings it up again, and goes on where the killed one stopped.
-        rest = await nightly.run(plane, 12)
-        assert rest.exit_code == 0
+        rest = await nightly.run(plane, 13)
+        assert (rest.exit_code, rest.captioned > 0) == (0, True)
         assert state_of(plane) == (0, 0, 0)
-    assert len(output.captions) == 12
+    assert len(output.captions) == 13
 
 
 async def test_next_run_takes_over(nightly: Nightly) -> None:
@@ -385,11 +390,15 @@ async def test_cancelled_run_turns_it_off(nightly: Nightly) -> None:
     assert nightly.left() == []
 
 
-async def test_what_cannot_be_turned_off_is_said(
-    nightly: Nightly, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def quick_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = partial(open_lifecycle, waits=Waits(first_wait_s=0.01, look_every_s=0.02))
+    monkeypatch.setattr("captionfleet.run.open_lifecycle", quick)
+
+
+@pytest.mark.usefixtures("quick_waits")
+async def test_what_cannot_be_turned_off_is_said(nightly: Nightly) -> None:
     """A deployment that may be on is exit code 4 and a record, though every clip is captioned."""
-    monkeypatch.setattr(client, "_WAITS", client.Waits(first_wait_s=0.01))
 
     async def break_down_midway() -> None:
         await plane.ledger.until(lambda _: captioned(plane) > 0)
@@ -405,12 +414,7 @@ async def test_what_cannot_be_turned_off_is_said(
     assert len(nightly.left()) == 1
 
 
-@pytest.fixture
-def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("captionfleet.deployment.lifecycle.turning_off._LOOK_EVERY_S", 0.02)
-
-
-@pytest.mark.usefixtures("quick_looks")
+@pytest.mark.usefixtures("quick_waits")
 async def test_what_is_not_known_yet_is_waited_for(nightly: Nightly) -> None:
     """A deployment that its control plane finds only after a while is used, and turned off."""
     async with serving_plane(plane_options(shows_after_s=500)) as plane:
@@ -420,7 +424,7 @@ async def test_what_is_not_known_yet_is_waited_for(nightly: Nightly) -> None:
     assert nightly.left() == []
 
 
-@pytest.mark.usefixtures("quick_looks")
+@pytest.mark.usefixtures("quick_waits")
 async def test_what_is_not_known_yet_is_turned_off(nightly: Nightly) -> None:
     """A run that ends before the control plane finds what it made leaves nothing on either."""
     async with serving_plane(plane_options(shows_after_s=1000)) as plane:
@@ -449,11 +453,9 @@ async def test_what_comes_up_later_joins_in(nightly: Nightly) -> None:
         assert state_of(plane) == (0, 0, 0)
 
 
-async def test_control_plane_may_be_away_for_a_while(
-    nightly: Nightly, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("quick_waits")
+async def test_control_plane_may_be_away_for_a_while(nightly: Nightly) -> None:
     """A control plane that answers 5xx for longer than a call lasts is asked again."""
-    monkeypatch.setattr(client, "_WAITS", client.Waits(first_wait_s=0.01))
     away = (parse_fault("503+first=9"),)
     async with serving_plane(plane_options(control_faults=away)) as plane:
         summary = await nightly.run(plane, 1)

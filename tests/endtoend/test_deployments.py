@@ -85,8 +85,8 @@ async def test_two_deployments_share_the_load_within_their_limits(
     library: Library, command: Command, output: Output
 ) -> None:
     """Each deployment works at its own limit, never above it, and faster ones do more."""
-    small = StandinOptions(slots=1, max_queue=0, service_time_s=0.15, watch_media=False)
-    large, films = replace(small, slots=4), library.films
+    small = StandinOptions(slots=1, max_queue=0, service_time_s=1.0, watch_media=False)
+    large, films = replace(small, slots=4, service_time_s=0.3), library.films
     async with serving(small) as first, serving(large) as second:
         job = write_job(command.folder / "job.toml", first, second, max_in_flight=[1, 4])
         ended = await command("run", *films, "--job", job, "--store", library.store, "--out", "out")

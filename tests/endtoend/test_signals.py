@@ -14,7 +14,8 @@ import pytest
 
 from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import Standin, serving
-from tests.support.command import DEADLINE_S, Command, is_alive, until
+from tests.support.awaited_film import AWAITING, awaited_film, let_settle
+from tests.support.command import DEADLINE_S, Command, is_alive, until, workers_of
 from tests.support.job_file import write_job
 from tests.support.output import Output, answered, check_provenance
 from tests.support.tiny_films import Library
@@ -169,12 +170,15 @@ async def test_signal_while_the_workers_start(
 
 async def test_killed_run_is_continued(library: Library, command: Command, output: Output) -> None:
     """After kill -9 no worker lives on, and the next run ends with one line for each clip."""
+    *films, last = library.films[:CLIPS]
+    awaited = awaited_film(last, command.folder / "videos")  # until then no worker leaves
     async with serving(SLOW) as standin:
-        own = replace(library, store=command.folder / "store")  # so that there are workers
-        words = arguments(standin, own, command.folder, CLIPS)
+        job = write_job(command.folder / "job.toml", standin, tables=AWAITING, max_in_flight=2)
+        store = command.folder / "store"  # which knows no film, so that there are workers
+        words = "run", *films, awaited.parent, "--job", job, "--store", store, "--out", "out"
         async with command.started(*words) as running:
             await running.until(lambda: output.line_count() >= 2)
-            workers = running.workers()
+            workers = workers_of(running.process.pid)
             assert workers
             running.send(signal.SIGKILL)
             await running.process.wait()
@@ -182,6 +186,7 @@ async def test_killed_run_is_continued(library: Library, command: Command, outpu
         before = output.captions
         with (output.folder / "captions.jsonl").open("ab") as file:
             file.write(b'{"clip_id":"0123')  # as a power cut may leave it
+        let_settle(awaited)
         assert (await command(*words)).exit_code == 0
         run = output.settled_run()
         assert run["torn_lines_repaired"] == 1

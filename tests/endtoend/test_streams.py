@@ -23,7 +23,7 @@ from tests.support.job_file import asking
 from tests.support.output import Output
 from tests.support.tiny_films import Library
 
-DEADLINE_S = 40.0
+DEADLINE_S = 120.0
 PIPE_BYTES = 1 << 16
 
 

@@ -27,8 +27,8 @@ def many(library: Library, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def base_url() -> Iterator[str]:
-    """A stand-in that answers at once and refuses a third of the requests."""
-    options = StandinOptions(service_time_s=0.05, slots=64, max_queue=64)
+    """A stand-in that answers soon, but hardly all before the files are counted."""
+    options = StandinOptions(service_time_s=0.4, slots=64, max_queue=64)
     with (
         anyio.from_thread.start_blocking_portal() as portal,
         portal.wrap_async_context_manager(serving(options)) as standin,

@@ -12,7 +12,7 @@ import pytest
 from captionfleet.messages import printable
 from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import Standin, serving
-from tests.support.command import Command, is_alive
+from tests.support.command import Command, workers_of
 from tests.support.job_file import asking
 from tests.support.output import Output, check_provenance
 from tests.support.tiny_films import PREPARED_HEIGHT_PX, Library, shown_width_px
@@ -193,14 +193,12 @@ async def test_nothing_is_left_open_or_behind(own_films: Films, tmp_path: Path) 
     """With warnings as errors a run says nothing, and it leaves no process and no scrap file."""
     command = Command(tmp_path)
     own_films(2)
-    async with serving(StandinOptions(service_time_s=0.3)) as standin:
+    async with serving(StandinOptions()) as standin:
         variables = {"PYTHONWARNINGS": "error"}
         async with command.started(*arguments(standin), variables=variables) as running:
-            workers: list[int] = []
-            await running.until(lambda: bool(workers.extend(running.workers()) or workers))
             ended = await running.ended()
-    assert workers
-    assert not any(map(is_alive, workers))
+        assert workers_of(running.process.pid) == []
+        assert standin.ledger.total == 2  # what workers prepared, as no store knows the films
     assert (ended.exit_code, ended.stderr) == (0, "")
     assert list((command.folder / "tmp").iterdir()) == []
     files = {path.name for path in (command.folder / "out").iterdir() if path.is_file()}

@@ -201,6 +201,20 @@ def is_alive(pid: int) -> bool:
     return parent_of(pid) is not None
 
 
+def workers_of(main: int) -> list[int]:
+    """The worker processes that this process started and that are there, even if it is gone."""
+    name = b"\0captionfleet-worker\0%d\0" % main
+    return [pid for pid in _pids() if name in _words_of(pid)]
+
+
+def _words_of(pid: int) -> bytes:
+    """The command line of a process; empty if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
 def _pids() -> list[int]:
     return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import termios
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -83,15 +84,21 @@ class OnTerminal:
     screen: Screen
     _master: int
     raw: str = ""
+    _frames: deque[str] = field(default_factory=deque)
 
     def until(self, holds: Callable[[str], object], within_s: float = DEADLINE_S) -> str:
-        """Read on until the screen shows it; returns what it shows then."""
+        """Read on until the screen shows it; returns what it shows then.
+
+        What it showed for a moment counts, even if several frames are read at once.
+        """
         end_s = time.monotonic() + within_s
         while not holds(self.screen.text):
             left_s = end_s - time.monotonic()
             assert left_s > 0, f"not shown within {within_s:g} s:\n{self.screen.text}"
-            if not self._read(min(left_s, 0.2)):
-                assert holds(self.screen.text), f"ended without it:\n{self.screen.text}"
+            is_there = bool(self._frames) or self._read(min(left_s, 0.2))
+            assert is_there, f"ended without it:\n{self.screen.text}"
+            if self._frames:
+                self.screen.feed(self._frames.popleft())
         return self.screen.text
 
     def ended(self, within_s: float = DEADLINE_S) -> int:
@@ -99,6 +106,8 @@ class OnTerminal:
         end_s = time.monotonic() + within_s
         while self._read(0.2):
             assert time.monotonic() < end_s, self.screen.text
+        while self._frames:
+            self.screen.feed(self._frames.popleft())
         return self.process.wait(within_s)
 
     def press_ctrl_c(self) -> None:
@@ -113,7 +122,7 @@ class OnTerminal:
         except OSError:  # the other end is closed
             return False
         self.raw += (words := piece.decode(errors="replace"))
-        self.screen.feed(words)
+        self._frames += re.split("(?=\r)", words)  # before the cursor goes back, a line is whole
         return bool(piece)
 
 
