@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.steps import product
-from captionfleet.media import prepare
+from captionfleet.media import as_video
 from captionfleet.media.opening.packets import PacketReader
 from captionfleet.media.picture.picture import PictureMaker
 from captionfleet.media.sampling.full import FullSampler
@@ -24,7 +24,7 @@ PARTS: dict[str, tuple[tuple[Any, str], ...]] = {
     "demux": ((PacketReader, "_read"),),
     "decode": ((PlannedDecoder, "_frames"), (FullSampler, "_decode")),
     "scale": ((PictureMaker, "make"),),
-    "x264": ((prepare, "write_mp4"),),
+    "x264": ((as_video, "write_mp4"),),
     "audio": ((AudioTrack, "push"), (AudioTrack, "finish")),
 }
 

@@ -59,6 +59,8 @@ CORPUS = (
     BenchFilm("hevc-1080p-gop2", ".mp4", 1920, 1080, f"{HEVC} -tag:v hvc1"),
     BenchFilm("vp9-1080p-gop5", ".mkv", 1920, 1080, VP9),
 )
+# As large as the clips of web datasets (WebVid-10M has 596x336).
+SMALL = _h264("h264-336p", 596, 336, 1, 1)
 QUICK = (_h264("h264-720p", 1280, 720, 3, 1), _h264("h264-720p", 1280, 720, 3, 10))
 LARGE = BenchFilm(
     "h264-2160p-gop1",

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import av
 
 from captionfleet.media.codecs.bitstream import reader_for
-from captionfleet.media.codecs.packet_kind import STATE, PlanBroken
+from captionfleet.media.codecs.packet_kind import PlanBroken
+from captionfleet.media.facts.side_data import sets_state
 from captionfleet.media.opening.container import (
     choose_video,
     has_no_timestamps,
@@ -36,7 +37,7 @@ SOUND_BEFORE_S = 1.0
 """Sound that is decoded before a window: decoders need up to a few packets to settle."""
 
 INTERLEAVING_S = 10.0
-"""How far apart in a file pictures and sound of the same moment may lie."""
+"""The largest distance in a file between pictures and sound of the same moment."""
 
 # The fps filter shows frames from half a second before a slot on (round=near, 1 frame/s).
 _FRAMES_BEFORE_S = 0.5
@@ -90,7 +91,7 @@ def _opened(clip: Clip, container: InputContainer, max_pixels: int) -> Opened:
 
 
 def _sought(opened: Opened, start_s: float) -> Iterator[Packet[Any]] | None:
-    """Packets from an entry before the window; None where seeking finds none."""
+    """Packets from an entry before the window; None if seeking finds none."""
     container = opened.container
     if has_no_timestamps(container) or not _RunUp(opened, start_s).may_skip:
         return None
@@ -188,7 +189,7 @@ class _RunUp:
         except PlanBroken:
             self._reader = None
             return False
-        self._is_pinned = kind.is_pinned or any(packet.has_sidedata(one) for one in STATE)
+        self._is_pinned = kind.is_pinned or sets_state(packet)
         return kind.is_entry and not self._is_pinned
 
     def _time_s(self, packet: Packet[Any]) -> float:

@@ -46,6 +46,7 @@ class PacketReader:
         self.streams = streams
         may_jump = container.format.flags & _CLOCK_MAY_JUMP
         self._clock = JoinedClock() if may_jump else DoubtedClock()
+        self._scales: dict[int, tuple[int, int]] = {}
 
     @property
     def may_jump(self) -> bool:
@@ -58,13 +59,22 @@ class PacketReader:
         return isinstance(self._clock, JoinedClock) and self._clock.jumps > 0
 
     def __iter__(self) -> Iterator[Packet[Any]]:
-        """Give packets until the file ends or gives nothing but errors."""
+        """Yield packets until the file ends or returns only errors."""
+        clock = self._clock
         for packet in self._read():
-            if isinstance(self._clock, JoinedClock):
-                _correct(packet, self._clock)
+            if isinstance(clock, JoinedClock):
+                _correct(packet, clock, self._scale(packet))
             else:
-                _doubt(packet, self._clock)
+                _doubt(packet, clock, self._scale(packet))
             yield packet
+
+    def _scale(self, packet: Packet[Any]) -> tuple[int, int]:
+        """The factor and the divisor that turn a stream's ticks into microseconds."""
+        scale = self._scales.get(packet.stream_index)
+        if scale is None:  # once for each stream: a Fraction takes longer than all else here
+            numerator, denominator = packet.time_base.as_integer_ratio()
+            scale = self._scales[packet.stream_index] = 1_000_000 * numerator, denominator
+        return scale
 
     def _read(self) -> Iterator[Packet[Any]]:
         in_a_row = looks_ahead = 0
@@ -72,14 +82,14 @@ class PacketReader:
             try:
                 for packet in self._container.demux(*self.streams):
                     in_a_row = looks_ahead = 0
-                    if packet.size or packet.pts is not None:  # those that flush are empty
+                    if packet.size or packet.pts is not None:  # empty packets flush the decoder
                         yield packet
             except av.BlockingIOError:
                 self.errors += looks_ahead == 0
                 looks_ahead += 1
                 if looks_ahead >= _MOST_LOOKS_AHEAD:
                     return
-            except av.FFmpegError:  # also ENOMEM: the file made up the size
+            except av.FFmpegError:  # also ENOMEM: the file stated an absurd size
                 self.errors += 1
                 in_a_row += 1
             except IndexError:  # PyAV at the end of a file that grew a stream midway
@@ -88,31 +98,30 @@ class PacketReader:
                 return
 
 
-def _doubt(packet: Packet[Any], clock: DoubtedClock) -> None:
-    """Remove timestamps that are not believable."""
+def _doubt(packet: Packet[Any], clock: DoubtedClock, scale: tuple[int, int]) -> None:
+    """Remove absurd timestamps."""
     if packet.dts is None:
         return
-    numerator, denominator = packet.time_base.numerator, packet.time_base.denominator
-    scale, stream = 1_000_000 * numerator, packet.stream_index
-    if packet.pts is not None and clock.is_absurd(stream, packet.pts * scale // denominator):
+    factor, divisor = scale
+    stream = packet.stream_index
+    if packet.pts is not None and clock.is_absurd(stream, packet.pts * factor // divisor):
         packet.pts = None
-    dts_us: int | None = packet.dts * scale // denominator
-    if clock.is_absurd(stream, packet.dts * scale // denominator):
+    dts_us: int | None = packet.dts * factor // divisor
+    if clock.is_absurd(stream, packet.dts * factor // divisor):
         packet.dts = dts_us = None
-    clock.advance(stream, dts_us, (packet.duration or 0) * scale // denominator)
+    clock.advance(stream, dts_us, (packet.duration or 0) * factor // divisor)
 
 
-def _correct(packet: Packet[Any], clock: JoinedClock) -> None:
-    numerator, denominator = packet.time_base.numerator, packet.time_base.denominator
-    scale = 1_000_000 * numerator
+def _correct(packet: Packet[Any], clock: JoinedClock, scale: tuple[int, int]) -> None:
+    factor, divisor = scale
     offset_us = clock.offset_us
     if packet.dts is not None:
-        dts_us = packet.dts * scale // denominator
+        dts_us = packet.dts * factor // divisor
         offset_us = clock.correct(
-            packet.stream_index, dts_us, (packet.duration or 0) * scale // denominator
+            packet.stream_index, dts_us, (packet.duration or 0) * factor // divisor
         )
     if offset_us:
-        ticks = round(offset_us * denominator / scale)
+        ticks = round(offset_us * divisor / factor)
         if packet.dts is not None:
             packet.dts += ticks
         if packet.pts is not None:

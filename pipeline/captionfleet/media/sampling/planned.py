@@ -12,7 +12,13 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from captionfleet.media.codecs.bitstream import reader_for
-from captionfleet.media.codecs.packet_kind import PINNED, STATE, KindReader, PacketKind, PlanBroken
+from captionfleet.media.codecs.packet_kind import (
+    PINNED,
+    KindReader,
+    PacketKind,
+    PlanBroken,
+)
+from captionfleet.media.facts.side_data import sets_state
 from captionfleet.media.sampling.fps_filter import FpsFilter
 from captionfleet.media.sampling.full import FullSampler, Outputs, Sampler, Timing
 from captionfleet.media.sampling.planned_decoder import PlannedDecoder
@@ -24,7 +30,7 @@ Replay = Callable[[], tuple[VideoStream, Iterator["Packet[VideoStream]"]]]
 """Opens the file once more: its video stream, and the same packets from the first one on."""
 
 # Some muxers lose the timestamps of B-frames and write PTS = DTS throughout. The order of decoded
-# frames reveals it, so such a stream's first packets are decoded in full.
+# frames reveals this, so the first packets of such a stream are decoded in full.
 _PROBATION_PACKETS = 16
 
 _MOST_HELD_BYTES = 64 * 2**20  # no valid stream needs a longer look-ahead
@@ -164,7 +170,7 @@ class PlannedSampler:
 
     def _kind(self, packet: Packet[VideoStream]) -> PacketKind:
         kind = self._reader.read(memoryview(packet), is_key=packet.is_keyframe)
-        if any(packet.has_sidedata(kind) for kind in STATE):
+        if sets_state(packet):
             return PINNED
         return replace(kind, is_shown=False) if packet.is_discard else kind
 

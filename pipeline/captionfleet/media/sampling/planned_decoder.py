@@ -68,6 +68,8 @@ class PlannedDecoder:
 
     def emit(self) -> int:
         """Emit in order what has arrived; drop unwanted frames; return the slots filled."""
+        if not self._decoded:
+            return 0
         before = self.slots_done
         while self._expected and self._expected[0].pts in self._decoded:
             wanted = self._expected.pop(0)
@@ -105,7 +107,7 @@ class PlannedDecoder:
         if self._newest_pts is not None and pts <= self._newest_pts:
             raise PlanBroken
         if any(one.pts < pts and one.pts not in self._decoded for one in self._expected):
-            raise PlanBroken  # it has not come out, and never will
+            raise PlanBroken  # it will never come out
         self._newest_pts = pts
         if not self._is_unwanted(pts):
             self._decoded[pts] = frame

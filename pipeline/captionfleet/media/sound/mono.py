@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import av
+from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.filter import Graph
@@ -11,26 +12,44 @@ from captionfleet.media.sound.writer import SAMPLE_BYTES, SAMPLE_RATE_HZ
 
 __all__ = ["MonoResampler", "without_first"]
 
+# Frames are joined to pieces this long: a call costs as much as resampling two frames of AAC.
+_PIECE_S = 0.25
+
 
 class MonoResampler:
     """Mixes all channels down without clipping, and resamples.
 
-    Layouts that FFmpeg's mixer does not know (numbered channels, ambisonics) are mixed evenly,
-    ambisonics by their omnidirectional channel.
+    Layouts that FFmpeg's mixer does not know (numbered channels) are mixed evenly; of ambisonics,
+    the omnidirectional channel is taken.
     """
 
     def __init__(self) -> None:
         self._mixer = AudioResampler("s16", "mono", SAMPLE_RATE_HZ)
         self._unusual: Graph | None = None
+        self._waiting = AudioFifo()
 
     def push(self, frame: AudioFrame | None) -> Iterator[bytes]:
         """Take a frame without timestamp, or None at the end; yield 16-bit samples.
 
+        All frames have one format, layout and rate.
+
         Raises:
             av.FFmpegError: the sound cannot be resampled.
         """
-        for piece in self._resample(frame):
-            yield bytes(piece.planes[0])[: piece.samples * SAMPLE_BYTES]
+        for joined in self._joined(frame):
+            for piece in self._resample(joined):
+                yield bytes(piece.planes[0])[: piece.samples * SAMPLE_BYTES]
+
+    def _joined(self, frame: AudioFrame | None) -> Iterator[AudioFrame | None]:
+        if frame is not None:
+            self._waiting.write(frame)
+            is_ready = self._waiting.samples >= _PIECE_S * frame.sample_rate
+        else:
+            is_ready = self._waiting.samples > 0
+        if is_ready:
+            yield self._waiting.read()
+        if frame is None:
+            yield None
 
     def _resample(self, frame: AudioFrame | None) -> list[AudioFrame]:
         if self._unusual is None:

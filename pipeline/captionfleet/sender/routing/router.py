@@ -29,13 +29,14 @@ class Router:
     def lease(self, now_s: float, *, avoid: str | None = None) -> Lease | None:
         """The right to one request now; None while no deployment may take one.
 
-        A due probe goes first, as a deployment without requests would never come back; then the
-        deployment with the least load for its window. `avoid`, where the clip failed last, is used
-        only while no other deployment is up. Such a clip serves as a probe only where no deployment
-        has room: otherwise one down deployment after the other would use up its attempts.
+        A due probe comes first, because a deployment without requests would never come back; then
+        the deployment with the least load for its window. `avoid`, where the clip failed last, is
+        chosen only while no other deployment is up. A clip that has failed serves as a probe only
+        if no deployment has room: otherwise each deployment that is down would use up one of its
+        attempts.
         """
         has_failed = avoid is not None
-        if self._up <= {avoid}:
+        if has_failed and self._up <= {avoid}:
             avoid = None
         due = self._due.first(but=avoid, most=now_s)
         room = self._room.first(but=avoid)
@@ -89,7 +90,7 @@ class Router:
         return self._watched(replica, change, now_s)
 
     def abandon(self, lease: Lease) -> None:
-        """Return the lease of a cancelled request, from which nothing is learnt."""
+        """Return the lease of a cancelled request, without a verdict."""
         replica = self.replicas[lease.deployment]
         replica.end(lease)
         self._rank(replica)
@@ -187,15 +188,17 @@ class Router:
 
     def _rank(self, replica: Replica) -> None:
         """Update a deployment's place in the order after a change."""
-        name, load = replica.name, replica.in_flight / replica.window.size
-        self._room.place(name, (load, replica.requests) if replica.has_room else None)
+        name = replica.name
+        self._room.place(name, replica.room_rank)
+        if replica.is_up and name in self._up:
+            return  # as after most requests: only its load has changed
         self._due.place(name, (replica.due_s, 0) if replica.is_probeable else None)
         (self._up.add if replica.is_up else self._up.discard)(name)
         (self._held.add if replica.is_held else self._held.discard)(name)
 
 
 def _tell_window(replica: Replica, lease: Lease, verdict: Verdict, now_s: float) -> None:
-    """Pass a failure to the window as far as it concerns load."""
+    """Pass a failure on to the window if it concerns load."""
     window = replica.window
     if verdict.shrinks:
         lost = window.refused if verdict.code is FailureCode.OVERLOADED else window.timed_out
