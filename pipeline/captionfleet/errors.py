@@ -159,7 +159,7 @@ class DeploymentError(RunError):
     exit_code = 4
 
 
-class LimitReached(RunError):  # noqa: N818 - a limit that was asked for is no error
+class LimitReached(RunError):  # noqa: N818 - a limit of the user is not an error
     """Raised when a limit that the user asked for stops the run."""
 
     exit_code = 5

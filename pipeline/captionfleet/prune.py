@@ -61,7 +61,7 @@ def _shown(found: FoundLines, counts: dict[State, int]) -> str:
         if counts.get(state)
     ]
     if found.unreadable:
-        lines.append(f"{found.unreadable:>9,} that are no record: stay")
+        lines.append(f"{found.unreadable:>9,} that are not records: stay")
     shown = islice(found.index.entries(_PRUNED), _SHOWN)
     lines += [f"{entry.state.name.lower():<9} {_film(entry)}" for entry in shown]
     if (more := _number(counts) - _SHOWN) > 0:

@@ -312,7 +312,7 @@ async def test_a_run_that_has_not_ended_is_told(tmp_path: Path) -> None:
 
     assert "Another run began at 2026-11-22 07:00:00 UTC" in page
     assert "of 1 planned, 1 by other runs" in page
-    assert "Lines that are no record: 1" in page
+    assert "Lines that are not records: 1" in page
     assert made.shown == 2
 
 

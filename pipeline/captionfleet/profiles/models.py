@@ -118,7 +118,7 @@ def _qwen_picture(side_px: int, least_px: int, most_px: int) -> Callable[[int, i
     return tokens
 
 
-def _qwen_video_tokens(frames: int, width_px: int, height_px: int, fps: float) -> int:  # noqa: ARG001 - its time marks are no tokens
+def _qwen_video_tokens(frames: int, width_px: int, height_px: int, fps: float) -> int:  # noqa: ARG001 - its time marks are not tokens
     """One token for each 32x32 pixels of two frames; an odd last frame is dropped."""
     width, height = qwen_frame_px(width_px, height_px)
     return frames // 2 * (width // _QWEN_SIDE_PX) * (height // _QWEN_SIDE_PX)
@@ -127,7 +127,7 @@ def _qwen_video_tokens(frames: int, width_px: int, height_px: int, fps: float) -
 def _molmo_video_tokens(frames: int, width_px: int, height_px: int, fps: float) -> int:  # noqa: ARG001 - every frame becomes 378x378
     """81 patches, a start, an end and the text of its time for each frame.
 
-    A frame becomes 378x378 pixels whatever its shape, in 27x27 patches pooled 3x3; its time is
+    A frame of any shape becomes 378x378 pixels, in 27x27 patches pooled 3x3; its time is
     written as "0.0 " before the first frame and as " 12.0 " before each other one (Molmo2's
     processor in transformers 5). Qwen's tokenizer, on which Molmo2 builds, makes one token of each
     digit, point and single space, so each character is a token.

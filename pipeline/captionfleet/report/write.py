@@ -120,7 +120,7 @@ def _lead(survey: Survey, gallery: Gallery, sheets: Sheets) -> str:
     if missing := len(gallery.captioned) - sheets.shown:
         said.append(f"Without pictures: {text.count(missing)}, each says why.")
     if survey.unreadable:
-        said.append(f"Lines that are no record: {text.count(survey.unreadable)}, not counted.")
+        said.append(f"Lines that are not records: {text.count(survey.unreadable)}, not counted.")
     if sheets.without_sound:
         said.append(f"Sound left out to keep this page small: {text.count(sheets.without_sound)}.")
     return " ".join(said)

@@ -7,7 +7,7 @@ from captionfleet.sender.routing.suspicion import Suspicion
 __all__ = ["CongestionWindow"]
 
 _QUIET = 6  # captions in a row before a lost place is restored
-_CERTAIN = 64  # after this many captions in vain: the server's limit is where it refuses
+_CERTAIN = 64  # captions before a restored place; at this number the limit counts as known
 _PROOF = 4  # captions of requests above a known limit, which disprove it
 _SMALL = 8
 _STORM = 0.85  # factor on a window that is refused before it was quiet

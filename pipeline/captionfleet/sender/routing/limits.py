@@ -35,7 +35,7 @@ class FixedWindow:
 
     @property
     def history(self) -> tuple[tuple[float, int], ...]:
-        """(seconds since the start, size) at the start and wherever the ceiling moved."""
+        """(seconds since the start, size) at the start and at each change of the ceiling."""
         return self._history.changes
 
     def follow(self, ceiling: int, now_s: float, *, in_flight: int) -> bool:  # noqa: ARG002 - as below
