@@ -10,7 +10,7 @@ _SIGNAL_EXIT = 128
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    # The kernel drops signals that process 1 of a container has no handler for.
+    # In a container, the kernel drops signals for which process 1 has no handler.
     signal.signal(signal.SIGTERM, _end)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
         signal.signal(signal.SIGHUP, _end)

@@ -51,7 +51,7 @@ async def run_demo(folder: Path, own: Path | None = None) -> int:
         OutputError: the folder holds something else, or cannot be written.
     """
     if own is None:
-        print(f"making sample clips in {folder / 'videos'}: films that a program draws")
+        print(f"making sample clips in {folder / 'videos'}: films that this program draws")
     else:
         await anyio.to_thread.run_sync(check_sources, InputConfig(sources=(own,)))
         print(f"taking the first {_OWN_CLIPS} clips of {_shown(own)}, which are only read")
@@ -59,7 +59,7 @@ async def run_demo(folder: Path, own: Path | None = None) -> int:
     async with AsyncExitStack() as running:
         replicas = [await running.enter_async_context(serving(options)) for options in _REPLICAS]
         print("stand-in deployments at " + " and ".join(replica.base_url for replica in replicas))
-        print("they only measure what they are sent: where their captions give figures,")
+        print("they only measure the media: where their captions give figures,")
         print("a real model writes prose")
         summary = await run_job(_job(folder, replicas, own), progress=sys.stderr)
     report = await report_of_run(folder / "captions")
@@ -92,7 +92,7 @@ def _shown(path: Path) -> str:
 
 
 def _make_films(folder: Path, are_wanted: bool) -> list[Path]:  # noqa: FBT001 - by position
-    """Remove what an earlier demo left, and nothing else; then make the clips."""
+    """Remove the files of an earlier demo, and nothing else; then make the clips."""
     try:
         if folder.is_dir():
             _refuse_strangers(folder)
@@ -106,7 +106,7 @@ def _make_films(folder: Path, are_wanted: bool) -> list[Path]:  # noqa: FBT001 -
 
 
 def _refuse_strangers(folder: Path) -> None:
-    """Raise OutputError if the folder holds anything that no demo made."""
+    """Raise OutputError if the folder holds a file that no demo made."""
     if any(folder.iterdir()) and not (folder / _MARK).exists():
         raise OutputError(f"{folder} is not empty: choose another folder with --out")
     videos = folder / "videos"

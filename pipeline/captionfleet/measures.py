@@ -110,7 +110,7 @@ class Histogram:
         return 0.0
 
     def percentile_or_none(self, share: float) -> float | None:
-        """The percentile; None where too few values would make it just the largest one.
+        """The percentile; None if there are so few values that it would be the largest one.
 
         A percentile above the half needs one value beyond it: p90 needs ten values, p99 a hundred.
         """

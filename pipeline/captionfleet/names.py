@@ -1,4 +1,4 @@
-"""Writes file names to JSON and reads them back, even if their bytes are no UTF-8; pure."""
+"""Writes file names to JSON and reads them back, even if they are not UTF-8; pure."""
 
 import base64
 import binascii
@@ -12,13 +12,13 @@ __all__ = ["exact_bytes", "name_bytes", "name_fields"]
 
 
 def exact_bytes(name: str) -> str:
-    """The file name's bytes in base64 if they are no valid UTF-8; else empty."""
+    """The file name's bytes in base64 if they are not valid UTF-8; else empty."""
     raw = os.fsencode(name)
     return "" if printable(name).encode() == raw else base64.b64encode(raw).decode()
 
 
 def name_fields(key: str, name: str) -> dict[str, str]:
-    """The file name under `key`, and its exact bytes under KEY_b64 if it is no valid UTF-8."""
+    """The file name under `key`, and its exact bytes under KEY_b64 if it is not valid UTF-8."""
     exact = exact_bytes(name)
     return {key: printable(name)} | ({f"{key}_b64": exact} if exact else {})
 

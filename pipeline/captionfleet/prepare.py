@@ -46,13 +46,13 @@ __all__ = ["PrepareSummary", "prepare_job"]
 
 _AHEAD = 16
 _ANEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-_UNREADABLE = FailureCode.SOURCE_UNREADABLE  # as the sender says of media it cannot read
-_MAX_NAME_BYTES = 250  # what a file system allows, less the longest ending
+_UNREADABLE = FailureCode.SOURCE_UNREADABLE  # the sender's code for media that it cannot read
+_MAX_NAME_BYTES = 250  # the limit of file systems, less the longest ending
 
 
 @dataclass(frozen=True, slots=True)
 class PrepareSummary:
-    """How many clips were prepared, and how many could not be."""
+    """The number of prepared clips, and of those that failed."""
 
     prepared: int
     failed: int
@@ -103,7 +103,7 @@ async def prepare_job(
 def _check_apart(job: JobConfig, out: Path) -> None:
     """Refuse a folder inside a source, where the prepared videos would become sources."""
     if is_address(os.fspath(out)):
-        raise ConfigError("prepare writes to this machine only: name a folder, and copy that")
+        raise ConfigError("prepare writes only to this machine: name a folder, and copy that")
     for source in job.input.sources:
         if is_folder(source) and out.resolve().is_relative_to(source.resolve()):
             where, of = (printable(os.fspath(path)) for path in (out, source))

@@ -30,7 +30,7 @@ async def test_commands_over_a_bucket(bucket: Bucket, library: Library, command:
 
     assert [one.exit_code for one in (ran, checked, prepared, none)] == [0, 0, 0, 2]
     assert "2 files" in checked.stdout
-    assert "the headers of 2 files are sound" in checked.stdout
+    assert "the headers of 2 files are intact" in checked.stdout
     facts = orjson.loads((command.folder / "prepared" / "0.mp4.json").read_bytes())
     assert facts["source"] == "0.mp4"
     assert none.complaint.startswith(f"source {bucket.url}-not: it cannot be listed")

@@ -1,4 +1,4 @@
-"""The copy of an output folder in a bucket: always whole, and enough to go on from."""
+"""The copy of an output folder in a bucket: always whole, and enough to continue from."""
 
 import os
 import signal
@@ -92,7 +92,7 @@ async def test_other_folders_copies_are_left_alone(
     bucket.put("alien/captions.jsonl", b"{}\n")
     async with serving(StandinOptions()) as standin:
         await films.run(standin)
-        with pytest.raises(ConfigError, match="no run copied: name another prefix"):
+        with pytest.raises(ConfigError, match="no run copied there: name another prefix"):
             await films.run(standin, output=alien)
         await films.run(standin, **copied(bucket))
         copytree(films.output.folder, tmp_path / "twin")
@@ -103,7 +103,7 @@ async def test_other_folders_copies_are_left_alone(
             )
         await films.run(standin, output=elsewhere)
         before = standin.ledger.total
-        with pytest.raises(ConfigError, match="another machine went on from that copy"):
+        with pytest.raises(ConfigError, match="another machine continued from that copy"):
             await films.run(standin, **copied(bucket))
         assert standin.ledger.total == before
 
@@ -134,7 +134,7 @@ async def test_a_bucket_that_goes_away_costs_a_warning(
     bucket: Bucket, films: Nights, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The captions are there, run.json says what is not copied, and the next run copies it."""
-    monkeypatch.setattr("captionfleet.storage.writing._TRY_S", 1.0)
+    monkeypatch.setattr("captionfleet.storage.writing.TRY_S", 1.0)
     monkeypatch.setattr("captionfleet.storage.objects.PAUSES_S", (0.1,))
     async with serving(StandinOptions()) as standin:
         await films.run(standin, input={"limit": 1, "settle_s": 0}, **copied(bucket))

@@ -59,7 +59,7 @@ async def test_requests_are_estimated_and_rows_without_the_column_told(
     with anyio.fail_after(60):
         report = await check_job(nowhere, Options(canary=False))
     (wrong,) = [one for one in report.findings if one.check == "sources"]
-    assert wrong.text.startswith("request.prompt of titled: metadata.title: metadata and row are")
+    assert wrong.text.startswith("request.prompt of titled: metadata.title: metadata and row come")
     assert report.exit_code == 2
 
 
@@ -96,5 +96,5 @@ def test_a_bench_asks_each_clip_all_requests(tmp_path: Path) -> None:
     job = job_of(TITLED, TAGS, input={"sources": [tmp_path / "list.csv"]})
     asked = [(one.clip.clip_id, one.request, one.prompt) for one in in_turn(clips, job)]
     assert asked == [("c0", "titled", "What is One?"), ("c0", "tags", ""), ("c1", "tags", "")]
-    with pytest.raises(ConfigError, match="no source is one"):
+    with pytest.raises(ConfigError, match="no source is a list"):
         in_turn(clips, job_of(TITLED))

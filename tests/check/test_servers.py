@@ -12,6 +12,7 @@ from captionfleet.standin.faults import parse_fault
 from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import serving
 from tests.support.replica import answer, error_body, scripted, times
+from tests.support.sending import QUICK
 
 pytestmark = pytest.mark.anyio
 
@@ -24,7 +25,7 @@ async def asked(base_url: str, clips: list[DrawnClip], **deployment: Any) -> Ask
     one = {"base_url": base_url, "model": "qwen3-omni", "api_key_env": ""} | deployment
     job = JobConfig.model_validate({"deployments": [one]})
     with anyio.fail_after(60):
-        return await ask_deployment(job, job.deployments[0], clips)
+        return await ask_deployment(job, job.deployments[0], clips, tuning=QUICK)
 
 
 async def asked_standin(clips: list[DrawnClip], model: str, **options: Any) -> dict[str, Any]:
@@ -163,7 +164,7 @@ async def test_json_is_asked_for_once_by_the_job_itself(
                 ],
             }
         )
-        found = await ask_deployment(job, job.deployments[0], clips)
+        found = await ask_deployment(job, job.deployments[0], clips, tuning=QUICK)
     last = found.findings[-1]
     assert (last.check, last.level) == ("structure", level)
     assert words in last.text

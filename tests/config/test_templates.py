@@ -101,7 +101,7 @@ def test_columns_of_no_list_are_refused() -> None:
     """Where no source can have them, every clip would fail."""
     request = {"prompt": "{metadata.title}?", "prompt_template": True}
     job = JobConfig.model_validate({"input": {"sources": ["videos"]}, "request": request})
-    with pytest.raises(ConfigError, match=r"metadata\.title.*no source is one"):
+    with pytest.raises(ConfigError, match=r"metadata\.title.*no source is a list"):
         Asking(job)
 
 

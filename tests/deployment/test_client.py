@@ -51,7 +51,7 @@ WANTED = Wanted(base_model="accounts/fireworks/models/qwen3-omni-30b-a3b-instruc
 QUICK = Patience(20, 0.01)
 
 
-SHORT = Waits(first_wait_s=0.01)
+SHORT = Waits(first_wait_s=0.01, look_every_s=0.01)
 
 
 @asynccontextmanager
@@ -393,9 +393,8 @@ async def test_only_a_certain_refusal_leaves_no_record(
     assert all(found.record.may_yet_appear for found in kept)
 
 
-async def test_turning_off_waits_for_what_may_yet_appear(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_turning_off_waits_for_what_may_yet_appear() -> None:
     """A deployment that was asked for lately is not gone because it is not known yet."""
-    monkeypatch.setattr("captionfleet.deployment.lifecycle.turning_off._LOOK_EVERY_S", 0.01)
     fields = {"account": TARGET.account, "deployment_id": TARGET.deployment_id}
     record = Record(
         owner=DEAD, **fields, api_base="http://h", api_key_env="K", asked_at_utc=utc_now()
@@ -403,11 +402,11 @@ async def test_turning_off_waits_for_what_may_yet_appear(monkeypatch: pytest.Mon
     gone, on = answer(404, grpc(5)), answer(200, state())
     off = answer(200, state(minReplicaCount=0, maxReplicaCount=0))
     async with asked(gone, gone, on, on, off, off) as (plane, _):
-        assert (await turn_off(plane, record)).startswith("omni is off")
+        assert (await turn_off(plane, record, SHORT)).startswith("omni is off")
     for asked_at in ("", "2026-11-22T00:00:00Z", "9999-01-01T00:00:00Z", "yesterday"):
         old = record.model_copy(update={"asked_at_utc": asked_at})
         async with asked(gone) as (plane, server):
-            assert await turn_off(plane, old) == "omni is gone already"
+            assert await turn_off(plane, old, SHORT) == "omni is gone already"
         assert len(server.seen) == 1
 
 

@@ -3,12 +3,13 @@
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from captionfleet.deployment.lifecycle.records import Record, Records
-from captionfleet.deployment.plane import client
+from captionfleet.deployment.plane.client import Waits, open_client
 from captionfleet.standin.faults import parse_fault
 from captionfleet.standin.plane.record import StandinPlane
 from tests.deployment.planes import (
@@ -178,7 +179,7 @@ def test_dry_reap_only_tells(served: Serve, here: CommandHere, call: str, *, cre
     record = Record(**fields, api_base=plane.api_base, owner=DEAD, created=created, at_end="delete")
     Records().write(record)
     shown = here("deployment", "reap", "--dry-run")
-    assert "which is no more" in shown.stdout
+    assert "which is dead" in shown.stdout
     assert call in shown.stdout
     assert not plane.calls
     assert "d is gone already" in here("deployment", "reap").stdout
@@ -244,7 +245,7 @@ REFUSALS: dict[str, tuple[dict[str, object], tuple[str, ...], int, str]] = {
         {},
         ("create", "--min-replicas", "1", "--scale-to-zero-window", "5m"),
         2,
-        "keeps it up for ever",
+        "keeps it always up",
     ),
     "no window": ({}, ("create", "--scale-to-zero-window", "soon"), 2, "300s, 5m or 1h"),
     "bounds crossed": ({}, ("scale", "x", "--min-replicas", "3", "--max-replicas", "1"), 2, "3 to"),
@@ -257,7 +258,7 @@ REFUSALS: dict[str, tuple[dict[str, object], tuple[str, ...], int, str]] = {
         {"control_faults": (parse_fault("503+after=2+first=1"),)},
         ("create",),
         4,
-        f"it may be made all the same: captionfleet deployment status {OMNI}",
+        f"it may have been created: captionfleet deployment status {OMNI}",
     ),
     "a wait without end": ({}, ("wait", OMNI, "--timeout", "nan"), 2, "more than 0"),
     "no control plane there": (
@@ -274,7 +275,8 @@ def test_refusal_is_one_line(
     name: str, served: Serve, here: CommandHere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What cannot be done ends with the documented exit code and one line that says why."""
-    monkeypatch.setattr(client, "_WAITS", client.Waits(first_wait_s=0.01))
+    quick = partial(open_client, waits=Waits(first_wait_s=0.01))
+    monkeypatch.setattr("captionfleet.deployment.console.open_client", quick)
     options, words, exit_code, told_line = REFUSALS[name]
     served(**options)
     if words[0] == "wait":

@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import orjson
 import pytest
 
 from captionfleet import JobConfig, load_job, run_job
+from captionfleet.deployment.lifecycle.lifecycle import open_lifecycle
 from captionfleet.deployment.lifecycle.reaping import reap
 from captionfleet.deployment.lifecycle.records import Record, Records
-from captionfleet.deployment.plane import client
+from captionfleet.deployment.plane.client import Waits
 from captionfleet.errors import ConfigError, DeploymentError
 from captionfleet.sink import RunSummary
 from captionfleet.standin.faults import parse_fault
@@ -120,7 +122,7 @@ async def test_window_that_never_counts_is_refused() -> None:
     """A job with a minimum of replicas and a time to sleep after means one of the two."""
     life = {"account": ACCOUNT, "min_replicas": 1, "scale_to_zero_window_s": 600}
     job = {"input": {"sources": ["videos"]}, "deployments": [{"lifecycle": life}]}
-    with pytest.raises(ConfigError, match="min_replicas = 1 keeps it up for ever"):
+    with pytest.raises(ConfigError, match="min_replicas = 1 keeps it always up"):
         load_job(None, job | {"output": {"dir": "captions"}})
 
 
@@ -388,11 +390,15 @@ async def test_cancelled_run_turns_it_off(nightly: Nightly) -> None:
     assert nightly.left() == []
 
 
-async def test_what_cannot_be_turned_off_is_said(
-    nightly: Nightly, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def quick_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = partial(open_lifecycle, waits=Waits(first_wait_s=0.01, look_every_s=0.02))
+    monkeypatch.setattr("captionfleet.run.open_lifecycle", quick)
+
+
+@pytest.mark.usefixtures("quick_waits")
+async def test_what_cannot_be_turned_off_is_said(nightly: Nightly) -> None:
     """A deployment that may be on is exit code 4 and a record, though every clip is captioned."""
-    monkeypatch.setattr(client, "_WAITS", client.Waits(first_wait_s=0.01))
 
     async def break_down_midway() -> None:
         await plane.ledger.until(lambda _: captioned(plane) > 0)
@@ -408,12 +414,7 @@ async def test_what_cannot_be_turned_off_is_said(
     assert len(nightly.left()) == 1
 
 
-@pytest.fixture
-def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("captionfleet.deployment.lifecycle.turning_off._LOOK_EVERY_S", 0.02)
-
-
-@pytest.mark.usefixtures("quick_looks")
+@pytest.mark.usefixtures("quick_waits")
 async def test_what_is_not_known_yet_is_waited_for(nightly: Nightly) -> None:
     """A deployment that its control plane finds only after a while is used, and turned off."""
     async with serving_plane(plane_options(shows_after_s=500)) as plane:
@@ -423,7 +424,7 @@ async def test_what_is_not_known_yet_is_waited_for(nightly: Nightly) -> None:
     assert nightly.left() == []
 
 
-@pytest.mark.usefixtures("quick_looks")
+@pytest.mark.usefixtures("quick_waits")
 async def test_what_is_not_known_yet_is_turned_off(nightly: Nightly) -> None:
     """A run that ends before the control plane finds what it made leaves nothing on either."""
     async with serving_plane(plane_options(shows_after_s=1000)) as plane:
@@ -452,11 +453,9 @@ async def test_what_comes_up_later_joins_in(nightly: Nightly) -> None:
         assert state_of(plane) == (0, 0, 0)
 
 
-async def test_control_plane_may_be_away_for_a_while(
-    nightly: Nightly, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("quick_waits")
+async def test_control_plane_may_be_away_for_a_while(nightly: Nightly) -> None:
     """A control plane that answers 5xx for longer than a call lasts is asked again."""
-    monkeypatch.setattr(client, "_WAITS", client.Waits(first_wait_s=0.01))
     away = (parse_fault("503+first=9"),)
     async with serving_plane(plane_options(control_faults=away)) as plane:
         summary = await nightly.run(plane, 1)

@@ -1,15 +1,17 @@
 """What whole runs share: films that are made once, a command with a home of its own."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from captionfleet.cli import run_command_line
-from captionfleet.sender.routing import replicas
+from captionfleet.sender import open_fleet
 from tests.support.command import Command, CommandHere, Ended
 from tests.support.known_films import copy_known, known_library
 from tests.support.output import Output
+from tests.support.sending import QUICK
 from tests.support.tiny_films import Library
 
 
@@ -63,7 +65,7 @@ def here(
 @pytest.fixture
 def short_cold_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a run of this process look at a deployment that scales up every few milliseconds."""
-    monkeypatch.setitem(replicas._WAITS, replicas.Change.SCALING_UP, (0.05, 1.2, 0.2))
+    monkeypatch.setattr("captionfleet.run.open_fleet", partial(open_fleet, tuning=QUICK))
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ JOB_FILES = {
         "request.promt: unknown key, did you mean prompt?",
     ),
     "text for a list of text": ("[input]\nsources = 'a'\n", 'a list of text, as in ["a", "b"]'),
-    "a variable in a path": ("[store]\ndir = '$HOME/x'\n", "store.dir: $HOME stands in it as it"),
+    "a variable in a path": ("[store]\ndir = '$HOME/x'\n", "store.dir: $HOME is not replaced"),
     "a key for the name of its variable": (
         f"{DEPLOYMENT}api_key_env = 'fw_hush'\n",
         "api_key_env: this is the NAME of an environment variable",
@@ -146,7 +146,7 @@ ARGUMENTS = {
     "address of another kind": (f"run ftp://host/a.mp4 {FLAGS} {OUT}", "ftp:// is none of s3://"),
     "bucket as output folder": (
         f"run videos {FLAGS} --out s3://bucket/out",
-        "the bucket with copy_to in [output]",
+        "set copy_to in [output]",
     ),
     "copy to no bucket": (
         f"run videos {FLAGS} {OUT} --copy-to /mnt/x",
@@ -156,7 +156,10 @@ ARGUMENTS = {
         f"run videos {FLAGS} --api-key-env sk-hush {OUT}",
         "this is the NAME of an env",
     ),
-    "clips and hours": ("plan --from out --clips 9 --hours 3", "--clips and --hours each say"),
+    "clips and hours": (
+        "plan --from out --clips 9 --hours 3",
+        "--clips and --hours exclude each other",
+    ),
     "FIFO as source": (f"run x.mp4 {FLAGS} {OUT}", "source x.mp4: is neither a file nor a folder"),
     "no source": (f"run {FLAGS} {OUT}", "name files, folders or lists"),
     "no deployment": (f"run videos {OUT}", "(--base-url URL --model NAME)"),

@@ -207,4 +207,4 @@ async def test_library_that_moved(
         assert (again.planned, again.already_captioned) == (0, 3)
     if by == "relocate":
         assert {line["root"] for line in nights.output.captions} == {str(new)}
-        assert "no file found has a caption" not in capsys.readouterr().err
+        assert "no file has a caption under its former path" not in capsys.readouterr().err

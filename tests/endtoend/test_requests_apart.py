@@ -13,14 +13,13 @@ import pytest
 from aiohttp import web
 
 from captionfleet.messages import Caption
-from captionfleet.sender.routing import hedging
 from tests.support.command import Command
 from tests.support.job_file import write_job
 from tests.support.output import Output
 from tests.support.ready import job as job_of
 from tests.support.ready import ready_clip
 from tests.support.replica import Seen, Step, caption, raw, scripted
-from tests.support.sending import sent
+from tests.support.sending import QUICK, sent
 from tests.support.tiny_films import Library
 
 pytestmark = pytest.mark.anyio
@@ -98,11 +97,8 @@ def _again(kept: set[str], seen: list[Seen]) -> int:
     return sum(prompt in kept for prompt in asked(seen))
 
 
-async def test_a_hedged_request_keeps_its_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_hedged_request_keeps_its_name(tmp_path: Path) -> None:
     """Where a second deployment is asked, too, one caption of each request counts, and its own."""
-    monkeypatch.setattr(hedging, "_LEAST_SEEN", 1)
     hangs = [raw(b"", end="hang")] * 2
     clips = [ready_clip(tmp_path, f"c{number}", video_bytes=100) for number in range(12)]
     clips = [replace(one, clip=replace(one.clip, requests=NAMES)) for one in clips]
@@ -122,7 +118,8 @@ async def test_a_hedged_request_keeps_its_name(
                 "deployments": tuple(deployments),
             }
         )  # fmt: skip
-        run = await sent(job, [part for clip in clips for part in clip.for_each_request()])
+        parts = [part for clip in clips for part in clip.for_each_request()]
+        run = await sent(job, parts, tuning=replace(QUICK, least_seen=1))
     captions = [outcome for outcome in run.outcomes if isinstance(outcome, Caption)]
     assert len(captions) == len(run.outcomes) == len(clips) * len(NAMES)
     assert len({(one.clip.clip_id, one.request) for one in captions}) == len(captions)

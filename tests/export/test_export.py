@@ -121,7 +121,7 @@ def test_an_absent_disk_empties_no_export(tmp_path: Path, videos: Path) -> None:
     export(folder, "csv")
     before = (folder / "export/captions.csv").read_bytes()
     shutil.rmtree(videos)
-    with pytest.raises(ConfigError, match="is its disk there"):
+    with pytest.raises(ConfigError, match="is the disk mounted"):
         export(folder, "csv")
     assert (folder / "export/captions.csv").read_bytes() == before
     assert "1 lines" in export(folder, "csv", all=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -10,8 +11,7 @@ from anyio.lowlevel import checkpoint
 
 from captionfleet.messages import Outcome, ReadyClip
 from captionfleet.sender.dispatch import send
-from captionfleet.sender.fleet import Fleet, open_fleet
-from captionfleet.sender.routing import hedging
+from captionfleet.sender.fleet import Fleet, SenderTuning, open_fleet
 from captionfleet.sender.slots import Slots
 from captionfleet.telemetry import Tally
 from tests.support.ready import job, ready_clip
@@ -26,6 +26,7 @@ from tests.support.replica import (
     stream,
     unread,
 )
+from tests.support.sending import QUICK
 
 pytestmark = pytest.mark.anyio
 
@@ -57,6 +58,7 @@ async def sending(
     clips: list[ReadyClip],
     tally: Tally,
     *others: ScriptedReplica,
+    tuning: SenderTuning = QUICK,
     **request: object,
 ) -> AsyncIterator[Fleet]:
     """The stage in the background, cancelled when the block ends."""
@@ -67,7 +69,7 @@ async def sending(
     with ready_out, ready_in, outcomes_out, outcomes_in:
         for clip in clips:
             ready_out.send_nowait(clip)
-        async with open_fleet(plan, tally) as fleet:
+        async with open_fleet(plan, tally, tuning) as fleet:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(send, plan, fleet, ready_in, outcomes_out, tally)
                 yield fleet
@@ -104,17 +106,17 @@ async def test_cancelling_at_every_step_leaks_nothing(first: int, tmp_path: Path
 
 @pytest.mark.parametrize("first", range(0, 120, 40))
 async def test_cancelling_a_hedged_request_at_every_step_leaks_nothing(
-    first: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    first: int, tmp_path: Path
 ) -> None:
     """With two requests out for one clip, cancelled after any number of turns, neither stays."""
-    monkeypatch.setattr(hedging, "_LEAST_SEEN", 1)
+    tuning = replace(QUICK, least_seen=1)
     clips = [ready_clip(tmp_path, f"c{n}", video_bytes=300_000) for n in range(5)]
     async with scripted() as one, scripted() as other:
         for turns in range(first, first + 40):
             one.script, other.script = [caption(), PLACES["answer"]], [PLACES["answer"]]
             with anyio.fail_after(60):
                 plan = {"hedge_percentile": 50}
-                async with sending(one, clips, Tally(), other, **plan) as fleet:
+                async with sending(one, clips, Tally(), other, tuning=tuning, **plan) as fleet:
                     while not any(replica.captions for replica in fleet.router.replicas.values()):
                         await checkpoint()
                     for _ in range(turns):

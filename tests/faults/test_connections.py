@@ -3,6 +3,7 @@
 import socket
 import struct
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -11,7 +12,6 @@ from anyio.abc import SocketAttribute
 
 from captionfleet.errors import FailureCode
 from captionfleet.messages import Caption
-from captionfleet.sender import connections
 from tests.support.raw_server import (
     Mode,
     RawRequest,
@@ -22,7 +22,7 @@ from tests.support.raw_server import (
     raw_server_aside,
 )
 from tests.support.ready import job, ready_clip
-from tests.support.sending import Sent, sent
+from tests.support.sending import QUICK, Sent, sent
 
 pytestmark = pytest.mark.anyio
 
@@ -205,10 +205,9 @@ async def test_an_answer_to_half_a_request_is_no_caption(tmp_path: Path) -> None
 
 
 async def test_a_replica_behind_a_balancer_of_connections_gets_work(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
     """A busy connection is renewed after a while, and the balancer may place it elsewhere."""
-    monkeypatch.setattr(connections, "_MAX_AGE_S", 0.2)
 
     async def mode(request: RawRequest) -> None:
         sha256 = await request.video_sha256()
@@ -217,7 +216,8 @@ async def test_a_replica_behind_a_balancer_of_connections_gets_work(
 
     clips = [ready_clip(tmp_path, f"c{n}") for n in range(16)]
     async with raw_server(mode) as server:
-        run = await sent(job(server.base_url, max_in_flight=1, adaptive=False), clips)
+        plan = job(server.base_url, max_in_flight=1, adaptive=False)
+        run = await sent(plan, clips, tuning=replace(QUICK, max_age_s=0.2))
         assert 2 <= server.connections < server.posts
     _check_each_caption_names_its_clip(run, clips=16)
 

@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Iterator
-from functools import partial
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,19 +12,17 @@ from aiohttp import web
 
 from captionfleet.errors import ConfigError, DeploymentError, FailureCode
 from captionfleet.messages import Caption
-from captionfleet.sender import fleet as fleet_module
 from captionfleet.sender.fleet import open_fleet
-from captionfleet.sender.routing import policy, retry
-from captionfleet.sender.routing.retry import RetryBudget
+from captionfleet.sender.routing.retry import Backoff
 from captionfleet.telemetry import Tally
 from tests.support.ready import job, ready_clip
 from tests.support.replica import answer, caption, error_body, raw, scripted, times
-from tests.support.sending import sent
+from tests.support.sending import QUICK, sent
 
 pytestmark = pytest.mark.anyio
 
 C = FailureCode
-LEAST_WAIT_S = 0.04  # between two probes, as conftest.py has it
+LEAST_WAIT_S = 0.04  # between two probes: the first wait of QUICK, less its jitter
 SCALING = answer(503, error_body("DEPLOYMENT_SCALING_UP"))
 
 
@@ -177,20 +175,19 @@ async def test_key_that_is_refused_again_and_again_ends_the_run(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("how", ["silent", "closed"])
-async def test_cold_gateway_is_asked_all_the_same(
-    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_cold_gateway_is_asked_all_the_same(how: str, tmp_path: Path) -> None:
     """A list of models that does not come, or a closed connection, ends no run."""
-    monkeypatch.setattr(fleet_module, "_CHECK_S", 0.2)
+    tuning = replace(QUICK, check_s=0.2)
     async with scripted() as replica:
         replica.models_default = raw(b"", end="hang" if how == "silent" else "close")
-        run = await sent(job(replica.base_url), [ready_clip(tmp_path)], check=True)
+        clips = [ready_clip(tmp_path)]
+        run = await sent(job(replica.base_url), clips, check=True, tuning=tuning)
     assert run.caption.text
 
 
 async def test_what_is_still_to_come_up_need_not_be_within_reach(dead: socket.socket) -> None:
     """A deployment that is yet to be brought up may be out of reach at the start."""
-    async with open_fleet(job(url(dead)), Tally()) as fleet:
+    async with open_fleet(job(url(dead)), Tally(), QUICK) as fleet:
         fleet.hold("d1")
         await fleet.check()
         assert fleet.router.replicas["d1"].is_held
@@ -258,13 +255,13 @@ async def test_backing_off_holds_no_slot(tmp_path: Path) -> None:
     assert answered.started_s - failed.ended_s >= 0.5
 
 
-async def test_failing_run_slows_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_failing_run_slows_down(tmp_path: Path) -> None:
     """Once the budget of quick retries is spent, a failed clip waits half the cap at least."""
-    monkeypatch.setattr(retry, "_CAP_S", 2.0)
-    monkeypatch.setattr(policy, "RetryBudget", partial(RetryBudget, reserve=2, share=0))
+    backoff = Backoff(base_s=0.01, cap_s=2.0, reserve=2, share=0)
     async with scripted(*times(4, answer(500))) as replica:
         plan = job(replica.base_url, max_in_flight=1)
-        run = await sent(plan, [ready_clip(tmp_path, f"c{n}") for n in range(4)])
+        clips = [ready_clip(tmp_path, f"c{n}") for n in range(4)]
+        run = await sent(plan, clips, tuning=replace(QUICK, backoff=backoff))
     waits_s = [
         later.started_s - earlier.ended_s
         for outcome in run.outcomes
@@ -394,5 +391,8 @@ async def test_hiccup_of_refusals_costs_no_clip(status: int, tmp_path: Path) -> 
     """When all in flight are refused at once in mid-run, all clips are captioned after it."""
     async with scripted(*times(8, caption()), *times(9, answer(status))) as replica:
         plan = job(replica.base_url, request={"max_attempts": 1}, max_in_flight=8)
-        run = await sent(plan, [ready_clip(tmp_path, f"c{n}") for n in range(40)])
+        clips = [ready_clip(tmp_path, f"c{n}") for n in range(40)]
+        # Longer than the hiccup takes on a machine that stands still for seconds.
+        patient = replace(QUICK, replicas=replace(QUICK.replicas, known_s=60.0))
+        run = await sent(plan, clips, tuning=patient)
     assert all(isinstance(outcome, Caption) for outcome in run.outcomes)

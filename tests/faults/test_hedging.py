@@ -1,6 +1,7 @@
 """A second request for a clip whose first one takes long, over real sockets."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -10,15 +11,15 @@ from anyio.lowlevel import checkpoint
 from captionfleet.errors import FailureCode
 from captionfleet.errors import FailureCode as C
 from captionfleet.messages import Caption, ReadyClip
-from captionfleet.sender.routing import hedging
+from captionfleet.sender.routing.hedging import LEAST_SEEN
 from tests.support.ready import job, ready_clip
 from tests.support.replica import Step, answer, caption, raw, scripted, times
-from tests.support.sending import Sent, sent
+from tests.support.sending import QUICK, Sent, sent
 
 pytestmark = pytest.mark.anyio
 
 HANGS = raw(b"", end="hang")
-SEEN = hedging._LEAST_SEEN
+SEEN = LEAST_SEEN
 
 
 def clips_of(folder: Path, number: int) -> list[ReadyClip]:
@@ -31,11 +32,6 @@ def captions_of(run: Sent) -> list[Caption]:
     captions = [outcome for outcome in run.outcomes if isinstance(outcome, Caption)]
     assert len(captions) == len(run.outcomes)
     return captions
-
-
-@pytest.fixture
-def knows_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hedging, "_LEAST_SEEN", 1)
 
 
 async def test_straggler_at_the_end_is_asked_for_elsewhere(tmp_path: Path) -> None:
@@ -84,7 +80,6 @@ async def test_nothing_is_hedged_unasked(tmp_path: Path) -> None:
     assert run.report[0]["errors"] == {FailureCode.TIMEOUT.value: 1}
 
 
-@pytest.mark.usefixtures("knows_at_once")
 @pytest.mark.parametrize(
     ("first", "second", "told", "hedges", "won"),
     [
@@ -109,7 +104,7 @@ async def test_first_answer_counts(
     async with scripted(measure, second) as one, scripted(first) as other:
         request = {"hedge_percentile": 50, "timeout_s": 3}
         plan = job(one.base_url, other.base_url, request=request, max_in_flight=1)
-        run = await sent(plan, clips_of(tmp_path, 2))
+        run = await sent(plan, clips_of(tmp_path, 2), tuning=replace(QUICK, least_seen=1))
         assert other.max_in_flight == 1
     found = next(caption for caption in captions_of(run) if caption.clip.clip_id == "c1")
     assert [(attempt.deployment, attempt.code) for attempt in found.attempts] == told

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from captionfleet.errors import FailureCode
 from captionfleet.messages import Failure, ReadyClip
-from captionfleet.sender import body, upload
+from captionfleet.sender import upload
 from captionfleet.sender.transport import _CODES, verdict_on
 from tests.support.ready import job, ready_clip
 from tests.support.replica import (
@@ -26,7 +26,7 @@ from tests.support.replica import (
     stream,
     unread,
 )
-from tests.support.sending import sent
+from tests.support.sending import QUICK, sent
 
 pytestmark = pytest.mark.anyio
 
@@ -242,13 +242,13 @@ async def test_latency_holds_together(tmp_path: Path) -> None:
 
 
 async def test_server_that_stops_reading_is_given_up(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
     """An upload that stalls ends long before the time for the whole answer is over."""
-    monkeypatch.setattr(body, "_UPLOAD_STALL_S", 1.0)
+    tuning = replace(QUICK, stall_s=1.0)
     async with scripted(unread(raw(b"", end="hang"))) as replica:
         clip = ready_clip(tmp_path, video_bytes=12_000_000)
-        run = await sent(job(replica.base_url), [clip], within_s=60)
+        run = await sent(job(replica.base_url), [clip], tuning=tuning)
     assert [attempt.code for attempt in run.caption.attempts] == [FailureCode.TIMEOUT, None]
     assert run.caption.attempts[0].ended_s - run.caption.attempts[0].started_s < 15
 

@@ -151,7 +151,7 @@ def test_captions_that_wait_to_be_replaced_are_left_out(tmp_path: Path) -> None:
     merged = merge([one], tmp_path / "out")
 
     assert (merged.captions, merged.misfit_count) == (1, 1)
-    assert "waits to be replaced" in merged.misfits[0]
+    assert "is to be replaced" in merged.misfits[0]
 
 
 def test_folders_that_cannot_be_merged(tmp_path: Path) -> None:

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from captionfleet.config import InputConfig, JobConfig, MediaConfig
 from captionfleet.errors import ConfigError, FailureCode
 from captionfleet.messages import Row, Source
-from captionfleet.producer.asking import telling_apart
 from captionfleet.producer.identity.clips import plan
 from captionfleet.producer.lists.rows import BadRow, Entry, entry_of
 from captionfleet.producer.sources import check_sources
 from captionfleet.producer.walking.found import Unusable
+from captionfleet.producer.walking.job_walk import walk_of
 from captionfleet.producer.walking.walk import Walk
 
 
@@ -36,8 +36,8 @@ def test_a_row_says_all_that_it_has() -> None:
         ({"path": ""}, "the path is empty"),
         ({"path": None}, "the path is empty"),
         ({"path": " "}, "the path is empty"),
-        ({"path": 7}, "the path is no text"),
-        ({"path": ["a.mp4"]}, "the path is no text"),
+        ({"path": 7}, "the path is not a text"),
+        ({"path": ["a.mp4"]}, "the path is not a text"),
         ({"path": "a\0b"}, "NUL"),
         ({"path": "ftp://host/a.mp4"}, "ftp://"),
         ({"path": "s3://bucket"}, "names a bucket"),
@@ -47,8 +47,8 @@ def test_a_row_says_all_that_it_has() -> None:
         ({"path": "a.mp4", "end_s": "nan"}, "end_s"),
         ({"path": "a.mp4", "start_s": 5, "end_s": 5}, "not after"),
         ({"path": "a.mp4", "end_s": "0"}, "not after"),
-        ({"path": "a.mp4", "end_s": 10**400}, "no number of seconds"),
-        ({"path": "a.mp4", "start_s": 1e300}, "behind the end of any film"),
+        ({"path": "a.mp4", "end_s": 10**400}, "not a number of seconds"),
+        ({"path": "a.mp4", "start_s": 1e300}, "beyond the end of any film"),
         ({"path": "a.mp4", "prompt": ["x"]}, "prompt"),
         ({"path": "a.mp4", "prompt": "\ud800"}, "Unicode"),
         ({"path": "a.mp4", "id": 1.5}, "id"),
@@ -171,9 +171,9 @@ def test_a_row_that_another_one_stands_for_is_told(
 ) -> None:
     """One of another id, or of another title where the prompt has that, is no mere duplicate."""
     (library / "all.csv").write_text(SAME_FILM)
-    config = InputConfig(sources=(library / "all.csv",))
-    job = JobConfig.model_validate({"request": request_table})
-    walk = Walk(config, tells_apart=telling_apart(job))
+    tables = {"input": {"sources": [library / "all.csv"]}, "request": request_table}
+    job = JobConfig.model_validate(tables)
+    walk = walk_of(job)
 
     found = list(walk)
     taken = [(one.name, one.row.id) for one in found if isinstance(one, Source)]
@@ -252,7 +252,7 @@ def test_a_folder_has_no_window(library: Path) -> None:
 
     ((_, _, reason),) = found(library / "all.csv")
 
-    assert reason == "row 2: a folder can have no start_s or end_s"
+    assert reason == "row 2: a folder cannot have start_s or end_s"
 
 
 def test_comments_of_a_plain_list_are_passed_over(library: Path) -> None:

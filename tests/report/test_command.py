@@ -74,12 +74,11 @@ async def test_no_report_is_no_failure(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_large_folder_is_left_to_the_command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_large_folder_is_left_to_the_command(tmp_path: Path) -> None:
     """A run does not wait minutes for its report."""
     write_run_folder(tmp_path, [caption_record()])
-    monkeypatch.setattr(command, "_QUICK_BYTES", 100)
 
-    assert await command.report_of_run(tmp_path) == f"large: captionfleet report {tmp_path}"
+    line = await command.report_of_run(tmp_path, quick_bytes=100)
+
+    assert line == f"large: captionfleet report {tmp_path}"
     assert not (tmp_path / "report.html").exists()

@@ -56,7 +56,7 @@ def test_first_line_is_the_base_url_and_signals_end_it(number: signal.Signals) -
         ({"slots": 0}, "slots"),
         ({"api_key_env": "NO_SUCH_KEY"}, "NO_SUCH_KEY"),
         ({"host": "256.0.0.1", "port": 0}, ""),
-        ({"port": 99_999}, "99999 is no port"),
+        ({"port": 99_999}, "99999 is not a port"),
     ],
 )
 def test_bad_argument_is_exit_code_2(

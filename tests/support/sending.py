@@ -9,8 +9,22 @@ import anyio
 from captionfleet.config import JobConfig
 from captionfleet.messages import Caption, Failure, Outcome, ReadyClip
 from captionfleet.sender.dispatch import send
-from captionfleet.sender.fleet import open_fleet
+from captionfleet.sender.fleet import SenderTuning, open_fleet
+from captionfleet.sender.routing.replicas import Change, ProbeWait, ReplicaTuning
+from captionfleet.sender.routing.retry import Backoff
 from captionfleet.telemetry import Tally
+
+_DOWN = (Change.EJECTED, Change.REFUSING, Change.SATURATED, Change.SCALING_UP)
+# Back off for milliseconds and probe after a twentieth of a second; the real times are tested
+# where nothing waits for them, and on a simulated clock.
+QUICK = SenderTuning(
+    sure_s=0.3,
+    look_every_s=0.05,
+    backoff=Backoff(base_s=0.01),
+    replicas=ReplicaTuning(
+        new_s=0.1, known_s=0.5, probe_waits=dict.fromkeys(_DOWN, ProbeWait(0.05, 1.2, 0.2))
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +56,7 @@ async def sent(
     *,
     check: bool = False,
     tally: Tally | None = None,
+    tuning: SenderTuning = QUICK,
     within_s: float = 60,
 ) -> Sent:
     """Send the clips; the stage ends by itself when they are through."""
@@ -53,7 +68,7 @@ async def sent(
         for clip in clips:
             ready_out.send_nowait(clip)
         ready_out.close()
-        async with open_fleet(job, tally) as fleet:
+        async with open_fleet(job, tally, tuning) as fleet:
             if check:
                 await fleet.check()
             await send(job, fleet, ready_in, outcomes_out, tally)

@@ -93,13 +93,10 @@ async def test_words_go_above_the_bar(terminal: Terminal) -> None:
 
 
 @pytest.mark.parametrize("terminal", [0], indirect=True)
-async def test_lines_on_a_terminal_without_a_width(
-    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_lines_on_a_terminal_without_a_width(terminal: Terminal) -> None:
     """A terminal that does not know its width, as in a container, gets plain lines."""
-    monkeypatch.setattr("captionfleet.telemetry.progress._PLAIN_EVERY_S", 0.01)
-    monkeypatch.setattr("captionfleet.telemetry.progress._LOOK_EVERY_S", 0.01)
-    async with show_progress(half_way(), terminal.stream):
+    every = {"look_every_s": 0.01, "line_every_s": 0.01}
+    async with show_progress(half_way(), terminal.stream, **every):
         await anyio.sleep(0.1)
     screen = Terminal(terminal.stream, terminal.end, 500).shown()
     assert " 4/8 clips (50%), 1 failed, 0 preparing, 2 in flight" in screen.text

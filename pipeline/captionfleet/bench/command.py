@@ -25,10 +25,10 @@ def bench_command(*sources: Path, flags: BenchFlags = BenchFlags()) -> int:  # n
 
     Exit codes: 0 measured; 1 a deployment gave no caption at its last load; 2 bad job file or
     arguments; 3 the result cannot be written; 4 no deployment gave any; 130/143 ended by a signal,
-    and results so far are printed.
+    with the results so far.
 
     Args:
-        sources: Files, folders and lists to draw the clips from; without any, clips are generated.
+        sources: Files, folders and lists to sample clips from; without any, clips are generated.
         flags: The others.
     """
     settled = job_from_flags(

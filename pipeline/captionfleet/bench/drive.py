@@ -1,6 +1,6 @@
 """Puts a deployment under load, and records a sample of every request (main process).
 
-Requests go through the same client as in a run, once each: a refusal is a sample, too.
+Requests go through the same client as in a run, without retries: a refusal is a sample, too.
 """
 
 import math
@@ -64,7 +64,7 @@ class Rules:
         requests: Least number of requests in them.
         longest_s: A load ends after these seconds, or the time of eight requests, even if it is
             not steady.
-        ceiling: Most requests in flight; arrivals past it stay unsent.
+        ceiling: Most requests in flight; further arrivals are not sent.
     """
 
     seconds: float = 15.0
@@ -152,7 +152,7 @@ class _Run:
         self._stopped.set()
 
     async def until_enough(self, begun_s: float) -> None:
-        """Wait until the samples suffice for a result, or never will."""
+        """Wait until the samples suffice for a result, or cannot."""
         rules = self._rules
         looked_s = begun_s
         longest_s = max(rules.longest_s, _LONGEST_REQUESTS * self._load.ramp_s)

@@ -30,24 +30,25 @@ class BenchFlags:
             with sound or without; by default the host's name decides, unknown hosts get video.
         api_key_env: Name of the environment variable with the key; by default FIREWORKS_API_KEY,
             which goes to Fireworks and to this machine alone unless it is named here.
-        in_flight: Requests to keep in flight, repeatable; by default the knee is searched.
+        in_flight: Requests to keep in flight, repeatable; by default the bench searches for the
+            knee.
         rate: Requests per second that arrive whether or not earlier ones were answered,
             repeatable; by default none.
-        rates_around_knee: Such arrivals at 50 to 100 % of the knee's rate.
+        rates_around_knee: Also measure arrivals at 50 to 100 % of the knee's rate.
         max_in_flight: Most requests in flight.
         seconds: Steady seconds for each load, at least.
         requests: Requests for each load, at least.
         slo_s: A caption counts as good within this many seconds; by default every caption does.
-        slo_ttft_s: And with its first token within this many seconds; by default at any time.
-        sample: Clips to draw from the sources; with too few, a server that caches looks faster
-            than it is.
+        slo_ttft_s: And if its first token comes within this many seconds; by default at any time.
+        sample: Number of clips to sample from the sources; with too few, a server that caches seems
+            faster than it is.
         generate: Clips to generate where there are no sources.
         clip_seconds: Length of generated clips, in seconds.
-        busyness: How much happens in them, which decides their size.
+        busyness: How much happens in them, which determines their size.
         prompt: The prompt for every clip; by default the job file's, or "Describe what happens in
             this video."
-        only_request: Of a job with several [[request]], ask this one alone, by its name; repeatable
-            for several; by default each clip is asked all of them in turn.
+        only_request: Of a job with several [[request]], send only the one with this name;
+            repeatable; by default all of them in turn for each clip.
         max_tokens: Longest caption, in tokens; 1000 by default.
         stream: Stream answers, which measures the time to the first token.
         timeout_s: Seconds that one request may take; 300 by default.
@@ -55,7 +56,7 @@ class BenchFlags:
             user's cache folder.
         seed: Seed, a whole number, of the sample, its order and the arrivals.
         out: File for the result (JSON), which `captionfleet plan` reads.
-        quiet: Only the summary.
+        quiet: Print only the summary.
     """
 
     job: Path | None = None

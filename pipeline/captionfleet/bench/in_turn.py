@@ -1,4 +1,4 @@
-"""Makes a bench send all requests of the job for each clip, in turn (main process)."""
+"""Lets a benchmark send each of the job's requests for each clip, in turn (main process)."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -14,14 +14,14 @@ __all__ = ["in_turn"]
 
 
 def in_turn(clips: Sequence[ReadyClip], job: JobConfig) -> list[ReadyClip]:
-    """Each clip once for each request that the job asks, with the prompt that a run would send.
+    """Each clip once for every request of the job, with the prompt that a run would send.
 
     Raises:
-        ConfigError: a prompt names columns of lists, and no source is one; or no clip has them.
+        ConfigError: a prompt names columns of a list, and no source is a list, or no clip has them.
     """
     asked = list(_asked(clips, job))
     if not asked:
-        raise ConfigError("none of the clips has what the prompts name")
+        raise ConfigError("no clip has the values that the prompts name")
     return asked
 
 

@@ -151,7 +151,7 @@ async def _clips(job: JobConfig, sources: Sequence[Source], sample: int, seed: i
     if job.input.segments == "first":
         return [clip for source in sources for clip in films.clips_in(source, UNKNOWN_FILM)]
     headers = await read_headers(sources, job.workers, max_pixels=job.media.max_pixels)
-    by_path = sorted(headers, key=lambda found: found[0].known_path)  # whichever worker was faster
+    by_path = sorted(headers, key=lambda found: found[0].known_path)  # at any speed of the workers
     windows = [
         clip
         for source, header in by_path

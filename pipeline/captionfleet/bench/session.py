@@ -42,7 +42,7 @@ class Bench:
     Attributes:
         in_flight: Fixed loads; without any, the knee is searched.
         arrivals_per_s: Open-loop loads after that, in requests per second.
-        arrivals_around_knee: Open-loop loads at 50 to 100 % of the knee's rate, too.
+        arrivals_around_knee: Whether to add open-loop loads at 50 to 100 % of the knee's rate.
     """
 
     job: JobConfig
@@ -225,7 +225,7 @@ _OPTIONS = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
 
 
 def _check_writable(path: Path) -> None:
-    """Fail before anything is measured that could not be saved; keeps what is at `path`."""
+    """Fail before measuring if the result could not be saved; keeps an existing file."""
     if path.is_dir():
         raise OutputError(f"--out {printable(str(path))}: is a folder; name a file")
     trial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")

@@ -1,4 +1,4 @@
-"""Asks deployments about test clips, in the same way as for captions (main process)."""
+"""Sends test clips to deployments, in the same way as for captions (main process)."""
 
 import random
 from collections.abc import Sequence
@@ -16,12 +16,11 @@ from captionfleet.config.templates import TemplateError
 from captionfleet.deployment.costs import standing_costs, state_of
 from captionfleet.errors import ConfigError, FailureCode
 from captionfleet.messages import Form, ReadyClip, Source
-from captionfleet.sender import Fleet, open_fleet
+from captionfleet.sender import Fleet, SenderTuning, open_fleet
 from captionfleet.sender.chat.answers import Answer
 from captionfleet.sender.chat.structure import structure_of
 from captionfleet.sender.client import Reply
 from captionfleet.sender.filling import filled
-from captionfleet.sender.routing.retry import backoff_s
 from captionfleet.sender.routing.verdict import Verdict
 from captionfleet.telemetry import Tally
 
@@ -30,6 +29,7 @@ __all__ = ["Asked", "ask_deployment", "canary_job"]
 _TRIES = 3
 _MAX_TOKENS = 300
 _BAD_JOB = 2
+_TUNING = SenderTuning()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +62,15 @@ async def ask_deployment(
     deployment: DeploymentConfig,
     clips: Sequence[DrawnClip],
     example: Source | None = None,
+    tuning: SenderTuning = _TUNING,
 ) -> Asked:
     """Contact a deployment, and ask it about the clips; without clips nothing is paid.
 
-    Prompts that are filled in take what they name from `example`, a film of the job.
+    Prompt templates are filled in from `example`, a film of the job.
     """
     name, asked = deployment.name, Asked()
     try:
-        async with open_fleet(canary_job(job, deployment), Tally()) as fleet:
+        async with open_fleet(canary_job(job, deployment), Tally(), tuning) as fleet:
             asked.findings.append(_key_finding(fleet, name))
             problem = (await fleet.problems()).get(name)
             if problem is not None and not fleet.may_yet_serve(name, problem):
@@ -84,14 +85,14 @@ async def ask_deployment(
         return Asked([*asked.findings, finding])
     for request in job.asked:
         if asked.long_s is not None and request.response_schema is not None:
-            one = job.with_one(request)
+            one = job.with_one(request).model_copy(update={"deployments": (deployment,)})
             try:
                 ready = _as_of(example, clips[0].ready, request)
             except TemplateError as error:
                 finding = _not_asked(deployment.name, request.name, str(error))
                 asked = replace(asked, findings=[*asked.findings, finding])
                 continue
-            asked = await _asked_for_json(one, deployment, ready, asked, request.name)
+            asked = await _asked_for_json(one, ready, asked, request.name, tuning)
     return asked
 
 
@@ -99,7 +100,7 @@ def _as_of(example: Source | None, ready: ReadyClip, request: RequestConfig) -> 
     """The clip with the prompt that a run would send for this film.
 
     Raises:
-        TemplateError: the film does not have what the prompt names.
+        TemplateError: the film lacks a value that the prompt names.
     """
     if example is None:
         return filled(ready, request.template)
@@ -109,19 +110,19 @@ def _as_of(example: Source | None, ready: ReadyClip, request: RequestConfig) -> 
 
 def _not_asked(deployment: str, request: str, why: str) -> Finding:
     of_name = f" of request {request}" if request else ""
-    advice = "name a list of films that has it, and the prompt is tried with its first row"
+    advice = "name a list of films that has it: the prompt is then tried with its first row"
     text = f"the prompt{of_name} was not tried: {why}"
     return warn("structure", text, advice, deployment=deployment)
 
 
 async def _asked_for_json(
-    job: JobConfig, deployment: DeploymentConfig, ready: ReadyClip, asked: Asked, name: str
+    job: JobConfig, ready: ReadyClip, asked: Asked, name: str, tuning: SenderTuning
 ) -> Asked:
-    """Ask for one caption with the job's own prompt and schema; `name` is the request's."""
-    alone = job.model_copy(update={"deployments": (deployment,)})
+    """Ask the job's one deployment with its own prompt and schema; `name` is the request's."""
+    (deployment,) = job.deployments
     structure = structure_of(job.request)
     assert structure is not None  # noqa: S101 - there is a schema
-    async with open_fleet(alone, Tally()) as fleet:
+    async with open_fleet(job, Tally(), tuning) as fleet:
         outcome = (await _ask(fleet, deployment.name, ready)).outcome
     tokens = asked.tokens + _tokens(outcome)
     if isinstance(outcome, Answer):
@@ -146,7 +147,7 @@ def _reached(deployment: DeploymentConfig, problem: Verdict | None) -> Finding:
     if problem is None:
         return ok("reachable", deployment.base_url, deployment=deployment.name)
     text = f"gives no list of models ({problem.detail})"
-    return warn("reachable", text, "a run asks all the same", deployment=deployment.name)
+    return warn("reachable", text, "a run does not need it", deployment=deployment.name)
 
 
 async def _costs(deployment: DeploymentConfig) -> list[Finding]:
@@ -238,7 +239,7 @@ def _tokens(outcome: Answer | Verdict) -> int:
 
 
 async def _ask(fleet: Fleet, name: str, ready: ReadyClip) -> Reply:
-    """Ask once; ask again where the failure may be temporary, as with a new key."""
+    """Ask once; ask again if the failure may be temporary, as with a new key."""
     for failures in range(1, _TRIES):
         reply = await fleet.clients[name].ask(ready, f"{ready.clip.clip_id}-{failures}")
         outcome = reply.outcome
@@ -247,5 +248,6 @@ async def _ask(fleet: Fleet, name: str, ready: ReadyClip) -> Reply:
         if outcome.code is FailureCode.SCALING_UP:
             return reply
         jitter = random.random()  # noqa: S311 - spreads load
-        await anyio.sleep(backoff_s(failures, jitter=jitter, floor_s=outcome.retry_after_s))
+        backoff, floor_s = fleet.tuning.backoff, outcome.retry_after_s
+        await anyio.sleep(backoff.wait_s(failures, jitter=jitter, floor_s=floor_s))
     return await fleet.clients[name].ask(ready, f"{ready.clip.clip_id}-{_TRIES}")

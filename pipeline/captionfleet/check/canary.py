@@ -18,7 +18,7 @@ QUESTION = (
 
 Sound = Literal["none", "speech", "silence"]
 
-_DIGITS = "2345679"  # digits that differ even upside down or mirrored; 0, 1 and 8 do not
+_DIGITS = "2345679"  # digits that look different upside down and mirrored, unlike 0, 1 and 8
 SHORT_FRAMES = 8
 _MOST_FRAMES = 120
 _MOST_CHARS, _FEW_CHARS = 2000, 100
@@ -26,9 +26,9 @@ _MOST_CHARS, _FEW_CHARS = 2000, 100
 
 @dataclass(frozen=True, slots=True)
 class CanaryClip:
-    """A clip to generate: `shown` holds digits, each with its first frame and the first without it.
+    """A clip to generate; `shown` holds digits, each with its first frame and the first without it.
 
-    `seconds` is its length and that of its sound, also where only some of its frames are sent.
+    `seconds` is its length and that of its sound, even if only some of its frames are sent.
     """
 
     name: str
@@ -39,7 +39,7 @@ class CanaryClip:
 
     @property
     def digits(self) -> str:
-        """The digits to be read."""
+        """The digits that a server should read."""
         return "".join(digit for digit, _, _ in self.shown)
 
     def with_frames(self, chosen: Sequence[int]) -> "CanaryClip":
@@ -54,7 +54,7 @@ class CanaryClip:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a server reported about one clip; None for what it did not say.
+    """A server's report on one clip; None for anything that it did not say.
 
     `is_cut` means that the answer hit the token limit before it said anything.
     """
@@ -73,8 +73,8 @@ def canary_clips(most_frames: int, dice: random.Random) -> tuple[CanaryClip, ...
     separated. The digits are random: a server can know them only by seeing them.
 
     Args:
-        most_frames: As many as the job's longest clip has.
-        dice: Draws the digits.
+        most_frames: The frames of the job's longest clip.
+        dice: The random source of the digits.
     """
     frames = max(2 * SHORT_FRAMES, min(most_frames, _MOST_FRAMES) // 2 * 2)
     short = _placed("".join(dice.sample(_DIGITS, 3)), SHORT_FRAMES)
@@ -99,7 +99,7 @@ def read_answer(text: str, prompt_tokens: int | None, *, is_cut: bool = False) -
     """Parse a model's line in any spelling; `is_cut` if it ended at the token limit."""
     digits = _last(r"DIGITS\W*((?:\d[\s,.-]*)+)", text)
     if not digits and len(text) < _FEW_CHARS:
-        digits = "".join(re.findall(r"\d", text))  # a terse model may omit the words
+        digits = "".join(re.findall(r"\d", text))  # a terse model may omit the names
     corner = _last(r"CORNER\W*((?:top|bottom)[\s_-]*(?:left|right))", text)
     sound = _last(r"SOUND\W*(yes|no)\b", text)
     return Seen(

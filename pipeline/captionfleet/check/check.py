@@ -36,7 +36,7 @@ class Options:
 async def check_job(job: JobConfig, options: Options) -> Report:
     """Check the job without writing anything.
 
-    What would end a run is a finding here, so that the rest is checked too.
+    An error that would end a run is a finding here, so that the rest is checked too.
     """
     findings = list(setting_findings(job))
     settled = await _output(job, findings)
@@ -105,7 +105,7 @@ async def _confinement(job: JobConfig) -> Finding:
         return fail("workers", str(error), exit_code=error.exit_code)
     if held == "landlock+seccomp":
         return ok("workers", f"confined by {held}")
-    advice = "give untrusted films a user of their own, or a kernel with Landlock (5.13 or later)"
+    advice = "run untrusted films as a separate user, or on a kernel with Landlock (5.13 on)"
     return warn("workers", f"confinement: {held}", advice)
 
 
@@ -124,7 +124,7 @@ async def _cluster(job: JobConfig) -> list[Finding]:
             cpus = cluster.cpus if cluster else 0
     except RunError as error:
         return [fail("workers", str(error), exit_code=error.exit_code)]
-    words = f"on Ray, which has {cpus:,} CPUs now: versions and sources are looked at by each node"
+    words = f"on Ray, which has {cpus:,} CPUs now: each node checks versions and sources itself"
     return [ok("workers", words)]
 
 

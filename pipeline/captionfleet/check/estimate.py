@@ -25,11 +25,11 @@ class Estimate:
     """The estimate for one deployment, as if it did the whole job alone.
 
     Attributes:
-        captions: Of each clip one for each request that is left to ask of it.
-        prompt_tokens: Of all of them; None if the model's token arithmetic is unknown.
-        completion_tokens: Assumes answers of 200 tokens, or max_tokens if that is less.
-        hours: Least and most: with as many requests in flight as allowed at undiminished speed,
-            and with one at a time. None without a canary.
+        captions: One per clip and request that is left to send.
+        prompt_tokens: For all captions; None if the model's token arithmetic is unknown.
+        completion_tokens: For answers of 200 tokens, or of max_tokens if that is less.
+        hours: Least and most: at full speed with all allowed requests in flight, and with one at a
+            time. None without a canary.
         usd: The same hours on one replica, at the price of its GPU; None if unknown.
     """
 
@@ -87,7 +87,7 @@ def estimate(
 
 
 def _as_sent(shape: ClipShape, deployment: DeploymentConfig) -> ClipShape:
-    """The shape with the frames that a deployment gets, and with sound if it hears."""
+    """The shape with the frames that a deployment gets, and with sound if it takes that."""
     form = deployment.form
     audio_s = shape.audio_s if "audio" in deployment.modalities else 0.0
     if form.video_as != "frames":

@@ -46,14 +46,14 @@ def ok(check: str, text: str, *, deployment: str = "") -> Finding:
 
 
 def warn(check: str, text: str, advice: str = "", *, deployment: str = "") -> Finding:
-    """A finding that is worth knowing, but no reason to stop."""
+    """A finding that does not prevent a run."""
     return Finding(check, "warn", text, advice, deployment)
 
 
 def fail(
     check: str, text: str, advice: str = "", *, deployment: str = "", exit_code: int = _GENERAL
 ) -> Finding:
-    """A finding that speaks against a run."""
+    """A finding that prevents a run, or makes it useless."""
     return Finding(check, "fail", text, advice, deployment, exit_code)
 
 

@@ -13,10 +13,10 @@ from captionfleet.sender.routing.verdict import Verdict
 __all__ = ["AGAIN", "refusals", "unusable"]
 
 AGAIN = "the clip without sound, once more"
-"""The name of its outcome: it is asked about again after a 5xx to the clip with sound."""
+"""The name of that clip's second outcome, requested after a 5xx to the clip with sound."""
 _UNUSABLE = 4
 # llama-server answered 400 to video_url (ggml-org/llama.cpp#27724); transformers serve takes no
-# video as a data URL, and reads sound out of the video (its source, 2026-11).
+# video as a data URL, and reads sound from the video itself (its source, 2026-11).
 _PICTURES = (
     "if the server takes pictures and no video, name it: "
     'server = "llama-server", "ollama", "lm-studio" or "openai"; '
@@ -30,10 +30,10 @@ def refusals(
     clips: Sequence[CanaryClip],
     outcomes: Mapping[str, Answer | Verdict],
 ) -> list[Finding]:
-    """Findings on refused clips; if only the clip with sound is refused, it is the sound.
+    """Findings on refused clips; if only the clip with sound is refused, the sound is the cause.
 
-    llama-server answers 500 to sound that its model does not hear; a server that is down also
-    answers 5xx to the clip without sound.
+    llama-server answers 500 to sound if its model takes none; a server that is down also answers
+    5xx to the clip without sound.
 
     Args:
         fleet: The fleet with the deployment, for its wording.

@@ -37,9 +37,9 @@ ForEach = Callable[[str, Clip, str], None]
 
 @dataclass(slots=True)
 class Rehearsal:
-    """What a run would do and why; counts clips, except for files that are passed over.
+    """What a run would do and why; it counts clips, and files for those passed over.
 
-    A clip counts once for each request, except in `clips`; `of_requests` counts those with names.
+    A clip counts once for each request, except in `clips`; `of_requests` counts by request name.
     """
 
     clips: int = 0
@@ -140,12 +140,12 @@ async def rehearse(job: JobConfig, for_each: ForEach | None = None) -> Rehearsal
 
 
 async def _notes(job: JobConfig, films: Films) -> list[str]:
-    """What a run would do that was not done here."""
+    """Notes on what a run would do in addition."""
     notes = []
     if films.has_guessed:
         notes.append(
-            "scenes are known once a run has decoded the film; the others count as windows of "
-            "max_seconds, so there will be more and shorter clips"
+            "scenes are known only after decoding: other films count as windows of max_seconds, so "
+            "there will be more and shorter clips"
         )
     if job.output.copy_to and not await anyio.to_thread.run_sync(has_lines, job.output.dir):
         notes.append(f"a run first restores the output folder, if {job.output.copy_to} holds it")

@@ -25,9 +25,9 @@ _TURNS = {
     "bottom-left": "turned counter-clockwise by 90 degrees, or upside down",
 }
 _THINKS = "does the model think first? turn that off with extra_body, or look at its captions"
-_HOSTED = "no setting of yours does that: show it to the support, or shorten max_seconds"
+_HOSTED = "no setting of this job causes that: report it to the provider, or lower max_seconds"
 _ROOM = (
-    "is there room for that many pictures? OLLAMA_CONTEXT_LENGTH for Ollama, --ctx-size for "
+    "does the context hold all pictures? OLLAMA_CONTEXT_LENGTH for Ollama, --ctx-size for "
     "llama-server, --limit-mm-per-prompt for vLLM; or set max_frames in [deployments.frames]"
 )
 _ALL_FRAMES_VLLM = """--media-io-kwargs '{"video":{"num_frames":-1}}'"""
@@ -36,7 +36,7 @@ _ONE_FPS_VLLM = """--media-io-kwargs '{"video":{"num_frames":-1,"fps":1}}'"""
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """How the clips were sent; `hears`: whether sound was sent for clips that have some."""
+    """How the clips were sent; `hears` says whether sound was sent."""
 
     form: Form
     width_px: int
@@ -45,7 +45,7 @@ class Sent:
 
     @property
     def as_pictures(self) -> bool:
-        """Whether each frame was a picture of its own."""
+        """Whether each frame was sent as an image."""
         return self.form.video_as == "frames"
 
 
@@ -75,8 +75,8 @@ def without_flags(finding: Finding) -> Finding:
 class _Count:
     """Separates the token counts of a canary into text, frames and sound.
 
-    The text's tokens are those of the short clip beyond its frames, limited to what a text of that
-    length can have; where a frame's tokens are unknown, the text's are estimated instead.
+    The text's tokens are those of the short clip without its frames, within the range for a text of
+    that length; if a frame's tokens are unknown, the text's are estimated instead.
     """
 
     def __init__(
@@ -113,11 +113,11 @@ class _Count:
         return None if short is None or voice is None else voice - short
 
     def frames_seen(self, name: str) -> float:
-        """The number of frames that a clip's tokens correspond to.
+        """The number of frames that a clip's tokens pay for.
 
-        How sound's tokens depend on its length is not known for every model: llama-server's
-        Whisper-like encoders take 750 tokens for each started 30 s. So the sound costs between the
-        short clip's sound and that cost for each of its seconds, whichever favours the server.
+        Not every model's sound tokens are proportional to its length: llama-server's Whisper-like
+        encoders take 750 tokens for each started 30 s. So the long clip's sound costs between the
+        short clip's sound and a proportional cost; the value that favours the server counts.
         """
         clip, prompt_tokens = self.clips[name], self.prompt_tokens(name) or 0
         short = 0.0 if clip.sound == "none" else self.voice_tokens() or 0.0
@@ -197,10 +197,10 @@ def _sight(
         yield fail(
             "picture",
             f"pictures arrive {_TURNS[corner]}",
-            "what is sent is upright and has no rotation: the server turns it",
+            "the video is sent upright and without rotation: the server turns it",
         )
     elif any(seen[name].is_cut for name in clips):
-        yield warn("picture", "answers were cut off before they said anything", _THINKS)
+        yield warn("picture", "answers were cut off before the report", _THINKS)
     elif len(wrong) == len(clips) and not any(_common(clips[n], seen[n]) for n in wrong):
         yield fail(
             "picture",
@@ -216,7 +216,7 @@ def _sight(
 
 
 def _common(clip: CanaryClip, seen: Seen) -> int:
-    """How many digits are right from the start."""
+    """The number of correct digits from the start."""
     pairs = zip(clip.digits, seen.digits, strict=False)
     return next((at for at, (is_, was) in enumerate(pairs) if is_ != was), len(seen.digits))
 
@@ -260,7 +260,7 @@ def _sound(count: _Count) -> Iterator[Finding]:
     else:
         heard = {True: "sound", False: "no sound", None: "nothing said of it"}
         text = f"{heard[said]} where a voice is, {heard[in_silence]} where it is silent"
-        yield warn("sound", text, "the tokens of the sound may still be right: try a real clip")
+        yield warn("sound", text, "its tokens may still be right: try a real clip")
 
 
 def _deaf(text: str, form: Form) -> Finding:

@@ -24,15 +24,15 @@ def setting_findings(job: JobConfig) -> Iterator[Finding]:
     yield ok("job", f"{len(job.deployments)} deployment(s), up to {job.media.max_seconds} s a clip")
     for request in job.asked:
         if names := request.names_in_vain:
-            text = f"{', '.join(names)} in braces is sent as it stands there"
-            yield warn("prompt", text, "prompt_template = true fills it in, clip by clip")
+            text = f"{', '.join(names)} in braces is sent as it is"
+            yield warn("prompt", text, "prompt_template = true fills it in for each clip")
         asked = f"{request.prompt} {request.system or ''}"
         if request.response_schema is not None and "json" not in asked.lower():
             of_name = f" of request {request.name}" if request.name else ""
             yield warn(
                 "prompt",
                 f"response_schema{of_name} is set, and neither prompt nor system says JSON",
-                "say so: otherwise a model may write blanks up to max_tokens",
+                "ask for JSON: otherwise a model may write blanks up to max_tokens",
             )
     for deployment in job.deployments:
         yield from _deployment(job, deployment)

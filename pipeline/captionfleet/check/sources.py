@@ -17,12 +17,13 @@ from captionfleet.media.facts.geometry import output_size_px
 from captionfleet.media.orders import Header
 from captionfleet.messages import Clip, Film, Source, printable
 from captionfleet.producer import Films, check_sources
-from captionfleet.producer.asking import Asking, telling_apart
+from captionfleet.producer.asking import Asking
 from captionfleet.producer.counting import left_to_ask
 from captionfleet.producer.identity.clips import plan
 from captionfleet.producer.identity.recognition import Recognition
 from captionfleet.producer.sample import Drawing
 from captionfleet.producer.walking.found import Unusable
+from captionfleet.producer.walking.job_walk import walk_of
 from captionfleet.producer.walking.walk import Walk
 from captionfleet.producer.windows import Window, asked_window, seconds_in
 from captionfleet.workers.headers import read_headers
@@ -53,10 +54,10 @@ class ClipShape:
 class Library:
     """What the sources hold; `shapes`, `source_s` and `failing` describe only the sample.
 
-    `to_do` counts the files that a run would still process, `settled` those that it would pass
-    over: captioned, or failed permanently. `counted` is the number of clips to do, where they were
-    counted one by one; `is_guess` says that films were cut as if they had no scenes. `unaskable`
-    counts the requests that rows cannot be asked, by why.
+    `to_do` counts the files that a run would still process, `settled` those that are captioned or
+    failed permanently. `counted` is the number of clips to do, if they were counted one by one;
+    with `is_guess`, films were cut as if they had no scenes. `unaskable` counts, by reason, the
+    requests that cannot be filled in for rows.
     """
 
     drawing: Drawing = field(default_factory=lambda: Drawing(0))
@@ -85,7 +86,7 @@ class Library:
 
     @property
     def sample(self) -> list[Source]:
-        """Those whose headers are read."""
+        """The files whose headers are read."""
         return self.drawing.drawn
 
     @property
@@ -127,9 +128,9 @@ async def look_into(library: Library, job: JobConfig, settled: Settled, films: F
 
 
 def example_of(job: JobConfig) -> Source | None:
-    """The first film that every request of the job can be asked of; None if none is soon found.
+    """The first film to which every request of the job fits; None if none is found soon.
 
-    Blocks. What the sources are wrong in is for `survey` to say.
+    Blocks. `survey` reports errors of the sources.
     """
     try:
         check_sources(job.input)
@@ -147,7 +148,7 @@ def example_of(job: JobConfig) -> Source | None:
 def _walked(job: JobConfig, settled: Settled, films: Films, most: int) -> Library:
     library, recognition = Library(Drawing(most)), Recognition(job, settled)
     left = _Left(job, settled)
-    for found in Walk(job.input, max_seconds=job.media.max_seconds, tells_apart=telling_apart(job)):
+    for found in walk_of(job):
         library.files += 1
         if isinstance(found, Unusable):
             library.unusable[found.code] += 1
@@ -166,7 +167,7 @@ class _Left:
     """What is left to ask of clips.
 
     Raises:
-        ConfigError: a prompt names columns of lists, and no source is one.
+        ConfigError: a prompt names columns of a list, and no source is a list.
     """
 
     def __init__(self, job: JobConfig, settled: Settled) -> None:
@@ -176,7 +177,7 @@ class _Left:
         self._asking = Asking(job)
 
     def of(self, clip: Clip, unaskable: Counter[str] | None = None) -> Clip:
-        """The clip with the requests that a run would send; `unaskable` counts why not others."""
+        """The clip with the requests that a run would send; `unaskable` counts the others."""
         open_ = replace(clip, requests=self._unsettled(clip))
         if open_.requests:
             self._asking.require_askable(clip.source)
@@ -186,7 +187,7 @@ class _Left:
         return replace(open_, requests=tuple(n for n in open_.requests if n not in problems))
 
     def is_settled(self, clip: Clip) -> bool:
-        """Whether each of its requests has its caption, or failed for good."""
+        """Whether each of its requests has a caption or has failed permanently."""
         return not self._unsettled(clip)
 
     def _unsettled(self, clip: Clip) -> tuple[str, ...]:
@@ -223,11 +224,11 @@ def source_findings(library: Library) -> Iterator[Finding]:
     if library.unaskable:
         reasons = library.unaskable.most_common(_CODES_SHOWN)
         words = ", ".join(f"{why} (rows: {number:,})" for why, number in reasons)
-        yield warn("prompt", words, "failures lines (bad_row) will say of which rows")
+        yield warn("prompt", words, "failures lines (bad_row) will name the rows")
     if library.failing:
         yield _failing(library)
     elif library.sample:
-        yield ok("formats", f"the headers of {len(library.sample):,} files are sound")
+        yield ok("formats", f"the headers of {len(library.sample):,} files are intact")
 
 
 def _windows(library: Library) -> str:

@@ -36,7 +36,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
                 _spelled_out(arguments),
                 exit_on_error=False,
                 print_error=False,
-                result_action="return_value",  # by default it exits, before stdout is looked after
+                result_action="return_value",  # cyclopts would exit before stdout is finished
             )
     except CycloptsError as error:
         _complain(" ".join(str(error).split()))
@@ -91,9 +91,9 @@ app.command(
     help="""Join the output folders of shards into one, and check the result.
 
     Keeps one line for each clip. Refuses folders whose captions come from different requests. Lists
-    what is incomplete: runs that did not end, missing shards, lines that name no clip. Lines that
-    --out holds already stay, so shards that ran again can be merged again. Files are replaced as a
-    whole or not at all.
+    what is incomplete: runs that did not end, missing shards, lines that name no clip. Existing "
+    "lines of --out stay, so shards that ran again can be merged again. Files are replaced as a "
+    "whole or not at all.
 
     Exit codes: 0 complete; 1 something is incomplete, and listed; 2 the folders cannot be merged;
     3 a folder is in use, or cannot be read or written.
@@ -127,10 +127,10 @@ app.command(
     help_epilogue=examples("serve"),
     help="""Serve a stand-in deployment, for tests of this program or of yours.
 
-    It speaks the chat-completions protocol of a dedicated deployment under /v1 and /inference/v1,
-    decodes the video and audio it is sent, refuses what the real service refuses, and answers
-    with a caption made from what it saw and heard. The first line on stdout is its base URL.
-    GET /stats returns what it was asked.
+    It serves the chat-completions protocol of a dedicated deployment under /v1 and /inference/v1, "
+    "decodes the video and audio of each request, refuses what the real service refuses, and "
+    "answers with a caption of what it saw and heard. The first line on stdout is its base URL. "
+    "GET /stats returns the requests that it got.
     """,
 )
 
@@ -141,8 +141,8 @@ app.command(
     help="""Measure deployments: throughput, latency, and the best number of requests in flight.
 
     Sends a sample of the sources, or else generated clips, to one deployment after the other.
-    Without --in-flight it seeks the knee: the fewest requests in flight that reach 95 % of the
-    best rate. Each load is measured from the end of its warm-up until its rate is steady. Every
+    Without --in-flight it searches for the knee: the fewest requests in flight that reach 95 % of
+    the best rate. Each load is measured from the end of its warm-up until its rate is steady. Every
     request is a real one and costs money; none is retried.
     """,
 )
@@ -165,8 +165,9 @@ app.command(
     help_epilogue=examples("export"),
     help="""Export captions for other programs: text files, tables, subtitles, datasets.
 
-    Writes one caption for each clip whose film still exists unchanged, worded as [caption] says.
-    Never overwrites a file that no export wrote. After a kill, the same command completes it.
+    Writes one caption for each clip whose film still exists unchanged, in the form that [caption] "
+    "sets. Never overwrites a file that no export "
+    "wrote. After a kill, the same command completes it.
     """,
 )
 
@@ -176,7 +177,7 @@ app.command(
     help_epilogue=examples("prune"),
     help="""Remove captions of gone or changed films from captions.jsonl; lists them first.
 
-    The lines are moved to pruned.jsonl beside it, so no paid caption is lost.
+    The lines move to pruned.jsonl beside it, so no paid caption is lost.
     """,
 )
 

@@ -22,7 +22,7 @@ def run(*sources: Path, flags: RunFlags = RunFlags()) -> int:  # noqa: B008 - fr
 
     Exit codes: 0 everything captioned, 1 finished with failures, 2 bad job file or arguments,
     3 output cannot be written or is locked, 4 no deployment usable or credentials refused,
-    5 stopped by a limit that was asked for, 6 the machine gives no process or thread,
+    5 stopped by a limit of the job, 6 the system refuses a process or thread,
     129/130/143 ended by a signal (resumable).
 
 
@@ -45,16 +45,16 @@ def run(*sources: Path, flags: RunFlags = RunFlags()) -> int:  # noqa: B008 - fr
         each_deployment=each,
     )
     if flags.job is None and flags.out is None:
-        raise ConfigError("--out DIR: where should the captions go?")
+        raise ConfigError("no output folder: give --out DIR")
     if flags.list_ and not flags.dry_run:
-        raise ConfigError("--list: it belongs to --dry-run")
+        raise ConfigError("--list: give it with --dry-run")
     return (
         _rehearse(settled, lists=flags.list_) if flags.dry_run else _caption(settled, each, flags)
     )
 
 
 async def _copy_again(job: JobConfig) -> None:
-    """Copy what was written after the run: the report."""
+    """Copy the files that were written after the run, such as the report."""
     from captionfleet.ledger.copying.opening import copy_again  # noqa: PLC0415 - as below
 
     if problem := await copy_again(job.output):
@@ -81,7 +81,7 @@ def _caption(job: JobConfig, each: dict[str, Any], show: RunFlags) -> int:
     from captionfleet.run import run_job  # noqa: PLC0415 - --help need not wait
 
     if job.output.report:
-        # Not as late as it is needed: until then the installation may have been upgraded.
+        # Imported now, not when it is needed: the installation may be upgraded during the run.
         from captionfleet.report.command import report_of_run  # noqa: PLC0415 - others do without
 
     if job.export:

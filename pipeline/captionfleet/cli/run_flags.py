@@ -21,8 +21,8 @@ class RunFlags:
         job: Job file (TOML), which flags override; by default there is none.
         out: Output folder, made if missing: captions.jsonl, failures.jsonl, run.json; by default
             the job file's.
-        copy_to: Bucket and prefix, as in s3://bucket/captions, at which a copy of the output folder
-            is kept; an empty folder is restored from it first; by default none is.
+        copy_to: Bucket and prefix, as in s3://bucket/captions, for a copy of the output folder; an
+            empty folder is restored from it first; by default there is no copy.
         base_url: Where a deployment answers, up to /v1; repeat with --model for several; by default
             the job file's.
         model: The deployment's model string; by default the job file's.
@@ -35,7 +35,7 @@ class RunFlags:
         max_tokens: Longest caption, in tokens; 1000 by default.
         temperature: Sampling temperature, 0 to 2; 0.3 by default.
         stream: Stream answers, which measures the time to the first token; off by default.
-        max_in_flight: Ceiling of requests in flight, for each deployment; 32 by default.
+        max_in_flight: Most requests in flight at each deployment; 32 by default.
         workers: Worker processes that prepare clips; by default one for each core, as far as
             there is memory for them.
         sampling: Which frames to take: those of ffmpeg's fps=1 (exact, the default), or the
@@ -49,13 +49,13 @@ class RunFlags:
             default none was moved.
         retry_failed: Retry permanent failures: all of them, or with =CODE those of one code; by
             default none.
-        recaption: Replace captions that another prompt, model or setting made; each old one stays
-            until the new ones are written.
+        recaption: Replace captions from another prompt, model or setting; each old one stays until
+            its new one is written.
         where: With --recaption, replace only captions whose lines match, as in flag=degenerate,
             including those of the current request; repeatable, and all must match; by default
             there is no filter.
-        only_request: Of a job with several [[request]], ask only the one with this name; with
-            --recaption, replace only its captions; repeatable; by default all are asked.
+        only_request: Of a job with several [[request]], send only the one with this name; with
+            --recaption, replace only its captions; repeatable; by default all are sent.
         from_list: With --recaption, replace only captions of films that this text file names, one
             path a line; by default there is no such list.
         dry_run: Print what a run would do: clips by reason, footage, tokens, time. Writes nothing
@@ -75,8 +75,8 @@ class RunFlags:
         timeout_s: Seconds that one request may take; 300 by default.
         store: Folder for prepared media, reused by later runs; by default captionfleet/media in
             the user's cache folder.
-        metrics_port: Serve Prometheus metrics on this port of this machine during the run; by
-            default on none.
+        metrics_port: Serve Prometheus metrics on this port of this machine during the run; off by
+            default.
         log_json: Log JSON lines to stderr, progress included.
         quiet: Show no progress and no summary, only errors and one line at the end.
         verbose: Print all figures at the end: latency percentiles, tokens, finish reasons.

@@ -27,7 +27,7 @@ def prepare(
     store: Path | None = None,
     quiet: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Do the media step alone: to look at what would be sent, or before deployments are up.
+    """Do the media step alone: to inspect the media, or before deployments are up.
 
     Writes NAME.mp4, NAME.ogg and NAME.json (the facts, or the code of a clip that cannot be
     prepared); NAME is the source's relative path with its ending, as in beach.mov.mp4. Without
@@ -35,8 +35,8 @@ def prepare(
 
     Args:
         sources: As for run; they replace the job file's.
-        out: Output folder, made if missing; none of the sources, and in none of them; by default
-            there is none.
+        out: Output folder, created if missing; neither a source nor inside one; by default there is
+            none.
         job: Job file (TOML), for its [input], [media], [workers] and [store]; by default there is
             none.
         workers: Worker processes that prepare clips; by default one for each core, as far as there
@@ -44,12 +44,12 @@ def prepare(
         sampling: Which frames to take: those of ffmpeg's fps=1 (exact, the default), or the
             cheapest of each second.
         segments: What to prepare of a film: its first window (first, the default), all windows or
-            its scenes; those after the first are called by where they begin, as in
+            its scenes; later ones have their start in the name, as in
             beach.mov@00060.00.mp4.
         limit: Stop after this many clips; by default there is no limit.
         store: Folder for prepared media, reused by later runs; by default captionfleet/media in the
             user's cache folder.
-        quiet: No progress.
+        quiet: Show no progress.
     """
     from captionfleet.prepare import prepare_job  # noqa: PLC0415 - --help need not wait for it
 
@@ -75,13 +75,13 @@ def prepare(
 def demo(folder: Path | None = None, /, *, out: Path = Path("demo")) -> int:
     """Show the whole pipeline on sample clips or on ten of your own, without an account.
 
-    Makes a handful of small clips, starts two stand-in deployments on this machine, captions
-    the clips through them and prints the summary and five captions. One clip is damaged and is
-    reported as what it is. The stand-ins only measure what they are sent; a model writes prose.
+    Makes a few small clips, starts two stand-in deployments on this machine, captions the clips
+    through them and prints the summary and five captions. One clip is damaged, and is reported as
+    such. The stand-ins only measure the media; a real model writes prose.
 
     Args:
-        folder: Videos of your own, of which the first ten clips are taken; they are only read. By
-            default clips are made.
+        folder: Videos of your own, of which the first ten clips are captioned; they are only read.
+            By default clips are generated.
         out: Folder for the clips and the captions.
     """
     from captionfleet.demo import run_demo  # noqa: PLC0415 - the other commands need not wait for it
@@ -102,7 +102,7 @@ def failures(
     Args:
         folder: Output folder of a run.
         code: Only failures with this code; by default all.
-        paths0: Print the source paths alone, each ended by a NUL, for other programs.
+        paths0: Print only the source paths, each ended by a NUL, for other programs.
     """
     from captionfleet.ledger.standing import failures_text, read_standing  # noqa: PLC0415 - as above
 

@@ -15,7 +15,7 @@ _ORDERED = frozenset({"time"})
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """One condition; where it lists several values with commas, one must match."""
+    """One condition; if it lists several values with commas, one of them must match."""
 
     key: str
     operator: str
@@ -57,21 +57,21 @@ def parse_filter(text: str) -> Filter:
     """Read KEY=VALUE, KEY!=VALUE, or, for times, also KEY>=VALUE and the like.
 
     Raises:
-        ValueError: the text is no filter; the message shows the form of one.
+        ValueError: the text is not a filter; the message shows the form of one.
     """
     found = _FORM.fullmatch(text.strip())
     if found is None or found[1] not in _KEYS:
         raise ValueError(f"{text}: give KEY=VALUE or KEY!=VALUE; the keys are {', '.join(_KEYS)}")
     key, operator, value = found.groups()
     if operator not in {"=", "!="} and key not in _ORDERED:
-        raise ValueError(f"{text}: {key} takes = and != alone")
+        raise ValueError(f"{text}: {key} takes only = and !=")
     if key == "time":
         return Filter(key, operator, (_instant(value),))
     return Filter(key, operator, tuple(value.split(",")))
 
 
 def _instant(value: str) -> str:
-    """A day, as it begins lines' times, or a moment in UTC to the second."""
+    """A day, in the form that begins the lines' times, or a moment in UTC to the second."""
     try:
         moment = datetime.fromisoformat(value)
     except ValueError:

@@ -18,7 +18,7 @@ def job_from_flags(
     models: Sequence[str] = (),
     each_deployment: Mapping[str, Any] | None = None,
 ) -> JobConfig:
-    """Override a job file by flags; a flag that is None was not given and overrides nothing.
+    """Override a job file by flags; a flag that is None was not given.
 
     Args:
         job: The job file, if there is one.

@@ -37,7 +37,7 @@ _PATHS = (
 
 
 class JobConfig(Section):
-    """A whole job, as a job file holds it.
+    """A whole job, with the keys of a job file.
 
     `requests` are the tables headed [[request]], of which `request` is the first; a job with one
     table [request] has none of them.
@@ -96,7 +96,7 @@ class JobConfig(Section):
 
     @property
     def scenes_from_s(self) -> float | None:
-        """Films of at least this length, in seconds, are cut by scenes; None: none is."""
+        """The length in seconds from which films are cut by scenes; None for no film."""
         return 2 * self.input.min_s if self.input.segments == "scenes" else None
 
     @property
@@ -106,7 +106,7 @@ class JobConfig(Section):
 
     @property
     def has_names(self) -> bool:
-        """Whether its requests have names, so that a clip has a caption of each."""
+        """Whether its requests have names, so that a clip has one caption of each."""
         return any(one.name for one in self.all_requests)
 
     @property
@@ -137,11 +137,11 @@ class JobConfig(Section):
             if (deployment.frames.height or 0) > self.media.height:
                 raise ValueError(
                     f"frames.height of deployment {deployment.name} is above media.height "
-                    f"({self.media.height}): frames are made of the same pictures"
+                    f"({self.media.height}): frames are made from the same pictures"
                 )
 
     def _check_schema(self) -> None:
-        """Refuse a schema that a deployment refuses: every clip would fail, after its media."""
+        """Refuse a schema that a deployment does not take: every clip would fail there."""
         theirs = [one.name for one in self.deployments if one.speaks_fireworks]
         for request in self.all_requests if theirs else ():
             schema = request.response_schema
@@ -166,7 +166,7 @@ def load_job(
     directory. `overrides` is structured like the file; a list in it replaces the file's list.
 
     Raises:
-        ConfigError: the file cannot be read, is no TOML, or a key is unknown or wrong.
+        ConfigError: the file cannot be read, is not TOML, or a key is unknown or wrong.
     """
     where = str(path) if path else "arguments"
     file = Path(path) if path else None
@@ -201,7 +201,7 @@ def _table(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        # Some editors begin a file with a byte order mark, which TOML does not know.
+        # Some editors begin a file with a byte order mark, which TOML does not allow.
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot read the job file: {error.strerror}") from None
@@ -230,7 +230,7 @@ def _anchored(data: dict[str, Any], folder: Path) -> dict[str, Any]:
 def _under(folder: Path, value: Any) -> Any:
     if isinstance(value, list):
         return [_under(folder, item) for item in value]
-    # A source may be standard input, or an address, which no folder holds.
+    # A source may be standard input or an address, which have no folder.
     if not isinstance(value, str) or value == "-" or is_address(value):
         return value
     try:
@@ -244,9 +244,9 @@ def _merged(data: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, 
     for key, value in overrides.items():
         below = merged.get(key)
         if key == "request" and isinstance(below, list) and isinstance(value, Mapping):
-            continue  # applied to each of them already
+            continue  # already applied to each of them
         if not isinstance(value, Mapping) or below is None:
             merged[key] = value
-        elif isinstance(below, Mapping):  # no table: validation reports it
+        elif isinstance(below, Mapping):  # not a table: validation reports it
             merged[key] = _merged(below, value)
     return merged

@@ -1,8 +1,8 @@
 """Decides which API key may be sent to which server: `key_for`; reads the environment (main).
 
-A key is known by the name of its environment variable. It goes to a server only where somebody
-who may say so has named the two together: the job, a flag, the environment, or this program for
-the vendor's own service.
+A key is identified by the name of its environment variable. It goes to a server only if a trusted
+party has named the two together: the job, a flag, the environment, or this program for the vendor's
+own service.
 """
 
 import os
@@ -41,7 +41,7 @@ _VARIABLE = re.compile(r"(?!fw_|sk-)[A-Za-z_][A-Za-z0-9_]{0,99}")  # keys begin 
 _KEY = re.compile(r"[!-~]+")  # what a header can hold (RFC 9110, section 5.5), without blanks
 
 KeyPair = tuple[str, str]
-"""The origin of a server and the name of a variable: the one's key may go to the other."""
+"""The origin of a server and the name of a variable whose key may go there."""
 
 
 def service_base() -> str:
@@ -50,7 +50,7 @@ def service_base() -> str:
 
 
 def default_pairs(service: str) -> frozenset[KeyPair]:
-    """The pairs that no job has to name: the default key, for the vendor and the set service."""
+    """The pairs that no job has to name: those of the default key."""
     return frozenset(key_pair(url, DEFAULT_KEY_ENV) for url in (DEFAULT_API_BASE, service))
 
 
@@ -60,7 +60,7 @@ def key_pair(url: str, variable: str) -> KeyPair:
 
 
 def key_for(url: str, variable: str | None, named: Collection[KeyPair]) -> str:
-    """The variable whose key may be sent to a server; empty where none may.
+    """The variable whose key may be sent to a server; empty if none may.
 
     Args:
         url: The server.
@@ -115,8 +115,8 @@ def as_variable(name: str | None) -> str | None:
     """
     if name and not _VARIABLE.fullmatch(name):
         raise ValueError(
-            "this is the NAME of an environment variable, as in FIREWORKS_API_KEY, and what stands "
-            "here cannot be one: if it is the key itself, put it into a variable (export NAME=...)"
+            "this is the NAME of an environment variable, as in FIREWORKS_API_KEY, and this text "
+            "cannot be one: if it is the key itself, put it into a variable (export NAME=...)"
         )
     return name
 
@@ -136,7 +136,7 @@ def _host(parts: SplitResult | None) -> str:
 
 
 def read_key(variable: str, whose: str = "") -> SecretStr | None:
-    """The key that a variable holds; None where it holds none.
+    """The key in a variable; None if it is not set.
 
     `whose` is appended to the error message.
 

@@ -1,4 +1,4 @@
-"""Measures the memory there is, and divides it among worker processes (main process)."""
+"""Measures the available memory, and divides it among worker processes (main process)."""
 
 import os
 from collections.abc import Iterator
@@ -34,8 +34,8 @@ def workers_that_fit(cores: int, memory_bytes: int) -> int:
 def worker_bytes(workers: int, memory_bytes: int) -> int:
     """The address space of one of `workers` processes, so that all fit beside the main process.
 
-    Where they cannot all fit, each gets enough for ordinary clips; memory then runs short only if
-    all of them meet a demanding film at once.
+    If they cannot all fit, each gets enough for ordinary clips; memory then runs short only if all
+    of them have a demanding film at once.
     """
     share = (memory_bytes - MAIN_PROCESS_BYTES) // max(1, workers)
     return min(_MOST_BYTES, max(ENOUGH_BYTES, share))
@@ -51,7 +51,7 @@ def overcommitment(workers: int, each_bytes: int, memory_bytes: int) -> str | No
     if workers == 1 or needed_bytes <= memory_bytes:
         return None
     needed, there = (f"{one / 2**30:.1f} GiB" for one in (needed_bytes, memory_bytes))
-    return f"{workers} workers and the program may need {needed}, and there are {there}"
+    return f"{workers} workers and the program may need {needed}, and {there} are available"
 
 
 @cache
@@ -88,5 +88,5 @@ def _limits(line: str, root: Path) -> Iterator[int]:
         folder = top / path.strip("/")
         for group in (folder, *folder.parents):
             if group.is_relative_to(top):
-                with suppress(OSError, ValueError):  # "max" is no number
+                with suppress(OSError, ValueError):  # "max" is not a number
                     yield int((group / name).read_text())

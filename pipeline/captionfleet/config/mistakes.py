@@ -1,4 +1,4 @@
-"""Words the errors of a job file as one line that names each key; pure (main process)."""
+"""Formats the errors of a job file as one line that names each key; pure (main process)."""
 
 from difflib import get_close_matches
 from typing import Any
@@ -18,18 +18,18 @@ _WORDS = {
 }
 
 
-_MOST = 5  # more are usually one mistake repeated
+_MOST = 5  # more are usually repetitions of one mistake
 
 
 def mistakes(error: ValidationError, job: type[BaseModel]) -> str:
-    """The first few mistakes in one line, and how many more there are.
+    """The first few mistakes in one line, and the number of further ones.
 
     `job` is the model that validation tried to build.
     """
     found: list[Any] = [
         *error.errors(include_url=False, include_context=False, include_input=False)
     ]
-    if any(one["loc"][:1] == ("requests",) for one in found):  # the first is `request` as well
+    if any(one["loc"][:1] == ("requests",) for one in found):  # the first table is also `request`
         found = [one for one in found if one["loc"][:1] != ("request",)]
     said = list(dict.fromkeys(_mistake(one, job) for one in found))
     more = f" (and {len(said) - _MOST} more)" if len(said) > _MOST else ""

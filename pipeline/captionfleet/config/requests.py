@@ -7,7 +7,7 @@ from captionfleet.config.sections.asking import RequestConfig
 
 __all__ = ["require_names", "under_flags", "with_requests"]
 
-_MOST = 32  # more is a mistake: each request pays for every clip
+_MOST = 32  # more are a mistake: every request pays for every clip
 _OF_ONE = ("prompt", "system", "response_schema")
 
 
@@ -23,7 +23,7 @@ def with_requests(data: Any) -> Any:
 
 
 def under_flags(tables: Sequence[Any], flags: Mapping[str, Any], only: Sequence[str]) -> list[Any]:
-    """The tables with flags applied: to all, or to those that `only` names.
+    """The tables with flags applied to all of them, or to those that `only` names.
 
     Raises:
         ValueError: a flag such as a prompt would apply to several requests.
@@ -32,8 +32,8 @@ def under_flags(tables: Sequence[Any], flags: Mapping[str, Any], only: Sequence[
     if len(chosen) > 1 and (taken := [key for key in _OF_ONE if key in flags]):
         names = ", ".join(str(table.get("name", "")) for table in chosen)
         raise ValueError(
-            f"request.{taken[0]}: the job has several requests ({names}): choose the one that it "
-            "is for with --only-request NAME"
+            f"request.{taken[0]}: the job has several requests ({names}): choose one with "
+            "--only-request NAME"
         )
     return [
         {**table, **flags} if any(table is one for one in chosen) else table for table in tables
@@ -55,7 +55,7 @@ def require_names(requests: Sequence[RequestConfig], only: Sequence[str]) -> Non
     names = [request.name for request in requests]
     if len(names) > 1 and "" in names:
         raise ValueError("request: each [[request]] needs a name, as there are several")
-    # Names become parts of file names, and some file systems do not tell A from a.
+    # Names become parts of file names, and some file systems ignore case.
     if len({name.lower() for name in names}) < len(names):
         raise ValueError("request: requests must have different names")
     if missing := [name for name in only if name not in names]:

@@ -32,7 +32,7 @@ _KNOWN = (
 )
 _DIALECTS = (
     "https://json-schema.org/draft/2020-12/schema",
-    "http://json-schema.org/draft-07/schema",  # the keywords that are taken mean the same there
+    "http://json-schema.org/draft-07/schema",  # the accepted keywords mean the same in it
 )
 # https://docs.fireworks.ai/structured-responses/structured-response-formatting
 _NOT_ON_FIREWORKS = frozenset({"oneOf", "minLength", "maxLength", "minItems", "maxItems"})
@@ -63,7 +63,7 @@ def refused_by_fireworks(schema: Schema) -> str | None:
 
 
 def closed(schema: Schema) -> dict[str, Any]:
-    """The schema with every object closed against properties that it does not name.
+    """The schema with every object closed to properties that it does not name.
 
     Fireworks reads an object with `properties` this way, as with `unevaluatedProperties: false`. An
     object that several subschemas define stays as it is, since no subschema knows all the names.
@@ -113,7 +113,7 @@ def _children(path: str, value: object) -> Iterator[tuple[str, object]]:
     elif isinstance(value, list):
         yield from ((f"{path}{index}.", below) for index, below in enumerate(value))
     elif not isinstance(value, str | int | float | None):
-        raise ValueError(f"{path[:-1]}: JSON knows no {type(value).__name__}")  # noqa: TRY004 - same
+        raise ValueError(f"{path[:-1]}: JSON has no {type(value).__name__}")  # noqa: TRY004 - same
 
 
 def _schemas(schema: Schema, path: str) -> Iterator[tuple[str, Schema]]:
@@ -135,13 +135,13 @@ def _schemas(schema: Schema, path: str) -> Iterator[tuple[str, Schema]]:
 def _check_keywords(path: str, schema: Schema) -> None:
     for key, value in schema.items():
         if key in {"pattern", "patternProperties"}:
-            raise ValueError(f"{path}{key}: regular expressions are not taken")
+            raise ValueError(f"{path}{key}: regular expressions are not supported")
         if key not in _KNOWN:
             alike = get_close_matches(key, _KNOWN, n=1)
             hint = f", did you mean {alike[0]}?" if alike else ""
-            raise ValueError(f"{path}{key}: this keyword is not taken{hint}")
+            raise ValueError(f"{path}{key}: this keyword is not supported{hint}")
         if key == "unevaluatedProperties" and not isinstance(value, bool):
-            raise ValueError(f"{path}{key}: only true and false are taken")
+            raise ValueError(f"{path}{key}: only true and false are supported")
 
 
 def _check_meaning(schema: Schema) -> None:
@@ -150,7 +150,7 @@ def _check_meaning(schema: Schema) -> None:
 
     dialect = str(schema.get("$schema", _DIALECTS[0]))
     if dialect.removesuffix("#") not in _DIALECTS:
-        raise ValueError(f"$schema: draft 2020-12 is taken, not {dialect!r:.60}")
+        raise ValueError(f"$schema: only draft 2020-12 is supported, not {dialect!r:.60}")
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
@@ -161,8 +161,7 @@ def _check_meaning(schema: Schema) -> None:
 def _check_references(schema: Schema) -> None:
     """Make sure that each reference leads to a definition in this schema, without cycles.
 
-    A definition counts as often as it is referenced, so that a small schema cannot expand to a huge
-    one.
+    A definition counts once for each reference, so that a small schema cannot expand to a huge one.
     """
     if _expanded(schema, schema, "", {}, ()) > _MOST_NODES:
         raise ValueError(f"with its references followed, it has more than {_MOST_NODES} parts")
@@ -201,4 +200,4 @@ def _resolved(root: Schema, where: str, target: str) -> Schema:
         found = known.get(name.replace("~1", "/").replace("~0", "~"))
         if target.startswith("#/") and isinstance(found, dict):
             return found
-    raise ValueError(f"{where}: {target!r:.60} is no definition in this schema (#/$defs/NAME)")
+    raise ValueError(f"{where}: {target!r:.60} is not a definition in this schema (#/$defs/NAME)")

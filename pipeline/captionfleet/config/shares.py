@@ -2,14 +2,14 @@
 
 __all__ = ["as_share", "places_of"]
 
-_MOST = 1_000_000  # more than any array job; a typo otherwise
+_MOST = 1_000_000  # more than any array job: it must be a typo
 
 
 def as_share(value: str) -> str:
     """Check a share; empty text is allowed.
 
     Raises:
-        ValueError: it is no share.
+        ValueError: it is not a share.
     """
     index, _, count = value.partition("/")
     digits = index.isascii() and index.isdecimal() and count.isascii() and count.isdecimal()

@@ -22,7 +22,7 @@ class MaxFailures:
     def reached(self, captioned: int, failed: int) -> bool:
         """Whether the run stops at these counts.
 
-        A share applies from 20 clips on; fewer say too little.
+        A share applies from 20 clips on.
         """
         if self.count is not None:
             return failed >= self.count
@@ -64,7 +64,7 @@ def parse_time(text: str) -> time:
     """Read a time of day such as `06:00` or `06:00:30`.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a time of day.
     """
     clock = re.fullmatch(r"(\d{1,2}):(\d\d)(?::(\d\d))?", text, re.ASCII)
     if clock is None:

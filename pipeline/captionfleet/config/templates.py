@@ -1,7 +1,7 @@
 """Fills in prompts with {names}, for each clip from its row, path and facts; pure (any process).
 
-The language is deliberately small: a name stands for a text. A row's text is inserted as it is and
-never parsed again, so braces in it have no meaning.
+The language is deliberately small: names are replaced by texts. A row's text is inserted as it is
+and never parsed again, so braces in it have no effect.
 """
 
 import re
@@ -23,7 +23,7 @@ _NAMES = (
     "clip.start_s", "clip.end_s", "clip.seconds", "clip.has_audio",
     "path.source", "path.name", "path.stem", "path.folder", "row.id",
 )  # fmt: skip
-_MOST_CHARS = 100_000  # about 25,000 tokens; more is a mistake in a list, and expensive
+_MOST_CHARS = 100_000  # about 25,000 tokens; more would be a costly mistake in a list
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 
@@ -42,7 +42,7 @@ class Template:
         """Parse `{name}` placeholders; `{{` and `}}` stand for braces.
 
         Raises:
-            TemplateError: a brace stands alone, or a name is unknown.
+            TemplateError: a brace is unpaired, or a name is unknown.
         """
         parts, last = [""], 0
         for token in _TOKEN.finditer(text):
@@ -68,7 +68,7 @@ class Template:
         return any(name.startswith(_METADATA) or name in _OF_ROWS for name in self.names)
 
     def of_row(self, row: Row) -> tuple[str, ...]:
-        """The texts that it takes from the columns of a row; empty ones where they are missing."""
+        """The texts that it takes from the columns of a row; missing ones are empty."""
         metadata = _metadata_of(row)
         texts = []
         for name in self.names:

@@ -14,18 +14,18 @@ from captionfleet.messages.address import shown_name
 __all__ = ["hashed_values", "strings_in", "written_settings"]
 
 _PREFIX = "sha256:"
-# 16 of 64 digits: enough to tell two values apart, and short enough to read.
+# 16 of 64 digits: enough to distinguish values, and short enough to read.
 _SHOWN_HEX = 16
 _HASHED = re.compile(rf"{_PREFIX}[0-9a-f]{{{_SHOWN_HEX}}}")
 
 
 def hashed_values(extra_body: Mapping[str, Any]) -> dict[str, str]:
-    """Each value of extra_body, which may be a secret, as a hash; hashes stay as they are."""
+    """The values of extra_body, which may be secrets, as hashes; hashes are not hashed again."""
     return {name: _hashed(value) for name, value in extra_body.items()}
 
 
 def written_settings(job: JobConfig) -> dict[str, Any]:
-    """The job's settings as run.json holds them."""
+    """The job's settings for run.json."""
     settings = job.model_dump()
     sources = settings["input"]["sources"]
     settings["input"]["sources"] = tuple(shown_name(os.fspath(one)) for one in sources)

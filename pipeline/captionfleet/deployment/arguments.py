@@ -13,7 +13,7 @@ from captionfleet.profiles.deployable import deployable, deployable_names
 
 __all__ = ["Account", "bounds", "wanted_deployment"]
 
-_ALWAYS_UP = 1  # replicas without any flag, as in the service's own guide
+_ALWAYS_UP = 1  # replicas by default, as in the service's own guide
 _UNITS_S = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -25,7 +25,7 @@ class Account:
     Attributes:
         account: Account id; by default that of FIREWORKS_ACCOUNT_ID.
         api_key_env: Name of the environment variable with the key; by default FIREWORKS_API_KEY,
-            for Fireworks alone.
+            which goes to Fireworks only.
         api_base: The control plane's URL; by default FIREWORKS_BASE_URL, or Fireworks' own.
     """
 
@@ -37,7 +37,7 @@ class Account:
     """The control plane's URL; by default FIREWORKS_BASE_URL, or Fireworks' own."""
 
     def access(self) -> Access:
-        """The access that arguments and environment describe."""
+        """The access that the arguments and the environment describe."""
         return Access(account_name(self.account), self.api_key_env, self.api_base or service_base())
 
 
@@ -60,13 +60,13 @@ def wanted_deployment(
     known = deployable(model)
     if known is None:
         raise ConfigError(
-            f"{model!r} is none of {', '.join(deployable_names())}; others go by their full name, "
-            "accounts/…/models/…"
+            f"{model!r} is none of {', '.join(deployable_names())}; give other models by their "
+            "full name, accounts/…/models/…"
         )
     if window is not None and min_replicas:
         raise ConfigError(
-            f"--min-replicas {min_replicas} keeps it up for ever, and --scale-to-zero-window lets "
-            "it sleep: give one of the two"
+            f"--min-replicas {min_replicas} keeps it always up, and --scale-to-zero-window lets it "
+            "sleep: give one of the two"
         )
     least = min_replicas if min_replicas is not None else _ALWAYS_UP * (window is None)
     low, high = bounds(None, least, max_replicas)
@@ -82,7 +82,7 @@ def wanted_deployment(
 
 
 def bounds(replicas: int | None, low: int | None, high: int | None) -> tuple[int, int]:
-    """Minimum and maximum of replicas: from one number for both, or from either of them.
+    """The minimum and maximum of replicas, from one number for both or from either of them.
 
     Raises:
         ConfigError: they are invalid.
@@ -96,7 +96,7 @@ def bounds(replicas: int | None, low: int | None, high: int | None) -> tuple[int
     low = low if low is not None else 0
     high = high if high is not None else low
     if not 0 <= low <= high:
-        raise ConfigError(f"{low} to {high} replicas: the numbers are 0 or more, the first no more")
+        raise ConfigError(f"{low} to {high} replicas: give numbers from 0 on, the first not above")
     return low, high
 
 

@@ -47,19 +47,19 @@ def create(
     dry_run: _Switch = False,
     account: Account = _ANY,
 ) -> int:
-    """Create a deployment; one that exists is reported as it is.
+    """Create a deployment; if one of this name exists, report it and change nothing.
 
     Args:
         model: qwen3-omni, molmo2-4b, molmo2-8b, or a model's full name.
         deployment_id: Its name; by default captionfleet- and the model's.
         min_replicas: Replicas that are always up and paid for; 0 lets it sleep when idle. By
             default 1, or 0 with --scale-to-zero-window.
-        max_replicas: Most replicas; by default as few as allowed.
+        max_replicas: Most replicas; by default the minimum, and at least 1.
         scale_to_zero_window: Idle time after which it sleeps, 5m or more, as in 300s, 5m, 1h.
             Implies --min-replicas 0. By default it never sleeps.
         region: GLOBAL, US, EUROPE, APAC, or a single region; it cannot be changed later.
-        preemptible: Replicas that cost less and may be taken away at any time.
-        shape: The deployment shape; by default the predefined one, or the smallest there is.
+        preemptible: Use replicas that cost less and can be taken away at any time.
+        shape: The deployment shape; by default the predefined one, or the smallest one.
         dry_run: Print the calls instead of making them.
         account: Whose deployments.
     """
@@ -84,7 +84,7 @@ def create(
             made = await plane.create(target, full)
         except UnansweredError as error:
             look = f"captionfleet deployment status {target.deployment_id}"
-            raise UnansweredError(f"{error}; it may be made all the same: {look}") from None
+            raise UnansweredError(f"{error}; it may have been created: {look}") from None
         _report_creation(target, wanted, made)
         return 0
 
@@ -96,14 +96,14 @@ def _report_creation(target: Target, wanted: Wanted, made: Created) -> None:
     print(f"{target.deployment_id} {'exists already' if made.existed else 'is created'}")
     print(show.status_text(state))
     if made.existed and (differing := show.differences(wanted, state)):
-        print(f"it is not what was asked for: {'; '.join(differing)}")
+        print(f"it differs from the request: {'; '.join(differing)}")
     print(show.sleep_line(state))
     print(f"next: captionfleet deployment wait {target.deployment_id}")
 
 
 @deployment.command(name="list", help_epilogue=examples("deployment list"))
 def list_(*, json: _Switch = False, account: Account = _ANY) -> int:
-    """List the account's deployments, their replicas and what they cost now.
+    """List the account's deployments, with their replicas and their present cost.
 
     Args:
         json: Print JSON.
@@ -124,7 +124,7 @@ def list_(*, json: _Switch = False, account: Account = _ANY) -> int:
 
 @deployment.command(help_epilogue=examples("deployment status"))
 def status(deployment_id: str, *, json: _Switch = False, account: Account = _ANY) -> int:
-    """Show one deployment: state, replicas on their way, cost.
+    """Show one deployment: its state, starting replicas and cost.
 
     Args:
         deployment_id: Which one.
@@ -157,16 +157,16 @@ def wait(
     """Wait until a deployment serves, and prove it by a tiny request.
 
     Args:
-        deployment_id: Which one; one that sleeps is woken.
-        timeout_s: Seconds to wait at most.
+        deployment_id: Which one; a deployment that sleeps is woken.
+        timeout_s: Longest wait, in seconds.
         poll_s: Seconds between two looks.
-        quiet: No progress.
+        quiet: Show no progress.
         account: Whose deployments.
     """
     access = account.access()
     target = Target(access.account, deployment_id)
     if not (timeout_s > 0 and poll_s > 0):
-        raise ConfigError("--timeout-s and --poll-s are seconds, more than 0")
+        raise ConfigError("--timeout-s and --poll-s: give seconds above 0")
 
     async def main(plane: Plane) -> int:
         patience = Patience(timeout_s, max(poll_s, 0.01))
@@ -196,9 +196,9 @@ def scale(
 
     Args:
         deployment_id: Which one.
-        replicas: This many replicas, neither more nor less; without it by the next two.
-        min_replicas: Or at least this many replicas; by default 0.
-        max_replicas: And at most this many replicas; by default as many as --min-replicas.
+        replicas: The exact number of replicas; or give a range by the next two.
+        min_replicas: Least replicas of a range; by default 0.
+        max_replicas: Most replicas of a range; by default as many as --min-replicas.
         yes: Do not ask.
         dry_run: Print the call instead of making it.
         account: Whose deployments.
@@ -238,8 +238,8 @@ def delete(
 
     Args:
         deployment_id: Which one.
-        ignore_checks: Also one that served within the last hour.
-        hard: For good: without this it can be brought back for a while.
+        ignore_checks: Delete it even if it served within the last hour.
+        hard: Delete it for good; otherwise it can be restored for a while.
         yes: Do not ask.
         dry_run: Print the call instead of making it.
         account: Whose deployments.
@@ -271,10 +271,10 @@ deployment.command(
     "captionfleet.deployment.reap_command:reap_command",
     name="reap",
     help_epilogue=examples("deployment reap"),
-    help="""Turn off what runs left on that were killed.
+    help="""Turn off deployments that killed runs left on.
 
-    Every run with a life cycle notes what it brings up, and forgets it once that is off. Exit
-    code 4: something may still be on.
+    Every run with a life cycle records what it brings up, and removes the record once that is off.
+    Exit code 4: something may still be on.
     """,
 )
 

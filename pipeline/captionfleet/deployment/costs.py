@@ -1,4 +1,4 @@
-"""Finds out when a job's deployments scale to zero, if the keys allow it (main process)."""
+"""Looks up when a job's deployments scale to zero, if the keys allow it (main process)."""
 
 import anyio
 
@@ -30,5 +30,5 @@ async def state_of(deployment: DeploymentConfig) -> DeploymentState | None:
 
 
 def standing_costs(state: DeploymentState) -> str:
-    """The current cost of a deployment, and when it ends by itself."""
+    """The current cost of a deployment, and when it scales to zero by itself."""
     return f"{state.ready} ready, {cost_text(state, state.ready)}; {sleep_line(state)}"

@@ -30,8 +30,8 @@ async def with_deployments(job: JobConfig, each: Mapping[str, Any]) -> JobConfig
         each: Flags that apply to every deployment.
 
     Raises:
-        ConfigError: no account is known, or several deployments could be meant; a note lists them.
-        DeploymentError: there is none that serves, or would on a request.
+        ConfigError: no account is known, or several deployments fit; a note lists them.
+        DeploymentError: none serves, or would start on a request.
     """
     if job.deployments:
         return job
@@ -65,11 +65,11 @@ async def _found(access: Access) -> dict[str, Any]:
 
 
 def chosen(states: list[DeploymentState], account: str, base_url: str) -> DeploymentState:
-    """The one deployment that takes video: the one that serves, else the one that would.
+    """The one deployment that takes video: one that serves, else one that starts on a request.
 
     Raises:
-        ConfigError: several could be meant.
-        DeploymentError: none is.
+        ConfigError: several fit.
+        DeploymentError: none fits.
     """
     fitting = [one for one in states if is_known(one.base_model) and one.state != "FAILED"]
     able = [one for one in fitting if not one.is_off]
@@ -97,7 +97,7 @@ def chosen(states: list[DeploymentState], account: str, base_url: str) -> Deploy
 
 
 async def _answering(plane: Plane, state: DeploymentState, target: Target) -> str:
-    """The model string that it answers to; the most likely one where it sleeps."""
+    """The model string that it answers to; the most likely one while it sleeps."""
     forms = forms_of(state, target)
     for model in forms if state.ready else ():
         if (await plane.client.prove(model)).status == _FINE:

@@ -37,19 +37,19 @@ def reap_command(  # noqa: PLR0913 - each argument is one flag of the command
     Args:
         out: Also search this output folder, whose runs were on other machines or homes; by
             default only this user's own records.
-        elsewhere: Assume that runs on other machines are dead, and use nothing.
-        dry_run: Only show the records, and which key would be sent where.
+        elsewhere: Treat runs on other machines as dead, so that their deployments are turned off.
+        dry_run: Only show the records, and which key would go to which server.
         api_base: The control plane that may get the key in --api-key-env; by default
             FIREWORKS_BASE_URL.
-        api_key_env: Name of the environment variable with the key. Without these two, a key goes
-            only where this user's runs, the environment or Fireworks' own service take it.
-        account: Only what is on in this account; by default in all of them.
+        api_key_env: Name of the environment variable with the key. Without these two, keys go only
+            to servers that this user's runs or the environment name, and to Fireworks.
+        account: Only deployments of this account; by default of all accounts.
     """
     configure_logging()
     records, named = Records(out), named_pairs(api_base, api_key_env)
     if dry_run:
         kept = [one for one in records.all() if account in {None, one.record.target.account}]
-        print("\n".join(_kept_text(one, named) for one in kept) or "nothing is noted as left on")
+        print("\n".join(_kept_text(one, named) for one in kept) or "nothing is recorded as left on")
         return 0
 
     async def main() -> int:
@@ -73,7 +73,11 @@ def _kept_text(kept: Kept, named: frozenset[KeyPair]) -> str:
         if end == "delete"
         else calls.rescale(record.target, 0, 0)
     )
-    fate = {"alive": "which is at work", "dead": "which is no more", "elsewhere": "not known here"}
+    fate = {
+        "alive": "which still runs",
+        "dead": "which is dead",
+        "elsewhere": "on another machine",
+    }
     head = f"{record.deployment_id}: brought up by {record.owner}, {fate[kept.fate]}; {end}:"
     may = key_for(record.api_base, record.api_key_env, named | kept.key_pairs)
     verb = "with" if may else "NOT without --api-base and --api-key-env, as nothing else names"

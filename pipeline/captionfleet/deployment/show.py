@@ -1,4 +1,4 @@
-"""Words deployments: what they are, what they cost, what to do next; pure (main process)."""
+"""Formats deployments for people: state, cost, next command; pure (main process)."""
 
 import shlex
 from collections.abc import Sequence
@@ -62,7 +62,7 @@ def _sleeps(state: DeploymentState) -> str:
 
 
 def sleep_line(state: DeploymentState) -> str:
-    """When the deployment stops costing money by itself, or what prevents it."""
+    """When the deployment stops costing money by itself, or that it never does."""
     name = state.deployment_id
     if state.is_off:
         return f"{name} is off and costs nothing"
@@ -118,7 +118,7 @@ def differences(wanted: Wanted, state: DeploymentState) -> list[str]:
 
 
 def scale_text(state: DeploymentState, min_replicas: int, max_replicas: int) -> str:
-    """What scaling does, and the cost before and after."""
+    """The effect of scaling, with the cost before and after."""
     bounds = f"{min_replicas} to {max_replicas}" if min_replicas != max_replicas else min_replicas
     stopped = max(state.desired_replica_count - max_replicas, 0)
     parts = [f"{state.deployment_id}: {_serving(state)}; from now on {bounds}"]
@@ -130,7 +130,7 @@ def scale_text(state: DeploymentState, min_replicas: int, max_replicas: int) -> 
 
 
 def stop_text(state: DeploymentState) -> str:
-    """What deleting a deployment stops."""
+    """The effect of deleting a deployment."""
     return f"{state.deployment_id}: {_serving(state)}; deleting stops all of it"
 
 

@@ -1,4 +1,4 @@
-"""Selects the lines that an export takes, and words their captions (main process)."""
+"""Selects the lines that an export takes, and edits their captions (main process)."""
 
 import os
 from collections.abc import Iterator
@@ -89,6 +89,6 @@ class Choice:
 
 
 def _is_data(record: dict[str, Any]) -> bool:
-    """Whether the caption is JSON for programs, which wording must not break."""
+    """Whether the caption is JSON for programs, which edits must not break."""
     data = record.get("data")  # JSON as text; the value itself in earlier lines
     return data not in {"", "null"} if isinstance(data, str) else data is not None

@@ -26,8 +26,8 @@ def export_command(folder: Path, *, flags: ExportFlags = ExportFlags()) -> int: 
     """Export the captions of an output folder for other programs.
 
     Writes one line for each clip whose film still exists unchanged. Every file appears complete;
-    after a kill, the same command completes the export. It only reads the output folder, so a run
-    may go on.
+    after a kill, the same command completes the export. It only reads the output folder, so it also
+    works during a run.
 
     Args:
         folder: Output folder of a run.
@@ -73,7 +73,7 @@ def _exports(
         return [_valid(ExportConfig, {"to": one, **given}) for one in to]
     named = job.export if job is not None else ()
     if not named:
-        raise ConfigError("--to FORMAT: what should the captions become? (see --help)")
+        raise ConfigError("no format: give --to FORMAT (see --help)")
     return [_valid(ExportConfig, one.model_dump() | given) for one in named]
 
 

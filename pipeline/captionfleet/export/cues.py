@@ -18,7 +18,7 @@ _EVENT = re.compile(
 )
 _MARKUP = re.compile(r"<(?=[A-Za-z/!])|\{(?=\\)")
 _MOST_EVENTS = 1000
-_SLACK_S = 1.0  # a model that sees a frame a second rounds times
+_SLACK_S = 1.0  # a model that sees one frame per second rounds times
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,11 +90,11 @@ def export_lines(
     Args:
         folder: the output folder.
         export: what to write.
-        wording: how captions are worded.
+        wording: how to edit captions.
         steps: counts for the progress bar.
 
     Raises:
-        ConfigError: the folder is no output folder, or holds no line that can be exported.
+        ConfigError: the folder is not an output folder, or holds no line that can be exported.
         OutputError: a file cannot be written, or is not the export's own.
     """
     check_export(export)
@@ -170,6 +170,6 @@ def _require_current(folder: Path, counts: dict[State, int]) -> None:
     if counts and not counts.get(State.CURRENT):
         where = printable(os.fspath(folder))
         raise ConfigError(
-            f"{where}: not one captioned film is where it was: is its disk there? "
-            "(--all exports the captions all the same)"
+            f"{where}: none of the captioned films is at its path: is the disk mounted? (--all "
+            "exports the captions anyway)"
         )

@@ -38,7 +38,7 @@ _NO_PLACE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
 
 
 class Written(StrEnum):
-    """What was done with one file."""
+    """What an export did with one file."""
 
     WRITTEN = "written"
     SAME = "as they were"
@@ -94,7 +94,7 @@ class Register:
 
     @contextmanager
     def claim(self, path: str) -> Iterator[None]:
-        """Own a file that the block writes whole, however often.
+        """Claim a file that the block writes as a whole, any number of times.
 
         Raises:
             OutputError: it exists, and no export wrote it.
@@ -102,7 +102,7 @@ class Register:
         raw = os.fsencode(path)
         if not self._row(raw) and os.path.lexists(path):
             raise OutputError(
-                f"{printable(path)}: it is there, and no export wrote it: choose another --out, or "
+                f"{printable(path)}: it exists, and no export wrote it: choose another --out, or "
                 "remove it"
             )
         self._db.execute(_PUT, (raw, b"", "", b"", b""))
@@ -162,12 +162,12 @@ class Register:
             self._db.execute("COMMIT")
 
     def digest(self, path: str) -> bytes:
-        """The hash of what a claimed file was made of; empty if unknown."""
+        """The hash of a claimed file's content; empty if unknown."""
         row = self._row(os.fsencode(path))
         return row[0] if row else b""
 
     def settle(self, path: str, digest: bytes) -> None:
-        """Record what a claimed file was made of."""
+        """Record the hash of a claimed file's content."""
         self._db.execute(
             "UPDATE files SET hash = ?, is_done = 1 WHERE path = ?", (digest, os.fsencode(path))
         )
@@ -253,7 +253,7 @@ def _left_alone(
 
 
 def _is_own(there: bytes, text: bytes, row: tuple[bytes, bytes, int]) -> bool:
-    """Whether a file is as an export left it, or empty or cut off by a kill or power cut."""
+    """Whether a file is as an export wrote it, or was emptied or cut off by a kill or power cut."""
     known, former, is_done = row
     is_cut_off = not is_done and text.startswith(there)
     return not there or is_cut_off or _digest(there) in {known, former}

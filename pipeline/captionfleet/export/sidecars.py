@@ -23,7 +23,7 @@ _STALE = frozenset({State.CHANGED, State.GONE, State.REPLACED, None})
 
 
 def write_sidecars(choice: Choice, export: ExportConfig, register: Register) -> Counter[Written]:
-    """Write what is new, and remove own files whose films changed or are gone.
+    """Write new files, and remove own files whose films changed or are gone.
 
     Raises:
         OutputError: a folder cannot be written to.
@@ -43,7 +43,7 @@ def write_sidecars(choice: Choice, export: ExportConfig, register: Register) -> 
             if error.errno in _NO_PLACE:  # a file where a folder should be, or a name too long
                 counts[Written.NO_PLACE] += 1
                 continue
-            advice = "" if export.out else ": --out FOLDER writes a tree of its own"
+            advice = "" if export.out else ": --out FOLDER writes them to another folder"
             where = os.fsencode(path).decode("utf-8", "backslashreplace")
             raise OutputError(f"cannot write {where}: {error.strerror}{advice}") from None
         counts[made] += 1
@@ -102,7 +102,7 @@ def _subtitles(
 
 
 def _is_free(choice: Choice, register: Register, path: str, item: Item) -> bool:
-    """Whether no clip of another film has this name, as far as its line is current."""
+    """Whether no current clip of another film has this name."""
     owner = register.owner(path)
     if owner is None or owner[0] in {b"", item.entry.clip}:
         return True

@@ -92,7 +92,7 @@ def _row(item: Item) -> list[_Cell]:
 
 
 def csv_parts(items: Iterable[Item]) -> Iterator[bytes]:
-    """CSV (RFC 4180) with a header; an apostrophe precedes what would be a formula."""
+    """CSV (RFC 4180) with a header; an apostrophe precedes text that would be a formula."""
     yield _csv_line(list(_COLUMNS))
     for item in items:
         yield _csv_line([_cell(value) for value in _row(item)])
@@ -112,7 +112,7 @@ def _cell(value: _Cell) -> _Cell:
 
 
 def jsonl_parts(items: Iterable[Item]) -> Iterator[bytes]:
-    """Whole lines; `answer` is the original caption, where the export words it differently."""
+    """Whole lines; `answer` is the original caption, if the export edits it."""
     for item in items:
         answer = text_in(item.record, "caption")
         worded = {"caption": item.caption, "answer": answer} if item.caption != answer else {}
@@ -120,7 +120,7 @@ def jsonl_parts(items: Iterable[Item]) -> Iterator[bytes]:
 
 
 def training_parts(items: Iterable[Item]) -> Iterator[bytes]:
-    """Path and caption for kohya's musubi-tuner; with the window where it is not the whole film."""
+    """Path and caption for kohya's musubi-tuner; with the window unless it is the whole film."""
     for item in items:
         line: dict[str, Any] = {"video_path": item.film, "caption": plain(item.caption)}
         film_s = number_in(table_in(item.record, "media"), "source_s") or 0.0
@@ -163,7 +163,7 @@ class Collected(io.RawIOBase):
         return len(part)
 
     def tell(self) -> int:
-        """How many bytes were written, including those taken out."""
+        """The number of bytes written, including those taken out."""
         return self._size_bytes
 
     def taken(self) -> Iterator[bytes]:

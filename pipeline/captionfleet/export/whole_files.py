@@ -25,7 +25,7 @@ def content_of(path: str) -> bytes | None:
 
 
 def draft_of(path: str) -> Path:
-    """The name of a file until it is complete: always the same, so that none is left over."""
+    """The name of a file until it is complete; always the same, so that no draft is left over."""
     name = blake2b(os.fsencode(path), digest_size=8).hexdigest()
     return Path(path).with_name(f".{name}.captionfleet.new")
 

@@ -1,4 +1,4 @@
-"""Words a caption for export: prefix, preamble, length; pure (main process)."""
+"""Edits a caption for export: prefix, preamble, length; pure (main process)."""
 
 import re
 
@@ -30,7 +30,7 @@ _PREAMBLES = [
 ]
 _MOST_PREAMBLES = 4
 _SENTENCE_END = re.compile(
-    # Possessive, and from the first of many marks: a megabyte of dots takes one pass.
+    # Possessive, and from the first of several marks, so that a megabyte of dots takes one pass.
     r"(?<![.!?\u2026])[.!?\u2026]++[\"')\]\u201d\u2019\u00bb]*+(?=\s)|[\u3002\uff01\uff1f]|\n++"
 )
 _TITLE_CHARS = 8

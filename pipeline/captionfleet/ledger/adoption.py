@@ -54,7 +54,7 @@ class Adoptions:
                     yield line
 
     def clear(self) -> None:
-        """Remove the file, once captions.jsonl holds what it says."""
+        """Remove the file, once captions.jsonl has the adopted captions under their new ids."""
         self.close()
         with output_errors(self._path):
             self._path.unlink(missing_ok=True)

@@ -39,7 +39,7 @@ def captioned_in(line: bytes) -> Captioned | None:
 
 
 def _own(line: bytes) -> Captioned | None:
-    # A line as the sink writes it: parsing a million of them as JSON takes ten times longer.
+    # A line as this program writes it: parsing a million of them as JSON takes ten times longer.
     if not (line.startswith(_OWN_START) and line.endswith(_OWN_END)):
         return None
     if line[_PRINT_KEY_AT] != _PRINT_KEY:
@@ -61,8 +61,8 @@ def _own(line: bytes) -> Captioned | None:
 
 
 def _name(rest: bytes, line: bytes) -> str | None:
-    """The request's name; None where the whole line has to be parsed."""
-    if not rest.startswith(_REQUEST_KEY):  # of an earlier version, or of another program
+    """The request's name; None if the whole line has to be parsed."""
+    if not rest.startswith(_REQUEST_KEY):  # written by an earlier version, or by another program
         return None if _REQUEST_KEY[1:] in line else ""
     name, quote, _ = rest[len(_REQUEST_KEY) :].partition(b'"')
     return name.decode("ascii") if quote and name.isascii() and b"\\" not in name else None

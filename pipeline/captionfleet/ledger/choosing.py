@@ -33,10 +33,10 @@ def facts_of(record: Mapping[str, Any], path: bytes) -> dict[str, Sequence[str]]
 
 
 def listed_films(path: Path) -> frozenset[bytes]:
-    """The films that a text file names, a path in each line, relative ones to the file's folder.
+    """The films that a text file names, one path per line; relative paths count from its folder.
 
     Raises:
-        ConfigError: the file cannot be read, or names no film.
+        ConfigError: the file cannot be read, or is empty.
     """
     try:
         lines = path.read_bytes().split(b"\n")
@@ -59,7 +59,7 @@ def chosen_clips(
 ) -> dict[str, set[int]]:
     """Clips whose latest line passes all filters and, if films are given, is of one of them.
 
-    The result is by the request's current name; each request is handled by itself.
+    The clips are given for each request, by its current name.
 
     Raises:
         ConfigError: captions.jsonl cannot be read.

@@ -23,8 +23,8 @@ _LONGEST_SCENES_S = 4e6  # 32 bits of milliseconds
 class KnownFilms:
     """Measured films by id; about 150 bytes each, and 4 for each scene.
 
-    Scenes once found are kept even when measuring changes: another version may find others, and all
-    clips would be paid for again.
+    Scenes are kept even if a new version measures films in another way: other scenes would be other
+    clips, to be paid for again.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class KnownFilms:
         self._joined: set[int] = set()
 
     def get(self, film_id: str) -> Film | None:
-        """What is known of a film; None if it was never measured."""
+        """The film's measurements; None if it was never measured."""
         identity = int(film_id, 16)
         seconds = self._seconds.get(identity)
         if seconds is None:
@@ -51,12 +51,12 @@ class KnownFilms:
             self._scene_ends_ms[identity] = array("I", [round(1000 * s) for s in film.scene_ends_s])
 
     def forget_unknown(self) -> None:
-        """Remove films that could not be measured."""
+        """Remove the films that could not be measured."""
         self._seconds = {one: seconds for one, seconds in self._seconds.items() if seconds > 0}
 
 
 async def load_films(folder: Path) -> KnownFilms:
-    """Read what earlier runs measured; ignores invalid lines.
+    """Read the measurements of earlier runs; invalid lines are ignored.
 
     Raises:
         OutputError: the file is there and cannot be read.

@@ -39,10 +39,10 @@ from captionfleet.telemetry import utc_now
 __all__ = ["Fingerprints", "Ledger", "open_ledger"]
 
 Fingerprints = Mapping[tuple[str, str], str]
-"""By the name of a request, and of the deployment that it goes to."""
+"""By the names of a request and of its deployment."""
 KeepsFailure = Callable[[str, str], bool]
 _Failed = tuple[int, str]
-"""Which clip failed, and under which request."""
+"""The clip that failed, and its request."""
 
 
 @asynccontextmanager
@@ -54,7 +54,7 @@ async def open_ledger(
     """Lock the folder, repair what a crash tore, and write to it while the block runs.
 
     `fingerprints` are those of each request to each deployment, for captions lines;
-    `row_fingerprints` those of requests for rows that have their own prompt. Leaving the block
+    `row_fingerprints` are those of requests for rows with their own prompt. Leaving the block
     syncs, settles failures.jsonl unless that was done, and unlocks, also after an error or a
     cancellation.
 
@@ -88,7 +88,7 @@ class Ledger:
         self._failures = failures
         self._notes: dict[str, AppendFile] = {}
         self._adoptions = Adoptions(folder)
-        self._failed_at: dict[_Failed, int] = {}  # where the latest failure line begins
+        self._failed_at: dict[_Failed, int] = {}  # the offset of the latest failure line
         self._run_begins_at = 0
         self._is_settled = False
         self._fsync_s = 0.0
@@ -140,7 +140,7 @@ class Ledger:
         self._unsynced.set()
 
     async def note(self, note: Note) -> None:
-        """Write a note: what later runs need not read or measure again, or an adopted caption.
+        """Write a note for later runs: a known or measured film, or an adopted caption.
 
         Raises:
             OutputError: the line is not in the file.
@@ -209,7 +209,7 @@ class Ledger:
                 self._settle(lambda *_: True)
 
     async def _in_turn(self, work: Callable[..., None], *arguments: object) -> None:
-        """Run work that changes the files, one at a time; once begun it completes."""
+        """Run work that changes the files, one piece at a time; once begun it completes."""
         with anyio.CancelScope(shield=True):
             async with self._turn:
                 await anyio.to_thread.run_sync(work, *arguments)

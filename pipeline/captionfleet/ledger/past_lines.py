@@ -39,7 +39,7 @@ def past_lines(path: Path) -> Iterator[bytes]:
         return
     except OSError as error:
         where = printable(os.fspath(path))
-        raise OutputError(f"{where}: cannot read what is done already: {error.strerror}") from None
+        raise OutputError(f"{where}: cannot read which clips are done: {error.strerror}") from None
 
 
 def _code(record: dict[str, Any]) -> FailureCode | None:

@@ -14,10 +14,10 @@ _MOST_RUNS = 1000  # three years of nights; the first of them found the files fi
 
 
 def read_run(folder: Path) -> dict[str, Any]:
-    """run.json of the folder's last run; empty where it is missing or no JSON object. Blocks.
+    """run.json of the folder's last run; empty if it is missing or not a JSON object. Blocks.
 
-    Anybody may have edited the file: values are to be read with the functions of `files.reading`,
-    which check types.
+    Anyone may have edited the file: read its values with the functions of `files.reading`, which
+    check types.
     """
     return read_object(folder / RUN)
 
@@ -28,7 +28,7 @@ def job_table_in(run: dict[str, Any], table: str) -> dict[str, Any]:
 
 
 def past_sources(folder: Path) -> Iterator[str]:
-    """The sources of all runs as the jobs named them, the earliest run's first. Blocks."""
+    """The sources of all runs, as their jobs name them, in order of the runs. Blocks."""
     try:
         runs = sorted((folder / RUNS).glob("*.json"))
     except OSError:

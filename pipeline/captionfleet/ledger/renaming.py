@@ -10,9 +10,9 @@ from captionfleet.ledger.format.serialising import renamed_line
 __all__ = ["ByName", "Made", "Renames", "names_there", "renamed_lines", "require_named"]
 
 Made = tuple[str, str]
-"""What a caption came from: the request's name and its fingerprint."""
+"""The request of a caption: its name and its fingerprint."""
 Renames = Mapping[Made, str]
-"""The name of today of a request, by its former one and its fingerprint."""
+"""The current name of a request, by its former name and its fingerprint."""
 
 ByName = dict[str, frozenset[str]]
 """Fingerprints by the name of their request."""
@@ -33,7 +33,7 @@ def names_there(
     own: Mapping[str, Collection[str]],
     renames: Renames,
 ) -> ByName:
-    """The fingerprints in an output folder before a run, of its requests and other jobs'.
+    """The fingerprints in an output folder before a run, of the job's requests and of other jobs'.
 
     Args:
         found: the fingerprints in the captions, under current names.
@@ -54,7 +54,7 @@ def names_there(
 
 
 def require_named(found: Mapping[str, frozenset[str]], own: Collection[str]) -> None:
-    """Refuse a request without a name among captions with names: it may be one of them, changed.
+    """Refuse a request without a name if captions have names: it may be one of theirs, changed.
 
     Raises:
         ConfigError: the request needs a name.

@@ -24,7 +24,8 @@ class Requests:
     """Requests by fingerprint; `current` are those whose captions stand, by the request's name.
 
     `current` is None if the file does not say. A request without a name has the empty one.
-    `is_clear`: the file shows values of extra_body in clear, as those of earlier releases do.
+    With `is_clear`, the file shows values of extra_body in clear text, as earlier releases wrote
+        them.
     """
 
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -33,7 +34,7 @@ class Requests:
 
 
 def load_requests(folder: Path) -> Requests:
-    """Read what earlier runs recorded; an invalid file counts as none. Blocks.
+    """Read the records of earlier runs; an invalid file counts as missing. Blocks.
 
     Raises:
         OutputError: the file is there and cannot be read.

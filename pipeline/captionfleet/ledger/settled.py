@@ -26,12 +26,12 @@ _OTHERS = "others."  # no request can have this name
 class Settled:
     """Clips that need no work: captioned, or failed permanently; each request by itself.
 
-    Needs about 100 bytes for each clip and request, twice that for lines made with `identity =
+    Memory: about 100 bytes for each clip and request, twice that for lines made with `identity =
     "content"`, and 100 for each other name of a clip.
 
-    `ignored_lines` are lines of captions.jsonl that name no clip; `repeated_lines` hold a clip that
-    an earlier line of the same request holds too; `replaces` says that a clip was met whose caption
-    does not count. `folder` is where this was read, None for a new folder.
+    `ignored_lines` counts lines of captions.jsonl that name no clip, and `repeated_lines` those
+    whose clip has an earlier line of the same request. `replaces` is set once a clip is met whose
+    caption does not count. `folder` is where this was read; None for a new folder.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -78,7 +78,7 @@ class Settled:
                 continue
             alike = [name for name in names if made_by in own[name]]
             free = [name for name in alike if (name, made_by) not in self._captioned]
-            # Two requests of one job may ask the same: each keeps its captions.
+            # Two requests of one job may be identical: each keeps its captions.
             new = next(iter(free or (alike if not former else [])), None)
             if new is not None:
                 renames[former, made_by] = new
@@ -91,11 +91,11 @@ class Settled:
         self._accepted = fingerprints
 
     def leave(self, others: Iterable[str]) -> None:
-        """Keep everything of these requests, as this run does not ask them."""
+        """Keep everything of these requests, which this run does not send."""
         self._others = frozenset(others)
 
     def ask_again(self, clips: Mapping[str, AbstractSet[int]]) -> None:
-        """No longer count captions of these requests and clips, whatever made them."""
+        """No longer count captions of these requests and clips, with any fingerprint."""
         self._again = clips
 
     def captioned(self, clip_id: str, request: str = "") -> bool:
@@ -152,7 +152,7 @@ class Settled:
         return int(former_id, 16) not in self._adopted and self.knows(former_id)
 
     def adopt(self, former_id: str, clip_id: str) -> bool:
-        """Assign what is settled under a former id to the clip; True if it is a caption.
+        """Assign the caption or failure under a former id to the clip; True if it is a caption.
 
         Of several captions, one that counts is taken.
         """
@@ -215,7 +215,7 @@ class Settled:
         self.repeated_lines += known
 
     def _made(self, line: Captioned) -> Made:
-        """What made a caption; memory stays bounded whatever the file claims."""
+        """The request of a caption; their number, and so the memory, is limited."""
         own = line.request, line.fingerprint
         if own in self._captioned or len(self._captioned) < _MAX_FINGERPRINTS:
             return own
@@ -243,9 +243,9 @@ class Settled:
 
 
 async def load_settled(output_dir: Path, *, by_content: bool = False) -> Settled:
-    """Read what earlier runs settled; ignores invalid lines.
+    """Read what earlier runs settled; invalid lines are ignored.
 
-    With `by_content`, files that hold a known clip under another name are known as well.
+    With `by_content`, also read which files hold a known clip under another name.
 
     Raises:
         OutputError: a file is there and cannot be read.

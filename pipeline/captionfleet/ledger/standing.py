@@ -40,7 +40,7 @@ def read_standing(folder: Path, code: FailureCode | None = None) -> list[Standin
     are skipped.
 
     Raises:
-        ConfigError: the folder is no output folder.
+        ConfigError: the folder is not an output folder.
     """
     latest: dict[tuple[str, str], Standing] = {}
     for record in _records(folder / FAILURES):
@@ -72,7 +72,7 @@ def _clip(one: Standing) -> str:
 
 
 def _detail(one: Standing) -> str:
-    """Details beyond the meaning of the code, which stands above."""
+    """The details, unless they only repeat the code's meaning."""
     says_more = text.adds_to(one.code.meaning, one.detail)
     return f"  ({for_terminal(one.detail)})" if says_more else ""
 

@@ -30,7 +30,8 @@ def entry_base(store: Path, key: str) -> Path:
 
     Args:
         store: The store's folder.
-        key: Hexadecimal digits; not checked here, and a key from elsewhere could leave the store.
+        key: Hexadecimal digits. They are not checked here: another text could name a path outside
+            the store.
     """
     return store / key[:2] / key
 
@@ -38,10 +39,10 @@ def entry_base(store: Path, key: str) -> Path:
 def stored_files(store: Path, record: dict[str, Any]) -> StoredFiles | None:
     """The media files of a captions line, which the store may have evicted.
 
-    None where the line names no media, as those of early versions.
+    None if the line names no media, as in early versions.
     """
     key, media = text_in(record, "media_key"), table_in(record, "media")
-    if not _KEY.fullmatch(key):  # it becomes a part of a path
+    if not _KEY.fullmatch(key):  # it becomes part of a path
         return None
     base = entry_base(store, key)
     form = _form_in(media)
@@ -52,7 +53,7 @@ def stored_files(store: Path, record: dict[str, Any]) -> StoredFiles | None:
 
 
 def _form_in(media: dict[str, Any]) -> Form:
-    """The form of the media; lines of versions that knew a single form lack its keys."""
+    """The form of the media; lines of early versions, which had one form, lack its keys."""
     form = Form()
     if text_in(media, "video_as") == "frames":
         form = replace(form, video_as="frames")

@@ -1,4 +1,4 @@
-"""Generates test clips that reveal which frames and sound a server perceives (worker process)."""
+"""Generates test clips that show which frames and sound a server perceives (worker process)."""
 
 import math
 import random

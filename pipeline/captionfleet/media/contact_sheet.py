@@ -1,6 +1,6 @@
 """Renders a clip's sent media for a person: a contact sheet and a waveform (worker process).
 
-Shows exactly what was sent: the bytes are read once, and the hashed bytes are the ones decoded.
+It shows exactly the media sent: the bytes are read once, and the hashed bytes are those decoded.
 """
 
 import base64
@@ -65,8 +65,8 @@ class Grid:
 def grid_of(frames: int, width_px: int, height_px: int) -> Grid:
     """The grid that shows the frames largest, within the limits and never above their own size.
 
-    Strips of a few pixels are widened to be visible, so some grids of them do not fit; for a
-    thousand frames of any shape one does.
+    Strips of a few pixels are widened to be visible, so some grids do not fit; a thousand frames of
+    any shape always have one that does.
     """
     cap = math.sqrt(_FRAME_AREA_PX / (width_px * height_px))
     grids = [_grid(frames, columns, width_px, height_px, cap) for columns in range(1, frames + 1)]

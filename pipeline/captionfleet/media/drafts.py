@@ -31,7 +31,7 @@ def drafts(own: Path, form: Form = _USUAL) -> Iterator[tuple[Path, Path]]:
                 path.unlink()
         if isinstance(error, OSError) and (error.errno in _FULL or not _is_writable(own)):
             raise StoreError(error.errno or 0, str(error.strerror)) from None
-        raise  # PyAV's errors are OSErrors too: a damaged film must not count as a broken store.
+        raise  # PyAV's errors are also OSErrors: a damaged film must not count as a broken store.
 
 
 def _is_writable(own: Path) -> bool:

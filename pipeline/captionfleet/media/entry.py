@@ -1,4 +1,4 @@
-"""Main loop of a worker process: takes one order after the other and reports on each (worker).
+"""Main loop of a worker process: takes orders one by one, and reports on each (worker).
 
 It starts light: nothing at the top of this module imports av.
 """
@@ -73,7 +73,7 @@ def serve(parent: int, handover: int, *, may_confine: bool) -> None:
 
 
 def _settle_in(order: AnyOrder, *, may_confine: bool) -> Held:
-    """Import what this kind of order needs, and give up all other rights."""
+    """Import the modules for this kind of order, and give up all other rights."""
     try:
         importlib.import_module(_MODULES[type(order)])
     except ImportError:  # no clip can be the cause
@@ -133,7 +133,7 @@ def _descriptors(files_in: socket, count: int) -> list[int]:
 
 
 def work_on(order: AnyOrder) -> Prepared | Refused | Sheet | Header | StoreTrouble:
-    """Carry out one order; whatever a file provokes is a failure of that file alone."""
+    """Carry out one order; any error that a file causes is a failure of that file alone."""
     try:
         return _done(order)
     except StoreError as error:
@@ -162,7 +162,7 @@ def _done(order: AnyOrder) -> Prepared | Sheet | Header:
 
 
 def _origin(error: Exception) -> str:
-    """The place where an error was raised; its text may quote the file, which is private."""
+    """The place where an error was raised; its text is not reported, as it may quote the file."""
     trace = error.__traceback__
     while trace and trace.tb_next:
         trace = trace.tb_next

@@ -1,4 +1,4 @@
-"""Decides which quality to give up so that a clip fits into a request; pure (worker process)."""
+"""Decides how to lower the quality so that a clip fits into a request; pure (worker process)."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -63,7 +63,7 @@ def video_budget_bytes(max_payload_bytes: int, audio_bytes: int) -> int:
 
 
 def next_rung(first: Rung, now: Rung, size_bytes: int, budget_bytes: int) -> Rung | None:
-    """The next settings to try; None if there is nothing left to give up.
+    """The next settings to try; None if none are left.
 
     Chooses the first rung below `now` that is predicted to fit: CRF rises before height falls. Each
     size seen corrects the prediction, so that one or two encodings suffice.

@@ -82,8 +82,8 @@ class SheetOrder:
 class HeaderOrder:
     """A source whose header is read, and more as `reading` says.
 
-    "end": also where its pictures end, by its last packets; "whole": the same by all packets, with
-    resets of its clock; "scenes": also where its scenes change, for which it is decoded.
+    "end" also finds where its pictures end, by its last packets; "whole" does so by all packets,
+    and finds resets of its clock; "scenes" also decodes it to find scene changes.
     """
 
     source: Source
@@ -174,7 +174,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class StoreTrouble:
-    """A report that the worker cannot write to its own folder; the clip is not to blame."""
+    """A report that the worker cannot write to its own folder, through no fault of the clip."""
 
     errno: int
 
@@ -194,10 +194,10 @@ class Sheet:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file says of itself; `seconds` is 0.0 where it states no length.
+    """The facts in a file's header; `seconds` is 0.0 if it states no length.
 
-    `may_jump`: its format allows clock resets; `is_joined`: the clock was reset, which is known
-    only where the whole file was read.
+    `may_jump` says that its format allows clock resets; `is_joined` that the clock was reset, which
+        is known only after reading the whole file.
     """
 
     codec: str

@@ -15,13 +15,13 @@ from captionfleet.errors import FailureCode, MediaError
 __all__ = ["ANSWER", "ASK", "MOST_BYTES", "RangeFile", "RangeReader"]
 
 ASK = struct.Struct(">QII")
-"""Offset, how many bytes, and how many after these will probably be asked for next."""
+"""An offset, a number of bytes, and the number of bytes that will probably be requested next."""
 
 ANSWER = struct.Struct(">iI")
-"""0 and how many bytes follow; or -1, and the length of a code, a newline and words."""
+"""0 and the number of bytes that follow; or -1, and the length of a code, a newline and words."""
 
 MOST_BYTES = 4 << 20
-"""The most that is asked for at once: at 1 Gbit/s, 30 ms of it."""
+"""The largest request: 30 ms at 1 Gbit/s."""
 
 _LEAST_BYTES = 1 << 17
 # At most this part of a sequential read is fetched in vain, twice: the piece in which reading
@@ -46,7 +46,7 @@ class _Piece(NamedTuple):
 class RangeReader:
     """Fetches parts of one object over a socket; ever longer ones while reading is sequential.
 
-    `failure` is why a part could not be fetched; after that none can.
+    `failure` says why a part could not be fetched; after that, no part can.
     """
 
     def __init__(self, descriptor: int, size_bytes: int) -> None:
@@ -114,7 +114,7 @@ class RangeReader:
             status, size_bytes = ANSWER.unpack(_read(self._socket, ANSWER.size))
             body = _read(self._socket, size_bytes)
         except (OSError, EOFError):
-            self.failure = MediaError(FailureCode.SOURCE_UNREADABLE, "its parts come no more")
+            self.failure = MediaError(FailureCode.SOURCE_UNREADABLE, "its parts no longer arrive")
             raise self.failure from None
         if status:
             code, _, words = body.decode().partition("\n")

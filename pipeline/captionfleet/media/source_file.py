@@ -1,6 +1,6 @@
 """Opens files by descriptors that the main process hands to a worker (both processes).
 
-A confined worker can open no file but its own, so the main process opens the files of an order. A
+A confined worker can open only its own files, so the main process opens the files of an order. A
 file that was not handed over is opened by its name.
 """
 

@@ -166,7 +166,7 @@ class _Pass:
         return self._reader.errors + self.decode_errors
 
     def run(self, sampler: Sampler) -> None:
-        """Read the file as far as anything is wanted."""
+        """Read the file as far as it is needed."""
         video, track = self._stream.index, self._track
         for packet in self._packets:
             self._witness.place(packet)

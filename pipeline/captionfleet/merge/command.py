@@ -20,8 +20,8 @@ def merge_command(
 
     Args:
         folders: Output folders of runs, none of which is running.
-        out: The joined folder, made if missing; lines that it holds already stay.
-        quiet: No progress.
+        out: The joined folder, created if missing; its existing lines stay.
+        quiet: Show no progress.
     """
     from captionfleet.merge.merge import merge  # noqa: PLC0415 - --help need not wait for it
 

@@ -31,7 +31,7 @@ _SCHEMA = """
 
 
 class Fate(Enum):
-    """What becomes of a captions line."""
+    """What happens to a captions line."""
 
     NEW = "new"
     SAME = "same"  # an identical line, of a folder that was joined before

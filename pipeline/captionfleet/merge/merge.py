@@ -64,7 +64,7 @@ def merge(folders: Sequence[Path], out: Path, steps: Steps | None = None) -> Mer
     """Join output folders into `out`, which keeps what it holds; `steps` counts what is read.
 
     Raises:
-        ConfigError: a folder is no output folder, or the captions came from different requests.
+        ConfigError: a folder is not an output folder, or the captions came from different requests.
         OutputError: a folder is in use, cannot be read, or `out` cannot be written.
     """
     create_folder(out)
@@ -136,7 +136,7 @@ class _Merge:
             request = request_of(text_in(record, "fingerprint"))
             where = f"{_shown(self._parts[number])}: {text_in(record, 'source')[:200]}"
             if not self._counts(number, name, request):
-                self._misfit(f"{where}: its caption waits to be replaced")
+                self._misfit(f"{where}: its caption is to be replaced")
                 continue
             fate = self._joining.add(number, at, record, raw)
             self._merged.repeated += fate is Fate.REPEATED
@@ -160,7 +160,7 @@ class _Merge:
         return not request or current is None or name not in current or request in current[name]
 
     def _require_one_request(self, found: list[ByName]) -> None:
-        """Refuse folders of different requests; a folder's fleet may have had fewer deployments.
+        """Refuse folders of different requests; only the deployments of their fleets may differ.
 
         Named requests are checked one by one, and a folder need not have all of them.
         """

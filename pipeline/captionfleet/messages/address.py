@@ -27,8 +27,8 @@ _DIGEST = re.compile(r"~[0-9a-f]{16}")
 class Address(NamedTuple):
     """The place of an object, or of a part of a bucket.
 
-    `shown` names it without what signs a request: such parts of an address are keys, and change
-    from day to day. `opens` is the address as given, which must never be written anywhere.
+    `shown` is the address without its signature, which acts as a key and changes from day to day.
+    `opens` is the address as given, which must never be written anywhere.
     """
 
     scheme: str
@@ -55,13 +55,13 @@ def is_address(name: str) -> bool:
 
 
 def address_in(name: str) -> str:
-    """The address that a Path was made of; merged slashes stay merged."""
+    """The address from which a Path was made; merged slashes stay merged."""
     found = _SCHEME.match(name)
     return f"{found[1].lower()}://{name[found.end() :]}" if found else name
 
 
 def shown_name(name: str) -> str:
-    """A source's name for output: an address without what signs it."""
+    """A source's name for output: an address without its signature."""
     try:
         return parse_address(name).shown if is_address(name) else name
     except ValueError:
@@ -69,7 +69,7 @@ def shown_name(name: str) -> str:
 
 
 def without_keys(name: str) -> str:
-    """Any other text for output: no query, no user name and password."""
+    """A URL in any other text for output: without query, user name and password."""
     scheme, separator, rest = address_in(name).partition("?")[0].partition("://")
     return f"{scheme}{separator}{rest.rpartition('@')[2]}"
 
@@ -78,7 +78,7 @@ def parse_address(name: str) -> Address:
     """Parse an address.
 
     Raises:
-        ValueError: it is no address, or names no bucket or host.
+        ValueError: it is not an address, or names no bucket or host.
     """
     text = address_in(name)
     scheme, _, rest = text.partition("://")
@@ -94,7 +94,7 @@ def parse_address(name: str) -> Address:
 
 
 def _digest(value: str) -> str:
-    if _DIGEST.fullmatch(value):  # of an address that `shown` gave
+    if _DIGEST.fullmatch(value):  # the digest of an address that `shown` gave
         return value
     return f"~{blake2b(value.encode(), digest_size=_DIGEST_BYTES).hexdigest()}"
 

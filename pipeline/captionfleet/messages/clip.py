@@ -7,11 +7,11 @@ __all__ = ["NO_ROW", "UNKNOWN_FILM", "Clip", "Film", "Row", "Source"]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a row of a list says about its film, beside the path.
+    """The values of a row of a list, besides the path.
 
     `number` is its place in the list, from 1; `prompt`, if any, replaces the job's; `start_s` and
-    `end_s` are the window it asks for; without both, the job decides. `metadata` holds the other
-    columns as JSON.
+    `end_s` are its window; without both, the job decides. `metadata` holds the other columns as
+    JSON.
     """
 
     number: int
@@ -30,12 +30,12 @@ class Source:
     """One file, as it was when it was found.
 
     `path` opens the file; `name` is relative to `root`, the folder that it was found under.
-    `real_path` is absolute and free of links: it identifies the file, under whatever names it was
-    found. All may hold undecodable bytes as surrogates (`os.fsdecode`).
+    `real_path` is absolute and free of links: it identifies the file under any name. All may hold
+    undecodable bytes as surrogates (`os.fsdecode`).
 
-    For an object, `path` is its address, `mtime_ns` a number made of its ETag, and `opens` the
-    address with its signature, if any: a key, which must reach no file and no worker.
-    `time_version`, behind a URL, is a number made of its time of change; 0 where there is none.
+    For an object, `path` is its address, `mtime_ns` a hash of its ETag, and `opens` the address
+    with its signature, if any: this acts as a key, and must reach no file and no worker. Behind a
+    URL, `time_version` is a hash of the time of change, or 0.
     """
 
     path: str
@@ -56,7 +56,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """What was measured of a whole film to cut it into windows.
+    """The measurements of a whole film, for cutting it into windows.
 
     `seconds` is the end of its last picture, from its zero; 0.0 if unknown. `is_joined` says that
     its clock is reset midway, so that seeking by time is impossible. `scene_ends_s` holds the ends
@@ -91,5 +91,5 @@ class Clip:
     requests: tuple[str, ...] = ("",)
 
     def video_s(self, source_s: float) -> float:
-        """How many seconds of video it holds if its film has this length."""
+        """The seconds of video in it, if its film has this length."""
         return max(0.0, min(self.end_s, source_s) - self.start_s)

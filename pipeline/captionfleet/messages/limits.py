@@ -5,7 +5,7 @@ import os
 __all__ = ["MAX_ANSWER_BYTES", "MAX_LINE_BYTES", "base64_bytes", "for_terminal", "printable"]
 
 MAX_ANSWER_BYTES = 16 * 2**20
-"""The longest answer that is read, decompressed."""
+"""The longest answer that is read, after decompression."""
 MAX_LINE_BYTES = 4 * MAX_ANSWER_BYTES
 """The longest line of the output that is read back: the line of any answer fits.
 
@@ -25,8 +25,8 @@ def base64_bytes(*sizes_bytes: int) -> int:
 
 
 def for_terminal(text: str) -> str:
-    r"""Text of others for one line of a terminal: what is not printable becomes `\x1b` or the like.
+    r"""Untrusted text for one line of a terminal: unprintable characters become `\x1b` or the like.
 
-    Names and answers may hold line breaks, escape sequences and turns of the writing direction.
+    Names and answers may hold line breaks, escape sequences and marks of writing direction.
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

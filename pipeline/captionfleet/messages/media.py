@@ -9,7 +9,7 @@ from captionfleet.messages.clip import Clip
 __all__ = ["MEDIA_ENDINGS", "Damage", "Form", "MediaFacts", "MediaSpec", "ReadyClip"]
 
 MEDIA_ENDINGS = (".mp4", ".mjpeg", ".ogg", ".wav", ".mp3")
-"""The endings of prepared media: video as one file or as JPEGs one after the other, and sound."""
+"""The endings of prepared media: video as one file or as concatenated JPEGs, and sound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Damage:
     packets lost in gaps and a missing end. `coverage` is the share of the window's announced frames
     that were there. `frozen_frames` show another second's frame because their own were lost;
     `doubtful_frames` were decoded after a loss and before the next key frame, so parts may be
-    smeared; `padded_frames` only make up the number.
+    smeared; `padded_frames` only fill up the number.
     """
 
     packets_lost: int = 0
@@ -77,9 +77,9 @@ class MediaFacts:
 
     `frame_times_s` holds the true source time of every frame sent, in order, repeats included.
     `crf` and `height` are those of the media sent: lower quality than the settings where the
-    payload was too large. Where the video was sent as frames, `video_bytes` and `video_sha256` are
-    those of all concatenated JPEGs, `frame_bytes` has the size of each, and `jpeg_quality` replaces
-    `crf`; the other one is 0.
+    payload was too large. For a video sent as frames, `video_bytes` and `video_sha256` are those of
+    all concatenated JPEGs, `frame_bytes` has the size of each, and `jpeg_quality` replaces `crf`;
+    the other one is 0.
     """
 
     frames: int
@@ -114,13 +114,13 @@ class MediaFacts:
 class ReadyClip:
     """A clip whose media are on disk; no media bytes travel between the stages.
 
-    `ready_s` is the monotonic time at which the sender could have it; `prepare_s` is the worker's
-    time, nearly 0.0 when the media came from the store. Of that, `decode_s` is the pass over the
+    `ready_s` is the monotonic time from which the sender can take it; `prepare_s` is the worker's
+    time, nearly 0.0 if the media came from the store. Of that, `decode_s` is the pass over the
     file, sound included, and `encode_s` the encoding of H.264 or JPEGs; None if nothing was made.
     `media_key` names the media in the store. The change times are those of the files when they were
     hashed; None where they were not read. `others` hold the same clip in the other forms that the
-    job's deployments take. `request` is the name of the request, and `prompt` what it asks of this
-    clip alone, if a template makes it.
+    job's deployments take. `request` is the name of the request, and `prompt` its prompt for this
+    clip, if a template makes one.
     """
 
     clip: Clip
@@ -140,7 +140,7 @@ class ReadyClip:
     prompt: str = ""
 
     def for_each_request(self) -> "list[ReadyClip]":
-        """The same media once for each request that the clip needs a caption for."""
+        """The clip once for each request that it still needs."""
         return [replace(self, request=name) for name in self.clip.requests]
 
     def in_form(self, form: Form) -> "ReadyClip":

@@ -63,8 +63,8 @@ class Caption:
 
     `flags` mark an odd text: "truncated", "unknown_finish", "degenerate", "refused"; or the clip:
     "cut_to_window". `reasoning` is the model's thinking. `media_key` names the media in the store,
-    as long as they are there. `data` is the text as JSON, where the job asked for it. `hedged` says
-    that a second deployment was asked as well, as the first took long. `request` is the name of the
+    as long as they are there. `data` is the text as JSON, if the job asked for it. `hedged` says
+    that a second deployment was asked too, because the first was slow. `request` is the name of the
     request, where the job has several; `prompt` its prompt, where a template made it for this clip.
     """
 
@@ -99,7 +99,7 @@ class Failure:
     request: str = ""
 
     def for_each_request(self) -> "list[Failure]":
-        """The same failure once for each request that the clip needed a caption for."""
+        """The failure once for each request that the clip still needed."""
         return [replace(self, request=name) for name in self.clip.requests]
 
 
@@ -131,4 +131,4 @@ class Measured:
 
 
 Note = SameFile | Adopted | Measured
-"""What a producer learned, of a clip that needs no work or of a film."""
+"""What a producer found out about a clip that needs no work, or about a film."""

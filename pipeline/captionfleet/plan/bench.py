@@ -30,14 +30,14 @@ __all__ = ["read_bench", "reference_of"]
 
 _MAX_BYTES = 1 << 26
 _NOMINAL_CLIP_S = 30.0
-_AS_GOOD = 0.9  # of the best rate: more in flight than bring it are not counted on
+_AS_GOOD = 0.9  # of the best rate: loads beyond the one that reaches it are left out
 
 
 def read_bench(path: Path) -> Reference:
     """Read a benchmark's result. Blocks.
 
     Raises:
-        ConfigError: it cannot be read, is no bench result, or has no load with captions.
+        ConfigError: it cannot be read, is not a bench result, or has no load with captions.
     """
     try:
         with path.open("rb") as file:
@@ -49,7 +49,7 @@ def read_bench(path: Path) -> Reference:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))
         raise ConfigError(
-            f"{path}: no result of captionfleet bench: {where}: {first['msg']}"
+            f"{path}: not a result of captionfleet bench: {where}: {first['msg']}"
         ) from None
     return reference_of(os.fspath(path), result)
 
@@ -64,7 +64,7 @@ def reference_of(label: str, result: BenchFile) -> Reference:
     profiles = tuple(_profile(one, points) for one, points in by_deployment if points)
     points = [point for _, measured in by_deployment for point in measured]
     if not points:
-        raise ConfigError(f"{label}: no number in flight was held and brought captions")
+        raise ConfigError(f"{label}: no load was sustained and brought captions")
     prepare, clip_s = result.prepare, _mean([point.clip_s for point in points])
     clip = ClipFacts("", 0, clip_s or (prepare.clip_s if prepare else 0.0) or _NOMINAL_CLIP_S)
     each, names = (1.0, clip.seconds), result.settings.requests
@@ -96,7 +96,7 @@ def reference_of(label: str, result: BenchFile) -> Reference:
 
 
 def _measured(deployment: BenchedDeployment) -> list[BenchedLoad]:
-    """The closed-loop loads up to the best rate, fewest in flight first."""
+    """The closed-loop loads up to the best rate, in order of requests in flight."""
     points = deployment.points[deployment.changed_at :]
     held = [p for p in points if p.in_flight and p.clips_per_s and p.request_s]
     best = max((point.clips_per_s for point in held), default=0.0)
@@ -148,24 +148,24 @@ def _notes(
     clip: ClipFacts,
 ) -> Iterator[str]:
     yield (
-        f"the benchmark's clips are {clip.seconds:.0f} s long: how requests and the workers' time "
-        "grow with length, pictures and codec is guessed"
+        f"the benchmark's clips are {clip.seconds:.0f} s long: how request and worker times grow "
+        "with length, frame size and codec is a guess"
     )
     if result.prepare is None:
-        yield "the benchmark prepared no clip: nothing is known of the workers"
+        yield "the benchmark prepared no clip, so worker times are unknown"
     yield from _doubts(result, profiles, points)
     for profile in profiles:
         if note := never_full(profile, profile.max_in_flight):
             yield note
     if any(point.is_client_limit for point in points):
-        yield "the client was the limit at some points: a replica may do more"
+        yield "the client was the bottleneck at some loads: a replica may be faster"
 
 
 def _doubts(
     result: BenchFile, profiles: Sequence[ReplicaProfile], points: Sequence[BenchedLoad]
 ) -> Iterator[str]:
     if not result.is_complete:
-        yield "the benchmark was broken off: loads that it did not come to are missing"
+        yield "the benchmark was interrupted: later loads are missing"
     known = {name for profile in profiles for name in profile.names}
     if silent := [one.name for one in result.deployments if one.name not in known]:
         yield f"{', '.join(silent)} brought no caption in the benchmark, and is left out"

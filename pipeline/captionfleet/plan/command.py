@@ -146,19 +146,19 @@ def _pricing(price: float | None, gpu: Gpu, gpus: int, cold_start_s: float) -> t
 
 
 def _counted(sources: tuple[Path, ...], flags: PlanFlags) -> Callable[[Reference], Library]:
-    """How the library is determined, once the reference is known."""
+    """How to count the library, once the reference is known."""
     clips, hours, clip_seconds = flags.clips, flags.hours, flags.clip_seconds
     given = [bool(sources), clips is not None, hours is not None]
     if sum(given) > 1:
-        raise ConfigError("SOURCES, --clips and --hours each say what is to be captioned: give one")
+        raise ConfigError("SOURCES, --clips and --hours exclude each other: give one of them")
     if not any(given):
-        raise ConfigError("what is to be captioned? give SOURCES, --clips N or --hours H")
+        raise ConfigError("nothing to plan for: give SOURCES, --clips N or --hours H")
     _require("clips", clips, 1, _MOST_CLIPS)
     _require("hours", hours, _LEAST, _MOST_CLIPS)
     if sources and clip_seconds is not None:
-        raise ConfigError("--clip-seconds: the SOURCES say how long their clips are")
+        raise ConfigError("--clip-seconds: SOURCES have lengths of their own")
     if not sources and flags.segments is not None:
-        raise ConfigError("--segments: it says what is taken of the SOURCES: name them")
+        raise ConfigError("--segments: name SOURCES, whose films it cuts")
 
     def count(reference: Reference) -> Library:
         if sources:

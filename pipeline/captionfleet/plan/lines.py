@@ -21,7 +21,7 @@ from captionfleet.producer.windows import Cutting
 __all__ = ["Lines", "RunRecord", "read_lines", "read_measured_run"]
 
 _MAX_NAMES = 1000
-_CLIP_NUMBERS = 1 << 52  # what a float holds exactly
+_CLIP_NUMBERS = 1 << 52  # the largest integer that a float holds exactly
 _FROM_STORE_S = 0.003  # decoding and encoding always take longer
 _COLUMNS = (
     "ended_s", "request_s", "prepare_s", "seconds", "pixels", "prompt_tokens",
@@ -31,11 +31,11 @@ _COLUMNS = (
 
 @dataclass(slots=True)
 class Lines:
-    """Captions lines as columns, 96 bytes a line; nan where a line has no value.
+    """The lines of captions.jsonl as columns, 96 bytes a line; nan where a line has no value.
 
     `ended_s` is wall-clock time, in seconds. `prepare_s` is nan for media from the store.
-    `deployment`, `codec` and `request` are places in the lists of their names; `clip` is a number
-    that stands for the clip, of which each request has a line.
+    `deployment`, `codec` and `request` are indices into the lists of their names; `clip` numbers
+    the clips, each of which has one line per request.
     """
 
     columns: dict[str, "array[float]"] = field(
@@ -106,10 +106,11 @@ def _place(names: list[str], name: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """The values of run.json that a plan needs; times on the wall clock, in seconds.
+    """The values of run.json that a plan needs; times are wall-clock times, in seconds.
 
-    `requests` counts those sent; `captioned` and `failed` count each clip once for each request of
-    the job. `asked` names these, and `left_out` those that --only-request left out.
+    `requests` counts requests sent; `captioned` and `failed` count clips times requests of the job.
+    `asked` names the job's requests that the run sent, and `left_out` those that --only-request
+    excluded.
     """
 
     started_s: float
@@ -130,7 +131,7 @@ class RunRecord:
 
 
 def read_measured_run(folder: Path) -> RunRecord:
-    """Take from a folder's run.json what a plan needs. Blocks.
+    """Read the values that a plan needs from a folder's run.json. Blocks.
 
     Raises:
         ConfigError: the file is missing, or lacks a figure that the plan needs.
@@ -173,7 +174,7 @@ def _run_record(run: Mapping[str, Any]) -> RunRecord:
 
 
 def _requests(settings: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The names of the requests that the run asked, and of the job's others."""
+    """The names of the requests that the run sent, and of the job's others."""
     tables = settings.get("requests") or [settings["request"]]
     names = tuple(text_in(table, "name")[:200] for table in tables)
     only = settings.get("input", {}).get("only_request") or names
@@ -182,7 +183,7 @@ def _requests(settings: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, 
 
 
 def _cutting(settings: Mapping[str, Any]) -> Cutting:
-    """Which part of a film the run captioned; runs of earlier versions took the first window."""
+    """Which windows of a film the run captioned; earlier versions always took the first."""
     known = Cutting(overlap_s=_size(settings.get("overlap_s", 0.0)))
     match settings.get("segments"):
         case "all" | "scenes" as segments:

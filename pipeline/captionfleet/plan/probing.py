@@ -1,4 +1,4 @@
-"""Explores the sources of a plan: walks them, and reads file headers (main process)."""
+"""Surveys the sources of a plan: walks them, and reads file headers (main process)."""
 
 import os
 from collections.abc import Sequence
@@ -28,10 +28,10 @@ from captionfleet.workers.headers import read_headers
 __all__ = ["MOST_PROBED", "probe_library"]
 
 MOST_PROBED = 2000
-"""Files whose headers are read; of a larger library that many, drawn by chance."""
+"""The most files whose headers are read; of a larger library, a random sample of this size."""
 _SCENES = (
-    "how many scenes the films have is known when they were decoded: they are taken as windows of "
-    "max_seconds, and will be more and shorter clips"
+    "the number of scenes is known only after decoding: the plan counts windows of max_seconds, "
+    "and the run will have more and shorter clips"
 )
 _MOST_IN_MIX = 20_000  # every candidate fleet is simulated with them
 
@@ -44,12 +44,12 @@ async def probe_library(
     seed: int = 0,
     most_probed: int = MOST_PROBED,
 ) -> Library:
-    """Count the files in the sources, and read the headers of all of them or of a sample.
+    """Count the files in the sources, and read the headers of all or of a random sample.
 
-    Films are cut into windows as `cutting` says, by the lengths that their headers state.
+    `cutting` cuts films into windows by the lengths in their headers.
 
     Raises:
-        ConfigError: a source is missing, or no file in them is a video.
+        ConfigError: a source is missing, or no file in the sources is a video.
         RunError: no worker process can be started.
     """
     config = InputConfig(sources=tuple(sources))
@@ -90,7 +90,7 @@ def _walk(walk: Walk, most: int, seed: int) -> tuple[Drawing, int]:
 
 
 def _facts(source: Source, header: Header, max_seconds: int, cutting: Cutting) -> list[ClipFacts]:
-    """The clips that a film becomes, except empty ones."""
+    """The clips of a film, without empty ones."""
     windows: Sequence[Window] = (Window(0.0, float(max_seconds)),)
     if asked := asked_window(source.row, max_seconds):
         windows = (asked,)

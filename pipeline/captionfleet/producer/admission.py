@@ -1,4 +1,4 @@
-"""Checks that a run may use its output folder, and reads what is settled there (main process)."""
+"""Checks that a run may use its output folder, and reads which clips are done (main process)."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -42,7 +42,7 @@ def fingerprints(job: JobConfig) -> Fingerprints:
 
 
 def row_fingerprints(job: JobConfig) -> Fingerprints:
-    """The same for clips whose row of a list has a prompt of its own."""
+    """The same for clips whose row has a prompt of its own."""
     return {
         (job.request.name, one.name): fingerprint(row_request_facts(job, one))
         for one in job.deployments
@@ -50,12 +50,12 @@ def row_fingerprints(job: JobConfig) -> Fingerprints:
 
 
 async def admit(job: JobConfig, ledger: Ledger, is_stopping: Callable[[], bool]) -> Settled:
-    """Read what is settled in the ledger's folder, and record the requests that stand from now on.
+    """Read what is settled in the ledger's folder, and record the requests that count from now on.
 
-    Where another request's captions are to be replaced, the folder keeps that request until the
-    first caption is replaced. Each of several requests is handled by itself.
+    If a run replaces the captions of another request, the folder keeps that request until the first
+    caption is replaced. Each of several requests is handled by itself.
 
-    A clip with two captions, from a replacing run that was killed, keeps the latest.
+    A clip with two captions, left by a killed run that was replacing them, keeps the latest.
 
     Raises:
         ConfigError: another request made the captions there, or there is none to replace.
@@ -65,7 +65,7 @@ async def admit(job: JobConfig, ledger: Ledger, is_stopping: Callable[[], bool])
     for request in job.asked:
         if names := request.names_in_vain:
             get_log().warning(
-                "the prompt is sent as it is: prompt_template = true fills in what is in braces",
+                "the prompt is sent as it is: prompt_template = true fills in the names in braces",
                 request=request.name,
                 names=", ".join(names),
             )
@@ -83,7 +83,7 @@ async def admit(job: JobConfig, ledger: Ledger, is_stopping: Callable[[], bool])
 
 
 async def examine(job: JobConfig) -> Settled:
-    """What `admit` would find settled, without writing anything.
+    """What `admit` would find settled; writes nothing.
 
     Raises:
         ConfigError: the captions there were made with another request.
@@ -94,7 +94,7 @@ async def examine(job: JobConfig) -> Settled:
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """The requests whose captions are in an output folder, and those that stand after this run.
+    """The requests of the captions in an output folder, and those that count after this run.
 
     `there` and `current` are fingerprints by request name. `replaced` names the requests whose old
     captions no longer count once the first of them is replaced.
@@ -138,14 +138,14 @@ def _admitted(
     own: Mapping[str, Mapping[str, Facts]],
     there: ByName,
 ) -> ByName:
-    """The fingerprints that stand after this run, for the requests that it asks.
+    """The fingerprints that count after this run, for the requests that it sends.
 
     Raises:
         ConfigError: the captions of one of them were made with another request.
     """
     current: ByName = {}
     for name in (request.name for request in job.asked):
-        if job.output.is_choosy:  # captions of clips that are not chosen all stand
+        if job.output.is_choosy:  # all captions of clips that are not chosen still count
             current[name] = there[name] | own[name].keys()
             continue
         known = {one: noted.facts.get(one) for one in there[name]}
@@ -169,9 +169,7 @@ def _chosen(job: JobConfig, renames: Renames) -> dict[str, set[int]]:
     chosen = {one.name: found[one.name] for one in job.asked if found.get(one.name)}
     if not chosen:
         where = printable(os.fspath(output.dir))
-        raise ConfigError(
-            f"--recaption: no caption in {where} is of what --where or --from-list name"
-        )
+        raise ConfigError(f"--recaption: no caption in {where} matches --where or --from-list")
     return chosen
 
 
@@ -207,10 +205,10 @@ async def _require_replaceable(
 
 
 def _hand_over(folder: Path, standing: _Standing, clip_id: str, request: str) -> bool:
-    """Give the folder to this run's request if it replaced this clip's caption.
+    """Assign the folder to this run's request once it has replaced this clip's caption.
 
     Returns:
-        Whether no other request is left to be handed over.
+        Whether all requests are handed over.
     """
     if request in standing.replaced and standing.settled.is_replaced(clip_id, request):
         standing.replaced.discard(request)

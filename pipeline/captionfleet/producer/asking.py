@@ -13,9 +13,9 @@ __all__ = ["Asking", "telling_apart"]
 
 
 def telling_apart(job: JobConfig) -> Callable[[Row], str]:
-    """Returns what a row says that makes it another one than a row of the same clip.
+    """Returns a function that maps a row to the text in which two rows of one clip must agree.
 
-    Its id, and what the job's prompts take from its columns.
+    The text is the row's id, with the values that the job's prompts take from its columns.
     """
     templates = [one.template for one in job.asked]
 
@@ -27,7 +27,7 @@ def telling_apart(job: JobConfig) -> Callable[[Row], str]:
 
 
 class Asking:
-    """The job's requests, and what they need of a clip.
+    """The job's requests, and the values that they need from a clip.
 
     Raises:
         ConfigError: a prompt names columns of a list, and no source is a list.
@@ -41,12 +41,12 @@ class Asking:
             if template is not None and template.needs_rows and not has_rows:
                 of_name = f" of {name}" if name else ""
                 raise ConfigError(
-                    f"request.prompt{of_name}: {', '.join(template.names)}: metadata and row are "
-                    "those of a list (.csv, .jsonl), and no source is one"
+                    f"request.prompt{of_name}: {', '.join(template.names)}: metadata and row come "
+                    "from a list (.csv, .jsonl), and no source is a list"
                 )
 
     def require_askable(self, source: Source) -> None:
-        """Refuse a row's own prompt in a job of several requests, which it would replace.
+        """Refuse a row's own prompt in a job of several requests: it would replace all of them.
 
         Raises:
             ConfigError: the row has one.
@@ -59,7 +59,7 @@ class Asking:
             )
 
     def problems(self, clip: Clip) -> dict[str, str]:
-        """Why some of the clip's requests cannot be asked of it, by their names."""
+        """Why some of the clip's requests cannot be sent, by their names."""
         return {name: words for name in clip.requests if (words := self._problem(clip, name))}
 
     def split(self, clip: Clip) -> Iterator[Clip | Failure]:

@@ -8,10 +8,10 @@ from captionfleet.config import JobConfig
 from captionfleet.errors import ConfigError
 from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Clip
-from captionfleet.producer.asking import telling_apart
 from captionfleet.producer.films import Films
 from captionfleet.producer.walking.found import Found, Unusable, source_of
-from captionfleet.producer.walking.walk import NotCountedError, Walk
+from captionfleet.producer.walking.job_walk import walk_of
+from captionfleet.producer.walking.walk import NotCountedError
 from captionfleet.telemetry import Tally, monotonic_s
 
 __all__ = ["count_ahead", "left_to_ask"]
@@ -20,20 +20,15 @@ __all__ = ["count_ahead", "left_to_ask"]
 async def count_ahead(job: JobConfig, settled: Settled, tally: Tally, films: Films) -> None:
     """Walk all sources once more, ahead of the run, and count the clips that need a caption.
 
-    The walk reads only names, sizes and times, and takes at most half a core. Where a job asks for
-    all windows, it measures films that were never measured, and the run uses the result. With
-    `identity = "content"`, copies of one file count separately, since content is not read here.
-    Errors of sources are left to the producer.
+    The walk reads only names, sizes and times, and takes at most half a core. If a job asks for all
+    windows, it measures films that were never measured, and the run uses the result. With `identity
+    = "content"`, copies of one file count separately, because content is not read here. The
+    producer reports errors of sources.
     """
     retried = frozenset(job.input.retry_failed)
     requests = [request.name for request in job.asked]
     clips = 0
-    walk = Walk(
-        job.input,
-        max_seconds=job.media.max_seconds,
-        is_second=True,
-        tells_apart=telling_apart(job),
-    )
+    walk = walk_of(job, is_second=True)
     while True:
         begun_s = monotonic_s()
         try:

@@ -58,7 +58,7 @@ def find_lines(
         steps: counts lines and films for the progress bar.
 
     Raises:
-        ConfigError: the folder is no output folder.
+        ConfigError: the folder is not an output folder.
     """
     with LineIndex() as index:
         try:
@@ -117,7 +117,7 @@ class _Look:
         return Entry(at, clip, alias, text_in(record, "request"), path, root, start_s, state)
 
     def _places(self, clip: bytes, record: dict[str, Any]) -> Iterator[tuple[bytes, bytes, bytes]]:
-        """Path, root and name of each place where the file may be, the likeliest first."""
+        """Path, root and name of each place where the file may be, the most likely first."""
         source, path = name_bytes(record, "source") or b"", name_bytes(record, "path")
         own = name_bytes(record, "root") or b""
         if path:
@@ -129,7 +129,7 @@ class _Look:
 
 
 def _state(path: bytes, name: bytes, ids: set[str], record: dict[str, Any]) -> State:
-    if is_address(os.fsdecode(path)):  # a look-up would cost a request for each line
+    if is_address(os.fsdecode(path)):  # a look-up would cost one request per line
         return State.CURRENT
     try:
         facts = os.stat(path)  # noqa: PTH116 - bytes
@@ -140,7 +140,7 @@ def _state(path: bytes, name: bytes, ids: set[str], record: dict[str, Any]) -> S
 
 
 def _id(record: dict[str, Any], key: str) -> bytes:
-    """An id as 16 bytes; empty where the line has none."""
+    """An id as 16 bytes; empty if the line has none."""
     try:
         identity = bytes.fromhex(text_in(record, key))
     except ValueError:

@@ -22,14 +22,14 @@ from captionfleet.producer.windows import Window, asked_window, scene_windows, w
 __all__ = ["Cut", "Films", "Measure"]
 
 Measure = Callable[[Source], Awaitable[Film | FailureCode]]
-"""Opens a film and says what it is like, or why that cannot be found out."""
+"""Measures a film, or says why it cannot be measured."""
 
 
 class Cut(NamedTuple):
     """All windows of a film, and the film as measured.
 
-    If measuring failed in a way that may succeed later, `problem` says why; the first window is
-    known all the same, but not the first scene.
+    If measuring failed and may succeed later, `problem` says why; then only the first window is
+    known, and no scene.
     """
 
     windows: tuple[Window, ...]
@@ -40,9 +40,9 @@ class Cut(NamedTuple):
 class Films:
     """Cuts films into windows or scenes, for jobs that caption whole films.
 
-    Whichever asks first opens a film: the run, or the count ahead of it. Films that earlier runs
-    measured are not opened. Needs about 150 bytes for each film. `has_guessed` is true once a film
-    was cut as if it had no scenes, since no run has looked for them.
+    The run, or the count ahead of it, opens a film once, whichever needs it first. Films that
+    earlier runs measured are not opened. Memory: about 150 bytes for each film. `has_guessed` is
+    true once a film without known scenes was cut into windows.
     """
 
     def __init__(  # noqa: PLR0913 - what is known of films, and how to know more
@@ -99,8 +99,8 @@ class Films:
     async def cut(self, source: Source) -> Cut | None:
         """All windows of a film, measuring it if needed.
 
-        None stands for the first window alone, or the row's own window, as the job or the row asks
-        for; also for files that are no film, where a worker reports why.
+        None means that only the first window, or the row's own window, is captioned, as the job or
+        the row asks; also if the file is not a film, and a worker will report why.
         """
         if not self._is_asked_for(source):
             return await self._row_cut(source)
@@ -111,9 +111,9 @@ class Films:
         return self._cut(film)
 
     async def _row_cut(self, source: Source) -> Cut | None:
-        """A row's own window where the film's clock is reset midway; else None.
+        """A row's own window, if the film's clock is reset midway; else None.
 
-        Such a film cannot be sought in by its clock, so the worker has to know.
+        A worker cannot seek in such a film by its clock, so it has to know.
         """
         window = asked_window(source.row, self._window_s)
         if window is None or window.start_s <= 0:
@@ -124,7 +124,7 @@ class Films:
         return Cut((window,), replace(film, scene_ends_s=())) if film and film.is_joined else None
 
     async def _film(self, source: Source, is_wanting: Callable[[Film | None], bool]) -> Film | None:
-        """What is known of a film, which is measured if something is wanting."""
+        """The film's measurements, made now if something is missing."""
         name = film_id(source)
         while name in self._pending:
             await self._pending[name].wait()
@@ -139,7 +139,7 @@ class Films:
 
     @asynccontextmanager
     async def ahead(self, sources: Iterable[Source], lanes: int) -> AsyncIterator[None]:
-        """Measure these films in the background, several at once, where that takes long."""
+        """Measure these films in the background, several at once, if that takes long."""
         if self._segments != "scenes" or self._is_guess:
             yield
             return
@@ -156,7 +156,7 @@ class Films:
             tasks.cancel_scope.cancel()
 
     def clips(self, source: Source) -> tuple[Clip, ...] | None:
-        """The clips of a film as far as known without opening it; None if unknown."""
+        """The clips of a film, if they are known without opening it; else None."""
         if not self._is_asked_for(source):
             return plan(source, self._media)
         film = self._find(source)
@@ -183,7 +183,7 @@ class Films:
             yield from plan(source, self._media, None, (window,))
 
     def _find(self, source: Source) -> Film | None:
-        """What is known of a film, also under paths from before its library moved."""
+        """The film's measurements, also those under its path before the library moved."""
         if film := self._known.get(film_id(source)):
             return film
         former = self._moves.former_paths(source.known_path)
@@ -202,7 +202,7 @@ class Films:
         return self._segments != "first" and asked_window(source.row, self._window_s) is None
 
     def _is_wanting(self, film: Film | None) -> bool:
-        """Whether the job needs something of the film that is not known yet."""
+        """Whether the job needs a measurement of the film that is missing."""
         if film is None:
             return True
         by_scenes = self._segments == "scenes" and not self._is_guess

@@ -14,7 +14,7 @@ from captionfleet.ledger.films import KnownFilms
 from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Clip, Failure, Note, Outcome, SameFile, Source, printable
 from captionfleet.messages.address import is_address, shown_name
-from captionfleet.producer.asking import Asking, telling_apart
+from captionfleet.producer.asking import Asking
 from captionfleet.producer.films import Cut, Films
 from captionfleet.producer.identity.clips import plan
 from captionfleet.producer.identity.content import read_content
@@ -23,8 +23,8 @@ from captionfleet.producer.identity.recognition import Recognition
 from captionfleet.producer.sources import check_sources, is_list, is_remote, may_have_rows
 from captionfleet.producer.unreached import keep_failures_elsewhere
 from captionfleet.producer.walking.found import Found, Unusable, source_of
+from captionfleet.producer.walking.job_walk import walk_of
 from captionfleet.producer.walking.passed_over import PassedOver
-from captionfleet.producer.walking.walk import Walk
 from captionfleet.telemetry import Tally
 
 __all__ = ["produce"]
@@ -38,14 +38,14 @@ async def produce(  # noqa: PLR0913, PLR0917 - a stage with two streams
     outcomes_out: MemoryObjectSendStream[Outcome | Note],
     films: Films | None = None,
 ) -> None:
-    """Send every clip that needs a caption, and a failure for each that cannot have one.
+    """Send every clip that needs a caption, and a failure for each that cannot get one.
 
-    Also sends notes of what was measured or hashed, so that no later run repeats it. Closes both
-    streams. `films` cuts films into windows, for jobs that caption whole films.
+    It also sends notes of measured or hashed films, so that later runs need not repeat it, and
+    closes both streams. `films` cuts films into windows, for jobs that caption whole films.
     `tally.planned_total` is set only if all sources were walked to the end.
 
     Raises:
-        ConfigError: a source is missing, a list cannot be read, or there is no file to take.
+        ConfigError: a source is missing, a list cannot be read, or the sources hold no video.
     """
     async with clips_out, outcomes_out:
         await anyio.to_thread.run_sync(check_sources, job.input)
@@ -74,12 +74,7 @@ class _Stage:
 
     async def run(self) -> None:
         given = self.job.input
-        walk = Walk(
-            given,
-            settle_s=given.settle_s,
-            max_seconds=self.job.media.max_seconds,
-            tells_apart=telling_apart(self.job),
-        )
+        walk = walk_of(self.job, settle_s=given.settle_s)
         is_empty = True
         while batch := await walk.next_batch():
             is_empty = False
@@ -130,7 +125,7 @@ class _Stage:
             return
         clip = todo if isinstance(todo, Clip) else todo.clip
         self.clips, self.latest = self.clips + (clip.clip_id != self.latest), clip.clip_id
-        # Before it is sent, so that a clip that never arrives counts as unfinished.
+        # Counted before it is sent, so that a clip that never arrives counts as unfinished.
         self.tally.planned += len(clip.requests)
         if isinstance(todo, Clip):
             await self.clips_out.send(todo)
@@ -155,7 +150,7 @@ def _require_videos(job: JobConfig, passed_over: Counter[str], *, is_empty: bool
     is_far = all(map(is_remote, job.input.sources))
     question = "is the address right?" if is_far else "is the folder mounted?"
     raise ConfigError(
-        f"no video in {where} ({seen}): {question} --allow-empty lets a run find nothing"
+        f"no video in {where} ({seen}): {question} --allow-empty accepts empty sources"
     )
 
 
@@ -172,7 +167,7 @@ class _Choice:
         self._requests = tuple(request.name for request in job.asked)
         self._asking = Asking(job)
         self._begun: set[int] = set()
-        # A row may ask for a window that is one of its film's, too.
+        # A row may ask for a window that is also one of its film's.
         self._may_repeat = job.input.segments != "first" and any(
             map(may_have_rows, job.input.sources)
         )
@@ -180,8 +175,8 @@ class _Choice:
     async def to_do(self, found: Found, cut: Cut | None = None) -> list[Clip | Failure | SameFile]:
         """The clips of one file that need a caption, or the failure that it has.
 
-        Its bytes are read only where name, size and time do not settle it, so that a captioned
-        library is not read again every night.
+        Its bytes are read only if name, size and time do not identify it, so that nightly runs do
+        not read a captioned library again.
         """
         source = source_of(found)
         rest = self._rest(source, cut.problem) if cut and cut.problem else []
@@ -190,7 +185,7 @@ class _Choice:
     async def _known_to_do(self, found: Found, cut: Cut | None) -> list[Clip | Failure | SameFile]:
         source = source_of(found)
         planned = self._unrepeated(self._films.planned(source, cut))
-        # An object's ETag says what it holds; its bytes are not fetched to be hashed.
+        # An object's ETag identifies its content, so its bytes need not be fetched and hashed.
         by_name = self._job.input.identity == "stat" or is_address(source.path)
         is_final = by_name or isinstance(found, Unusable)
         left = (self._left(clip, is_final=is_final) for clip in planned)
@@ -209,7 +204,7 @@ class _Choice:
         return list(self._first(one for one in by_content if (one.start_s, one.end_s) in own))
 
     def _rest(self, source: Source, problem: FailureCode) -> list[Clip | Failure | SameFile]:
-        """What stands for the unknown windows of a film that could not be measured this time."""
+        """A failure in place of the unknown windows of a film that could not be measured."""
         unknown = map(self._left, self._films.unknown_windows(source))
         clip = next(one for one in unknown if one.requests)
         detail = "the film could not be measured this time: this and later windows are left out"
@@ -221,7 +216,7 @@ class _Choice:
         return [clip for clip in clips if not self._is_begun(clip)]
 
     def _first(self, clips: Iterable[Clip]) -> Iterator[Clip | Failure | SameFile]:
-        """Those whose content is not known from another file, in this run or an earlier one."""
+        """The clips whose content no other file has, in this run or an earlier one."""
         for clip in map(self._left, clips):
             if not clip.requests or self._is_begun(clip):
                 if not self._settled.is_same(clip):
@@ -240,7 +235,7 @@ class _Choice:
     def _left(self, clip: Clip, *, is_final: bool = True) -> Clip:
         """The clip with the requests that still need an answer.
 
-        Counts the answered ones, unless the clip will be compared once more, by content.
+        The answered ones are counted, unless the clip will be compared again, by content.
         """
         captioned = failed = 0
         left = []

@@ -8,7 +8,7 @@ __all__ = ["Drawing"]
 
 
 class Drawing:
-    """Keeps up to `most` of the sources it is shown, each as likely as any other.
+    """Keeps a random sample of at most `most` of the sources that it is shown.
 
     The same sources in the same order give the same sample for a seed (Vitter's algorithm R).
     """

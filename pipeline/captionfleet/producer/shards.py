@@ -16,9 +16,9 @@ _HEAD_BYTES = 1 << 16
 class Shard:
     """A share of the files, chosen by a stable hash of their identity.
 
-    A file stays in its shard whatever else is found, with all its clips. With `identity =
-    "content"` the hash is of the size and the first 64 KiB, so that copies of a file are in the
-    same shard.
+    A file stays in its shard with all its clips, independently of other files. With `identity =
+    "content"` the hash is that of the size and the first 64 KiB, so that copies of a file are in
+    the same shard.
     """
 
     def __init__(self, index: int, count: int, *, by_content: bool) -> None:
@@ -47,7 +47,7 @@ class Shard:
                 with os.fdopen(open_regular(source.known_path), "rb") as file:
                     return b"%d " % source.size_bytes + file.read(_HEAD_BYTES)
             except (OSError, ValueError):
-                pass  # it fails by its path, in one share
-        # A row that names no clip has its number for a time, and no size at all.
+                pass  # it fails under its path, in one shard
+        # A row that names no clip has its number as its time, and size 0.
         row = b"%d " % source.mtime_ns if source.size_bytes < 0 else b""
         return row + os.fsencode(source.known_path)

@@ -41,7 +41,7 @@ def check_sources(config: InputConfig) -> None:
     """Make sure that every source exists and can be read. Blocks.
 
     Raises:
-        ConfigError: there is no source, or one is missing, unreadable or no file or folder.
+        ConfigError: there is no source, or one is missing, unreadable, or neither file nor folder.
     """
     if not config.sources:
         raise ConfigError("input.sources: nothing to caption: name files, folders or lists of them")
@@ -60,7 +60,7 @@ def check_sources(config: InputConfig) -> None:
 
 
 def check_apart(config: InputConfig, out: Path) -> None:
-    """Refuse an output folder that is a source: its files would lie among the videos. Blocks.
+    """Refuse an output folder that is a source: its files would be among the videos. Blocks.
 
     Raises:
         ConfigError: it is one.
@@ -72,7 +72,7 @@ def check_apart(config: InputConfig, out: Path) -> None:
 
 
 def _hint(source: Path) -> str:
-    """A guess at what a missing source was meant to be."""
+    """A hint at what a missing source was meant to be."""
     name = os.fspath(source)
     if set(name) & set("*?["):
         return (
@@ -97,7 +97,7 @@ def _ask_once(source: Path) -> None:
         raise ConfigError(f"source {name}: {error}") from None
     if is_list(Path(address.key)):
         raise ConfigError(
-            f"source {address.shown}: a list has to lie on this machine: fetch it, and name that"
+            f"source {address.shown}: a list has to be on this machine: fetch it, and name that"
         )
     try:
         _require_there(address)
@@ -140,7 +140,7 @@ def is_remote(source: Path) -> bool:
 
 
 def is_folder(source: Path) -> bool:
-    """Whether a source is a folder of this machine; a signed address is too long to ask for."""
+    """Whether a source is a folder of this machine; never asks the system for an address."""
     return not is_remote(source) and source.is_dir()
 
 
@@ -155,12 +155,12 @@ def absolute(source: Path) -> Path:
 
 
 def base_of(source: Path) -> Path:
-    """The folder that relative paths in a list start from."""
+    """The folder from which relative paths in a list start."""
     return Path.cwd() if source == STANDARD_INPUT else source.parent
 
 
 def past_roots(folder: Path) -> list[str]:
-    """The folders that names in an output folder are relative to, the earliest run's first.
+    """The folders to which names in an output folder are relative, the earliest run's first.
 
     Blocks.
     """
@@ -189,7 +189,7 @@ def entries_of(source: Path) -> Iterator[Entry | BadRow]:
 
 
 def list_entries(path: Path) -> Iterator[str]:
-    """The paths in a list as they are written, without blank lines and # comments. Blocks.
+    """The paths in a list, as written, without blank lines and # comments. Blocks.
 
     Entries end at a NUL if the file holds one (`find -print0`), else at the line's end.
 

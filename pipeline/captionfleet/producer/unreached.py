@@ -27,8 +27,8 @@ async def keep_failures_elsewhere(
 ) -> None:
     """Keep failures of these requests for unchanged files outside the sources.
 
-    A run says nothing about files that it does not look at. Files that cannot be checked in time,
-    as on a dead disk, count as gone.
+    A run knows nothing of files outside its sources. Files that cannot be checked in time, as on a
+    dead disk, count as gone.
     """
     with anyio.move_on_after(_LOOK_S):
         await anyio.to_thread.run_sync(_keep, config, requests, settled, abandon_on_cancel=True)
@@ -46,7 +46,7 @@ def _keep(config: InputConfig, requests: Collection[str], settled: Settled) -> N
             continue
         if is_address(os.fsdecode(path)):
             if not _is_of(os.fsdecode(path), far):
-                settled.keep(identity, request)  # not checked whether the file is unchanged
+                settled.keep(identity, request)  # the files were not checked
         elif not _is_below(path, walked) and _is_unchanged(path, record):
             settled.keep(identity, request)
 
@@ -60,7 +60,7 @@ def _is_of(address: str, sources: Collection[str]) -> bool:
 
 
 def _is_unchanged(path: bytes, record: dict[str, Any]) -> bool:
-    """Whether the clip would have the same id, by today's rule or that of version 0.1.0."""
+    """Whether the clip would have the same id, by the present rule or that of version 0.1.0."""
     name, own = name_bytes(record, "source"), {record["clip_id"], record.get("stat_id")}
     try:
         facts = Path(os.fsdecode(path)).stat()

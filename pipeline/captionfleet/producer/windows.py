@@ -20,9 +20,9 @@ __all__ = [
     "windows_of",
 ]
 
-# One frame is sampled for a second: less than one at the end holds no frame of its own.
+# Each second has one frame: a shorter rest at the end has none of its own.
 _LEAST_REST_S = 1.0
-# A header may give any length: this is two weeks in windows of a minute.
+# A header may state any length: this is two weeks in windows of a minute.
 _MOST_WINDOWS = 20_000
 # Far less than a sample of sound: 60.1 - 0.1 is a little more than 60 in floating point.
 _ROUNDING_S = 1e-6
@@ -91,9 +91,9 @@ def window_at(number: int, window_s: float, overlap_s: float) -> Window:
 
 
 def asked_window(row: Row, max_seconds: float) -> Window | None:
-    """The window that a row of a list asks for; None where it names the whole film.
+    """The window that a row of a list asks for; None if it names the whole film.
 
-    Unless the row says otherwise, it begins with the film and has the length of a clip.
+    By default it begins with the film and has the length of a clip.
     """
     if row.start_s is None and row.end_s is None:
         return None
@@ -107,6 +107,6 @@ def is_longer(window: Window, max_seconds: float) -> bool:
 
 
 def seconds_in(window: Window, film_s: float) -> float:
-    """How much of a window a film of this length fills; all of it if the length is unknown."""
+    """The seconds of a window that a film of this length fills; all if the length is unknown."""
     until_s = min(window.end_s, film_s) if film_s > 0 else window.end_s
     return max(0.0, until_s - window.start_s)

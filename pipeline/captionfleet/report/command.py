@@ -17,7 +17,7 @@ from captionfleet.telemetry import configure_logging, get_log
 __all__ = ["report_command", "report_of_run"]
 
 _MB = 1_000_000
-# The longest that a run waits at its end: about ten seconds of reading, and twenty of pictures.
+# The longest wait at the end of a run: about ten seconds of reading, and twenty of pictures.
 _QUICK_BYTES, _QUICK_S = 256 * _MB, 20.0
 
 
@@ -35,13 +35,12 @@ def report_command(
         folder: Output folder of a run.
         out: The page; by default report.html in the folder.
         media: Media store; by default the one that the last run used.
-        sample: How many captioned clips to show with pictures, besides all that are flagged; by
+        sample: Number of captioned clips to show with pictures, besides all flagged ones; by
             default all of up to 1,000, else 300. The text of all others can be searched.
-        max_mb: Most megabytes that pictures and sound may take together; the most telling clips
-            come first.
+        max_mb: Most megabytes of pictures and sound together; flagged and slow clips come first.
     """
     if sample is not None and sample < 0:
-        raise ConfigError("--sample N: how many clips to show, 0 or more")
+        raise ConfigError("--sample N: give a number of clips, 0 or more")
     configure_logging()
     limits = SheetLimits(max_bytes=max(0, max_mb) * _MB)
     made = anyio.run(_write, folder, out, media, sample, limits)
@@ -55,15 +54,16 @@ async def _write(
     return await write_report(folder, out=out, store=media, sample=sample, limits=limits)
 
 
-async def report_of_run(folder: Path) -> str:
-    """Write the report at the end of a run, if that is quick; return what to tell the user.
+async def report_of_run(folder: Path, *, quick_bytes: int = _QUICK_BYTES) -> str:
+    """Write the report at the end of a run, if that is quick; return the line for the user.
 
-    Never raises: the run itself has succeeded.
+    It is quick where captions.jsonl has no more than `quick_bytes`. Never raises: the
+    run itself has succeeded.
     """
     later = f"captionfleet report {printable(str(folder))}"
     try:
         captions = anyio.Path(folder / CAPTIONS)
-        if (await captions.stat()).st_size > _QUICK_BYTES:
+        if (await captions.stat()).st_size > quick_bytes:
             return f"large: {later}"
         return _in_words(await write_report(folder, limits=SheetLimits(deadline_s=_QUICK_S)))
     except Exception as error:  # noqa: BLE001 - as the docstring says

@@ -1,4 +1,4 @@
-"""Words failures for the page, without repetitions; pure (main process)."""
+"""Formats failures for the page, without repetitions; pure (main process)."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -22,7 +22,7 @@ def meaning_of(code: str) -> tuple[str, str]:
 
 
 def detail_in(record: dict[str, Any]) -> str:
-    """A failures line's detail, empty where it only repeats the meaning of its code."""
+    """A failures line's detail; empty if it only repeats the meaning of its code."""
     detail = text_in(record, "detail")[:_MAX_DETAIL_CHARS]
     _, meaning = meaning_of(text_in(record, "code"))
     return detail if text.adds_to(meaning, detail) else ""

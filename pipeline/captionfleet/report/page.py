@@ -1,8 +1,8 @@
 """Builds the self-contained page from figures and clips; pure (main process).
 
-Three measures keep captions and file names from becoming anything but text: the template escapes,
-the data are JSON without `<`, `>` and `&`, and the page's content security policy allows only its
-own script.
+Three measures ensure that captions and file names stay text: the template escapes them, the data
+are JSON without `<`, `>` and `&`, and the page's content security policy allows only its own
+script.
 """
 
 import base64

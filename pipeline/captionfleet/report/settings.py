@@ -1,4 +1,4 @@
-"""Words the settings of a run, for the report; pure (main process)."""
+"""Formats the settings of a run for the report; pure (main process)."""
 
 from typing import Any
 

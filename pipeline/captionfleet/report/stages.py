@@ -20,7 +20,7 @@ STAGES = {
 def stages_of(line: dict[str, Any]) -> dict[str, float | None]:
     """Seconds by stage, None if unknown; the known ones add up to the total.
 
-    Where the time of the first token is unknown, the last stage begins at the end of the upload.
+    If the time of the first token is unknown, the last stage begins at the end of the upload.
     """
     latency = table_in(line, "latency")
     known = {name: number_in(latency, f"{name}_s") for name in _NAMES}

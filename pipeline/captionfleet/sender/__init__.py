@@ -1,6 +1,6 @@
 """The third stage: sends prepared clips to deployments, with limits, retries and races (main)."""
 
 from captionfleet.sender.dispatch import send
-from captionfleet.sender.fleet import Fleet, open_fleet
+from captionfleet.sender.fleet import Fleet, SenderTuning, open_fleet
 
-__all__ = ["Fleet", "open_fleet", "send"]
+__all__ = ["Fleet", "SenderTuning", "open_fleet", "send"]

@@ -11,18 +11,19 @@ from captionfleet.sender.routing.verdict import Verdict, judge
 from captionfleet.sender.upload import MediaChangedError, MediaUnreadableError, Upload
 from captionfleet.telemetry import monotonic_s
 
-__all__ = ["Body"]
+__all__ = ["UPLOAD_STALL_S", "Body"]
 
-_UPLOAD_STALL_S = 60.0
+UPLOAD_STALL_S = 60.0  # as long as nginx waits for a client by default
 _CLOSED_S = 1.0  # a request that fails this soon met a connection that the server had closed
 
 
 class Body(aiohttp.Payload):
-    """A body that aiohttp writes by calling `write`; gives up a server that stops reading."""
+    """A body that aiohttp writes by calling `write`; it times out if the server stops reading."""
 
-    def __init__(self, upload: Upload) -> None:
+    def __init__(self, upload: Upload, *, stall_s: float) -> None:
         super().__init__(upload, content_type="application/json")
         self._upload = upload
+        self._stall_s = stall_s
         self._size = upload.size_bytes
         self.problem: Verdict | None = None
         self.written_s: float | None = None
@@ -37,13 +38,13 @@ class Body(aiohttp.Payload):
         raise TypeError("a streamed body has no text")
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        """Write the body, or enough of it to know that it must not be sent."""
+        """Write the body; stop at the first sign that its media changed or cannot be read."""
         try:
-            with anyio.fail_after(_UPLOAD_STALL_S) as stall:
+            with anyio.fail_after(self._stall_s) as stall:
                 async with aclosing(self._upload.pieces()) as pieces:
                     async for piece in pieces:
                         await writer.write(piece)
-                        stall.deadline = anyio.current_time() + _UPLOAD_STALL_S
+                        stall.deadline = anyio.current_time() + self._stall_s
         except MediaChangedError as error:
             self.problem = judge(FailureCode.SOURCE_CHANGED, str(error))
             raise

@@ -13,7 +13,7 @@ from captionfleet.config import DeploymentConfig, RequestConfig
 from captionfleet.config.withheld import strings_in
 from captionfleet.errors import FailureCode
 from captionfleet.messages import MAX_ANSWER_BYTES, ReadyClip
-from captionfleet.sender.body import Body
+from captionfleet.sender.body import UPLOAD_STALL_S, Body
 from captionfleet.sender.chat.answers import Answer, AnswerReader, error_of
 from captionfleet.sender.chat.parts import media_pieces
 from captionfleet.sender.chat.request import BodyTemplate, body_template
@@ -28,10 +28,10 @@ __all__ = ["DeploymentClient", "Reply"]
 
 _MAX_ERROR_BYTES = 64 * 2**10
 _ERROR_BODY_S = 5.0
-_STREAM_END_S = 2.0  # of silence after a finish reason; usage and [DONE] come at once, if at all
+_STREAM_END_S = 2.0  # of silence after a finish reason: usage and [DONE] follow at once, or never
 _CONNECTION_END_S = 0.25  # seconds for the body's end, which makes the connection reusable
-_REMEMBERED_IDS = 1024  # requests in flight, and those whose answers may be late
-# Failures of a reused connection that are no fault of deployment or clip.
+_REMEMBERED_IDS = 1024  # requests in flight, and earlier ones whose answers may arrive late
+# On a reused connection these failures are the connection's, not the deployment's or the clip's.
 _OF_CONNECTION = frozenset({FailureCode.DISCONNECTED, FailureCode.MALFORMED_ANSWER})
 
 
@@ -60,9 +60,14 @@ class DeploymentClient:
     """
 
     def __init__(
-        self, session: aiohttp.ClientSession, config: DeploymentConfig, *requests: RequestConfig
+        self,
+        session: aiohttp.ClientSession,
+        config: DeploymentConfig,
+        *requests: RequestConfig,
+        stall_s: float = UPLOAD_STALL_S,
     ) -> None:
         self._session = session
+        self._stall_s = stall_s
         self._requests = {request.name: request for request in requests}
         self._base_url = config.base_url.rstrip("/")
         self._form = config.form
@@ -82,7 +87,8 @@ class DeploymentClient:
     async def ask(self, ready: ReadyClip, request_id: str, max_tokens: int | None = None) -> Reply:
         """Ask for the caption of one clip, once; `max_tokens` overrides the job's."""
         template = self._template_for(ready, max_tokens)
-        body = Body(self._upload(ready.in_form(self._form), template))
+        upload = self._upload(ready.in_form(self._form), template)
+        body = Body(upload, stall_s=self._stall_s)
         flight = Flight(_header_form(request_id))
         exchange = _Exchange(self._key, self._extra, body)
         self._sent_ids.append(flight.request_id)
@@ -133,7 +139,7 @@ class DeploymentClient:
         return body_template(request, self._config)
 
     def _is_anothers(self, response: aiohttp.ClientResponse, flight: Flight) -> bool:
-        """Whether the answer is, or may be, the answer to another request.
+        """Whether the answer belongs, or may belong, to another request.
 
         A connection is reused only where the server repeats request ids in its answers.
         """
@@ -144,11 +150,11 @@ class DeploymentClient:
 
     def _misdelivered(self) -> Verdict:
         get_log().warning("answer_to_another_request", deployment=self._name)
-        verdict = judge(FailureCode.DISCONNECTED, "the answer was that to another request")
+        verdict = judge(FailureCode.DISCONNECTED, "the answer belongs to another request")
         return replace(verdict, stale=True)
 
     async def check(self, timeout_s: float) -> Verdict | None:
-        """Why the deployment cannot be used, as far as listing its models shows; else None."""
+        """Why the deployment cannot be used, judged by its list of models; None if it can."""
         try:
             with anyio.fail_after(timeout_s):
                 async with self._session.get(
@@ -159,11 +165,11 @@ class DeploymentClient:
                     timeout=self._timeout,
                 ) as response:
                     status = response.status
-        except TimeoutError:  # also where connecting takes that long
+        except TimeoutError:  # also if connecting takes that long
             return judge(FailureCode.TIMEOUT, f"no answer within {timeout_s:g} s")
         except BORDER as error:
             return verdict_on(error)
-        # Only these predict the fate of requests: many servers have no list of models.
+        # Only these apply to captions as well: many servers have no list of models.
         return classify(status, None, {}) if status in {401, 403} else None
 
     def _headers(self, request_id: str) -> dict[str, str]:
@@ -174,7 +180,7 @@ class DeploymentClient:
 
 
 class _Exchange:
-    """Reads one answer, and keeps its status whatever happens afterwards."""
+    """Reads one answer, and keeps its status even if it breaks off."""
 
     def __init__(self, key: SecretStr | None, extra: list[str], body: Body) -> None:
         self._key = key
@@ -199,7 +205,7 @@ class _Exchange:
         return problem or self._closed(reader)
 
     def kept(self) -> Answer | None:
-        """The caption, if the connection broke or the time ran out only after it was complete."""
+        """The caption, if it was complete before the connection broke or the time ran out."""
         if self._reader is None or not self._reader.is_complete:
             return None
         outcome = self._closed(self._reader)
@@ -233,7 +239,7 @@ class _Exchange:
         return self._without_key(replace(outcome, ttft_s=self._ttft_s or outcome.ttft_s))
 
     async def _refusal(self, response: aiohttp.ClientResponse, headers: dict[str, str]) -> Verdict:
-        """Status and headers decide; the body is read for its error code, if it arrives."""
+        """The verdict by status and headers, and by the error code in the body if that arrives."""
         body = bytearray()
         try:
             with anyio.move_on_after(_ERROR_BODY_S):
@@ -258,7 +264,7 @@ class _Exchange:
 
 
 async def _discard(response: aiohttp.ClientResponse) -> None:
-    """Read what follows the end of an answer, a portion or two at most."""
+    """Read to the end of the body, which follows the answer within a portion or two."""
     try:
         while await response.content.read(2**16):
             pass
@@ -267,7 +273,7 @@ async def _discard(response: aiohttp.ClientResponse) -> None:
 
 
 def _too_large() -> Verdict:
-    """A failure without retry: a second request would cost as much and return as much."""
+    """A failure without retry: a second request would cost as much, and be as large."""
     words = f"the answer is larger than {MAX_ANSWER_BYTES >> 20} MiB: lower max_tokens"
     return judge(FailureCode.MALFORMED_ANSWER, words, retry=False)
 

@@ -13,7 +13,7 @@ import os
 import random
 import select
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,13 +22,13 @@ from aiohttp.client_proto import ResponseHandler
 
 from captionfleet.telemetry import monotonic_s
 
-__all__ = ["MAX_HEAD_BYTES", "REQUEST_ID", "HeadTooLargeError", "OneAnswerConnector"]
+__all__ = ["MAX_AGE_S", "MAX_HEAD_BYTES", "REQUEST_ID", "HeadTooLargeError", "OneAnswerConnector"]
 
 REQUEST_ID = "x-request-id"
 MAX_HEAD_BYTES = 2**16  # status line and headers together; proxies allow 8 to 64 KiB
 # A replica that is added behind a connection-level load balancer gets work once connections are
 # renewed: sooner than a model loads, and rarely enough for handshakes to cost nothing.
-_MAX_AGE_S = 60.0
+MAX_AGE_S = 60.0
 _AGE_SPREAD = 0.25  # so that connections opened together are not renewed together
 _LAST_READ_BYTES = 2**16
 _SWITCHING_PROTOCOLS = 101
@@ -49,9 +49,9 @@ class _Server:
 class _Connection(ResponseHandler):
     """aiohttp's connection with the rules above; awaits one answer at a time."""
 
-    def __init__(self, loop: Any) -> None:
+    def __init__(self, loop: Any, max_age_s: float) -> None:
         super().__init__(loop)
-        self._old_at_s = monotonic_s() + _MAX_AGE_S * random.uniform(  # noqa: S311 - spreads load
+        self._old_at_s = monotonic_s() + max_age_s * random.uniform(  # noqa: S311 - spreads load
             1 - _AGE_SPREAD, 1 + _AGE_SPREAD
         )
         self._server = _Server()
@@ -80,12 +80,12 @@ class _Connection(ResponseHandler):
         return not self._is_idle or (self._may_stay and not self._has_unread)
 
     def set_response_params(self, **params: Any) -> None:
-        """Prepare for a request, or for asking a proxy for a tunnel."""
+        """Prepare for a request, or for a CONNECT to a proxy."""
         self._awaits_head, self._head_bytes = True, 0
         super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes of the answer; without a request there can be none."""
+        """Take bytes of the answer; close the connection if there is no request."""
         if data and self._is_idle:
             self._drop()
             return
@@ -176,7 +176,7 @@ class _Connection(ResponseHandler):
         transport = self.transport
         if transport is None:
             return
-        if transport.get_extra_info("sslcontext") is not None:  # its bytes are not ours to read
+        if transport.get_extra_info("sslcontext") is not None:  # TLS must read its bytes
             return
         try:
             while not self._is_idle and (data := os.read(self._descriptor, _LAST_READ_BYTES)):
@@ -188,10 +188,10 @@ class _Connection(ResponseHandler):
 class OneAnswerConnector(aiohttp.TCPConnector):
     """A connection pool that applies these rules."""
 
-    def __init__(self, *, limit: int, keepalive_timeout: float) -> None:
+    def __init__(self, *, limit: int, keepalive_timeout: float, max_age_s: float) -> None:
         super().__init__(limit=limit, limit_per_host=0, keepalive_timeout=keepalive_timeout)
-        made: type[ResponseHandler] = _Connection
-        self._factory = functools.partial(made, loop=self._loop)
+        made: Callable[..., ResponseHandler] = _Connection
+        self._factory = functools.partial(made, loop=self._loop, max_age_s=max_age_s)
         self._servers: defaultdict[str, _Server] = defaultdict(_Server)
 
     async def connect(

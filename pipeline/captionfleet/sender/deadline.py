@@ -12,7 +12,7 @@ __all__ = ["answered_within"]
 
 @asynccontextmanager
 async def answered_within(seconds: float) -> AsyncIterator[None]:
-    """End the block after `seconds`; some seconds later if the process was stopped meanwhile.
+    """End the block after `seconds`, or somewhat later if the process was stopped meanwhile.
 
     Raises:
         TimeoutError: the block took longer.

@@ -71,7 +71,7 @@ async def _run_lane(
     ready_in: MemoryObjectReceiveStream[ReadyClip],
     outcomes_out: MemoryObjectSendStream[Outcome],
 ) -> None:
-    """Take one clip and request after the other, from ready to outcome."""
+    """Take ready clips one by one, and pass on the outcome of each."""
     async for ready in ready_in:
         with suppress(HaltedError):
             await outcomes_out.send(await senders[ready.request].outcome(ready))
@@ -80,24 +80,25 @@ async def _run_lane(
 
 
 class _Sender:
-    """What all lanes share for one request: its settings, the slots and its retry budget."""
+    """State of one of the job's requests that all lanes share: settings, slots, retry budget."""
 
     def __init__(self, request: RequestConfig, fleet: Fleet, slots: Slots, tally: Tally) -> None:
         self._fleet = fleet
         self._slots = slots
         self._tally = tally
-        self._policy = RetryPolicy(request.max_attempts, fleet.router)
+        self._policy = RetryPolicy(request.max_attempts, fleet.router, fleet.tuning.backoff)
         self._structure = structure_of(request)
         self._request = request
         self._template = request.template
-        self.asker = Asker(fleet, slots, tally, HedgePolicy(request.hedge_percentile))
+        hedging = HedgePolicy(request.hedge_percentile, least_seen=fleet.tuning.least_seen)
+        self.asker = Asker(fleet, slots, tally, hedging)
 
     async def outcome(self, ready: ReadyClip) -> Outcome:
         """Ask until there is a caption, or until no attempt is left."""
         ready = filled(ready, self._template)
         attempts: list[Attempt] = []
         past, hedged = Past(), False
-        spare: Caption | None = None  # degenerate or the like: better than nothing
+        spare: Caption | None = None  # a flagged caption, kept in case the retries fail
         max_tokens: int | None = None
         while True:
             try:
@@ -135,10 +136,10 @@ class _Sender:
             await anyio.sleep(again.wait_s)
 
     def _judged(self, reply: Reply, attempts: list[Attempt]) -> Reply:
-        """The reply, with its data where the job wants JSON.
+        """The reply, with its data if the job asks for JSON.
 
-        A misfit is asked for once more; the deployment has done its work either way, so its window
-        does not shrink. A connection that the server had closed is excused once.
+        JSON that does not fit the schema is retried once; the deployment has done its work, so its
+        window does not shrink. A connection that the server had closed costs no attempt, once.
         """
         outcome = reply.outcome
         if isinstance(outcome, Verdict):
@@ -195,7 +196,7 @@ def _is_first(verdict: Verdict, attempts: list[Attempt]) -> bool:
 def _given_up(
     ready: ReadyClip, verdict: Verdict, attempts: list[Attempt], spare: Caption | None
 ) -> Outcome:
-    """The end of a clip that is not asked again: its flagged caption, if there is one."""
+    """The outcome of a clip after its last attempt: a flagged caption, else a failure."""
     if spare is not None:
         return replace(spare, attempts=tuple(attempts))
     detail, request = verdict.detail, ready.request

@@ -9,10 +9,10 @@ __all__ = ["filled"]
 
 
 def filled(ready: ReadyClip, template: Template | None) -> ReadyClip:
-    """The clip with its prompt, where a template makes it; a row's own prompt goes before.
+    """The clip with its prompt, if a template makes one; a row's own prompt takes precedence.
 
     Raises:
-        TemplateError: the clip's row does not have what the template names.
+        TemplateError: the clip's row lacks a value that the template names.
     """
     if template is None or ready.clip.source.row.prompt:
         return ready

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,30 +11,59 @@ import anyio
 from captionfleet.config import DeploymentConfig, JobConfig
 from captionfleet.config.keys import DEFAULT_KEY_ENV
 from captionfleet.errors import ConfigError, DeploymentError, FailureCode
+from captionfleet.sender.body import UPLOAD_STALL_S
 from captionfleet.sender.chat.request import model_forms
 from captionfleet.sender.client import DeploymentClient
+from captionfleet.sender.connections import MAX_AGE_S
+from captionfleet.sender.routing.hedging import LEAST_SEEN
 from captionfleet.sender.routing.history import place_seconds
 from captionfleet.sender.routing.limits import AdaptiveWindow, FixedWindow
-from captionfleet.sender.routing.replicas import Replica
+from captionfleet.sender.routing.replicas import Replica, ReplicaTuning
+from captionfleet.sender.routing.retry import Backoff
 from captionfleet.sender.routing.router import Router
 from captionfleet.sender.routing.verdict import Verdict, judge
 from captionfleet.sender.transport import open_session
 from captionfleet.telemetry import Tally, get_log, monotonic_s
 
-__all__ = ["Fleet", "open_fleet"]
+__all__ = ["Fleet", "SenderTuning", "open_fleet"]
 
-_CHECK_S = 10.0
-_SURE_S = 2.0  # seconds of checks that find no deployment: a proxy's restart takes less
-_LOOK_EVERY_S = 0.5
 _FORBIDDEN = 403
 _PICTURES = " Name one that takes pictures and no video with --server, as ollama or llama-server"
+
+
+@dataclass(frozen=True, slots=True)
+class SenderTuning:
+    """The sender's waits and thresholds, which no job sets.
+
+    Attributes:
+        check_s: Seconds that a deployment has for its list of models.
+        sure_s: Seconds of checks that find no deployment: a proxy's restart takes less.
+        look_every_s: Seconds between these checks.
+        stall_s: Seconds that a server may leave an upload unread.
+        max_age_s: Seconds for which a connection is reused.
+        least_seen: Answers before a request is hedged.
+        backoff: Waits before retries.
+        replicas: Waits before a deployment is probed or out.
+    """
+
+    check_s: float = 10.0
+    sure_s: float = 2.0
+    look_every_s: float = 0.5
+    stall_s: float = UPLOAD_STALL_S
+    max_age_s: float = MAX_AGE_S
+    least_seen: int = LEAST_SEEN
+    backoff: Backoff = field(default_factory=Backoff)
+    replicas: ReplicaTuning = field(default_factory=ReplicaTuning)
+
+
+_TUNING = SenderTuning()
 
 
 class Fleet:
     """The clients of all deployments, and the router that chooses among them.
 
-    Once `halted` is set, no request begins; those in flight go on. `grown` is set, and then
-    replaced, whenever there may be more places, or fewer to wait for.
+    Once `halted` is set, no request begins; those in flight continue. `grown` is set, and then
+    replaced, whenever the number of places or of usable deployments changes.
     """
 
     def __init__(
@@ -41,20 +71,24 @@ class Fleet:
         deployments: tuple[DeploymentConfig, ...],
         clients: Mapping[str, DeploymentClient],
         tally: Tally,
+        tuning: SenderTuning = _TUNING,
     ) -> None:
+        self.tuning = tuning
         self.deployments = {deployment.name: deployment for deployment in deployments}
         self.clients = clients
         self.halted = anyio.Event()
         self.grown = anyio.Event()
         self._tally = tally
         now_s = monotonic_s()
-        self.router = Router([Replica(d.name, _window(d, now_s)) for d in deployments])
+        self.router = Router(
+            [Replica(d.name, _window(d, now_s), tuning.replicas) for d in deployments]
+        )
 
     async def check(self) -> None:
         """Contact every deployment; those that cannot be reached start ejected.
 
-        One that is silent or closes the connection may be a cold gateway: a request will wait for
-        it, and patience_s limits the wait.
+        A silent one, or one that closes the connection, may be a cold gateway: requests will wait
+        for it, for at most patience_s.
 
         Raises:
             DeploymentError: none can be used, after retries for two seconds.
@@ -71,11 +105,11 @@ class Fleet:
                 self.router.take_down(name, problem, now_s=monotonic_s())
 
     async def problems(self) -> dict[str, Verdict]:
-        """Why deployments cannot be reached, by name; repeats the check while none can be used."""
-        end_s = monotonic_s() + _SURE_S
+        """Why deployments cannot be reached, by name; checks repeatedly while none can be used."""
+        end_s = monotonic_s() + self.tuning.sure_s
         problems = await self._look()
         while not self._may_serve(problems) and monotonic_s() < end_s:
-            await anyio.sleep(_LOOK_EVERY_S)
+            await anyio.sleep(self.tuning.look_every_s)
             problems = await self._look()
         return problems
 
@@ -83,7 +117,7 @@ class Fleet:
         problems: dict[str, Verdict] = {}
 
         async def contact(name: str, client: DeploymentClient) -> None:
-            if (problem := await client.check(_CHECK_S)) is not None:
+            if (problem := await client.check(self.tuning.check_s)) is not None:
                 problems[name] = problem
 
         async with anyio.create_task_group() as tasks:
@@ -110,11 +144,11 @@ class Fleet:
                 get_log().warning("no key is sent", deployment=name, reason=self.key_in_words(name))
 
     def may_yet_serve(self, name: str, problem: Verdict) -> bool:
-        """Whether captions may come from a deployment whose list of models did not."""
+        """Whether a deployment without a list of models may still caption."""
         if self.router.replicas[name].is_held:
             return True
         if problem.code is FailureCode.UNAUTHORIZED:
-            return problem.status == _FORBIDDEN  # a key may be valid for captions only
+            return problem.status == _FORBIDDEN  # the key may be valid for captions only
         return problem.code not in {FailureCode.CONNECT_FAILED, FailureCode.MALFORMED_ANSWER}
 
     def unusable(self, problems: Mapping[str, Verdict] | None = None) -> DeploymentError:
@@ -128,7 +162,7 @@ class Fleet:
         return DeploymentError(f"no deployment can be used: {words}")
 
     def advice(self, name: str, verdict: Verdict) -> str:
-        """What is wrong with a deployment and what to check, worded to follow its name."""
+        """What is wrong with a deployment and what to check; the text follows its name."""
         deployment = self.deployments[name]
         match verdict.code:
             case FailureCode.UNAUTHORIZED:
@@ -158,7 +192,7 @@ class Fleet:
                 return f"{verdict.detail} ({deployment.base_url})"
 
     def key_in_words(self, name: str) -> str:
-        """Which key a deployment gets, in words."""
+        """The key that a deployment gets, for people."""
         deployment, variable = self.deployments[name], self.clients[name].key_env
         if variable:
             return f"key from {variable}"
@@ -168,7 +202,7 @@ class Fleet:
         return "no key is sent"
 
     def follow(self, name: str, replicas: int) -> None:
-        """Let a deployment's ceiling follow its replica count; with none up, it is that of one.
+        """Let a deployment's ceiling follow its replica count, which counts as 1 while none is up.
 
         Connections and lanes exist for `most_in_flight`, whatever the autoscaler does.
         """
@@ -189,7 +223,7 @@ class Fleet:
         self._tell_of_growth()
 
     def give_up(self, name: str, reason: str) -> None:
-        """Do without a deployment that was held: it does not come up."""
+        """Stop waiting for a deployment that was held, because it does not come up."""
         verdict = judge(FailureCode.SCALING_UP, reason)
         self.router.give_up(name, verdict, now_s=monotonic_s())
         self._tell_of_growth()
@@ -204,7 +238,7 @@ class Fleet:
         return sum(place_seconds(window.history, seconds) for window in windows)
 
     def refusing(self) -> dict[str, str]:
-        """What is wrong with each deployment that still refuses requests at the end, by name."""
+        """What is wrong with each deployment that refuses requests at the end, by name."""
         return {
             replica.name: self.advice(replica.name, replica.reason)
             for replica in self.router.replicas.values()
@@ -236,7 +270,9 @@ def _window(deployment: DeploymentConfig, now_s: float) -> AdaptiveWindow | Fixe
 
 
 @asynccontextmanager
-async def open_fleet(job: JobConfig, tally: Tally) -> AsyncIterator[Fleet]:
+async def open_fleet(
+    job: JobConfig, tally: Tally, tuning: SenderTuning = _TUNING
+) -> AsyncIterator[Fleet]:
     """Read the keys and open one connection pool for all deployments.
 
     Raises:
@@ -245,9 +281,10 @@ async def open_fleet(job: JobConfig, tally: Tally) -> AsyncIterator[Fleet]:
     if not job.deployments:
         raise ConfigError("no deployment: give --base-url and --model, or [[deployments]]")
     places = sum(deployment.most_in_flight for deployment in job.deployments)
-    async with open_session(places + len(job.deployments)) as session:
+    connections = places + len(job.deployments)
+    async with open_session(connections, max_age_s=tuning.max_age_s) as session:
         clients = {
-            deployment.name: DeploymentClient(session, deployment, *job.asked)
-            for deployment in job.deployments
+            one.name: DeploymentClient(session, one, *job.asked, stall_s=tuning.stall_s)
+            for one in job.deployments
         }
-        yield Fleet(job.deployments, clients, tally)
+        yield Fleet(job.deployments, clients, tally, tuning)

@@ -1,7 +1,7 @@
 """Finds the proxy that the environment names for a server, and checks it (main process).
 
-Checking precedes sending: a SOCKS proxy would receive the key in clear, in a protocol that it does
-not even speak.
+The check comes before any request: a SOCKS proxy would receive the key in clear text, in a protocol
+that it does not speak.
 """
 
 import os
@@ -17,7 +17,8 @@ def proxy_for(base_url: str) -> str | None:
     """The proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name for this server.
 
     Raises:
-        ConfigError: it cannot be used. Names the variable, as its value may hold a password.
+        ConfigError: it cannot be used. The message names the variable, because its value may hold a
+            password.
     """
     url = urlsplit(base_url)
     proxy = urllib.request.getproxies().get(url.scheme)
@@ -26,7 +27,7 @@ def proxy_for(base_url: str) -> str | None:
     proxy = proxy if "://" in proxy else f"http://{proxy}"
     if (problem := _problem_of(proxy)) is not None:
         raise ConfigError(
-            f"{_variable(url.scheme)} {problem}; mend it, or name {url.hostname} in NO_PROXY"
+            f"{_variable(url.scheme)} {problem}; correct it, or add {url.hostname} to NO_PROXY"
         )
     return proxy
 
@@ -47,7 +48,7 @@ def _problem_of(proxy: str) -> str | None:
 
 
 def _can_be_host(host: str | None) -> bool:
-    """Whether the name is valid in DNS (RFC 1035); IP addresses are, too."""
+    """Whether the name is valid in DNS (RFC 1035); so are IP addresses."""
     if not host or any(char.isspace() for char in host):
         return False
     try:

@@ -1,4 +1,4 @@
-"""Sends a clip's request, and a second one elsewhere if the first takes long (main process)."""
+"""Sends a clip's request, and a second one to another deployment if it is slow (main process)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ __all__ = ["Asked", "Asker", "attempt_of"]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The reply that counts, and the lease that it came by.
+    """The reply that counts, and its lease.
 
     Attributes:
         others: Other requests for the clip; a cancelled one has None as code and status.
@@ -42,7 +42,7 @@ class Asker:
         self._slots = slots
         self._tally = tally
         self._policy = policy
-        self._known = anyio.Event()  # how long requests take
+        self._known = anyio.Event()  # set once the usual request time is known
         self.tail = anyio.Event()
 
     async def ask(
@@ -86,7 +86,7 @@ class Asker:
         race.end(lease, await self._request(lease, ready, number))
 
     async def _hedge(self, race: "_Race", first: Lease, ready: ReadyClip, number: int) -> None:
-        """Send a second request when it is due, unless the first one is answered by then."""
+        """Send a second request when it is due; an answer to the first cancels this."""
         is_urgent = await self._wait_until_due(race.started_s)
         second = await self._slots.lease_besides(first.deployment, is_urgent=is_urgent)
         race.out[second] = monotonic_s()
@@ -94,7 +94,7 @@ class Asker:
         await self._run(race, second, ready, number)
 
     async def _wait_until_due(self, started_s: float) -> bool:
-        """Wait until the request may be hedged; return whether it may even while clips wait."""
+        """Wait until a hedge is due; return whether it goes before the clips that wait."""
         await self._known.wait()
         with anyio.move_on_after(self._left_s(started_s, is_tail=False)):
             await self.tail.wait()
@@ -156,6 +156,6 @@ def _flight(tally: Tally) -> Iterator[None]:
 
 
 def attempt_of(lease: Lease, reply: Reply) -> Attempt:
-    """A request that ended, as an output line holds it."""
+    """A request that ended, for an output line."""
     code = None if isinstance(reply.outcome, Answer) else reply.outcome.code
     return Attempt(lease.deployment, reply.started_s, reply.ended_s, code, reply.status)

@@ -1,4 +1,4 @@
-"""Lets many tasks wait for places at deployments: the router with a waiting line (main process)."""
+"""Queues the tasks that wait for a place at a deployment (main process)."""
 
 import math
 import random
@@ -35,7 +35,7 @@ class _Waiter:
 
 
 class Slots:
-    """The router for many tasks: those without a place wait, first come, first served.
+    """The router with a queue: tasks without a place wait, first come, first served.
 
     Only a clip that waits for a deployment other than its last one lets others pass.
     """
@@ -55,7 +55,7 @@ class Slots:
         """Wait for the right to one request; return it with `settle` or `abandon`.
 
         Raises:
-            HaltedError: no request begins any more.
+            HaltedError: the fleet is halted, so no request begins.
         """
         if self._fleet.halted.is_set():
             raise HaltedError
@@ -75,7 +75,7 @@ class Slots:
         return waiter.lease
 
     async def lease_besides(self, deployment: str, *, is_urgent: bool) -> Lease:
-        """Wait for the right to a second request elsewhere, ahead of all clips or after them.
+        """Wait for the right to a second request at another deployment, before or after all clips.
 
         The wait has no deadline: it is cancelled when the first request ends.
         """

@@ -15,7 +15,12 @@ from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import SecretStr
 
 from captionfleet.errors import FailureCode
-from captionfleet.sender.connections import MAX_HEAD_BYTES, HeadTooLargeError, OneAnswerConnector
+from captionfleet.sender.connections import (
+    MAX_AGE_S,
+    MAX_HEAD_BYTES,
+    HeadTooLargeError,
+    OneAnswerConnector,
+)
 from captionfleet.sender.proxies import proxy_for
 from captionfleet.sender.routing.verdict import Verdict, judge
 
@@ -86,9 +91,13 @@ async def _note_reuse(_: object, context: SimpleNamespace, __: object) -> None:
 
 
 @asynccontextmanager
-async def open_session(max_connections: int) -> AsyncIterator[aiohttp.ClientSession]:
+async def open_session(
+    max_connections: int, *, max_age_s: float = MAX_AGE_S
+) -> AsyncIterator[aiohttp.ClientSession]:
     """Open the one connection pool of a run; it keeps no cookies and holds no key."""
-    connector = OneAnswerConnector(limit=max_connections, keepalive_timeout=_KEEP_ALIVE_S)
+    connector = OneAnswerConnector(
+        limit=max_connections, keepalive_timeout=_KEEP_ALIVE_S, max_age_s=max_age_s
+    )
     trace = aiohttp.TraceConfig()
     trace.on_connection_reuseconn.append(_note_reuse)
     async with aiohttp.ClientSession(

@@ -1,4 +1,4 @@
-"""Words the end of a run in a few lines for a person; pure (main process)."""
+"""Formats the end of a run in a few lines for people; pure (main process)."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -27,7 +27,7 @@ _REASONS = {"not_video": "not video"}
 
 
 def ending_text(run: Mapping[str, Any]) -> str:
-    """What was done, what failed and why, how long it took, what limited it, where to look.
+    """Counts, failures by reason, duration, the bottleneck and the files to look at.
 
     `run` has the keys of run.json.
     """
@@ -48,7 +48,7 @@ def skipped_in_words(run: Mapping[str, Any]) -> list[str]:
 
 
 def cut_in_words(run: Mapping[str, Any]) -> str:
-    """What was left out of films longer than their window; runs of earlier versions lack it."""
+    """The footage left out of films longer than their window; runs of earlier versions lack it."""
     cut = run.get("cut_to_window") or {"films": 0}
     if not cut["films"]:
         return ""
@@ -57,13 +57,13 @@ def cut_in_words(run: Mapping[str, Any]) -> str:
 
 
 def copied_to(run: Mapping[str, Any]) -> str:
-    """Where a current copy of the folder is; empty without one. Older runs do not know it."""
+    """The address of a current copy of the folder; empty without one. Older runs lack it."""
     copy = run.get("copy") or {}
     return str(copy["to"]) if copy and copy["is_current"] else ""
 
 
 def copy_behind(run: Mapping[str, Any]) -> str:
-    """Why a copy of the folder is not current; empty where it is, or none is kept."""
+    """Why a copy of the folder is not current; empty if it is current or there is none."""
     copy = run.get("copy") or {}
     if not copy or copy["is_current"]:
         return ""

@@ -9,13 +9,13 @@ __all__ = ["CUT_TO_WINDOW", "flagged", "left_out_s"]
 CUT_TO_WINDOW = "cut_to_window"
 """The film goes on after the clip, and the rest of it is not captioned."""
 
-# One frame is sampled each second: less than a second beyond the window has no frame of its own.
+# One frame is sampled per second: less than a second beyond the window has none of its own.
 _LEAST_REST_S = 1.0
 _AUDIO_SLACK_S = 0.5
 
 
 def left_out_s(caption: Caption) -> float:
-    """Seconds of the film after a single window; 0.0 where nothing is left out.
+    """Seconds of the film after its single window; 0.0 if nothing is left out.
 
     A header may claim more than the file holds: a film that ended within the window is complete.
     """

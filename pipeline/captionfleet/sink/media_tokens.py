@@ -21,9 +21,9 @@ class MediaTokens:
     """Sums over the captions of one deployment.
 
     The cost of the prompt's text is unknown, but the same for every clip. It is derived from the
-    clip with the least media, where a server that drops media can hide least, and kept within what
-    a text of that length can cost. Clips with their own prompts are left out, and so are all
-    requests of the job but the first.
+    clip with the least media, where a server that drops media can hide least, and is limited to the
+    range for a text of that length. Only the job's first request counts, without clips that have
+    their own prompts.
     """
 
     profile: Profile
@@ -53,7 +53,7 @@ class MediaTokens:
         self._audio += audio
 
     def report(self) -> dict[str, Any] | None:
-        """For run.json; None where nothing could be compared.
+        """The comparison for run.json; None if there was nothing to compare.
 
         `deviation` compares the reported tokens, less the text, with those of the media sent.
         """

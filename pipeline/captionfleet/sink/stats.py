@@ -122,6 +122,6 @@ class RunStatistics:
                 measured.add(seconds)
 
     def _bounded_reason(self, reason: str) -> str:
-        # A server chooses the word, so there may be as many words as clips.
+        # Servers choose the word, so there could be as many words as clips.
         is_known = reason in self.finish_reasons or len(self.finish_reasons) < _MAX_FINISH_REASONS
         return reason[:40] if is_known else "other"

@@ -27,7 +27,7 @@ class Ending:
         limit: which limit ended it, if one did.
         refusing: what is wrong with deployments that refused requests to the end.
         place_seconds: places at deployments, times the seconds for which each was there.
-        exit_code: None: 0 if no clip stands failed, else 1.
+        exit_code: None for 0 if no clip stands failed, and 1 otherwise.
         copy: where a copy of the folder is kept, and whether it is current; empty: nowhere.
     """
 
@@ -46,17 +46,18 @@ class Ending:
 class RunSummary:
     """A run in figures, as run.json holds them.
 
-    `source_hours_per_hour`: hours of video captioned (at most the clip's window each) per hour of
-    wall-clock time. `cut_to_window`: films of which only the first window was captioned, the
-    seconds left out, and their share of the run's footage. `time_share` shows where the time went:
-    worker seconds busy, out of processes times wall-clock time; request seconds in flight, which
-    divided by the wall-clock time is their mean number; and the sums of the clips' own latencies.
+    `source_hours_per_hour` is the hours of video captioned (at most the clip's window each) per
+    hour of wall-clock time. `cut_to_window` counts films of which only the first window was
+    captioned, with the seconds left out and their share of the run's footage. `time_share` shows
+    where the time went: worker seconds busy, out of processes times wall-clock time; request
+    seconds in flight, which divided by the wall-clock time is their mean number; and the sums of
+    the clips' own latencies.
 
-    `bottleneck`: whichever was busier relative to its capacity, "cores" or "deployments", and the
-    utilisation of each; for deployments, requests in flight over those that their windows allowed.
-    `deployments` counts captions, as does `requests` where requests have names; clips then count
-    once for each request. `media_tokens` compares what deployments report with what the media sent
-    should cost, for known models.
+    `bottleneck` is the one that was busier relative to its capacity, "cores" or "deployments", with
+        the utilisation of each; that of deployments is requests in flight over those that their
+        windows allowed. `deployments` counts captions, as does `requests` where requests have
+        names; clips then count once for each request. `media_tokens` compares what deployments
+        report with what the media sent should cost, for known models.
 
     `refusing` says what is wrong with deployments that refused requests at the end. `limit` names
     the limit that ended the run, if one did. `ignored_lines` of captions.jsonl name no clip.
@@ -122,7 +123,7 @@ class RunSummary:
         return 0 if is_old else self.exit_code
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, for run.json."""
+        """All values, for run.json."""
         return asdict(self)
 
     def text(self, *, verbose: bool = False) -> str:
@@ -131,7 +132,7 @@ class RunSummary:
         return f"{lines}\n\n{report_text(self.as_dict())}" if verbose else lines
 
     def __repr__(self) -> str:
-        """In a few words: the whole would fill the screen of a notebook."""
+        """A short form: the whole would fill the screen of a notebook."""
         return f"<RunSummary {self.mail_line()}>"
 
     def mail_line(self) -> str:
@@ -178,7 +179,7 @@ def summarise(
 
 
 def _counted(tally: Tally) -> dict[str, Any]:
-    """Figures that a run counts while it goes on."""
+    """Figures that the run's tally counted."""
     return {
         "planned": tally.planned,
         "expected": max(tally.planned, tally.expected or 0),

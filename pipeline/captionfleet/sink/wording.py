@@ -1,4 +1,4 @@
-"""Words a run's figures for the terminal and for mail; pure (main process)."""
+"""Formats a run's figures for the terminal and for mail; pure (main process)."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -20,7 +20,7 @@ _VALUES_FOR = {"p50": 1, "p90": 10, "p99": 100, "max": 1, "mean": 1}
 
 
 def mail_line(run: Mapping[str, Any]) -> str:
-    """One line: what was done, what failed, how long it took and what it cost.
+    """One line of counts, failures, duration and tokens.
 
     Skipped clips are counted by reason.
     """
@@ -85,7 +85,7 @@ def _rows(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "ended with", _counts(run["finish_reasons"])
     if run["torn_lines_repaired"]:
         yield "repaired", f"{run['torn_lines_repaired']} torn line(s) of a run that was killed"
-    if run.get("ignored_lines"):  # older ones do not know it
+    if run.get("ignored_lines"):  # older runs lack it
         yield "warning", f"{run['ignored_lines']:,} line(s) of captions.jsonl name no clip"
 
 
@@ -117,7 +117,7 @@ def _latency_rows(latency: Mapping[str, Mapping[str, float] | None]) -> Iterator
 
 
 def _cell(spread: Mapping[str, float], column: str) -> str:
-    """One percentile, where there are enough values for it."""
+    """One percentile, if there are enough values for it."""
     if spread.get("count", _VALUES_FOR[column]) < _VALUES_FOR[column]:
         return f"{text.UNKNOWN:>9}"
     return f"{spread[column]:>7.2f} s"

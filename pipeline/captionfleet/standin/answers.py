@@ -1,4 +1,4 @@
-"""Words answers as a real service does: bodies, stream events, headers; pure (server's process)."""
+"""Formats answers as a real service: bodies, events, headers; pure (server's process)."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -41,11 +41,11 @@ class Reply:
     """One caption and what is reported with it.
 
     Attributes:
-        usage_in: where usage is: in the chunk that finishes a stream (Fireworks), in one more
-            chunk without choices (vLLM, when asked), or nowhere.
-        continuous_usage: whether each chunk of a stream holds the usage so far, as vLLM's do.
+        usage_in: where a stream reports usage: in its last chunk with a choice (Fireworks), in an
+            extra chunk without choices (vLLM, on request), or nowhere.
+        continuous_usage: whether each chunk of a stream holds the usage so far, as vLLM can.
         perf: perf metrics; empty on a server that has none.
-        perf_in_body: whether the body holds them too; the headers always do.
+        perf_in_body: whether the body holds the metrics too; the headers always do.
     """
 
     request_id: str
@@ -78,7 +78,7 @@ def perf_metrics(usage: Usage, timing: Timing) -> dict[str, str]:
 
 
 def perf_headers(reply: Reply) -> dict[str, str]:
-    """Return the metrics as headers; a stream's are sent too early to carry more than three."""
+    """Return the metrics as headers; a stream's headers are sent early, and carry only three."""
     sent = _STREAMED_HEADERS.intersection(reply.perf) if reply.stream else reply.perf.keys()
     return {f"fireworks-{name}": reply.perf[name] for name in sent}
 
@@ -96,7 +96,7 @@ def completion(reply: Reply) -> bytes:
 
 
 def content_events(reply: Reply, tokens_per_event: int) -> list[bytes]:
-    """Return the events that carry the caption, a few tokens each, the role before all."""
+    """Return the events that carry the caption, a few tokens each; the first one has the role."""
     step = tokens_per_event * CHARACTERS_PER_TOKEN
     pieces = [reply.text[at : at + step] for at in range(0, len(reply.text), step)]
     deltas = [{"role": "assistant"}, *({"content": piece} for piece in pieces)]

@@ -12,7 +12,7 @@ _FILLER = " The scene goes on in the same way."
 
 
 def describe(video: VideoFacts | None, audio: AudioFacts | None) -> str:
-    """Return one to three sentences on the clip, the same ones for the same facts."""
+    """Return one to three sentences on the clip; the same facts give the same sentences."""
     if video is None and audio is None:
         return "No video and no sound came with this request."
     seen = _picture(video) if video else "There is nothing to see."
@@ -20,14 +20,14 @@ def describe(video: VideoFacts | None, audio: AudioFacts | None) -> str:
 
 
 def report(video: VideoFacts | None, audio: AudioFacts | None) -> str:
-    """Return the line that answers a question for digits, a corner and sound."""
+    """Return the line that answers a question about digits, a corner and sound."""
     digits, corner = (video.digits, video.corner) if video else ("", "")
     is_heard = audio is not None and audio.silent_fraction < _SILENT
     return f"DIGITS={digits or 'none'}; CORNER={corner or 'none'}; SOUND={_YES_NO[is_heard]}"
 
 
 def asks_for_report(question: str) -> bool:
-    """Whether a question wants such a line."""
+    """Whether a prompt asks for such a line."""
     return all(f"{name}=" in question for name in ("DIGITS", "CORNER", "SOUND"))
 
 
@@ -38,9 +38,9 @@ def proof(chat: Chat) -> str:
 
 
 def fitted(prose: str, ending: str, tokens: int | None) -> str:
-    """Return prose and ending, padded or cut to exactly `tokens` where a length is asked for.
+    """Return prose and ending, padded or cut to exactly `tokens` if a length is set.
 
-    The ending stays whole for as long as it fits.
+    The ending is cut last.
     """
     if tokens is None:
         return prose + ending
@@ -52,7 +52,7 @@ def fitted(prose: str, ending: str, tokens: int | None) -> str:
 
 
 def shortened(caption: str, max_tokens: int) -> tuple[str, str]:
-    """Return the caption as far as `max_tokens` reach, and the finish reason."""
+    """Return the caption, cut to `max_tokens`, and the finish reason."""
     length = max_tokens * CHARACTERS_PER_TOKEN
     return (caption, "stop") if len(caption) <= length else (caption[:length], "length")
 

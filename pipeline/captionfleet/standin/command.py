@@ -19,10 +19,10 @@ _BAD_ARGUMENTS = 2
 def serve_command(*, flags: ServeFlags = ServeFlags()) -> int:  # noqa: B008 - frozen
     """Serve a stand-in deployment until SIGINT or SIGTERM.
 
-    It speaks the chat-completions protocol of a dedicated deployment under /v1 and /inference/v1,
-    decodes the video and audio it is sent, refuses what the real service refuses, and answers with
-    a caption made from what it saw and heard. The first line on stdout is its base URL. GET /stats
-    returns what it was asked.
+    It serves the chat-completions protocol of a dedicated deployment under /v1 and /inference/v1,
+    decodes the video and audio of each request, refuses what the real service refuses, and answers
+    with a caption of what it saw and heard. The first line on stdout is its base URL. GET /stats
+    returns the requests that it got.
 
     Args:
         flags: All of them.
@@ -87,7 +87,7 @@ def _key(name: str | None) -> str | None:
     if name is None:
         return None
     if not os.environ.get(name):
-        raise ValueError(f"the environment variable {name} holds no key")
+        raise ValueError(f"the environment variable {name} is empty or not set")
     return os.environ[name]
 
 

@@ -1,4 +1,4 @@
-"""Parses faults, and draws the requests that they hit by a seed; pure (server's process)."""
+"""Parses faults, and chooses by a seed the requests that they hit; pure (server's process)."""
 
 import math
 import random
@@ -15,7 +15,7 @@ class FaultKind(StrEnum):
     """What a fault does on the wire."""
 
     STATUS = "status"
-    """An error status; the text gives it by number, `-html` adds an edge proxy's page as body."""
+    """An error status, given by its number; with `-html` the body is the page of an edge proxy."""
     SCALING_UP = "scaling-up"
     """503 with the code DEPLOYMENT_SCALING_UP."""
     RESET_BEFORE = "reset-before"
@@ -23,21 +23,21 @@ class FaultKind(StrEnum):
     RESET_DURING = "reset-during"
     """The connection is reset (RST) in the middle of the body."""
     HANG = "hang"
-    """No answer at all; the connection stays open."""
+    """No answer; the connection stays open."""
     TRUNCATE = "truncate"
-    """The body ends half-way: short of its Content-Length, or a stream without its last chunk."""
+    """The body ends half-way: before its Content-Length, or before a stream's last chunk."""
     GARBAGE = "garbage"
-    """200 with a body that is no JSON."""
+    """200 with a body that is not JSON."""
     EMPTY = "empty"
-    """200 with a caption of no characters."""
+    """200 with an empty caption."""
     NOT_JSON = "not-json"
-    """200 with prose, also where JSON was asked for."""
+    """200 with prose, even if the request asks for JSON."""
     MISFIT = "misfit"
-    """200 with JSON that does not fit the schema that was asked for."""
+    """200 with JSON that does not fit the request's schema."""
     STREAM_ERROR = "stream-error"
-    """200, and an `error` object where the rest of the answer should be."""
+    """200, with an `error` object in place of the rest of the answer."""
     SLOW = "slow"
-    """A right answer that takes longer."""
+    """A correct answer that takes longer."""
 
 
 _BEFORE_SERVICE = frozenset(
@@ -52,14 +52,14 @@ _GRAMMAR = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One way in which requests go wrong.
+    """One kind of failure, and the requests that it hits.
 
     Attributes:
-        rate: share of the requests in question that it hits.
-        retry_after_s: value of the Retry-After header; None for no such header.
+        rate: share of the requests that it hits.
+        retry_after_s: value of the Retry-After header; None for no header.
         seconds: how much longer `slow` takes, or how long `hang` lasts.
         after: spares this many requests at the start.
-        first: after that, may hit only this many.
+        first: after `after`, the number of requests that it may hit.
     """
 
     kind: FaultKind
@@ -89,27 +89,27 @@ class Fault:
 
     @property
     def before_service(self) -> bool:
-        """Whether it strikes before the request takes a slot; else it spoils the answer."""
+        """Whether it hits before the request takes a slot; otherwise it spoils the answer."""
         return self.kind in _BEFORE_SERVICE
 
     def concerns(self, ordinal: int) -> bool:
-        """Whether it may hit the request with this ordinal, counted from 1."""
+        """Whether it may hit the request with this number, counted from 1."""
         last = None if self.first is None else self.after + self.first
         return ordinal > self.after and (last is None or ordinal <= last)
 
 
 @dataclass(frozen=True, slots=True)
 class FaultPlan:
-    """Draws at most one fault for each request; the same seed and ordinal draw the same."""
+    """Chooses at most one fault for each request; the same seed and number give the same fault."""
 
     faults: tuple[Fault, ...]
     seed: int = 0
 
     def draw(self, ordinal: int) -> Fault | None:
-        """Return the fault that hits the request with this ordinal, counted from 1.
+        """Return the fault that hits the request with this number, counted from 1.
 
-        Each fault keeps its own rate as long as the rates of all sum to no more than 1; past that
-        the earlier ones go first.
+        Each fault has its own rate while the rates sum to at most 1; above that, earlier faults
+        take precedence.
         """
         if not self.faults:
             return None
@@ -125,7 +125,7 @@ def parse_fault(text: str) -> Fault:
     """Read a fault such as "429+retry-after=2:0.1", "hang:0.01" or "503+first=3".
 
     Raises:
-        ValueError: the text is no fault; the message gives the grammar and the kinds.
+        ValueError: the text is not a fault; the message gives the grammar and the kinds.
     """
     body, colon, rate = text.strip().partition(":")
     name, *modifiers = body.split("+")
@@ -133,7 +133,7 @@ def parse_fault(text: str) -> Fault:
         fault = reduce(_modified, modifiers, _of_kind(name))
         return replace(fault, rate=float(rate)) if colon else fault
     except ValueError as error:
-        raise ValueError(f"{text!r} is no fault ({error}); write {_GRAMMAR}") from error
+        raise ValueError(f"{text!r} is not a fault ({error}); write {_GRAMMAR}") from error
 
 
 def _of_kind(name: str) -> Fault:

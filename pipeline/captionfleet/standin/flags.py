@@ -18,49 +18,48 @@ class ServeFlags:
 
     Attributes:
         host: Address to listen on.
-        port: Port to listen on; 0 takes any free one.
-        model: A model string to serve, repeatable; by default any is.
-        profile: Whose token arithmetic and frame limits to use.
+        port: Port to listen on; 0 picks a free one.
+        model: A model string to serve, repeatable; by default any.
+        profile: The model whose token arithmetic and frame limits to use.
         video_only: Refuse audio, as Molmo2 does.
-        video_as: Take video_url, or frames as image_url, or any.
-        audio_as: Take audio_url, or input_audio, or any.
-        frames: Which frames the model gets to see: all; 32 at most; or resampled to 2fps.
-        turned_deg: Turn its pictures clockwise, by degrees.
-        deaf: Take audio and drop it.
+        video_as: Accept video_url, or frames as image_url, or any.
+        audio_as: Accept audio_url, or input_audio, or any.
+        frames: The frames that reach the model: all; 32 at most; or resampled to 2fps.
+        turned_deg: Turn its frames clockwise, in degrees.
+        deaf: Accept audio and ignore it.
         usage: Report token counts.
-        api_key_env: Environment variable that holds the key to ask for; by default none is asked
-            for.
-        provider: Imitated service: openai, an ordinary OpenAI-compatible server such as vLLM, which
-            ignores fields that it does not know; or fireworks, which refuses them, and media
-            beside the guide's formats, and reports timings in headers.
-        strict: Former name of --provider fireworks; --no-strict of openai.
+        api_key_env: Environment variable with the key that requests must have; by default none.
+        provider: The service to imitate: openai, an ordinary OpenAI-compatible server such as vLLM,
+            which ignores unknown fields; or fireworks, which refuses them, refuses media in formats
+            other than its guide's, and reports timings in headers.
+        strict: Former name of --provider fireworks; --no-strict is openai.
         slots: Requests served at a time.
-        max_queue: Requests that may wait for a slot; past them a 429.
+        max_queue: Requests that can wait for a slot; further ones get a 429.
         service_time_s: Seconds until the first token, in a slot.
         service_time_jitter: Fraction by which the service time varies.
         time_per_token_s: Seconds for each further token.
-        completion_tokens: Length of every caption in tokens; by default as what was seen needs.
-        halves_after_s: Lose half of the slots these seconds after the first request; by default
+        completion_tokens: Length of every caption in tokens; by default as its text needs.
+        halves_after_s: Lose half of the slots this many seconds after the first request; by default
             never.
-        cold_start_s: Answer 503 DEPLOYMENT_SCALING_UP for these seconds from the first request
+        cold_start_s: Answer 503 DEPLOYMENT_SCALING_UP for this many seconds from the first request
             on.
-        fault: What goes wrong, repeatable: KIND[+MODIFIER=VALUE][:RATE]. Kinds: a status (429, 500,
-            502-html), scaling-up, reset-before, reset-during, hang, truncate, garbage, empty,
+        fault: A failure to imitate, repeatable: KIND[+MODIFIER=VALUE][:RATE]. Kinds: a status (429,
+            500, 502-html), scaling-up, reset-before, reset-during, hang, truncate, garbage, empty,
             not-json, misfit, stream-error, slow. Modifiers: retry-after, seconds, after, first. By
-            default nothing.
-        seed: Number that draws the faults and the jitter.
-        watch_media: Decode the media; else only hash them.
-        max_payload_bytes: Bytes of base64 that video and audio together must stay under.
+            default none.
+        seed: Seed of the random faults and the jitter.
+        watch_media: Decode the media; otherwise only hash them.
+        max_payload_bytes: Limit on the base64 of video and audio together, which must be below it.
         max_seconds: Longest video and audio, in seconds.
-        control_plane: Serve a control plane instead, whose deployments have such replicas; the
-            first line on stdout is then what --api-base and FIREWORKS_BASE_URL want.
+        control_plane: Serve a control plane whose deployments have replicas with these flags; the
+            first line on stdout is then the URL for --api-base and FIREWORKS_BASE_URL.
         account: The control plane's account.
-        time_scale: Factor on all its durations: 0.01 makes a cold start of 75 s one of 0.75 s.
-        gpu_quota: GPUs that its deployments may hold.
-        autoscale: Replicas by requests, as in 1:2,12:1: two from the first request of a deployment
-            on, one from the 12th. By default they follow the load.
-        preempt_after: The request, of those that find a replica, at which a deployment loses one;
-            by default none.
+        time_scale: Factor on all its durations: 0.01 turns a cold start of 75 s into 0.75 s.
+        gpu_quota: GPUs that its deployments can have together.
+        autoscale: Replicas by the number of requests, as in 1:2,12:1: two from a deployment's first
+            request on, one from the 12th. By default they follow the load.
+        preempt_after: The request, counted among those that find a replica, at which a deployment
+            loses one; by default none.
     """
 
     host: str = "127.0.0.1"

@@ -23,10 +23,10 @@ _T = TypeVar("_T")
 async def hosted(
     application: web.Application, host: str, port: int, ledger: Ledger
 ) -> AsyncIterator[tuple[str, int]]:
-    """Serve until the block ends; what the ledger has in flight is then broken off.
+    """Serve until the block ends; requests in flight are then broken off.
 
     Yields:
-        Host and port as a URL on this machine has them.
+        Host and port, as in a URL on this machine.
 
     Raises:
         OSError: the address cannot be bound.
@@ -42,7 +42,7 @@ async def hosted(
         try:
             await web.TCPSite(runner, host, port, backlog=_BACKLOG).start()
         except OverflowError:
-            raise OSError(f"{port} is no port") from None
+            raise OSError(f"{port} is not a port") from None
         yield _reachable(runner.addresses[0])
     finally:
         with anyio.move_on_after(_CLEANUP_S, shield=True):
@@ -53,7 +53,7 @@ async def hosted(
 async def until_signal(
     serving: AbstractAsyncContextManager[_T], announce: Callable[[_T], None]
 ) -> None:
-    """Serve until SIGINT or SIGTERM; `announce` is called in a thread once calls are taken."""
+    """Serve until SIGINT or SIGTERM; call `announce` in a thread once the server accepts calls."""
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with serving as served:
             await anyio.to_thread.run_sync(announce, served)

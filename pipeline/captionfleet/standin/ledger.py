@@ -1,4 +1,4 @@
-"""Records what a stand-in was asked: counters and a bounded list of requests (server's process)."""
+"""Records a stand-in's requests: counters and a bounded list (server's process)."""
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -22,14 +22,15 @@ class RequestRecord:
     """One request.
 
     Attributes:
-        ordinal: counts all chat requests of this stand-in from 1, as they arrived.
-        status: as sent; None where none was (reset, or the client left first).
+        ordinal: the number of the chat request, from 1 in order of arrival.
+        status: the status sent; None if none was (a reset, or the client left first).
         fault: label of the fault that hit it.
-        in_flight: requests not yet answered as it arrived, itself included.
-        started_s: on the event loop's monotonic clock, as is `ended_s`, None until it is over.
-        pictures: how many came one by one; their hash is that of all, one after the other.
-        audio_as: the kind of part that the sound came in.
-        client_left: whether the client closed the connection before the answer was complete.
+        in_flight: requests in flight as it arrived, itself included.
+        started_s: on the event loop's monotonic clock; so is `ended_s`, None until it ends.
+        pictures: the number of images sent one by one; their hash is that of all of them,
+            concatenated.
+        audio_as: the kind of part that held the sound.
+        client_left: whether the client closed the connection before the end of the answer.
     """
 
     ordinal: int
@@ -47,13 +48,13 @@ class RequestRecord:
 
 
 class Entry:
-    """One request that is being answered; `record` says what is known of it by now."""
+    """One request in flight; `record` holds what is known of it so far."""
 
     def __init__(self, record: RequestRecord) -> None:
         self.record = record
 
     def identify(self, chat: Chat, fault: Fault | None) -> None:
-        """Note what was asked about, and what will go wrong."""
+        """Record the request's contents and its fault."""
         self.record = replace(
             self.record,
             model=chat.model,
@@ -66,14 +67,14 @@ class Entry:
 
 
 class Ledger:
-    """Counts requests as they come and go.
+    """Counts requests as they arrive and end.
 
     Attributes:
         total: requests that arrived.
-        by_status: requests that are over, by the status sent.
-        in_flight: requests that are not yet answered.
+        by_status: requests that ended, by the status sent.
+        in_flight: requests that have not ended.
         serving: requests that hold a slot.
-        records: the latest requests that are over, in the order they ended.
+        records: the latest requests that ended, in that order.
     """
 
     def __init__(self) -> None:
@@ -88,7 +89,7 @@ class Ledger:
 
     @contextmanager
     def opened(self) -> Iterator[Entry]:
-        """Count a request in; one not closed inside counts out as failed or left by its client."""
+        """Count a request as in flight; one that the block does not close has failed."""
         self.total += 1
         self.in_flight += 1
         self.max_in_flight = max(self.max_in_flight, self.in_flight)
@@ -107,7 +108,7 @@ class Ledger:
             self.close(entry, None, client_left=True)
 
     def close(self, entry: Entry, status: int | None, *, client_left: bool = False) -> None:
-        """Count a request out, once; do so before the last byte of its answer is sent."""
+        """Count the request as ended; call it once, before the last byte of the answer is sent."""
         if entry.record.ended_s is not None:
             return
         entry.record = replace(
@@ -131,12 +132,12 @@ class Ledger:
             self._note_change()
 
     async def until(self, holds: Callable[["Ledger"], bool]) -> None:
-        """Wait until something holds of the counters; the caller sets the deadline."""
+        """Wait until the counters satisfy `holds`; the caller sets the deadline."""
         while not holds(self):
             await self._changed.wait()
 
     def stats(self) -> dict[str, Any]:
-        """Return the counters and the latest records, ready for JSON."""
+        """Return the counters and the latest records as JSON values."""
         latest = list(self.records)[-_RECORDS_SHOWN:]
         return {
             "total": self.total,

@@ -1,4 +1,4 @@
-"""Decodes the media parts of a message, as real servers accept them; pure (server's process).
+"""Parses the media parts of a message, as real servers do; pure (server's process).
 
 `video_url` and `audio_url` are parts of vLLM, SGLang and Fireworks; `image_url` and `input_audio`
 are OpenAI's (https://platform.openai.com/docs/api-reference/chat/create, 2026-11).
@@ -23,7 +23,7 @@ _MIME = {"ogg": "audio/ogg", "wav": "audio/wav", "mp3": "audio/mpeg"}
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """One medium, out of its base64."""
+    """One medium, decoded from base64."""
 
     data: bytes = field(repr=False)
     sha256: str
@@ -31,7 +31,7 @@ class Media:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The media of a request: a video, or pictures, and a sound; with how they came."""
+    """The media of a request: a video or images, and a sound, with the kinds of parts."""
 
     video: Media | None = None
     pictures: tuple[Media, ...] = ()
@@ -88,10 +88,10 @@ class InputAudio(BaseModel):
 
 
 def media_of(parts: Sequence[object], options: StandinOptions) -> Sent:
-    """Take the media of a request out of base64.
+    """Decode the media of a request from base64.
 
     Raises:
-        RefusedError: the server does not take such parts, or fewer of them, or they are no base64.
+        RefusedError: the server does not take such parts, or that many, or the base64 is invalid.
     """
     videos = [one.video_url.url for one in parts if isinstance(one, Video)]
     images = [one.image_url.url for one in parts if isinstance(one, Image)]

@@ -18,36 +18,37 @@ class StandinOptions:
     """One stand-in replica.
 
     Attributes:
-        port: 0 takes any free one.
-        models: the model strings that are served; none means any.
-        modalities: "video", "audio" or both; a Molmo2 deployment hears nothing.
-        video_as: the kind of part that pictures are taken in, or any; others are refused with 400.
-        audio_as: the kind of part that sound is taken in, or any.
-        api_key: the bearer key that is asked for; None asks for none.
-        strict: be Fireworks: refuse unknown fields and media beside the guide's formats, tell
-            timings in `fireworks-` headers and usage in every stream. Without it, be an ordinary
-            OpenAI-compatible server such as vLLM: unknown fields ignored, integer error codes,
-            streamed usage only on `include_usage`.
-        frames: which frames of a video the model gets to see; see `Viewing`.
-        turned_deg: by how much its pictures are turned, clockwise.
-        deaf: takes audio and drops it.
-        tells_usage: whether answers tell how many tokens there were.
-        profile: whose token arithmetic and fewest frames.
+        port: 0 picks a free one.
+        models: the model strings to serve; empty for any.
+        modalities: "video", "audio" or both; a Molmo2 deployment takes no audio.
+        video_as: the accepted kind of part for video, or any; others get a 400.
+        audio_as: the accepted kind of part for sound, or any.
+        api_key: the bearer key that requests must have; None for no key.
+        strict: imitate Fireworks: refuse unknown fields and media in formats other than the
+            guide's, and report timings in `fireworks-` headers and usage in every stream. Otherwise
+            imitate an ordinary OpenAI-compatible server such as vLLM: ignore unknown fields, use
+            integer error codes, and stream usage only on `include_usage`.
+        frames: the frames of a video that reach the model; see `Viewing`.
+        turned_deg: degrees by which its frames are turned, clockwise.
+        deaf: whether audio is accepted and ignored.
+        tells_usage: whether answers report token counts.
+        profile: the model whose token arithmetic and least number of frames to use.
         slots: requests served at a time.
-        max_queue: requests that may wait for a slot; past them a 429.
-        service_time_s: from taking a slot to the first token.
-        service_time_jitter: the service time varies by up to this fraction, either way.
-        time_per_token_s: for each token after the first.
-        completion_tokens: the length of every caption; None leaves it to what was seen.
-        halves_after_s: half of the slots are gone that long after the first request; None: never.
-        cold_start_s: 503 DEPLOYMENT_SCALING_UP until that long after the first request.
-        faults: what goes wrong, earlier ones first.
-        seed: draws faults and jitter.
-        watch_media: decodes the media; without it they are only taken out of base64 and hashed,
-            and usage counts only text.
-        names_media: ends every caption with the SHA-256 of what it was made from, for tests.
-        max_payload_bytes: base64 of video and audio together must stay under it.
-        max_seconds: longest video and audio.
+        max_queue: requests that can wait for a slot; further ones get a 429.
+        service_time_s: seconds from taking a slot to the first token.
+        service_time_jitter: fraction by which the service time varies, either way.
+        time_per_token_s: seconds for each token after the first.
+        completion_tokens: the length of every caption; None for that of its own text.
+        halves_after_s: seconds after the first request when half of the slots are lost; None for
+            never.
+        cold_start_s: seconds from the first request on with 503 DEPLOYMENT_SCALING_UP.
+        faults: failures to imitate; earlier ones take precedence.
+        seed: seed of faults and jitter.
+        watch_media: whether to decode the media; otherwise they are only hashed, and usage counts
+            only text.
+        names_media: whether every caption ends with the SHA-256 of its media, for tests.
+        max_payload_bytes: limit on the base64 of video and audio together, which must be below it.
+        max_seconds: the longest video and audio.
     """
 
     host: str = "127.0.0.1"

@@ -17,9 +17,9 @@ __all__ = ["Chat", "read_chat"]
 _DEFAULT_MAX_TOKENS = 2048
 _SHOWN_VALUE_CHARS = 64
 _SHOWN_ERRORS = 20
-_MOST_PARTS = 2000  # pictures of ten minutes, and a time before each
+_MOST_PARTS = 2000  # the frames of ten minutes, and a time before each
 
-# Documented request fields (and those the service says it drops) that change nothing here.
+# Documented request fields, some of which the service ignores, that change nothing here.
 _PASSED_OVER = frozenset(
     """
     add_generation_prompt add_special_tokens allowed_token_ids bad_words best_of
@@ -38,7 +38,7 @@ _PASSED_OVER = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chat:
-    """One valid request; `schema` is what the answer must be JSON of, {} for any object."""
+    """One valid request; the answer must fit `schema`, or be any JSON object if that is {}."""
 
     model: str
     text: str
@@ -55,7 +55,7 @@ class Chat:
 
     @property
     def video_sha256(self) -> str | None:
-        """Of the video; of pictures, one after the other."""
+        """The SHA-256 of the video, or of all images concatenated."""
         if self.pictures:
             return hashlib.sha256(b"".join(one.data for one in self.pictures)).hexdigest()
         return self.video.sha256 if self.video else None
@@ -110,7 +110,7 @@ class _Body(BaseModel):
 
 
 def read_chat(raw: bytes | bytearray, options: StandinOptions) -> Chat:
-    """Validate a request body and take its media out of base64.
+    """Validate a request body and decode its media from base64.
 
     Raises:
         RefusedError: 400 for a body, a part or base64 that is wrong, 404 for a model that is not
@@ -158,7 +158,7 @@ def _validated(raw: bytes | bytearray, *, strict: bool) -> _Body:
 
 
 def _refuse_what_others_take(body: _Body) -> None:
-    """Refuse what OpenAI and vLLM take, and Fireworks does not."""
+    """Refuse fields that OpenAI and vLLM accept and Fireworks does not."""
     if body.max_tokens is not None and body.max_completion_tokens is not None:
         raise RefusedError(invalid("max_tokens and max_completion_tokens exclude each other"))
     for at, message in enumerate(body.messages):
@@ -185,7 +185,7 @@ def _schema(wanted: _ResponseFormat | None, *, strict: bool) -> dict[str, Any] |
 
 
 def _as_refusal(detail: Any) -> Refusal:
-    """Word one pydantic error as the service does: "..., field: 'f', value: v"."""
+    """Format one pydantic error as the service does: "..., field: 'f', value: v"."""
     name = ".".join(str(step) for step in detail["loc"])
     value = repr(detail["input"])
     shown = value if len(value) <= _SHOWN_VALUE_CHARS else f"{value[:_SHOWN_VALUE_CHARS]}..."

@@ -18,10 +18,10 @@ _CODES = {404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED", 503: "UNAVAILABLE", 504: 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The answer to a request that is not served.
+    """The answer to a refused request.
 
     Attributes:
-        code: the word in `error.code`, as Fireworks spells it.
+        code: Fireworks' word in `error.code`.
         param: the request field that is at fault, where one is.
     """
 
@@ -41,7 +41,7 @@ SCALING_UP = Refusal(
 
 
 class RefusedError(Exception):
-    """Raised when a request is answered by a refusal instead of a caption."""
+    """Raised to answer a request with a refusal."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.message)
@@ -59,12 +59,12 @@ def too_large(message: str) -> Refusal:
 
 
 def of_status(status: int) -> Refusal:
-    """Return a refusal for a bare status, its code by the gRPC names the service maps to it."""
+    """Return a refusal for a bare status, with the gRPC name that the service maps to it."""
     return Refusal(status, _CODES.get(status, "INTERNAL"), f"the stand-in answers {status}")
 
 
 def joined(refusals: list[Refusal]) -> Refusal:
-    """Return one refusal for all, its message in the form "2 request validation errors: a; b"."""
+    """Join refusals into one, in the form "2 request validation errors: a; b"."""
     first, *others = refusals
     if not others:
         return first

@@ -29,17 +29,17 @@ __all__ = ["Replica", "read_body"]
 _BODY_BYTES_SPARE = 6_000_000
 _DEADLINE_S = 600.0
 _BODIES_READ_AT_ONCE = 32
-_DECODERS = 2  # more of them only fight over the interpreter lock
+_DECODERS = 2  # more would only contend for the interpreter lock
 _REQUEST_ID_CHARS = 128
 _SLOW_S = 10.0
 _TOKENS_PER_EVENT = 16
 
 
 class Replica:
-    """One stand-in replica: its slots, its queue, its faults, and the ledger of what it saw.
+    """One stand-in replica: its slots, its queue, its faults, and the ledger of its requests.
 
-    Media are held from the reading of a body until they were decoded, so at most those of as many
-    requests as there are slots, places in the queue and readers.
+    Media stay in memory from reading a body until decoding it; slots, places in the queue and
+    readers limit how many requests do so at once.
     """
 
     def __init__(self, options: StandinOptions, ledger: Ledger | None = None) -> None:
@@ -53,7 +53,7 @@ class Replica:
         self._first_request_s: float | None = None
 
     async def chat(self, request: web.Request, body: bytearray | None = None) -> web.StreamResponse:
-        """Answer one chat-completions request, whose body somebody may have read already."""
+        """Answer one chat-completions request; pass its body if it has been read already."""
         with self.ledger.opened() as entry:
             request_id = _request_id(request, entry)
             try:
@@ -80,7 +80,7 @@ class Replica:
     def refused(
         self, refusal: Refusal, request_id: str, retry_after_s: float | None = None
     ) -> web.Response:
-        """Return the response that tells a refusal."""
+        """Return the response for a refusal."""
         return web.Response(
             status=refusal.status,
             body=answers.error_body(refusal, request_id, strict=self.options.strict),
@@ -149,7 +149,7 @@ class Replica:
 
     @contextmanager
     def _admission(self) -> Iterator[None]:
-        """Let as many in as can be served or queued.
+        """Admit a request if it can be served or queued.
 
         Raises:
             RefusedError: 429, all slots and places in the queue are taken.
@@ -163,7 +163,7 @@ class Replica:
             self._admitted_count -= 1
 
     async def _perceived(self, chat: Chat, request_id: str, fault: Fault | None) -> answers.Reply:
-        """Make the caption, which neither the queue nor the service time can change."""
+        """Make the caption, before the queue and the service time."""
         seen = None
         if self.options.watch_media:
             seen = await anyio.to_thread.run_sync(
@@ -174,7 +174,7 @@ class Replica:
     async def _served(
         self, request: web.Request, reply: answers.Reply, entry: Entry, fault: Fault | None
     ) -> tuple[answers.Reply, web.StreamResponse | None]:
-        """Hold a slot for as long as the caption takes; a stream still lacks its last events."""
+        """Hold a slot while the caption is made and sent, except for a stream's last events."""
         queued_s = anyio.current_time()
         stream = None
         async with self._slots:
@@ -226,7 +226,7 @@ async def read_body(request: web.Request, options: StandinOptions) -> bytearray:
     """Read a whole body.
 
     Raises:
-        RefusedError: 413, it is larger than any valid one.
+        RefusedError: 413 for a body larger than any valid one.
     """
     limit_bytes = options.max_payload_bytes + _BODY_BYTES_SPARE
     body = bytearray()

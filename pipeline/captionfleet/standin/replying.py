@@ -28,7 +28,7 @@ _UNSEEN = "The media were not looked at."
 
 @dataclass(frozen=True, slots=True)
 class Perceived:
-    """What there is in the media of a request, as far as the model gets to know it."""
+    """The contents of a request's media that reach the model."""
 
     video: VideoFacts | None
     audio: AudioFacts | None
@@ -38,7 +38,7 @@ def perceive(chat: Chat, options: StandinOptions) -> Perceived:
     """Decode the media of a request; runs in a thread.
 
     Raises:
-        RefusedError: 400, they cannot be decoded or are not what the deployment takes.
+        RefusedError: 400 for media that cannot be decoded, or that the deployment does not take.
     """
     try:
         reads = captions.asks_for_report(chat.text)
@@ -63,7 +63,7 @@ def reply_to(
     options: StandinOptions,
     fault: FaultKind | None,
 ) -> Reply:
-    """The reply, without timing; it says so if the media were not decoded."""
+    """The reply, without timing."""
     video, audio = (seen.video, seen.audio) if seen else (None, None)
     caption = "" if fault is FaultKind.EMPTY else _caption(chat, seen, options, fault)
     text, finish_reason = captions.shortened(caption, chat.max_tokens)

@@ -29,18 +29,18 @@ class Standin:
 
     @property
     def base_url(self) -> str:
-        """What a client puts before "/chat/completions"."""
+        """The URL that a client puts before "/chat/completions"."""
         return f"http://{self.host}:{self.port}/v1"
 
     @property
     def requests(self) -> tuple[RequestRecord, ...]:
-        """The latest requests that are over, in the order they ended."""
+        """The latest requests, in the order they ended."""
         return tuple(self.ledger.records)
 
 
 @asynccontextmanager
 async def serving(options: StandinOptions) -> AsyncIterator[Standin]:
-    """Serve until the block ends; requests still in flight are then broken off.
+    """Serve until the block ends; requests in flight are then broken off.
 
     Raises:
         OSError: the address cannot be bound.
@@ -52,7 +52,7 @@ async def serving(options: StandinOptions) -> AsyncIterator[Standin]:
 
 
 async def serve(options: StandinOptions, announce: Callable[[Standin], None]) -> None:
-    """Serve until SIGINT or SIGTERM; `announce` is called in a thread once connections are taken.
+    """Serve until SIGINT or SIGTERM; call `announce` in a thread once the server accepts calls.
 
     Raises:
         OSError: the address cannot be bound.

@@ -1,4 +1,4 @@
-"""Rejects media that a real deployment would not take, with its 4xx; pure (server's process)."""
+"""Finds what a real deployment would refuse in media, with its 4xx; pure (server's process)."""
 
 from collections.abc import Iterator
 
@@ -10,17 +10,17 @@ from captionfleet.standin.tokens import Profile
 __all__ = ["DURATION_TOLERANCE_S", "audio_violations", "video_violations"]
 
 DURATION_TOLERANCE_S = 0.5
-"""An encoder pads its last packet; half a second is no longer clip."""
+"""Tolerance on the length: an encoder pads its last packet."""
 
 _FEWEST_FRAMES: dict[Profile, int] = {"qwen3-omni": 2, "molmo2": 1}
 
 
 def video_violations(video: VideoFacts, options: StandinOptions) -> list[Refusal]:
-    """Return everything wrong with a video.
+    """Return everything for which a server would refuse a video.
 
     Without `strict`, only what vLLM's loaders refuse: too few frames for the model, and clips that
-    are too long. With it, also what the guide's formats exclude, and an odd number of frames,
-    whose last one Qwen-family servers drop in silence.
+    are too long. With it, also formats other than the guide's, and an odd number of frames, because
+    Qwen-family servers silently drop the last one.
     """
     if video.as_pictures:
         return []
@@ -29,7 +29,7 @@ def video_violations(video: VideoFacts, options: StandinOptions) -> list[Refusal
 
 
 def audio_violations(audio: AudioFacts, options: StandinOptions) -> list[Refusal]:
-    """Return everything wrong with a sound track; see `video_violations`."""
+    """Return everything for which a server would refuse a sound track; see `video_violations`."""
     found = []
     if audio.duration_s == 0:
         found.append(invalid("the audio has no samples", "audio_url"))

@@ -13,7 +13,7 @@ Schema = dict[str, Any]
 
 
 def unsupported(schema: Any) -> str | None:
-    """Return a keyword of the schema that the service documents as not supported, or None."""
+    """Return a keyword of the schema that the service does not support, or None."""
     if isinstance(schema, list):
         return next(filter(None, map(unsupported, schema)), None)
     if not isinstance(schema, dict):
@@ -28,7 +28,7 @@ def unsupported(schema: Any) -> str | None:
 
 
 def filled(schema: Schema, text: str) -> str:
-    """Return JSON that fits the schema, `text` wherever a free string stands."""
+    """Return JSON that fits the schema, with `text` as every free string."""
     value = _value(schema, schema, text, 0) if schema else {"caption": text}
     return orjson.dumps(value).decode()
 

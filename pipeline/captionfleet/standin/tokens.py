@@ -20,7 +20,7 @@ __all__ = [
 Profile = Literal["qwen3-omni", "molmo2"]
 
 CHARACTERS_PER_TOKEN = 4
-"""A usual figure for English; the stand-in has no tokenizer."""
+"""Usual for English; the stand-in has no tokenizer."""
 
 _QWEN_SIDE_PX = 32
 _QWEN_FRAME_PX = (131_072, 786_432)
@@ -38,15 +38,15 @@ class Usage:
 
     @property
     def total_tokens(self) -> int:
-        """Both together."""
+        """Prompt and completion tokens."""
         return self.prompt_tokens + self.completion_tokens
 
 
 def resized_px(width: int, height: int) -> tuple[int, int]:
     """Return the width and height to which Qwen3-Omni scales a frame.
 
-    Sides become multiples of 32 and the area is brought between 131,072 and 786,432 px, the
-    aspect ratio kept as well as that allows (`smart_resize` of Qwen2-VL in transformers 5).
+    Sides become multiples of 32, and the area comes to between 131,072 and 786,432 px, with the
+    aspect ratio kept as far as possible (`smart_resize` of Qwen2-VL in transformers 5).
     """
     smallest, largest = _QWEN_FRAME_PX
     sides = tuple(max(1, round(side / _QWEN_SIDE_PX)) for side in (width, height))
@@ -63,10 +63,10 @@ def resized_px(width: int, height: int) -> tuple[int, int]:
 def video_tokens(profile: Profile, video: VideoFacts) -> int:
     """Return the prompt tokens of a video.
 
-    Qwen3-Omni: one token per 32x32 px of each pair of frames, an odd last frame dropped. Molmo2:
-    per frame 9x9 pooled patches, a start, an end and the text of its time, in which each character
-    is a token; a space stands between a frame's end and the next time. Pictures that came one by
-    one cost Qwen3-Omni a token per 32x32 px and two marks each; of Molmo2 the crops are left out.
+    Qwen3-Omni: one token per 32x32 px of each pair of frames; an odd last frame is dropped. Molmo2:
+    per frame 9x9 pooled patches, a start, an end and the text of its time, one token per character;
+    a space separates a frame's end from the next time. Images sent one by one cost Qwen3-Omni one
+    token per 32x32 px and two marks each; for Molmo2 the crops are not counted.
     """
     if video.as_pictures:
         width, height = (
@@ -87,7 +87,7 @@ def audio_tokens(audio: AudioFacts) -> int:
 
 
 def text_tokens(text: str) -> int:
-    """Return about how many tokens a text has: one for every four characters begun."""
+    """Estimate the tokens of a text: one for every four characters, rounded up."""
     return math.ceil(len(text) / CHARACTERS_PER_TOKEN)
 
 

@@ -1,4 +1,4 @@
-"""Sends answers, whole or spoilt by a fault (server's process)."""
+"""Sends answers, whole or broken by a fault (server's process)."""
 
 import socket
 import struct
@@ -19,7 +19,7 @@ _SPOILT = frozenset(
 
 
 def html_page(status: int, headers: dict[str, str]) -> web.Response:
-    """Return the page that an edge proxy answers with."""
+    """Return the error page of an edge proxy."""
     text = _HTML.format(status)
     return web.Response(status=status, text=text, content_type="text/html", headers=headers)
 
@@ -32,7 +32,7 @@ def stops_early(fault: Fault | None) -> bool:
 async def send_whole(
     request: web.Request, body: bytes, headers: dict[str, str], fault: Fault | None
 ) -> web.StreamResponse:
-    """Answer 200 with a JSON body, or with what the fault makes of it."""
+    """Answer 200 with a JSON body, or with the fault's version of it."""
     kind = fault.kind if fault else None
     if kind in {FaultKind.TRUNCATE, FaultKind.RESET_DURING}:
         response = web.StreamResponse(headers=headers)
@@ -58,7 +58,7 @@ async def start_stream(request: web.Request, headers: dict[str, str]) -> web.Str
 async def end_stream(
     request: web.Request, response: web.StreamResponse, last: bytes, fault: Fault | None
 ) -> web.StreamResponse:
-    """Send the last events, or what the fault puts in their place."""
+    """Send the last events, or the fault's version of them."""
     match fault.kind if fault else None:
         case FaultKind.RESET_DURING:
             return _broken_off(request, response, hard=True)

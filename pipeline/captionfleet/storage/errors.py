@@ -1,4 +1,4 @@
-"""Turns errors of the storage library into words, by their type; pure (main process)."""
+"""Classifies errors of the storage library, by their type; pure (main process)."""
 
 from typing import Any
 
@@ -17,13 +17,13 @@ ACCESS = {
     "gs": "GOOGLE_APPLICATION_CREDENTIALS",
     "az": "AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY",
 }
-"""What leads to a bucket where the machine has no role of its own: variables of the environment."""
+"""The environment variables that give access to a bucket if the machine has no role."""
 
 
 class StorageError(Exception):
     """Raised when an object cannot be looked up, listed, read or written.
 
-    `detail` is worded by this program: messages of a library may quote a signed address.
+    `detail` never quotes a message of the library, which may hold a signed address.
     """
 
     def __init__(self, code: FailureCode, detail: str, *, may_pass: bool = False) -> None:
@@ -36,7 +36,7 @@ class StorageError(Exception):
 def explained(
     error: Exception, exceptions: Any, scheme: str = "https", *, doing: str = "read it"
 ) -> StorageError:
-    """Word the error by its type, quoting nothing of it; `doing` is what was tried."""
+    """Describe the error by its type, without quoting it; `doing` is what was tried."""
     if isinstance(error, FileNotFoundError | exceptions.NotFoundError):
         return StorageError(FailureCode.SOURCE_MISSING, "no such object")
     if isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError):

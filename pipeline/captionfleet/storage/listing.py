@@ -16,7 +16,7 @@ from captionfleet.storage.stores import CONNECT_S, REQUEST_S, library, store_for
 __all__ = ["Listed", "list_objects"]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_PAGE_OBJECTS = 1000  # as many as S3 puts into one answer
+_PAGE_OBJECTS = 1000  # the size of a page of S3
 _NO_LISTING = (
     "it cannot be listed: is there such a bucket, may the credentials list it, and are its region "
     "and endpoint right?"
@@ -81,10 +81,10 @@ def _by_library(address: Address, last: str) -> Iterator[Listed]:
 
 
 def _for_odd_names(address: Address) -> _Listing:
-    """A second way to list a bucket, with a name that the library refuses.
+    """A second way to list a bucket that holds a name that the library refuses.
 
     Raises:
-        StorageError: there is none.
+        StorageError: there is no second way.
     """
     try:
         boto3 = importlib.import_module("boto3") if address.scheme == "s3" else None

@@ -20,6 +20,7 @@ from captionfleet.telemetry import monotonic_s
 
 __all__ = [
     "PAUSES_S",
+    "TRY_S",
     "ObjectFacts",
     "facts_of",
     "jitter",
@@ -30,10 +31,10 @@ __all__ = [
 ]
 
 PAUSES_S = (0.2, 1.0, 3.0)
-"""Before each further try, beside the library's own ones within a few seconds."""
-# A look-up moves one byte, and a list may name thousands of objects on a dead server.
+"""Before each further try, besides the library's own retries within a few seconds."""
+# A look-up transfers one byte, and a list may name thousands of objects on a dead server.
 _LOOK_REQUEST_S, _LOOK_S = 15.0, 30.0
-_READ_S = 90.0  # above the library's own 60 s for a request
+TRY_S = 90.0  # above the library's own 60 s for a request
 
 _QUOTE = '"'
 
@@ -42,9 +43,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ObjectFacts:
-    """One version of an object; `version` is a number made of its ETag, else of its time.
+    """One version of an object; `version` is a hash of its ETag, or else of its time.
 
-    `time_version`, of a file behind a URL that has an ETag as well, is made of its time; else 0.
+    `time_version` is a hash of the time of a file behind a URL that also has an ETag; else 0.
     """
 
     size_bytes: int
@@ -52,7 +53,7 @@ class ObjectFacts:
     time_version: int = 0
 
     def is_same(self, other: "ObjectFacts") -> bool:
-        """Whether both are one version: replicas of a server may give it ETags of their own."""
+        """Whether both are one version; replicas of a web server may have different ETags."""
         is_as_old = self.time_version == other.time_version != 0
         return self.size_bytes == other.size_bytes and (self.version == other.version or is_as_old)
 
@@ -84,32 +85,42 @@ async def read_range(address: Address, facts: ObjectFacts, start: int, end: int)
         StorageError: the object is gone, changed or refused, or no answer was whole.
     """
     store = await anyio.to_thread.run_sync(store_for, address)
-    return await retried(partial(_in_time, store, address, facts, start, end))
+    return await retried(partial(_read_whole, store, address, facts, start, end), TRY_S)
 
 
-async def retried(ask: Callable[[], Awaitable[T]]) -> T:
-    """What an asked storage answers, with another try and a pause where a failure may pass.
+async def retried(ask: Callable[[], Awaitable[T]], within_s: float) -> T:
+    """The answer of a storage, asked again after a pause where a failure may pass.
+
+    Args:
+        ask: Asks once.
+        within_s: The deadline of one try.
 
     Raises:
-        StorageError: no try went well, or the failure is not one that passes.
+        StorageError: every try failed, or one failed for good.
     """
     for pause_s in PAUSES_S:
         try:
-            return await ask()
+            return await _in_time(ask, within_s)
         except StorageError as error:
             if not error.may_pass:
                 raise
         await anyio.sleep(pause_s * jitter())
-    return await ask()
+    return await _in_time(ask, within_s)
 
 
-async def _in_time(store: Any, address: Address, facts: ObjectFacts, start: int, end: int) -> bytes:
+async def _in_time(ask: Callable[[], Awaitable[T]], within_s: float) -> T:
     try:
-        with anyio.fail_after(_READ_S):
-            got, body = await _read(store, address, start, end)
+        with anyio.fail_after(within_s):
+            return await ask()
     except TimeoutError:
-        words = f"no whole answer from the storage within {_READ_S:g} s"
+        words = f"no whole answer from the storage within {within_s:.0f} s"
         raise StorageError(FailureCode.SOURCE_UNREADABLE, words, may_pass=True) from None
+
+
+async def _read_whole(
+    store: Any, address: Address, facts: ObjectFacts, start: int, end: int
+) -> bytes:
+    got, body = await _read(store, address, start, end)
     if not facts.is_same(got):
         raise StorageError(FailureCode.SOURCE_CHANGED, "the object changed since it was found")
     if len(body) != end - start:
@@ -154,15 +165,15 @@ def _name(address: Address) -> str:
 def facts_of(meta: Any, *, scheme: str) -> ObjectFacts:
     """The library's metadata of an object as facts.
 
-    Buckets make ETags of what an object holds, or change them with it. Web servers may make them
-    of an inode, for example, so that each replica has its own; the time is then what they share.
+    A bucket's ETag depends on the object's content, or changes with it. A web server's may depend
+    on an inode, for example, and differ between replicas, which then share the time.
     """
     etag, changed = meta["e_tag"], meta["last_modified"]
-    if scheme == "az" and etag:  # in a listing it stands without the quotes that it has elsewhere
+    if scheme == "az" and etag:  # Azure's listings omit the quotes
         etag = f'"{etag.strip(_QUOTE)}"'
     has_both = (
         scheme in {"http", "https"} and etag and changed and changed.timestamp() > 0
-    )  # 0: the server said none
+    )  # 0: the server gave none
     by_time = version_of(None, changed) if has_both else 0
     return ObjectFacts(int(meta["size"]), version_of(etag, changed), by_time)
 

@@ -14,7 +14,7 @@ from captionfleet.storage.errors import ACCESS, StorageError
 
 __all__ = ["CONNECT_S", "REQUEST_S", "library", "store_for"]
 
-_MOST_STORES = 64  # each store holds connections, and a list may name a host in every row
+_MOST_STORES = 64  # each store holds connections, and every row of a list may name another host
 CONNECT_S, REQUEST_S = 10.0, 60.0
 _OWN_RETRIES = 2
 _OWN_RETRIES_S = 20
@@ -44,10 +44,10 @@ def store_for(address: Address, request_s: float = REQUEST_S) -> Any:
 
     Raises:
         ConfigError: the library is not installed.
-        StorageError: the address cannot be one, or its credentials cannot be read.
+        StorageError: the address is invalid, or its credentials cannot be read.
     """
     library()
-    # One store for each URL: as a path in a store, its query and escapes would be lost.
+    # One store for each URL: a path in a shared store would lose its query and escapes.
     url = address.opens if address.is_web else f"{address.scheme}://{address.bucket}"
     known = (url, request_s)
     with _lock:
@@ -90,7 +90,7 @@ def _open(address: Address, url: str, request_s: float) -> Any:
 
 
 def _may_be_plain(address: Address) -> bool:
-    """Whether unencrypted HTTP is asked for, by the address or the endpoint in the environment."""
+    """Whether the address, or the endpoint in the environment, asks for unencrypted HTTP."""
     if address.is_web:
         return address.scheme == "http"
     endpoints = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "GOOGLE_BASE_URL")

@@ -10,7 +10,7 @@ import anyio.to_thread
 from captionfleet.errors import FailureCode
 from captionfleet.messages.address import Address
 from captionfleet.storage.errors import StorageError, explained
-from captionfleet.storage.objects import retried
+from captionfleet.storage.objects import TRY_S, retried
 from captionfleet.storage.stores import library, store_for
 
 __all__ = ["PART_BYTES", "read_object", "remove_object", "write_object"]
@@ -18,7 +18,6 @@ __all__ = ["PART_BYTES", "read_object", "remove_object", "write_object"]
 PART_BYTES = 8 * 2**20
 """S3 takes parts from 5 MiB on, and 10,000 of them: objects of up to 80 GB."""
 _PARTS_AT_ONCE = 2  # each is held in memory
-_TRY_S = 90.0  # above the library's own 60 s for a request
 _SLOWEST_BYTES_PER_S = 256 * 2**10  # a slower line does not keep a copy current
 _MISSING_BUCKET = "there is no such bucket"
 
@@ -33,13 +32,13 @@ async def write_object(
     *,
     mode: Literal["overwrite", "create"] = "overwrite",
 ) -> None:
-    """Put a whole object in the place of what is there; others see the old one or the new one.
+    """Write or replace a whole object; readers see the old one or the new one.
 
-    `body` is the object, or gives its chunks again for each try. With "create", which takes bytes
-    alone, nothing may be there.
+    `body` is the object, or a function that gives its chunks again for each try. With "create",
+    which takes only bytes, the object must not exist.
 
     Raises:
-        StorageError: it was refused, or not taken at any try.
+        StorageError: it was refused, or every try failed.
     """
 
     async def write(store: Any) -> None:
@@ -53,7 +52,7 @@ async def write_object(
             max_concurrency=_PARTS_AT_ONCE,
         )
 
-    within_s = _TRY_S + size_bytes / _SLOWEST_BYTES_PER_S
+    within_s = TRY_S + size_bytes / _SLOWEST_BYTES_PER_S
     try:
         await _patiently(address, write, "write there", within_s)
     except StorageError as error:
@@ -63,20 +62,20 @@ async def write_object(
 
 
 async def read_object(address: Address, most_bytes: int) -> bytes | None:
-    """A small object; None where there is none.
+    """A small object; None if it does not exist.
 
     Raises:
-        StorageError: it is larger, may not be read, or no answer was whole.
+        StorageError: it is larger, may not be read, or no answer was complete.
     """
 
     async def read(store: Any) -> bytes:
         got = await library().get_async(store, address.key)
         if got.meta["size"] > most_bytes:
-            raise StorageError(FailureCode.SOURCE_UNREADABLE, "it is larger than it can be")
+            raise StorageError(FailureCode.SOURCE_UNREADABLE, "it is larger than expected")
         return bytes(await got.bytes_async())
 
     try:
-        return await _patiently(address, read, "read there", _TRY_S)
+        return await _patiently(address, read, "read there", TRY_S)
     except StorageError as error:
         if error.code is FailureCode.SOURCE_MISSING:
             return None
@@ -87,14 +86,14 @@ async def remove_object(address: Address) -> None:
     """Remove an object, which may be gone.
 
     Raises:
-        StorageError: that was refused, or not taken at any try.
+        StorageError: that was refused, or every try failed.
     """
 
     async def remove(store: Any) -> None:
         await library().delete_async(store, address.key)
 
     try:
-        await _patiently(address, remove, "delete there", _TRY_S)
+        await _patiently(address, remove, "delete there", TRY_S)
     except StorageError as error:
         if error.code is not FailureCode.SOURCE_MISSING:
             raise
@@ -104,23 +103,13 @@ async def _patiently(
     address: Address, ask: Callable[[Any], Awaitable[T]], doing: str, within_s: float
 ) -> T:
     store = await anyio.to_thread.run_sync(store_for, address)
-    return await retried(partial(_once, store, address, ask, doing, within_s))
+    return await retried(partial(_once, store, address, ask, doing), within_s)
 
 
-async def _once(
-    store: Any,
-    address: Address,
-    ask: Callable[[Any], Awaitable[T]],
-    doing: str,
-    within_s: float,
-) -> T:
+async def _once(store: Any, address: Address, ask: Callable[[Any], Awaitable[T]], doing: str) -> T:
     try:
-        with anyio.fail_after(within_s):
-            return await ask(store)
+        return await ask(store)
     except StorageError:
         raise
-    except TimeoutError:
-        words = f"no answer from the storage within {within_s:.0f} s"
-        raise StorageError(FailureCode.SOURCE_UNREADABLE, words, may_pass=True) from None
     except Exception as error:  # noqa: BLE001 - classified by type
         raise explained(error, library().exceptions, address.scheme, doing=doing) from None

@@ -1,1 +1,1 @@
-"""What the operating system gives and refuses: memory, threads, files, streams (any process)."""
+"""Access to the operating system: memory, threads, files, streams (any process)."""

@@ -1,4 +1,4 @@
-"""Turns refusals of the operating system, of a thread or a process, into errors (main process)."""
+"""Turns the system's refusal of a thread or a process into an error (main process)."""
 
 import errno
 import os
@@ -29,7 +29,7 @@ def is_thread_refused(error: BaseException) -> bool:
 
 @contextmanager
 def machine_errors() -> Iterator[None]:
-    """Turn the refusal of a thread, anywhere in the block, into a MachineError."""
+    """Turn a refused thread, anywhere in the block, into a MachineError."""
     try:
         yield
     except RuntimeError as error:

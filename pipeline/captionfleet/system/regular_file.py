@@ -6,12 +6,13 @@ import stat
 
 __all__ = ["make_folder", "open_regular", "require_folder"]
 
-# O_NONBLOCK: opening a FIFO must not wait for its other end. O_NOCTTY: nor take a terminal.
+# O_NONBLOCK: opening a FIFO must not wait for its other end. O_NOCTTY: a terminal must not become
+# the controlling one.
 _CAREFULLY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 def open_regular(path: str | os.PathLike[str], flags: int = os.O_RDONLY, mode: int = 0o666) -> int:
-    """Open a regular file and return its descriptor; the last part of the path is no link.
+    """Open a regular file and return its descriptor; the last part of the path must not be a link.
 
     Raises:
         OSError: as `os.open` does; ELOOP for a link, EINVAL for anything but a regular file.
@@ -19,15 +20,15 @@ def open_regular(path: str | os.PathLike[str], flags: int = os.O_RDONLY, mode: i
     descriptor = os.open(path, flags | _CAREFULLY, mode)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(errno.EINVAL, "it is no regular file")
+        raise OSError(errno.EINVAL, "it is not a regular file")
     return descriptor
 
 
 def make_folder(path: str | os.PathLike[str]) -> None:
-    """Make a folder where none is yet.
+    """Make a folder, if it does not exist.
 
     Raises:
-        OSError: as `os.mkdir` does; ELOOP where a link stands in its place.
+        OSError: as `os.mkdir` does; ELOOP if a link is in its place.
     """
     try:
         os.mkdir(path)  # noqa: PTH102 - the name may be no text
@@ -43,6 +44,6 @@ def require_folder(path: str | os.PathLike[str]) -> None:
     """
     mode = os.lstat(path).st_mode
     if stat.S_ISLNK(mode):
-        raise OSError(errno.ELOOP, f"{os.path.basename(path)} is a link, and no folder")  # noqa: PTH119
+        raise OSError(errno.ELOOP, f"{os.path.basename(path)} is a link")  # noqa: PTH119
     if not stat.S_ISDIR(mode):
         raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))

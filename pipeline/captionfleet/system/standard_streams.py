@@ -17,14 +17,14 @@ __all__ = ["LenientFile", "do_not_wait_for_readers", "open_standard_streams", "s
 
 _STDOUT, _STDERR = 1, 2
 _QUEUE_BYTES = 1 << 18  # some thousand lines of a log, beside the 64 KiB that a pipe holds
-_PIECE_BYTES = 1 << 16  # what is handed on at once: no line of the log comes in two pieces
+_PIECE_BYTES = 1 << 16  # bytes per write, so that no log line is split
 _LOG_AT_END_S = 2.0
 _OTHERS_WAIT_S = 1.0
 _SUMMARY_AT_END_S = 30.0  # on a terminal, Ctrl-S may have stopped the output
 
 
 class LenientFile(io.RawIOBase):
-    """A file whose writes never fail; a thread of its own does the writing.
+    """A file whose writes never fail; its own thread does the writing.
 
     A stalled reader blocks only that thread. Once the queue is full, a write waits for the reader
     for at most `patience_s`; then lines are dropped, and a line that counts them follows when the
@@ -49,7 +49,7 @@ class LenientFile(io.RawIOBase):
         return True
 
     def fileno(self) -> int:
-        """The descriptor, by which libraries recognise a terminal and its width."""
+        """The descriptor, from which libraries learn of a terminal and its width."""
         return self._descriptor
 
     def isatty(self) -> bool:
@@ -59,7 +59,7 @@ class LenientFile(io.RawIOBase):
     def write(self, data: Any, /) -> int:
         """Queue the text, or drop it; always return its full length."""
         piece = bytes(data)
-        if sys.is_finalizing():  # no thread runs any more
+        if sys.is_finalizing():  # no thread is left to write it
             self._write_out_if_ready(piece)
         elif self._has_writer():
             self._put(piece)
@@ -77,9 +77,9 @@ class LenientFile(io.RawIOBase):
 
     @property
     def lost(self) -> str | None:
-        """Why output that a reader may need was lost; None where it is complete.
+        """Why output that a reader may need was lost; None if it is complete.
 
-        A reader that closes its pipe needs no more, so that counts as complete.
+        If the reader closes its pipe, it needs no more: the output counts as complete.
         """
         if self.problem is None or self.problem.errno == errno.EPIPE:
             return None
@@ -90,7 +90,7 @@ class LenientFile(io.RawIOBase):
             writer = threading.Thread(target=self._keep_writing, daemon=True)
             try:
                 writer.start()
-            except RuntimeError:  # the system has no thread to give
+            except RuntimeError:  # the system cannot start a thread
                 return False
             self._writer = writer
         return True
@@ -111,8 +111,8 @@ class LenientFile(io.RawIOBase):
         self._changed.notify_all()
 
     def _count_of_dropped(self, before: bytes) -> bytes:
-        """A line that looks like the line it comes before."""
-        words = f"{self._dropped_lines} lines dropped: the reader of this log stood still"
+        """The count of dropped lines, in the form of the line after it."""
+        words = f"{self._dropped_lines} lines dropped: the reader of this log had stalled"
         self._dropped_lines = 0
         line = f"captionfleet: {words}"
         if before.startswith(b"{"):
@@ -211,7 +211,7 @@ def _finish(stream: TextIO, raw: LenientFile) -> None:
 
 
 def _text(raw: LenientFile, former: TextIO | None, *, line_buffering: bool) -> TextIO:
-    # A caption or a name may hold what the terminal's encoding has no character for.
+    # A caption or a name may hold characters that the terminal's encoding lacks.
     return io.TextIOWrapper(
         io.BufferedWriter(raw, _PIECE_BYTES),
         encoding=former.encoding if former else "utf-8",

@@ -32,7 +32,7 @@ class Display:
 
     def __init__(self, stream: TextIO, *, leave: bool = True) -> None:
         tqdm.set_lock(RLock())  # tqdm's own lock is a system-wide semaphore for processes
-        tqdm.monitor_interval = 0  # no thread of tqdm's that refreshes bars
+        tqdm.monitor_interval = 0  # no refresh thread of tqdm's
         self._stream = stream
         self._ascii = not _can_show(stream)
         self._bar = self._line(0, leave=leave)
@@ -42,7 +42,7 @@ class Display:
     def show(self, picture: Picture) -> None:
         """Draw one state of the run; the terminal's width may have changed since."""
         columns = os.get_terminal_size(self._stream.fileno()).columns - 1  # no line wraps
-        beside = columns - 2  # the cursor rests behind the bar, where a terminal echoes ^C
+        beside = columns - 2  # the cursor stays after the bar, where a terminal echoes ^C
         self._set(self._bar, picture.bar_format(beside, ascii_only=self._ascii), beside, picture)
         below = picture.below(columns, ascii_only=self._ascii)
         if below is None:
@@ -50,7 +50,7 @@ class Display:
         else:
             self._below = self._below or self._line(1, leave=False)
             self._set(self._below, escaped(below), columns, picture)
-        self._stream.write("\r")  # what the terminal echoes, as ^C, is drawn over
+        self._stream.write("\r")  # overwrites what the terminal echoed, such as ^C
         self._stream.flush()
 
     def make_way(self, line: str, stream: TextIO) -> None:
@@ -74,7 +74,7 @@ class Display:
             self._below = None
 
     def _line(self, position: int, *, leave: bool) -> "tqdm[Any]":
-        # The first drawing is made by `show`: nothing is drawn before something is known.
+        # Only `show` draws: before the first state there is nothing to draw.
         bar: tqdm[Any] = tqdm(
             total=1, file=self._stream, position=position, leave=leave, delay=1e9, ascii=self._ascii
         )

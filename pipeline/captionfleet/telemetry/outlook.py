@@ -8,13 +8,13 @@ from captionfleet.messages import Clip
 
 __all__ = ["Outlook"]
 
-_PER_OCTAVE = 4  # sizes within 19 % of each other are counted as one
+_PER_OCTAVE = 4  # sizes within 19 % of each other share a class
 _KNOWN = -1  # stands for a size: the seconds are the clip's, not its window's
 
 
 @dataclass(slots=True)
 class Outlook:
-    """The clips of a run as counted from its sources, and roughly how much video they hold.
+    """The clips of a run, counted from its sources, and an estimate of their seconds of video.
 
     A file's length is unknown until it is opened. It is estimated from its size by the mean bytes
     per second of the files opened so far, and at most the clip's window counts. Memory does not

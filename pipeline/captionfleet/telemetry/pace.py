@@ -8,12 +8,12 @@ from captionfleet.telemetry.tally import Tally
 __all__ = ["Pace"]
 
 _EVERY_S = 1.0
-_WINDOW_S = 120.0  # long enough for slow requests, short enough to follow replicas that come
+_WINDOW_S = 120.0  # long enough for slow requests, short enough to follow new replicas
 _LEAST_CLIPS = 30  # with fewer in the window, the whole run is a better estimate
 
 
 class _Sample(NamedTuple):
-    """What was done by a point in time; time spent waiting for deployments does not count."""
+    """The counters at a point in time, without the time spent waiting for deployments."""
 
     active_s: float
     settled: int
@@ -25,8 +25,8 @@ class Pace:
     """Rates over the last two minutes, or over the whole run while little was done in them.
 
     The time left is the longer of two: the video still to prepare at the rate of preparing, and the
-    video without a line at the rate of captioning. Captions count only once as many clips have
-    their line as were in flight.
+    video without a line at the rate of captioning. The rate of captioning counts only once as many
+    clips have a line as were in flight.
     """
 
     def __init__(self) -> None:

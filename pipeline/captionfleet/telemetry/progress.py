@@ -20,13 +20,18 @@ Progress = TextIO | Literal["log"] | None
 """Where progress is shown: on a stream, as events of the structured log, or nowhere."""
 
 _LOOK_EVERY_S = 0.2
-_PLAIN_EVERY_S = 30.0
+_LINE_EVERY_S = 30.0
 _LONG_S = 5.0  # shorter waits are shown without their length
 
 
 @asynccontextmanager
 async def show_progress(
-    tally: Tally, stream: Progress, *, sends: bool = True
+    tally: Tally,
+    stream: Progress,
+    *,
+    sends: bool = True,
+    look_every_s: float = _LOOK_EVERY_S,
+    line_every_s: float = _LINE_EVERY_S,
 ) -> AsyncIterator[None]:
     """Show the tally while the block runs: a bar on a terminal, a line every 30 s elsewhere.
 
@@ -34,20 +39,29 @@ async def show_progress(
         tally: The counters.
         stream: The stream to write to, "log" for log events, or None.
         sends: Whether clips are sent, or only prepared.
+        look_every_s: Seconds between two looks at the tally.
+        line_every_s: Seconds between two lines or log events.
     """
     if stream == "log":
         watching = _Watching(tally, sends=sends)
-        async with _repeating(lambda: _log(tally, watching.look()), _PLAIN_EVERY_S):
+        async with _repeating(lambda: _log(tally, watching.look()), line_every_s):
             yield
         return
     watching = _Watching(tally, sends=sends)
-    async with show_pictures(watching.look, stream):
+    async with show_pictures(
+        watching.look, stream, look_every_s=look_every_s, line_every_s=line_every_s
+    ):
         yield
 
 
 @asynccontextmanager
 async def show_pictures(
-    look: Callable[[], Picture], stream: TextIO | None, *, leave: bool = True
+    look: Callable[[], Picture],
+    stream: TextIO | None,
+    *,
+    leave: bool = True,
+    look_every_s: float = _LOOK_EVERY_S,
+    line_every_s: float = _LINE_EVERY_S,
 ) -> AsyncIterator[None]:
     """Poll `look` and show what it returns, as a bar on a terminal or as lines.
 
@@ -55,13 +69,16 @@ async def show_pictures(
         look: Returns what there is to show now.
         stream: The stream to write to.
         leave: Whether the last bar stays on the terminal.
+        look_every_s: Seconds between two looks.
+        line_every_s: Seconds between two lines.
     """
     if stream is None:
         yield
         return
-    display: _Shows = Display(stream, leave=leave) if has_width(stream) else _Lines(stream)
+    is_bar = has_width(stream)
+    display: _Shows = Display(stream, leave=leave) if is_bar else _Lines(stream, line_every_s)
     try:
-        async with _repeating(lambda: display.show(look()), _LOOK_EVERY_S):
+        async with _repeating(lambda: display.show(look()), look_every_s):
             yield
     finally:
         if isinstance(display, Display):
@@ -89,16 +106,17 @@ class _Shows(Protocol):
 
 
 class _Lines:
-    """Prints a line every 30 s where there is no terminal."""
+    """Prints a line now and then where there is no terminal."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, every_s: float) -> None:
         self._stream = stream
-        self._next_s = monotonic_s() + _PLAIN_EVERY_S
+        self._every_s = every_s
+        self._next_s = monotonic_s() + every_s
 
     def show(self, picture: Picture) -> None:
         if monotonic_s() < self._next_s:
             return
-        self._next_s = monotonic_s() + _PLAIN_EVERY_S
+        self._next_s = monotonic_s() + self._every_s
         print(f"{utc_now()} {picture.plain()}", file=self._stream, flush=True)
 
     def close(self) -> None:

@@ -13,13 +13,13 @@ from captionfleet.telemetry.wording import Picture, rate_in_words
 __all__ = ["Steps", "show_steps"]
 
 _EVERY_S = 0.2
-_QUIET_S = 0.5  # what is done by then needs no bar
+_QUIET_S = 0.5  # shorter work needs no bar
 _WHOLE = 1 - 1e-9  # of a sum of fractions
 _T = TypeVar("_T")
 
 
 class Steps:
-    """Counts consecutive steps of work, and draws them where there is a terminal.
+    """Counts consecutive steps of work, and draws them on a terminal.
 
     Drawing happens while counting: blocking work leaves no other opportunity.
     """
@@ -38,7 +38,7 @@ class Steps:
         self._done, self._begun_s = 0.0, monotonic_s()
 
     def count(self, number: float = 1) -> None:
-        """Count what is done."""
+        """Count finished work."""
         self._done += number
         if self._stream is not None and (now_s := monotonic_s()) >= self._next_s:
             self._next_s = now_s + _EVERY_S
@@ -69,7 +69,7 @@ class Steps:
         )
 
     def close(self) -> None:
-        """Leave the last drawing, with the cursor below it."""
+        """Leave the last drawing on the terminal, with the cursor below it."""
         if self._display is not None:
             with suppress(OSError):  # the terminal may be gone
                 self._display.show(self.picture(monotonic_s() - self._begun_s))

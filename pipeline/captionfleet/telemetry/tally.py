@@ -14,8 +14,8 @@ __all__ = ["NodeFigures", "Tally"]
 class NodeFigures:
     """What one node of a cluster did in a run.
 
-    Of `clips`, preparation of `failed` failed there; they took `busy_s` and `cpu_s` of its workers.
-    `refused` is why the node gets no clips; empty while it gets them.
+    It prepared `clips`, of which `failed` failed, in `busy_s` of its workers' time and `cpu_s` of
+    CPU time. `refused` says why the node gets no clips; empty while it gets them.
     """
 
     clips: int = 0
@@ -30,14 +30,13 @@ class NodeFigures:
 class Tally:
     """The live counters of one run; each stage writes only its own.
 
-    A clip counts once for each of its requests, but in `preparing` and `prepared`; `unit` is what
-    that makes in words.
-    `planned_total` is the number of clips once the producer has walked all sources, else None.
-    `outlook` is counted separately ahead of the run; `expected` combines both. `waiting_for` is why
-    nothing moves, for the progress line; empty while things move. `confinement` is the confinement
-    of the worker processes, None until the first reports. `nodes` are the cluster nodes that
-    workers run on, by name; empty on a single machine. `lost_with_nodes` counts clips that were
-    lost with a node and prepared again.
+    Clips count once for each of their requests, except in `preparing` and `prepared`; `unit` names
+    what is counted. `planned_total` is the number of clips once the producer has walked all
+    sources, else None. `outlook` is counted separately ahead of the run; `expected` combines both.
+    `waiting_for` says why the run makes no progress; empty while it makes any.
+    `confinement` is the confinement of the worker processes, None until the first reports. `nodes`
+    are the cluster nodes that workers run on, by name; empty on a single machine. `lost_with_nodes`
+    counts clips that were lost with a node and prepared again.
     """
 
     unit: str = "clips"

@@ -1,4 +1,4 @@
-"""Words a run's progress within a given width; pure (main process)."""
+"""Formats a run's progress within a given width; pure (main process)."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,8 @@ from captionfleet import text
 __all__ = ["Picture", "escaped", "fitting", "rate_in_words", "shortened"]
 
 _NARROW = 60  # columns that two lines need
-_LEAST_REASON = 40  # columns that a reason has, whatever stands before it
-_LEAST_NAME = 6  # columns that say which deployment it is; in fewer only its state is said
+_LEAST_REASON = 40  # columns that a reason always has
+_LEAST_NAME = 6  # columns for the deployment's name; in fewer, only its state is shown
 _ANY_WIDTH = 10_000
 
 
@@ -16,9 +16,8 @@ _ANY_WIDTH = 10_000
 class Picture:
     """What a progress display shows at one moment.
 
-    `total` may grow while `is_growing`; `rate` and `left` are in words, `facts` stand below the
-    bar. `waiting` says what everything waits for, empty while things move; `waited` says for how
-    long.
+    `total` may grow while `is_growing`. `rate` and `left` are texts, and `facts` are below the bar.
+    `waiting` says what the run waits for, if it makes no progress; `waited` says for how long.
     """
 
     done: int
@@ -73,14 +72,14 @@ class Picture:
             return fitting("     " + ", ".join(facts), columns, ascii_only=ascii_only)
         room = columns - len("     ")
         while facts and room - len(", ".join(facts)) - 2 < min(len(waits), _LEAST_REASON):
-            facts.pop()  # what everything waits for matters more
+            facts.pop()  # the reason to wait matters more
         before = "".join(f"{fact}, " for fact in facts)
         return f"     {before}" + self._waits(
             "waiting for ", room - len(before), ascii_only=ascii_only
         )
 
     def _waits(self, words: str, columns: int, *, ascii_only: bool) -> str:
-        """What is waited for; a reason that is too long is shortened, its duration is not."""
+        """The reason to wait and its duration; a long reason is shortened."""
         end = f", {self.waited}" if self.waited else ""
         room = columns - len(words) - len(end)
         return words + shortened(self.waiting, room, ascii_only=ascii_only) + end

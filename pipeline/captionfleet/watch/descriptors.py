@@ -13,14 +13,14 @@ _PER_WORKER = 4
 
 
 def descriptors_needed(job: JobConfig) -> int:
-    """How many descriptors the main process may hold at once."""
+    """The most descriptors that the main process holds at once."""
     return _besides(job) + _PER_REQUEST * _requests(job)
 
 
 def within_descriptors(job: JobConfig) -> JobConfig:
     """Raise this process's soft limit as far as needed and allowed.
 
-    Where that is too little, the returned job has lower ceilings of requests in flight: clips would
+    If that is too little, the returned job allows fewer requests in flight: otherwise clips would
     fail for lack of descriptors.
     """
     needed = descriptors_needed(job)

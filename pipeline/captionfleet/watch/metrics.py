@@ -37,7 +37,7 @@ _TAKEN = {errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL}
 
 @asynccontextmanager
 async def open_metrics(config: MetricsConfig, tally: Tally) -> AsyncIterator["Metrics | None"]:
-    """Serve /metrics while the block runs; None where no port is set.
+    """Serve /metrics while the block runs; None if no port is set.
 
     Raises:
         ConfigError: prometheus-client is not installed, or the port cannot be used.
@@ -154,7 +154,7 @@ class Metrics:
         yield _gauge("in_flight", "Requests in flight", by, flight)
         yield _gauge("window", "Requests that may be in flight", by, windows)
         yield _gauge("deployment_up", "1 while it takes requests", by, up)
-        yield _gauge("preparing", "Clips in the hands of workers", (), {(): tally.preparing})
+        yield _gauge("preparing", "Clips that workers are preparing", (), {(): tally.preparing})
         yield _gauge(
             "planned_clips",
             "Clips found to be done so far, once for each named request",

@@ -26,12 +26,12 @@ _HOUR_S = 3600.0
 
 
 class Stopping:
-    """Lets a run start nothing new, finish what is in flight, and give up what takes too long.
+    """Stops a run: no new clips begin, and requests in flight get a limited time.
 
     `checking` is the scope of the checks before the stages, `producing` that of the first stage,
     `everything` that of the whole run; the run enters them. `queues` hold clips that are between
     stages; `halted` stops the sender from starting requests. `now` is local time, as deadlines are;
-    it is asked every `look_at_clock_s`.
+    it is read every `look_at_clock_s`.
     """
 
     def __init__(
@@ -86,10 +86,10 @@ class Stopping:
 
     @contextmanager
     def copying(self, end_s: float, *, is_hurried: bool) -> Iterator[None]:
-        """Around the last copy of the output folder, when every line is kept.
+        """Limit the last copy of the output folder, when every line is already safe.
 
-        It has `end_s` from a first signal on, or from its beginning where it `is_hurried`; another
-        signal ends it. What is given up leaves the block.
+        It has `end_s` seconds from a first signal on, or from its start if it `is_hurried`; another
+        signal ends it. A copy that runs out of time ends the block.
         """
         self._copy_end_s = end_s
         with CancelScope() as copying:
@@ -123,7 +123,7 @@ class Stopping:
             self.problem = failure
             if in_flight := self._tally.in_flight:
                 get_log().warning(
-                    "stopping: no new clips, requests in flight are waited for",
+                    "stopping: no new clips; waiting for requests in flight",
                     reason=str(failure),
                     in_flight=in_flight,
                 )
@@ -159,7 +159,7 @@ class Stopping:
         assert self._limits.deadline is not None  # noqa: S101 - watch looked
         # The wall clock is read repeatedly, as it may jump, and a laptop sleeps.
         end = next_time(self._limits.time_of_day(), self._now())
-        while (left_s := (end - self._now()).total_seconds()) > 0:  # noqa: ASYNC110 - no event tells that a clock moves on
+        while (left_s := (end - self._now()).total_seconds()) > 0:  # noqa: ASYNC110 - no event
             await anyio.sleep(min(left_s, self._look_at_clock_s))
         self._reach("deadline")
 

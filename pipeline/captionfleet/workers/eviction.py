@@ -30,7 +30,7 @@ class Entry:
 
 
 def choose_victims(found: Iterable[Entry], excess_bytes: int) -> list[Entry]:
-    """The least recently used entries that free `excess_bytes`, as few as possible, oldest first.
+    """The fewest least recently used entries that free `excess_bytes`, oldest first.
 
     Memory depends on the number of victims, not of entries.
     """
@@ -49,7 +49,7 @@ def choose_victims(found: Iterable[Entry], excess_bytes: int) -> list[Entry]:
 
 
 def entries(store: Path) -> Iterator[Entry]:
-    """All entries of the store, in no order; skips what vanishes meanwhile.
+    """All entries of the store, in any order; skips files that vanish meanwhile.
 
     Raises:
         OSError: the store cannot be read.

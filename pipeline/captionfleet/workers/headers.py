@@ -104,7 +104,7 @@ async def _film(
 
 
 def _rising(times_s: Sequence[float]) -> tuple[float, ...]:
-    """The times in milliseconds, strictly increasing: an untrusted worker made them."""
+    """The times in milliseconds, made strictly increasing, as an untrusted worker reports them."""
     end_s = round(times_s[-1], 3)
     rising = [0.0]
     for time_s in times_s:

@@ -193,9 +193,9 @@ class _Lane:
                 result = Failure(order.clip, Stage.WORKERS, code, detail)
             case StoreTrouble():
                 await self._shelf.require_room(order)
-                raise NotAsReportedError("could not write where there is room")
+                raise NotAsReportedError("could not write although there is room")
             case _:
-                raise NotAsReportedError("answered what was not asked")
+                raise NotAsReportedError("answered another question")
         if self._is_worn(report):
             await self._worker.retire()
         return result

@@ -61,7 +61,7 @@ _ENVIRONMENT = (
 _MAX_REPORT_BYTES = 2**22
 _LEAVE_S = 2.0
 _BURY_S = 10.0
-_PAUSES_S = (0.5, 1.0, 2.0, 4.0)  # a refused process may be granted once others end
+_PAUSES_S = (0.5, 1.0, 2.0, 4.0)  # a refused process may be allowed once others end
 
 _reports: TypeAdapter[Report] = TypeAdapter(Report)
 
@@ -79,7 +79,7 @@ class WorkerDied(Exception):  # noqa: N818 - says what happened
 
 def _how_it_ended(returncode: int | None) -> str:
     if returncode is None:
-        return "said something that is no report"
+        return "sent something other than a report"
     if returncode >= 0:
         return f"ended with code {returncode}"
     try:

@@ -69,7 +69,7 @@ def media_key(clip: Clip, spec: MediaSpec) -> str:
     opened = source.path if is_address(source.path) else os.path.realpath(source.path)
     path = os.fsencode(opened).hex()
     made = [_RECIPE, path, source.size_bytes, source.mtime_ns, clip.start_s, clip.end_s]
-    if clip.film.is_joined and clip.start_s > 0:  # a row of a list may seek the same time elsewhere
+    if clip.film.is_joined and clip.start_s > 0:  # a row may need the same time at another place
         made.append("joined")
     settings = asdict(spec)
     if spec.form == _USUAL:
@@ -84,7 +84,7 @@ class MediaStore:
         self._folder = folder
 
     def find(self, key: str, hold: Path, form: Form = _USUAL) -> StoredMedia | None:
-        """Take hold of an entry, if it exists with the bytes that were written.
+        """Hold an entry under the clip's own name, if it exists with the bytes that were written.
 
         Args:
             key: of the entry.
@@ -101,11 +101,11 @@ class MediaStore:
         except (OSError, ValueError, TypeError):
             let_go(hold)
             return None
-        with suppress(OSError):  # used last, evicted last
+        with suppress(OSError):  # most recently used, so evicted last
             os.utime(base.with_suffix(FACTS_ENDING), follow_symlinks=False)
         return _media(key, hold, form, facts, video, audio)
 
-    def keep(  # noqa: PLR0913, PLR0917 - what, from where, to where, and how much of it
+    def keep(  # noqa: PLR0913, PLR0917 - source, target and limits
         self,
         key: str,
         made: Path,
@@ -114,7 +114,7 @@ class MediaStore:
         max_payload_bytes: int,
         form: Form = _USUAL,
     ) -> StoredMedia:
-        """Take what a worker made out of its reach, and make an entry of it.
+        """Move a worker's media out of its reach, and make an entry of them.
 
         Args:
             key: of the entry.
@@ -260,6 +260,6 @@ def _read_facts(path: Path) -> MediaFacts:
 
 
 def _has_fields_of(kind: type[MediaFacts | Damage], stored: object) -> bool:
-    """Whether this program wrote the facts: an earlier version may have known fewer."""
+    """Whether this version wrote the facts: earlier versions had fewer."""
     known = {field.name for field in fields(kind)}
     return isinstance(stored, dict) and set(stored) | (_LATER_FACTS & known) == known

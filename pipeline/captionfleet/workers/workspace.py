@@ -110,7 +110,7 @@ class Workspace:
         return folder
 
     def release(self, clip_id: str) -> None:
-        """Release a clip's media, if it has any, at its last use; the store's entry may stay."""
+        """Release a clip's media at its last use, if it has any; the store's entry may stay."""
         self._uses[clip_id] = self._uses.get(clip_id, 1) - 1
         if self._uses[clip_id] > 0:
             return

@@ -63,10 +63,10 @@ class Point:
     Attributes:
         in_flight: Requests kept in flight; None where `arrivals_per_s` was given instead.
         requests: Requests that ended within the steady seconds, errors included.
-        unsent: Arrivals of the whole load that stayed unsent, at the limit of requests in flight.
+        unsent: Arrivals that were not sent in the whole load, at the limit of requests in flight.
         is_overloaded: Whether more arrived than were answered; the latencies are then those of a
             growing queue, and depend on how long it grew.
-        clips_per_s: Captions per second: of several requests a clip, each counts.
+        clips_per_s: Captions per second: each of several requests per clip counts.
         clips_per_s_error: Half of the 95 % interval around `clips_per_s`.
         goodput_per_s: Captions per second that met the goal.
         source_hours_per_hour: Hours of video captioned in one hour.

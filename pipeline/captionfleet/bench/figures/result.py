@@ -79,7 +79,7 @@ class BenchResult:
         words = [_summary_of(one) for one in self.deployments if one.points]
         if len(names := self.settings.get("requests", ())) > 1:
             words.append(
-                f"Each clip was asked {', '.join(names)} in turn: clips/s counts captions."
+                f"Each clip got the requests {', '.join(names)} in turn: clips/s counts captions."
             )
         if not self.is_complete:
             words.append("Interrupted: some loads were not measured.")
@@ -184,7 +184,7 @@ def _knee_line(result: DeploymentResult, knee: Knee) -> str:
     if not knee.is_end:
         words += " The rate was still rising at the ceiling: try more (--max-in-flight)."
     if knee.changed:
-        words += " The deployment changed meanwhile; this is how it was at the end."
+        words += " The deployment changed meanwhile; this is its state at the end."
     if point is not None and point.is_client_limit:
         words += " The client was the limit there: the deployment may take more."
     return words

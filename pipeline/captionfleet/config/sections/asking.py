@@ -65,11 +65,11 @@ class RequestConfig(Section):
         default="",
         max_length=40,
         pattern=r"^([A-Za-z0-9][A-Za-z0-9_-]*)?$",
-        description="what its lines call it; each of several [[request]] needs one",
+        description="name in output lines; each of several [[request]] needs one",
     )
     prompt: str = Field(default="Describe what happens in this video.", min_length=1)
     prompt_template: bool = Field(
-        default=False, description="fill in what stands in braces in the prompt, clip by clip"
+        default=False, description="fill in the names in braces in the prompt, for each clip"
     )
     system: str | None = Field(default=None, description="system message, the same for all clips")
     max_tokens: int = Field(default=1000, ge=1)
@@ -77,12 +77,12 @@ class RequestConfig(Section):
     retry_truncated_tokens: int | None = Field(
         default=None,
         ge=1,
-        description="max_tokens of one more request for an answer that max_tokens cut off",
+        description="max_tokens of one more request, for an answer that was cut off",
     )
     on_refusal: Literal["keep", "retry", "fail"] = Field(
         default="keep",
-        description="what a refusal becomes: a caption flagged refused, one more request and then "
-        "that, or a failure",
+        description="a refusal becomes: a caption flagged refused; one more request, then that; or "
+        "a failure",
     )
     response_schema: Annotated[dict[str, Any] | None, BeforeValidator(_as_schema)] = Field(
         default=None, description="JSON Schema of the answer, a table or the path of a JSON file"
@@ -92,7 +92,7 @@ class RequestConfig(Section):
     connect_timeout_s: float = Field(default=10, gt=0)
     max_attempts: int = Field(default=5, ge=1, description="attempts per clip")
     patience_s: float = Field(
-        default=1800, ge=0, description="how long to wait while no deployment is up"
+        default=1800, ge=0, description="longest wait while no deployment is up"
     )
     hedge_percentile: Annotated[float, Field(ge=50, lt=100)] | None = Field(
         default=None,
@@ -107,7 +107,7 @@ class RequestConfig(Section):
 
     @property
     def names_in_vain(self) -> list[str]:
-        """Placeholders in a prompt that is no template, and is therefore sent as it is."""
+        """Placeholders in a prompt that is not a template, and so is sent as it is."""
         return [] if self.prompt_template else names_in(self.prompt)
 
     @model_validator(mode="after")
@@ -129,9 +129,8 @@ class RequestConfig(Section):
 def _local(folder: Path) -> Path:
     if is_address(os.fspath(folder)):
         raise ValueError(
-            "an output folder lies on this machine, where every line is safe once it is written: "
-            "name a folder, and the bucket with copy_to in [output] (--copy-to), where a copy of "
-            "it is then kept"
+            "an output folder is on this machine, where every line is safe once it is written: "
+            "name a folder, and for a copy in a bucket set copy_to in [output] (--copy-to)"
         )
     return folder
 
@@ -160,29 +159,26 @@ class OutputConfig(Section):
     )
     copy_to: Annotated[str, AfterValidator(_bucket)] | None = Field(
         default=None,
-        description="s3://, gs:// or az:// address at which a copy of the folder is kept; "
-        "default: none",
+        description="s3://, gs:// or az:// address of a copy of the folder; default: none",
     )
     copy_every_s: float = Field(default=300.0, ge=1, description="how often the copy is renewed")
     copy_end_s: float = Field(
-        default=60.0, ge=0, description="how long an end by a signal or an error waits for the copy"
+        default=60.0, ge=0, description="after a signal or an error, the longest wait for the copy"
     )
     recaption: bool = Field(default=False, description="replace captions that another request made")
     recaption_where: tuple[Annotated[str, AfterValidator(_filter)], ...] = Field(
         default=(),
-        description="with recaption: replace only captions whose lines match, whatever made them",
+        description="with recaption: replace only captions whose lines match, of any request",
     )
     recaption_list: AnyPath | None = Field(
         default=None,
-        description="with recaption: replace those alone whose films this file names, one a line",
+        description="with recaption: replace only captions of the films in this file, one per line",
     )
-    report: bool = Field(
-        default=True, description="write report.html at the end, if that takes no long time"
-    )
+    report: bool = Field(default=True, description="write report.html at the end, if that is quick")
 
     @property
     def is_choosy(self) -> bool:
-        """Whether only some captions are replaced."""
+        """Whether only selected captions are replaced."""
         return bool(self.recaption_where) or self.recaption_list is not None
 
     @model_validator(mode="after")
@@ -193,16 +189,16 @@ class OutputConfig(Section):
 
 
 class MetricsConfig(Section):
-    """Where Prometheus can scrape a running job; by default nowhere."""
+    """Metrics of a running job for Prometheus; off by default."""
 
     port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
-        default=None, description="serve /metrics for Prometheus while the run lasts"
+        default=None, description="port of /metrics for Prometheus, served during the run"
     )
     host: str = Field(default="127.0.0.1", min_length=1, description="address to listen on")
 
 
 class LimitsConfig(Section):
-    """When a run stops although clips are left; the next run continues."""
+    """Limits at which a run stops before its end; the next run continues."""
 
     deadline: Annotated[str, BeforeValidator(_as_text), AfterValidator(_deadline)] | None = Field(
         default=None, description="local time of day, such as 06:00"
@@ -214,10 +210,10 @@ class LimitsConfig(Section):
         Annotated[str, BeforeValidator(_as_text), AfterValidator(_max_failures)] | None
     ) = Field(default=None, description='failed clips, as in 50, or their share, as in "5%"')
     max_tokens_total: Annotated[int, Field(ge=1)] | None = Field(
-        default=None, description="tokens in and out; what is in flight comes on top"
+        default=None, description="tokens in and out; requests in flight come on top"
     )
     drain_s: float = Field(
-        default=60.0, ge=0, description="how long an end waits for what is in flight"
+        default=60.0, ge=0, description="longest wait for requests in flight at the end"
     )
 
     def time_of_day(self) -> time:

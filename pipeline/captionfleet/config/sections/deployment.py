@@ -52,44 +52,44 @@ class DeploymentConfig(Section):
         f"default: {DEFAULT_KEY_ENV} for Fireworks' own hosts and this machine, else no key",
     )
     profile: Literal["auto", ProfileName] = Field(
-        default="auto", description="what is known of the model; auto goes by the model string"
+        default="auto", description="what is known of the model; auto: by the model string"
     )
     server: Literal["auto", ServerName] = Field(
         default="auto",
-        description="the kind of server, which decides what auto is for video_as, audio_as and "
-        "modalities; auto knows services by their host's name",
+        description="the kind of server, which decides auto of video_as, audio_as and modalities; "
+        "auto: by the host's name",
     )
     modalities: tuple[Literal["video", "audio"], ...] = Field(
-        default=("video", "audio"), description="default: what profile and server say is taken"
+        default=("video", "audio"), description="default: those that profile and server take"
     )
     video_as: Literal["auto", "video_url", "frames"] = Field(
-        default="auto", description="one MP4, or each frame as an image_url; auto goes by server"
+        default="auto", description="one MP4, or each frame as an image_url; auto: by server"
     )
     audio_as: Literal["auto", "audio_url", "input_audio", "none"] = Field(
-        default="auto", description="how sound is sent, if it is; auto goes by server"
+        default="auto", description="the kind of part for sound; auto: by server"
     )
     audio_format: Literal["auto", "ogg", "wav", "mp3"] = Field(
         default="auto", description="of the sound: auto is ogg for audio_url, wav for input_audio"
     )
     frames: FramesConfig = FramesConfig()
     max_in_flight: int = Field(
-        default=32, ge=1, le=4096, description="ceiling of requests; of each replica, if counted"
+        default=32, ge=1, le=4096, description="most requests in flight, per replica if counted"
     )
     share: Annotated[str, AfterValidator(as_share)] = Field(
         default="",
-        description="I/N: this run's part of max_in_flight, one of N runs at once; shard: as input",
+        description="I/N: share of max_in_flight of one of N runs; shard: as in [input]",
     )
     adaptive: bool = Field(
-        default=True, description="find the number in flight below the ceiling; false: keep to it"
+        default=True, description="adapt the number in flight; false: always max_in_flight"
     )
     provider: Literal["auto", "fireworks", "openai"] = Field(
-        default="auto", description="which fields the server takes; auto goes by the host's name"
+        default="auto", description="the fields that the server takes; auto: by the host's name"
     )
     extra_body: dict[str, Any] = Field(
         default={}, description="further request fields, sent as they are"
     )
     count_replicas: bool = Field(
-        default=True, description="let the ceiling follow the replicas, where they can be counted"
+        default=True, description="let the ceiling follow the number of replicas, if it can be read"
     )
     lifecycle: LifecycleConfig | None = Field(
         default=None, description="bring it up for the job, and turn it off at the end"
@@ -119,7 +119,7 @@ class DeploymentConfig(Section):
         if self.share and int(self.share.partition("/")[2]) > self.max_in_flight:
             raise ValueError(
                 f"share {self.share} of max_in_flight {self.max_in_flight}: each run has at least "
-                "one request in flight, which is more in all"
+                "one request in flight, so together they have more"
             )
         if "video" not in self.modalities:
             raise ValueError('modalities must hold "video"')
@@ -129,13 +129,13 @@ class DeploymentConfig(Section):
     def form(self) -> Form:
         """The form in which media are prepared for it.
 
-        Sound is prepared even for a model that does not hear, and left out on sending, so that one
-        file serves all.
+        Sound is prepared even for a model that does not take it, and left out when sending, so that
+        one set of media serves all.
         """
         hears, kind = "audio" in self.modalities, self.served_by
         video_as = kind.video_as if self.video_as == "auto" else self.video_as
         if video_as != "frames" and not hears:
-            return Form()  # the same as for those that hear, so that it is made once
+            return Form()  # the same as for models with sound, so that it is made once
         audio_as = kind.audio_as if self.audio_as == "auto" else self.audio_as
         audio = Form(audio_as="none")
         if hears:
@@ -187,7 +187,7 @@ class DeploymentConfig(Section):
 
     @property
     def counted_at(self) -> ControlRef | None:
-        """The deployment on its control plane, if its replicas are to be counted there."""
+        """The deployment at its control plane, if its replicas are counted there."""
         if not self.count_replicas:
             return None
         return control_ref(
@@ -226,7 +226,7 @@ class DeploymentConfig(Section):
 
     @property
     def keys_in_clear(self) -> list[KeyPair]:
-        """Those of its servers to which a set key would cross a network unencrypted."""
+        """The servers to which a key would go unencrypted over a network."""
         return sorted(pair for pair in self.key_pairs if sent_in_clear(pair[0]) and is_set(pair[1]))
 
     @property
@@ -236,7 +236,7 @@ class DeploymentConfig(Section):
         return is_unnamed and is_set(DEFAULT_KEY_ENV)
 
     def key_env_at(self, url: str) -> str:
-        """The variable whose key is sent to one of its servers; empty where none is."""
+        """The variable whose key is sent to one of its servers; empty if none is."""
         return key_for(url, self.api_key_env, self.key_pairs)
 
     def api_key(self) -> SecretStr | None:

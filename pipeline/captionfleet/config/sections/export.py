@@ -30,14 +30,14 @@ def _extension(text: str) -> str:
 
 
 class CaptionConfig(Section):
-    """How exports word a caption; captions.jsonl keeps the answer unchanged."""
+    """How exports change a caption; captions.jsonl keeps the answer unchanged."""
 
-    prefix: str = Field(default="", description="what every caption begins with, such as a word")
-    suffix: str = Field(default="", description="what every caption ends with")
+    prefix: str = Field(default="", description="text before every caption, such as a trigger word")
+    suffix: str = Field(default="", description="text after every caption")
     strip_preamble: bool = Field(
         default=False, description='leave out "The video shows" and the like at the beginning'
     )
-    single_line: bool = Field(default=False, description="put one space for all white space")
+    single_line: bool = Field(default=False, description="replace white space by single spaces")
     max_chars: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="longest text, prefix and suffix included; cut after a sentence"
     )
@@ -60,15 +60,15 @@ class ExportConfig(Section):
         "and vtt beside each source",
     )
     extension: Annotated[str, AfterValidator(_extension)] = Field(
-        default=".txt", description="what the sidecar files of txt end in"
+        default=".txt", description="ending of txt's sidecar files"
     )
     overwrite: Overwrite = Field(
         default="changed",
-        description="sidecar files of an earlier export whose caption changed: never, unless "
-        "edited since (changed), always; others' files are never written over",
+        description="replace sidecar files of an earlier export whose caption changed: never; "
+        "changed: unless edited since; always. Files of other programs are never replaced",
     )
     where: tuple[Annotated[str, AfterValidator(_filter)], ...] = Field(
-        default=(), description='lines to take, as in "flag=truncated"; all must hold'
+        default=(), description='filters on lines, as in "flag=truncated"; all must match'
     )
     all: bool = Field(default=False, description="also lines of files that are gone or changed")
     shard_clips: int = Field(

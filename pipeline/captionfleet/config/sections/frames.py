@@ -20,5 +20,5 @@ class FramesConfig(Section):
         default=None, description="most frames of a clip that are sent, evenly spread"
     )
     times: bool = Field(
-        default=False, description="say the time of each frame, from the clip's start, before it"
+        default=False, description="send the time of each frame, from the clip's start, before it"
     )

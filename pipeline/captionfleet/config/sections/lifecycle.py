@@ -35,7 +35,7 @@ class LifecycleConfig(Section):
     account: str = Field(default="", description="default: FIREWORKS_ACCOUNT_ID")
     deployment_id: str = Field(default="", description="default: captionfleet- and the model")
     base_model: str = Field(
-        default="qwen3-omni", description="what a new one is made of: a short or a full name"
+        default="qwen3-omni", description="model of a new deployment: a short or a full name"
     )
     shape: str | None = Field(default=None, description="default: the predefined one")
     min_replicas: int = Field(default=0, ge=0, le=1000)
@@ -44,7 +44,7 @@ class LifecycleConfig(Section):
         default=300, ge=300, description="idle time after which it sleeps, with min_replicas = 0"
     )
     region: str = Field(default="GLOBAL", min_length=1)
-    preemptible: bool = Field(default=False, description="costs less, may be taken away")
+    preemptible: bool = Field(default=False, description="costs less, can be taken away")
     at_end: Literal["scale-to-zero", "delete", "keep"] = Field(
         default="scale-to-zero", description="delete: only what this job made"
     )
@@ -52,10 +52,10 @@ class LifecycleConfig(Section):
         default=False, description="delete although it served within the last hour"
     )
     api_base: str = Field(default="", description=f"default: {DEFAULT_API_BASE}")
-    ready_timeout_s: float = Field(default=3600, gt=0, description="how long it may take to serve")
-    end_timeout_s: float = Field(default=120, gt=0, description="how long turning it off may take")
+    ready_timeout_s: float = Field(default=3600, gt=0, description="longest wait until it serves")
+    end_timeout_s: float = Field(default=120, gt=0, description="longest time to turn it off")
     poll_s: float = Field(
-        default=15, ge=0.01, le=60, description="longest time between two looks at its replicas"
+        default=15, ge=0.01, le=60, description="longest time between two polls of its replicas"
     )
 
     @model_validator(mode="after")
@@ -65,7 +65,7 @@ class LifecycleConfig(Section):
             raise ValueError(f"base_model is one of {names}, or a full name: accounts/…/models/…")
         if self.min_replicas and self.scale_to_zero_window_s and self._sets_window:
             raise ValueError(
-                f"min_replicas = {self.min_replicas} keeps it up for ever, and "
+                f"min_replicas = {self.min_replicas} keeps it always up, and "
                 "scale_to_zero_window_s lets it sleep: set one of the two"
             )
         if self.min_replicas > self.max_replicas:
@@ -102,15 +102,15 @@ class ControlRef:
 
 
 def default_deployment_id(model: str) -> str:
-    """The deployment's name where the job gives none."""
+    """The deployment's name if the job gives none."""
     return f"captionfleet-{short_name(model)}"[:63].rstrip("-")
 
 
 def filled_in(data: Mapping[str, Any]) -> Mapping[str, Any]:
     """A [[deployments]] table completed from its lifecycle: base URL and model string.
 
-    The model string names both model and deployment, so that captions name their model, and stay
-    comparable when the deployment is created again.
+    The model string names both model and deployment, so that captions name their model, and still
+    count when the deployment is created again.
 
     Raises:
         ValueError: no account is known.
@@ -140,7 +140,7 @@ def filled_in(data: Mapping[str, Any]) -> Mapping[str, Any]:
 def control_ref(
     lifecycle: LifecycleConfig | None, base_url: str, model: str, *, speaks_fireworks: bool
 ) -> ControlRef | None:
-    """The control plane at which replicas can be counted; None where there is none."""
+    """The deployment at the control plane that counts its replicas; None if there is none."""
     if lifecycle is not None:
         return ControlRef(lifecycle.api_base, lifecycle.account, lifecycle.deployment_id)
     found = _NAMED.search(model)

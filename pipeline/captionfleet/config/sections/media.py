@@ -37,7 +37,7 @@ def _as_code(value: object) -> object:
 
 
 def _as_moves(value: object) -> object:
-    """Parse OLD=NEW as the flag has it, or take a table; either path may hold "="."""
+    """Parse OLD=NEW, the form of the flag, or take a table; both paths may hold "="."""
     if not isinstance(value, list | tuple):
         return value
     return dict(_move(str(one)) for one in value)
@@ -47,12 +47,12 @@ def _move(text: str) -> tuple[str, str]:
     signs = [at for at, character in enumerate(text) if character == "=" and text[:at]]
     splits = [(text[:at], text[at + 1 :]) for at in signs if text[at + 1 :]]
     if not splits:
-        raise ValueError(f"{text}: not OLD=NEW, the folder's former path and its path of today")
+        raise ValueError(f"{text}: not OLD=NEW, the folder's former path and its present one")
     return next((split for split in splits if Path(split[1]).is_dir()), splits[0])
 
 
 class InputConfig(Section):
-    """Which videos are captioned, and which windows of them."""
+    """The videos to caption, and the windows of them."""
 
     sources: tuple[AnyPath, ...] = Field(
         default=(),
@@ -67,19 +67,19 @@ class InputConfig(Section):
     )
     identity: Literal["stat", "content"] = Field(
         default="stat",
-        description="what makes a file the same: path, size and change time, or its bytes",
+        description="what identifies a file: path, size and change time; or content",
     )
     settle_s: float = Field(
         default=2.0,
         ge=0,
         le=3600,
-        description="files in folders that changed so recently are taken last, if at rest by then",
+        description="files in folders that changed this recently are taken last, once unchanged",
     )
     retry_failed: tuple[Annotated[Literal["all"] | FailureCode, BeforeValidator(_as_code)], ...] = (
         Field(default=(), description="permanent failures to try again: codes, or all")
     )
     only_request: tuple[str, ...] = Field(
-        default=(), description="of several requests, ask these alone"
+        default=(), description="of several requests, send only these"
     )
     follow_symlinks: bool = Field(
         default=False, description="follow links that leave the folder, and links to folders"
@@ -88,16 +88,14 @@ class InputConfig(Section):
         default={},
         description="folders that moved, old path to new: their files keep their captions",
     )
-    allow_empty: bool = Field(
-        default=False, description="a run that finds no video at all is no mistake"
-    )
+    allow_empty: bool = Field(default=False, description="accept sources without any video")
     segments: Literal["first", "all", "scenes"] = Field(
         default="first",
-        description="what of a film is captioned: its first max_seconds, or all of it in windows "
-        "of max_seconds or by its scenes, each a clip with its own line",
+        description="the part of a film to caption: its first max_seconds; or all of it, in "
+        "windows of max_seconds or by scenes, each a clip with its own line",
     )
     min_s: float = Field(
-        default=5.0, ge=1, le=300, description="a scene shorter than that joins its neighbour"
+        default=5.0, ge=1, le=300, description="a shorter scene joins its neighbour"
     )
     overlap_s: float = Field(
         default=0.0, ge=0, le=599, description="seconds that a window shares with the one before"
@@ -134,8 +132,8 @@ class MediaConfig(Section):
         "slower",
     ] = Field(
         default="one_fps",
-        description="one_fps: x264 set for one frame a second, no worse a picture than fast; or a "
-        "preset of x264 as it is",
+        description="one_fps: x264 tuned for one frame a second, as good as fast or better; or a "
+        "preset of x264",
     )
     audio_bitrate: int = Field(default=24_000, ge=6_000, le=128_000, description="bit/s, Opus")
     max_payload_bytes: int = Field(
@@ -184,26 +182,25 @@ class WorkersConfig(Section):
         default_factory=_workers,
         ge=1,
         le=16_384,
-        description="workers; default: one for each core, as far as there is memory for them; on "
-        "Ray one for each CPU that the cluster has when the run starts",
+        description="workers; default: one per core, as far as memory allows; on Ray one per CPU "
+        "of the cluster at the start of the run",
     )
     ahead_bytes: int = Field(
         default=2**30,
         ge=0,
-        description="no more clips are begun while prepared media of this size wait to be sent",
+        description="start no further clips while prepared media of this size wait to be sent",
     )
     clip_timeout_s: float = Field(
-        default=300, gt=0, description="wall clock for one clip, then its worker is killed"
+        default=300, gt=0, description="wall-clock limit for one clip; then its worker is killed"
     )
     memory_bytes: int = Field(
         default_factory=_memory_bytes,
         ge=2**28,
-        description="address space of one worker; default: its share of the memory there is; on "
-        "Ray 1 GiB",
+        description="address space of one worker; default: its share of the memory; on Ray 1 GiB",
     )
     confine: Literal["auto", "none"] = Field(
         default="auto",
-        description="auto: a worker gets at nothing but its clip, as far as the kernel can",
+        description="auto: a worker can access only its clip, as far as the kernel supports it",
     )
     recycle_clips: int = Field(
         default=500, ge=1, description="a worker is replaced after this many clips"
@@ -231,7 +228,7 @@ class StoreConfig(Section):
         default=None, description="default: captionfleet/media in the user's cache folder"
     )
     max_bytes: int = Field(
-        default=20_000_000_000, ge=0, description="the least recently used media go first"
+        default=20_000_000_000, ge=0, description="the least recently used media are removed first"
     )
 
     def folder(self) -> Path:

@@ -20,14 +20,14 @@ def _as_path(value: object) -> object:
         raise ValueError("a path cannot hold a NUL byte")
     if (found := VARIABLE.search(str(value))) and not Path(value).exists():
         raise ValueError(
-            f"{found[0]} stands in it as it is, for variables are not replaced here: "
-            "write the path out, or give it as a flag, where the shell replaces it"
+            f"{found[0]} is not replaced in a job file: write the path out, or give it as a flag, "
+            f"where the shell replaces it"
         )
     return Path(value)
 
 
 AnyPath = Annotated[Path, BeforeValidator(_as_path)]
-"""A path, whatever bytes its name holds."""
+"""A path; its name can hold any bytes."""
 
 
 class Section(BaseModel):

@@ -16,7 +16,7 @@ __all__ = ["Replicas", "follow", "say_that_it_stays_on"]
 
 _POLL_S = 15.0
 _MOST_CHANGES = 1000
-_SURE_LOOKS = 4  # a minute of refusals
+_SURE_LOOKS = 4  # at 15 s each, a minute of refusals
 
 
 @dataclass(slots=True)
@@ -38,9 +38,9 @@ class Replicas:
 
 
 def say_that_it_stays_on(replicas: Replicas, *, is_own: bool) -> None:
-    """Log when a deployment that a run leaves on scales to zero, or that it never does.
+    """Log when a deployment that stays on after the run scales to zero, or that it never does.
 
-    A warning only for a deployment that the run itself brought up: others are their owners' choice.
+    It is a warning only for a deployment that the run brought up: others are their owners' choice.
     """
     state = replicas.last
     if state is not None and not state.is_off:
@@ -57,8 +57,8 @@ async def follow(
 ) -> None:
     """Poll the state, and call `on_count` with every change.
 
-    A control plane that does not answer, or limits calls, changes nothing; one that refuses four
-    times in a row ends it.
+    A control plane that does not answer, or that limits calls, changes nothing; four refusals in a
+    row end the polling.
     """
     refusals = 0
     while True:

@@ -20,12 +20,12 @@ async def let_through(
 ) -> None:
     """Pass clips on, and close both streams at the end.
 
-    The receiver may be gone by then, with an error that ends the run.
+    By then the receiver may have closed, after an error that ends the run.
 
     Args:
         clips_in: the clips that are ready to be sent.
         clips_out: the clips that may be sent.
-        wanted: set here when the first clip is there.
+        wanted: set here when the first clip arrives.
         opened: the event that clips wait for.
         halted: ends the wait when no deployment will ever take requests.
     """

@@ -18,7 +18,7 @@ from captionfleet.deployment.lifecycle.owner import Owner
 from captionfleet.deployment.lifecycle.reaping import reap, users_of
 from captionfleet.deployment.lifecycle.records import Records
 from captionfleet.deployment.lifecycle.waiting import until_serving
-from captionfleet.deployment.plane.client import open_client
+from captionfleet.deployment.plane.client import WAITS, Waits, open_client
 from captionfleet.deployment.plane.plane import Plane
 from captionfleet.deployment.protocol.calls import Target
 from captionfleet.deployment.protocol.states import DeploymentState
@@ -30,7 +30,7 @@ from captionfleet.watch.signals import OnSignal, Signals
 __all__ = ["Lifecycle", "open_lifecycle"]
 
 _OnCount = Callable[[str, int], None]
-"""What is called with a deployment's name and how many replicas it has now."""
+"""Called with a deployment's name and the present number of its replicas."""
 
 _T = TypeVar("_T")
 _REAP_S = 120.0
@@ -39,19 +39,20 @@ _LAST_WORDS_S = 1.0
 
 @dataclass(slots=True, repr=False)
 class Lifecycle:
-    """What a run does with deployments besides sending requests to them.
+    """Creates, follows and turns off the deployments of one run.
 
     Attributes:
         wanted: set when the first clip is ready: before that, nothing is brought up.
         opened: set when a deployment takes requests.
-        replicas: how many replicas each deployment had, over time.
-        problem: what could not be turned off.
+        replicas: each deployment's number of replicas over time.
+        problem: the error of a deployment that could not be turned off.
     """
 
     job: JobConfig
     tally: Tally
     signals: Signals
     owner: Owner
+    waits: Waits = WAITS
     wanted: anyio.Event = field(default_factory=anyio.Event)
     opened: anyio.Event = field(default_factory=anyio.Event)
     replicas: dict[str, Replicas] = field(default_factory=dict)
@@ -65,7 +66,7 @@ class Lifecycle:
         refs = {one.name: one.counted_at for one in self.job.deployments}
         self._known = {name: ref for name, ref in refs.items() if ref is not None}
         self._managed = [
-            Managed(one, one.lifecycle, self.owner)
+            Managed(one, one.lifecycle, self.owner, self.waits)
             for one in self.job.deployments
             if one.lifecycle is not None
         ]
@@ -81,7 +82,7 @@ class Lifecycle:
         return bool(self._managed)
 
     async def clear(self) -> None:
-        """Turn off what earlier runs left on, and take over what this run will use."""
+        """Turn off what earlier runs left on, and take over the deployments that this run uses."""
         own = {one.record.ref for one in self._managed}
         with anyio.move_on_after(_REAP_S):
             for reaped in await reap(self._records, self.job.key_pairs, but=own):
@@ -92,7 +93,7 @@ class Lifecycle:
     async def attend(self, fleet: Fleet) -> None:
         """Bring up deployments, and count replicas until cancelled.
 
-        A deployment that is not up yet gets no requests, which its gateway might refuse for good.
+        A deployment gets no requests until it is up: its gateway might refuse them permanently.
 
         Raises:
             DeploymentError: nothing could be brought up, and nothing else takes requests.
@@ -112,7 +113,7 @@ class Lifecycle:
         clips_out: MemoryObjectSendStream[_T],
         halted: anyio.Event,
     ) -> None:
-        """Pass clips on once a deployment is up, or none will be; closes both streams."""
+        """Pass clips on once a deployment is up, or once none will be; closes both streams."""
         await let_through(clips_in, clips_out, self.wanted, self.opened, halted)
 
     async def end(self) -> None:
@@ -172,7 +173,7 @@ class Lifecycle:
 
     async def _mind(self, one: Managed, fleet: Fleet) -> None:
         """Bring one deployment up, and count its replicas until cancelled."""
-        async with open_client(one.life.api_base, one.key()) as client:
+        async with open_client(one.life.api_base, one.key(), self.waits) as client:
             plane = Plane(client)
             try:
                 await self._bring_up(plane, one, fleet.follow)
@@ -218,7 +219,7 @@ class Lifecycle:
         key = deployment.api_key()
         if key is None:
             return
-        async with open_client(ref.api_base, key) as client:
+        async with open_client(ref.api_base, key, self.waits) as client:
             target = Target(ref.account, ref.deployment_id)
             await self._count(Plane(client), deployment, target, on_count)
 
@@ -268,11 +269,11 @@ def _left_on(left: list[Managed], why: str) -> DeploymentError:
 
 @asynccontextmanager
 async def open_lifecycle(
-    job: JobConfig, tally: Tally, signals: Signals
+    job: JobConfig, tally: Tally, signals: Signals, waits: Waits = WAITS
 ) -> AsyncIterator[Lifecycle]:
     """Manage a run's deployments during the block; turn off at its end what was brought up."""
     owner = await anyio.to_thread.run_sync(Owner.this)
-    life = Lifecycle(job, tally, signals, owner)
+    life = Lifecycle(job, tally, signals, owner, waits)
     try:
         yield life
     finally:

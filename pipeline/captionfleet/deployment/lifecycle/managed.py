@@ -14,7 +14,7 @@ from captionfleet.deployment.lifecycle.owner import Owner
 from captionfleet.deployment.lifecycle.records import APPEARS_S, Record, Records
 from captionfleet.deployment.lifecycle.turning_off import turn_off
 from captionfleet.deployment.lifecycle.waiting import Patience
-from captionfleet.deployment.plane.client import key_at, open_client
+from captionfleet.deployment.plane.client import WAITS, Waits, key_at, open_client
 from captionfleet.deployment.plane.plane import Plane
 from captionfleet.deployment.protocol.calls import Target, Wanted
 from captionfleet.deployment.protocol.refusals import (
@@ -49,15 +49,16 @@ class Managed:
     """A deployment with a life cycle.
 
     Attributes:
-        phase: how far this run has brought it; FAILED may still have to be ended.
+        phase: how far this run has brought it; a FAILED one may still have to be turned off.
         record: its record on disk, or the one to be written.
-        is_recorded: whether this run has to end it.
-        done: how it was ended.
+        is_recorded: whether this run has to turn it off.
+        done: how it was turned off, for people.
     """
 
     deployment: DeploymentConfig
     life: LifecycleConfig
     owner: Owner
+    waits: Waits = WAITS
     phase: Phase = Phase.WAITING
     record: Record = field(init=False)
     is_recorded: bool = False
@@ -135,10 +136,10 @@ class Managed:
         """
         problem: RunError = UnansweredError("no answer in time")
         with anyio.move_on_after(self.life.end_timeout_s):
-            async with open_client(self.life.api_base, self.key()) as client:
+            async with open_client(self.life.api_base, self.key(), self.waits) as client:
                 while True:
                     try:
-                        self.done = await turn_off(Plane(client), self.record)
+                        self.done = await turn_off(Plane(client), self.record, self.waits)
                     except (UnansweredError, QuotaError) as error:
                         problem = error
                     else:
@@ -168,7 +169,7 @@ class Managed:
             return
         try:
             existed = await self._create(plane)
-        except ExistsError:  # it exists, yet cannot be found
+        except ExistsError:  # it exists although the control plane did not find it
             await self._make_known(records, created=before.created)
             raise
         except NOT_DONE:

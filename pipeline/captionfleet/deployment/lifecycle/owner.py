@@ -34,7 +34,7 @@ class Owner(BaseModel):
         return cls(pid=pid, host=os.uname().nodename, boot_id=_boot_id(), start_ticks=_start(pid))
 
     def fate(self) -> Fate:
-        """What became of it; unknown for a process on another machine."""
+        """Whether it still runs; unknown for a process on another machine."""
         if self.host != os.uname().nodename:
             return "elsewhere"
         if self.boot_id != _boot_id():
@@ -52,7 +52,7 @@ class _Stat:
 
 
 def _stat(pid: int) -> _Stat | None:
-    """The process's line in /proc; cut, as the command's name in it may hold anything."""
+    """The process's fields in /proc after the command's name, which may hold any bytes."""
     try:
         raw = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:

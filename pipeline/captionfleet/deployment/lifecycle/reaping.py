@@ -34,20 +34,20 @@ async def reap(  # noqa: PLR0913 - each is a choice of the caller
     account: str | None = None,
     on_result: Callable[[Reaped], None] = lambda _: None,
 ) -> list[Reaped]:
-    """Turn off what dead runs left on, unless a living run uses it too.
+    """Turn off deployments that dead runs left on, unless a live run uses them too.
 
     Args:
         records: Where to look.
-        named: Which variables' keys may go to which servers, beside those that a run of this user
-            has named.
+        named: Pairs of server and key variable that are allowed, besides those that runs of this
+            user have named.
         but: Deployments to leave alone.
         elsewhere: Assume that runs on other machines are dead.
         account: Leave other accounts' deployments alone.
         on_result: Called with each result.
 
     Returns:
-        The result for each record. Raises nothing: a deployment that cannot be turned off now must
-        not keep the others on.
+        The result for each record. It never raises, so that one deployment that cannot be turned
+        off does not keep the others on.
     """
     done: list[Reaped] = []
     if not await anyio.to_thread.run_sync(records.all):
@@ -66,7 +66,7 @@ async def reap(  # noqa: PLR0913 - each is a choice of the caller
 
 
 def users_of(record: Record, kept: list[Kept]) -> list[Record]:
-    """Other living runs, as far as known, that use the same deployment."""
+    """Other runs that use the same deployment and are not known to be dead."""
     return [
         other.record
         for other in kept
@@ -86,7 +86,8 @@ async def _reaped(
 ) -> Reaped:
     record, name = one.record, one.record.deployment_id
     if one.fate == "elsewhere" and not elsewhere:
-        return Reaped(record, f"{name} was brought up by {record.owner}: look there", is_left=True)
+        words = f"{name} was brought up by {record.owner}: run this command on that machine"
+        return Reaped(record, words, is_left=True)
     if users := [] if elsewhere else users_of(record, kept):
         return Reaped(record, f"{name} is used by {users[0].owner}", is_left=True)
     if not key_for(record.api_base, record.api_key_env, named):

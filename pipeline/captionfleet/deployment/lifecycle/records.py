@@ -1,11 +1,11 @@
 """Records on disk what runs have switched on and must switch off again (main process).
 
-A record is written before its call is made, so whatever kills a run, it is known what may still be
-on, and cost money.
+Each record is written before its call is made: whatever kills a run, the records name everything
+that may still be on and cost money.
 
-Others may write to an output folder, or send it as an archive. So a record in there counts only if
-the state folder, which is the user's alone, holds the same: it must not name a server for a key, or
-claim that a run made a deployment, which may then be deleted.
+Others may write to an output folder, or send one as an archive. A planted record could send a key
+to a server of theirs, or claim that a run created a deployment, which would then be deleted. So a
+record there counts only if the state folder, which belongs to the user alone, holds the same one.
 """
 
 import errno
@@ -35,7 +35,7 @@ from captionfleet.telemetry import get_log, utc_now
 __all__ = ["APPEARS_S", "AtEnd", "Kept", "Record", "Records", "state_folder"]
 
 APPEARS_S = 60.0
-"""How long a deployment that was asked for may be unknown to the control plane."""
+"""How long after its creation a deployment may be unknown to the control plane."""
 
 AtEnd = Literal["scale-to-zero", "delete", "keep"]
 
@@ -46,10 +46,11 @@ _LOCK_S = 60.0
 
 
 class Record(BaseModel):
-    """A deployment that a run brought up, and what to do with it at the end.
+    """A deployment that a run brought up, and how to end it.
 
-    `created` says whether the run made it: nothing else is ever deleted. `asked_at_utc` is the time
-    of the last request to create it. The key is given by its variable's name.
+    `created` says whether the run created it: no other deployment is ever deleted. `asked_at_utc`
+    is the time of the last request to create it. The record names the key's environment variable,
+    and never holds the key.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -68,7 +69,7 @@ class Record(BaseModel):
 
     @property
     def may_yet_appear(self) -> bool:
-        """Whether it was requested so recently that the control plane may not know it yet."""
+        """Whether it was created so recently that the control plane may not know it yet."""
         try:
             asked_at = datetime.fromisoformat(self.asked_at_utc)
             age_s = (datetime.now(UTC) - asked_at).total_seconds()
@@ -83,16 +84,16 @@ class Record(BaseModel):
 
     @property
     def target(self) -> Target:
-        """Which deployment, as calls name it."""
+        """The deployment, as calls name it."""
         return Target(self.account, self.deployment_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A record as it was found.
+    """A record and where it was found.
 
     Attributes:
-        fate: the fate of the run that wrote it.
+        fate: whether the run that wrote it still runs.
         is_vouched_for: whether this user's own run wrote it, as the state folder shows.
         path: where it was found.
     """
@@ -104,7 +105,7 @@ class Kept:
 
     @property
     def key_pairs(self) -> frozenset[KeyPair]:
-        """The server and the variable that a run of this user named together."""
+        """The server and the key variable that a run of this user named together."""
         if not self.is_vouched_for:
             return frozenset()
         return frozenset({key_pair(self.record.api_base, self.record.api_key_env)})
@@ -113,12 +114,12 @@ class Kept:
 class Records:
     """Records in the user's state folder, and in the run's output folder, if there is one.
 
-    The output folder outlives a container whose home does not.
+    The output folder survives a container whose home folder does not.
 
     Args:
         output: The output folder.
-        is_locked: Whether this process holds its lock: only one run does, so other records in it
-            are of dead runs.
+        is_locked: Whether this process holds the output folder's lock. Only one run can, so other
+            records there are of dead runs.
     """
 
     def __init__(self, output: Path | None = None, *, is_locked: bool = False) -> None:
@@ -131,7 +132,7 @@ class Records:
         """Write a record, or replace it.
 
         Raises:
-            OutputError: there is no folder that takes it.
+            OutputError: no folder can be written.
         """
         problem: OutputError | None = None
         written = 0
@@ -147,7 +148,7 @@ class Records:
             raise problem
 
     def remove(self, record: Record) -> None:
-        """Remove a record: its deployment is off."""
+        """Remove the record of a deployment that is off."""
         for folder in self._folders():
             try:
                 (folder / f"{record.record_id}.json").unlink(missing_ok=True)
@@ -157,7 +158,7 @@ class Records:
                 get_log().warning("a record cannot be removed", reason=error.strerror or "")
 
     def all(self) -> list[Kept]:
-        """The records of all runs, once each, those in the state folder first."""
+        """The records of all runs without duplicates, those in the state folder first."""
         found: dict[str, Kept] = {}
         is_ours = not _is_below(self._state, self._output)
         for path, record in _read_folder(self._state):
@@ -175,9 +176,10 @@ class Records:
 
     @asynccontextmanager
     async def exclusively(self) -> AsyncIterator[None]:
-        """Keep other runs on this machine from switching deployments on or off meanwhile.
+        """Lock out other runs on this machine that would switch deployments on or off.
 
-        Where the state folder cannot be written, or another run is stuck, nothing is kept.
+        If the state folder cannot be written, or another run holds the lock too long, go on without
+        it.
         """
         if self._state is None:
             yield
@@ -190,7 +192,7 @@ class Records:
             lock.release()
 
     def _fate_there(self, owner: Owner) -> Fate:
-        """The fate of a run that used the output folder, on whichever machine it ran."""
+        """Whether a run that used the output folder still runs, on any machine."""
         fate = owner.fate()
         is_over = fate == "elsewhere" or (self._is_locked and owner != Owner.this())
         return "dead" if is_over else fate
@@ -200,7 +202,7 @@ class Records:
 
 
 def state_folder() -> Path | None:
-    """The folder for state that must outlive this program; None for a user without a home."""
+    """The folder for state that outlives this program; None for a user without a home folder."""
     given = os.environ.get("XDG_STATE_HOME", "")
     try:
         base = Path(given) if given.startswith("/") else Path.home() / ".local/state"
@@ -218,7 +220,7 @@ def _acquire(lock: FileLock, folder: Path) -> None:
 
 
 def _is_below(state: Path | None, output: Path | None) -> bool:
-    """Whether those who can write to the output folder can write to the state folder, too."""
+    """Whether anyone who can write to the output folder can also write to the state folder."""
     if state is None or output is None:
         return False
     output = output.parent
@@ -240,7 +242,7 @@ def _read_folder(folder: Path | None) -> Iterable[tuple[Path, Record]]:
         try:
             yield path, _read(path)
         except FileNotFoundError:
-            continue  # removed meanwhile, as its run has just ended
+            continue  # its run has just ended and removed it
         except (OSError, ValidationError):
             get_log().warning("a record of what was left on cannot be read", path=str(path))
 

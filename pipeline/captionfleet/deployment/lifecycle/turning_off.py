@@ -5,6 +5,7 @@ from contextlib import suppress
 import anyio
 
 from captionfleet.deployment.lifecycle.records import Record
+from captionfleet.deployment.plane.client import WAITS, Waits
 from captionfleet.deployment.plane.plane import Plane
 from captionfleet.deployment.protocol import calls
 from captionfleet.deployment.protocol.refusals import BlockedError, MissingError
@@ -13,20 +14,18 @@ from captionfleet.deployment.show import cost_text
 
 __all__ = ["turn_off"]
 
-_LOOK_EVERY_S = 1.0
 
-
-async def turn_off(plane: Plane, record: Record) -> str:
+async def turn_off(plane: Plane, record: Record, waits: Waits = WAITS) -> str:
     """Delete or scale to zero, as the record says; return what was done, in words.
 
-    What the run did not make is not deleted, nor, without `ignore_checks`, what served recently:
-    both are scaled to zero, which costs nothing either.
+    A deployment that the run did not create is scaled to zero, never deleted; so is, without
+    `ignore_checks`, one that served recently. At zero it costs nothing.
 
     Raises:
         ControlError: it may still be on.
     """
     target, name = record.target, record.deployment_id
-    state = await _found(plane, record)
+    state = await _found(plane, record, waits.look_every_s)
     if state is None:
         return f"{name} is gone already"
     if record.at_end == "delete" and record.created:
@@ -36,7 +35,7 @@ async def turn_off(plane: Plane, record: Record) -> str:
             await plane.rescale(target, 0, 0)
             later = calls.delete(target, ignore_checks=True).firectl
             return (
-                f"{name} is off; it is not deleted, having served within the last hour "
+                f"{name} is off, and not deleted because it served within the last hour "
                 f"(ignore_checks = true, or later: {later})"
             )
         return f"{name} is deleted"
@@ -47,12 +46,12 @@ async def turn_off(plane: Plane, record: Record) -> str:
     return f"{name} is off ({was} saved)"
 
 
-async def _found(plane: Plane, record: Record) -> DeploymentState | None:
-    """The deployment now; that it is unknown now does not prove that it will not appear."""
+async def _found(plane: Plane, record: Record, look_every_s: float) -> DeploymentState | None:
+    """The deployment's state, waiting for one that may yet appear; None if it does not exist."""
     while True:
         with suppress(MissingError):
             state = await plane.get(record.target)
             return None if state.is_gone else state
         if not record.may_yet_appear:
             return None
-        await anyio.sleep(_LOOK_EVERY_S)
+        await anyio.sleep(look_every_s)

@@ -23,11 +23,11 @@ from captionfleet.telemetry import Picture, has_width, monotonic_s, show_picture
 __all__ = ["Patience", "Served", "Shown", "forms_of", "show_replicas", "until_serving"]
 
 Shown = Callable[[DeploymentState], None]
-"""What is called with every state that is seen on the way."""
+"""Called with every state until it serves."""
 
 _FIRST_WAIT_S, _GROWTH = 1.0, 1.3
-# Gateways may refuse for a moment what they accept a second later: a new key, a deployment that
-# another replica of the control plane made. Only a refusal at three looks in a row counts.
+# A gateway may refuse for a moment what it accepts a second later: a new key, or a deployment that
+# another replica of the control plane created. Only three refusals in a row count.
 _SURE_LOOKS = 3
 _REFUSED = frozenset({401, 402, 403, 412})
 _WRONG = frozenset({400, 405, 413, 422})
@@ -37,7 +37,7 @@ _BUSY = 429
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long to wait, and how often to look after the first looks.
+    """How long to wait, and how often to poll after the first polls.
 
     `appears_s` is how long a new deployment may stay unknown.
     """
@@ -76,15 +76,15 @@ async def until_serving(
 ) -> Served:
     """Wait until a replica is ready, then until a tiny request is answered.
 
-    READY does not prove serving, and a deployment scaled to zero comes up only on a request. A
-    deployment that is ready but full does serve, other clients. A refusal ends the wait when it
-    occurs at three looks in a row.
+    A deployment that is READY may not serve yet, and one that is scaled to zero comes up only on a
+    request. A full deployment counts as serving: it serves other clients. Three refusals in a row
+    end the wait.
 
     Args:
         plane: The control plane.
         target: Which deployment.
         patience: How long to wait.
-        models: The model strings to try; by default all that name the deployment.
+        models: The model strings to try; by default all forms that name the deployment.
         shown: Called with every state.
 
     Raises:
@@ -133,7 +133,7 @@ class _Waiting:
 
     async def _attempt(self, models: tuple[str, ...]) -> Served | None:
         state = await self._look()
-        # A deployment that may sleep comes up on a request, and stays up while requests come.
+        # A deployment that can sleep comes up on a request, and stays up while requests come.
         if state is None or not (state.ready or not state.min_replica_count):
             return None
         model = await self._first_to_answer(state, models or forms_of(state, self.target))
@@ -143,14 +143,14 @@ class _Waiting:
         return Served(await self._state_after(state), model)
 
     async def _state_after(self, state: DeploymentState) -> DeploymentState:
-        """The state once it serves; a failure of the control plane now changes nothing."""
+        """The state once it serves; the last known one if the control plane fails now."""
         try:
             return await self.plane.get(self.target)
         except ControlError:
             return state
 
     async def _look(self) -> DeploymentState | None:
-        """The state; None if the control plane is unreachable for now, or does not know it yet."""
+        """The state; None if the control plane cannot be reached now, or does not know it yet."""
         try:
             state = await self.plane.get(self.target)
         except UnansweredError:
@@ -182,7 +182,7 @@ class _Waiting:
         return None
 
     async def _check_name(self, state: DeploymentState, models: tuple[str, ...]) -> None:
-        """Check whether only the given model string is wrong."""
+        """Raise if the deployment answers to another model string than the given one."""
         others = tuple(form for form in forms_of(state, self.target) if form not in models)
         if models and state.ready and (other := await self._first_to_answer(state, others)):
             raise ControlError(
@@ -192,7 +192,7 @@ class _Waiting:
 
     async def _answers(self, state: DeploymentState, model: str) -> bool:
         proof = await self.plane.client.prove(model)
-        # A full deployment exists: another job may keep it full for hours.
+        # A full deployment serves: another job may keep it full for hours.
         if proof.status == _FINE or (proof.status == _BUSY and state.ready):
             return True
         name, answer = self.target.deployment_id, f"{proof.status} {proof.detail}".strip()
@@ -205,7 +205,7 @@ class _Waiting:
 
 @asynccontextmanager
 async def show_replicas(stream: TextIO | None) -> AsyncIterator[Shown]:
-    """Show replicas on their way: a bar on a terminal, otherwise a line at every change."""
+    """Show how replicas start: a bar on a terminal, otherwise a line at every change."""
     if stream is None:
         yield lambda _: None
     elif has_width(stream):

@@ -15,7 +15,7 @@ __all__ = ["Access", "account_name", "named_pairs"]
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """An account at a control plane; the key is given by its variable's name until it is used."""
+    """An account at a control plane; it names the key's environment variable, and holds no key."""
 
     account: str
     api_key_env: str | None
@@ -43,10 +43,10 @@ def account_name(given: str | None) -> str:
     """The given account, or that of the environment.
 
     Raises:
-        ConfigError: there is neither, or it is invalid.
+        ConfigError: none is given or set, or it is invalid.
     """
     name = given or os.environ.get("FIREWORKS_ACCOUNT_ID", "")
     if not name:
-        raise ConfigError("which account? give --account, or export FIREWORKS_ACCOUNT_ID")
+        raise ConfigError("no account is known: give --account, or export FIREWORKS_ACCOUNT_ID")
     check_name(name, "account")
     return name

@@ -31,7 +31,7 @@ from captionfleet.sender.routing.verdict import retry_after_s
 from captionfleet.sender.transport import BORDER, open_session, proxy_for, scrubbed, verdict_on
 from captionfleet.telemetry import get_log
 
-__all__ = ["ControlClient", "Proof", "Waits", "key_at", "open_client"]
+__all__ = ["WAITS", "ControlClient", "Proof", "Waits", "key_at", "open_client"]
 
 _MAX_ANSWER_BYTES = 8 * 2**20
 _MAX_ERROR_BYTES = 64 * 2**10
@@ -61,18 +61,25 @@ class _Raw:
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """How long one attempt at a call may take, and how long the wait before the second is."""
+    """How long calls to a control plane take and wait.
+
+    Attributes:
+        attempt_s: Seconds that one attempt at a call may take.
+        first_wait_s: Seconds between the first attempt and the second.
+        look_every_s: Seconds between two looks for a deployment that may yet appear.
+    """
 
     attempt_s: float = 30.0
     first_wait_s: float = 0.5
+    look_every_s: float = 1.0
 
     def backoff_s(self, attempt: int) -> float:
-        """The wait after this attempt, from 1 on: longer each time, less up to half of it."""
+        """Seconds to wait after this attempt, from 1 on: a growing limit, less up to half."""
         longest_s = min(self.first_wait_s * _GROWTH ** (attempt - 1), _LONGEST_WAIT_S)
         return longest_s * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
 
 
-_WAITS = Waits()
+WAITS = Waits()
 
 
 class ControlClient:
@@ -83,9 +90,9 @@ class ControlClient:
         session: aiohttp.ClientSession,
         api_base: str,
         key: SecretStr,
-        waits: Waits | None = None,
+        waits: Waits = WAITS,
     ) -> None:
-        self._waits = waits or _WAITS
+        self._waits = waits
         self._session = session
         self._key = key
         self._proxy = proxy_for(api_base)
@@ -102,7 +109,8 @@ class ControlClient:
         Repeatable calls are retried after 5xx, 408, 429 and broken connections, with growing waits.
 
         Raises:
-            ControlError: it was refused, not answered in time, or answered by something else.
+            ControlError: it was refused, not answered in time, or answered by another kind of
+                server.
         """
         try:
             with anyio.fail_after(_CALL_S):
@@ -125,7 +133,7 @@ class ControlClient:
             raise UnansweredError(f"{call.what}: no answer within {_CALL_S:.0f} s") from None
 
     async def prove(self, model: str, timeout_s: float = 30.0) -> Proof:
-        """Request one token of text from a deployment; no reported state is as conclusive."""
+        """Request one token of text: only an answer proves that a deployment serves."""
         body = {
             "model": model,
             "messages": [{"role": "user", "content": "Say ok."}],
@@ -190,7 +198,7 @@ class ControlClient:
         except orjson.JSONDecodeError:
             answer = None
         if not isinstance(answer, dict):
-            raise ControlError(f"{call.what}: the control plane's answer is no JSON object")
+            raise ControlError(f"{call.what}: the control plane's answer is not a JSON object")
         return answer
 
     def _refusal(self, raw: _Raw) -> Refusal:
@@ -215,7 +223,7 @@ def key_at(api_base: str, variable: str | None, named: Collection[KeyPair]) -> S
     Args:
         api_base: The control plane's URL.
         variable: Name of the environment variable with the key; None if none is named.
-        named: Which variables go to which servers.
+        named: Pairs of server and variable that are allowed.
 
     Raises:
         ConfigError: no key may be sent there, or the variable is unset.
@@ -237,14 +245,14 @@ def key_at(api_base: str, variable: str | None, named: Collection[KeyPair]) -> S
 
 @asynccontextmanager
 async def open_client(
-    api_base: str, key: SecretStr, waits: Waits | None = None
+    api_base: str, key: SecretStr, waits: Waits = WAITS
 ) -> AsyncIterator[ControlClient]:
     """Open a client for one control plane.
 
     Raises:
-        ConfigError: `api_base` is no http URL of a server.
+        ConfigError: `api_base` is not the http URL of a server.
     """
-    if not is_bare(api_base):  # not quoted: it may hold a password
+    if not is_bare(api_base):  # the message does not quote it: it may hold a password
         raise ConfigError("the control plane's URL must be like https://api.fireworks.ai")
     async with open_session(_MOST_CONNECTIONS) as session:
         yield ControlClient(session, api_base.rstrip("/"), key, waits)

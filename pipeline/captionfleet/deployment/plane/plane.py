@@ -28,7 +28,7 @@ class Created:
 
 
 class Plane:
-    """The control plane as commands and lifecycle need it."""
+    """The control plane's calls that the commands and the lifecycle need."""
 
     def __init__(self, client: ControlClient) -> None:
         self.client = client
@@ -76,7 +76,7 @@ class Plane:
         try:
             made = read(DeploymentState, await self.client.answer(call), call.what)
         except (ExistsError, UnansweredError) as error:
-            # It is unknown whether the call created it: look.
+            # The call may have created it: look.
             found = await self.find(target)
             if found is None:
                 raise
@@ -84,7 +84,7 @@ class Plane:
         return Created(made, existed=False)
 
     async def with_shape(self, account: str, wanted: Wanted) -> Wanted:
-        """The same with a shape, looked up if none is given.
+        """The wanted deployment with a shape; if it names none, look one up.
 
         Raises:
             ControlError: the model has no shape.
@@ -94,7 +94,7 @@ class Plane:
         call = calls.match_shape(account, wanted.base_model)
         shape = read(Shapes, await self.client.answer(call), call.what).best()
         if shape is None:
-            raise ControlError(f"{call.what}: there is none; name one with --shape")
+            raise ControlError(f"{call.what}: the model has none; name one with --shape")
         return replace(wanted, shape=shape.name)
 
     async def rescale(
@@ -104,7 +104,7 @@ class Plane:
 
         Raises:
             QuotaError: the account has no GPU left for it.
-            ControlError: it was not done, or the autoscaling policy was lost on the way.
+            ControlError: it had no effect, or lost the autoscaling policy.
         """
         before = await self.get(target)
         call = calls.rescale(target, min_replicas, max_replicas)

@@ -38,7 +38,7 @@ class Call:
 
     Attributes:
         what: what it does, for messages.
-        firectl: the line of the vendor's own tool that does the same.
+        firectl: the equivalent command of the vendor's own tool.
         may_repeat: whether it may be repeated if its result is unknown.
     """
 
@@ -52,11 +52,11 @@ class Call:
 
     @property
     def path_and_query(self) -> str:
-        """The path as it stands in the request."""
+        """The path and the query of the request."""
         return f"{self.path}?{urlencode(self.query, safe=',')}" if self.query else self.path
 
     def shown(self) -> str:
-        """The call for people: method and path, the body, and firectl's line."""
+        """The call for people: method and path, the body, and the firectl command."""
         lines = [f"{self.method} {self.path_and_query}"]
         if self.body is not None:
             lines.append(orjson.dumps(self.body, option=orjson.OPT_INDENT_2).decode())
@@ -102,7 +102,7 @@ class Wanted:
     preemptible: bool = False
 
     def body(self) -> dict[str, Any]:
-        """The deployment as JSON."""
+        """The request body."""
         region = self.region.upper().replace("-", "_")
         key = "multiRegion" if region in _MULTI_REGIONS else "region"
         body: dict[str, Any] = {
@@ -119,7 +119,7 @@ class Wanted:
         return {key: value for key, value in body.items() if value is not None}
 
     def flags(self) -> list[str]:
-        """The same as flags of firectl."""
+        """The same as firectl flags."""
         flags = ["--min-replica-count", str(self.min_replicas)]
         flags += ["--max-replica-count", str(self.max_replicas)]
         if self.shape is not None:
@@ -136,7 +136,7 @@ def check_name(name: str, what: str) -> None:
         ConfigError: it is not.
     """
     if not _NAME.fullmatch(name):
-        raise ConfigError(f"{name!r} is no {what}: letters, digits and - only, at most 63")
+        raise ConfigError(f"{name!r} is not a valid {what}: use letters, digits and -, at most 63")
 
 
 def create(target: Target, wanted: Wanted) -> Call:

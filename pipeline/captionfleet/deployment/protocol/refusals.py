@@ -73,7 +73,7 @@ class UnansweredError(ControlError):
 
 
 NOT_DONE = (BadRequestError, BlockedError, DeniedError, ExistsError, MissingError, QuotaError)
-"""Refusals after which it is certain that a call changed nothing."""
+"""Errors that prove that the call changed nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Refusal:
     Attributes:
         code: the gRPC code's name, where one was given.
         message: one line for people.
-        is_final: whether retrying is useless, as a quota is used up.
+        is_final: whether a retry is useless because a quota is used up.
     """
 
     status: int
@@ -93,7 +93,7 @@ class Refusal:
 
 
 def read_refusal(status: int, body: bytes) -> Refusal:
-    """Parse the body of an error, whatever it is.
+    """Parse the body of an error, which can be anything.
 
     It may be grpc-gateway's `{"code", "message", "details"}`, the same wrapped in `error`, or the
     page of a proxy.

@@ -11,7 +11,7 @@ from captionfleet.profiles.deployable import deployable, model_id, price_per_hou
 
 __all__ = ["DeploymentPage", "DeploymentState", "ReplicaStats", "Shape", "Shapes", "read"]
 
-_DEFAULT_WINDOW = "3600s"  # the service's own, where a deployment names none
+_DEFAULT_WINDOW = "3600s"  # the service's default, for a deployment that names none
 _Count = Annotated[int, Field(ge=0, le=1_000_000)]
 _Printable = AfterValidator(lambda text: "".join(c if c.isprintable() else " " for c in text))
 _Word = Annotated[str, Field(max_length=500), _Printable]
@@ -20,7 +20,7 @@ _T = TypeVar("_T", bound=BaseModel)
 
 
 class _Told(BaseModel):
-    """A part of an answer: unknown fields are ignored, and null counts as absent."""
+    """A part of an answer; unknown fields are ignored, and null counts as absent."""
 
     model_config = ConfigDict(
         frozen=True, extra="ignore", alias_generator=to_camel, hide_input_in_errors=True
@@ -119,7 +119,7 @@ class DeploymentState(_Told):
 
     @property
     def is_off(self) -> bool:
-        """Whether no request brings it up, as it may have no replica at all."""
+        """Whether no request brings it up, because its maximum is 0 replicas."""
         return self.max_replica_count == 0
 
     @property
@@ -129,7 +129,7 @@ class DeploymentState(_Told):
 
     @property
     def sleeps_after(self) -> str:
-        """Idle time until it scales to zero by itself; empty where that never happens."""
+        """Idle time until it scales to zero by itself; empty if it never does."""
         if self.is_off or self.min_replica_count:
             return ""
         window = self.autoscaling_policy.scale_to_zero_window if self.autoscaling_policy else ""
@@ -178,7 +178,7 @@ class Shapes(_Told):
     deployment_shape_versions: Annotated[tuple[_ShapeVersion, ...], Field(max_length=1000)] = ()
 
     def best(self) -> Shape | None:
-        """The smallest shape: the one meant for least cost, or the first."""
+        """The shape marked as the cheapest, else the first."""
         shapes = [version.snapshot for version in self.deployment_shape_versions]
         minimal = [shape for shape in shapes if shape.preset_type == "MINIMAL"]
         return next(iter(minimal + shapes), None)
@@ -188,7 +188,7 @@ def read(kind: type[_T], told: object, what: str) -> _T:
     """Parse and check an answer.
 
     Raises:
-        ControlError: it is not as documented.
+        ControlError: it does not match the documentation.
     """
     try:
         return kind.model_validate(told)
@@ -196,5 +196,5 @@ def read(kind: type[_T], told: object, what: str) -> _T:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         key = ".".join(str(part) for part in first["loc"])[:100] or "the answer"
         key = re.sub(r"[^\w.\[\] -]", "?", key)
-        problem = f"{what}: the control plane's answer makes no sense ({key}: {first['msg']})"
+        problem = f"{what}: the control plane's answer cannot be read ({key}: {first['msg']})"
         raise ControlError(problem) from None

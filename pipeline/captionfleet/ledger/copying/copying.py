@@ -45,9 +45,9 @@ _REST = 9  # times as long as a copy took: so that copying takes a tenth of the 
 
 
 class FolderCopy:
-    """The copy of one output folder; `problem` says what keeps it from being current.
+    """The copy of one output folder; `problem` says why it is not current.
 
-    What goes wrong with it costs the run nothing but a warning.
+    A copy that fails gives a warning, and the run goes on.
     """
 
     def __init__(self, folder: Path, address: Address, marks: Marks, every_s: float) -> None:
@@ -72,7 +72,7 @@ class FolderCopy:
         }
 
     async def keep(self) -> None:
-        """Renew the copy every so often; runs until cancelled."""
+        """Renew the copy at intervals until cancelled."""
         wait_s = self._every_s
         while not self._is_lost:
             await anyio.sleep(wait_s)
@@ -82,10 +82,10 @@ class FolderCopy:
             wait_s = max(self._every_s, _REST * took_s)
 
     async def renew(self) -> None:
-        """Copy what changed; where that fails, say so and leave it to the next time."""
+        """Copy the changed files; log a failure, and try again at the next renewal."""
         if self._is_lost:
             return
-        before, self.problem = self.problem, "there was no time to copy it"
+        before, self.problem = self.problem, "the time for the copy ran out"
         try:
             await self._renew()
         except StorageError as error:
@@ -96,7 +96,7 @@ class FolderCopy:
             self.problem, self.copied_at_utc = "", utc_now()
         if self.problem and self.problem != before:
             get_log().warning(
-                "the output folder is not copied for now",
+                "the output folder cannot be copied now",
                 to=self._address.shown,
                 reason=self.problem,
                 is_passing=not self._is_lost,
@@ -106,8 +106,8 @@ class FolderCopy:
         """Make this run the one that keeps the copy; restore the folder if it is an empty one.
 
         Raises:
-            StorageError: the bucket is away, or refuses.
-            ConfigError: it holds what this folder may not replace.
+            StorageError: the bucket cannot be reached, or refuses.
+            ConfigError: the bucket holds files that this folder must not replace.
         """
         remote = await self._found()
         known = self._marks.copies.get(self._address.shown, Known())
@@ -136,7 +136,7 @@ class FolderCopy:
         )
 
     async def _take(self, remote: Copied | None, known: Known) -> None:
-        """Say in the folder, then in the bucket, that this run writes to the copy."""
+        """Record, in the folder and then in the bucket, that this run writes to the copy."""
         folder = self._marks.folder or uuid.uuid4().hex
         self._stamps = dict(known.stamps) if remote else {}
         writers = (*((remote.writer,) if remote else ()), self._writer)
@@ -164,7 +164,7 @@ class FolderCopy:
         for name in gone:
             del files[name]
         await self._note(files)
-        for name in gone:  # what the record does not name is never restored
+        for name in gone:  # files that the record does not name are never restored
             with suppress(StorageError):
                 await remove_object(self._address.below(name))
         await self._mark(self._marks.folder, Known((self._writer,), self._stamps))
@@ -189,17 +189,17 @@ class FolderCopy:
             raise StorageError(FailureCode.SOURCE_CHANGED, str(error)) from None
 
     async def _is_there_still(self) -> bool:
-        """Whether the copy is there, which somebody may have removed.
+        """Whether the copy still exists: someone may have removed it.
 
         Raises:
-            StorageError: the bucket is away, or another run has taken the copy over.
+            StorageError: the bucket cannot be reached, or another run has taken over the copy.
         """
         remote = await self._found()
         if remote is not None and remote.writer != self._writer:
             self._is_lost = True
             raise StorageError(
                 FailureCode.SOURCE_CHANGED,
-                "another run took over the copy there, so this one copies no more",
+                "another run has taken over the copy, so this run no longer writes to it",
             )
         return remote is not None
 
@@ -218,11 +218,11 @@ class FolderCopy:
             except StorageError as error:
                 if (
                     not error.may_pass and not await self._is_own()
-                ):  # it may be there by a first try
+                ):  # an earlier try may have written it
                     raise
             else:
                 return
-        await write_object(place, text, len(text))  # also where a server knows no conditions
+        await write_object(place, text, len(text))  # servers may lack conditional writes
 
     async def _is_own(self) -> bool:
         remote = await self._found()
@@ -239,7 +239,7 @@ class FolderCopy:
             return None
         remote = copied_from(record_of(raw), is_copied)
         if remote is None:
-            detail = f"{COPY} there is none of this program's: name another prefix"
+            detail = f"{COPY} there was not written by this program: name another prefix"
             raise StorageError(FailureCode.SOURCE_UNREADABLE, detail)
         return remote
 

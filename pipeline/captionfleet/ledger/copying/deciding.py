@@ -16,10 +16,10 @@ _LINES = (CAPTIONS, FAILURES)
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """What the bucket says of the copy in it: whose it is, and which files it has.
+    """The bucket's record of the copy in it: whose copy it is, and which files it has.
 
-    `folder` is the output folder's id, `writer` the run that wrote to the copy last. `files` has
-    the sizes of its files; 0 for one that was about to be written.
+    `folder` is the output folder's id, `writer` the run that last wrote to the copy. `files` maps
+    names to sizes in bytes; 0 marks a file whose first upload was about to begin.
     """
 
     folder: str
@@ -29,11 +29,11 @@ class Copied:
 
     @property
     def has_lines(self) -> bool:
-        """Whether there is anything to go on from."""
+        """Whether the copy holds captions or failures."""
         return any(self.files.get(name) for name in _LINES)
 
     def as_dict(self) -> dict[str, Any]:
-        """As it stands in the bucket."""
+        """The record as JSON, as the bucket holds it."""
         return {
             "format": _FORMAT,
             "folder": self.folder,
@@ -45,10 +45,10 @@ class Copied:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the folder itself says of a copy: `writers` of it that it knows.
+    """The folder's own record of a copy; `writers` are the runs that it knows to have written it.
 
-    `stamps` are size and time of change of the files when they were last copied. `is_restoring`:
-    the folder is what a restoring that was killed left of it.
+    `stamps` are the files' sizes and change times at the last copy. `is_restoring` marks a folder
+    whose restore was interrupted.
     """
 
     writers: tuple[str, ...] = ()
@@ -56,30 +56,30 @@ class Known:
     is_restoring: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        """As it stands in the folder."""
+        """The record as JSON, as the folder holds it."""
         stamps = {name: list(stamp) for name, stamp in self.stamps.items()}
         return {"writers": list(self.writers), "restoring": self.is_restoring, "stamps": stamps}
 
 
 class Decision(Enum):
-    """What a run does about the copy, or why it does not begin."""
+    """What a run does with the copy, or why the run cannot begin."""
 
     BEGIN = "no copy is there yet"
     GO_ON = "the copy is the folder's own"
     RESTORE = "the folder is empty, and the copy is not"
     FOREIGN = "it holds the copy of another output folder"
-    AHEAD = "another machine went on from that copy, so it holds lines that this folder lacks"
-    OCCUPIED = "captions lie there that no run copied"
+    AHEAD = "another machine continued from that copy, so it holds lines that this folder lacks"
+    OCCUPIED = "it holds captions that no run copied there"
 
     @property
     def advice(self) -> str:
-        """How to mend what is in the way; empty where nothing is."""
+        """What the user can do where the run cannot begin; else empty."""
         return _ADVICE.get(self, "")
 
 
 _ADVICE = {
-    Decision.FOREIGN: "name another prefix, or an empty output folder to go on from the copy",
-    Decision.AHEAD: "name an empty output folder to go on from the copy, or another prefix",
+    Decision.FOREIGN: "name another prefix, or an empty output folder to continue from the copy",
+    Decision.AHEAD: "name an empty output folder to continue from the copy, or another prefix",
     Decision.OCCUPIED: "name another prefix",
 }
 
@@ -87,14 +87,14 @@ _ADVICE = {
 def decide(
     folder: str, known: Known, remote: Copied | None, *, has_lines: bool, is_occupied: bool = False
 ) -> Decision:
-    """What to do at the start of a run.
+    """Decide what to do at the start of a run.
 
     Args:
-        folder: The id of the output folder; empty: it has none yet.
-        known: What it knows of this copy.
-        remote: What the bucket says; None: nothing.
+        folder: The id of the output folder; empty where it has none yet.
+        known: The folder's own record of this copy.
+        remote: The bucket's record; None where it has none.
         has_lines: Whether the folder holds captions or failures.
-        is_occupied: Whether captions lie in the bucket although it says nothing.
+        is_occupied: Whether the bucket holds captions although it has no record.
     """
     if remote is None:
         return Decision.OCCUPIED if is_occupied else Decision.BEGIN
@@ -107,9 +107,9 @@ def decide(
 
 
 def copied_from(record: Mapping[str, Any], takes: Callable[[str], bool]) -> Copied | None:
-    """What a record from a bucket says; None where it is none.
+    """Parse a bucket's record; None if it is not valid.
 
-    Of its files only those count whose names `takes` holds for: others may have written it.
+    Files count only if `takes` accepts their names, because other programs can write the record.
     """
     folder, writer = record.get("folder"), record.get("writer")
     if record.get("format") != _FORMAT or not _is_id(folder) or not _is_id(writer):
@@ -125,7 +125,7 @@ def copied_from(record: Mapping[str, Any], takes: Callable[[str], bool]) -> Copi
 
 
 def known_from(record: Any) -> Known:
-    """What a folder's record says of a copy; nothing where it makes no sense."""
+    """Parse a folder's record of a copy; an invalid one counts as empty."""
     if not isinstance(record, dict):
         return Known()
     writers, stamps = record.get("writers"), record.get("stamps")

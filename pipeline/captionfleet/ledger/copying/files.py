@@ -45,8 +45,8 @@ __all__ = [
     "stamps_of",
 ]
 
-# In the order in which they are copied: the requests before the captions that they explain, and
-# the captions before the failures, of which one goes once the clip has its caption.
+# In the order of copying: the requests before the captions that refer to them, and the captions
+# before the failures, because a failure is removed once its clip has a caption.
 _FIRST = (
     *(REQUESTS, FILMS, SAME, ADOPTED, CAPTIONS, FAILURES),
     *(PRUNED, MERGE, TIMELINE, RUN, REPORT),
@@ -56,19 +56,19 @@ _IN_FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.json")
 _CHUNK_BYTES = 1 << 20
 
 Stamp = tuple[int, int]
-"""Size and time of change, by which a file is known to have changed."""
+"""Size and change time; a file with another stamp has changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """What an output folder says of itself: its id, and what it knows of its copies by address."""
+    """An output folder's own records: its id, and what it knows of each copy, by address."""
 
     folder: str = ""
     copies: Mapping[str, Known] = field(default_factory=dict)
 
 
 def is_copied(name: str) -> bool:
-    """Whether a file of this name, as it stands in records, is one that is copied."""
+    """Whether a file of this name is copied."""
     folder, _, inner = name.rpartition("/")
     return name in _FIRST or (folder in _FOLDERS and _IN_FOLDER.fullmatch(inner) is not None)
 
@@ -79,7 +79,7 @@ def has_lines(folder: Path) -> bool:
 
 
 def stamps_of(folder: Path) -> dict[str, Stamp]:
-    """The files that are copied, in the order in which that is done. Blocks."""
+    """The stamps of the files to copy, in the order of copying. Blocks."""
     found = {}
     for name in (*_FIRST, *_inner(folder)):
         with suppress(OSError):
@@ -101,9 +101,9 @@ def _inner(folder: Path) -> Iterator[str]:
 
 
 def opened(path: Path) -> tuple[BinaryIO, int, Stamp]:
-    """A file that is read as it is now: open, how many bytes of it count, and its stamp.
+    """Open a file for a copy of its present state; return it, the bytes to copy, and its stamp.
 
-    Of a file of lines, which may grow meanwhile, whole lines count. Blocks.
+    Of a JSONL file, which may be growing, only whole lines are copied. Blocks.
 
     Raises:
         OSError: it is gone, or cannot be read.
@@ -120,7 +120,7 @@ def opened(path: Path) -> tuple[BinaryIO, int, Stamp]:
 
 
 async def chunks_of(file: BinaryIO, end: int) -> AsyncIterator[bytes]:
-    """The first `end` bytes of an open file, which others may replace meanwhile.
+    """The first `end` bytes of an open file; another process may replace it meanwhile.
 
     Raises:
         OSError: it became shorter.
@@ -136,14 +136,14 @@ async def chunks_of(file: BinaryIO, end: int) -> AsyncIterator[bytes]:
 
 
 def load_marks(folder: Path) -> Marks:
-    """What the folder says of its copies; nothing where it says none. Blocks."""
+    """Read the folder's records of its copies; empty where there are none. Blocks."""
     record: dict[str, Any] = read_object(folder / COPY)
     copies = {where: known_from(one) for where, one in table_in(record, "copies").items()}
     return Marks(text_in(record, "folder"), copies)
 
 
 def save_marks(folder: Path, marks: Marks) -> None:
-    """Replace what the folder says of its copies. Blocks.
+    """Replace the folder's records of its copies. Blocks.
 
     Raises:
         OutputError: it cannot be written.
@@ -154,7 +154,7 @@ def save_marks(folder: Path, marks: Marks) -> None:
 
 
 def _open(path: Path) -> int:
-    # A link of the owner's, to a disk with more room, is written through as well.
+    # The file may be a symbolic link that its owner made, to a larger disk: write through it.
     return open_regular(followed(path))
 
 

@@ -22,10 +22,10 @@ __all__ = ["copy_again", "open_copy"]
 
 
 async def open_copy(output: OutputConfig) -> FolderCopy | None:
-    """Make sure that the copy that a job asks for can be kept; restore an empty folder from it.
+    """Claim the copy that a job asks for, and restore an empty folder from it.
 
     Raises:
-        ConfigError: it cannot be kept, or belongs to another folder.
+        ConfigError: the copy cannot be written, or belongs to another folder.
         OutputError: the folder cannot be written, or another run holds it.
     """
     if output.copy_to is None:
@@ -36,7 +36,7 @@ async def open_copy(output: OutputConfig) -> FolderCopy | None:
 
 
 async def copy_again(output: OutputConfig) -> str:
-    """Copy what changed since the run ended; return what is wrong with that, if anything is."""
+    """Copy what changed since the run ended; return the problem, or an empty text."""
     try:
         async with _locked(output.dir):
             copy = await _begun(output, parse_address(output.copy_to or ""))
@@ -52,7 +52,7 @@ async def _begun(output: OutputConfig, address: Address) -> FolderCopy:
     try:
         await copy.claim()
     except StorageError as error:
-        # Nothing new has to be known of a copy that this folder kept before.
+        # This folder has written to the copy before, so the run need not wait for the bucket.
         known = marks.copies.get(address.shown, Known())
         is_kept = known.writers and not known.is_restoring
         if not (
@@ -60,7 +60,7 @@ async def _begun(output: OutputConfig, address: Address) -> FolderCopy:
         ):
             raise ConfigError(f"output.copy_to: {address.shown}: {error.detail}") from None
         copy.problem = error.detail
-        get_log().warning("the copy is away for now", to=address.shown, reason=error.detail)
+        get_log().warning("the copy cannot be reached now", to=address.shown, reason=error.detail)
     return copy
 
 

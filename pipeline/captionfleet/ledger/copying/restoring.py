@@ -18,9 +18,9 @@ __all__ = ["restore"]
 
 
 def restore(folder: Path, address: Address, remote: Copied) -> int:
-    """Fetch all files of a copy into a folder without lines; return their bytes. Blocks.
+    """Fetch all files of a copy into a folder without captions; return their size in bytes. Blocks.
 
-    Killed midway, it is done again by the next run.
+    The next run repeats a restore that was interrupted.
 
     Raises:
         StorageError: a file cannot be read, or is gone from the copy.
@@ -28,7 +28,7 @@ def restore(folder: Path, address: Address, remote: Copied) -> int:
     """
     begun = Known((remote.writer,), is_restoring=True)
     save_marks(folder, Marks(remote.folder, {address.shown: begun}))
-    # Once the captions are there, the folder is no empty one any more.
+    # The captions come last: with them the folder no longer counts as empty.
     names = sorted(remote.files, key=lambda name: name == CAPTIONS)
     fetched = sum(_fetch(folder, address, name, remote.files[name]) for name in names)
     done = Known((remote.writer,), stamps_of(folder))
@@ -42,7 +42,7 @@ def _fetch(folder: Path, address: Address, name: str, size_bytes: int) -> int:
         facts = look(place)
     except StorageError as error:
         if error.code is FailureCode.SOURCE_MISSING and not size_bytes:
-            return 0  # it was about to be copied when that run was killed
+            return 0  # the run was killed before it uploaded this file
         raise StorageError(error.code, f"{name}: {error.detail}", may_pass=error.may_pass) from None
     path = folder / name
     create_folder(path.parent)

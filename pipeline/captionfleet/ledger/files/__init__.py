@@ -1,1 +1,1 @@
-"""Files that survive crashes, and that are read believing none of it (main process, in threads)."""
+"""Writes files that survive crashes, and reads them without trust (main process, in threads)."""

@@ -31,7 +31,7 @@ __all__ = [
 _APPENDING = os.O_RDWR | os.O_APPEND | os.O_CREAT
 _DRAFTING = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 _DRAFT = re.compile(r"\..+\.(?:[0-9a-f]{16}\.)?new")  # names without digits are of earlier versions
-_OLD_NS = 3600 * 10**9  # an hour: a draft in use changes all the time
+_OLD_NS = 3600 * 10**9  # an hour: a draft that is in use changes all the time
 _CHUNK_BYTES = 1 << 16
 _HEAD_BYTES = 1 << 12
 _HINTS = {
@@ -66,7 +66,7 @@ def create_folder(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
+    """Make the entries of a folder durable."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(handle)
@@ -100,7 +100,7 @@ def followed(path: Path) -> Path:
     where = printable(os.fspath(target))
     raise OSError(
         errno.ELOOP,
-        f"it is a link to {where}; followed are links of your own to a {path.suffix} file of yours",
+        f"it is a link to {where}; only your own links to {path.suffix} files of yours count",
     )
 
 
@@ -152,8 +152,8 @@ def replace_atomically(path: Path, chunks: Iterator[bytes]) -> None:
 class AppendFile:
     """A file of lines, each appended by one write, completely or not at all.
 
-    A last line that a crash tore is cut off on opening and saved in `NAME.torn-TIME`; one that
-    lacks only its newline gets it. All methods block, and raise OutputError.
+    Opening it cuts off a last line that a crash tore, and saves that in `NAME.torn-TIME`; a line
+    that lacks only its newline gets one. All methods block, and raise OutputError.
     """
 
     def __init__(self, path: Path) -> None:
@@ -172,7 +172,7 @@ class AppendFile:
                 raise
 
     def append(self, line: bytes) -> int:
-        """Write a line and return its offset; if that fails, nothing of it stays."""
+        """Write a line and return its offset; a failure leaves no part of it."""
         with output_errors(self.path):
             facts = os.fstat(self._handle)
             if not self._is_in_place(facts):
@@ -214,7 +214,7 @@ class AppendFile:
 
     def _check(self) -> None:
         if not _is_text(os.pread(self._handle, _HEAD_BYTES, 0)):
-            raise OSError(errno.EINVAL, "it is compressed, or no UTF-8: restore it and run again")
+            raise OSError(errno.EINVAL, "it is compressed or not UTF-8: restore it and run again")
 
     def _write(self, data: bytes) -> None:
         rest = memoryview(data)
@@ -242,7 +242,7 @@ class AppendFile:
 
 
 def after_last_newline(handle: int, end: int) -> int:
-    """Where the last line that is whole ends, of an open file's first `end` bytes."""
+    """The end of the last whole line in an open file's first `end` bytes."""
     while end:
         start = max(0, end - _CHUNK_BYTES)
         newline = os.pread(handle, end - start, start).rfind(b"\n")

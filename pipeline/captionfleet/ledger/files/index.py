@@ -12,7 +12,7 @@ _CACHE_KIB = 8192
 
 
 class State(IntEnum):
-    """What became of the film of a line."""
+    """The state of the film of a line."""
 
     CURRENT = 0
     CHANGED = 1
@@ -23,7 +23,7 @@ class State(IntEnum):
 
     @property
     def meaning(self) -> str:
-        """The state in words that follow a number of lines."""
+        """The state for people; the text follows a number of lines."""
         return _MEANINGS[self]
 
 
@@ -31,7 +31,7 @@ _MEANINGS = {
     State.CURRENT: "current",
     State.CHANGED: "of files that changed since",
     State.GONE: "of files that are gone",
-    State.UNREACHABLE: "of folders in which no captioned file is left: is the disk there?",
+    State.UNREACHABLE: "of folders in which no captioned file is left: is the disk mounted?",
     State.UNSURE: "of files whose name or time changed, and whose bytes may be the same",
     State.REPLACED: "of clips that a later line holds",
 }

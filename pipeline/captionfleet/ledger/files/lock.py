@@ -20,9 +20,9 @@ _MAX_HOLDER_BYTES = 1000
 
 
 class FolderLock:
-    """An advisory lock that ends with its process, however that ends.
+    """An advisory lock that ends with its process, in whatever way it ends.
 
-    Locks `.lock`, and also the folder itself where the file system can, as somebody may remove
+    It locks `.lock`, and, where the file system can, the folder itself, because someone may remove
     `.lock`. `.lock-holder.json` names the holder, for people.
 
     Raises:
@@ -89,7 +89,7 @@ class FolderLock:
 
 
 def _advice(lock: Path) -> str:
-    # Where the file system has no locks, a file with its holder's name stands for one.
+    # Where the file system has no locks, a file with its holder's name replaces one.
     try:
         is_soft = lock.stat().st_size > 0
     except OSError:

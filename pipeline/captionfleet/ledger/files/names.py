@@ -34,4 +34,4 @@ LOCK = ".lock"
 LOCK_HOLDER = ".lock-holder.json"
 MERGE = "merge.json"
 LEFT_ON = ".left-on"  # a folder: records of deployments that a run may leave on
-COPY = ".copy.json"  # what a folder and a copy of it in a bucket say of each other
+COPY = ".copy.json"  # how a folder and its copy in a bucket identify each other

@@ -11,7 +11,7 @@ __all__ = ["require_no_captions"]
 
 
 def require_no_captions(output_dir: Path, ignored_lines: int) -> None:
-    """Refuse to pay again for captions that exist in another form or under another name. Blocks.
+    """Refuse a folder whose captions were compressed or renamed: a run would pay again. Blocks.
 
     Raises:
         OutputError: captions.jsonl holds no captions, or was rotated away.
@@ -19,7 +19,7 @@ def require_no_captions(output_dir: Path, ignored_lines: int) -> None:
     where = printable(os.fspath(output_dir / CAPTIONS))
     if ignored_lines:
         raise OutputError(
-            f"{where}: no line of it names a clip: is it compressed, or no UTF-8? Restore it, or "
+            f"{where}: no line in it names a clip: is it compressed, or not UTF-8? Restore it, or "
             "choose another folder with --out"
         )
     try:
@@ -28,8 +28,8 @@ def require_no_captions(output_dir: Path, ignored_lines: int) -> None:
         return
     if rotated:
         raise OutputError(
-            f"{where}: there are no captions in it, but {printable(rotated[0])} is beside it: put "
-            "that back, or take it to another folder to begin from nothing"
+            f"{where}: it holds no captions, but {printable(rotated[0])} is beside it: put that "
+            f"back, or move it to another folder to start from nothing"
         )
 
 

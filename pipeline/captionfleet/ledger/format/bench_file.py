@@ -31,9 +31,9 @@ class BenchedSeconds(_Part):
 
 
 class BenchedLoad(_Part):
-    """What one load brought; token counts, `clip_s` and `payload_bytes` are means of a caption.
+    """The results of one load; token counts, `clip_s` and `payload_bytes` are means per caption.
 
-    `in_flight` is None where the bench held a rate of arrivals instead.
+    `in_flight` is None if the bench sent at a fixed rate of arrivals instead.
     """
 
     in_flight: Annotated[int, Field(gt=0, le=100_000)] | None = None
@@ -51,7 +51,7 @@ class BenchedLoad(_Part):
 class BenchedDeployment(_Part):
     """One deployment and its loads, in the order of measuring.
 
-    The deployment changed before `points[changed_at]`: the loads before that are out of date.
+    The deployment changed before `points[changed_at]`: earlier loads are out of date.
     """
 
     name: str
@@ -69,9 +69,9 @@ class BenchedPreparation(_Part):
 
 
 class BenchSettings(_Part):
-    """Which windows of a film the bench took; earlier versions took the first minute.
+    """The windows of a film that the bench took; earlier versions took the first minute.
 
-    `requests` are the names of what it asked of each clip in turn, one without a name as a rule.
+    `requests` are the names of the requests for each clip, in turn; usually one, without a name.
     """
 
     segments: Literal["first", "all", "scenes"] = "first"
@@ -81,7 +81,7 @@ class BenchSettings(_Part):
 
 
 class BenchFile(_Part):
-    """The JSON of `captionfleet bench`; the bench writes more, which readers ignore."""
+    """The JSON of `captionfleet bench`, without fields that readers ignore."""
 
     kind: Literal["captionfleet-bench"]
     version: Literal[1]
@@ -92,5 +92,5 @@ class BenchFile(_Part):
 
 
 def stamped(result: Mapping[str, Any]) -> dict[str, Any]:
-    """The result with the kind and version by which a reader knows it."""
+    """The result, marked with its kind and version."""
     return {"kind": "captionfleet-bench", "version": 1, **result}

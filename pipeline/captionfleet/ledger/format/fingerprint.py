@@ -1,4 +1,4 @@
-"""Computes the fingerprint of a request: all that decides a caption besides the clip; pure."""
+"""Computes a request's fingerprint: of all that decides a caption besides the clip; pure."""
 
 from collections.abc import Collection, Mapping
 from hashlib import blake2b
@@ -43,8 +43,8 @@ _NOT_RELEVANT = frozenset(
     }
 )
 _MEDIA = ("fps", "height", "max_seconds", "sampling", "video_preset", "audio_bitrate")
-# Encodings equivalent to another: a caption made from either counts for both, so that folders of
-# versions whose default was `fast` are not paid for again.
+# Equivalent encodings: captions from either count for both, so that folders of versions whose
+# default was `fast` are not paid for again.
 _SAME_PICTURE = {"one_fps": "fast"}
 
 
@@ -53,8 +53,8 @@ def request_facts(
 ) -> Facts:
     """The facts of the requests that a job sends to one of its deployments.
 
-    `request` defaults to the job's first. Limits on media are left out: within them they change
-    nothing. So is the request's name, which distinguishes captions by itself.
+    `request` defaults to the job's first. Limits on media are left out, as they change nothing
+    within them; so is the request's name, which is a key of its own.
     """
     request = request or job.request
     schema = request.response_schema
@@ -76,7 +76,7 @@ def request_facts(
 
 
 def _form_facts(deployment: DeploymentConfig) -> Facts:
-    """How the media are sent; empty for the default form, which early versions did not record."""
+    """The form of the media; empty for the default form, which early versions did not record."""
     form, frames = deployment.form, deployment.frames
     facts: dict[str, Any] = {}
     if form.video_as == "frames":
@@ -118,9 +118,9 @@ def fingerprint(facts: Facts) -> str:
 
 
 def written_facts(facts: Facts) -> dict[str, Any]:
-    """The facts as written and compared: values of extra_body, possible secrets, are hashed.
+    """The facts as written and compared, with the values of extra_body hashed: they may be secrets.
 
-    The fingerprint is that of the facts before this.
+    Fingerprints are made of the unhashed facts.
     """
     extra_body = facts.get("extra_body")
     if not isinstance(extra_body, Mapping):
@@ -131,10 +131,10 @@ def written_facts(facts: Facts) -> dict[str, Any]:
 def admitted(
     there: Mapping[str, Facts | None], here: Mapping[str, Facts], *, recaption: bool, name: str = ""
 ) -> frozenset[str]:
-    """The fingerprints whose captions of one request stand after this run.
+    """The fingerprints whose captions still count after this run, for one request.
 
-    A fleet may gain or lose deployments from night to night. So the requests behind the captions
-    must include those of this run, or the other way round.
+    A fleet may gain or lose deployments between runs. So the requests of the existing captions must
+    include those of this run, or the other way round.
 
     Args:
         there: the requests behind the captions, with their facts where known.
@@ -168,7 +168,7 @@ def request_change(
 
 
 def _change(there: Mapping[str, Facts | None], here: Mapping[str, Facts]) -> str:
-    """How the two most similar requests differ, of those that only one side has."""
+    """How the two most similar requests differ, among those that only one side has."""
     pairs: list[list[str]] = [
         _differences(old, new)
         for key, old in there.items()
@@ -176,7 +176,7 @@ def _change(there: Mapping[str, Facts | None], here: Mapping[str, Facts]) -> str
         if old is not None and key not in here and other not in there
     ]
     if not pairs:
-        return "which one is not known any more"
+        return "of unknown content"
     fewest: list[str] = min(pairs, key=len)
     return "; ".join(fewest)
 

@@ -1,9 +1,9 @@
 """Defines every key of a line of captions.jsonl and failures.jsonl; pure (main process).
 
-The writer (`lines`), the schemas (`schema`) and the check of the documents follow it, so a new key
-is one entry here. Many readers infer a column's type from the first lines or megabytes, hence three
-rules: every key is in every line, in this order; a value's type never changes; nothing is null. An
-unknown or absent value is "", 0 or false.
+The writer, the schemas and the check of the documents follow it, so a new key is one entry here.
+Many readers infer a column's type from the first lines or megabytes. Hence three rules: every key
+is in every line, in this order; a value's type never changes; nothing is null. An unknown or absent
+value is "", 0 or false.
 """
 
 from collections.abc import Callable
@@ -30,8 +30,8 @@ __all__ = [
 class Type(StrEnum):
     """The type of a value in every line; `JSON` is text that holds one JSON value, perhaps null.
 
-    JSON is for values whose shape varies: readers see a string each time. `NUMBERS` is a list that
-    is never empty, as an empty one does not show its items' type.
+    JSON is for values whose shape varies: readers always see a string. `NUMBERS` is a list that is
+    never empty, because an empty one does not show the type of its items.
     """
 
     TEXT = "text"
@@ -47,8 +47,8 @@ class Type(StrEnum):
 class Column:
     """A key of a line, or of a table in it.
 
-    `value` takes the value from the row, or from the table's value; None takes the attribute with
-    the key's name.
+    `value` computes the value from the row, or from the table's value; None reads the attribute
+    with the key's name.
     """
 
     name: str
@@ -90,27 +90,27 @@ _TEXT, _INTEGER, _NUMBER = Type.TEXT, Type.INTEGER, Type.NUMBER
 _BOOLEAN, _NUMBERS, _JSON, _TABLE = Type.BOOLEAN, Type.NUMBERS, Type.JSON, Type.TABLE
 
 _USAGE = (
-    Column("prompt_tokens", _INTEGER, "tokens of prompt and media; 0: the server did not say"),
-    Column("completion_tokens", _INTEGER, "tokens of the answer; 0: the server did not say"),
-    Column("total_tokens", _INTEGER, "both, as the server adds them; 0: it did not say"),
-    Column("cached_tokens", _INTEGER, "those of the prompt that it had in its cache; 0: or unsaid"),
+    Column("prompt_tokens", _INTEGER, "tokens of prompt and media; 0: not reported"),
+    Column("completion_tokens", _INTEGER, "tokens of the answer; 0: not reported"),
+    Column("total_tokens", _INTEGER, "the server's sum of both; 0: not reported"),
+    Column("cached_tokens", _INTEGER, "prompt tokens from its cache; 0: none, or not reported"),
 )
 
 _LATENCY = (
     Column("prepare_s", _NUMBER, "seconds of the worker"),
-    Column("queue_s", _NUMBER, "from prepared media to the start of the request that answered"),
+    Column("queue_s", _NUMBER, "from prepared media to the start of the answered request"),
     Column("request_s", _NUMBER, "that request alone"),
     Column("ttft_s", _NUMBER, "time to the first token (TTFT); 0: neither streamed nor reported"),
     Column("total_s", _NUMBER, "from the start of preparing to the caption"),
-    Column("decode_s", _NUMBER, "part of prepare_s: reading, decoding; 0: found in the store"),
-    Column("encode_s", _NUMBER, "part of prepare_s: the H.264 or the JPEGs; 0: found in the store"),
-    Column("upload_s", _NUMBER, "part of request_s until the body was out; 0: not known"),
+    Column("decode_s", _NUMBER, "part of prepare_s: reading, decoding; 0: from the store"),
+    Column("encode_s", _NUMBER, "part of prepare_s: encoding H.264 or JPEGs; 0: from the store"),
+    Column("upload_s", _NUMBER, "part of request_s until the body was sent; 0: unknown"),
 )
 
 _DAMAGE = (
     Column("packets_lost", _INTEGER, "packets that are missing or do not decode"),
     Column("coverage", _NUMBER, "share of the window's frames that were there"),
-    Column("frozen_frames", _INTEGER, "frames that show another second's, as their own were lost"),
+    Column("frozen_frames", _INTEGER, "frames repeated from another second for lost ones"),
     Column("doubtful_frames", _INTEGER, "frames decoded after a loss: parts may be smeared"),
     Column("padded_frames", _INTEGER, "frames that only make up the number"),
 )
@@ -125,7 +125,7 @@ _MEDIA = (
     Column("video_bytes", _INTEGER, "size of the MP4, or of all JPEGs"),
     Column("audio_bytes", _INTEGER, "size of the sound; 0: no sound"),
     Column("payload_bytes", _INTEGER, "both in base64"),
-    Column("video_sha256", _TEXT, "SHA-256 of the MP4, or of all JPEGs, one after the other"),
+    Column("video_sha256", _TEXT, "SHA-256 of the MP4, or of all JPEGs concatenated"),
     Column("audio_sha256", _TEXT, "SHA-256 of the sound; empty: no sound"),
     Column("source_codec", _TEXT, "the file's video codec"),
     Column("source_width", _INTEGER, "its width in pixels"),
@@ -136,12 +136,12 @@ _MEDIA = (
     Column("frame_times_s", _NUMBERS, "true time of each frame in the file"),
     Column("decode_errors", _INTEGER, "packets that did not decode"),
     Column("crf", _INTEGER, "quality of the H.264: higher is smaller; 0: JPEGs were sent"),
-    Column("damage", _TABLE, "what the file had lost in the window", columns=_DAMAGE),
+    Column("damage", _TABLE, "what was lost of the window", columns=_DAMAGE),
     Column("video_as", _TEXT, "how the pictures were sent: video_url or frames"),
     Column("audio_as", _TEXT, "how the sound was sent: audio_url, input_audio or none"),
     Column("audio_format", _TEXT, "of the sound: ogg, wav or mp3"),
     Column("jpeg_quality", _INTEGER, "quality of the JPEGs; 0: an MP4 was sent"),
-    Column("frame_bytes", _NUMBERS, "size of each JPEG; of the MP4, where it is one", _part_bytes),
+    Column("frame_bytes", _NUMBERS, "size of each JPEG; of an MP4, its size alone", _part_bytes),
 )
 
 
@@ -152,10 +152,10 @@ def _figure(name: str, type_: Type, meaning: str) -> Column:
 # https://docs.fireworks.ai: headers `fireworks-<name>`, or `perf_metrics` in the body.
 SERVER = (
     _figure("prompt-tokens", _NUMBER, "tokens of the prompt"),
-    _figure("cached-prompt-tokens", _NUMBER, "those of them that were cached"),
+    _figure("cached-prompt-tokens", _NUMBER, "prompt tokens from the cache"),
     _figure("server-time-to-first-token", _NUMBER, "seconds to the first token"),
     _figure("server-processing-time", _NUMBER, "seconds in all"),
-    _figure("num-concurrent-requests", _NUMBER, "requests the server worked on meanwhile"),
+    _figure("num-concurrent-requests", _NUMBER, "requests in progress at the server meanwhile"),
     _figure("tokenizer-queue-duration", _NUMBER, "seconds"),
     _figure("tokenizer-duration", _NUMBER, "seconds"),
     _figure("prefill-queue-duration", _NUMBER, "seconds"),
@@ -163,14 +163,14 @@ SERVER = (
     _figure("generation-queue-duration", _NUMBER, "seconds"),
     _figure("generation-duration", _NUMBER, "seconds"),
     _figure("speculation-generated-tokens", _NUMBER, "tokens guessed ahead"),
-    _figure("speculation-acceptance", _TEXT, "how many of them were right, by position"),
+    _figure("speculation-acceptance", _TEXT, "how many of them were accepted, by position"),
     _figure("speculation-prompt-tokens", _NUMBER, "prompt tokens guessed from"),
-    _figure("speculation-prompt-matched-tokens", _NUMBER, "those of them that matched"),
+    _figure("speculation-prompt-matched-tokens", _NUMBER, "how many of them matched"),
     _figure("backend-host", _TEXT, "the machine that answered"),
     _figure("deployment", _TEXT, "the deployment that answered, by the server's name"),
     _figure("x-request-id", _TEXT, "the request's id, for questions to the provider"),
-    _figure("x-fireworks-request-id", _TEXT, "the same, where the header above is missing"),
-    _figure("cf-ray", _TEXT, "the same, where both are missing"),
+    _figure("x-fireworks-request-id", _TEXT, "the same, from another header"),
+    _figure("cf-ray", _TEXT, "the same, from a third header"),
 )
 
 _CLIP_ID = Column("clip_id", _TEXT, "the clip: 32 hex digits", attrgetter("clip.clip_id"))
@@ -181,7 +181,7 @@ _STAT_ID = Column(
     attrgetter("clip.stat_id"),
 )
 _REQUEST = Column("request", _TEXT, "the request's name, where the job has several; else empty")
-_EXACT = "its exact bytes in base64 where they are no UTF-8; else empty"
+_EXACT = "its exact bytes in base64, if they are not UTF-8; else empty"
 _WINDOW = (
     Column(
         "source",
@@ -194,7 +194,7 @@ _WINDOW = (
     Column("end_s", _NUMBER, "where it ends at the latest", attrgetter("clip.end_s")),
 )
 _ROW = (
-    Column("id", _TEXT, "what the list calls it; or empty", attrgetter("clip.source.row.id")),
+    Column("id", _TEXT, "its id in the list; or empty", attrgetter("clip.source.row.id")),
     Column(
         "prompt",
         _TEXT,
@@ -212,14 +212,14 @@ _PLACE = (
     Column(
         "path",
         _TEXT,
-        "the file's absolute path without links: what the clip is known by",
+        "the file's absolute path without links, which identifies the clip",
         lambda row: printable(row.clip.source.known_path),
     ),
     Column("path_b64", _TEXT, _EXACT, lambda row: exact_bytes(row.clip.source.known_path)),
     Column(
         "root",
         _TEXT,
-        "the folder that source is relative to",
+        "the folder of source",
         lambda row: printable(row.clip.source.root),
     ),
     Column("root_b64", _TEXT, _EXACT, lambda row: exact_bytes(row.clip.source.root)),
@@ -239,7 +239,7 @@ CAPTIONS = (
     Column(
         "reasoning",
         _TEXT,
-        "what the model thought before it, where the server gives that",
+        "the model's thinking before it, if the server sends it",
         attrgetter("caption.reasoning"),
     ),
     Column("data", _JSON, "the answer as JSON, with response_schema", attrgetter("caption.data")),
@@ -247,12 +247,16 @@ CAPTIONS = (
     Column("model", _TEXT, "the model that answered", attrgetter("caption.model")),
     Column("deployment", _TEXT, "the deployment that answered", attrgetter("caption.deployment")),
     Column("attempts", _INTEGER, "requests sent", lambda row: len(row.caption.attempts)),
-    Column("hedged", _BOOLEAN, "a second deployment was asked too", attrgetter("caption.hedged")),
+    Column(
+        "hedged", _BOOLEAN, "whether a second deployment was asked", attrgetter("caption.hedged")
+    ),
     Column("usage", _TABLE, "tokens, as the server counts", attrgetter("caption.usage"), _USAGE),
     Column("latency", _TABLE, "seconds", attrgetter("caption.latency"), _LATENCY),
-    Column("media", _TABLE, "what was sent, and of what", attrgetter("caption.facts"), _MEDIA),
+    Column(
+        "media", _TABLE, "what was sent, and from which file", attrgetter("caption.facts"), _MEDIA
+    ),
     Column("server", _TABLE, "the server's own figures", attrgetter("caption.server"), SERVER),
-    Column("flags", _TEXT, "what is odd, in words; empty: nothing", _flags_text),
+    Column("flags", _TEXT, "what is odd about it; empty: nothing", _flags_text),
     Column("media_key", _TEXT, "the media in the store; or empty", attrgetter("caption.media_key")),
     *_PLACE,
     *_ROW,
@@ -266,7 +270,12 @@ FAILURES = (
     *_WINDOW,
     Column("stage", _TEXT, "producer, workers or sender", attrgetter("failure.stage")),
     Column("code", _TEXT, "the failure code", attrgetter("failure.code")),
-    Column("permanent", _BOOLEAN, "final for this file", attrgetter("failure.code.permanent")),
+    Column(
+        "permanent",
+        _BOOLEAN,
+        "whether it is final for this file",
+        attrgetter("failure.code.permanent"),
+    ),
     Column("detail", _TEXT, "one line in words", _detail),
     Column("attempts", _INTEGER, "requests sent", lambda row: len(row.failure.attempts)),
     *_PLACE,

@@ -1,4 +1,4 @@
-"""Combines an outcome with the facts that only the folder knows, for its line; pure (main)."""
+"""Combines an outcome with facts that only the folder knows, for its line; pure (main)."""
 
 from dataclasses import dataclass
 

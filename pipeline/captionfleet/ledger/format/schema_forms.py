@@ -20,7 +20,7 @@ class LineFile(StrEnum):
 
 
 class Form(StrEnum):
-    """How a schema is written."""
+    """The form of a schema."""
 
     JSON_SCHEMA = "json-schema"
     ARROW = "arrow"

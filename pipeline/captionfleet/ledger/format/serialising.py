@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 MEASURED_BY = 1
-"""Raised whenever films are measured in another way: what was measured before counts no more."""
+"""Raised whenever films are measured in another way: older measurements then no longer count."""
 
 _MAX_INTEGER = 2**63
 _NAMES = ("source", "source_b64", "path", "path_b64", "root", "root_b64")
@@ -41,7 +41,7 @@ _NAMES = ("source", "source_b64", "path", "path_b64", "root", "root_b64")
 def caption_line(caption: Caption, completed_at_utc: str, fingerprint: str = "") -> bytes:
     """One line for captions.jsonl, with its newline.
 
-    `fingerprint` names the request; it stands at a fixed place, where resuming reads it.
+    `fingerprint` identifies the request; it is at a fixed place, where resuming reads it.
     """
     row = CaptionRow(caption, fingerprint, completed_at_utc)
     return _dumps(_filled(CAPTIONS, row), orjson.OPT_APPEND_NEWLINE)
@@ -54,7 +54,7 @@ def failure_line(failure: Failure, failed_at_utc: str) -> bytes:
 
 
 def same_line(same: SameFile, noted_at_utc: str) -> bytes:
-    """One line for same.jsonl: the file is this clip, and need not be read again."""
+    """One line for same.jsonl: the file holds this clip, and need not be read again."""
     keys = {"clip_id": same.clip.clip_id, "stat_id": same.clip.stat_id}
     name = name_fields("source", same.clip.source.name)
     return _dumps(keys | name | {"noted_at_utc": noted_at_utc}, orjson.OPT_APPEND_NEWLINE)
@@ -93,7 +93,7 @@ def refiled_line(record: Mapping[str, Any], key: str, adopted: Mapping[str, Any]
 
 
 def renamed_line(record: Mapping[str, Any], request: str) -> bytes:
-    """A captions line under another name of its request, at the place that resuming reads."""
+    """A captions line with another name of its request, at the place where resuming reads it."""
     before = [key for key in ("clip_id", "fingerprint", "stat_id") if key in record]
     head = {key: record[key] for key in before}
     rest = {key: value for key, value in record.items() if key not in {*before, "request"}}
@@ -101,7 +101,7 @@ def renamed_line(record: Mapping[str, Any], request: str) -> bytes:
 
 
 def document(record: Mapping[str, Any]) -> bytes:
-    """A whole file of readable JSON."""
+    """The content of a JSON file, indented for people."""
     return _dumps(dict(record), orjson.OPT_APPEND_NEWLINE | orjson.OPT_INDENT_2)
 
 

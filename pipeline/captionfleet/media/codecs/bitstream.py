@@ -1,16 +1,15 @@
 """Decides from a packet's bytes which neighbouring packets need no decoding; pure (worker process).
 
-A codec is added here only with a test that compares every frame with full decoding. Packets are
-left out before they reach the decoder, so that all decoders behave alike; its own skip_frame is not
+Add a codec here only with a test that compares every frame with full decoding. Packets are left out
+before they reach the decoder, so that all decoders behave alike; the decoder's skip_frame is not
 used (libdav1d ignores it).
 
-- H.264 and HEVC mark pictures that no other refers to, and where decoding may start.
-- VP8, VP9 and AV1 start at shown key frames; their references are too deep in the headers, so
-  nothing is left out between key frames. AV1 also needs the sequence header.
-- MPEG-1, MPEG-2 and MPEG-4 part 2 start at I pictures, after whose open GOPs the decoder drops the
-  B pictures shown before; B pictures are left out. A packet that the container marks as a key
-  frame may lack the headers. Packed MPEG-4 (two pictures in a packet, as DivX in AVI) is decoded
-  in full.
+- H.264 and HEVC mark pictures to which no other refers, and pictures where decoding may start. -
+VP8, VP9 and AV1 start at shown key frames; their references are too deep in the headers to read, so
+nothing is left out between key frames. AV1 also needs the sequence header. - MPEG-1, MPEG-2 and
+MPEG-4 part 2 start at I pictures, after whose open GOPs the decoder drops the B pictures shown
+before; B pictures are left out. A packet that the container marks as a key frame may lack the
+headers. Packed MPEG-4 (two pictures in a packet, as DivX in AVI) is decoded in full.
 """
 
 from collections.abc import Callable
@@ -81,7 +80,7 @@ class _Vp8Reader:
 
 
 class _Vp9Reader:
-    """Entries are key frames that are shown; frames within a superframe are not looked at."""
+    """Entries are key frames that are shown; frames within a superframe are not parsed."""
 
     def read(self, packet: memoryview, *, is_key: bool) -> PacketKind:
         """See `KindReader`."""

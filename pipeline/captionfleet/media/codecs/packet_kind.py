@@ -20,15 +20,15 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class PacketKind:
-    """What is known of a packet; the safe assumption where its bytes do not say.
+    """The properties of a packet; a safe assumption where its bytes do not show them.
 
     Attributes:
-        is_entry: a decoder that starts here returns every frame from here on bit for bit.
-        is_closed: it also returns the following packets' frames that are shown before it.
+        is_entry: a decoder that starts here returns every frame from here on, bit for bit.
+        is_closed: it also returns those frames of later packets that are shown before it.
         is_needed: another frame may refer to its frame.
         is_shown: the decoder returns a frame for it.
-        is_pinned: it changes settings for what follows, so it must be decoded.
-        is_rest: it completes the frame of the packet before, and is kept or left out with it.
+        is_pinned: it changes settings for later packets, so it must be decoded.
+        is_rest: it completes the previous packet's frame, and is kept or left out with that packet.
     """
 
     is_entry: bool = False
@@ -57,8 +57,8 @@ class KindReader(Protocol):
     """Reads the packets of one stream in file order."""
 
     def read(self, packet: memoryview, *, is_key: bool) -> PacketKind:
-        """What the packet is; `is_key` is the container's word.
+        """The packet's kind; `is_key` is the container's flag.
 
         Raises:
-            PlanBroken: packets of this stream do not tell.
+            PlanBroken: packets of this stream do not reveal it.
         """

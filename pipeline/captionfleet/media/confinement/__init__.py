@@ -1,1 +1,1 @@
-"""What a worker process may still do: Landlock, system calls, limits (worker process)."""
+"""Restricts a worker process: Landlock, a filter of system calls, limits (worker process)."""

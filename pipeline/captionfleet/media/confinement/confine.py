@@ -1,7 +1,7 @@
 """Confines a worker process, and makes it end with the main process (worker process).
 
-A worker decodes untrusted bytes, so it gives up everything that decoding does not need before it
-reads the first of them. Nothing of this can be undone.
+A worker decodes untrusted bytes. Before it reads the first of them, it gives up every right that
+decoding does not need, and cannot regain it.
 """
 
 import ctypes
@@ -42,18 +42,17 @@ _LIBRARIES = (
 
 
 def die_with(parent: int) -> None:
-    """Have the kernel kill this process when the main process ends, for whatever reason."""
+    """Have the kernel kill this process when the main process ends in any way."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before it could be asked for
+    if os.getppid() != parent:  # the main process had already ended
         os._exit(1)
 
 
 def die_first() -> None:
-    """When memory runs out, have the kernel kill a worker, whose clip is then tried again.
+    """Have the kernel kill a worker first when memory runs out; its clip is then tried again.
 
-    Adds half of all memory to what the kernel counts for this process, on top of the score that it
-    started with. So it is the first of this run, but not of the machine, where the run itself was
-    given a score.
+    Adds half of all memory to the kernel's score of this process, on top of its initial score. So
+    it is the first of this run, but not of the machine if the run itself was given a lower score.
     """
     with suppress(OSError, ValueError), open("/proc/self/oom_score_adj", "r+b", 0) as file:  # noqa: PTH123 - a light worker
         score = min(_MOST_OOM_SCORE, int(file.read()) + _OOM_SCORE_ADDED)
@@ -94,8 +93,8 @@ def bound(memory_bytes: int) -> None:
 def confine(write: tuple[str, ...]) -> Held:
     """Give up all files but libraries and the paths in `write`, all sockets, and other processes.
 
-    A kernel that lacks a restriction goes on without it; returns what is in force. Must be called
-    from the only thread, and after `bound`: limits cannot be changed afterwards.
+    A restriction that the kernel lacks is skipped; returns those in force. Must be called from the
+    only thread, and after `bound`, as limits cannot be changed afterwards.
     """
     rss_bytes()  # opens its file
     if _prctl(_PR_SET_NO_NEW_PRIVS, 1) != 0:

@@ -1,7 +1,7 @@
 """Restricts this process to named files with Landlock, and forbids sockets (worker process).
 
-System calls by number, as no C library wraps them; see landlock(7) and linux/landlock.h. Nothing
-here needs a privilege. Each version of the interface ("ABI") adds what can be forbidden.
+System calls are made by number, as no C library wraps them; see landlock(7) and linux/landlock.h.
+Nothing here needs a privilege. Each version of the interface ("ABI") adds restrictions.
 """
 
 import ctypes
@@ -64,7 +64,7 @@ def abi() -> int:
 
 
 def restrict(files: Files, version: int) -> bool:
-    """Give up all other files, TCP, abstract sockets and signals to other processes, for ever.
+    """Give up all other files, TCP, abstract sockets and signals to other processes, permanently.
 
     Needs `no_new_privs`. Missing paths are skipped.
     """

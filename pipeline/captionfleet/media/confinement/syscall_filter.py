@@ -1,10 +1,10 @@
 """Builds the seccomp filter that forbids system calls in a worker process (worker process; pure).
 
-A list of what is refused, not of what is allowed: C libraries and FFmpeg change what they call,
-and a refusal that hits a decoder would cost captions. What is here, nothing that prepares a clip
-calls. Landlock says which files may be opened; this says what needs no file: UDP and Unix sockets,
-other processes, new programs, permissions and times of files that stay where they are. Files are
-cut short by truncate(2) too, of which Landlock knows nothing before its third version.
+It lists refused calls, not allowed ones: C libraries and FFmpeg change the calls that they make,
+and refusing a decoder's call would cost captions. Nothing that prepares a clip makes the calls
+listed here. Landlock restricts which files may be opened; this filter forbids what needs no open
+file: UDP and Unix sockets, other processes, new programs, permissions and times of files. It also
+forbids truncate(2), which Landlock covers only from its third version on.
 
 A program is a list of `struct sock_filter` (linux/filter.h) over `struct seccomp_data`
 (linux/seccomp.h).
@@ -19,14 +19,14 @@ __all__ = ["program_for"]
 
 _LOAD, _JUMP_IF_EQUAL, _JUMP_IF_AT_LEAST, _JUMP_IF_SET, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _REFUSE = 0x7FFF0000, 0x00050000 | errno.EPERM
-_NOT_THERE = 0x00050000 | errno.ENOSYS  # C libraries then make an older call, which can be checked
+_NOT_THERE = 0x00050000 | errno.ENOSYS  # C libraries then fall back to a call that can be checked
 _NUMBER_AT, _ARCHITECTURE_AT, _ARGUMENTS_AT = 0, 4, 16
 _X32 = 0x40000000  # a second set of the same calls, on x86_64
 _CLONE_THREAD = 0x10000
 _RLIMIT_CPU = 0
 _PR_SET_PDEATHSIG = 1
-# fcntl: F_SETOWN, F_SETSIG, F_SETOWN_EX; ioctl: FIOSETOWN, SIOCSPGRP, TIOCSTI. The first five have
-# the kernel send signals to whomever a process names.
+# fcntl: F_SETOWN, F_SETSIG, F_SETOWN_EX; ioctl: FIOSETOWN, SIOCSPGRP, TIOCSTI. With the first five,
+# the kernel sends signals to any process that is named.
 _FCNTL_SIGNALS = (8, 10, 15)
 _IOCTL_SIGNALS = (0x8901, 0x8902, 0x5412)
 
@@ -97,7 +97,7 @@ _ARCHITECTURES = {
 }
 
 _Rule = list[tuple[int, int, int, int]]
-"""Instructions: code, how many to skip if so and if not, operand."""
+"""Instructions: code, instructions to skip if true and if false, operand."""
 
 
 def program_for(machine: str, pid: int) -> bytes | None:
@@ -150,7 +150,7 @@ def _never(place: int, values: tuple[int, ...]) -> _Rule:
 
 
 def _counted_down(values: tuple[int, ...]) -> Iterator[tuple[int, int]]:
-    """Each value, and how many instructions after its test to jump past the refusal."""
+    """Each value, with the number of instructions to jump over after its test."""
     return zip(values, range(len(values), 0, -1), strict=True)
 
 

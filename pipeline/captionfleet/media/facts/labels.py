@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ContainerLabels"]
 
-# As PyAV names them on frames and codec contexts, and what each says where nothing is known:
-# H.273 has 2 for that, libav 0 for the range.
+# PyAV's names of them on frames and codec contexts, each with its value for unknown: 2 in H.273, 0
+# in libav for the range.
 _UNKNOWN = {"colorspace": 2, "color_range": 0, "color_trc": 2, "color_primaries": 2}
 
 

@@ -37,7 +37,7 @@ SOUND_BEFORE_S = 1.0
 """Sound that is decoded before a window: decoders need up to a few packets to settle."""
 
 INTERLEAVING_S = 10.0
-"""How far apart in a file pictures and sound of the same moment may lie."""
+"""The largest distance in a file between pictures and sound of the same moment."""
 
 # The fps filter shows frames from half a second before a slot on (round=near, 1 frame/s).
 _FRAMES_BEFORE_S = 0.5
@@ -91,7 +91,7 @@ def _opened(clip: Clip, container: InputContainer, max_pixels: int) -> Opened:
 
 
 def _sought(opened: Opened, start_s: float) -> Iterator[Packet[Any]] | None:
-    """Packets from an entry before the window; None where seeking finds none."""
+    """Packets from an entry before the window; None if seeking finds none."""
     container = opened.container
     if has_no_timestamps(container) or not _RunUp(opened, start_s).may_skip:
         return None

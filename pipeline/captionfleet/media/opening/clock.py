@@ -1,4 +1,4 @@
-"""Corrects timestamps whose clock jumps or makes no sense midway; pure (worker process)."""
+"""Corrects timestamps whose clock jumps or is absurd midway; pure (worker process)."""
 
 __all__ = ["DoubtedClock", "JoinedClock"]
 
@@ -58,10 +58,10 @@ class DoubtedClock:
         self._due_us: dict[int, int] = {}
 
     def is_absurd(self, stream: int, at_us: int) -> bool:
-        """Whether a DTS or PTS of a stream's next packet is not believable."""
+        """Whether a DTS or PTS of a stream's next packet is absurd."""
         return abs(at_us - self._due_us.get(stream, at_us)) > _ABSURD_US
 
     def advance(self, stream: int, dts_us: int | None, duration_us: int) -> None:
-        """Move on past a packet; its DTS is None if it was not believed."""
+        """Advance past a packet; its DTS is None if it was ignored."""
         due = self._due_us.get(stream, 0) if dts_us is None else dts_us
         self._due_us[stream] = due + duration_us

@@ -60,11 +60,12 @@ _CODES = {
 def open_media(source: Source, max_pixels: int) -> Iterator[InputContainer]:
     """Open a source as media, and map every error to a failure code.
 
-    Reads only the file that was found: it is opened once, by descriptor, and libav gets no file
-    name, no other protocol and no container that refers to other files.
+    It reads only the file that was found: that is opened once, by descriptor, and libav gets no
+    file name, no other protocol and no container that refers to other files.
 
     Raises:
-        MediaError: the file is not the one that was found, unreadable, empty, cut off or no video.
+        MediaError: the file is not the one that was found, or is unreadable, empty, cut off or not
+            a video.
     """
     with opened(source) as file:
         try:
@@ -109,7 +110,7 @@ _beside: dict[int, SourceBytes] = {}
 
 
 def ends_whole(container: InputContainer) -> bool:
-    """Whether the file ends only after everything that the open container announces."""
+    """Whether the file holds everything that the open container announces."""
     file = _beside[id(container)]
     return ends_regularly(container.format.name, file.read_at, file.size_bytes)
 
@@ -142,7 +143,7 @@ def _unreadable_container(error: Exception, file: SourceBytes) -> MediaError:
 def choose_video(container: InputContainer, max_pixels: int) -> VideoStream:
     """The stream that FFmpeg's command line would choose.
 
-    Skips cover art; prefers a stream in which packets were seen, then the most pixels.
+    It skips cover art, and prefers a stream in which packets were seen, then the most pixels.
 
     Raises:
         MediaError: there is none, no decoder for it, or its pictures are too large.
@@ -174,7 +175,7 @@ def _is_picture(stream: VideoStream) -> bool:
 def choose_audio(
     container: InputContainer, beside: VideoStream | None = None
 ) -> AudioStream | None:
-    """The default audio track, else the first; None where no track can be decoded."""
+    """The default audio track, else the first; None if no track can be decoded."""
     return next(iter(audio_candidates(container, beside)), None)
 
 
@@ -223,7 +224,7 @@ def _rescaled(microseconds: int, time_base: Fraction) -> int:
 
 
 def nominal_rate(stream: VideoStream) -> Fraction | None:
-    """The stream's nominal frames per second; None where it has no plausible one."""
+    """The stream's nominal frames per second; None if it has no plausible value."""
     rate = stream.codec_context.framerate or stream.average_rate
     return Fraction(rate) if rate else None
 

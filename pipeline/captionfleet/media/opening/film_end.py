@@ -25,8 +25,8 @@ _UNKNOWN_S = 4e6  # a seek beyond any film ends at its end
 def film_end_s(container: InputContainer, video: VideoStream, declared_s: float) -> float:
     """The end of the last picture, in seconds from the file's zero; 0.0 without pictures.
 
-    Reads the few packets after a seek to the declared end. Where there are none, the declared end
-    is wrong, and the seek is tried half as far, and so on. Decodes nothing.
+    It reads the few packets after a seek to the declared end. If there are none, the declared end
+    is wrong, and the seek is tried half as far, and so on. It decodes nothing.
     """
     if has_no_timestamps(container):
         return _end_after(container, video, None)
@@ -56,7 +56,7 @@ def _end_after(container: InputContainer, video: VideoStream, at_s: float | None
 class EndWatch:
     """Tracks the end of the newest picture among the packets that it sees.
 
-    Counts pictures where no packet has a time, as in raw streams.
+    It counts pictures if no packet has a time, as in raw streams.
     """
 
     def __init__(self, container: InputContainer, video: VideoStream) -> None:

@@ -1,4 +1,4 @@
-"""Chooses the audio track that really holds sound, where a file has several (worker process)."""
+"""Chooses the audio track that holds sound, if a file has several (worker process)."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["heard_audio"]
 
-# FFmpeg's command line knows only tracks with packets in the 5 s (-analyzeduration) that it probes.
-# A track may begin later than its neighbour, so this looks twice as far.
+# FFmpeg's command line considers only tracks with packets in the 5 s (-analyzeduration) that it
+# probes. A track may begin later than its neighbour, so this probes twice as far.
 _LOOK_S = 10.0
 # More packets than the tracks of a broadcast multiplex hold in that time.
 _MOST_PACKETS = 20_000

@@ -1,4 +1,4 @@
-"""Reads the length that a file claims, which may be wrong (worker process)."""
+"""Reads the length that a file states, which may be wrong (worker process)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TAGGED_DURATION = re.compile(r"(\d{1,4}):(\d\d):(\d\d(?:\.\d{1,9})?)")
 
 
 def source_seconds(container: InputContainer, stream: VideoStream) -> float:
-    """The length that the source claims; 0.0 where it claims none."""
+    """The length that the source states; 0.0 if it states none."""
     if container.duration is not None and container.duration > 0:
         return _from_start(container, container.duration / av.time_base)
     if stream.duration is not None and stream.time_base is not None:

@@ -59,7 +59,7 @@ class PacketReader:
         return isinstance(self._clock, JoinedClock) and self._clock.jumps > 0
 
     def __iter__(self) -> Iterator[Packet[Any]]:
-        """Give packets until the file ends or gives nothing but errors."""
+        """Yield packets until the file ends or returns only errors."""
         clock = self._clock
         for packet in self._read():
             if isinstance(clock, JoinedClock):
@@ -69,7 +69,7 @@ class PacketReader:
             yield packet
 
     def _scale(self, packet: Packet[Any]) -> tuple[int, int]:
-        """Ticks times the first, divided by the second, are microseconds."""
+        """The factor and the divisor that turn a stream's ticks into microseconds."""
         scale = self._scales.get(packet.stream_index)
         if scale is None:  # once for each stream: a Fraction takes longer than all else here
             numerator, denominator = packet.time_base.as_integer_ratio()
@@ -82,14 +82,14 @@ class PacketReader:
             try:
                 for packet in self._container.demux(*self.streams):
                     in_a_row = looks_ahead = 0
-                    if packet.size or packet.pts is not None:  # those that flush are empty
+                    if packet.size or packet.pts is not None:  # empty packets flush the decoder
                         yield packet
             except av.BlockingIOError:
                 self.errors += looks_ahead == 0
                 looks_ahead += 1
                 if looks_ahead >= _MOST_LOOKS_AHEAD:
                     return
-            except av.FFmpegError:  # also ENOMEM: the file made up the size
+            except av.FFmpegError:  # also ENOMEM: the file stated an absurd size
                 self.errors += 1
                 in_a_row += 1
             except IndexError:  # PyAV at the end of a file that grew a stream midway
@@ -99,7 +99,7 @@ class PacketReader:
 
 
 def _doubt(packet: Packet[Any], clock: DoubtedClock, scale: tuple[int, int]) -> None:
-    """Remove timestamps that are not believable."""
+    """Remove absurd timestamps."""
     if packet.dts is None:
         return
     factor, divisor = scale

@@ -10,7 +10,7 @@ from enum import Enum
 __all__ = ["Verdict", "judge"]
 
 ReadAt = Callable[[int, int], bytes]
-"""Takes an offset and a number of bytes; gives fewer only at the end of the file."""
+"""Takes an offset and a number of bytes; returns fewer only at the end of the file."""
 
 _BOXES = set(
     b"ftyp moov mdat wide free skip styp moof sidx ssix mfra meta uuid udta pnot pdin".split()
@@ -74,7 +74,7 @@ def _has_whole_index(read_at: ReadAt, size_bytes: int) -> bool:
         if kind == b"moov":
             return bool(offset + length <= size_bytes)
         if kind not in _BOXES or length < 8:  # noqa: PLR2004 - its own header
-            return True  # data follows that is no box: damaged, not cut off
+            return True  # data follows that is not a box: damaged, not cut off
         offset += length
     return True
 

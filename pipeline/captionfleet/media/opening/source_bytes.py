@@ -70,7 +70,7 @@ def _descriptor(source: Source) -> Iterator[int]:
 def require_unchanged(source: Source) -> None:
     """Check that the file is still the one that was found.
 
-    For an object nothing is left to check: each part was of the version that was found, or failed.
+    For an object there is nothing to check: each part was of the version that was found, or failed.
 
     Raises:
         MediaError: the file vanished, or its size or change time differs.

@@ -75,7 +75,7 @@ def write_mp4(path: Path, pictures: Sequence[VideoFrame], spec: MediaSpec, crf: 
         context.color_primaries = pictures[0].color_primaries
         context.color_trc = pictures[0].color_trc
         for number, picture in enumerate(pictures):
-            picture.pict_type = PictureType.NONE  # a source's type would be an order to x264
+            picture.pict_type = PictureType.NONE  # x264 obeys a source's picture type
             picture.pts = number
             picture.time_base = context.time_base
             file.mux(stream.encode(picture))

@@ -30,7 +30,7 @@ Replay = Callable[[], tuple[VideoStream, Iterator["Packet[VideoStream]"]]]
 """Opens the file once more: its video stream, and the same packets from the first one on."""
 
 # Some muxers lose the timestamps of B-frames and write PTS = DTS throughout. The order of decoded
-# frames reveals it, so such a stream's first packets are decoded in full.
+# frames reveals this, so the first packets of such a stream are decoded in full.
 _PROBATION_PACKETS = 16
 
 _MOST_HELD_BYTES = 64 * 2**20  # no valid stream needs a longer look-ahead

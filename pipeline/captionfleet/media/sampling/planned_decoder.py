@@ -107,7 +107,7 @@ class PlannedDecoder:
         if self._newest_pts is not None and pts <= self._newest_pts:
             raise PlanBroken
         if any(one.pts < pts and one.pts not in self._decoded for one in self._expected):
-            raise PlanBroken  # it has not come out, and never will
+            raise PlanBroken  # it will never come out
         self._newest_pts = pts
         if not self._is_unwanted(pts):
             self._decoded[pts] = frame

@@ -67,7 +67,7 @@ class AudioTrack:
         self._shape: tuple[str, str, int] | None = None
         self._written = 0
         self._placer: SoundPlacer[AudioFrame] = SoundPlacer(SAMPLE_RATE_HZ)
-        self._next_out = 0  # where, in samples from the zero, what the resampler gives belongs
+        self._next_out = 0  # the place of the resampler's next output, in samples from the zero
         self._beyond = 0
         self._has_begun = False
         self._samples_of_first: int | None = None
@@ -91,7 +91,7 @@ class AudioTrack:
 
     @property
     def seconds(self) -> float:
-        """How much has been written."""
+        """The seconds of sound written."""
         return self._written / SAMPLE_RATE_HZ
 
     def push(self, packet: Packet[AudioStream] | None) -> None:

@@ -19,8 +19,8 @@ _PIECE_S = 0.25
 class MonoResampler:
     """Mixes all channels down without clipping, and resamples.
 
-    Layouts that FFmpeg's mixer does not know (numbered channels, ambisonics) are mixed evenly,
-    ambisonics by their omnidirectional channel.
+    Layouts that FFmpeg's mixer does not know (numbered channels) are mixed evenly; of ambisonics,
+    the omnidirectional channel is taken.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Computes whether preparing all clips before the deployments start is cheaper; pure (main)."""
+"""Computes whether it is cheaper to prepare all clips before the deployments start; pure (main)."""
 
 from dataclasses import dataclass, replace
 
@@ -27,7 +27,7 @@ class Ahead:
 def prepared_ahead(
     reference: Reference, library: Library, chosen: Prediction, pricing: Pricing
 ) -> Ahead | None:
-    """The cost of preparing first; None where it saves next to nothing, or is unknown."""
+    """The cost of preparing first; None where it is unknown or saves almost nothing."""
     each_s = mean_worker_s(reference, library)
     if not each_s or chosen.outlook.bottleneck != "cores":
         return None

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 __all__ = ["Curve", "fit_curve", "in_flight_at_start", "is_saturated", "rising", "seconds_at"]
 
 Curve = tuple[tuple[int, float], ...]
-"""(Requests in flight, the new one included; seconds that it takes), both rising."""
+"""Points (requests in flight, including the new one; its seconds), both rising."""
 
 _LEAST_REQUESTS = 20  # for a point
 _MOST_POINTS = 24
@@ -20,7 +20,7 @@ _FLAT = 1.15  # with a smaller gain from twice as many in flight, the deployment
 def in_flight_at_start(
     started_s: NDArray[np.float64], ended_s: NDArray[np.float64]
 ) -> NDArray[np.int64]:
-    """How many of these requests were in flight as each of them started, itself included.
+    """For each request, the number in flight as it started, itself included.
 
     A request about to end counts as ended: the next one starts at its end, and the times in lines
     are those of writing, a little later and rounded.
@@ -47,8 +47,8 @@ def fit_curve(in_flight: NDArray[np.int64], request_s: NDArray[np.float64]) -> C
 def rising(points: Iterable[tuple[float, float, float]]) -> Curve:
     """The closest curve that never falls, through points (in flight, seconds, weight).
 
-    Falling neighbours are pooled (isotonic regression by adjacent violators), so a point may stand
-    for several; points at the same whole number are merged.
+    Falling neighbours are pooled (isotonic regression by the pool-adjacent-violators algorithm), so
+    a point may stand for several; points with the same number in flight are merged.
     """
     pools: list[list[tuple[float, float, float]]] = []
     for point in _by_whole_number(points):
@@ -84,7 +84,7 @@ def seconds_at(curve: Curve, in_flight: NDArray[np.int64]) -> NDArray[np.float64
 
 
 def is_saturated(curve: Curve) -> bool:
-    """Whether the curve shows the deployment's capacity: more in flight bring no more captions.
+    """Whether the curve reaches the deployment's capacity: more in flight give no more captions.
 
     A curve that ends at one in flight shows nothing.
     """

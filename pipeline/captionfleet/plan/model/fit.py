@@ -17,11 +17,11 @@ GUESSED_WORKER_TIME = (0.05, 0.006, 0.012)
 """Proportions of a clip's work: itself, each second, each second and megapixel of the source."""
 
 GUESSED_PROMPT, GUESSED_COMPLETION = (1.0, 1.0), (1.0, 0.03)
-"""Of tokens: what stands for itself, and what each second adds."""
+"""Proportions of a clip's tokens: itself, and each second."""
 
 _FEW = 100
 _MOST_IN_MIX = 2000
-_LIKE_ALL = 5.0  # weight of the assumption that a codec is like all others, in clips
+_LIKE_ALL = 5.0  # in clips: the weight of the assumption that a codec is as fast as the mean
 _MANY_RETRIES = 0.02
 _UNKNOWN = 0.5
 
@@ -29,7 +29,7 @@ _UNKNOWN = 0.5
 def fit_run(label: str, run: RunRecord, lines: Lines, *, apart: bool = False) -> Reference:
     """Turn the last run in an output folder into a reference.
 
-    `apart` keeps deployments of one model apart, whose requests are otherwise pooled.
+    `apart` models each deployment alone; otherwise requests to one model are pooled.
 
     Raises:
         ConfigError: the run has no captions.
@@ -92,7 +92,7 @@ def _codec_factors(codec: "np.ndarray", measured_s: Floats, expected_s: Floats) 
 
 
 def _overhead_s(run: RunRecord, table: Table) -> float:
-    """The time that a worker is busy with a clip beyond preparing it: startup, communication."""
+    """The worker's time per clip beyond preparing it: startup and communication."""
     clips = (run.captioned + run.failed) * table.clips / len(table)
     return max(0.0, run.busy_s - run.prepare_s) / max(clips, 1.0)
 
@@ -118,7 +118,7 @@ def _per_clip(
 ) -> tuple[Terms, Floats]:
     """The sum over all requests of a clip, and the expected value of each line.
 
-    However many lines each request has, it is asked once for each clip.
+    Requests count equally, as each is sent once per clip, even if one of them has fewer lines.
     """
     counts = np.ones(len(table), dtype=bool) if is_known is None else is_known
     weights, expected = np.zeros(len(guess)), np.zeros(len(table))
@@ -131,7 +131,7 @@ def _per_clip(
 
 
 def _edges(run: RunRecord, table: Table, worker_time: WorkerTime | None) -> tuple[float, float]:
-    """Seconds before the first request, less the first clip's own, and after the last caption."""
+    """Seconds before the first request, without the first clip's, and after the last caption."""
     if not table.is_last_run:
         return 0.0, 0.0
     first_s = float((table.ended_s - table.request_s).min()) - run.started_s
@@ -152,21 +152,21 @@ def _notes(
     run: RunRecord, lines: Lines, table: Table, worker_time: WorkerTime | None
 ) -> Iterator[str]:
     if not table.is_last_run:
-        yield "the last run captioned few clips: all captions of the folder count, from its start"
+        yield "the last run captioned few clips, so all captions of the folder are used"
     if run.left_out:
         asked, others = ", ".join(run.asked), ", ".join(run.left_out)
         yield f"the last run asked {asked} alone (--only-request); the plan is without {others}"
     if unknown := [name for name in run.asked if name and name not in lines.requests]:
         yield f"no caption of {', '.join(unknown)} is there: what that takes is not in the plan"
     if len(table) < _FEW:
-        yield f"only {len(table)} captions: the wide range reflects that"
+        yield f"only {len(table)} captions: the range is wide for that reason"
     if lines.unreadable:
-        yield f"{lines.unreadable:,} line(s) of captions.jsonl make no sense and were left out"
+        yield f"{lines.unreadable:,} line(s) of captions.jsonl cannot be read and were left out"
     if worker_time is None:
         yield (
-            "no clip of the reference was prepared, all media came from the store: nothing is "
-            "known of the workers, and the plan is for a library that is prepared already"
+            "all media of the reference came from the store, so worker times are unknown: the plan "
+            "is for a library that is already prepared"
         )
     retried = run.requests - run.captioned
     if retried > _MANY_RETRIES * max(run.requests, 1):
-        yield f"{retried:,} of {run.requests:,} requests brought no caption; the plan has no faults"
+        yield f"{retried:,} of {run.requests:,} requests failed; the plan assumes none"

@@ -12,21 +12,21 @@ from captionfleet.sender.routing.history import place_seconds
 __all__ = ["Estimate", "Fleet", "Outlook", "Prediction", "Pricing", "look_ahead", "predict"]
 
 MOST_SIMULATED = 50_000
-"""Clips of a simulated run, fewer for few replicas; a longer one goes on at its middle's rate."""
+"""Clips of a simulated run, fewer for few replicas; the rest is extrapolated from its middle."""
 
-TAIL_80 = 1.2816  # of the normal distribution: a tenth lies beyond it, on either side
-_LEAST_DRIFT = 0.05  # variation between runs, which a single run does not show
+TAIL_80 = 1.2816  # a tenth of the normal distribution lies beyond, on each side
+_LEAST_DRIFT = 0.05  # variation between runs, which one reference run cannot show
 _LEAST_TOKEN_DRIFT = 0.02
 _MIDDLE = (0.3, 0.8)
 _LEAST_SIMULATED, _SIMULATED_EACH = 5_000, 350  # time until a replica's window has settled
 _HOUR_S = 3600.0
 _PATIENCE_S = 1800.0
-_COLD_SIMULATED_S = 600.0  # from then on the sender backs off as far as it ever does
+_COLD_SIMULATED_S = 600.0  # after this time the sender's back-off has reached its limit
 
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """Replicas that answer, and cores with one worker process each."""
+    """The number of replicas, and of cores with one worker process each."""
 
     replicas: int
     cores: int
@@ -34,7 +34,7 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pricing:
-    """What a replica costs. Starting up costs nothing."""
+    """What a replica costs; its start is not billed."""
 
     usd_per_gpu_hour: float
     gpus_per_replica: int = 1
@@ -45,21 +45,21 @@ class Pricing:
         return replicas * self.gpus_per_replica * max(0.0, seconds - self.cold_start_s) / _HOUR_S
 
     def seconds_for(self, usd: float, replicas: int) -> float:
-        """How long a run with this many replicas may take for this money."""
+        """How many seconds a run with this many replicas can take for this money."""
         per_s = replicas * self.gpus_per_replica * self.usd_per_gpu_hour / _HOUR_S
         return math.inf if not per_s else usd / per_s + self.cold_start_s
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A value, and the ends of the range that holds four of five outcomes."""
+    """An expected value, and a range that holds four of five outcomes."""
 
     low: float
     expected: float
     high: float
 
     def each(self, change: Callable[[float], float]) -> "Estimate":
-        """Apply a monotonically increasing function to all three."""
+        """The estimate after a monotonically increasing function."""
         return Estimate(change(self.low), change(self.expected), change(self.high))
 
 
@@ -67,8 +67,8 @@ class Estimate:
 class Outlook:
     """One simulated run, extended to the whole library.
 
-    `cores` and `deployments` are the shares of time in which they were busy; `cores` is nan where
-    nothing is known of the workers. `clips_per_s` is the rate in the middle of the run.
+    `cores` and `deployments` are the shares of time in which they are busy; `cores` is nan where
+    worker times are unknown. `clips_per_s` is the rate in the middle of the run.
     """
 
     seconds: float
@@ -102,7 +102,7 @@ def predict(reference: Reference, library: Library, fleet: Fleet, pricing: Prici
     fast, middle, slow = (
         look_ahead(reference, library, fleet, pricing, tail) for tail in (-TAIL_80, 0.0, TAIL_80)
     )
-    # A simulated run is random: chance must not reverse the range.
+    # Simulated runs are random, so the low run may come out above the high one: sort them.
     seconds = Estimate(
         min(fast.seconds, middle.seconds), middle.seconds, max(slow.seconds, middle.seconds)
     )
@@ -132,8 +132,8 @@ def look_ahead(  # noqa: PLR0913 - a run, and how it is simulated
 ) -> Outlook:
     """Simulate one run, at most `most_clips` of it, by default enough for a steady rate.
 
-    Each prepared clip causes as many requests as in the reference. `tail` is by how many standard
-    deviations both requests and workers are slower than expected.
+    Each clip has as many requests as in the reference. Requests and workers are both slower than
+    expected by `tail` standard deviations.
     """
     slower = math.exp(tail * max(reference.request_drift, _LEAST_DRIFT))
     enough = min(MOST_SIMULATED, max(_LEAST_SIMULATED, _SIMULATED_EACH * fleet.replicas))
@@ -172,7 +172,7 @@ def mean_worker_s(reference: Reference, library: Library) -> float | None:
 
 
 def _supply_per_s(reference: Reference, library: Library, cores: int, tail: float) -> float | None:
-    """The rate of requests whose media the workers prepare."""
+    """Requests per second whose media the workers prepare."""
     each_s = mean_worker_s(reference, library)
     if not each_s:
         return None
@@ -183,7 +183,7 @@ def _supply_per_s(reference: Reference, library: Library, cores: int, tail: floa
 def _fleet_models(
     reference: Reference, library: Library, replicas: int, cold_start_s: float, slower: float
 ) -> tuple[DeploymentModel, ...]:
-    """Replicas like those of the reference, alternating where it has several kinds."""
+    """Replicas like those of the reference; where it has several kinds, they alternate."""
     factor = request_factor(reference, library)
     unlike = _unlikeness(reference, library)
     models = []
@@ -236,7 +236,7 @@ def _middle_rate(simulated: Simulated) -> float:
 
 
 def _cores_busy(simulated: Simulated, cold_start_s: float) -> float:
-    """The share of time in which cores were busy while deployments were up; nan if unknown."""
+    """The share of time in which the cores are busy while deployments are up; nan if unknown."""
     up_s = simulated.seconds - cold_start_s
     if up_s <= 0 or math.isnan(simulated.supply_busy):
         return math.nan
@@ -246,7 +246,7 @@ def _cores_busy(simulated: Simulated, cold_start_s: float) -> float:
 def _deployments_busy(
     simulated: Simulated, models: tuple[DeploymentModel, ...], cold_start_s: float
 ) -> float:
-    """The share of window places that were taken while deployments were up."""
+    """The share of the windows' places that are taken while deployments are up."""
     up_s = max(0.0, simulated.seconds - cold_start_s)
     in_flight_s = sum(
         use.utilisation * model.max_in_flight * up_s

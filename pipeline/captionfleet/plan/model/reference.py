@@ -14,9 +14,9 @@ _UNKNOWN_PX = 1280 * 720
 
 @dataclass(frozen=True, slots=True)
 class ClipFacts:
-    """The properties of a clip that decide its work; `seconds` is the length of its window.
+    """The properties of a clip that determine its work; `seconds` is the length of its window.
 
-    An empty codec and 0 pixels stand for unknown.
+    An empty codec or 0 pixels means unknown.
     """
 
     codec: str
@@ -25,7 +25,7 @@ class ClipFacts:
 
     @property
     def megapixels(self) -> float:
-        """The size of one picture of the source."""
+        """The size of one frame of the source."""
         return (self.pixels or _UNKNOWN_PX) / 1e6
 
 
@@ -34,11 +34,11 @@ class ReplicaProfile:
     """One deployment of the reference; replicas of a planned fleet behave like it.
 
     Attributes:
-        names: The deployments that it was measured on, all of one model.
+        names: The measured deployments, all of one model.
         curve: Request time of the mean clip in seconds, by requests in flight at its start.
-        sigma: The sigma of the log-normal factor by which request times vary.
-        max_in_flight: The most requests in flight that were seen, which limits what a plan assumes.
-        adaptive: Whether the number in flight is searched for, below that.
+        sigma: Sigma of the log-normal factor by which request times vary.
+        max_in_flight: The most requests in flight that were measured; a plan assumes no more.
+        adaptive: Whether the sender adapts the number in flight, up to that maximum.
         is_saturated: Whether its capacity was reached.
     """
 
@@ -56,8 +56,8 @@ class ReplicaProfile:
 class WorkerTime:
     """Seconds that a worker process is busy with a clip.
 
-    Terms: one, seconds, seconds times megapixels of the source. `codecs` holds a factor for each
-    codec that was seen.
+    The terms are one, seconds, and seconds times megapixels of the source. `codecs` holds a factor
+        for each measured codec.
     """
 
     terms: Terms
@@ -65,13 +65,13 @@ class WorkerTime:
     overhead_s: float = 0.0
 
     def of(self, clip: ClipFacts) -> float:
-        """The time for one clip; an unknown codec counts as the mean of the known ones."""
+        """The time for one clip; an unknown codec takes the mean of the known ones."""
         factor = dict(self.codecs).get(clip.codec, 1.0)
         seconds = self.terms.of(1.0, clip.seconds, clip.seconds * clip.megapixels)
         return self.overhead_s + factor * seconds
 
     def knows(self, codec: str) -> bool:
-        """Whether clips of this codec were seen."""
+        """Whether clips of this codec were measured."""
         return not codec or any(codec == known for known, _ in self.codecs)
 
 
@@ -80,20 +80,21 @@ class Reference:
     """A finished run, or a benchmark, as the basis of a plan.
 
     Attributes:
-        request_factor: Of the clip's seconds: its request time, relative to the mean clip's.
-        worker_time: None where no clip was prepared, all came from the store.
-        clips: What it was measured on; `captions` counts each of them once a request.
-        requests: The names of what is asked of each clip, one without a name as a rule.
-        prompt_tokens: Of one and the clip's seconds, for all its requests together; so are the
-            completion tokens and the payload.
-        request_drift: How far the mean request time of a part of the reference lay from that of
-            all, as a standard deviation of its logarithm; `worker_drift` and `token_drift` alike.
-        startup_s: From the start of a run to its first request; `ending_s` from its last caption
-            to its end.
-        mix: The clips that it was measured on, or a sample.
-        timeout_s: What the job allows a request.
-        fleet: How many replicas and worker processes it had.
-        notes: What has to be known about it to trust a plan.
+        request_factor: A function of the clip's seconds: its request time, relative to the mean
+            clip's.
+        worker_time: None where all media came from the store.
+        clips: The number of measured clips; `captions` counts each of them once per request.
+        requests: The names of the requests for each clip; usually one, without a name.
+        prompt_tokens: Terms of one and the clip's seconds, summed over its requests; completion
+            tokens and payload have the same form.
+        request_drift: How much the mean request time varies between parts of the reference, as the
+            standard deviation of its logarithm; likewise `worker_drift` and `token_drift`.
+        startup_s: Seconds from the start of a run to its first request; `ending_s`, from its last
+            caption to its end.
+        mix: The measured clips, or a sample of them.
+        timeout_s: The job's deadline for a request.
+        fleet: The number of replicas and worker processes.
+        notes: What limits the trust in a plan from it.
     """
 
     label: str
@@ -131,13 +132,13 @@ class Reference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Library:
-    """What is to be captioned: the number of clips, and a sample of them (or all).
+    """The clips to caption: their number, and a sample of them (or all).
 
     Attributes:
         unusable: Files that cannot be captioned, as far as their headers show.
         is_sample: Whether `mix` was drawn from the library itself, and does not hold all of it.
         headers_read: Files whose headers were read.
-        films: How many films the clips are windows of; 0 where each clip is a file's, or a row's.
+        films: How many films the clips are windows of; 0 where each file or row is one clip.
     """
 
     label: str
@@ -151,11 +152,11 @@ class Library:
 
     @classmethod
     def like(cls, reference: Reference, clips: int, clip_seconds: float | None = None) -> Self:
-        """This many clips like those of the reference, or of one length."""
+        """This many clips: like those of the reference, or of one length."""
         mix = reference.mix
         if clip_seconds is not None:
             mix = tuple(ClipFacts(one.codec, one.pixels, clip_seconds) for one in mix)
-        note = "the clips are taken to be like those of the reference"
+        note = "the plan assumes clips like those of the reference"
         return cls(label=f"{clips:,} clips", clips=clips, mix=mix, notes=(note,))
 
     @property

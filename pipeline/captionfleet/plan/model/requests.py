@@ -28,7 +28,7 @@ _LEAST = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class RequestFit:
-    """The deployments, how request time depends on the clip, and the uncertainty of both."""
+    """The deployments' profiles, the clip's effect on request time, and their uncertainty."""
 
     profiles: tuple[ReplicaProfile, ...]
     factor: Terms
@@ -37,7 +37,7 @@ class RequestFit:
 
 
 def fit_requests(table: Table, lines: Lines, run: RunRecord, *, apart: bool) -> RequestFit:
-    """Fit the deployments' curves and the clips' factor, each corrected for the other."""
+    """Fit the deployments' curves and the clips' factor, each after correcting for the other."""
     in_flight = _in_flight(table)
     groups = _groups(table, lines, apart=apart)
     factors, expected_s = np.ones(len(table)), np.ones(len(table))
@@ -60,12 +60,12 @@ def fit_requests(table: Table, lines: Lines, run: RunRecord, *, apart: bool) -> 
     notes += list(_unlike(profiles, table, lines, residuals))
     if len(profiles) > 1 and not apart:
         kinds = ", ".join(one.model for one in profiles)
-        notes.append(f"the reference has several models: planned replicas are, in turn, of {kinds}")
+        notes.append(f"the reference has several models, between which replicas alternate: {kinds}")
     return RequestFit(tuple(profiles), factor, drift(residuals), tuple(filter(None, notes)))
 
 
 def _balanced(factor: Terms, table: Table, residuals: Floats) -> Terms:
-    """Normalise the factor to a mean over requests, each asked as often as any other."""
+    """Normalise the factor to a mean of one, with all requests of a clip weighted equally."""
     names = np.unique(table.request)
     if len(names) == 1:
         return factor
@@ -90,12 +90,12 @@ def _profile(
 
 
 def base_model(model: str) -> str:
-    """The model, without the deployment that serves it."""
+    """The model's name, without the deployment that serves it."""
     return model.partition("#")[0]
 
 
 def never_full(profile: ReplicaProfile, ceiling: int, limit: str = "") -> str:
-    """A note where the capacity of a deployment was not reached; else nothing."""
+    """A note if a deployment's capacity was not reached."""
     if profile.is_saturated:
         return ""
     name, most = " and ".join(profile.names), profile.max_in_flight
@@ -122,7 +122,7 @@ def _in_flight(table: Table) -> NDArray[np.int64]:
 
 
 def _groups(table: Table, lines: Lines, *, apart: bool) -> list[NDArray[np.int64]]:
-    """The places of the lines whose deployments are pooled: those of one model."""
+    """The indices of the lines of each pool of deployments; those of one model are pooled."""
     kinds = [name if apart else base_model(lines.models[name]) for name in lines.deployments]
     of_line = [kinds[place] for place in table.deployment]
     places: dict[str, list[int]] = {}
@@ -132,7 +132,7 @@ def _groups(table: Table, lines: Lines, *, apart: bool) -> list[NDArray[np.int64
 
 
 def _sigma(residuals: Floats) -> float:
-    """Of the log-normal distribution with this mean and variance."""
+    """Sigma of the log-normal distribution with this mean and variance."""
     mean = max(float(residuals.mean()), _LEAST)
     return math.sqrt(math.log1p(float(residuals.var()) / mean**2))
 
@@ -145,7 +145,7 @@ def _ceiling(profile: ReplicaProfile, run: RunRecord) -> int:
 def _unlike(
     profiles: list[ReplicaProfile], table: Table, lines: Lines, residuals: Floats
 ) -> Iterator[str]:
-    """Notes on deployments of one model that differ."""
+    """Notes on deployments of one model whose request times differ."""
     for profile in profiles:
         places = [lines.deployments.index(name) for name in profile.names]
         means = {

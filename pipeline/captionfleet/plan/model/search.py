@@ -28,7 +28,7 @@ _ENOUGH = 1.05
 
 
 class Verdict(StrEnum):
-    """Whether a plan keeps the limits, and which one it breaks."""
+    """Whether a plan keeps the limits, or which one it breaks."""
 
     KEPT = "kept"
     DEADLINE = "deadline"
@@ -37,7 +37,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What the user sets; None leaves it open.
+    """The limits that the user sets; None is no limit.
 
     `replicas` and `cores` are fixed numbers, `max_replicas` and `max_cores` upper limits.
     """
@@ -54,7 +54,7 @@ class Limits:
 class Plan:
     """The chosen fleet and some alternatives; limits are kept at the high end of the range.
 
-    `binding` says in words what prevents a plan from keeping the limits; empty where it does.
+    `binding` names what prevents the plan from keeping the limits; empty if it keeps them.
     """
 
     chosen: Prediction
@@ -66,10 +66,10 @@ class Plan:
 def make_plan(reference: Reference, library: Library, limits: Limits, pricing: Pricing) -> Plan:
     """Choose replicas, then cores.
 
-    With a deadline: the fewest replicas that meet it, which are also the cheapest. With a budget
-    alone: the fastest fleet within it. With neither: as many replicas as the reference had. Cores:
-    the fewest with which the replicas are nearly as fast as with any number, as waiting replicas
-    cost more than cores; the fewest that meet the deadline are among the alternatives.
+    With a deadline: the fewest replicas that meet it, which are also the cheapest. With only a
+    budget: the fastest fleet within it. With neither: as many replicas as the reference had. Idle
+    replicas cost more than cores, so the plan takes the fewest cores with which the replicas are
+    nearly as fast as possible; the fewest that meet the deadline are an alternative.
     """
     search = _Search(reference, library, limits, pricing)
     replicas, verdict = search.replicas()
@@ -120,7 +120,7 @@ class _Search:
         return fewest, Verdict.KEPT if is_paid else Verdict.MONEY
 
     def _is_in(self, replicas: int, within_s: float) -> bool:
-        """Whether it can be done in time; obvious impossibilities need no simulation."""
+        """Whether this many replicas finish in time; obvious impossibilities are not simulated."""
         clips, each_s = self.library.clips, mean_worker_s(self.reference, self.library) or 0.0
         best_s = self.pricing.cold_start_s + clips / self._best_rate(replicas)
         cores_s = clips * each_s / self._most_cores(replicas)
@@ -136,7 +136,7 @@ class _Search:
         return self.slow_s(replicas) <= self._paid_s(replicas)
 
     def _nearly_fastest(self, most: int) -> int:
-        """The fewest replicas that are hardly slower than the most."""
+        """The fewest replicas that are hardly slower than the largest number."""
         best_s = self.slow_s(most)
         guess = math.ceil(self.library.clips / best_s / self._best_rate(1))
         return _first(1, most, guess, lambda n: self._is_in(n, _AS_GOOD * best_s))
@@ -146,7 +146,7 @@ class _Search:
         return math.inf if usd is None else self.pricing.seconds_for(usd, replicas)
 
     def slow_s(self, replicas: int) -> float:
-        """The high end of the time, with as many cores as allowed."""
+        """The high end of the time with as many cores as allowed."""
         return self._slow(Fleet(replicas, self._most_cores(replicas))).seconds
 
     def _slow(self, fleet: Fleet) -> Outlook:
@@ -214,7 +214,7 @@ class _Search:
         if verdict is Verdict.KEPT:
             return ""
         if verdict is Verdict.MONEY:
-            return "the money: fewer replicas cost less and take longer"
+            return "the budget: fewer replicas cost less and take longer"
         limits, cold_s = self.limits, self.pricing.cold_start_s
         if cold_s >= (limits.within_s or math.inf):
             return f"the start: replicas do not serve before {cold_s:.0f} s are over"
@@ -229,11 +229,11 @@ class _Search:
 
 
 def _first(low: int, high: int, guess: int, holds: Callable[[int], bool]) -> int:
-    """The lowest number for which it holds, assuming monotonicity; `high` if it never does.
+    """The lowest number for which `holds` is true, if it is monotonic; `high` if there is none.
 
-    Tests few numbers, and no large ones, where the guess is good.
+    With a good guess it tests few numbers, and no large ones.
     """
-    below, above = low - 1, high  # invariant: it does not hold below; assumed to hold above
+    below, above = low - 1, high  # invariant: false below, assumed true above
     at, step = min(max(guess, low), high), 1
     while above - below > 1:
         if not below < at < above:

@@ -1,7 +1,7 @@
 """Models a deployment: slots, a queue, a latency curve, and scheduled faults; pure (main process).
 
-Part of the simulator. A request takes as long as the curve says for the number of requests in
-service when it starts.
+Part of the simulator. The curve gives the time of a request by the number of requests in service
+when it starts.
 """
 
 import math
@@ -19,7 +19,7 @@ from captionfleet.sender.routing.verdict import Verdict, classify, judge
 
 __all__ = ["DeploymentModel", "Phase", "Request", "Server", "SimulatedClip", "Standing"]
 
-_REFUSED_S = 0.02  # time until an answer that needs no model
+_REFUSED_S = 0.02  # seconds until an answer that needs no inference
 
 _LOST = judge(FailureCode.DISCONNECTED, "the deployment went down")
 _ABSENT = judge(FailureCode.CONNECT_FAILED, "the deployment is down")
@@ -29,15 +29,15 @@ _SATURATED = classify(429, None, {})
 
 
 class Standing(StrEnum):
-    """Whether a deployment answers at all."""
+    """Whether and how a deployment answers."""
 
     UP = "up"
     DOWN = "down"
-    """No connection; requests in flight when it goes down are lost."""
+    """Refuses connections; requests in flight when it goes down are lost."""
     HUNG = "hung"
-    """Connections, and no answers."""
+    """Accepts connections and never answers."""
     SCALING_UP = "scaling up"
-    """503 DEPLOYMENT_SCALING_UP at once."""
+    """Answers 503 DEPLOYMENT_SCALING_UP at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,12 +47,12 @@ class Phase:
     Attributes:
         from_s: Seconds since the start of the run.
         slots: Requests served at a time.
-        max_queue: Requests that may wait for a slot; past them a 429.
-        curve: (requests being served, seconds that one takes), rising; straight lines between
-            the points, level before the first and past the last.
+        max_queue: Requests that can wait for a slot; further ones get a 429.
+        curve: Points (requests in service, seconds of one), rising; linear between the points,
+            constant before the first and after the last.
         spread: Sigma of the log-normal factor, of mean 1, by which a service time varies.
-        reports_queue: Whether answers tell the time spent in the queue.
-        error_share: Share of the requests that are answered with one of `errors`, at once.
+        reports_queue: Whether answers report the time spent in the queue.
+        error_share: Share of the requests that get one of `errors` at once.
     """
 
     from_s: float = 0.0
@@ -76,7 +76,7 @@ class Phase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentModel:
-    """A deployment as a job names it, and its phases."""
+    """A deployment of the job, and its phases."""
 
     name: str
     phases: tuple[Phase, ...] = (Phase(),)
@@ -94,13 +94,13 @@ class SimulatedClip:
 
     @property
     def avoid(self) -> str | None:
-        """Where it failed last."""
+        """The deployment where it failed last."""
         return self.past.avoid
 
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """One request; its end may be scheduled more than once, and the first counts."""
+    """One request; its end can be scheduled more than once, and the first one counts."""
 
     clip: SimulatedClip
     lease: Lease
@@ -118,7 +118,7 @@ Schedule = Callable[[float, Request, Verdict | None], None]
 class Server:
     """The behaviour of a deployment: schedules the ends of requests, without looking ahead.
 
-    `busy_s` and `offered_s` are slot seconds used and available, up to the last change.
+    `busy_s` and `offered_s` are the slot seconds used and available until the last change.
     """
 
     model: DeploymentModel

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["Terms", "fit_terms"]
 
-_GUESS_WEIGHT = 0.1  # variance of a clip's time over that of a guessed weight, both relative
+_GUESS_WEIGHT = 0.1  # ratio of the relative variance of a clip's time to that of a guessed weight
 _NOTHING = 1e-12
 
 
@@ -23,16 +23,16 @@ class Terms:
         return sum(weight * value for weight, value in zip(self.weights, known, strict=True))
 
     def each(self, known: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The sums for many clips, one a row."""
+        """The sums for many clips, one per row."""
         sums: NDArray[np.float64] = known @ np.asarray(self.weights)
         return sums
 
 
 def fit_terms(known: ArrayLike, measured: ArrayLike, guess: Sequence[float]) -> Terms:
-    """Weights, none below zero, whose sums come closest to the measurements.
+    """Non-negative weights whose sums come closest to the measurements.
 
-    Where the clips are too similar to separate two terms, their proportion is that of `guess`. The
-    sum over all clips equals that of the measurements.
+    Where the clips are too similar to separate two terms, `guess` gives their proportion. The sum
+    over all clips equals that of the measurements.
 
     Args:
         known: One row for each clip, one column for each term.

@@ -1,7 +1,7 @@
 """Simulates the sender on a virtual clock, with the real router and retries; pure (main process).
 
-It predicts a run before it is paid for, and lets property tests try thousands of faults. It does
-not model bytes or the cores that move them.
+It predicts a run before anything is paid, and property tests use it to try thousands of faults. It
+models neither bytes nor the cores that move them.
 """
 
 import heapq
@@ -46,7 +46,7 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentUse:
-    """What one deployment did; `utilisation` is the used share of its slot time."""
+    """What one deployment did; `utilisation` is the share of its slot time that was used."""
 
     name: str
     requests: int
@@ -61,10 +61,10 @@ class Simulated:
     """The result; times in seconds from the start.
 
     Attributes:
-        ends: How often each clip ended: once, or never where the run was given up before.
+        ends: How often each clip ended: once, or 0 if the run was given up before.
         captions_s: When each caption came, in order.
         refusals_s: When each 429 or 503 came, in order.
-        waits_s: From ready to the attempt that answered, in the order of `captions_s`.
+        waits_s: Seconds from ready to the attempt that was answered, in the order of `captions_s`.
         supply_busy: Share of the time in which the workers had to work; nan without a rate.
     """
 
@@ -81,17 +81,17 @@ class Simulated:
 
     @property
     def unfinished(self) -> int:
-        """Clips that were given up because no deployment was left."""
+        """Clips without an outcome because no deployment was left."""
         return self.ends.count(0)
 
     def captions_per_s(self, from_s: float = 0.0, to_s: float = math.inf) -> float:
-        """Captions per second between two times, at most to the end of the run."""
+        """Captions per second between two times, until the end of the run at most."""
         to_s = min(to_s, self.seconds)
         number = sum(from_s < time_s <= to_s for time_s in self.captions_s)
         return number / (to_s - from_s) if to_s > from_s else 0.0
 
     def refused_share(self, from_s: float = 0.0) -> float:
-        """The share of refusals among captions and refusals since then."""
+        """The share of refusals among captions and refusals since `from_s`."""
         refused = sum(time_s > from_s for time_s in self.refusals_s)
         captioned = sum(time_s > from_s for time_s in self.captions_s)
         return refused / max(refused + captioned, 1)
@@ -154,7 +154,7 @@ class Simulator:
         )
 
     def _go_on(self) -> None:
-        """Take clips while lanes are free, and send while there are places."""
+        """Take clips while lanes are free, and send while deployments have places."""
         now_s, line = self.now_s, self.line
         while self._free_lanes and (ready_s := self._supply.take(now_s)) is not None:
             line.append(SimulatedClip(self._begun, ready_s))
@@ -165,7 +165,7 @@ class Simulator:
         self._plan_to_wake()
 
     def _plan_to_wake(self) -> None:
-        """Schedule the next change that comes without a request's end."""
+        """Schedule the next change that no request's end causes."""
         router = self.router
         times_s = [self._supply.next_s() if self._free_lanes else None]
         if self.line:
@@ -255,7 +255,7 @@ class _Supply:
             self._prepare(self._next_s)
         if not self._ready:
             return None
-        self._next_s = max(self._next_s, now_s)  # was blocked until now with a finished clip
+        self._next_s = max(self._next_s, now_s)  # a finished clip blocked the worker
         return self._ready.popleft()
 
     def next_s(self) -> float | None:

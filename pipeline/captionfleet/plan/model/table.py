@@ -22,8 +22,8 @@ _SLICES, _SLICE_LINES = 10, 20
 class Table:
     """The lines that count; units and gaps as in `Lines`.
 
-    `prepare_s` is set once for each clip, however many of its requests have a line. `is_last_run`
-    says that all lines are of the run that run.json describes.
+    `prepare_s` is set in one line of each clip. With `is_last_run`, all lines are of the run that
+    run.json describes.
     """
 
     ended_s: Floats
@@ -50,20 +50,20 @@ class Table:
 
     @property
     def one_and_seconds(self) -> Floats:
-        """Two columns, to fit terms of a clip's length to."""
+        """The columns one and seconds, for fits in a clip's length."""
         return np.column_stack([np.ones(len(self)), self.seconds])
 
 
 def make_table(run: RunRecord, lines: Lines) -> Table:
-    """The lines of the last run; for a request with few there, all that the folder holds.
+    """The lines of the last run; for a request with few of them, all lines in the folder.
 
-    Lines of requests that the run did not ask count only where there are no others.
+    Lines of requests that the run did not send count only where there are no others.
 
     Raises:
         ConfigError: there are no lines.
     """
     if not len(lines):
-        raise ConfigError("the reference holds no caption: nothing can be learnt from it")
+        raise ConfigError("the reference holds no captions to measure")
     columns = {name: np.asarray(values) for name, values in lines.columns.items()}
     ended_s = columns["ended_s"]
     is_last = (ended_s >= run.started_s - _EDGE_S) & (ended_s <= run.ended_s + _EDGE_S)
@@ -89,7 +89,7 @@ def make_table(run: RunRecord, lines: Lines) -> Table:
 
 
 def _once(clip: Floats, prepare_s: Floats) -> Floats:
-    """The preparation times, each only in the first line of a clip that has it."""
+    """The preparation times, each in the first line of its clip only."""
     _, first = np.unique(np.column_stack([clip, prepare_s]), axis=0, return_index=True)
     once = np.full(len(prepare_s), np.nan)
     once[first] = prepare_s[first]
@@ -97,7 +97,7 @@ def _once(clip: Floats, prepare_s: Floats) -> Floats:
 
 
 def drift(ratios: Floats) -> float:
-    """How far parts of a run lie from the whole: standard deviation of the logs of their means.
+    """The variation between parts of a run: the standard deviation of the logs of their means.
 
     Args:
         ratios: Measured over expected, in the order of time.

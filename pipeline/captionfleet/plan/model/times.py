@@ -16,7 +16,7 @@ def parse_within(text: str) -> float:
     """Seconds of a duration such as 48h, 2d, 90min or 1h30m.
 
     Raises:
-        ConfigError: it is no duration, or zero.
+        ConfigError: it is not a duration, or is zero.
     """
     parts = _PART.findall(text.strip().lower())
     is_whole = "".join(number + unit for number, unit in parts) == "".join(text.lower().split())
@@ -30,7 +30,7 @@ def seconds_until(text: str, now: datetime) -> float:
     """Seconds until a date and time, local unless it names its zone.
 
     Raises:
-        ConfigError: it is no date and time, or past.
+        ConfigError: it is not a date and time, or is past.
     """
     try:
         time = datetime.fromisoformat(text)

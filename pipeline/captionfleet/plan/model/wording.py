@@ -34,7 +34,7 @@ class Answer:
     ahead: Ahead | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything that the text says, with all digits."""
+        """All values of the text, unrounded."""
         return {
             "kind": "captionfleet-plan",
             "version": 1,
@@ -76,7 +76,7 @@ class Answer:
         return "\n".join([*rows, *table, *(["", *notes] if notes else [])])
 
     def notes(self) -> Iterator[str]:
-        """What to know before trusting the plan."""
+        """What limits the trust in the plan."""
         yield from self.reference.notes
         yield from self.library.notes
         yield from self._strange_codecs()
@@ -84,11 +84,11 @@ class Answer:
         simulated = chosen.outlook.simulated_clips
         if simulated < self.library.clips:
             yield (
-                f"{simulated:,} clips were simulated; the rest goes on at the "
+                f"{simulated:,} clips were simulated; the rest is extrapolated at the "
                 f"{chosen.outlook.clips_per_s:.3g} clips/s of their middle"
             )
         if self.library.is_sample:
-            yield f"the headers of {self.library.headers_read:,} files were read, drawn by chance"
+            yield f"the headers of {self.library.headers_read:,} files were read, a random sample"
 
     def _strange_codecs(self) -> Iterator[str]:
         worker_time, mix = self.reference.worker_time, self.library.mix
@@ -98,8 +98,8 @@ class Answer:
         if strange:
             names = ", ".join(sorted(set(strange)))
             yield (
-                f"{len(strange) / len(mix):.0%} of the library is {names}, of which the reference "
-                "has nothing: the workers' time for it is a guess"
+                f"{len(strange) / len(mix):.0%} of the library is {names}, which the reference "
+                "does not have: worker times for it are a guess"
             )
 
     def _rows(self) -> Iterator[tuple[str, str]]:
@@ -168,7 +168,7 @@ class Answer:
 
     def _done(self, chosen: Prediction) -> str:
         try:
-            # In the time zone as of that day: the clocks may change until then.
+            # In the time zone of that day: daylight saving time may change before it.
             done = (self.now + timedelta(seconds=chosen.seconds.expected)).astimezone()
         except (OverflowError, ValueError):
             return "never"

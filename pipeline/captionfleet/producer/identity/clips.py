@@ -24,8 +24,8 @@ def plan(
 ) -> tuple[Clip, ...]:
     """The clips of one source: the given windows, the row's own window, or the first window.
 
-    With a content digest, the clip's id is made of that, and its stat id is kept beside it. Behind
-    a URL, the id is made of the ETag, and the stat id of the time of change.
+    With a content digest, the clip's id is a hash of that, and its stat id is kept as well. Behind
+    a URL, the id is a hash of the ETag, and the stat id of the time of change.
     """
     max_seconds = float(media.max_seconds)
     if windows is None and (asked := asked_window(source.row, max_seconds)):
@@ -49,7 +49,7 @@ def _clip(source: Source, window: Window, content: bytes | None) -> Clip:
     return Clip(own, source, *window, stat_id=identity)
 
 
-def clip_id(  # noqa: PLR0913, PLR0917 - all that makes a clip another one
+def clip_id(  # noqa: PLR0913, PLR0917 - all that identifies a clip
     path: bytes, size_bytes: int, mtime_ns: int, start_s: float, end_s: float, prompt: str = ""
 ) -> str:
     """Hash a window of one version of a file, and the row's own prompt, to 32 hex digits.
@@ -62,7 +62,7 @@ def clip_id(  # noqa: PLR0913, PLR0917 - all that makes a clip another one
 
 
 def film_id(source: Source) -> str:
-    """Hash one version of a file to 32 hex digits, whichever part of it is captioned."""
+    """Hash one version of a whole file to 32 hex digits."""
     path = os.fsencode(source.known_path)
     facts = f"film {len(path)} {source.size_bytes} {source.mtime_ns} "
     return blake2b(facts.encode() + path, digest_size=_ID_BYTES).hexdigest()
@@ -71,7 +71,7 @@ def film_id(source: Source) -> str:
 def named_clip_id(
     source_name: bytes, size_bytes: int, mtime_ns: int, start_s: float, end_s: float
 ) -> str:
-    """The clip id of version 0.1.0, made of the file's name relative to its source."""
+    """The clip id of version 0.1.0: a hash of the file's name relative to its source."""
     facts = f"{len(source_name)} {size_bytes} {mtime_ns} {_window(start_s, end_s)} "
     return blake2b(facts.encode() + source_name, digest_size=_ID_BYTES).hexdigest()
 
@@ -86,7 +86,7 @@ def ids_of(path: bytes, name: bytes, facts: os.stat_result, record: Mapping[str,
     """
     version = facts.st_size, facts.st_mtime_ns
     window = float(record["start_s"]), float(record["end_s"])
-    prompt = str(record.get("prompt", ""))  # a row's own, which lines of that version lack
+    prompt = str(record.get("prompt", ""))  # a row's own prompt, which lines of that version lack
     return {clip_id(path, *version, *window, prompt), named_clip_id(name, *version, *window)}
 
 

@@ -1,4 +1,4 @@
-"""Hashes the bytes of files, to know them under any name (main process, in a thread)."""
+"""Hashes the bytes of files, to identify them under any name (main process, in a thread)."""
 
 import os
 import stat
@@ -22,7 +22,7 @@ _GRACE_S = 5.0
 async def read_content(source: Source, timeout_s: float) -> bytes | Unusable:
     """The digest of the whole unchanged file, or why there is none.
 
-    A read that the file system never answers is abandoned, at most one for each file.
+    A read that the file system never answers is abandoned: at most one for each file.
     """
     try:
         with anyio.fail_after(timeout_s + _GRACE_S):

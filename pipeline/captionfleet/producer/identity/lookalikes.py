@@ -18,10 +18,10 @@ from captionfleet.telemetry import get_log
 
 __all__ = ["Lookalikes"]
 
-_LEAST_FILES = 20  # with fewer clips, the user notices by looking
+_LEAST_FILES = 20  # with fewer clips, the user sees it from the count
 _MOST_FILES = 200
 _MOST = 0.8
-_MOST_LINES = 100_000  # a second or two; a walk and its captions begin with the same names
+_MOST_LINES = 100_000  # a second or two; the walk and the file begin with the same names
 
 _Key = tuple[str, float]
 
@@ -30,8 +30,8 @@ class Lookalikes:
     """Warns once if most clips have no caption while captions of their names exist.
 
     Copying or archiving may truncate, shift or renew file times, a file system may change the
-    Unicode form of names (NFC, NFD), and a library may move: without a warning, everything is paid
-    for again.
+    Unicode form of names (NFC, NFD), and a library may move. Without a warning, a run would pay for
+    everything again.
     """
 
     def __init__(self, settled: Settled) -> None:
@@ -52,7 +52,7 @@ class Lookalikes:
             await self.conclude()
 
     async def conclude(self) -> None:
-        """Compare what was seen, unless that was done."""
+        """Compare the clips seen so far, unless that was done."""
         if self.is_over:
             return
         self.is_over = True
@@ -80,12 +80,12 @@ class Lookalikes:
             for key, record in _keys(self._settled.folder / CAPTIONS):
                 if key in left and self._is_alike(left[key], record):
                     del left[key]
-        except OSError:  # what counts was read before
+        except OSError:  # captions that count have been read before
             return 0
         return len(self._new) - len(left)
 
     def _is_alike(self, clip: Clip, record: dict[str, Any]) -> bool:
-        """Whether the caption may belong to this clip: no other file is where it came from."""
+        """Whether the caption may belong to this clip: its own file no longer exists."""
         old = os.fsdecode(name_bytes(record, "path") or b"")
         if not old or old == clip.source.known_path:
             return True

@@ -20,9 +20,9 @@ __all__ = ["Recognition"]
 
 
 class Recognition:
-    """Lets files adopt captions that are filed under a former id; each id is adopted once.
+    """Assigns captions under former ids to their files; each id is adopted once.
 
-    `adopted` counts the clips.
+    `adopted` counts clips.
     """
 
     def __init__(self, job: JobConfig, settled: Settled) -> None:
@@ -47,14 +47,14 @@ class Recognition:
             get_log().info("captions found again under other ids", clips=self.adopted)
         elif self._relocate and tally.planned and not tally.already_captioned:
             get_log().warning(
-                "relocate: no file found has a caption under its former path: is OLD the path "
-                "that stands in captions.jsonl, without links?"
+                "relocate: no file has a caption under its former path: is OLD the path in "
+                "captions.jsonl, without links?"
             )
 
     def _adopt(self, clip: Clip) -> Iterator[Adopted]:
         if self._settled.knows(clip.clip_id):
             return
-        # Another ETag, but the same time of change: the line keeps both ids, so nothing is refiled.
+        # Another ETag with the same time of change: the line keeps both ids, so nothing is refiled.
         if clip.stat_id and self._settled.is_adoptable(clip.stat_id):
             self._settled.adopt(clip.stat_id, clip.clip_id)
             return
@@ -79,7 +79,7 @@ class Recognition:
                 yield identity
 
     def _is_own(self, source: Source, name: str) -> bool:
-        """Whether no other file had this name in the runs that made the captions."""
+        """Whether this was the only file of this name in the runs that made the captions."""
         own = {source.known_path, *self._moves.former_paths(source.known_path)}
         version = source.size_bytes, source.mtime_ns
         for root in self._roots:
@@ -90,7 +90,7 @@ class Recognition:
                 continue
             if (facts.st_size, facts.st_mtime_ns) == version:
                 return not own.isdisjoint({path, os.path.realpath(path)})
-        return True  # the library moved since
+        return True  # the library has moved since
 
     @cached_property
     def _moves(self) -> Moves:
@@ -104,7 +104,7 @@ class Recognition:
 
 
 def _names(source: Source) -> Iterator[str]:
-    """Every name that the file may have had: today's, and each suffix of its paths."""
+    """Every name that the file may have had: the present one, and each suffix of its paths."""
     names = {source.name: None}
     for path in (source.path, source.known_path):
         rest = path

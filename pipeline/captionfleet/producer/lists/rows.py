@@ -14,7 +14,7 @@ from captionfleet.messages.address import is_address, parse_address
 __all__ = ["PATH_COLUMNS", "BadRow", "Entry", "entry_of", "path_column", "plain_entry"]
 
 PATH_COLUMNS = ("path", "file", "video", "source", "url", "file_name", "filename", "video_path")
-"""What the column of paths may be called, case ignored; of several the first of these."""
+"""The possible names of the column of paths, ignoring case, in order of precedence."""
 
 _OWN = frozenset({"id", "prompt", "start_s", "end_s"})
 # Four months: longer than any film, and far from where a container's clock ends.
@@ -24,7 +24,7 @@ _MAX_METADATA_BYTES = 1 << 20  # as long as a row of a text file may be
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A film that a list names; `row` is None where the list gives nothing but its path."""
+    """A film that a list names; `row` is None if the list gives only its path."""
 
     path: str
     row: Row | None = None
@@ -32,7 +32,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that does not name a clip, and why; `number` is its place in the list, from 1."""
+    """A row that names no clip, with the reason; `number` is its place in the list, from 1."""
 
     number: int
     reason: str
@@ -43,7 +43,7 @@ class _RowError(ValueError):
 
 
 def path_column(names: Sequence[str]) -> str | None:
-    """The column that holds the paths; None if there is none, so that this is no list."""
+    """The column that holds the paths; None if there is none, and this is not a list."""
     known = {name.strip().lower(): name for name in reversed(names)}
     return next((known[name] for name in PATH_COLUMNS if name in known), None)
 
@@ -83,10 +83,11 @@ def _entry(record: Mapping[str, Any], number: int) -> Entry:
 def _path(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         is_empty = value is None or isinstance(value, str)
-        raise _RowError("the path is empty" if is_empty else "the path is no text")
+        raise _RowError("the path is empty" if is_empty else "the path is not a text")
     if "\0" in value:
         raise _RowError("a path cannot hold a NUL byte")
-    # A blank may begin the name of a file, and never an address: tables are written with them.
+    # A file's name may begin with a blank, an address never: tables often have blanks before
+    # values.
     address = value.strip()
     scheme = address.partition("://")[0] if "://" in address else ""
     if scheme.lower() == "file":
@@ -103,7 +104,7 @@ def _checked_address(value: str) -> str:
         address = parse_address(value)
         address.opens.encode()
     except ValueError as error:
-        raise _RowError(f"no address of an object: {error}") from None
+        raise _RowError(f"not the address of an object: {error}") from None
     if not address.key and not address.is_web:
         raise _RowError("the address names a bucket, and no object in it")
     return value
@@ -113,7 +114,7 @@ def _id(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise _RowError("id: neither a text nor a whole number")
+        raise _RowError("id: it is neither a text nor a whole number")
     return _text("id", str(value))
 
 
@@ -121,7 +122,7 @@ def _prompt(value: object) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise _RowError("prompt: it is no text")
+        raise _RowError("prompt: it is not a text")
     return _text("prompt", value) if value.strip() else ""
 
 
@@ -129,7 +130,7 @@ def _text(name: str, value: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise _RowError(f"{name}: it is no valid Unicode text") from None
+        raise _RowError(f"{name}: it is not valid Unicode text") from None
     return value
 
 
@@ -148,9 +149,9 @@ def _seconds(name: str, value: object) -> float | None:
     except (ValueError, OverflowError):  # an integer of 400 digits
         seconds = math.nan
     if isinstance(value, bool) or not math.isfinite(seconds) or seconds < 0:
-        raise _RowError(f"{name}: {str(value)[:40]!r} is no number of seconds")
+        raise _RowError(f"{name}: {str(value)[:40]!r} is not a number of seconds")
     if seconds > _MOST_S:
-        raise _RowError(f"{name}: {str(value)[:40]!r} is behind the end of any film")
+        raise _RowError(f"{name}: {str(value)[:40]!r} is beyond the end of any film")
     return seconds + 0.0  # -0.0 is 0.0
 
 
@@ -158,7 +159,7 @@ def _json(rest: Mapping[str, Any]) -> str:
     try:
         text = orjson.dumps(dict(rest), default=str, option=orjson.OPT_NON_STR_KEYS)
     except (orjson.JSONEncodeError, TypeError):
-        raise _RowError("a column holds what is no valid Unicode text or JSON value") from None
+        raise _RowError("a column holds neither valid Unicode text nor a JSON value") from None
     if len(text) > _MAX_METADATA_BYTES:
         raise _RowError(f"its columns take more than {_MAX_METADATA_BYTES >> 20} MiB")
     return text.decode()

@@ -20,7 +20,7 @@ __all__ = ["TABLES", "shown_path", "table_entries"]
 
 _MAX_ROW_BYTES = 1 << 20
 _BATCH_ROWS = 1000
-_LOOKED_AT = 100  # rows of JSON lines to try before the file counts as no list
+_LOOKED_AT = 100  # rows of JSON lines to try before the file is refused
 _WANTED = ", ".join(PATH_COLUMNS[:5])
 
 
@@ -28,7 +28,7 @@ def table_entries(path: Path, ending: str) -> Iterator[Entry | BadRow]:
     """The rows of a list, numbered by their lines in the file, header included. Blocks.
 
     Raises:
-        ConfigError: the file cannot be read, or is no list.
+        ConfigError: the file cannot be read, or is not a list.
     """
     try:
         yield from TABLES[ending](path)
@@ -52,13 +52,13 @@ def _separated(path: Path, delimiters: str) -> Iterator[Entry | BadRow]:
         rows = csv.reader(_lines(file, path), delimiter=delimiter)
         with _csv_errors(path):
             for number, cells in enumerate(rows, 1):
-                if number == 1 or not any(cells):  # spreadsheets leave empty rows at the end
+                if number == 1 or not any(cells):  # spreadsheets write empty rows at the end
                     continue
                 yield _row(names, cells, number)
 
 
 def _header(path: Path, line: str, delimiters: str) -> tuple[list[str], str]:
-    """The column names and the delimiter, which in a spreadsheet depends on its language."""
+    """The column names and the delimiter, which spreadsheets choose by their language."""
     for delimiter in delimiters:
         with _csv_errors(path):
             names = next(csv.reader([line], delimiter=delimiter), [])
@@ -101,7 +101,7 @@ def _json_rows(lines: Iterator[str]) -> Iterator[Entry | BadRow]:
         if isinstance(record, dict):
             yield entry_of(record, number)
         else:
-            yield BadRow(number, f"row {number}: it is no JSON object")
+            yield BadRow(number, f"row {number}: it is not a JSON object")
 
 
 def _parquet(path: Path) -> Iterator[Entry | BadRow]:

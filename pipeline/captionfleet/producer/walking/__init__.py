@@ -1,1 +1,1 @@
-"""From sources to the files in them, each once, in bounded memory (main process, in threads)."""
+"""Walks the sources to their files, each once, in bounded memory (main process, in threads)."""

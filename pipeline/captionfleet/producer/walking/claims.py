@@ -15,7 +15,7 @@ __all__ = ["Area", "Claims", "Order"]
 _MARKS = 1 << 64
 
 Order = tuple[int, int]
-"""When a walk came to something: the source's position, then a count within that source."""
+"""The place of a find in a walk: the source's position, then a count within that source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,8 @@ class Area:
 class Claims:
     """Resolves overlapping sources without remembering the files of a folder.
 
-    Remembers the areas, and for each file that a list or a link names some 100 bytes, 40 more where
-    its row says anything.
+    Memory: the areas, and about 100 bytes for each file that a list or a link names, 40 more if its
+    row has values.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Claims:
         return True
 
     def contradiction(self, real_file: str, row: Row, window: Window | None = None) -> str:
-        """What a row says otherwise than the claim that came first; empty if it repeats that."""
+        """How a row differs from the row that claimed its clip first; empty if it repeats it."""
         own = self._mark(row)
         first = self._named.get(_identity(real_file, row, window), own)
         if not own or first % _MARKS == own % _MARKS:
@@ -99,12 +99,12 @@ class Claims:
         before = f"as row {number}" if number else "that an earlier source names"
         return (
             f"row {row.number}: it names the same film and window {before}, with another id or "
-            "other words for the prompt, and a clip has one caption of a request: give the row a "
-            "prompt or a window of its own, or take it out"
+            f"other words for the prompt, but a clip has one caption per request: give the row a "
+            f"prompt or a window of its own, or remove it"
         )
 
     def _mark(self, row: Row) -> int:
-        """The row's number and, in the lower digits, what it says; 0 where it says nothing."""
+        """The row's number with a hash of its values in the lower digits; 0 if it has no values."""
         said = self._tells_apart(row)
         return row.number * _MARKS + _digest(said.encode()) % _MARKS if said else 0
 

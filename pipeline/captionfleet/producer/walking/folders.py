@@ -26,7 +26,7 @@ class Root:
 
 @dataclass(frozen=True, slots=True)
 class _Level:
-    """A folder on the current path; `rivals` are its paths in earlier areas. Paths end in "/"."""
+    """A folder on the current path; `rivals` are its paths in earlier areas, ending in "/"."""
 
     root: Root
     path: str
@@ -40,7 +40,7 @@ class _Level:
 class FolderWalk:
     """Walks folders depth first; calls `warn` for folders that cannot be read.
 
-    `orders` gives a folder that is reached by a link its place after everything before it.
+    `orders` numbers a folder that is reached by a link, after everything before it.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class FolderWalk:
         if not self._follow_symlinks:
             return PassedOver.SYMLINK_FOLDER
         if self._claims.reaching(real):
-            # Walked under its own name, before or after; this also ends links to a parent.
+            # The walk comes to it under its own name; this also ends loops by links to a parent.
             return PassedOver.ALIAS
         order = next(self.orders)
         below = self._folder(level, name, real, order)
@@ -158,5 +158,5 @@ class FolderWalk:
 
 
 def source_at(path: str, name: str, facts: os.stat_result, root: Root, real: str) -> Source:
-    """The file as it was found."""
+    """The file as the walk found it."""
     return Source(path, name, facts.st_size, facts.st_mtime_ns, root.base, real, root.row)

@@ -24,9 +24,9 @@ Found = Source | Unusable
 
 
 def bad_row(source: Path, row: BadRow, said: Row = NO_ROW) -> Unusable:
-    """A failure for a row that names no clip of its own; it is identified by the row alone.
+    """A failure for a row that names no clip of its own; the row alone identifies it.
 
-    `said` is what can be read in the row.
+    `said` holds the row's readable values.
     """
     path = os.fspath(source)
     own = Row(row.number, id=said.id, metadata=said.metadata)

@@ -39,8 +39,8 @@ class PassedOver(StrEnum):
 class Patterns:
     """Shell patterns, ignoring case; a name has to match one.
 
-    Patterns such as `*.mp4`, the great majority, are kept as plain endings: matching a million
-    names against thirty alternatives of a regular expression takes ten times longer.
+    Patterns such as `*.mp4`, which are most of them, are kept as plain endings: matching a million
+    names against a regular expression of thirty alternatives takes ten times longer.
     """
 
     endings: tuple[str, ...]
@@ -71,7 +71,7 @@ class Selection:
 
     @classmethod
     def of(cls, config: InputConfig) -> Self:
-        """The choice a job file makes."""
+        """The patterns of a job file."""
         return cls(Patterns.of(config.include), Patterns.of(config.exclude))
 
     def file_reason(self, name: str, relative: str) -> PassedOver | None:

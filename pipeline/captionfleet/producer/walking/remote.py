@@ -129,7 +129,7 @@ def _single(address: Address) -> Found | None:
     """The object of exactly this address; None if objects may lie below it.
 
     Raises:
-        StorageError: it may not be read, or there is none and nothing can lie below it.
+        StorageError: it may not be read, or does not exist and can have nothing below it.
     """
     if not address.is_web and (not address.key or address.key.endswith("/")):
         return None

@@ -44,14 +44,14 @@ _NS = 1_000_000_000
 
 
 class NotCountedError(Exception):
-    """Raised when counting ahead would cost as many requests as the run itself."""
+    """Raised when counting ahead would take as many requests as the run itself."""
 
 
 class Walk:
     """One pass over a job's sources, depth first, each folder sorted by name.
 
     Iterating blocks; `next_batch` iterates in a thread. `passed_over` counts files that are not
-    taken. Memory: `page` names for each folder on the current path, and what Claims remembers.
+    taken. Memory: `page` names for each folder on the current path, and that of Claims.
 
     A file in a folder that changed within the last `settle_s` may be a copy in progress:
     `next_batch` yields it after all others, once that time has passed. Rows of lists whose window
@@ -123,7 +123,7 @@ class Walk:
         return batch
 
     def _is_fresh(self, source: Source) -> bool:
-        # A file server's clock may be ahead; a date far in the future is just a wrong date.
+        # A file server's clock may be ahead; a date far in the future is simply wrong.
         age_ns = abs(wall_ns() - source.mtime_ns) if self._settle_ns else 0
         return age_ns < self._settle_ns
 
@@ -179,7 +179,7 @@ class Walk:
                 yield address, row
 
     def _unnamed(self, source: Path, far: Iterator[Found]) -> Iterator[Found]:
-        """Those that no earlier source named: for signed addresses only a look-up can tell."""
+        """The objects that no earlier source named; signed addresses must be looked up to know."""
         for found in far:
             row = source_of(found).row
             window, names = self._own_window(row), version_names(source_of(found))
@@ -243,7 +243,7 @@ class Walk:
             yield found
 
     def _repeated(self, source: Path, real: str, row: Row) -> Iterator[Found]:
-        """A file that was named before: a duplicate, unless its row contradicts the first."""
+        """A file that was named before: a duplicate, unless its row differs from the first."""
         if why := self._claims.contradiction(real, row, self._own_window(row)):
             yield bad_row(source, BadRow(row.number, why), row)
         else:
@@ -283,11 +283,11 @@ def _is_far(entry: Entry | BadRow) -> bool:
 
 
 def _not_for_folders(row: Row) -> str:
-    """What a row says that only a film can have; a folder has no line of its own."""
+    """Refuse values of a row that only a film can have: a folder has no line of its own."""
     if row.prompt:
-        return f"row {row.number}: a folder can have no prompt"
+        return f"row {row.number}: a folder cannot have a prompt"
     has_window = asked_window(row, math.inf) is not None
-    return f"row {row.number}: a folder can have no start_s or end_s" if has_window else ""
+    return f"row {row.number}: a folder cannot have start_s or end_s" if has_window else ""
 
 
 def _is_at_rest(source: Source) -> bool:

@@ -1,4 +1,4 @@
-"""Decides which answers are asked for a second time, and how; pure (main process)."""
+"""Decides which answers are requested a second time, and how; pure (main process)."""
 
 from collections.abc import Collection
 
@@ -17,11 +17,11 @@ def is_unwanted(answer: Answer, request: RequestConfig) -> bool:
 
 
 def is_worth_another(flags: Collection[str], request: RequestConfig) -> bool:
-    """Whether to ask again for a caption with these flags; it is kept if the next is no better."""
+    """Whether to ask again for a caption with these flags; it is kept if the next is not better."""
     is_again = request.on_refusal == "retry" and REFUSED in flags
     return DEGENERATE in flags or is_again or tokens_for(flags, request) is not None
 
 
 def tokens_for(flags: Collection[str], request: RequestConfig) -> int | None:
-    """The max_tokens of that second request, where they differ from the job's; else None."""
+    """The max_tokens of that second request; None for the job's."""
     return request.retry_truncated_tokens if TRUNCATED in flags else None

@@ -1,7 +1,7 @@
 """Reads the answer of a chat-completions request, whole or streamed; pure (main process).
 
 A broken or hostile server may have written it: any field may be missing, of another type or absurd,
-and none of that may raise.
+and reading it must never raise.
 """
 
 from collections.abc import Mapping
@@ -33,9 +33,9 @@ _REASONING = ("reasoning_content", "reasoning")  # vLLM and DeepSeek; OpenRouter
 class Answer:
     """A caption as the server returned it; `server` holds its own timings and its request id.
 
-    `data` is the caption as JSON, where the job has a schema and the caption fits it. `reasoning`
-    is the model's thinking before it. `is_refused` means that the server marks the text as a
-    refusal, or that a filter ended it.
+    `data` is the caption as JSON, if the job has a schema that it fits. `reasoning` is the model's
+    thinking before the caption. `is_refused` means that the server marks the text as a refusal, or
+    that a filter ended it.
     """
 
     text: str
@@ -139,11 +139,11 @@ class AnswerReader:
         if event == b"error":
             self._fail(problem_in(chunk, streamed=True))
         elif chunk is NOT_JSON or isinstance(chunk, dict):
-            self._take_chunk(chunk)  # null, lists and the like are heartbeats
+            self._take_chunk(chunk)  # null, lists and other values are heartbeats
 
     def _take_chunk(self, chunk: object) -> None:
         if not isinstance(chunk, dict):
-            self._fail(judge(FailureCode.MALFORMED_ANSWER, "the answer is no JSON object"))
+            self._fail(judge(FailureCode.MALFORMED_ANSWER, "the answer is not a JSON object"))
             return
         if isinstance(usage := chunk.get("usage"), dict):
             self._usage = usage
@@ -178,7 +178,7 @@ class AnswerReader:
         return {} if is_repeated else found
 
     def _fail(self, problem: Verdict) -> None:
-        """Record a problem, unless the caption is complete: it is paid for, and right."""
+        """Record a problem, unless the caption is complete and therefore kept."""
         if self._lines is None or not self.is_complete:
             self._problem = problem
 

@@ -1,4 +1,4 @@
-"""Finds code and message in an error body, as various servers write it; pure (main process)."""
+"""Finds code and message in the error bodies of various servers; pure (main process)."""
 
 from codecs import BOM_UTF8
 from dataclasses import replace
@@ -36,7 +36,7 @@ def problem_in(body: object, *, streamed: bool) -> Verdict:
     code, message = _error_in(fields)
     if (status := _upstream_status(fields.get("error", fields))) is not None:
         verdict = classify(status, code, {}, message)
-        if not verdict.fatal:  # a server that began to answer knows the key and the model
+        if not verdict.fatal:  # a server that began to answer has accepted key and model
             return verdict
     kind = FailureCode.STREAM_ERROR if streamed else FailureCode.MALFORMED_ANSWER
     verdict = judge(kind, f"error in the answer: {code or ''} {message}")

@@ -16,7 +16,7 @@ __all__ = [
 
 STOP, LENGTH = "stop", "length"
 UNKNOWN = "unknown"
-"""The answer is whole and gives no finish reason."""
+"""The answer is complete, without a finish reason."""
 _MOST_CHARS = 40
 
 _SAME = {
@@ -26,7 +26,7 @@ _SAME = {
 # A filter cuts the text anywhere, and would do so again.
 _FILTERED = frozenset({"content_filter", "safety", "recitation", "prohibited_content", "refusal"})
 _TOOLS = frozenset({"tool_calls", "tool_use", "function_call"})
-# The server broke off: vLLM says abort, OpenRouter error, DeepSeek that it lacked resources.
+# The server broke off: abort (vLLM), error (OpenRouter), insufficient resources (DeepSeek).
 _BROKEN = frozenset({"abort", "cancelled", "error", "insufficient_system_resource"})
 
 
@@ -48,9 +48,9 @@ def is_filtered(reason: str) -> bool:
 def stopped_before_caption(
     reason: str, *, text: str, has_reasoning: bool, tokens: int | None
 ) -> Verdict | None:
-    """Why a complete answer holds no caption; None where its text is one.
+    """Why a complete answer holds no caption; None if it holds one.
 
-    Does not retry where a second request would cost the same and end the same way.
+    The verdict has no retry if a second request would cost the same and end the same way.
     """
     if reason in _BROKEN:
         return _unfinished(f"finish_reason {reason}", retry=True)

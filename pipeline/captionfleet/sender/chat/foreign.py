@@ -9,7 +9,7 @@ import orjson
 __all__ = ["NOT_JSON", "count_of", "loads", "number_of"]
 
 NOT_JSON = object()
-"""What `loads` gives for bytes that are no JSON."""
+"""What `loads` returns for bytes that are not JSON."""
 _MAX_COUNT = 2**53  # integers above are not exact in JSON (RFC 8259, 6)
 _MAX_NUMBER_CHARS = 40
 

@@ -15,13 +15,13 @@ from captionfleet.messages import Form, MediaFacts
 
 __all__ = ["Hole", "Piece", "media_pieces", "media_values", "time_text"]
 
-_MARK = "@"  # a placeholder for base64 that cannot occur in a part otherwise
+_MARK = "@"  # a placeholder for base64 that cannot occur elsewhere in a part
 _AUDIO_TYPES = {"ogg": "audio/ogg", "wav": "audio/wav", "mp3": "audio/mpeg"}
 
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """A place for the base64 of a span of one of the two media files."""
+    """A gap for the base64 of a span of one of the two media files."""
 
     medium: Literal["video", "audio"]
     offset: int
@@ -29,7 +29,7 @@ class Hole:
 
 
 Piece = bytes | Hole
-"""JSON as it is, or what is read from a file."""
+"""Literal JSON, or a gap that is filled from a file."""
 
 
 def media_pieces(

@@ -10,10 +10,10 @@ TRUNCATED = "truncated"
 UNKNOWN_FINISH = "unknown_finish"
 """The server gave no finish reason, or one that is not known: the caption may be cut off."""
 DEGENERATE = "degenerate"
-"""The caption ends in one phrase over and over, as models do when they lose the thread."""
+"""The caption ends in one phrase, repeated over and over."""
 
 REFUSED = "refused"
-"""The model or a filter refused: the text is the refusal, or what came before the filter."""
+"""The model or a filter refused: the text is the refusal, or ends where the filter cut it."""
 
 _LONGEST_PHRASE_WORDS = 50
 _REPEATS = 5

@@ -4,7 +4,7 @@ import re
 
 __all__ = ["is_refusal"]
 
-_MOST_WORDS = 60  # longer answers are captions: they may begin with what they cannot say
+_MOST_WORDS = 60  # longer answers are captions that may begin with a reservation
 # How Qwen, Gemini, GPT and Claude models begin a refusal, in English and Chinese. Phrases that a
 # caption may contain too ("I cannot see", "I can't tell") are left out.
 _SORRY = r"(?:i(?:'m| am) (?:very |really )?sorry|sorry|(?:i )?apolog(?:ies|i[sz]e))"

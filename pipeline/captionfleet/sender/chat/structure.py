@@ -25,7 +25,7 @@ _MOST_PARTS = 10_000
 _MOST_STEPS = 30_000  # limit of keyword checks: less than a second
 _MOST_DEPTH = 64
 _PLACE_CHARS = 60
-_NO_CAPTION = "larger or deeper than any caption is"
+_NO_CAPTION = "larger or deeper than any caption"
 
 
 class _TooMuchError(Exception):
@@ -48,9 +48,9 @@ class Structure:
         self._steps_left = 0
 
     def read(self, answer: Answer) -> Answer | Verdict:
-        """The answer with its data, or why it has none.
+        """The answer with its data, or the verdict on why it has none.
 
-        A JSON that max_tokens cut off is not asked for again: it would be cut off again.
+        JSON that max_tokens cut off is not retried, as it would be cut off again.
         """
         try:
             data = orjson.loads(answer.text) if len(answer.text) <= _MOST_BYTES else None
@@ -87,7 +87,7 @@ class Structure:
 
 
 def structure_of(request: RequestConfig) -> Structure | None:
-    """How answers to these requests are read; None where any text is accepted."""
+    """The reader of answers to this request; None if it accepts any text."""
     return None if request.response_schema is None else Structure(request.response_schema)
 
 

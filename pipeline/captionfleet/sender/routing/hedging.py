@@ -4,9 +4,9 @@ import math
 from bisect import bisect_left, insort
 from collections import deque
 
-__all__ = ["HedgePolicy"]
+__all__ = ["LEAST_SEEN", "HedgePolicy"]
 
-_LEAST_SEEN = 50  # least number of requests for a percentile
+LEAST_SEEN = 50  # fewer requests give no 98th percentile
 _REMEMBERED = 1000
 _TAIL_PERCENTILE = 50.0
 _MOST = 2.0  # times the share that the percentile itself lets through
@@ -22,10 +22,12 @@ class HedgePolicy:
 
     Args:
         percentile: From 50 to below 100; None turns hedging off.
+        least_seen: Requests that must be answered before a percentile counts.
     """
 
-    def __init__(self, percentile: float | None) -> None:
+    def __init__(self, percentile: float | None, *, least_seen: int = LEAST_SEEN) -> None:
         self._percentile = percentile
+        self._least_seen = least_seen
         self._latest: deque[float] = deque()
         self._sorted: list[float] = []
         self._seen = self._taken = 0
@@ -45,7 +47,7 @@ class HedgePolicy:
 
     def after_s(self, *, is_tail: bool = False) -> float | None:
         """The age at which a request may be hedged; None while too few were measured."""
-        if self._percentile is None or len(self._sorted) < _LEAST_SEEN:
+        if self._percentile is None or len(self._sorted) < self._least_seen:
             return None
         percentile = _TAIL_PERCENTILE if is_tail else self._percentile
         return self._sorted[math.ceil(percentile / 100 * len(self._sorted)) - 1]

@@ -1,6 +1,6 @@
 """Decides whether a clip is asked again after a failed request; pure (main process).
 
-The simulator of `captionfleet plan` uses it too, so a simulated run decides as a real one does.
+The simulator of `captionfleet plan` uses it too, so that a simulated run decides as a real one.
 """
 
 import math
@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 from captionfleet.errors import FailureCode
 from captionfleet.sender.routing.replicas import Lease
-from captionfleet.sender.routing.retry import RetryBudget, backoff_s
+from captionfleet.sender.routing.retry import Backoff
 from captionfleet.sender.routing.router import Router
 from captionfleet.sender.routing.verdict import Verdict
 
@@ -25,7 +25,7 @@ class Past:
         burnt: Attempts used up.
         was_refused: Whether a deployment refused the key, the account or the model.
         was_rejected: Whether a deployment that captions other clips rejected this one.
-        avoid: Where it failed last.
+        avoid: The deployment where it failed last.
     """
 
     burnt: int = 0
@@ -43,19 +43,20 @@ class Again:
 
 
 class RetryPolicy:
-    """Decides on every clip of a run, as all clips share one retry budget."""
+    """Decides on all clips of a request, which share one retry budget."""
 
-    def __init__(self, max_attempts: int, router: Router) -> None:
+    def __init__(self, max_attempts: int, router: Router, backoff: Backoff | None = None) -> None:
         self._max_attempts = max_attempts
         self._router = router
-        self._budget = RetryBudget()
+        self._backoff = backoff or Backoff()
+        self._budget = self._backoff.budget()
 
     def captioned(self) -> None:
         """Record a captioned clip, which earns part of a retry."""
         self._budget.earn()
 
     def may_burn(self, burnt: int) -> bool:
-        """Whether a clip with this many attempts used may lose one more and still be asked."""
+        """Whether the clip, with this many attempts used up, has one left after the next."""
         return burnt + 1 < self._max_attempts
 
     def failed(self, lease: Lease, verdict: Verdict, past: Past, *, jitter: float) -> Again | None:
@@ -73,9 +74,10 @@ class RetryPolicy:
         if not verdict.retry or (burns and not self.may_burn(past.burnt)):
             return None
         burnt = past.burnt + burns
-        # Without room, the windows already spare the fleet; with no deployment up, waits do.
+        # Overload already shrinks the windows, and waits for a deployment already slow the run
+        # down.
         costs = burns and verdict.code is not FailureCode.OVERLOADED
-        wait_s = backoff_s(
+        wait_s = self._backoff.wait_s(
             burnt if burns else 1,
             jitter=jitter,
             floor_s=verdict.retry_after_s,
@@ -85,11 +87,11 @@ class RetryPolicy:
         return Again(Past(burnt, was_refused, past.was_rejected, lease.deployment), wait_s)
 
     def _is_wait(self, lease: Lease, verdict: Verdict, past: Past) -> bool:
-        """Whether the failure says nothing about the clip, which then has only waited.
+        """Whether the failure says nothing about the clip, which then loses no attempt.
 
         True for the probe of a deployment that is still down, and for a refusal of key, account or
-        model. The latter is excused once where the deployment goes on taking requests: a firewall
-        may answer 403 to one clip for ever.
+        model. The latter costs no attempt only once while the deployment takes other requests: a
+        firewall may always answer 403 to one clip.
         """
         if verdict.fatal:
             is_out = self._router.replicas[lease.deployment].is_out
@@ -108,12 +110,12 @@ class RetryPolicy:
             past = replace(past, was_rejected=True)
         elif not self._router.may_have_another(name):
             return None
-        wait_s = backoff_s(1, jitter=jitter, floor_s=verdict.retry_after_s)
+        wait_s = self._backoff.wait_s(1, jitter=jitter, floor_s=verdict.retry_after_s)
         return Again(replace(past, avoid=name), wait_s)
 
 
 def lanes(places: int) -> int:
-    """The number of clips with the sender: one for each place, and spare ones that back off."""
+    """The number of clips in the sender: one per place, and some more that back off."""
     return places + max(4, math.ceil(places / 4))
 
 
@@ -131,7 +133,7 @@ Waiter = TypeVar("Waiter", bound=Waiting)
 def hand_out(line: deque[Waiter], router: Router, now_s: float) -> list[tuple[Waiter, Lease]]:
     """Give leases to the waiting requests, first come, first served.
 
-    Only a clip that waits for a deployment other than its last one lets others pass.
+    A clip is passed over only while it waits for a deployment other than the one that failed.
     """
     served, passed_over = [], []
     while line and router.has_place(now_s):

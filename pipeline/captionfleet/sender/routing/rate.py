@@ -8,7 +8,7 @@ __all__ = ["Rate"]
 
 @dataclass(slots=True)
 class Rate:
-    """Captions per second at one window; the first `skip` still belong to the window before."""
+    """Captions per second at one window size; the first `skip` belong to the previous one."""
 
     skip: int
     wanted: int
@@ -17,7 +17,7 @@ class Rate:
     since_s: float = 0.0
 
     def count(self, now_s: float, *, is_full: bool) -> float | None:
-        """The rate once it is known; nan if the window was not used, so that it says nothing."""
+        """The rate once it is known; nan if the window was not full, so that it shows nothing."""
         if self.skip > 0:
             self.skip -= 1
             self.since_s = now_s

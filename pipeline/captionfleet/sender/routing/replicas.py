@@ -9,6 +9,7 @@ hiccup of a gateway. They put a deployment out only when they are spread over ti
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -16,10 +17,10 @@ from captionfleet.errors import FailureCode
 from captionfleet.sender.routing.limits import AdaptiveWindow, FixedWindow
 from captionfleet.sender.routing.verdict import Verdict
 
-__all__ = ["Change", "Lease", "Replica"]
+__all__ = ["Change", "Lease", "ProbeWait", "Replica", "ReplicaTuning"]
 
 _FAILURES_TO_EJECT, _MOST_FAILURES = 5, 16  # in a row; each uses up an attempt of a clip
-_SCALING_UPS = 3  # in a row, from a deployment that captions: its gateway may fail now and then
+_SCALING_UPS = 3  # in a row, from a deployment that has captioned: gateways fail at times
 
 # Refusals in a row. A refusal of key, account or model by a new deployment is conclusive, while a
 # working one returns a single 401 now and then. Other 4xx usually concern the clip, and
@@ -28,10 +29,6 @@ _REFUSALS_TO_DOUBT_NEW, _REFUSALS_TO_DOUBT = 1, 3
 _REJECTIONS_TO_DOUBT_NEW, _REJECTIONS_TO_DOUBT = 3, 10
 _REFUSALS_TO_GIVE_UP = 3
 _REJECTIONS_TO_GIVE_UP = 10
-# Seconds between the first refusal and the one that puts a deployment out. Hiccups of gateways last
-# 50 to 300 ms, reloads of their settings a second: a wrong key still ends a run in about 3 s. A
-# deployment that has worked gets a minute, as an authentication service takes to restart.
-_NEW_S, _KNOWN_S = 2.0, 60.0
 
 
 class Change(StrEnum):
@@ -46,14 +43,40 @@ class Change(StrEnum):
     OUT = "out"
 
 
-# First wait, growth and longest wait, in seconds. A deployment saturated by other clients has a
-# free place only for moments.
-_WAITS = {
-    Change.EJECTED: (1.0, 2.0, 60.0),
-    Change.REFUSING: (1.0, 2.0, 10.0),  # several probes in a minute
-    Change.SATURATED: (1.0, 2.0, 15.0),
-    Change.SCALING_UP: (2.0, 1.05, 30.0),  # late by 5 % of the time that it took, at most
+@dataclass(frozen=True, slots=True)
+class ProbeWait:
+    """How long a deployment that is down waits for its next probe; longer after each failure."""
+
+    first_s: float
+    growth: float
+    longest_s: float
+
+
+# A deployment saturated by other clients has a free place only for moments.
+_PROBE_WAITS = {
+    Change.EJECTED: ProbeWait(1.0, 2.0, 60.0),
+    Change.REFUSING: ProbeWait(1.0, 2.0, 10.0),  # several probes in a minute
+    Change.SATURATED: ProbeWait(1.0, 2.0, 15.0),
+    Change.SCALING_UP: ProbeWait(2.0, 1.05, 30.0),  # late by at most 5 % of the wait
 }
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaTuning:
+    """The waits of a deployment's state machine.
+
+    Attributes:
+        new_s: Seconds between the first refusal and the one that puts a deployment out. Hiccups of
+            gateways last 50 to 300 ms, reloads of their settings a second: a wrong key still ends a
+            run in about 3 s.
+        known_s: The same for a deployment that has worked: an authentication service takes a minute
+            to restart.
+        probe_waits: The wait for the next probe, by what the deployment is down for.
+    """
+
+    new_s: float = 2.0
+    known_s: float = 60.0
+    probe_waits: Mapping[Change, ProbeWait] = field(default_factory=lambda: _PROBE_WAITS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,6 +99,7 @@ class Replica:
 
     name: str
     window: AdaptiveWindow | FixedWindow
+    tuning: ReplicaTuning = field(default_factory=ReplicaTuning)
     in_flight: int = 0
     requests: int = 0
     captions: int = 0
@@ -89,7 +113,7 @@ class Replica:
     _failures: int = 0
     _refusals: int = 0
     _refused_since_s: float = 0.0
-    _has_scaled_up: bool = False  # only one that knows key and model says so
+    _has_scaled_up: bool = False  # only a deployment that accepts key and model answers so
 
     @property
     def is_up(self) -> bool:
@@ -108,7 +132,7 @@ class Replica:
 
     @property
     def is_proven(self) -> bool:
-        """Whether it has captioned a clip: its rejections are then the clip's fault."""
+        """Whether it has captioned a clip: it then rejects a clip for a fault of the clip."""
         return self.captions > 0
 
     @property
@@ -140,7 +164,7 @@ class Replica:
             self._is_probed = False
 
     def answered(self) -> Change | None:
-        """Record an answer: the deployment is up, whatever it was down for."""
+        """Record an answer: it ends any reason to be down."""
         self._failures = self._refusals = 0
         return self._come_back()
 
@@ -167,7 +191,7 @@ class Replica:
         return None
 
     def _takes_none(self, kind: Change, verdict: Verdict) -> bool:
-        """Whether the failures so far show that no request would be answered.
+        """Whether the failures so far show that the deployment answers no request.
 
         The more requests are in flight, the more of them may fail in a row by chance.
         """
@@ -218,13 +242,13 @@ class Replica:
             return False
         is_known = self.is_proven or self._has_scaled_up
         least = _REJECTIONS_TO_GIVE_UP if verdict.rejects else _REFUSALS_TO_GIVE_UP
-        span_s = _KNOWN_S if is_known else _NEW_S
+        span_s = self.tuning.known_s if is_known else self.tuning.new_s
         return self._refusals >= least and now_s - self._refused_since_s >= span_s
 
     def take_down(self, kind: Change, verdict: Verdict, *, now_s: float, jitter: float) -> Change:
         """Send no request until a wait is over, which grows with each failed probe."""
-        first_s, growth, longest_s = _WAITS[kind]
-        self._wait_s = min(self._wait_s * growth, longest_s) if self.down is kind else first_s
+        wait, is_again = self.tuning.probe_waits[kind], self.down is kind
+        self._wait_s = min(self._wait_s * wait.growth, wait.longest_s) if is_again else wait.first_s
         self.due_s = now_s + max(self._wait_s * (0.8 + 0.4 * jitter), verdict.retry_after_s)
         self.ejections += kind is Change.EJECTED and self.down is not kind
         self.down, self.reason = kind, verdict

@@ -1,44 +1,65 @@
 """Computes waits before retries: full jitter, Retry-After, a budget for the run; pure (main)."""
 
+from dataclasses import dataclass
+
 from captionfleet.sender.routing.verdict import MAX_RETRY_AFTER_S
 
-__all__ = ["RetryBudget", "backoff_s"]
+__all__ = ["Backoff", "RetryBudget"]
 
-_BASE_S = 0.5
-_CAP_S = 30.0
+_RESERVE = 50.0  # covers a deployment that dies with 50 requests in flight
+_SHARE = 0.5  # a fleet that fails a third of its answers still earns its retries
 
 
-def backoff_s(
-    failures: int, *, jitter: float, floor_s: float = 0.0, in_budget: bool = True
-) -> float:
-    """Seconds to wait after this many failures, which is at least 1.
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How long a failed clip waits before its next request.
 
-    Full jitter (uniform from 0) spreads a burst of failures best. `floor_s` is the server's
-    Retry-After; the jitter is added to it, so that clips with the same Retry-After do not return in
-    the same second. Out of budget, the wait lies between half the cap and the cap.
-
-    Args:
-        failures: Failed attempts of this clip so far.
-        jitter: Uniform in [0, 1).
-        floor_s: Least wait.
-        in_budget: Whether the run may still afford quick retries.
+    Attributes:
+        base_s: The longest wait after the first failure; it doubles with each further one.
+        cap_s: The longest wait after any failure.
+        reserve: Quick retries that a run has at its start.
+        share: Quick retries that each caption earns.
     """
-    if not in_budget:
-        return max(floor_s, _CAP_S / 2) + jitter * _CAP_S / 2
-    ceiling_s = min(_CAP_S, _BASE_S * 2.0 ** min(failures - 1, 16))
-    return min(max(floor_s, 0.0), MAX_RETRY_AFTER_S) + jitter * ceiling_s
+
+    base_s: float = 0.5
+    cap_s: float = 30.0
+    reserve: float = _RESERVE
+    share: float = _SHARE
+
+    def wait_s(
+        self, failures: int, *, jitter: float, floor_s: float = 0.0, in_budget: bool = True
+    ) -> float:
+        """Seconds to wait after this many failures, which is at least 1.
+
+        Full jitter (uniform from 0) spreads a burst of failures best. `floor_s` is the server's
+        Retry-After; the jitter is added to it, so that clips with the same Retry-After do not
+        return in the same second. Out of budget, the wait lies between half the cap and the cap.
+
+        Args:
+            failures: Failed attempts of this clip so far.
+            jitter: Uniform in [0, 1).
+            floor_s: Least wait.
+            in_budget: Whether the run may still afford quick retries.
+        """
+        if not in_budget:
+            return max(floor_s, self.cap_s / 2) + jitter * self.cap_s / 2
+        ceiling_s = min(self.cap_s, self.base_s * 2.0 ** min(failures - 1, 16))
+        return min(max(floor_s, 0.0), MAX_RETRY_AFTER_S) + jitter * ceiling_s
+
+    def budget(self) -> "RetryBudget":
+        """The full budget of a run that begins."""
+        return RetryBudget(reserve=self.reserve, share=self.share)
 
 
 class RetryBudget:
     """Quick retries earned by captions: one for two, and 50 to begin with.
 
-    A working fleet earns its retries at once, even where a third of its answers fail. A fleet that
-    fails everything spends the 50 and is then asked at the slowest pace. No clip fails for lack of
-    budget: its number of attempts stays the job's. The initial 50 cover a deployment that dies with
-    50 requests in flight.
+    A working fleet earns its retries at once. A fleet that fails everything spends the 50, and then
+    gets requests at the slowest rate. No clip fails for lack of budget: the job sets its number of
+    attempts.
     """
 
-    def __init__(self, *, reserve: float = 50.0, share: float = 0.5) -> None:
+    def __init__(self, *, reserve: float = _RESERVE, share: float = _SHARE) -> None:
         self._reserve = reserve
         self._share = share
         self._left = reserve

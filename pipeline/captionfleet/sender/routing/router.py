@@ -29,10 +29,11 @@ class Router:
     def lease(self, now_s: float, *, avoid: str | None = None) -> Lease | None:
         """The right to one request now; None while no deployment may take one.
 
-        A due probe goes first, as a deployment without requests would never come back; then the
-        deployment with the least load for its window. `avoid`, where the clip failed last, is used
-        only while no other deployment is up. Such a clip serves as a probe only where no deployment
-        has room: otherwise one down deployment after the other would use up its attempts.
+        A due probe comes first, because a deployment without requests would never come back; then
+        the deployment with the least load for its window. `avoid`, where the clip failed last, is
+        chosen only while no other deployment is up. A clip that has failed serves as a probe only
+        if no deployment has room: otherwise each deployment that is down would use up one of its
+        attempts.
         """
         has_failed = avoid is not None
         if self._up <= {avoid}:
@@ -89,7 +90,7 @@ class Router:
         return self._watched(replica, change, now_s)
 
     def abandon(self, lease: Lease) -> None:
-        """Return the lease of a cancelled request, from which nothing is learnt."""
+        """Return the lease of a cancelled request, without a verdict."""
         replica = self.replicas[lease.deployment]
         replica.end(lease)
         self._rank(replica)
@@ -195,7 +196,7 @@ class Router:
 
 
 def _tell_window(replica: Replica, lease: Lease, verdict: Verdict, now_s: float) -> None:
-    """Pass a failure to the window as far as it concerns load."""
+    """Pass a failure on to the window if it concerns load."""
     window = replica.window
     if verdict.shrinks:
         lost = window.refused if verdict.code is FailureCode.OVERLOADED else window.timed_out

@@ -4,10 +4,10 @@ import math
 
 __all__ = ["Suspicion"]
 
-_AT_END = 0.8  # of the requests past a server's end are lost: some meet a place that is just free
-_FIRST_SHARE, _LEAST_SHARE, _MOST_SHARE = 0.04, 0.02, 0.3  # of requests lost at any load
-_WEIGHT = 0.02  # of the newest request in that share: it is known after some 50
-_FAULT_WEIGHT = 0.3  # of another fault, beside a loss: who gives many 500 gives odd 429 as well
+_AT_END = 0.8  # share of requests above capacity that are lost; others find a free place
+_FIRST_SHARE, _LEAST_SHARE, _MOST_SHARE = 0.04, 0.02, 0.3  # share of requests lost at any load
+_WEIGHT = 0.02  # weight of the newest request in that share, known after some 50
+_FAULT_WEIGHT = 0.3  # weight of another fault: a server with many 500s also sends stray 429s
 _SURE = 3.2  # log odds (25 to 1): two losses of an unknown server, one of a faultless one
 
 

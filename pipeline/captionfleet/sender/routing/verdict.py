@@ -28,14 +28,14 @@ class Verdict:
     Attributes:
         detail: One line for people; never a key, never a body.
         retry: Whether the clip may be asked again.
-        burns_attempt: Whether it uses up an attempt; not where the deployment is still starting.
+        burns_attempt: Whether it uses up an attempt; not if the deployment is still starting.
         shrinks: Whether fewer requests should be in flight there.
         blames: Whether it counts towards ejecting the deployment.
         fatal: Whether no request to this deployment can succeed: key, account, model string.
         rejects: Whether it refuses this clip (4xx); another deployment may take it.
         untaken: Whether the deployment never took the request: no connection, or no place.
-        stale: Whether the request met a pooled connection that the server had closed, or so it
-            seems, which says nothing about deployment and clip.
+        stale: Whether the request seems to have met a pooled connection that the server had closed,
+            which says nothing about deployment and clip.
         is_cut_off: Whether max_tokens was reached, so that more of them may bring a caption.
         retry_after_s: The server's Retry-After, bounded; 0.0 without one.
         usage: Tokens that the failed answer reports; they are paid for.
@@ -127,8 +127,8 @@ def classify(
     if code is FailureCode.REJECTED and status < 400:  # noqa: PLR2004 - redirects, see below
         # Redirects are not followed, so a server that redirects does so for every clip.
         return replace(verdict, retry=True, fatal=True, rejects=False)
-    # A 503 may mean that a server is down; a 408 only says that this request took long, and a 409
-    # that it met another.
+    # A 503 may mean that a server is down; a 408 means only that this request was slow, and a 409
+    # that it conflicted with another.
     blames = {503: True, 408: False, 409: False}.get(status, verdict.blames)
     return replace(verdict, blames=blames and not scaling_up)
 

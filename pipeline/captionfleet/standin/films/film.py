@@ -1,6 +1,6 @@
 """Encodes generated films of any codec and container (any process).
 
-Every picture carries its number as a barcode, so a test can tell which frames of a film arrived.
+Every frame shows its number as a barcode, so that a test knows which frames of a film arrived.
 """
 
 import heapq
@@ -33,7 +33,7 @@ Packets: TypeAlias = "Iterator[Packet[Any]]"
 VFR_TIME_BASE = Fraction(1, 90_000)
 NO_SECOND_KEY_FRAME = 100_000  # frames
 
-# The cheapest settings of each encoder, and no chatter on stderr where it can be turned off.
+# The cheapest settings of each encoder, with its output on stderr turned off where possible.
 QUICK: Mapping[str, Mapping[str, str]] = {
     "libx264": {"preset": "ultrafast", "crf": "23"},
     "libx265": {"preset": "ultrafast", "x265-params": "log-level=none"},
@@ -51,8 +51,8 @@ QUICK: Mapping[str, Mapping[str, str]] = {
 class Sound:
     """One audio track.
 
-    `seconds` is how long it sounds: None until the film ends, 0 a track without a packet.
-    `start_s` counts from the same zero as the film's own `start_s`.
+    `seconds` is its length: None until the film ends, 0 for a track without packets. `start_s` is
+    on the film's own clock, as the film's `start_s` is.
     """
 
     kind: sounds.Kind = "speech"
@@ -67,16 +67,16 @@ class Sound:
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """What to write. Codecs and options are libav's names, of encoders.
+    """The film to write. Codecs and options are libav's names of encoders.
 
-    `width_px` and `height_px` are as shown: a film with a rotation is stored turned, with the
-    display matrix that turns it back. `rotation_deg` is counter-clockwise, as PyAV reports it for
-    a frame; `mirrored` is undone by the player after it has turned the picture.
+    `width_px` and `height_px` are the size as shown: a film with a rotation is stored turned, with
+    the display matrix that turns it back. `rotation_deg` is counter-clockwise, as PyAV reports it
+    for a frame; `mirrored` is undone by the player after it has turned the picture.
 
-    `codec` None writes no pictures; `context_settings` are set on the encoder's context, colour
-    tags for one; `gop_s` infinite has one key frame, at the start.
-    `frame_durations_s` makes a variable frame rate: each frame lasts the next of them, over and
-    over. `start_s` delays the pictures, rounded to a frame; below zero, they start before zero.
+    With `codec` None the film has no pictures. `context_settings` are set on the encoder's context,
+    for example colour tags. An infinite `gop_s` gives one key frame, at the start.
+    `frame_durations_s` makes a variable frame rate: the frames take these durations in turn.
+    `start_s` delays the pictures, rounded to a frame; if negative, they start before zero.
     """
 
     seconds: float = 6.0
@@ -103,7 +103,7 @@ class Film:
 def write_film(path: Path, film: Film) -> Path:
     """Write `film` to `path`, whose ending chooses the container; returns `path`.
 
-    The same film gives the same bytes again (AV1 excepted, whose encoder threads as it likes).
+    The same film always gives the same bytes, except in AV1, whose encoder runs threads of its own.
     """
     options = {"fflags": "+bitexact", **film.container_options}
     with av.open(path, "w", options=options) as container:
@@ -113,8 +113,8 @@ def write_film(path: Path, film: Film) -> Path:
         tracks += [_audio_packets(container, film, sound) for sound in film.sounds]
         scheduling = os.sched_getscheduler(0), os.sched_getparam(0)
         container.start_encoding()
-        # SVT-AV1, run by root, makes the thread that opens it a real-time one: whatever that
-        # starts would starve the rest of the machine.
+        # SVT-AV1, run by root, gives the thread that opens it real-time priority, which threads and
+        # processes started from it would inherit, and starve the rest of the machine.
         os.sched_setscheduler(0, *scheduling)
         for packet in heapq.merge(*tracks, key=_decode_time_s):
             container.mux(packet)
@@ -122,7 +122,7 @@ def write_film(path: Path, film: Film) -> Path:
 
 
 def frame_times_s(film: Film) -> list[float]:
-    """When each picture is shown, from the film's own zero; picture n carries barcode n."""
+    """When each frame is shown, on the film's own clock; frame n shows barcode n."""
     if not film.frame_durations_s:
         count = math.ceil(film.seconds * film.fps - 1e-6)
         return [float(film.start_s + n / film.fps) for n in range(count)]
@@ -172,7 +172,7 @@ def _encode_pictures(stream: VideoStream, film: Film) -> Packets:
 def _stored_picture(film: Film, number: int, time_s: float) -> NDArray[np.uint8]:
     time_s -= film.start_s
     picture = draw(film.look, number, time_s, film.width_px, film.height_px)
-    if film.interlaced:  # the lower lines are half a frame later: a moving edge is a comb
+    if film.interlaced:  # the lower lines are half a frame later, so a moving edge shows combing
         later = draw(film.look, number, time_s + 0.5 / film.fps, film.width_px, film.height_px)
         picture[0][1::2] = later[0][1::2]
     if film.rotation_deg or film.mirrored:

@@ -43,7 +43,7 @@ DAMAGED = "damaged download.mp4"
 
 
 def demo_films(folder: Path) -> list[Path]:
-    """Write the demo's films below `folder`: seven sound ones, and one no program can open."""
+    """Write the demo's films below `folder`: seven valid ones, and one that no program can open."""
     return [_written(folder / name, film) for name, film in DEMO_FILMS.items()] + [
         cut_off_no_moov(_written(folder / DAMAGED, Film(seconds=5)))
     ]
@@ -55,14 +55,14 @@ def _written(path: Path, film: Film) -> Path:
 
 
 def cut_off_no_moov(path: Path, share: float = 0.6) -> Path:
-    """Keep the first `share` of an MP4 whose index stands at its end: it opens no more."""
+    """Keep the first `share` of an MP4 with its index at the end, so that it cannot be opened."""
     with path.open("r+b") as file:
         file.truncate(int(path.stat().st_size * share))
     return path
 
 
 def damaged_middle(path: Path, share: float = 0.1, seed: int = 1) -> Path:
-    """Overwrite the middle `share` of a file with noise: it opens, and some packets fail."""
+    """Overwrite the middle `share` of a file with noise, so that it opens and some packets fail."""
     size_bytes = path.stat().st_size
     count = int(size_bytes * share)
     with path.open("r+b") as file:

@@ -1,7 +1,7 @@
-"""Draws pictures of generated films, with the picture's number as a barcode (any process).
+"""Draws the frames of generated films, with the frame's number as a barcode (any process).
 
-A picture is three uint8 planes, luma and two chroma of half size (4:2:0, limited range), because
-that is what the encoders take: nothing is converted.
+A frame is three uint8 planes, luma and two chroma of half size (4:2:0, limited range): the
+encoders' own format, so that nothing is converted.
 """
 
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ Plane = NDArray[np.uint8]
 Picture = tuple[Plane, Plane, Plane]
 
 # One barcode block per bit: 1, sixteen bits of the number, four of a checksum, 0. The outer two
-# tell left from right. Below it the same row stands inverted, so that a bit is a comparison and
-# needs no threshold: it survives any grading, and nothing else in a picture looks like it.
+# distinguish left from right. Below is the same row inverted, so that a bit is a comparison and
+# needs no threshold: it survives any colour grading, and nothing else in a frame looks like it.
 BITS = 22
 NUMBERS = 1 << 16
 BARCODE_SHARE = 6  # of the height: two bands of a twelfth each
-CONTRAST = 48  # luma steps between a block and its inverse below which the row is no barcode
+CONTRAST = 48  # luma steps: a smaller difference between a block and its inverse is not a barcode
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,9 @@ SCENES = (
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a film shows: shots of `scene_s` seconds each, from number `first_scene` of `SCENES` on.
+    """What a film shows: shots of `scene_s` seconds each, from `SCENES[first_scene]` on.
 
-    Noise of ±`grain` luma steps makes the file big.
+    Noise of ±`grain` luma steps makes the file larger.
     """
 
     scene_s: float = 3.0
@@ -56,7 +56,7 @@ class Look:
 
 
 def draw(look: Look, number: int, time_s: float, width_px: int, height_px: int) -> Picture:
-    """Picture `number` of a film, as it stands at `time_s`; both sides must be even."""
+    """Frame `number` of a film at `time_s`; width and height must be even."""
     index = (look.first_scene + int(time_s / look.scene_s)) % len(SCENES)
     planes = [plane.copy() for plane in _background(index, width_px, height_px)]
     _draw_ball(planes, SCENES[index], time_s if look.moving else 0.0)
@@ -67,23 +67,23 @@ def draw(look: Look, number: int, time_s: float, width_px: int, height_px: int) 
 
 
 def turn(picture: Picture, quarter_turns: int, *, mirrored: bool) -> Picture:
-    """The picture turned counter-clockwise by quarters, mirrored left to right before that."""
+    """The frame, mirrored left to right if asked, then turned counter-clockwise."""
     y, u, v = (np.rot90(np.fliplr(p) if mirrored else p, quarter_turns) for p in picture)
     return y, u, v
 
 
 def pack(picture: Picture) -> Plane:
-    """The planes one below the other, (height · 3/2, width), as PyAV takes yuv420p."""
+    """The planes stacked, of shape (height * 3/2, width), as PyAV takes yuv420p."""
     height_px, width_px = picture[0].shape
     flat = np.concatenate([plane.reshape(-1) for plane in picture])
     return flat.reshape(height_px * 3 // 2, width_px)
 
 
 def read_barcode(gray: NDArray[np.uint8]) -> int:
-    """The number of a decoded picture, given its luma (or any gray), at any size.
+    """The number of a decoded frame, from its luma (or any gray) at any size.
 
     Raises:
-        ValueError: the picture shows no barcode the right way up.
+        ValueError: the frame shows no upright barcode.
     """
     height_px, width_px = gray.shape
     band = height_px / (2 * BARCODE_SHARE)
@@ -131,7 +131,7 @@ def _background(scene_index: int, width_px: int, height_px: int) -> Picture:
         plane = np.full(shape, sky, dtype=np.uint8)
         plane[shape[0] * 3 // 4 :] = ground
         planes.append(plane)
-    slope = np.linspace(20, -20, width_px).astype(np.int16)  # light falls in from the left
+    slope = np.linspace(20, -20, width_px).astype(np.int16)  # light from the left
     planes[0][:] = np.clip(planes[0].astype(np.int16) + slope, 16, 235)
     return planes[0], planes[1], planes[2]
 
@@ -139,7 +139,7 @@ def _background(scene_index: int, width_px: int, height_px: int) -> Picture:
 def _draw_ball(planes: list[Plane], scene: Scene, time_s: float) -> None:
     height_px, width_px = planes[0].shape
     size = min(width_px, height_px) // 4 // 2 * 2
-    swing = abs((time_s * scene.speed + 0.2) % 2 - 1)  # to and fro between the edges
+    swing = abs((time_s * scene.speed + 0.2) % 2 - 1)  # back and forth between the edges
     left = int(swing * (width_px - size)) // 2 * 2
     top = int(height_px * (0.45 + 0.15 * np.sin(time_s * 3 * scene.speed))) // 2 * 2
     for plane, value, scale in zip(planes, scene.ball, (1, 2, 2), strict=True):
@@ -155,6 +155,6 @@ def _disc(size: int) -> NDArray[np.bool_]:
 
 
 def _add_grain(luma: Plane, grain: int, number: int) -> None:
-    # Fresh for each picture: noise that merely moved, an encoder would predict.
+    # New noise for each frame: an encoder would predict noise that only moves.
     noise = np.random.default_rng(number).integers(-grain, grain + 1, luma.shape, dtype=np.int16)
     luma[:] = np.clip(luma + noise, 16, 235)

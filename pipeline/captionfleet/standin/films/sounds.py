@@ -12,19 +12,19 @@ __all__ = ["Kind", "samples"]
 Kind = Literal["tone", "speech", "ticks", "silence"]
 Samples = NDArray[np.float32]
 
-LOOP_S = 12  # a longer sound repeats: synthesis costs more than encoding
+LOOP_S = 12  # longer sounds repeat it: synthesis costs more than encoding
 
 
 def samples(kind: Kind, count: int, rate_hz: int) -> Samples:
     """`count` mono samples in [-1, 1].
 
-    `tone` is 440 Hz throughout; `ticks` is 40 ms of 1 kHz at every whole second, to measure
-    synchrony by; `speech` has syllables in phrases with pauses between.
+    `tone` is a steady 440 Hz; `ticks` is 40 ms of 1 kHz at every whole second, to measure
+    synchrony; `speech` has syllables in phrases with pauses.
     """
     return np.resize(_loop(kind, min(count, LOOP_S * rate_hz), rate_hz), count)
 
 
-@lru_cache(maxsize=8)  # films of one library sound alike
+@lru_cache(maxsize=8)  # all films of a library have the same speech
 def _loop(kind: Kind, count: int, rate_hz: int) -> Samples:
     return _SYNTHESIS[kind](np.arange(count) / rate_hz).astype(np.float32)
 

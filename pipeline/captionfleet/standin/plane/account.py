@@ -13,7 +13,7 @@ __all__ = ["Account"]
 
 _MODELS = "accounts/fireworks/models/"
 _SHAPES = "accounts/fireworks/deploymentShapes/"
-# Models with the GPU of their one shape; that of Qwen3-Omni is documented, the others are made up.
+# Models with the GPU of their one shape; that of Qwen3-Omni is documented, the others are invented.
 _KNOWN = {
     "qwen3-omni-30b-a3b-instruct": "NVIDIA_H200_141GB",
     "molmo2-4b": "NVIDIA_H100_80GB",
@@ -53,7 +53,7 @@ class Account:
         """Make a deployment."""
         name = query.get("deploymentId") or f"made-{next(self._ordinals)}"
         if not _ID.fullmatch(name):
-            raise _invalid(f"deploymentId {name!r} is not a-z, 0-9 and -")
+            raise _invalid(f"deploymentId {name!r} must consist of a-z, 0-9 and -")
         if (there := self.deployments.get(name)) is not None and not there.deleted:
             raise RefusedError(Refusal(409, "ALREADY_EXISTS", f"deployment {name} exists"))
         model = str(body.get("baseModel", ""))
@@ -70,7 +70,7 @@ class Account:
         return made
 
     def find(self, name: str, now_s: float) -> Deployment:
-        """The deployment of this name, deleted or not."""
+        """The deployment of this name, even a deleted one."""
         one = self.deployments.get(name)
         if one is None or not one.is_known(now_s):
             raise RefusedError(Refusal(404, "NOT_FOUND", f"deployment {name} not found"))
@@ -99,7 +99,7 @@ class Account:
     def patch(
         self, name: str, query: Mapping[str, str], body: Mapping[str, Any], now_s: float
     ) -> Deployment:
-        """Change settings: those that the mask names, or without a mask all there are."""
+        """Change the settings that the mask names; without a mask, all of them."""
         one, fields = self._living(name, now_s), _checked(body)
         mask = [_camel(part) for part in query.get("updateMask", "").split(",") if part]
         wanted = {key: fields.get(key, _DEFAULTS.get(key)) for key in mask}
@@ -120,7 +120,7 @@ class Account:
         return one
 
     def scale(self, name: str, body: Mapping[str, Any], now_s: float) -> Deployment:
-        """Have so many replicas, for as long as the autoscaler leaves it so."""
+        """Set the number of replicas, until the autoscaler changes it."""
         one, replicas = self._living(name, now_s), body.get("replicaCount")
         if not isinstance(replicas, int) or not 0 <= replicas <= one.spec["maxReplicaCount"]:
             raise _invalid("replicaCount is 0 to maxReplicaCount")

@@ -1,4 +1,4 @@
-"""Words a control plane's answers and refusals, and checks keys (server's process)."""
+"""Formats a control plane's answers and refusals, and checks keys (server's process)."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from captionfleet.standin.refusals import Refusal, RefusedError
 
 __all__ = ["check_key", "json_answer", "refused"]
 
-# https://grpc.io/docs/guides/status-codes: how a gateway numbers what it refuses.
+# The gRPC codes of refusals: https://grpc.io/docs/guides/status-codes
 _GRPC = {
     "INVALID_ARGUMENT": 3,
     "NOT_FOUND": 5,
@@ -28,7 +28,7 @@ def check_key(options: PlaneOptions, request: web.Request, *, may_read_only: boo
     """Check the bearer key.
 
     Raises:
-        RefusedError: 401, it is missing or wrong; 403, it may only read.
+        RefusedError: 401 for a missing or wrong key; 403 for a key that can only read.
     """
     key, given = options.replica.api_key, request.headers.get("Authorization", "")
     if key is None or given == f"Bearer {key}":
@@ -40,7 +40,7 @@ def check_key(options: PlaneOptions, request: web.Request, *, may_read_only: boo
 
 
 def refused(refusal: Refusal, headers: Mapping[str, str] | None = None) -> web.Response:
-    """Return the response that tells a refusal."""
+    """Return the response for a refusal."""
     kind = "QuotaFailure" if refusal.param == "quota" else "ErrorInfo"
     body = {
         "code": _GRPC.get(refusal.code, _INTERNAL),

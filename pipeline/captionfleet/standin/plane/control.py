@@ -22,7 +22,7 @@ _Action = Callable[[web.Request, Any], dict[str, Any]]
 
 
 class Control:
-    """The REST calls; each is recorded with the status it got."""
+    """The REST calls, each recorded with its status."""
 
     def __init__(self, plane: StandinPlane) -> None:
         self._plane = plane
@@ -59,7 +59,7 @@ class Control:
 
     async def _struck(self, request: web.Request) -> web.StreamResponse | None:
         self._ordinal += 1
-        options = self._plane.options  # as they are now: they may be changed meanwhile
+        options = self._plane.options  # now: the options may change during the call
         fault = FaultPlan(options.control_faults, options.replica.seed).draw(self._ordinal)
         if fault is None:
             return None

@@ -22,7 +22,7 @@ def seconds_of(duration: str) -> float:
     """Read a duration in proto JSON, such as "300s".
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a duration.
     """
     if not duration.endswith("s"):
         raise ValueError(f"{duration!r} is no duration")
@@ -31,13 +31,13 @@ def seconds_of(duration: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """One replica since it was asked for."""
+    """One replica since its creation."""
 
     ordinal: int
     since_s: float
 
     def phase(self, now_s: float, cold: ColdStart) -> Phase:
-        """How far it is."""
+        """How far it has started."""
         age_s = now_s - self.since_s
         if age_s < cold.pending_s:
             return "pendingScheduling"
@@ -51,8 +51,8 @@ class Life:
 class Deployment:
     """The settings of a deployment, its replicas, and its autoscaler.
 
-    Its owner reports every request (`begin`, `end`), and calls `advance` before reading; nothing
-    happens in between.
+    The owner reports every request (`begin`, `end`), and calls `advance` before it reads anything;
+    between calls nothing changes.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Deployment:
         self.requests = 0
         self.in_flight = 0
         self.lives: list[Life] = []
-        self.gone: list[Life] = []  # preempted since somebody last looked
+        self.gone: list[Life] = []  # preempted since the last look
         self._options = options
         self._cold = options.scaled_cold_start
         self._ordinals = count(1)
@@ -80,12 +80,12 @@ class Deployment:
 
     @property
     def desired(self) -> int:
-        """How many replicas there are, or will be."""
+        """The number of replicas that exist or are starting."""
         return len(self.lives)
 
     @property
     def gpus(self) -> int:
-        """GPUs that it may come to hold."""
+        """The most GPUs that it can have."""
         return int(self.spec["maxReplicaCount"]) * int(self.spec["acceleratorCount"])
 
     def ready(self, now_s: float) -> list[Life]:
@@ -93,15 +93,15 @@ class Deployment:
         return [life for life in self.lives if life.phase(now_s, self._cold) == "ready"]
 
     def is_known(self, now_s: float) -> bool:
-        """Whether the control plane finds it already."""
+        """Whether the control plane already shows it."""
         return now_s - self._made_s >= self._options.shows_after_s * self._options.time_scale
 
     def is_in_use(self, now_s: float) -> bool:
-        """Whether it served within the last hour, so that it is not deleted without force."""
+        """Whether it served within the last hour, so that only a forced call deletes it."""
         return now_s - self._served_s < _IN_USE_S * self._options.time_scale
 
     def begin(self, now_s: float) -> None:
-        """Count a request in; one that finds no replica wakes the deployment."""
+        """Count a request as in flight; without a replica it wakes the deployment."""
         self.requests += 1
         self.in_flight += 1
         self._asked_s = now_s
@@ -116,7 +116,7 @@ class Deployment:
         self.advance(now_s)
 
     def end(self, now_s: float, *, served: bool) -> None:
-        """Count a request out."""
+        """Count a request as ended."""
         self.in_flight -= 1
         self._asked_s = now_s
         if served:
@@ -124,7 +124,7 @@ class Deployment:
         self.advance(now_s)
 
     def advance(self, now_s: float) -> None:
-        """Let the autoscaler look."""
+        """Run the autoscaler."""
         self._was_ready = self._was_ready or bool(self.ready(now_s))
         steps = [n for since, n in self._options.autoscale if since <= self.requests]
         if not self._options.autoscale:
@@ -135,19 +135,19 @@ class Deployment:
             self._resize(0, now_s)
 
     def update(self, fields: Mapping[str, Any], now_s: float) -> None:
-        """Take new settings."""
+        """Apply new settings."""
         self.spec.update(fields)
         self._updated_s = now_s
         self._asked_s = now_s
         self._resize(min(max(self.desired, self._least), self._most), now_s)
 
     def scale(self, replicas: int, now_s: float) -> None:
-        """Have so many replicas, within the settings."""
+        """Set the number of replicas, within the settings."""
         self._updated_s = self._asked_s = now_s
         self._resize(replicas, now_s)
 
     def state(self, now_s: float) -> str:
-        """The state as the control plane calls it."""
+        """The control plane's name of the state."""
         if self.deleted:
             return "DELETED"
         if self._options.creation_fails:
@@ -211,5 +211,5 @@ class Deployment:
         replicas = min(max(replicas, self._least), self._most)
         while len(self.lives) < replicas:
             self.lives.append(Life(next(self._ordinals), now_s))
-        # The youngest go first: they are the furthest from serving.
+        # The youngest are removed first: they are the furthest from serving.
         del self.lives[replicas:]

@@ -21,7 +21,7 @@ _LOOKED_AT_BYTES = 4096
 
 
 class Gateway:
-    """Chooses the least loaded replica; replicas that are taken away break off what they do."""
+    """Chooses the least loaded replica; a replica that is taken away breaks off its requests."""
 
     def __init__(self, plane: StandinPlane) -> None:
         self._plane = plane
@@ -84,7 +84,7 @@ class Gateway:
                 self._in_flight[key].remove(scope)
 
     def _take_away(self, deployment: Deployment) -> None:
-        """Break off what preempted replicas have in flight."""
+        """Break off the requests in flight at preempted replicas."""
         while deployment.gone:
             for scope in self._in_flight[deployment.name, deployment.gone.pop()]:
                 scope.cancel()
@@ -110,7 +110,7 @@ class Gateway:
 
 
 def _model_of(body: bytearray) -> str:
-    """The model string, without reading the media around it."""
+    """The request's model string, without parsing its media."""
     ends = body[:_LOOKED_AT_BYTES] + b"\n" + body[-_LOOKED_AT_BYTES:]
     found = re.search(rb'"model"\s*:\s*"((?:[^"\\]|\\.)*)"', ends)
     return found[1].decode(errors="replace") if found else ""

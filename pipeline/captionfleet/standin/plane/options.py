@@ -18,7 +18,7 @@ class ColdStart:
     initializing_s: float = 30.0
 
     def scaled(self, factor: float) -> "ColdStart":
-        """The same at another pace."""
+        """The same, with all durations multiplied by `factor`."""
         return ColdStart(
             self.pending_s * factor, self.downloading_s * factor, self.initializing_s * factor
         )
@@ -30,17 +30,17 @@ class PlaneOptions:
 
     Attributes:
         port: 0 takes any free one.
-        replica: what every replica of every deployment is; its key is the account's.
-        read_only_key: a key that may look and ask for captions, and change nothing.
-        time_scale: what all durations are multiplied by: 0.01 makes a minute 0.6 seconds.
-        gpu_quota: GPUs that the deployments' `maxReplicaCount` may sum up to.
-        autoscale: (requests, replicas): from that many requests on a deployment has so many
-            replicas, whatever its load; without it, the load decides.
-        preempt_after: the request, of those that find a replica, at which the oldest one is taken
-            away.
+        replica: the options of every replica; its key is the account's.
+        read_only_key: a key that can read and ask for captions, but change nothing.
+        time_scale: factor on all durations: 0.01 turns a minute into 0.6 seconds.
+        gpu_quota: the most GPUs that all deployments can have, by their `maxReplicaCount`.
+        autoscale: steps (requests, replicas): from this number of requests on, a deployment has
+            this number of replicas at any load; empty for replicas by load.
+        preempt_after: the request, counted among those that find a replica, at which the oldest
+            replica is taken away.
         drops_policy: whether a PATCH loses the autoscaling policy even with an update mask.
-        control_faults: what goes wrong with calls to the control plane, earlier ones first.
-        shows_after_s: looks and changes find a new deployment after that time only.
+        control_faults: failures of calls to the control plane; earlier ones take precedence.
+        shows_after_s: seconds until calls find a new deployment.
         creation_fails: new deployments end in state FAILED.
         model_forms: the accepted ways to name a deployment in a request.
     """

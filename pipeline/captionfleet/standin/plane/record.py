@@ -29,9 +29,9 @@ class StandinPlane:
     """A running control plane.
 
     Attributes:
-        options: what goes wrong with calls may be changed at any time.
+        options: its faults can be changed at any time.
         calls: the latest calls to the control plane, in the order they ended.
-        ledger: what the replicas of all deployments were asked.
+        ledger: the requests to the replicas of all deployments.
         asleep: requests that found no replica.
     """
 
@@ -48,19 +48,19 @@ class StandinPlane:
 
     @property
     def api_base(self) -> str:
-        """What a client puts before "/v1/accounts"."""
+        """The URL that a client puts before "/v1/accounts"."""
         return f"http://{self.host}:{self.port}"
 
     @property
     def base_url(self) -> str:
-        """What a client puts before "/chat/completions"."""
+        """The URL that a client puts before "/chat/completions"."""
         return f"{self.api_base}/inference/v1"
 
     @property
     def requests(self) -> tuple[RequestRecord, ...]:
-        """The latest requests to replicas that are over, in the order they ended."""
+        """The latest requests to replicas, in the order they ended."""
         return tuple(self.ledger.records)
 
     def changes(self) -> list[CallRecord]:
-        """The calls that change something."""
+        """The calls that changed something."""
         return [call for call in self.calls if call.method != "GET"]

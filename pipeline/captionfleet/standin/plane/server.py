@@ -16,7 +16,7 @@ __all__ = ["serve_plane", "serving_plane"]
 
 @asynccontextmanager
 async def serving_plane(options: PlaneOptions) -> AsyncIterator[StandinPlane]:
-    """Serve until the block ends; what is still in flight is then broken off.
+    """Serve until the block ends; requests in flight are then broken off.
 
     Raises:
         OSError: the address cannot be bound.
@@ -31,7 +31,7 @@ async def serving_plane(options: PlaneOptions) -> AsyncIterator[StandinPlane]:
 
 
 async def serve_plane(options: PlaneOptions, announce: Callable[[StandinPlane], None]) -> None:
-    """Serve until SIGINT or SIGTERM; `announce` is called in a thread once calls are taken.
+    """Serve until SIGINT or SIGTERM; call `announce` in a thread once the server accepts calls.
 
     Raises:
         OSError: the address cannot be bound.

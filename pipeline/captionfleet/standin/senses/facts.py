@@ -1,4 +1,4 @@
-"""Defines the facts that a stand-in finds in the media it received; pure (server's process)."""
+"""Defines the facts that a stand-in finds in received media; pure (server's process)."""
 
 from dataclasses import dataclass
 
@@ -7,19 +7,19 @@ __all__ = ["AudioFacts", "VideoFacts"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoFacts:
-    """What was seen in the decoded frames of one MP4.
+    """What the decoded frames of a video or of images show.
 
     Attributes:
         container: the demuxer's name, as libav gives it.
         codec: the decoder's name, as libav gives it.
-        fps: the average rate the container states; 0 where it states none.
+        fps: the average rate in the container; 0 if it has none.
         duration_s: from the first frame to the end of the last.
         brightness: mean luma, 0 (black) to 1 (white).
         motion: mean change between neighbouring frames that are no cut, 0 to 1.
-        cuts: neighbouring frames that have next to nothing in common.
-        digits: those that were read, one after the other; empty unless they were looked for.
-        corner: where a bright mark stands, as in "top-left"; likewise.
-        as_pictures: whether they came one by one, and so have no rate and no duration.
+        cuts: the number of neighbouring frames that differ almost completely.
+        digits: the digits read, in order; empty unless the stand-in looks for them.
+        corner: the corner with a bright mark, as in "top-left"; empty likewise.
+        as_pictures: whether the frames came as images, without rate and duration.
     """
 
     container: str
@@ -41,14 +41,14 @@ class VideoFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioFacts:
-    """What was heard in the decoded samples of one Ogg.
+    """What the decoded samples of a sound contain.
 
     Attributes:
         codec: the codec's name, as libav gives it.
         sample_rate_hz: of the sound before it was coded (OpusHead's input sample rate; Opus
             itself always decodes at 48 kHz).
         loudness_dbfs: root mean square of all samples against full scale, at least -120.
-        silent_fraction: share of the time that stays under -50 dBFS, 0 to 1.
+        silent_fraction: share of the time below -50 dBFS, 0 to 1.
     """
 
     codec: str

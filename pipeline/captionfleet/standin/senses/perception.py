@@ -1,7 +1,7 @@
 """Decodes the media of a request with libav, and describes them (server's process, in threads).
 
-The bytes are untrusted: only the demuxers of what is taken are offered to them, nothing they name
-is opened, and the pixels and seconds that are decoded are bounded.
+The bytes are untrusted: only the demuxers of accepted formats read them, no file that they name is
+opened, and pixels and seconds are limited.
 """
 
 import io
@@ -47,14 +47,14 @@ _PALETTE = np.frombuffer(
 
 
 class UnreadableMediaError(Exception):
-    """Raised when bytes cannot be decoded as what they were sent as; the message says why."""
+    """Raised when media cannot be decoded as their stated type; the message says why."""
 
 
 def look(mp4: bytes, viewing: Viewing = _AS_SENT) -> VideoFacts:
-    """Decode every frame of an MP4, and look at those that this server keeps.
+    """Decode every frame of an MP4, and describe those that this server keeps.
 
     Raises:
-        UnreadableMediaError: no MP4, no picture in it, damaged, or too large to be decoded.
+        UnreadableMediaError: it is not an MP4, has no frames, is damaged, or is too large.
     """
     with _opened(mp4, _MP4, "video") as container:
         stream, codec = _first(container.streams.video, "the video holds no picture")
@@ -66,7 +66,7 @@ def look(mp4: bytes, viewing: Viewing = _AS_SENT) -> VideoFacts:
         rate = stream.average_rate or Fraction(0)
         kept = frames_kept(viewing.frames, stream.frames, float(rate))
         for number, frame in enumerate(container.decode(stream)):
-            # A server that takes all takes those, too, that the container does not know of.
+            # A server that keeps all frames also keeps those that the container does not count.
             for _ in range(1 if viewing.frames == "all" else kept.get(number, 0)):
                 seen.add(frame)
         width, height = codec.width, codec.height
@@ -89,10 +89,10 @@ def look(mp4: bytes, viewing: Viewing = _AS_SENT) -> VideoFacts:
 
 
 def look_at_pictures(jpegs: Sequence[bytes], viewing: Viewing = _AS_SENT) -> VideoFacts:
-    """Decode JPEGs, and look at all of them: servers that take pictures leave none out.
+    """Decode JPEGs, and describe all of them: servers that take images skip none.
 
     Raises:
-        UnreadableMediaError: one is no JPEG, damaged, or too large to be decoded.
+        UnreadableMediaError: one is not a JPEG, is damaged, or is too large.
     """
     seen = _Seen(viewing)
     first: Any = None
@@ -130,7 +130,7 @@ def hear(sound: bytes) -> AudioFacts:
     """Decode every sample of an Ogg, a WAV or an MP3.
 
     Raises:
-        UnreadableMediaError: none of them, no sound in it, damaged, or too long to be decoded.
+        UnreadableMediaError: it is none of these, has no sound, is damaged, or is too long.
     """
     with _opened(sound, _SOUNDS, "audio") as container:
         stream, codec = _first(container.streams.audio, "the audio holds no sound")
@@ -160,7 +160,7 @@ def _opened(data: bytes, demuxer: str, medium: str) -> Iterator[InputContainer]:
             "r",
             options=options,
             stream_options=probe,
-            metadata_errors="replace",  # tags in another encoding are no damage
+            metadata_errors="replace",  # tags in another encoding are not damage
         ) as container:
             yield container
     # PyAV raises a bare ValueError for stream options to a file without streams.

@@ -1,4 +1,4 @@
-"""Reads digits and a corner mark from a picture, as a model with eyes would; pure."""
+"""Reads digits and a corner mark from a frame, as a vision model would; pure."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,8 +9,8 @@ Gray = NDArray[np.uint8]
 
 _BRIGHT = 128
 _CORNER_SHARE = 0.2
-_MIDDLE = (0.1, 0.9), (0.25, 0.75)  # rows and columns where a digit may stand, as shares
-_LEAST_SHARE = 0.2  # of the height; smaller spots are noise
+_MIDDLE = (0.1, 0.9), (0.25, 0.75)  # rows and columns where a digit can be, as shares
+_LEAST_SHARE = 0.2  # share of the height; smaller spots are noise
 _FULL = 0.6
 
 # Middles of the seven segments in a digit's box, as (row, column): top, its two sides, middle,
@@ -31,7 +31,7 @@ _DIGITS = {
 
 
 def read_digit(gray: Gray) -> str:
-    """Return the seven-segment digit in the middle of a picture; empty where none can be read."""
+    """Return the seven-segment digit in the middle of a frame; empty if none can be read."""
     lit = _middle(gray) > _BRIGHT
     rows, columns = np.flatnonzero(lit.any(axis=1)), np.flatnonzero(lit.any(axis=0))
     if len(rows) < _LEAST_SHARE * gray.shape[0]:
@@ -41,7 +41,7 @@ def read_digit(gray: Gray) -> str:
 
 
 def bright_corner(gray: Gray) -> str:
-    """Return the corner with a bright mark, as in "top-left"; empty where no single one has."""
+    """Return the one corner with a bright mark, as in "top-left"; empty if there is not one."""
     height, width = (round(side * _CORNER_SHARE) for side in gray.shape)
     corners = {
         "top-left": gray[:height, :width],

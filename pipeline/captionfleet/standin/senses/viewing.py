@@ -1,4 +1,4 @@
-"""Imitates how servers sample a video: which frames they keep, and which way up; pure."""
+"""Imitates how servers sample a video: which frames they keep, and how they turn them; pure."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -16,12 +16,12 @@ _RESAMPLED_FPS = 2
 
 @dataclass(frozen=True, slots=True)
 class Viewing:
-    """One server's way.
+    """How one server samples a video.
 
     Attributes:
         frames: "all" frames; at most "32", evenly spread, as vLLM's plain loader takes them; or
-            resampled to "2fps", as loaders do that do not know the video to be sampled already.
-        turned_deg: clockwise, as by a decoder that minds no rotation.
+            resampled to "2fps", as by loaders that do not expect an already sampled video.
+        turned_deg: clockwise, as by a decoder that ignores the rotation.
         reads: whether to look for digits and a mark in a corner, which takes time.
     """
 
@@ -31,9 +31,9 @@ class Viewing:
 
 
 def frames_kept(rule: FrameRule, frames: int, fps: float) -> Mapping[int, int]:
-    """Return how often each frame of a video is taken, by its number; those not taken are missing.
+    """Return how often the server takes each frame, by its number, without those it skips.
 
-    The number of frames is what the container states, as servers have it.
+    As on real servers, the number of frames is the one in the container.
     """
     if rule == "32" and frames > _UNIFORM:
         step = (frames - 1) / (_UNIFORM - 1)

@@ -24,7 +24,7 @@ from captionfleet.workers.cluster.refusals import Refusals
 __all__ = ["Cluster", "LostError", "Returned", "open_cluster"]
 
 _LOOK_S = 5.0
-_HEAD_PATIENCE_S = 60.0  # what Ray's own processes wait for
+_HEAD_PATIENCE_S = 60.0  # as Ray's own processes wait
 _SAY_AFTER_S = 60.0
 _FETCH_S = 300.0
 _MAX_CHARS = 300
@@ -35,7 +35,7 @@ class LostError(Exception):
 
 
 class Returned(NamedTuple):
-    """What came back for a clip; `media` is Ray's reference to the bytes after the reply."""
+    """The reply for a clip; `media` is Ray's reference to the bytes after it."""
 
     node_id: str
     node: str
@@ -222,7 +222,7 @@ class Cluster:
             raise
 
     def _cancel(self, reference: Any) -> None:
-        """Cancel a clip; whatever is left of it ends with the connection."""
+        """Cancel a clip; the rest of it ends with the connection."""
         self._ray.cancel(reference, force=True)
 
     def _alive(self) -> list[dict[str, Any]]:

@@ -107,7 +107,7 @@ class _Bench:
         return report, media
 
     def _excuse(self, error: Exception, busy_s: float) -> Reply:
-        """Why there are no media, as the run understands it."""
+        """The reason why there are no media, for the run."""
         match error:
             case TimeoutError():
                 return TooSlow(busy_s)
@@ -132,9 +132,9 @@ class _Bench:
                 return []
             case StoreTrouble():
                 await Shelf(self._corner.folder, [order.spec]).require_room(order)
-                raise NotAsReportedError("could not write where there is room")
+                raise NotAsReportedError("could not write although there is room")
             case _:
-                raise NotAsReportedError("answered what was not asked")
+                raise NotAsReportedError("answered another question")
 
     def _take(self, order: Order) -> list[tuple[SentFile, bytes]]:
         """Move the media out of the worker's reach, hash and read them."""

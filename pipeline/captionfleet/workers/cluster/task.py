@@ -1,4 +1,4 @@
-"""Runs first on a node, before captionfleet's version there is known (node of a cluster).
+"""Runs first on a node, before the node's version of captionfleet is known (node of a cluster).
 
 Ray ships this module's functions by value, so it imports only the standard library, and its results
 hold no class of this program.
@@ -20,7 +20,7 @@ _PACKAGES = {"captionfleet": "captionfleet", "PyAV": "av"}
 
 
 def versions_here() -> dict[str, str]:
-    """What decides the prepared bytes on this machine: versions, and a hash of the program's code.
+    """All that affects prepared bytes on this machine: versions, and a hash of the program's code.
 
     The hash distinguishes two states of one checkout.
     """
