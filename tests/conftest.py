@@ -1,5 +1,6 @@
 """Fixtures and guards for every test."""
 
+import gc
 import inspect
 import ipaddress
 import os
@@ -28,6 +29,12 @@ _MAY_BLOCK = [
     "captionfleet.standin.films.library",
     "captionfleet.workers.eviction",
 ]
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector off the thousands of tests, which stay to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

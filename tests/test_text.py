@@ -58,7 +58,7 @@ def test_no_count_rounds_up_to_a_thousand_of_its_unit() -> None:
 
 def test_a_detail_that_repeats_its_meaning_adds_nothing() -> None:
     """Words without weight are no news; numbers, names and other words are."""
-    meaning = "the file is no video container that this program opens"
-    assert not text.adds_to(meaning, "no video container that this program opens")
+    meaning = "the file is not a video container that this program opens"
+    assert not text.adds_to(meaning, "not a video container that this program opens")
     assert not text.adds_to(meaning, "")
     assert text.adds_to(meaning, "no video container in 12 bytes")

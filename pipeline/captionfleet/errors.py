@@ -99,7 +99,7 @@ _MEANINGS = {
     FailureCode.SOURCE_MISSING: "a file of a list, or an object of a bucket, does not exist",
     FailureCode.SOURCE_UNREADABLE: "the file could not be read (permissions, I/O error)",
     FailureCode.SOURCE_CHANGED: "the file changed or vanished while it was read",
-    FailureCode.NOT_VIDEO: "the file is no video container that this program opens",
+    FailureCode.NOT_VIDEO: "the file is not a video container that this program opens",
     FailureCode.EMPTY_FILE: "the file has no bytes",
     FailureCode.CUT_OFF: "the file ends before its index or its pictures: an unfinished copy",
     FailureCode.NO_VIDEO_STREAM: "the file holds no video stream (sound or data only)",
@@ -122,11 +122,11 @@ _MEANINGS = {
     FailureCode.SCALING_UP: "the deployment did not come up in time",
     FailureCode.SERVER_ERROR: "the deployment answered 5xx (or 409) at every attempt",
     FailureCode.STREAM_ERROR: "an error event inside a streamed answer",
-    FailureCode.MALFORMED_ANSWER: "the answer is no chat completion",
+    FailureCode.MALFORMED_ANSWER: "the answer is not a chat completion",
     FailureCode.TRUNCATED_ANSWER: "the answer ended early",
     FailureCode.EMPTY_CAPTION: "the caption is empty, or thinking used up max_tokens",
     FailureCode.UNFINISHED_ANSWER: "the model refused, was filtered, or broke off",
-    FailureCode.INVALID_STRUCTURE: "the answer is no JSON that fits response_schema, twice",
+    FailureCode.INVALID_STRUCTURE: "the answer is not JSON that fits response_schema, twice",
     FailureCode.STRUCTURE_CUT_OFF: "max_tokens ended the answer before its JSON was complete",
     FailureCode.REJECTED: "the deployment refused the request (4xx)",
     FailureCode.PAYLOAD_REFUSED: "the deployment refused the request's size (413)",
@@ -159,7 +159,7 @@ class DeploymentError(RunError):
     exit_code = 4
 
 
-class LimitReached(RunError):  # noqa: N818 - a limit that was asked for is no error
+class LimitReached(RunError):  # noqa: N818 - a limit of the user is not an error
     """Raised when a limit that the user asked for stops the run."""
 
     exit_code = 5

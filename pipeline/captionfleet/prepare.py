@@ -107,7 +107,7 @@ def _check_apart(job: JobConfig, out: Path) -> None:
     for source in job.input.sources:
         if is_folder(source) and out.resolve().is_relative_to(source.resolve()):
             where, of = (printable(os.fspath(path)) for path in (out, source))
-            raise ConfigError(f"{where} lies in the source {of}: choose a folder beside it")
+            raise ConfigError(f"{where} is inside the source {of}: choose a folder outside")
 
 
 async def _flow(  # noqa: PLR0913, PLR0917 - what the stages share

@@ -1,4 +1,4 @@
-"""The `captionfleet prune` command: takes captions of gone or changed films out (main process)."""
+"""The `captionfleet prune` command: removes captions of gone or changed films (main process)."""
 
 import os
 from collections.abc import Iterator
@@ -23,16 +23,15 @@ _SHOWN = 20
 
 
 def prune_command(folder: Path, *, yes: Annotated[bool, Parameter(negative="")] = False) -> int:
-    """Show the lines of captions.jsonl whose film is gone or changed; with --yes take them out.
+    """Show the lines of captions.jsonl whose film is gone or changed; with --yes remove them.
 
-    Lines are moved to pruned.jsonl; append one to captions.jsonl to have it back. Two kinds of
-    lines stay: those of a folder in which no captioned film is left, as its disk may only be
-    unmounted, and those whose film may have the same bytes under another name or time (identity =
-    "content").
+    Lines move to pruned.jsonl; to restore one, append it to captions.jsonl. Two kinds of lines
+    stay: those of a folder in which no captioned film is left, as its disk may be unmounted, and
+    those whose film may have the same bytes under another name or time (identity = "content").
 
     Args:
         folder: Output folder of a run; no run may be writing to it.
-        yes: Do it.
+        yes: Remove the lines; otherwise only show them.
     """
     if not yes:
         with find_lines(folder) as found:
@@ -62,7 +61,7 @@ def _shown(found: FoundLines, counts: dict[State, int]) -> str:
         if counts.get(state)
     ]
     if found.unreadable:
-        lines.append(f"{found.unreadable:>9,} that are no record: stay")
+        lines.append(f"{found.unreadable:>9,} that are not records: stay")
     shown = islice(found.index.entries(_PRUNED), _SHOWN)
     lines += [f"{entry.state.name.lower():<9} {_film(entry)}" for entry in shown]
     if (more := _number(counts) - _SHOWN) > 0:

@@ -52,19 +52,19 @@ async def run_job(
     handle_signals: bool = False,
     on_outcome: OnOutcome | None = None,
 ) -> RunSummary:
-    """Caption every clip that the job names and that has no caption yet.
+    """Caption every clip of the job that has no caption yet.
 
     Args:
         job: the job; it needs at least one source and one deployment.
         progress: the stream for the progress line, "log" for the structured log, or None.
         handle_signals: let SIGINT, SIGTERM, and SIGHUP unless nohup has it ignored, end the run
             in order (main thread only): the first starts nothing new, the second stops at once.
-        on_outcome: called with every `Caption` and `Failure` once its line is kept, and waited
-            for; what it raises ends the run at once.
+        on_outcome: called with every `Caption` and `Failure` once its line is written, and awaited;
+            an exception from it ends the run at once.
 
     Raises:
-        RunError: the run cannot begin or go on. What was captioned by then is kept, and
-            run.json says how far it came; so does the error's note, if it got so far.
+        RunError: the run cannot begin or continue. Captions so far are kept; run.json, and the
+            error's note if the run had begun, have the counts.
     """
     if not job.deployments:
         raise ConfigError("deployments: name at least one (--base-url URL --model NAME)")
@@ -218,8 +218,8 @@ class _Run:
     async def conclude(self, problem: RunError | None) -> tuple[RunSummary, RunError | None]:
         """Settle the lines, write run.json and build the run summary.
 
-        An error here ends the run too. Where there was one before, the first is reported: after a
-        full disk, the later ones are only its consequences.
+        An error here also ends the run. If there was an earlier one, that is reported: after a full
+        disk, later errors are only its consequences.
         """
         problem = await first_error_of(self._settle, problem)
         summary = self._summary(problem)
@@ -231,13 +231,13 @@ class _Run:
     async def _copy(
         self, copy: FolderCopy, summary: RunSummary, problem: RunError | None
     ) -> RunSummary:
-        """Copy the folder as it is at the end, its run.json last: that says how it went."""
+        """Copy the folder at the end, and last a run.json that holds the result of the copy."""
         is_hurried = problem is not None or bool(self.stopping.signal_number)
         with self.stopping.copying(self.job.output.copy_end_s, is_hurried=is_hurried):
             await copy.renew()
             if not copy.problem:
                 done = replace(summary, copy=copy.as_dict())
-                with suppress(RunError):  # the copy is current; only its run.json does not say so
+                with suppress(RunError):  # the copy is current, and only its run.json is not
                     await self._write_run(done, problem)
                 await copy.renew()
         copied = replace(summary, copy=copy.as_dict())

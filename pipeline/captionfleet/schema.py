@@ -13,10 +13,10 @@ def schema_command(
     *,
     format: Form = Form.JSON_SCHEMA,  # noqa: A002 - a flag
 ) -> int:
-    """Print what a line of captions.jsonl or failures.jsonl holds.
+    """Print the keys of a line of captions.jsonl or failures.jsonl.
 
     Args:
-        file: Which file's lines.
+        file: The file.
         format: json-schema; arrow, Python for pyarrow; or duckdb, a view over the file in the
             folder where DuckDB runs.
     """

@@ -1,6 +1,6 @@
 """Yields the outcomes of a run one by one, for Python programs (main process)."""
 
-import asyncio  # noqa: TID251 - a task of its own, which ends in whatever task closes the stream
+import asyncio  # noqa: TID251 - a separate task, as another task may close the stream
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
@@ -16,11 +16,11 @@ __all__ = ["caption"]
 
 
 async def caption(job: JobConfig, *, progress: Progress = None) -> AsyncIterator[Outcome]:
-    """Caption what the job names; yield each `Caption` and `Failure` once its line is on disk.
+    """Caption the job's clips; yield each `Caption` and `Failure` once its line is on disk.
 
     The run waits while the caller handles an outcome. Leaving the loop ends the run at once;
-    `contextlib.aclosing` also waits for its end. Captions so far are kept, and the next run goes
-    on. Needs asyncio, as `run_job` does.
+    `contextlib.aclosing` also waits for its end. Captions so far are kept, and the next run
+    continues. Needs asyncio, as `run_job` does.
 
     Raises:
         RunError: as `run_job`, once all outcomes before the error are yielded.

@@ -21,7 +21,7 @@ _TEN_THOUSAND = 1e4
 _TEN_MS, _TWO_DIGITS, _THREE_DIGITS, _ONE_PERCENT = 0.01, 10, 100, 0.01
 _FILLERS = frozenset("a an and are by for in is it of on that the this to was were with".split())
 _UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
-_ROUNDS_UP = 0.9995  # to three digits, this much of a unit is one
+_ROUNDS_UP = 0.9995  # in three digits, this share of a unit rounds to one
 
 
 def three_digits(number: float, *, plain_below: float = 1e3) -> str:
@@ -90,7 +90,7 @@ def percent(value: float | None) -> str:
 
 
 def share(part: float, whole: float) -> float:
-    """`part` over `whole`; 0 where `whole` is 0."""
+    """`part` over `whole`; 0 if `whole` is 0."""
     return part / whole if whole else 0.0
 
 

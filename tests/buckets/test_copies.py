@@ -124,7 +124,7 @@ async def test_what_cannot_be_copied_is_refused_before_anything_is_sent(
     words = {
         "403": "do the credentials in use allow to read there?",
         "500": "is what it needs set: AWS_REGION",
-        "no bucket": "there is no such bucket",
+        "no bucket": "the bucket does not exist",
     }
     assert words[fault] in str(refused.value)
 

@@ -122,6 +122,25 @@ async def test_rows_name_objects_and_windows(
     assert (first.captioned, again.captioned) == (2, 0)
 
 
+async def test_a_row_counts_before_the_bucket(
+    bucket: Bucket, library: Library, nights: Nights
+) -> None:
+    """Its id is the film's although the bucket is named first; the clip is the same without it."""
+    for number in range(2):
+        bucket.put(f"{number}.mp4", library.films[number])
+    rows = nights.folder / "all.csv"
+    rows.write_text(f"path,id\n{bucket.url}/1.mp4,one\n")
+    async with serving(StandinOptions()) as standin:
+        first = await nights.run(standin, input={"sources": [bucket.url, rows]})
+        again = await nights.run(standin, input={"sources": [bucket.url]})
+
+    assert {line["path"][-5:]: line["id"] for line in nights.output.captions} == {
+        "0.mp4": "",
+        "1.mp4": "one",
+    }
+    assert (first.captioned, again.captioned, again.already_captioned) == (2, 0, 2)
+
+
 @pytest.mark.parametrize("kind", ["profile", "session token"])
 async def test_credentials_are_found_where_other_tools_find_them(
     bucket: Bucket, nights: Nights, library: Library, monkeypatch: pytest.MonkeyPatch, kind: str

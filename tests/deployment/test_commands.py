@@ -250,7 +250,7 @@ REFUSALS: dict[str, tuple[dict[str, object], tuple[str, ...], int, str]] = {
     "no window": ({}, ("create", "--scale-to-zero-window", "soon"), 2, "300s, 5m or 1h"),
     "bounds crossed": ({}, ("scale", "x", "--min-replicas", "3", "--max-replicas", "1"), 2, "3 to"),
     "no number": ({}, ("scale", "x"), 2, "how many replicas?"),
-    "a name that is a path": ({}, ("status", "../../v1"), 2, "is no deployment id"),
+    "a name that is a path": ({}, ("status", "../../v1"), 2, "is not a valid deployment id"),
     "it failed": ({"creation_fails": True}, ("wait", OMNI), 4, "no machine is free"),
     "not in time": ({"time_scale": 10}, ("wait", OMNI, "--timeout", "0.1"), 4, "within 0.1 s"),
     "a create that nobody answers": (
@@ -260,7 +260,7 @@ REFUSALS: dict[str, tuple[dict[str, object], tuple[str, ...], int, str]] = {
         4,
         f"it may have been created: captionfleet deployment status {OMNI}",
     ),
-    "a wait without end": ({}, ("wait", OMNI, "--timeout", "nan"), 2, "more than 0"),
+    "a wait without end": ({}, ("wait", OMNI, "--timeout", "nan"), 2, "seconds above 0"),
     "no control plane there": (
         {"control_faults": (parse_fault("502-html"),)},
         ("list",),

@@ -1,13 +1,16 @@
 """The size of modules, functions and folders stays what one can read at a sitting."""
 
 import ast
+import re
 import statistics
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 SOURCE = Path(__file__).parents[2] / "pipeline" / "captionfleet"
 MODULES = sorted(SOURCE.rglob("*.py"))
 MOST_LINES, MOST_FUNCTION_LINES, USUAL_FUNCTION_LINES, MOST_MODULES = 300, 60, 7, 14
+MOST_NAMED = 30
 # A page's sections, and the habits of servers: each a module that is like the others.
 LARGE_FOLDERS = {"report", "standin"}
 
@@ -35,3 +38,12 @@ def test_folders_are_small() -> None:
     folders = {path.parent for path in MODULES if path.parent.name not in LARGE_FOLDERS}
     large = [one for one in folders if len(list(one.glob("[!_]*.py"))) > MOST_MODULES]
     assert large == []
+
+
+def test_contracts_name_few_modules() -> None:
+    """A module falls under the contracts by its place; only exceptions and pure rooms are named."""
+    project = tomllib.loads((SOURCE.parents[1] / "pyproject.toml").read_text())
+    contracts = project["tool"]["importlinter"]["contracts"]
+    forbidding = [one for one in contracts if one["type"] == "forbidden"]  # layers name the rooms
+    named = set(re.findall(r"captionfleet\.[\w.]*\w", str(forbidding)))
+    assert len(named) <= MOST_NAMED, sorted(named)

@@ -55,7 +55,7 @@ JOB_FILES = {
         "[limits]\nmax_failures = 0.05\n",
         "limits.max_failures: give a number",
     ),
-    "home of nobody": ("[store]\ndir = '~nobody-at-all/x'\n", "~nobody-at-all/x: there is no such"),
+    "home of nobody": ("[store]\ndir = '~nobody-at-all/x'\n", "~nobody-at-all/x: this home folder"),
     "NUL in a path": ('[store]\ndir = "a\\u0000b"\n', "store.dir: a path cannot hold a NUL"),
     "nested without end": (f"a = {'[' * 5000}", "job.toml: not a TOML file"),
     "out of range": ("[request]\ntemperature = 3\n", "temperature: Input should be less than"),

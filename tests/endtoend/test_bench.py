@@ -1,6 +1,7 @@
 """The bench as its users run it: against stand-ins, from flags, with a result file."""
 
 import signal
+from collections import Counter
 from pathlib import Path
 
 import orjson
@@ -10,6 +11,8 @@ from captionfleet.standin.faults import parse_fault
 from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import serving
 from tests.support.command import Command, CommandHere
+from tests.support.job_file import write_job
+from tests.support.replica import caption, prompt_of, scripted
 from tests.support.tiny_films import Library
 
 pytestmark = pytest.mark.anyio
@@ -55,6 +58,26 @@ async def test_fixed_loads_of_own_clips(
     assert 0 < one["upload_share"] < 0.9
     assert result["media"]["of_files"] == 3
     assert result["prepare"]["seconds_per_clip"] > 0
+
+
+async def test_several_requests_take_turns(
+    tmp_path: Path, command: Command, library: Library
+) -> None:
+    """A bench asks each clip what the job asks, and its result and the plan from it say so."""
+    tables = {"request": [{"name": name, "prompt": f"{name}?"} for name in ("short", "tags")]}
+    async with scripted() as replica:
+        replica.default = caption(delay_s=0.02)
+        job = write_job(tmp_path / "job.toml", replica.base_url, tables=tables)
+        words = ("bench", *library.films[:2], *SHORT, "--job", job, "--in-flight", "2")
+        ended = await command(*words)
+        seen = Counter(prompt_of(one.json) for one in replica.seen if one.body)
+    assert ended.exit_code == 0, ended.stderr
+    result = orjson.loads((tmp_path / "bench.json").read_bytes())
+    assert result["settings"]["requests"] == ["short", "tags"]
+    assert set(seen) == {"short?", "tags?"}
+    assert abs(seen["short?"] - seen["tags?"]) <= 2
+    plan = await command("plan", library.films[0].parent, "--from", "bench.json")
+    assert plan.exit_code == 0, plan.stderr
 
 
 async def test_errors_are_no_throughput(tmp_path: Path, command: Command) -> None:

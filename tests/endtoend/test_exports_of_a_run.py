@@ -11,6 +11,7 @@ from captionfleet.standin.server import serving
 from tests.support.command import Command
 from tests.support.job_file import write_job
 from tests.support.output import Output
+from tests.support.replica import echo, scripted
 from tests.support.tiny_films import Library
 
 pytestmark = pytest.mark.anyio
@@ -28,6 +29,55 @@ where = ["path=*0*"]
 [caption]
 prefix = "sks. "
 """
+
+
+OF_REQUESTS = """
+[[export]]
+to = "txt"
+out = "texts"
+where = ["request=tags"]
+
+[[export]]
+to = "csv"
+out = "captions.csv"
+"""
+
+
+async def test_exports_of_several_requests_hold_what_is_new(
+    library: Library, command: Command, own_films: Callable[[int], Path]
+) -> None:
+    """A night that replaces one request replaces its texts alone, and leaves the others."""
+    videos, texts = own_films(2), command.folder / "texts"
+    tables = [{"name": name, "prompt": f"{name} {{path.stem}}"} for name in ("short", "tags")]
+    async with scripted() as replica:
+        replica.default = echo()
+
+        async def night(*flags: str, tags: str = "tags {path.stem}") -> str:
+            requests = [tables[0], tables[1] | {"prompt": tags}]
+            each = [one | {"prompt_template": True} for one in requests]
+            job = write_job(command.folder / "job.toml", replica.base_url, tables={"request": each})
+            job.write_text(job.read_text() + OF_REQUESTS)
+            words = ("run", videos, "--job", job, "--store", library.store, "--out", "out")
+            ended = await command(*words, *flags)
+            assert ended.exit_code == 0, ended.stderr
+            return ended.stdout
+
+        first = await night("--limit", "1")
+        assert "1 files written" in first
+        second = await night()
+        assert "1 files as they were, 1 files written" in second
+        flags = ("--recaption", "--only-request", "tags")
+        third = await night(*flags, tags="other {path.stem}")
+        assert "2 files written" in third
+    found = {path.name: path.read_text() for path in texts.rglob("*.txt")}
+    assert found == {f"clip-0{n}.tags.txt": f"other clip-0{n}\n" for n in range(2)}
+    with (command.folder / "captions.csv").open(newline="") as file:
+        rows = {(row["source"], row["request"]): row["caption"] for row in csv.DictReader(file)}
+    assert rows == {
+        (f"clip-0{number}.mp4", name): f"{word} clip-0{number}"
+        for number in range(2)
+        for name, word in (("short", "short"), ("tags", "other"))
+    }
 
 
 async def test_exports_follow_each_run_and_hold_what_is_new(

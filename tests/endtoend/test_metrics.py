@@ -44,8 +44,8 @@ def scraped(port: int) -> tuple[list[Metric], Samples]:
     return families, samples
 
 
-async def until_in_the_midst(port: int) -> tuple[list[Metric], Samples]:
-    """Scrape until two clips are captioned, two have failed and one is in flight."""
+async def until_in_the_midst(port: int, failures: int = 2) -> tuple[list[Metric], Samples]:
+    """Scrape until two captions came, so many clips have failed and one request is in flight."""
     with anyio.fail_after(60):
         while True:
             await anyio.sleep(0.05)
@@ -54,8 +54,12 @@ async def until_in_the_midst(port: int) -> tuple[list[Metric], Samples]:
             except OSError:  # not yet
                 continue
             captioned = samples["clips_total", "", "captioned"]
-            failed = {key for key in samples if key[0] == "clips_total" and key[2] == "failed"}
-            if captioned == len(failed) == 2 and samples.get(("in_flight", "omni-a")):
+            failed = sum(
+                value
+                for (name, *labels), value in samples.items()
+                if name == "clips_total" and labels[1] == "failed"
+            )
+            if captioned == 2 and failed == failures and samples.get(("in_flight", "omni-a")):
                 return families, samples
 
 
@@ -106,6 +110,39 @@ async def test_a_run_is_scraped_while_it_lasts(library: Library, tmp_path: Path)
     assert {family.type for family in families} == {"counter", "gauge", "histogram"}
     assert all(family.name.startswith("captionfleet_") for family in families)
     socket.create_server(("127.0.0.1", port)).close()
+
+
+@pytest.mark.anyio
+async def test_each_named_request_counts(library: Library, tmp_path: Path) -> None:
+    """Clips, failures and tokens count once for each request, preparing once for each clip."""
+    port, gate = free_port(), anyio.Event()
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no film")
+    script = (caption(), answer(400), caption(), gated(gate, caption()))
+    async with scripted(*script) as replica:
+        requests = [{"name": name, "prompt": f"{name}?"} for name in ("short", "tags")]
+        one = {"base_url": replica.base_url, "model": "omni", "api_key_env": ""}
+        job = JobConfig.model_validate(
+            {
+                "input": {"sources": [*library.films[:2], broken]},
+                "store": {"dir": library.store},
+                "request": requests,
+                "deployments": [one | {"name": "omni-a", "max_in_flight": 1}],
+                "output": {"dir": tmp_path / "out"},
+                "metrics": {"port": port},
+            }
+        )
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(run_job, job)
+            _, samples = await until_in_the_midst(port, failures=3)
+            gate.set()
+
+    assert samples["clips_total", "not_video", "failed"] == 2
+    assert samples["clips_total", "rejected", "failed"] == 1
+    assert samples["requests_total", "omni-a", "2xx"] == 2
+    assert samples["tokens_total", "prompt"] == 140
+    assert samples["planned_clips",] == 6
+    assert samples["clip_seconds_count",] == samples["prepare_seconds_count",] == 2
 
 
 def test_a_port_that_is_taken_is_told(here: CommandHere, library: Library) -> None:

@@ -58,7 +58,7 @@ def test_sources_are_not_written_over(own_films: Callable[[int], Path], here: Co
     before = {path.name: path.read_bytes() for path in videos.iterdir()}
     ended = here("prepare", "videos", "--out", "videos", "--quiet")
     assert ended.exit_code == 2
-    assert "videos lies in the source videos" in ended.complaint
+    assert "videos is inside the source videos" in ended.complaint
     assert {path.name: path.read_bytes() for path in videos.iterdir()} == before
 
 

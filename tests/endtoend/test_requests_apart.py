@@ -10,7 +10,6 @@ from pathlib import Path
 import anyio
 import orjson
 import pytest
-from aiohttp import web
 
 from captionfleet.messages import Caption
 from tests.support.command import Command
@@ -18,7 +17,7 @@ from tests.support.job_file import write_job
 from tests.support.output import Output
 from tests.support.ready import job as job_of
 from tests.support.ready import ready_clip
-from tests.support.replica import Seen, Step, caption, raw, scripted
+from tests.support.replica import Seen, echo, prompt_of, raw, scripted
 from tests.support.sending import QUICK, sent
 from tests.support.tiny_films import Library
 
@@ -31,24 +30,9 @@ REQUESTS = [
 ]
 
 
-def echo(delay_s: float = 0.0) -> Step:
-    """A caption that is the prompt."""
-
-    async def step(request: web.Request) -> web.StreamResponse:
-        body = orjson.loads(await request.read())
-        return await caption(_prompt_of(body), delay_s=delay_s)(request)
-
-    return step
-
-
-def _prompt_of(body: object) -> str:
-    assert isinstance(body, dict)
-    return str(body["messages"][-1]["content"][-1]["text"])
-
-
 def asked(seen: list[Seen]) -> list[str]:
     """The prompts of whole requests: each names its request and its film."""
-    return [_prompt_of(one.json) for one in seen if one.body]
+    return [prompt_of(one.json) for one in seen if one.body]
 
 
 async def test_kill_after_kill_each_request_keeps_its_own(

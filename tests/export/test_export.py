@@ -174,6 +174,22 @@ def test_shards_grow_and_keep_what_the_store_evicted(tmp_path: Path, videos: Pat
     assert len(names_in(shards[0])) == 4
 
 
+def test_a_shard_is_completed_once_its_media_are_back(tmp_path: Path, videos: Path) -> None:
+    """A clip whose media are not what was sent is counted each time, and not left out for good."""
+    store = tmp_path / "store"
+    made = [with_media(store, number) for number in range(2)]
+    films = [film(videos, f"{number}.mp4") for number in range(2)]
+    lines = [line(o, f"Of {o.name}.", **k) for o, k in zip(films, made, strict=True)]
+    folder = write_lines(tmp_path / "out", lines)
+    (broken,) = store.rglob("*1.mp4")
+    broken.write_bytes(b"other")
+    for _ in range(2):
+        assert "1 clips written, 1 left out" in export(folder, "webdataset", media=store)
+    with_media(store, 1)
+    assert "2 clips written" in export(folder, "webdataset", media=store)
+    assert "2 clips as they were" in export(folder, "webdataset", media=store)
+
+
 def test_shards_hold_what_was_sent(tmp_path: Path, videos: Path) -> None:
     """Clips that went as pictures stand in the shards as these."""
     store = tmp_path / "store"

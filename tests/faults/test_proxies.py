@@ -40,7 +40,7 @@ async def test_the_variable_of_an_impossible_proxy_is_named(
         await sent(job(f"{scheme}://deployment.invalid/v1"), [ready_clip(tmp_path)])
     line = str(raised.value)
     assert f"environment variable {variable} " in line
-    assert "deployment.invalid in NO_PROXY" in line
+    assert "deployment.invalid to NO_PROXY" in line
     assert "s3cret" not in line
 
 

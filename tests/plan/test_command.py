@@ -97,7 +97,7 @@ def test_doubts_about_a_benchmark_are_told(plan: PlanHere) -> None:
     ended = plan("--from", "bench.json", "--clips", "200", "--replicas", "1", "--json")
     printed = json.loads(ended.stdout)
     notes = " ".join(printed["notes"])
-    assert "broken off" in notes
+    assert "interrupted" in notes
     assert "gone brought no caption" in notes
     assert "d1 brought no caption at the end" in notes
     assert "1 of 2 loads were not steady" in notes
@@ -162,7 +162,7 @@ WRONG: list[dict[str, Any]] = [
     [
         (("--from", "none", "--clips", "9"), "none: No such file or directory"),
         (("--from", "empty", "--clips", "9"), "is this the output folder of a finished run?"),
-        (("--from", "odd", "--clips", "9"), "odd/run.json: this is no run.json"),
+        (("--from", "odd", "--clips", "9"), "odd/run.json: this is not the run.json"),
         (("--from", "bare", "--clips", "9"), "the reference holds no caption"),
         (("--from", "text.json", "--clips", "9"), "text.json: not a result of captionfleet bench"),
         (("--from", "other.json", "--clips", "9"), "kind: Input should be 'captionfleet-bench'"),

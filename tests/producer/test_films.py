@@ -187,3 +187,22 @@ def test_bounds_that_cannot_be(wrong: dict[str, float]) -> None:
     """Scenes do not overlap, and two of the shortest fit into a clip."""
     with pytest.raises(ValidationError, match=r"overlap_s|min_s"):
         JobConfig.model_validate({"input": {"segments": "scenes", **wrong}})
+
+
+@pytest.mark.anyio
+async def test_a_row_of_a_window_that_the_film_has_is_not_lost(job: JobConfig) -> None:
+    """Where it says anything else than the film's row, it is bad; named first, it counts."""
+    folder = job.input.sources[0]
+    (folder / "all.csv").write_text(
+        "path,id,start_s,end_s\n"
+        "a.mp4,film,,\na.mp4,window,60,120\na.mp4,film,0,60\n"
+        "c.mp4,window,60,120\nc.mp4,film,,\n"
+    )
+    sources = (folder, folder / "all.csv")
+    outcomes: list[Outcome | Note] = []
+    job = job.model_copy(update={"input": job.input.model_copy(update={"sources": sources})})
+    tally = await night(job, Opener(), outcomes)
+    (bad,) = [one for one in outcomes if isinstance(one, Failure)]
+    assert bad.detail.startswith("row 3: it names the same film and window as row 2, with another")
+    assert bad.clip.source.path == str(folder / "all.csv")
+    assert tally.planned == WINDOWS + 1

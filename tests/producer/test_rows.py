@@ -41,7 +41,7 @@ def test_a_row_says_all_that_it_has() -> None:
         ({"path": "a\0b"}, "NUL"),
         ({"path": "ftp://host/a.mp4"}, "ftp://"),
         ({"path": "s3://bucket"}, "names a bucket"),
-        ({"path": "https://[x/a.mp4"}, "no address"),
+        ({"path": "https://[x/a.mp4"}, "not the address"),
         ({"path": "a.mp4", "start_s": "soon"}, "start_s: 'soon'"),
         ({"path": "a.mp4", "end_s": -1}, "end_s"),
         ({"path": "a.mp4", "end_s": "nan"}, "end_s"),

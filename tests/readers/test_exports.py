@@ -52,6 +52,32 @@ def test_parquet_and_csv(folder: Path) -> None:
     assert list(cells.columns) == list(table.columns)
 
 
+@pytest.mark.parametrize("to", ["parquet", "hf"])
+def test_tables_of_one_request_are_not_written_over_edits(tmp_path: Path, to: str) -> None:
+    """They hold the request's lines alone, and what somebody edited stays unless that is asked."""
+    films = [film(tmp_path / "videos", f"{number}.mp4") for number in range(3)]
+    lines = [line(one, f"{name}.", request=name) for one in films for name in ("short", "tags")]
+    folder = write_lines(tmp_path / "out", lines[:2])
+    keys = {"where": ["request=tags"]}
+    data = "captions.parquet" if to == "parquet" else "hf/data/train.parquet"
+    path = export(folder, to, **keys) / data
+
+    def requests() -> list[str]:
+        return list(pd.read_parquet(path).request)
+
+    assert requests() == ["tags"]
+    write_lines(folder, lines)
+    export(folder, to, **keys, overwrite="never")
+    assert requests() == ["tags"]
+    export(folder, to, **keys)
+    assert requests() == ["tags"] * 3
+    pd.DataFrame({"request": ["mine"]}).to_parquet(path)
+    export(folder, to, **keys)
+    assert requests() == ["mine"]
+    export(folder, to, **keys, overwrite="always")
+    assert requests() == ["tags"] * 3
+
+
 def test_hf_folder(folder: Path, tmp_path: Path) -> None:
     """`datasets.load_dataset` opens the folder, by its card."""
     made = export(folder, "hf")

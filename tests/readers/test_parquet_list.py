@@ -67,5 +67,5 @@ def test_what_is_no_list_in_parquet(tmp_path: Path, content: bytes | None) -> No
     if content is not None:
         path.write_bytes(content)
 
-    with pytest.raises(ConfigError, match=r"it is no (list of videos|Parquet file)"):
+    with pytest.raises(ConfigError, match=r"it is not a (list of videos|Parquet file)"):
         list(Walk(InputConfig(sources=(path,))))

@@ -180,7 +180,7 @@ async def test_a_page_has_room_for_so_much_text(tmp_path: Path) -> None:
 async def test_a_failure_is_said_once(tmp_path: Path) -> None:
     """A detail that only repeats what its code means is left out; examples share theirs."""
     not_video = failure_record(1, "a.mp4", FailureCode.NOT_VIDEO)
-    plain = not_video | {"detail": "no video container that this program opens"}
+    plain = not_video | {"detail": "not a video container that this program opens"}
     more = [
         failure_record(number, f"{number}.mp4", FailureCode.TIMEOUT) | {"detail": "after 300 s"}
         for number in (2, 3)
@@ -312,7 +312,7 @@ async def test_a_run_that_has_not_ended_is_told(tmp_path: Path) -> None:
 
     assert "Another run began at 2026-11-22 07:00:00 UTC" in page
     assert "of 1 planned, 1 by other runs" in page
-    assert "Lines that are no record: 1" in page
+    assert "Lines that are not records: 1" in page
     assert made.shown == 2
 
 

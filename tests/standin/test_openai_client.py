@@ -2,18 +2,20 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
 import pytest
-from openai import AsyncOpenAI, BadRequestError, OpenAI
 from pydantic import BaseModel
 
 from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import Standin, serving
 from tests.standin import media
 from tests.standin.asking import DEADLINE_S
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
 
 pytestmark = pytest.mark.anyio
 
@@ -28,8 +30,10 @@ class Scene(BaseModel):
 
 
 @asynccontextmanager
-async def client(**options: Any) -> AsyncIterator[tuple[Standin, AsyncOpenAI]]:
+async def client(**options: Any) -> AsyncIterator[tuple[Standin, "AsyncOpenAI"]]:
     """A stand-in and OpenAI's client for it."""
+    from openai import AsyncOpenAI  # noqa: PLC0415 - takes a second, in every process of tests
+
     async with serving(StandinOptions(**options)) as standin:
         asking = AsyncOpenAI(base_url=standin.base_url, api_key="any", max_retries=0)
         async with asking as openai:
@@ -83,6 +87,8 @@ async def test_client_that_blocks() -> None:
     """The client without async, from a thread."""
 
     def ask(base_url: str) -> str:
+        from openai import OpenAI  # noqa: PLC0415 - as above
+
         with OpenAI(base_url=base_url, api_key="any", max_retries=0, timeout=30) as openai:
             answer = openai.chat.completions.create(model="any", messages=messages())
         return answer.choices[0].message.content or ""
@@ -109,5 +115,7 @@ async def test_fireworks_refuses_them() -> None:
     asked = {"model": "any", "messages": [{"role": "user", "content": "hi"}]}
     async with client(strict=True) as (_, openai):
         for fields in REFUSED:
+            from openai import BadRequestError  # noqa: PLC0415 - as above
+
             with pytest.raises(BadRequestError):
                 await openai.chat.completions.create(**(asked | fields))

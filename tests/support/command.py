@@ -179,6 +179,7 @@ class Command:
             "XDG_CACHE_HOME": str(self.cache or self.folder / "cache"),
             "TMPDIR": str(self.folder / "tmp"),
             "LANG": "C.UTF-8",
+            "SSL_CERT_FILE": os.devnull,  # tests use no TLS; reading certificates takes a while
         }
         return own | dict(variables)
 

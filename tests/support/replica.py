@@ -159,6 +159,22 @@ def caption(text: str = "A red ball rolls.", *, delay_s: float = 0.0) -> Step:
     return step
 
 
+def echo(delay_s: float = 0.0) -> Step:
+    """A caption that is the prompt."""
+
+    async def step(request: web.Request) -> web.StreamResponse:
+        body = orjson.loads(await request.read())
+        return await caption(prompt_of(body), delay_s=delay_s)(request)
+
+    return step
+
+
+def prompt_of(body: object) -> str:
+    """The text of a request."""
+    assert isinstance(body, dict)
+    return str(body["messages"][-1]["content"][-1]["text"])
+
+
 def answer(status: int = 200, body: object = b"", headers: Mapping[str, str] | None = None) -> Step:
     """Any answer; a body that is not bytes is sent as JSON."""
 

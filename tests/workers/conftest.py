@@ -8,7 +8,7 @@ import pytest
 
 from captionfleet.standin.films.film import write_film
 from tests.support.odd_films import SMALL
-from tests.support.slow_film import shared_slow_film
+from tests.support.slow_film import shared_slow_film, shared_slower_film
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +21,12 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def slow_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A film that keeps a worker busy for a second or more."""
     return shared_slow_film(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def slower_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A film that no worker gets through before it is killed."""
+    return shared_slower_film(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

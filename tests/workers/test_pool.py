@@ -68,11 +68,11 @@ async def test_worker_that_dies_as_it_starts_is_tried_again(
 
 
 async def test_second_crash_fails_the_clip_alone(
-    tmp_path: Path, slow_film: Path, film: Path
+    tmp_path: Path, slower_film: Path, film: Path
 ) -> None:
     """A clip on which two workers die fails with a code that names how, and the next one works."""
     async with running_pool(job_of(tmp_path)) as pool:
-        pool.put(clip_of(slow_film))
+        pool.put(clip_of(slower_film))
         first = await a_worker_at_work()
         os.kill(first, signal.SIGSEGV)
         os.kill(await a_worker_at_work(other_than=first), signal.SIGBUS)
@@ -93,10 +93,10 @@ async def test_idle_worker_that_died_costs_nothing(tmp_path: Path, film: Path) -
         assert isinstance(await one_result(pool, film), ReadyClip)
 
 
-async def test_hang_ends_at_the_deadline(tmp_path: Path, slow_film: Path) -> None:
+async def test_hang_ends_at_the_deadline(tmp_path: Path, slower_film: Path) -> None:
     """A clip whose worker hangs fails after clip_timeout_s, and that worker is dead."""
     async with running_pool(job_of(tmp_path, {"clip_timeout_s": 1})) as pool:
-        pool.put(clip_of(slow_film))
+        pool.put(clip_of(slower_film))
         os.kill(await a_worker(), signal.SIGSTOP)
         result = await pool.next_result()
         assert isinstance(result, Failure)
@@ -104,21 +104,21 @@ async def test_hang_ends_at_the_deadline(tmp_path: Path, slow_film: Path) -> Non
         assert worker_pids() == []
 
 
-async def test_cpu_is_limited_by_the_kernel(tmp_path: Path, slow_film: Path) -> None:
+async def test_cpu_is_limited_by_the_kernel(tmp_path: Path, slower_film: Path) -> None:
     """A worker out of CPU time is killed without the main process, and the clip is too slow."""
     async with running_pool(job_of(tmp_path)) as pool:
-        pool.put(clip_of(slow_film))
+        pool.put(clip_of(slower_film))
         os.kill(await a_worker_at_work(), signal.SIGXCPU)  # as the kernel does at RLIMIT_CPU
         result = await pool.next_result()
         assert isinstance(result, Failure)
         assert result.code is FailureCode.PREPARE_TIMEOUT
 
 
-async def test_limits_of_a_worker_at_work(tmp_path: Path, slow_film: Path) -> None:
+async def test_limits_of_a_worker_at_work(tmp_path: Path, slower_film: Path) -> None:
     """While it decodes, a worker has limits of memory and CPU, and leaves no core file."""
     settings = {"memory_bytes": 2**31, "clip_timeout_s": 30}
     async with running_pool(job_of(tmp_path, settings)) as pool:
-        pool.put(clip_of(slow_film))
+        pool.put(clip_of(slower_film))
         worker = await a_worker_at_work()
         await until(lambda: soft_limits(worker)["Max address space"] == str(2**31))
         soft = soft_limits(worker)
@@ -170,12 +170,12 @@ async def test_workers_are_replaced_when_worn(
 
 @pytest.mark.parametrize("pause_s", [0, 0.05, 0.2, 0.5])
 async def test_cancellation_leaves_no_process(
-    tmp_path: Path, slow_film: Path, pause_s: float, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, slower_film: Path, pause_s: float, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whatever the workers do when the run is cancelled, they are gone when it has ended."""
     async with running_pool(job_of(tmp_path, {"processes": 2})) as pool:
-        pool.put(clip_of(slow_film, clip_id="one"))
-        pool.put(clip_of(slow_film, clip_id="two"))
+        pool.put(clip_of(slower_film, clip_id="one"))
+        pool.put(clip_of(slower_film, clip_id="two"))
         await anyio.sleep(pause_s)
     assert worker_pids() == []
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []

@@ -35,13 +35,13 @@ def environment_of(pid: int) -> bytes:
 
 
 async def test_workers_do_not_get_the_key(
-    tmp_path: Path, slow_film: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, slower_film: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The environment of a process that decodes untrusted bytes holds only what it needs."""
     monkeypatch.setenv("FIREWORKS_API_KEY", KEY)
     monkeypatch.setenv("LANG", "C.UTF-8")
     async with running_pool(job_of(tmp_path)) as pool:
-        pool.put(clip_of(slow_film))
+        pool.put(clip_of(slower_film))
         environment = environment_of(await a_worker_at_work())
         assert KEY.encode() not in environment
         assert b"LANG=C.UTF-8" in environment
@@ -98,9 +98,9 @@ anyio.run(main)
 """
 
 
-async def test_workers_die_with_the_main_process(tmp_path: Path, slow_film: Path) -> None:
+async def test_workers_die_with_the_main_process(tmp_path: Path, slower_film: Path) -> None:
     """When the main process is killed, no worker goes on, idle or in the middle of a clip."""
-    with script(RUN, str(tmp_path), str(slow_film)) as main, anyio.fail_after(60):
+    with script(RUN, str(tmp_path), str(slower_film)) as main, anyio.fail_after(60):
         worker = await a_worker_at_work(of=main.pid)
         os.kill(worker, signal.SIGSTOP)  # so that it cannot end by itself
         main.send_signal(signal.SIGKILL)

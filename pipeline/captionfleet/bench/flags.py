@@ -42,7 +42,7 @@ class BenchFlags:
         slo_ttft_s: And if its first token comes within this many seconds; by default at any time.
         sample: Number of clips to sample from the sources; with too few, a server that caches seems
             faster than it is.
-        generate: Clips to generate where there are no sources.
+        generate: Number of clips to generate if there are no sources.
         clip_seconds: Length of generated clips, in seconds.
         busyness: How much happens in them, which determines their size.
         prompt: The prompt for every clip; by default the job file's, or "Describe what happens in

@@ -91,9 +91,9 @@ app.command(
     help="""Join the output folders of shards into one, and check the result.
 
     Keeps one line for each clip. Refuses folders whose captions come from different requests. Lists
-    what is incomplete: runs that did not end, missing shards, lines that name no clip. Existing "
-    "lines of --out stay, so shards that ran again can be merged again. Files are replaced as a "
-    "whole or not at all.
+    what is incomplete: runs that did not end, missing shards, lines that name no clip. Existing
+    lines of --out stay, so shards that ran again can be merged again. Files are replaced as a whole
+    or not at all.
 
     Exit codes: 0 complete; 1 something is incomplete, and listed; 2 the folders cannot be merged;
     3 a folder is in use, or cannot be read or written.
@@ -127,10 +127,10 @@ app.command(
     help_epilogue=examples("serve"),
     help="""Serve a stand-in deployment, for tests of this program or of yours.
 
-    It serves the chat-completions protocol of a dedicated deployment under /v1 and /inference/v1, "
-    "decodes the video and audio of each request, refuses what the real service refuses, and "
-    "answers with a caption of what it saw and heard. The first line on stdout is its base URL. "
-    "GET /stats returns the requests that it got.
+    It serves the chat-completions protocol of a dedicated deployment under /v1 and /inference/v1,
+    decodes the video and audio of each request, refuses what the real service refuses, and answers
+    with a caption of what it saw and heard. The first line on stdout is its base URL. GET /stats
+    returns the requests that it got.
     """,
 )
 
@@ -165,9 +165,8 @@ app.command(
     help_epilogue=examples("export"),
     help="""Export captions for other programs: text files, tables, subtitles, datasets.
 
-    Writes one caption for each clip whose film still exists unchanged, in the form that [caption] "
-    "sets. Never overwrites a file that no export "
-    "wrote. After a kill, the same command completes it.
+    Writes one caption for each clip whose film still exists unchanged, in the form that [caption]
+    sets. Never overwrites a file that no export wrote. After a kill, the same command completes it.
     """,
 )
 

@@ -236,7 +236,7 @@ def _under(folder: Path, value: Any) -> Any:
     try:
         return folder / Path(value).expanduser()
     except RuntimeError:
-        raise ConfigError(f"{value}: there is no such home folder") from None
+        raise ConfigError(f"{value}: this home folder does not exist") from None
 
 
 def _merged(data: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

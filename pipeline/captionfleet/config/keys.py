@@ -64,7 +64,7 @@ def key_for(url: str, variable: str | None, named: Collection[KeyPair]) -> str:
 
     Args:
         url: The server.
-        variable: The variable that the job names. None stands for the default variable, which may
+        variable: The variable that the job names. None means the default variable, which may
             also go to the vendor's other hosts and to this machine.
         named: The pairs that are allowed.
     """

@@ -39,7 +39,7 @@ class Template:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse `{name}` placeholders; `{{` and `}}` stand for braces.
+        """Parse `{name}` placeholders; `{{` and `}}` are literal braces.
 
         Raises:
             TemplateError: a brace is unpaired, or a name is unknown.

@@ -260,7 +260,7 @@ def delete(
         try:
             await plane.delete(target, ignore_checks=ignore_checks, hard=hard)
         except BlockedError as error:
-            raise BlockedError(f"{error}; --ignore-checks deletes it all the same") from None
+            raise BlockedError(f"{error}; --ignore-checks deletes it anyway") from None
         print(f"{deployment_id} is deleted")
         return 0
 

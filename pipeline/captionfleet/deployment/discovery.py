@@ -1,4 +1,4 @@
-"""Finds the account's deployment, where neither job file nor flags name one (main process)."""
+"""Finds the account's deployment, if neither job file nor flags name one (main process)."""
 
 import os
 from collections.abc import Mapping

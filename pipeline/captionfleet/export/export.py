@@ -11,7 +11,7 @@ from captionfleet.config.filters import parse_filter
 from captionfleet.errors import ConfigError
 from captionfleet.export.card import readme_card
 from captionfleet.export.choice import Choice, Item
-from captionfleet.export.owned import Register, open_register
+from captionfleet.export.owned import Register, Written, open_register
 from captionfleet.export.shards import write_shards
 from captionfleet.export.sidecars import write_sidecars
 from captionfleet.export.tables import (
@@ -21,7 +21,7 @@ from captionfleet.export.tables import (
     require_pyarrow,
     training_parts,
 )
-from captionfleet.ledger.files.disk import create_folder, replace_atomically
+from captionfleet.export.whole_tables import write_file
 from captionfleet.ledger.files.index import State
 from captionfleet.ledger.files.names import CAPTIONS, FAILURES
 from captionfleet.ledger.past_runs import read_run
@@ -124,16 +124,13 @@ def _make(
     path = Path(target) / "data" / "train.parquet" if export.to == "hf" else Path(target)
     rows: Counter[str] = Counter()
     items = _nameable(choice.items(), rows) if export.to in _TRAINERS else choice.items()
-    _write_table(path, _TABLES[export.to][1](_counted(items, rows)), register)
+    files = {path: _TABLES[export.to][1](_counted(items, rows))}
     if export.to == "hf":
-        _write_table(Path(target) / "README.md", iter([readme_card()]), register)
+        files[Path(target) / "README.md"] = iter([readme_card()])
+    for each, parts in files.items():
+        result = write_file(each, parts, register, export.overwrite)
+        rows[f"files {result}"] += result is not Written.WRITTEN
     return rows
-
-
-def _write_table(path: Path, parts: Iterator[bytes], register: Register) -> None:
-    create_folder(path.parent)
-    with register.claim(os.fspath(path)):
-        replace_atomically(path, parts)
 
 
 def _counted(items: Iterator[Item], rows: Counter[str]) -> Iterator[Item]:

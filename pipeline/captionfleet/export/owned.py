@@ -35,6 +35,7 @@ INSERT INTO members VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.
 """
 _PUT = "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, 0)"
 _NO_PLACE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
+_PAGE_FILES = 1000  # some 200 kB
 
 
 class Written(StrEnum):
@@ -139,8 +140,12 @@ class Register:
         return found
 
     def files(self) -> Iterator[tuple[bytes, bytes, str]]:
-        """Path, clip and request of every file."""
-        return iter(self._db.execute("SELECT path, clip, request FROM files").fetchall())
+        """Path, clip and request of every file; those already yielded may be removed meanwhile."""
+        query = "SELECT path, clip, request FROM files WHERE path > ? ORDER BY path LIMIT ?"
+        last = b""
+        while rows := self._db.execute(query, (last, _PAGE_FILES)).fetchall():
+            yield from rows
+            last = rows[-1][0]
 
     def remove(self, path: bytes) -> bool:
         """Remove a file if it is unchanged; return whether it existed."""

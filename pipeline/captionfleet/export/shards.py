@@ -11,7 +11,7 @@ import re
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from hashlib import blake2b, sha256
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from captionfleet.system.regular_file import open_regular
 __all__ = ["write_shards"]
 
 _MOST_MEDIA_BYTES = 1 << 28
+_LEFT_OUT = "left out: their media are not in the store"
 
 
 def write_shards(
@@ -48,7 +49,7 @@ def write_shards(
             if register.is_member(clip, request) or _has_media(item, store):
                 register.add_member(clip, request, item.entry.at, export.shard_clips)
             else:
-                counts["left out: their media are not in the store"] += 1
+                counts[_LEFT_OUT] += 1
         register.end_members()
     for number in register.shards():
         path = folder / f"captions-{number:06}.tar"
@@ -75,7 +76,9 @@ class _Shard:
             return Counter({"clips as they were": size})
         with self._register.claim(os.fspath(self._path)):
             replace_atomically(self._path, self._parts(number))
-            self._register.settle(os.fspath(self._path), digest)
+            # A shard that lacks media is looked at again next time.
+            is_whole = not self._counts[_LEFT_OUT]
+            self._register.settle(os.fspath(self._path), digest if is_whole else b"")
         return self._counts
 
     def _items(self, number: int) -> Iterator[Item]:
@@ -92,29 +95,23 @@ class _Shard:
     def _parts(self, number: int) -> Iterator[bytes]:
         sink = Collected()
         with ExitStack() as closing:
-            former = self._former(closing)
+            former = _Former(closing, self._path)
             archive = closing.enter_context(tarfile.open(fileobj=sink, mode="w|"))
             for item in self._items(number):
                 media = self._media(item, former)
                 if media is None:
-                    self._counts["left out: their media are not in the store"] += 1
+                    self._counts[_LEFT_OUT] += 1
                     continue
                 for ending, content in [*media, *_texts(item)]:
                     member = tarfile.TarInfo(_key(item) + ending)
                     member.size = len(content)
                     archive.addfile(member, io.BytesIO(content))
                 self._counts["clips written"] += 1
+                archive.members.clear()  # type: ignore[attr-defined] # it keeps every member, a kilobyte each
                 yield from sink.taken()
         yield from sink.taken()
 
-    def _former(self, closing: ExitStack) -> tarfile.TarFile | None:
-        try:
-            file = closing.enter_context(os.fdopen(open_regular(self._path), "rb"))
-            return closing.enter_context(tarfile.open(fileobj=file, mode="r:"))
-        except (OSError, tarfile.TarError):
-            return None
-
-    def _media(self, item: Item, former: tarfile.TarFile | None) -> list[tuple[str, bytes]] | None:
+    def _media(self, item: Item, former: "_Former") -> list[tuple[str, bytes]] | None:
         """The bytes that were sent, by the hashes in the line; None where any is missing."""
         files = stored_files(self._store, item.record)
         found = []
@@ -124,7 +121,7 @@ class _Shard:
             known = text_in(table_in(item.record, "media"), key)
             content = _stored(path)
             if content is None or sha256(content).hexdigest() != known:
-                content = _member(former, _key(item) + path.suffix)
+                content = former.content(_key(item) + path.suffix)
             if content is None or sha256(content).hexdigest() != known:
                 return None
             found.append((path.suffix, content))
@@ -159,9 +156,31 @@ def _stored(path: Path) -> bytes | None:
         return None
 
 
-def _member(archive: tarfile.TarFile | None, name: str) -> bytes | None:
-    try:
-        file = archive.extractfile(name) if archive is not None else None
-        return file.read(_MOST_MEDIA_BYTES) if file is not None else None
-    except (KeyError, OSError, tarfile.TarError):
-        return None
+class _Former:
+    """The shard as the last export left it, if it can be read."""
+
+    def __init__(self, closing: ExitStack, path: Path) -> None:
+        self._file: io.BufferedReader | None = None
+        self._places: dict[str, tuple[int, int]] | None = None
+        with suppress(OSError):
+            self._file = closing.enter_context(os.fdopen(open_regular(path), "rb"))
+
+    def content(self, name: str) -> bytes | None:
+        """The content of a member; None where there is none."""
+        if self._file is None:
+            return None
+        if self._places is None:
+            self._places = _places_in(self._file)
+        offset, size = self._places.get(name, (0, 0))
+        self._file.seek(offset)
+        return self._file.read(min(size, _MOST_MEDIA_BYTES)) if size else None
+
+
+def _places_in(file: io.BufferedReader) -> dict[str, tuple[int, int]]:
+    """Offset and size of each member of a tar file, up to where it is damaged."""
+    places: dict[str, tuple[int, int]] = {}
+    with suppress(OSError, tarfile.TarError), tarfile.open(fileobj=file, mode="r:") as archive:
+        for member in archive:
+            places[member.name] = (member.offset_data, member.size)
+            archive.members.clear()  # type: ignore[attr-defined] # as above
+    return places

@@ -24,7 +24,7 @@ MOST_BYTES = 4 << 20
 """The largest request: 30 ms at 1 Gbit/s."""
 
 _LEAST_BYTES = 1 << 17
-# At most this part of a sequential read is fetched in vain, twice: the piece in which reading
+# At most this part of a sequential read is fetched for nothing, twice: the piece in which reading
 # stops, and the next one, which is on its way.
 _AHEAD_PART = 8
 _MOST_KEPT_BYTES = 4 * MOST_BYTES

@@ -1,4 +1,10 @@
-"""Defines the values that travel between the stages: frozen, standard library only (any)."""
+"""Defines the values that travel between the stages: frozen, standard library only (any).
+
+Outcomes are imported on first use: worker processes import this package, and need none.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from captionfleet.messages.clip import NO_ROW, UNKNOWN_FILM, Clip, Film, Row, Source
 from captionfleet.messages.limits import (
@@ -16,18 +22,20 @@ from captionfleet.messages.media import (
     MediaSpec,
     ReadyClip,
 )
-from captionfleet.messages.outcome import (
-    Adopted,
-    Attempt,
-    Caption,
-    Failure,
-    Latency,
-    Measured,
-    Note,
-    Outcome,
-    SameFile,
-    Usage,
-)
+
+if TYPE_CHECKING:
+    from captionfleet.messages.outcome import (
+        Adopted,
+        Attempt,
+        Caption,
+        Failure,
+        Latency,
+        Measured,
+        Note,
+        Outcome,
+        SameFile,
+        Usage,
+    )
 
 __all__ = [
     "MAX_ANSWER_BYTES",
@@ -58,3 +66,9 @@ __all__ = [
     "for_terminal",
     "printable",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("captionfleet.messages.outcome"), name)

@@ -88,7 +88,7 @@ def parse_address(name: str) -> Address:
         try:
             return _web(text)
         except ValueError:  # its message quotes what may be a password
-            raise ValueError("no host, or a port that is no number") from None
+            raise ValueError("no host, or an invalid port") from None
     bucket, _, key = rest.partition("/")
     return Address(scheme, bucket, key, text.rstrip("/"), text)
 

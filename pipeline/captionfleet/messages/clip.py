@@ -9,9 +9,9 @@ __all__ = ["NO_ROW", "UNKNOWN_FILM", "Clip", "Film", "Row", "Source"]
 class Row:
     """The values of a row of a list, besides the path.
 
-    `number` is its place in the list, from 1; `prompt`, if any, replaces the job's; `start_s` and
-    `end_s` are its window; without both, the job decides. `metadata` holds the other columns as
-    JSON.
+    `number` is its place in the list at `list_path`, from 1; `prompt`, if any, replaces the job's;
+    `start_s` and `end_s` are its window; without both, the job decides. `metadata` holds the other
+    columns as JSON.
     """
 
     number: int
@@ -20,6 +20,7 @@ class Row:
     start_s: float | None = None
     end_s: float | None = None
     metadata: str = "{}"
+    list_path: str = ""
 
 
 NO_ROW = Row(0)

@@ -26,12 +26,12 @@ class PlanFlags:
             by default as in the reference.
         by: Deadline, as in 2026-11-23T06:00 (local time); by default there is none.
         within: Deadline from now, as in 48h; by default there is none.
-        max_replicas: Most replicas there may be; by default there is no limit.
+        max_replicas: Most replicas; by default there is no limit.
         replicas: Exactly this many replicas; by default as many as needed.
         max_cores: Most cores there may be, one worker process on each; by default there is no
             limit.
         cores: Exactly this many cores; by default as many as needed.
-        max_cost: Most dollars the GPUs may cost; by default there is no limit.
+        max_cost: Most dollars for the GPUs; by default there is no limit.
         price_per_gpu_hour: Dollars for an hour of a GPU; by default its list price.
         gpu: The GPU whose list price is used; one H200 is a replica of Qwen3-Omni.
         gpus_per_replica: GPUs of one replica.

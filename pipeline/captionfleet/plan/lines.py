@@ -145,7 +145,7 @@ def read_measured_run(folder: Path) -> RunRecord:
             raise ConfigError(
                 f"{where}: no such file: is this the output folder of a finished run?"
             ) from None
-        raise ConfigError(f"{where}: this is no run.json of a finished run") from None
+        raise ConfigError(f"{where}: this is not the run.json of a finished run") from None
 
 
 def _run_record(run: Mapping[str, Any]) -> RunRecord:

@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import anyio.to_thread
 from anyio.streams.memory import MemoryObjectSendStream
@@ -12,19 +13,30 @@ from captionfleet.config import JobConfig
 from captionfleet.errors import ConfigError, FailureCode, Stage
 from captionfleet.ledger.films import KnownFilms
 from captionfleet.ledger.settled import Settled
-from captionfleet.messages import Clip, Failure, Note, Outcome, SameFile, Source, printable
+from captionfleet.messages import (
+    NO_ROW,
+    Clip,
+    Failure,
+    Note,
+    Outcome,
+    SameFile,
+    Source,
+    printable,
+)
 from captionfleet.messages.address import is_address, shown_name
-from captionfleet.producer.asking import Asking
+from captionfleet.producer.asking import Asking, telling_apart
 from captionfleet.producer.films import Cut, Films
 from captionfleet.producer.identity.clips import plan
 from captionfleet.producer.identity.content import read_content
 from captionfleet.producer.identity.lookalikes import Lookalikes
 from captionfleet.producer.identity.recognition import Recognition
+from captionfleet.producer.lists.rows import BadRow
 from captionfleet.producer.sources import check_sources, is_list, is_remote, may_have_rows
 from captionfleet.producer.unreached import keep_failures_elsewhere
-from captionfleet.producer.walking.found import Found, Unusable, source_of
+from captionfleet.producer.walking.found import Found, Unusable, bad_row, source_of
 from captionfleet.producer.walking.job_walk import walk_of
 from captionfleet.producer.walking.passed_over import PassedOver
+from captionfleet.producer.walking.repeats import Repeats
 from captionfleet.telemetry import Tally
 
 __all__ = ["produce"]
@@ -166,7 +178,8 @@ class _Choice:
         self._retried = frozenset(job.input.retry_failed)
         self._requests = tuple(request.name for request in job.asked)
         self._asking = Asking(job)
-        self._begun: set[int] = set()
+        self._repeats = Repeats(telling_apart(job))
+        self._begun: dict[int, int] = {}
         # A row may ask for a window that is also one of its film's.
         self._may_repeat = job.input.segments != "first" and any(
             map(may_have_rows, job.input.sources)
@@ -184,11 +197,14 @@ class _Choice:
 
     async def _known_to_do(self, found: Found, cut: Cut | None) -> list[Clip | Failure | SameFile]:
         source = source_of(found)
-        planned = self._unrepeated(self._films.planned(source, cut))
+        planned = self._films.planned(source, cut)
+        if self._may_repeat and (why := self._contradiction(planned)):
+            bad = bad_row(Path(source.row.list_path), BadRow(source.row.number, why), source.row)
+            return await self._known_to_do(bad, None)
         # An object's ETag identifies its content, so its bytes need not be fetched and hashed.
         by_name = self._job.input.identity == "stat" or is_address(source.path)
         is_final = by_name or isinstance(found, Unusable)
-        left = (self._left(clip, is_final=is_final) for clip in planned)
+        left = (self._left(clip, is_final=is_final) for clip in self._unrepeated(planned))
         clips = [clip for clip in left if clip.requests]
         if clips:
             self._asking.require_askable(source)
@@ -215,6 +231,13 @@ class _Choice:
             return clips
         return [clip for clip in clips if not self._is_begun(clip)]
 
+    def _contradiction(self, clips: Sequence[Clip]) -> str:
+        """What a row says otherwise of a window than the row of the film, which came first."""
+        row = clips[0].source.row if clips else NO_ROW
+        first = self._begun.get(int(clips[0].clip_id, 16)) if clips else None
+        is_window = row.start_s is not None or row.end_s is not None
+        return self._repeats.contradiction(row, first) if is_window and first is not None else ""
+
     def _first(self, clips: Iterable[Clip]) -> Iterator[Clip | Failure | SameFile]:
         """The clips whose content no other file has, in this run or an earlier one."""
         for clip in map(self._left, clips):
@@ -229,7 +252,7 @@ class _Choice:
         if identity in self._begun:
             self.passed_over[PassedOver.DUPLICATE] += 1
             return True
-        self._begun.add(identity)
+        self._begun[identity] = self._repeats.mark(clip.source.row)
         return False
 
     def _left(self, clip: Clip, *, is_final: bool = True) -> Clip:

@@ -177,7 +177,7 @@ def entries_of(source: Path) -> Iterator[Entry | BadRow]:
     """The entries of a list, in order. Blocks.
 
     Raises:
-        ConfigError: the list cannot be read, or is no list.
+        ConfigError: the list cannot be read, or is not a list.
     """
     path, ending = source, source.suffix.lower()
     if source == STANDARD_INPUT:
@@ -194,7 +194,7 @@ def list_entries(path: Path) -> Iterator[str]:
     Entries end at a NUL if the file holds one (`find -print0`), else at the line's end.
 
     Raises:
-        ConfigError: the list cannot be read, or is no list.
+        ConfigError: the list cannot be read, or is not a list.
     """
     try:
         is_text = not _holds_nul(path)

@@ -1,4 +1,4 @@
-"""Holds what is known of models, servers and prices, with sources; pure (main process)."""
+"""Holds facts about models, servers and prices, with sources; pure (main process)."""
 
 from captionfleet.profiles.fields import unknown_fields
 from captionfleet.profiles.models import PROFILES, Profile, profile_of, text_tokens_between

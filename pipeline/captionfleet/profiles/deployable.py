@@ -50,8 +50,8 @@ def model_id(base_model: str) -> str:
 def deployable(name: str) -> Deployable | None:
     """The model with this name, short or full.
 
-    A model of the user's account, under its full name, has no known shape; None stands for names of
-    nothing that takes video.
+    A model of the user's account, under its full name, has no known shape. None for a name that is
+    not a model that takes video.
     """
     own = model_id(name).lower()
     known = _KNOWN.get(_SHORT.get(own, own))

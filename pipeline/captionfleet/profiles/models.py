@@ -33,14 +33,14 @@ _MOLMO_FRAME_MARKS = 2
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What is known of a model.
+    """The facts about a model.
 
     Attributes:
         video_tokens: Prompt tokens of a video, from frames, width and height in pixels and
             frames per second; None if unknown.
         picture_tokens: Prompt tokens of one `image_url`, from width and height in pixels, by the
             model's own processor; None if unknown.
-        audio_tokens_per_s: None for a model that does not hear, or if unknown.
+        audio_tokens_per_s: None for a model without sound, or if unknown.
         frames_in_pairs: Whether an odd last frame is lost.
         gpu: The GPU of the predefined deployment shape, by its name in the price table.
     """
@@ -54,14 +54,15 @@ class Profile:
     gpu: str | None = None
 
     def audio_tokens(self, seconds: float) -> int:
-        """Prompt tokens of a sound track; 0 for a model that does not hear."""
+        """Prompt tokens of a sound track; 0 for a model without sound."""
         return round(seconds * (self.audio_tokens_per_s or 0.0))
 
     def sent_as_frames(self, *, is_counted: bool) -> "Profile":
         """The profile for frames that are sent as pictures.
 
         Args:
-            is_counted: Whether the server's pictures cost what the model's processor says.
+            is_counted: Whether the server's images cost as many tokens as the model's own processor
+                gives.
         """
         counted = self.picture_tokens if is_counted else None
         if counted is None:
@@ -117,7 +118,7 @@ def _qwen_picture(side_px: int, least_px: int, most_px: int) -> Callable[[int, i
     return tokens
 
 
-def _qwen_video_tokens(frames: int, width_px: int, height_px: int, fps: float) -> int:  # noqa: ARG001 - its time marks are no tokens
+def _qwen_video_tokens(frames: int, width_px: int, height_px: int, fps: float) -> int:  # noqa: ARG001 - its time marks are not tokens
     """One token for each 32x32 pixels of two frames; an odd last frame is dropped."""
     width, height = qwen_frame_px(width_px, height_px)
     return frames // 2 * (width // _QWEN_SIDE_PX) * (height // _QWEN_SIDE_PX)
@@ -126,10 +127,10 @@ def _qwen_video_tokens(frames: int, width_px: int, height_px: int, fps: float) -
 def _molmo_video_tokens(frames: int, width_px: int, height_px: int, fps: float) -> int:  # noqa: ARG001 - every frame becomes 378x378
     """81 patches, a start, an end and the text of its time for each frame.
 
-    A frame becomes 378x378 pixels whatever its shape, in 27x27 patches pooled 3x3; its time is
+    A frame of any shape becomes 378x378 pixels, in 27x27 patches pooled 3x3; its time is
     written as "0.0 " before the first frame and as " 12.0 " before each other one (Molmo2's
-    processor in transformers 5). Qwen's tokenizer, on which Molmo2 builds, makes a token of each
-    digit, point and lone space, so each character is one.
+    processor in transformers 5). Qwen's tokenizer, on which Molmo2 builds, makes one token of each
+    digit, point and single space, so each character is a token.
     """
     times = sum(len(f" {frame / fps:.1f} ") for frame in range(frames))
     marked = frames * (_MOLMO_PATCH_TOKENS + _MOLMO_FRAME_MARKS)
@@ -152,7 +153,7 @@ PROFILES: dict[ProfileName, Profile] = {
             frames_in_pairs=True,
             gpu="H200 141GB",
         ),
-        # A video's tokens depend on the processor's version, so they are unknown here.
+        # A video's tokens depend on the processor's version, so they are unknown.
         Profile("qwen3-vl", ("video",), picture_tokens=_qwen_picture(32, 65_536, 16_777_216)),
         Profile("qwen2.5-vl", ("video",), picture_tokens=_qwen_picture(28, 3_136, 12_845_056)),
         _molmo("molmo2-4b"),
@@ -160,10 +161,10 @@ PROFILES: dict[ProfileName, Profile] = {
         Profile("generic", ("video", "audio")),
     )
 }
-"""By name. `generic` is any OpenAI-compatible server with a model that is not known here."""
+"""By name. `generic` is any OpenAI-compatible server with an unknown model."""
 
 NAMED_LATER: frozenset[ProfileName] = frozenset({"qwen3-vl", "qwen2.5-vl"})
-"""Models that were `generic` in earlier versions, whose captions stay current."""
+"""Models that were `generic` in earlier versions, and whose captions still count."""
 
 _NAMES: tuple[tuple[str, ProfileName], ...] = (
     (r"qwen-?3-omni", "qwen3-omni"),
@@ -189,7 +190,7 @@ def profile_of(model: str, name: str = "auto") -> Profile:
 def text_tokens_between(size_bytes: int) -> tuple[int, int]:
     """Bounds for the tokens of a request's text, including chat template and media marks.
 
-    Without a tokenizer: a token is at least a byte, and prose in any script has four or five bytes
-    a token, so an average of eight is out of reach.
+    Without a tokenizer: a token is at least one byte, and prose in any script has four or five
+    bytes per token, so an average of eight is impossible.
     """
     return size_bytes // _MOST_BYTES_PER_TOKEN, size_bytes + _TEMPLATE_TOKENS

@@ -1,4 +1,4 @@
-"""Lists what a GPU costs per hour; pure (main process)."""
+"""Lists the prices of GPUs per hour; pure (main process)."""
 
 from dataclasses import dataclass
 

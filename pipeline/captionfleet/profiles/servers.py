@@ -1,7 +1,7 @@
 """Lists kinds of servers, and the form of pictures and sound that each takes; pure (main process).
 
-Each entry names where its facts were read, and when. Only versions in `tested` were tried on a real
-server (benchmarks/README.md has the table); the rest is from documentation or source code.
+Each entry names the source of its facts, and the month. Only versions in `tested` were tried on a
+real server (benchmarks/README.md has the table); the rest is from documentation or source code.
 """
 
 from dataclasses import dataclass
@@ -18,20 +18,20 @@ ServerName = Literal[
 
 @dataclass(frozen=True, slots=True)
 class ServerKind:
-    """What a kind of server takes.
+    """The media that a kind of server takes.
 
     Attributes:
         video_as: How pictures are sent.
-        audio_as: How sound is sent, where it is.
-        sound: To which models sound is sent by default: all not known to be deaf, those known to
-            hear, or none.
+        audio_as: How sound is sent, if at all.
+        sound: The models that get sound by default: all but those known to take none, only those
+            known to take it, or none.
         source: Where these facts were read.
         as_of: The month of the source or of the reading.
         tested: The version that was tested; empty for none.
-        counts_as_transformers: Whether its pictures cost what the model's own Hugging Face
-            processor makes of them. Others scale pictures by rules of their own.
+        counts_as_transformers: Whether its images cost as many tokens as in the model's own Hugging
+            Face processor. Others scale images by rules of their own.
         limit_field: The name of the field that limits the answer's tokens.
-        hosts: Services that are known by their host's name.
+        hosts: Host names of services of this kind.
     """
 
     name: ServerName
@@ -46,7 +46,7 @@ class ServerKind:
     hosts: tuple[str, ...] = ()
 
     def sends_sound(self, model: Profile) -> bool:
-        """Whether a model gets sound where the job does not say."""
+        """Whether a model gets sound if the job does not set it."""
         if self.sound == "if it hears":
             return model.name != "generic" and "audio" in model.modalities
         return self.sound != "never" and "audio" in model.modalities
@@ -82,9 +82,9 @@ SERVERS: dict[ServerName, ServerKind] = {
             "2026-11",
         ),
         # Earlier versions answer 400 to video_url (ggml-org/llama.cpp#27724); that of 2026-10 takes
-        # it where it finds ffmpeg, and makes four frames a second of it (--video-fps), so that each
-        # frame that is sent would be paid for four times. Sound (wav and mp3; Ogg gets a 400) is
-        # answered with 500 where the projector has no audio encoder, as most have none.
+        # it if it finds ffmpeg, and decodes four frames a second (--video-fps), so that each sent
+        # frame would be paid for four times. Sound (wav and mp3; Ogg gets a 400) gets a 500 if the
+        # projector has no audio encoder, and most have none.
         ServerKind(
             "llama-server",
             "frames",
@@ -113,9 +113,9 @@ SERVERS: dict[ServerName, ServerKind] = {
             "https://lmstudio.ai/docs/api/openai-api: chat completions take text and images",
             "2026-11",
         ),
-        # Content parts are text, image_url and input_audio (wav, mp3); models that see refuse
-        # sound (openai/openai-python#2454), and those that hear see nothing. max_tokens is
-        # deprecated there, and refused by the models that reason.
+        # Content parts are text, image_url and input_audio (wav, mp3); models with vision refuse
+        # sound (openai/openai-python#2454), and those with sound take no images. max_tokens is
+        # deprecated, and reasoning models refuse it.
         ServerKind(
             "openai",
             "frames",
@@ -141,7 +141,7 @@ SERVERS: dict[ServerName, ServerKind] = {
 
 
 def server_of(host: str, name: str = "auto") -> ServerKind:
-    """The kind of server that the job names, or that a host is known to be.
+    """The kind of server that the job names, or that of a known host.
 
     The port is ignored: people move servers, and put proxies before them.
     """

@@ -37,7 +37,7 @@ _POLICY = (
 
 
 def safe_json(value: object) -> bytes:
-    """JSON that is safe inside a script element, whatever its texts."""
+    """JSON that is safe inside a script element, with any texts."""
     return _without_markup(orjson.dumps(value))
 
 

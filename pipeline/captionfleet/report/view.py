@@ -71,7 +71,7 @@ _ENDINGS = {"complete": "finished", "error": "gave up", "signal": "stopped by a 
 
 
 def _ending(run: dict[str, Any], survey: Survey) -> str:
-    """How the last run ended, in words."""
+    """The end of the last run, for people."""
     ended, limit = text_in(run, "ended"), text_in(run, "limit")
     stop = f"stopped at the limit {limit}" if limit and limit != ended else f"stopped at a {ended}"
     how = stop if ended == "limit" else _ENDINGS.get(ended, ended or "ended")

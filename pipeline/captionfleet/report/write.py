@@ -30,9 +30,9 @@ __all__ = ["Made", "write_report"]
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A written report: its path, and how many of all lines it shows or finds.
+    """A written report: its path, and the number of lines that it shows.
 
-    `of_all` is that number in words.
+    `of_all` is the number of all lines, for people.
     """
 
     path: Path
@@ -51,18 +51,18 @@ async def write_report(
     sample: int | None = None,
     limits: SheetLimits | None = None,
 ) -> Made:
-    """Write report.html for what lies in an output folder, finished or not.
+    """Write report.html for an output folder, during or after a run.
 
     Args:
         folder: the output folder.
         out: the page; by default report.html in the folder.
         store: the media store; by default the one that the last run used.
-        sample: how many captioned clips to show with pictures and facts; by default all of a small
-            run, else some. The text of all others can be searched.
-        limits: what pictures, sound and text may take.
+        sample: number of captioned clips to show with pictures and facts; by default all of a small
+            run, else a sample. The text of all others can be searched.
+        limits: limits on pictures, sound and text.
 
     Raises:
-        ConfigError: it is no output folder, or cannot be read.
+        ConfigError: it is not an output folder, or cannot be read.
         OutputError: the page cannot be written.
     """
     limits = limits or SheetLimits()
@@ -105,7 +105,7 @@ def _write(path: Path, folder: Folder, survey: Survey, gallery: Gallery, sheets:
 
 
 def _lead(survey: Survey, gallery: Gallery, sheets: Sheets) -> str:
-    """Which clips are shown and why, and what is missing."""
+    """The clips shown, the reason for the choice, and what is missing."""
     all_clips, texts = survey.captioned + survey.failed, gallery.texts
     in_words, with_media = survey.lines_in_words, "with the frames and the sound that were sent"
     said = [f"{in_words(len(gallery.cards))}, {with_media}."]
@@ -120,7 +120,7 @@ def _lead(survey: Survey, gallery: Gallery, sheets: Sheets) -> str:
     if missing := len(gallery.captioned) - sheets.shown:
         said.append(f"Without pictures: {text.count(missing)}, each says why.")
     if survey.unreadable:
-        said.append(f"Lines that are no record: {text.count(survey.unreadable)}, not counted.")
+        said.append(f"Lines that are not records: {text.count(survey.unreadable)}, not counted.")
     if sheets.without_sound:
         said.append(f"Sound left out to keep this page small: {text.count(sheets.without_sound)}.")
     return " ".join(said)

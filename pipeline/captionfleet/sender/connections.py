@@ -136,7 +136,7 @@ class _Connection(ResponseHandler):
             return False
         try:
             return self._parser.feed_eof() is not None
-        except Exception:  # noqa: BLE001 - whatever it is, no answer begins like this
+        except Exception:  # noqa: BLE001 - with any error, this is not the start of an answer
             return True
 
     @property

@@ -204,7 +204,7 @@ class Fleet:
     def follow(self, name: str, replicas: int) -> None:
         """Let a deployment's ceiling follow its replica count, which counts as 1 while none is up.
 
-        Connections and lanes exist for `most_in_flight`, whatever the autoscaler does.
+        Connections and lanes exist for `most_in_flight`, with any number of replicas.
         """
         deployment = self.deployments[name]
         if deployment.counted_at is None:

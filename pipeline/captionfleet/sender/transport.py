@@ -133,7 +133,7 @@ def scrubbed(text: str, key: SecretStr | None, sent: Iterable[str] = ()) -> str:
         sent: strings of extra_body, the longest first, any of which may be a secret.
     """
     secret = key.get_secret_value() if key else ""
-    # A word as short as EMPTY, a common dummy key, is no secret, and may occur anywhere.
+    # A word as short as EMPTY, a common dummy key, is not a secret, and may occur anywhere.
     for words, name in ((secret, "[key]"), *((one, "[extra_body]") for one in sent)):
         if len(words) >= _LEAST_SECRET_CHARS:
             text = text.replace(words, name)

@@ -54,7 +54,7 @@ class _Medium:
     is_near: bool = False  # whether its file system supports reads from memory only
 
     def verify(self) -> None:
-        """Make sure that the file matches the facts; blocks.
+        """Require that the file matches the facts. Blocks.
 
         Raises:
             MediaChangedError: it does not.
@@ -85,7 +85,7 @@ class _Medium:
             self._require_unchanged(descriptor)
         finally:
             os.close(descriptor)
-        if read_bytes < len(block):  # which is in memory in part
+        if read_bytes < len(block):  # only a part is in memory
             raise BlockingIOError
         return pybase64.b64encode(block)
 
@@ -107,7 +107,7 @@ class Upload:
     """
 
     def __init__(self, pieces: Sequence[Piece], ready: ReadyClip) -> None:
-        """Take a body as JSON and holes, and the clip whose media fill all of them."""
+        """Take a body as JSON and gaps, and the clip whose media fill them."""
         facts = ready.facts
         self.size_bytes = size_bytes(pieces)
         self._pieces = pieces
@@ -129,7 +129,7 @@ class Upload:
             MediaChangedError: a file is missing or changed.
             MediaUnreadableError: the system cannot read a file now.
         """
-        lead = b""  # goes out with the block that follows it
+        lead = b""  # sent together with the next block
         try:
             await to_thread.run_sync(self._verify)
             for piece in self._pieces:

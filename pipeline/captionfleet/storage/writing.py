@@ -19,7 +19,7 @@ PART_BYTES = 8 * 2**20
 """S3 takes parts from 5 MiB on, and 10,000 of them: objects of up to 80 GB."""
 _PARTS_AT_ONCE = 2  # each is held in memory
 _SLOWEST_BYTES_PER_S = 256 * 2**10  # a slower line does not keep a copy current
-_MISSING_BUCKET = "there is no such bucket"
+_MISSING_BUCKET = "the bucket does not exist"
 
 T = TypeVar("T")
 Chunks = Callable[[], AsyncIterator[bytes]]

@@ -1,1 +1,1 @@
-"""Access to the operating system: memory, threads, files, streams (any process)."""
+"""What the operating system gives and refuses: memory, threads, files, streams (any process)."""

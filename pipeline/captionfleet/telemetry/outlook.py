@@ -9,7 +9,7 @@ from captionfleet.messages import Clip
 __all__ = ["Outlook"]
 
 _PER_OCTAVE = 4  # sizes within 19 % of each other share a class
-_KNOWN = -1  # stands for a size: the seconds are the clip's, not its window's
+_KNOWN = -1  # in place of a size: the seconds are the clip's, not its window's
 
 
 @dataclass(slots=True)

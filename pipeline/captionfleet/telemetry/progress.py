@@ -106,7 +106,7 @@ class _Shows(Protocol):
 
 
 class _Lines:
-    """Prints a line now and then where there is no terminal."""
+    """Prints a line at intervals if there is no terminal."""
 
     def __init__(self, stream: TextIO, every_s: float) -> None:
         self._stream = stream

@@ -63,7 +63,7 @@ class Picture:
         return f"{self.percent()}|{{bar}}| {escaped(right)}"
 
     def below(self, columns: int, *, ascii_only: bool = False) -> str | None:
-        """The line below the bar; None where there is no room for two lines."""
+        """The line below the bar; None if there is no room for two lines."""
         if columns < _NARROW:
             return None
         facts = [*self.facts]

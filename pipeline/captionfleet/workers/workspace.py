@@ -96,7 +96,7 @@ class Workspace:
     async def draft_folder(self, previous: Path | None) -> Path:
         """Create a folder for one worker process, the only one that it may write to.
 
-        Removes the previous process's folder, whatever is in it.
+        Removes the previous process's folder with all its content.
 
         Raises:
             OutputError: the folder cannot be created.

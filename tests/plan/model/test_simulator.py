@@ -278,3 +278,12 @@ def test_throughput_is_back_after_faults(seed: int, share: float, max_queue: int
     assert run.captioned == 7000
     assert run.captions_per_s(60, 65) >= 0.9 * capacity_per_s
     assert run.captions_per_s(20, 50) >= (0.6 if share < 0.1 else 0.25) * capacity_per_s
+
+
+def test_late_in_the_queue() -> None:
+    """Each clip that gets no slot in time fails when its own time is over, and leaves its place."""
+    (one,) = fleet(1, max_in_flight=3, curve=((1, 20.0),), max_queue=8)
+    run = simulate(Scenario(deployments=(one,), clips=4, timeout_s=30.0, max_attempts=1))
+    assert list(run.captions_s) == [20.0, 50.0]
+    assert run.failed == {C.TIMEOUT: 2}
+    assert run.seconds == 50.0

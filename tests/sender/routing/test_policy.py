@@ -4,11 +4,13 @@ from collections import deque
 from dataclasses import dataclass, replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from captionfleet.errors import FailureCode as C
 from captionfleet.sender.routing.limits import FixedWindow
 from captionfleet.sender.routing.policy import Again, Past, RetryPolicy, hand_out, lanes
-from captionfleet.sender.routing.replicas import Lease, Replica
+from captionfleet.sender.routing.replicas import Change, Lease, Replica
 from captionfleet.sender.routing.router import Router
 from captionfleet.sender.routing.verdict import Verdict, classify, judge
 
@@ -194,3 +196,32 @@ def test_who_is_passed_over_keeps_the_turn() -> None:
     assert [clip.name for clip in line] == ["a", "b", "d"]
     router.succeed(busy[1], now_s=1.0)
     assert [clip.name for clip, _ in hand_out(line, router, 1.0)] == ["a"]
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 3), st.integers(0, 3), st.booleans()), max_size=4),
+    st.lists(st.sampled_from([None, "0", "1", "2", "3"]), max_size=12),
+)
+def test_each_in_turn_is_offered_a_place(
+    fleet: list[tuple[int, int, bool]], avoided: list[str | None]
+) -> None:
+    """Whoever waits gets what the router gives when asked for each in turn, and no other order."""
+    offered, handing_out = (Router(replicas_of(fleet)) for _ in range(2))
+    line = deque(Clip(str(number), avoid) for number, avoid in enumerate(avoided))
+    expected = [(clip.name, offered.lease(1.0, avoid=clip.avoid)) for clip in line]
+    served = [(clip.name, lease.deployment) for clip, lease in hand_out(line, handing_out, 1.0)]
+    assert served == [(name, lease.deployment) for name, lease in expected if lease]
+    assert [clip.name for clip in line] == [name for name, lease in expected if lease is None]
+
+
+def replicas_of(fleet: list[tuple[int, int, bool]]) -> list[Replica]:
+    """Deployments by the size of the window, the requests in flight, and whether one is down."""
+    replicas = []
+    for number, (size, in_flight, is_down) in enumerate(fleet):
+        replica = Replica(str(number), FixedWindow(size))
+        for _ in range(min(size, in_flight)):
+            replica.begin(0.0)
+        if is_down:
+            replica.take_down(Change.EJECTED, LOST, now_s=-2.0, jitter=0.5)
+        replicas.append(replica)
+    return replicas

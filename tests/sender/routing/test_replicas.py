@@ -59,6 +59,9 @@ class Routing(RuleBasedStateMachine):
         allowed = others if any(r.is_up for r in others) else self.replicas
         had_room = [r for r in allowed if r.has_room]
         due = [r for r in allowed if r.is_probeable and r.due_s <= self.now_s]
+        least_loaded = min(
+            ((r.in_flight / r.window.size, r.requests, r.name) for r in had_room), default=("",)
+        )[-1]
         lease = self.router.lease(self.now_s, avoid=avoid)
         assert (lease is None) == (not had_room and not due)
         if lease is None:
@@ -68,6 +71,8 @@ class Routing(RuleBasedStateMachine):
         assert chosen in had_room + due
         assert lease.is_probe == (chosen in due)
         assert lease.is_probe == bool(due and (avoid is None or not had_room))
+        if not lease.is_probe:
+            assert lease.deployment == least_loaded
         if chosen.is_up:
             assert chosen.in_flight <= chosen.window.size
 

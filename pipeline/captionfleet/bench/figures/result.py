@@ -200,7 +200,7 @@ def _hours(knee: Knee, point: Point | None) -> str:
 def _replica_lines(result: DeploymentResult) -> list[str]:
     """Shares of the last load, where more than one replica gave its name."""
     named = result.points[-1].replicas if result.points else {}
-    if len(named) < 2:  # noqa: PLR2004 - one replica is no comparison
+    if len(named) < 2:  # noqa: PLR2004 - one replica has no comparison
         return []
     words = ", ".join(f"{name} {rate:.3g}" for name, rate in named.items())
     return [for_terminal(f"Replicas at the last load, clips/s: {words}.")]

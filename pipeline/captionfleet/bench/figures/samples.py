@@ -12,7 +12,7 @@ class Sample:
     """One request; times on the monotonic clock.
 
     Attributes:
-        code: Why there is no caption; None where there is one.
+        code: Why there is no caption; None if there is one.
         replica: The server's own name for the replica that answered, if it gives one.
         clip_s: Seconds of video that the clip covers.
     """

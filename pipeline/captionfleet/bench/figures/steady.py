@@ -77,8 +77,8 @@ def rate_per_s(samples: Sequence[Sample], from_s: float, to_s: float) -> float:
 def ended_per_s(samples: Sequence[Sample], from_s: float, to_s: float) -> float:
     """Captions per second, each counted when it came.
 
-    For open-loop arrivals: where more arrive than are answered, requests take ever longer, and
-    shares of those still waiting are no work done.
+    For open-loop arrivals: if more arrive than are answered, requests take ever longer, and shares
+    of those still waiting are not finished work.
     """
     if to_s <= from_s:
         return 0.0

@@ -146,7 +146,7 @@ def _bucket(text: str) -> str:
     if (address.key and not {"", ".", ".."}.isdisjoint(parts)) or not text.isprintable():
         raise ValueError("a prefix without empty parts (//), . and .., and control characters")
     if found := VARIABLE.search(text):
-        raise ValueError(f"{found[0]} stands in it as it is, for variables are not replaced here")
+        raise ValueError(f"{found[0]} is not replaced in a job file: write the value out")
     return address.shown
 
 

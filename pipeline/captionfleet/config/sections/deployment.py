@@ -159,7 +159,7 @@ class DeploymentConfig(Section):
 
     @property
     def as_before_servers(self) -> Self:
-        """The table with the defaults of versions that knew neither kinds of servers nor Qwen-VL.
+        """The table with the defaults of versions without kinds of servers and without Qwen-VL.
 
         There `auto` meant video_url and audio_url everywhere; captions of such a job stay current.
         """

@@ -217,7 +217,7 @@ class WorkersConfig(Section):
 
     @property
     def processes_here(self) -> int:
-        """Worker processes that may run on this machine, whatever the engine."""
+        """Worker processes that may run on this machine, with any engine."""
         return self.processes if self.engine == "local" else _workers()
 
 

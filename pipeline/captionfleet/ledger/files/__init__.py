@@ -1,1 +1,1 @@
-"""Writes files that survive crashes, and reads them without trust (main process, in threads)."""
+"""Files that survive crashes, and that are read believing none of it (main process, in threads)."""

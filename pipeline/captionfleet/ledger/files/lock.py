@@ -20,7 +20,7 @@ _MAX_HOLDER_BYTES = 1000
 
 
 class FolderLock:
-    """An advisory lock that ends with its process, in whatever way it ends.
+    """An advisory lock that ends with its process, also if that is killed.
 
     It locks `.lock`, and, where the file system can, the folder itself, because someone may remove
     `.lock`. `.lock-holder.json` names the holder, for people.

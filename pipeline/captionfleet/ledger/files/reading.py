@@ -123,7 +123,7 @@ def number_in(record: dict[str, Any], key: str) -> float | None:
 
 
 def measure_in(record: dict[str, Any], key: str) -> float | None:
-    """A number other than 0, which stands for unknown; None for anything else."""
+    """A number other than 0, which means unknown; None for anything else."""
     return number_in(record, key) or None
 
 

@@ -1,1 +1,1 @@
-"""Restricts a worker process: Landlock, a filter of system calls, limits (worker process)."""
+"""What a worker process may still do: Landlock, system calls, limits (worker process)."""

@@ -1,9 +1,9 @@
 """Detects lost parts of a file from the packets that arrive; pure (worker process).
 
 Damage is often silent: demuxers skip it without an error, and decoders conceal it. A gap in the
-timestamps proves nothing, as recordings have pauses. Counted as damage are: a packet that does not
+timestamps proves nothing, as recordings have pauses. These count as damage: a packet that does not
 decode or is marked corrupt, a gap that picture and sound share, a gap with bytes that belong to no
-packet, and an end before the time at which the file says it ends.
+packet, and an end before the file's stated end.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +15,7 @@ from captionfleet.messages import Damage
 __all__ = ["LEAST_COVERAGE", "DamageWatch", "Sent"]
 
 LEAST_COVERAGE = 0.5
-"""A clip of which less is covered is not captioned."""
+"""A clip with less coverage is not captioned."""
 
 _GAP_S = 0.5
 _NEAR_S = 0.5  # a corrupt packet this close to a gap proves it

@@ -82,7 +82,7 @@ class Turn:
 def upright_turn(rotation_deg: int, matrix: tuple[int, ...]) -> Turn:
     """The turn that FFmpeg's command line applies (configure_input_video_filter).
 
-    A rotation that is no multiple of 90 degrees is rounded to one: FFmpeg would return a slanted
+    A rotation that is not a multiple of 90 degrees is rounded to one: FFmpeg would return a slanted
     picture with black corners. A matrix without a direction, such as all zeros, means no turn.
 
     Args:

@@ -38,7 +38,7 @@ def _boxes(read_at: ReadAt, size_bytes: int) -> bool:
         (length,) = struct.unpack_from(">I", header)
         if length == 1 and len(header) == 16:  # noqa: PLR2004 - the size follows, in eight bytes
             (length,) = struct.unpack_from(">Q", header, 8)
-        if length < 8:  # noqa: PLR2004 - it goes on to the end, or is no box
+        if length < 8:  # noqa: PLR2004 - it lasts to the end, or is not a box
             return True
         offset += length
         if offset > size_bytes:

@@ -35,7 +35,7 @@ _TS_SYNC = 0x47
 class Verdict(Enum):
     """Why a file cannot be opened."""
 
-    NO_VIDEO = "no video container that this program opens"
+    NO_VIDEO = "not a video container that this program opens"
     CUT_OFF = "the file ends before its index or its header does"
     DAMAGED = "the header is damaged"
 

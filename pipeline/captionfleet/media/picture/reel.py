@@ -30,7 +30,7 @@ class Reel:
         self.sampled += slots
 
     def add_padding(self, frame: VideoFrame, time_s: float, slots: int = 1) -> None:
-        """Add a frame that was not sampled, where there is no better one."""
+        """Add a frame that was not sampled, if there is no better one."""
         picture = self._maker.make(frame)
         self.pictures += [picture] * slots
         self.times_s += [self._begin_s + time_s] * slots

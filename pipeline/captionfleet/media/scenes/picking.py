@@ -10,7 +10,7 @@ __all__ = ["ChangePicker"]
 _LEAST = 5.0
 _TIMES_ITS_NEIGHBOURS = 3.0
 _NEIGHBOURS = 4
-_NOISE = 0.5  # added to the neighbours' mean, so that grain in a still picture is no change
+_NOISE = 0.5  # added to the neighbours' mean, so that grain in a still picture does not count
 _APART_S = 0.5  # a shorter scene has no second of its own
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import median
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -104,7 +103,7 @@ class SoundPlacer(Generic[Frame]):
     def _resynchronise(self) -> Iterator[Placed[Frame]]:
         held, samples = self._held, self._held_samples
         assert self._due is not None  # noqa: S101 - a held frame follows another
-        shift = median(off for _, off in held)
+        shift = _median([off for _, off in held])
         self._due += shift
         at = round(self._due - samples)
         for place, (frame, _) in enumerate(self._let_go()):
@@ -113,3 +112,9 @@ class SoundPlacer(Generic[Frame]):
     def _let_go(self) -> list[tuple[Frame, float]]:
         held, self._held, self._held_samples = self._held, [], 0.0
         return held
+
+
+def _median(values: list[float]) -> float:
+    # `statistics` has one; importing it would take every worker process some milliseconds.
+    ordered, half = sorted(values), len(values) // 2
+    return ordered[half] if len(values) % 2 else (ordered[half - 1] + ordered[half]) / 2

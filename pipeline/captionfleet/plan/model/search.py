@@ -37,7 +37,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The limits that the user sets; None is no limit.
+    """The limits that the user sets; None means no limit.
 
     `replicas` and `cores` are fixed numbers, `max_replicas` and `max_cores` upper limits.
     """

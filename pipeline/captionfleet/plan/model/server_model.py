@@ -90,7 +90,7 @@ class SimulatedClip:
 
     number: int
     ready_s: float
-    past: Past = field(default_factory=Past)
+    past: Past = Past()  # noqa: RUF009 - frozen
 
     @property
     def avoid(self) -> str | None:
@@ -112,6 +112,7 @@ class Request:
 
 
 Schedule = Callable[[float, Request, Verdict | None], None]
+CallAt = Callable[[float, Callable[[float], None], float], None]
 
 
 @dataclass(slots=True, eq=False)
@@ -124,6 +125,7 @@ class Server:
     model: DeploymentModel
     rng: random.Random
     schedule: Schedule
+    call_at: CallAt
     timeout_s: float
     phase: Phase = field(init=False)
     busy: int = 0
@@ -132,6 +134,7 @@ class Server:
     offered_s: float = 0.0
     _counted_to_s: float = 0.0
     _queue: deque[Request] = field(default_factory=deque)
+    _is_watched: bool = False
     _open: dict[Request, None] = field(default_factory=dict)  # ordered, so that runs repeat exactly
 
     def __post_init__(self) -> None:
@@ -160,7 +163,7 @@ class Server:
             request.is_queued = True
             self.queued += 1
             self._queue.append(request)
-            self.schedule(request.started_s + self.timeout_s, request, _LATE)
+            self._watch_queue()
         else:
             self.schedule(now_s + _REFUSED_S, request, _SATURATED)
 
@@ -208,6 +211,25 @@ class Server:
                 request.is_queued = False
                 self.queued -= 1
                 self._serve(request, now_s)
+
+    def _watch_queue(self) -> None:
+        """Schedule the time at which the request that waits longest is late.
+
+        One event stands for the whole queue: nearly all of its requests are served in time, and an
+        event for each would stay, with clip and all, until its time comes.
+        """
+        if self._queue and not self._is_watched:
+            self._is_watched = True
+            late_s = self._queue[0].started_s + self.timeout_s
+            self.call_at(late_s, self._end_late, late_s)
+
+    def _end_late(self, now_s: float) -> None:
+        self._is_watched = False
+        queue = self._queue
+        while queue and (not queue[0].is_queued or queue[0].started_s + self.timeout_s <= now_s):
+            if (request := queue.popleft()).is_queued:
+                self.schedule(now_s, request, _LATE)
+        self._watch_queue()
 
     def count(self, now_s: float) -> None:
         """Update `busy_s` and `offered_s`."""

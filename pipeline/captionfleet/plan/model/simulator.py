@@ -111,7 +111,7 @@ class Simulator:
         self._policy = RetryPolicy(scenario.max_attempts, self.router)
         self._supply = _Supply(scenario.clips, scenario.supply_per_s)
         self._servers = {
-            model.name: Server(model, self._rng, self._schedule, scenario.timeout_s)
+            model.name: Server(model, self._rng, self._schedule, self._at, scenario.timeout_s)
             for model in scenario.deployments
         }
         self._free_lanes = lanes(sum(model.max_in_flight for model in scenario.deployments))
@@ -167,12 +167,14 @@ class Simulator:
     def _plan_to_wake(self) -> None:
         """Schedule the next change that no request's end causes."""
         router = self.router
-        times_s = [self._supply.next_s() if self._free_lanes else None]
-        if self.line:
-            times_s.append(router.next_due_s())
-        if router.down_since_s is not None:
-            times_s.append(router.down_since_s + self.scenario.patience_s)
-        wake_s = min((t for t in times_s if t is not None and t > self.now_s), default=math.inf)
+        down_s, wake_s = router.down_since_s, self._wake_s
+        for time_s in (
+            self._supply.next_s() if self._free_lanes else None,
+            router.next_due_s() if self.line else None,
+            None if down_s is None else down_s + self.scenario.patience_s,
+        ):
+            if time_s is not None and self.now_s < time_s < wake_s:
+                wake_s = time_s
         if wake_s < self._wake_s:
             self._wake_s = wake_s
             self._at(wake_s, self._wake)

@@ -143,7 +143,9 @@ class Answer:
     def _library(self) -> str:
         hours = self.library.clips * self.library.mean_seconds / _HOUR_S
         what = f"windows of {films:,} films," if (films := self.library.films) else "clips of"
-        unusable = f", {self.library.unusable:,} more are no use" if self.library.unusable else ""
+        unusable = (
+            f", {self.library.unusable:,} more cannot be used" if self.library.unusable else ""
+        )
         return (
             f"{self.library.clips:,} {what} {self.library.mean_seconds:.1f} s on average "
             f"({hours:,.1f} h){unusable}"

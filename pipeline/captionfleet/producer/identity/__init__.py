@@ -1,1 +1,1 @@
-"""Identifies the clips of a file, also under another name or path (main process)."""
+"""Which clip a file is, whatever it is called and wherever it lies (main process)."""

@@ -1,1 +1,1 @@
-"""Reads lists of films: rows with paths, windows, prompts and metadata (main process)."""
+"""Lists of films: rows with paths and what is asked of each (main process)."""

@@ -66,8 +66,8 @@ def _header(path: Path, line: str, delimiters: str) -> tuple[list[str], str]:
             return names, delimiter
     found = printable(line.strip())[:60]
     raise ConfigError(
-        f"list {shown_path(path)}: it is no list of videos: no column of its first line is called "
-        f"{_WANTED} (it begins {found!r})"
+        f"list {shown_path(path)}: it is not a list of videos: no column of its first line is "
+        f"called {_WANTED} (it begins {found!r})"
     )
 
 
@@ -83,7 +83,7 @@ def _jsonl(path: Path) -> Iterator[Entry | BadRow]:
         head = [*islice(_json_rows(_lines(file, path)), _LOOKED_AT)]
         if head and not any(isinstance(entry, Entry) for entry in head):
             reason = next(entry.reason for entry in head if isinstance(entry, BadRow))
-            raise ConfigError(f"list {shown_path(path)}: it is no list of videos: {reason}")
+            raise ConfigError(f"list {shown_path(path)}: it is not a list of videos: {reason}")
         file.seek(0)
         yield from _json_rows(_lines(file, path))
 
@@ -117,7 +117,7 @@ def _parquet(path: Path) -> Iterator[Entry | BadRow]:
             names = file.schema_arrow.names
             if path_column(names) is None:
                 raise ConfigError(
-                    f"list {shown_path(path)}: it is no list of videos: "
+                    f"list {shown_path(path)}: it is not a list of videos: "
                     f"no column is called {_WANTED}"
                 )
             batches = file.iter_batches(batch_size=_BATCH_ROWS)
@@ -126,7 +126,7 @@ def _parquet(path: Path) -> Iterator[Entry | BadRow]:
                 yield entry_of(record, number)
     except broken as error:
         why = " ".join(str(error).split())[:200]
-        raise ConfigError(f"list {shown_path(path)}: it is no Parquet file: {why}") from None
+        raise ConfigError(f"list {shown_path(path)}: it is not a Parquet file: {why}") from None
 
 
 TABLES: dict[str, Callable[[Path], Iterator[Entry | BadRow]]] = {

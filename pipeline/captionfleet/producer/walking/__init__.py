@@ -1,1 +1,1 @@
-"""Walks the sources to their files, each once, in bounded memory (main process, in threads)."""
+"""From sources to the files in them, each once, in bounded memory (main process, in threads)."""

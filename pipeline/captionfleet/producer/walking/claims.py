@@ -5,14 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
 from operator import attrgetter
+from pathlib import PurePath
 
 from captionfleet.messages import NO_ROW, Row
 from captionfleet.producer.walking.passed_over import Selection
+from captionfleet.producer.walking.repeats import Repeats
 from captionfleet.producer.windows import Window
 
 __all__ = ["Area", "Claims", "Order"]
-
-_MARKS = 1 << 64
 
 Order = tuple[int, int]
 """The place of a find in a walk: the source's position, then a count within that source."""
@@ -23,25 +23,27 @@ class Area:
     """A folder that is walked completely: a source, or the target of a followed link.
 
     `real` is free of links; `relative` is the path below its source, empty for a source itself.
+    `row` is the row that names the folder, if one does.
     """
 
     real: str
     relative: str
     order: Order
+    row: Row = NO_ROW
 
 
 class Claims:
     """Resolves overlapping sources without remembering the files of a folder.
 
-    Memory: the areas, and about 100 bytes for each file that a list or a link names, 40 more if its
-    row has values.
+    Memory: the areas, and about 100 bytes for each file that a list or a link names, 50 more if the
+    list has columns.
     """
 
     def __init__(
         self, selection: Selection, tells_apart: Callable[[Row], str] = attrgetter("id")
     ) -> None:
         self._selection = selection
-        self._tells_apart = tells_apart
+        self._repeats = Repeats(tells_apart)
         self._areas: dict[str, Area] = {}
         self._named: dict[int, int] = {}
 
@@ -86,27 +88,21 @@ class Claims:
         identity = _identity(real_file, row, window)
         if identity in self._named:
             return False
-        self._named[identity] = self._mark(row)
+        self._named[identity] = self._repeats.mark(row)
         return True
 
     def contradiction(self, real_file: str, row: Row, window: Window | None = None) -> str:
         """How a row differs from the row that claimed its clip first; empty if it repeats it."""
-        own = self._mark(row)
-        first = self._named.get(_identity(real_file, row, window), own)
-        if not own or first % _MARKS == own % _MARKS:
-            return ""
-        number = first // _MARKS
-        before = f"as row {number}" if number else "that an earlier source names"
-        return (
-            f"row {row.number}: it names the same film and window {before}, with another id or "
-            f"other words for the prompt, but a clip has one caption per request: give the row a "
-            f"prompt or a window of its own, or remove it"
-        )
+        first = self._named.get(_identity(real_file, row, window))
+        if first is None:
+            first = self._repeats.mark(self._row_above(real_file))
+        return self._repeats.contradiction(row, first)
 
-    def _mark(self, row: Row) -> int:
-        """The row's number with a hash of its values in the lower digits; 0 if it has no values."""
-        said = self._tells_apart(row)
-        return row.number * _MARKS + _digest(said.encode()) % _MARKS if said else 0
+    def _row_above(self, real_file: str) -> Row:
+        """The row of the first area with this file."""
+        folders = map(os.fspath, PurePath(real_file).parents)
+        areas = [self._areas[folder] for folder in folders if folder in self._areas]
+        return min(areas, key=attrgetter("order")).row if areas else NO_ROW
 
     def was_named(self, real_file: str) -> bool:
         """Whether an earlier source or link named the file."""

@@ -6,6 +6,7 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 
@@ -25,12 +26,22 @@ from captionfleet.producer.sources import (
     is_folder,
     is_list,
     is_remote,
+    may_have_rows,
 )
 from captionfleet.producer.walking.claims import Area, Claims, Order
 from captionfleet.producer.walking.folders import FolderWalk, Root, source_at
-from captionfleet.producer.walking.found import Found, Unusable, bad_row, source_of, unusable
+from captionfleet.producer.walking.found import (
+    Found,
+    Unusable,
+    bad_row,
+    is_at_rest,
+    not_for_folders,
+    source_of,
+    unusable,
+)
 from captionfleet.producer.walking.passed_over import PassedOver, Selection
 from captionfleet.producer.walking.remote import Buckets, looked_at, version_names
+from captionfleet.producer.walking.repeats import says_anything
 from captionfleet.producer.windows import Window, asked_window, is_longer
 from captionfleet.telemetry import get_log, monotonic_s, wall_ns
 
@@ -117,7 +128,7 @@ class Walk:
     def _take_fresh(self) -> list[Found]:
         fresh = [source for source in self._fresh if self._shard.holds(source)]
         self._fresh = []
-        batch: list[Found] = [source for source in fresh if _is_at_rest(source)]
+        batch: list[Found] = [source for source in fresh if is_at_rest(source)]
         if len(batch) < len(fresh):
             self.passed_over[PassedOver.STILL_CHANGING] += len(fresh) - len(batch)
         return batch
@@ -128,7 +139,8 @@ class Walk:
         return age_ns < self._settle_ns
 
     def _walk(self) -> Iterator[Found]:
-        sources = [absolute(source) for source in self._sources]
+        # Rows say more of a film than the folder or bucket that it lies in, so they come first.
+        sources = sorted(map(absolute, self._sources), key=lambda one: not may_have_rows(one))
         for position, source in enumerate(sources):
             if is_folder(source):
                 self._claims.add(Area(os.path.realpath(source), "", (position, 0)))
@@ -153,7 +165,8 @@ class Walk:
 
     def _list(self, source: Path) -> Iterator[Found]:
         """The entries of a list in order; adjacent addresses are looked up together."""
-        entries = map(self._checked, entries_of(source), itertools.count(1))
+        numbered = enumerate(entries_of(source), 1)
+        entries = (self._checked(entry, number, source) for number, entry in numbered)
         for is_far, some in itertools.groupby(entries, _is_far):
             if is_far:
                 rows = self._far_rows(some)
@@ -173,7 +186,7 @@ class Walk:
             assert isinstance(entry, Entry)  # noqa: S101 - bad rows are near
             row, address = entry.row or NO_ROW, parse_address(entry.path)
             is_plain = not row.prompt and self._own_window(row) is None
-            if is_plain and self._buckets.takes(address):
+            if is_plain and not says_anything(row) and self._buckets.takes(address):
                 self.passed_over[PassedOver.DUPLICATE] += 1
             else:
                 yield address, row
@@ -200,13 +213,14 @@ class Walk:
             root = Root(os.path.realpath(path), os.fspath(base), prefix, entry.row or NO_ROW)
             yield from self._named(source, path, entry.path, root)
 
-    def _checked(self, entry: Entry | BadRow, number: int) -> Entry | BadRow:
-        if isinstance(entry, Entry) and entry.row is None:
-            return plain_entry(entry.path, number)
-        row = entry.row if isinstance(entry, Entry) else None
-        window = asked_window(row, self._max_seconds) if row else None
-        if row is None or window is None or not is_longer(window, self._max_seconds):
+    def _checked(self, entry: Entry | BadRow, number: int, source: Path) -> Entry | BadRow:
+        if isinstance(entry, BadRow):
             return entry
+        if (row := entry.row) is None:
+            return plain_entry(entry.path, number)
+        window = asked_window(row, self._max_seconds)
+        if window is None or not is_longer(window, self._max_seconds):
+            return Entry(entry.path, replace(row, list_path=os.fspath(source)))
         return BadRow(
             row.number,
             f"row {row.number}: its window of {window.end_s - window.start_s:g} s is longer than "
@@ -227,11 +241,11 @@ class Walk:
             if self._claims.name_file(real, root.row, self._own_window(root.row)):
                 yield unusable(Source(path, name, 0, 0, root.base, real, root.row), error)
             return
-        if stat.S_ISDIR(facts.st_mode) and (reason := _not_for_folders(root.row)):
+        if stat.S_ISDIR(facts.st_mode) and (reason := not_for_folders(root.row)):
             yield bad_row(Path(path), BadRow(root.row.number, reason))
             return
         if stat.S_ISDIR(facts.st_mode):
-            self._claims.add(Area(real, "", order))
+            self._claims.add(Area(real, "", order, root.row))
             yield from self._tree(root, path, order)
             return
         found = self._named_file(source_at(path, name, facts, root, real), facts, order)
@@ -280,19 +294,3 @@ class Walk:
 
 def _is_far(entry: Entry | BadRow) -> bool:
     return isinstance(entry, Entry) and is_address(entry.path)
-
-
-def _not_for_folders(row: Row) -> str:
-    """Refuse values of a row that only a film can have: a folder has no line of its own."""
-    if row.prompt:
-        return f"row {row.number}: a folder cannot have a prompt"
-    has_window = asked_window(row, math.inf) is not None
-    return f"row {row.number}: a folder cannot have start_s or end_s" if has_window else ""
-
-
-def _is_at_rest(source: Source) -> bool:
-    try:
-        facts = Path(source.path).stat()
-    except OSError:
-        return False
-    return (facts.st_size, facts.st_mtime_ns) == (source.size_bytes, source.mtime_ns)

@@ -218,7 +218,7 @@ def _has_finish(whole: bytes | bytearray) -> bool:
 
 
 def _first_choice(chunk: dict[str, Any]) -> dict[str, Any] | None:
-    """The choice with index 0; a single choice counts whatever its index."""
+    """The choice with index 0; a single choice counts with any index."""
     choices = chunk.get("choices")
     if not isinstance(choices, list):
         return None

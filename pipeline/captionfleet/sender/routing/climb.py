@@ -8,7 +8,7 @@ _MEASURED = 12  # least number of captions in a round
 _RISES = 1.15  # least gain in rate that a window half as large again must bring; doubled is ideal
 _JUDGED = 1.5  # growth of the window between two judgements
 _LOOKS = 2  # rounds without a gain that end the climb: one may be chance
-_IDLE = 0.2  # part of a round's captions that found places free, so that it says nothing
+_IDLE = 0.2  # share of a round's captions that found free places; above it, the round shows nothing
 
 
 @dataclass(slots=True)
@@ -16,8 +16,8 @@ class Climb:
     """One climb; a round lasts as many captions as the window had places at its start.
 
     A round takes about one service time, in which a window that gains a place with every caption
-    doubles, as in TCP's slow start. Meanwhile the rate is measured: that it stops rising is all
-    that a queueing server shows of its capacity. A refusing server shows it by refusals.
+    doubles, as in TCP's slow start. Meanwhile the rate is measured: a queueing server shows its
+    capacity only by a rate that stops rising, while a refusing server shows it by refusals.
 
     Attributes:
         size: The window at the round's start.

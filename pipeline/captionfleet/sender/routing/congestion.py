@@ -6,18 +6,18 @@ from captionfleet.sender.routing.suspicion import Suspicion
 
 __all__ = ["CongestionWindow"]
 
-_QUIET = 6  # captions in a row before a place that was taken comes back
-_CERTAIN = 64  # after this many captions in vain: the server's limit is where it refuses
-_PROOF = 4  # captions of requests past a known end: it is none
+_QUIET = 6  # captions in a row before a lost place is restored
+_CERTAIN = 64  # captions before a restored place; at this number the limit counts as known
+_PROOF = 4  # captions of requests above a known limit, which disprove it
 _SMALL = 8
-_STORM = 0.85  # what is left of a window that is refused before it was quiet
+_STORM = 0.85  # factor on a window that is refused before it was quiet
 _REQUEST_WEIGHT = 0.1  # of the newest request time in their mean
 
 
 class CongestionWindow:
     """A window that returns to its `aim` after losses.
 
-    Faults that have nothing to do with load cost no place, as far as `Suspicion` can tell. A loss
+    Faults unrelated to load cost no place, as far as `Suspicion` can distinguish them. A loss
     at the server's limit costs one place for a few captions; a series of losses costs more each
     time. If a restored place is lost at once, at the same level and repeatedly, that level is the
     server's limit: the window then retries it more and more rarely, which keeps refusals under 2 %
@@ -50,7 +50,7 @@ class CongestionWindow:
         return self._quiet >= _CERTAIN
 
     def aim_at(self, size: int, now_s: float) -> None:
-        """Aim at a size, and take it unless there was a loss lately."""
+        """Aim at a size, and use it unless there was a recent loss."""
         was_whole = self.size == self.aim
         self.aim = size
         self._resize(size if was_whole else min(self.size, size), now_s)
@@ -70,11 +70,11 @@ class CongestionWindow:
         return is_disproof
 
     def faulted(self) -> None:
-        """Record a failure that has nothing to do with load."""
+        """Record a failure that is unrelated to load."""
         self._suspicion.faulted()
 
     def lost(self, now_s: float, *, started_s: float, in_flight: int, level: int) -> None:
-        """Record a refusal or timeout: the requests still in flight are what the server takes.
+        """Record a refusal or timeout: the server's capacity is the requests still in flight.
 
         Requests lost together, sent before the first of them was lost, at most halve the window.
         """
@@ -116,7 +116,7 @@ class CongestionWindow:
         is_known_to_go = self._end is not None and self.size + 1 < self._end
         if not is_known_to_go:
             if now_s < self._grown_s + self._request_s / 16:
-                return  # captions that come all at once must not each bring a place
+                return  # captions that arrive together must not restore a place each
             self._calm -= max(self._quiet // 4, 1)
         self._resize(self.size + 1, now_s)
 

@@ -9,7 +9,7 @@ __all__ = ["LEAST_SEEN", "HedgePolicy"]
 LEAST_SEEN = 50  # fewer requests give no 98th percentile
 _REMEMBERED = 1000
 _TAIL_PERCENTILE = 50.0
-_MOST = 2.0  # times the share that the percentile itself lets through
+_MOST = 2.0  # times the share of requests beyond the percentile
 
 
 class HedgePolicy:
@@ -17,8 +17,8 @@ class HedgePolicy:
 
     While clips wait, a hedge takes another clip's place: only requests beyond the percentile are
     hedged, and at most twice the share of requests that lies beyond it, so that a fleet that slows
-    down as a whole is not asked for everything twice. Once no clip waits, places are idle and
-    hedges cost no time: a request that takes longer than the median may be hedged.
+    down as a whole does not get everything twice. Once no clip waits, places are idle and hedges
+    cost no time: a request that takes longer than the median may be hedged.
 
     Args:
         percentile: From 50 to below 100; None turns hedging off.
@@ -53,7 +53,7 @@ class HedgePolicy:
         return self._sorted[math.ceil(percentile / 100 * len(self._sorted)) - 1]
 
     def take(self) -> bool:
-        """Take one hedge from the budget for while clips wait; False if it is empty."""
+        """Take one hedge from the budget that applies while clips wait; False if it is empty."""
         if self._percentile is None:
             return False
         is_left = self._taken + 1 <= _MOST * (1 - self._percentile / 100) * self._seen

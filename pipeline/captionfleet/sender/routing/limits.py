@@ -1,8 +1,9 @@
-"""Finds how many requests may be in flight at one deployment; pure (main process).
+"""Finds the number of requests to keep in flight at one deployment; pure (main process).
 
-The number grows by a place with every caption while the rate of captions rises with it. Then it is
-held, and now and then a little more, or less, is tried. Refusals (429, 503) show the limit at once;
-a queueing server shows it by a rate that no longer rises, or by the queue time that it reports.
+The number grows by one with every caption while the rate of captions rises with it. Then it is
+held, and from time to time slightly larger or smaller numbers are tried. Refusals (429, 503) show
+the limit at once; a queueing server shows it by a rate that no longer rises, or by the queue time
+that it reports.
 """
 
 import math
@@ -15,14 +16,14 @@ from captionfleet.sender.routing.rate import Rate
 
 __all__ = ["AdaptiveWindow", "FixedWindow"]
 
-_START = 16  # what most replicas take at once; a smaller one refuses the rest at no cost
+_START = 16  # most replicas take this many; a smaller one refuses the rest at no cost
 _MEASURED = 24  # captions that make half a rate, at least
 _PAUSE, _LONGEST_PAUSE = 64, 1024  # captions between two trials
 _SHARE = 0.15  # least part of a small trial's ideal gain
 _SAME = 0.97  # a rate that is as good as before
-_CROWDED = 0.67  # rate per place, against the best seen, that hints at a queue
-_QUEUE_S, _QUEUE_WEIGHT = 0.5, 0.3  # bearable queue time; weight of the newest report
-_SHALLOW = 0.8  # below this part of the wanted window, a rate says nothing about it
+_CROWDED = 0.67  # rate per place, relative to the best, below which a queue is likely
+_QUEUE_S, _QUEUE_WEIGHT = 0.5, 0.3  # acceptable queue time; weight of the newest report
+_SHALLOW = 0.8  # with less of the window in use, a rate says nothing about it
 
 
 class FixedWindow:
@@ -34,7 +35,7 @@ class FixedWindow:
 
     @property
     def history(self) -> tuple[tuple[float, int], ...]:
-        """(seconds since the start, size) at the start and wherever the ceiling moved."""
+        """(seconds since the start, size) at the start and at each change of the ceiling."""
         return self._history.changes
 
     def follow(self, ceiling: int, now_s: float, *, in_flight: int) -> bool:  # noqa: ARG002 - as below
@@ -70,7 +71,7 @@ class Trial(StrEnum):
     """The state of an adaptive window."""
 
     CLIMB = "climb"
-    """A place more for every caption, as far as the rate follows."""
+    """One more place for every caption, while the rate rises."""
     UP = "up"
     DOWN = "down"
     HELD = "held"
@@ -109,7 +110,7 @@ class AdaptiveWindow:
 
     @property
     def size(self) -> int:
-        """How many requests may be in flight now."""
+        """The number of requests that may be in flight now."""
         return self._open.size
 
     @property
@@ -118,7 +119,7 @@ class AdaptiveWindow:
         return self._history.changes
 
     def follow(self, ceiling: int, now_s: float, *, in_flight: int) -> bool:
-        """Take a new ceiling after replicas came or went; capacity for each stays the same.
+        """Apply a new ceiling after replicas were added or removed; each keeps its capacity.
 
         The window moves in proportion. Earlier measurements no longer apply: after growth the climb
         restarts from here, after a loss the window is held.
@@ -168,7 +169,7 @@ class AdaptiveWindow:
         self._history.note(self.size, now_s)
 
     def faulted(self) -> None:
-        """Record a failure that has nothing to do with load."""
+        """Record a failure that is unrelated to load."""
         self._open.faulted()
 
     def refused(self, now_s: float, *, started_s: float, in_flight: int, level: int) -> None:
@@ -227,7 +228,7 @@ class AdaptiveWindow:
         if self._queue_s > _QUEUE_S:
             return False
         if self._is_refused:
-            return rate >= _SAME * self._good_rate  # this server says itself when it is full
+            return rate >= _SAME * self._good_rate  # this server refuses when it is full
         growth = self._wanted / self._good
         return rate >= (1 + _SHARE * (growth - 1)) * self._good_rate
 

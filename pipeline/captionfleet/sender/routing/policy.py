@@ -136,11 +136,12 @@ def hand_out(line: deque[Waiter], router: Router, now_s: float) -> list[tuple[Wa
     A clip is passed over only while it waits for a deployment other than the one that failed.
     """
     served, passed_over = [], []
-    while line and router.has_place(now_s):
-        waiter = line.popleft()
-        if (lease := router.lease(now_s, avoid=waiter.avoid)) is not None:
-            served.append((waiter, lease))
+    while line:
+        if (lease := router.lease(now_s, avoid=line[0].avoid)) is not None:
+            served.append((line.popleft(), lease))
+        elif router.has_place(now_s):
+            passed_over.append(line.popleft())
         else:
-            passed_over.append(waiter)
+            break
     line.extendleft(reversed(passed_over))
     return served

@@ -23,7 +23,9 @@ class Ranking:
 
     def first(self, *, but: str | None = None, most: float = math.inf) -> str | None:
         """The first name other than `but`, if its rank is at most `most`."""
-        for rank, _, name in self._order[:2]:
-            if name != but:
-                return name if rank <= most else None
-        return None
+        order, place = self._order, 0
+        if order and order[0][2] == but:
+            place = 1
+        if place == len(order) or order[place][0] > most:
+            return None
+        return order[place][2]

@@ -143,7 +143,18 @@ class Replica:
     @property
     def has_room(self) -> bool:
         """Whether it is up and below its window."""
-        return self.is_up and self.in_flight < self.window.size
+        return self.room_rank is not None
+
+    @property
+    def room_rank(self) -> tuple[float, int] | None:
+        """The used part of its window, then its requests so far; None without room.
+
+        The deployment with the least rank gets the next request.
+        """
+        size = self.window.size
+        if self.down is not None or self.in_flight >= size:
+            return None
+        return self.in_flight / size, self.requests
 
     @property
     def is_probeable(self) -> bool:
@@ -154,8 +165,9 @@ class Replica:
         """Count one more request in flight."""
         self.in_flight += 1
         self.requests += 1
-        self._is_probed = self._is_probed or not self.is_up
-        return Lease(self.name, now_s, is_probe=not self.is_up, level=self.in_flight)
+        is_probe = self.down is not None
+        self._is_probed = self._is_probed or is_probe
+        return Lease(self.name, now_s, is_probe, self.in_flight)
 
     def end(self, lease: Lease) -> None:
         """Count one less request in flight."""

@@ -36,7 +36,7 @@ class Router:
         attempts.
         """
         has_failed = avoid is not None
-        if self._up <= {avoid}:
+        if has_failed and self._up <= {avoid}:
             avoid = None
         due = self._due.first(but=avoid, most=now_s)
         room = self._room.first(but=avoid)
@@ -188,8 +188,10 @@ class Router:
 
     def _rank(self, replica: Replica) -> None:
         """Update a deployment's place in the order after a change."""
-        name, load = replica.name, replica.in_flight / replica.window.size
-        self._room.place(name, (load, replica.requests) if replica.has_room else None)
+        name = replica.name
+        self._room.place(name, replica.room_rank)
+        if replica.is_up and name in self._up:
+            return  # as after most requests: only its load has changed
         self._due.place(name, (replica.due_s, 0) if replica.is_probeable else None)
         (self._up.add if replica.is_up else self._up.discard)(name)
         (self._held.add if replica.is_held else self._held.discard)(name)

@@ -25,7 +25,7 @@ def seconds_of(duration: str) -> float:
         ValueError: it is not a duration.
     """
     if not duration.endswith("s"):
-        raise ValueError(f"{duration!r} is no duration")
+        raise ValueError(f"{duration!r} is not a duration")
     return float(duration[:-1])
 
 

@@ -77,7 +77,7 @@ def parse_autoscale(text: str) -> tuple[tuple[int, int], ...]:
     """Read steps such as "1:2,12:1": two replicas from the first request on, one from the 12th.
 
     Raises:
-        ValueError: the text is no such list.
+        ValueError: the text is not such a list.
     """
     if not text:
         return ()
@@ -89,5 +89,7 @@ def parse_autoscale(text: str) -> tuple[tuple[int, int], ...]:
     except ValueError:
         steps = ()
     if not steps or any(one < 0 for step in steps for one in step):
-        raise ValueError(f"{text!r} is no autoscale; write REQUESTS:REPLICAS,..., as in 1:2,12:1")
+        raise ValueError(
+            f"{text!r} is not a valid autoscale; write REQUESTS:REPLICAS,..., as in 1:2,12:1"
+        )
     return tuple(sorted(steps))

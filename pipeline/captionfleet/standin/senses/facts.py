@@ -15,7 +15,7 @@ class VideoFacts:
         fps: the average rate in the container; 0 if it has none.
         duration_s: from the first frame to the end of the last.
         brightness: mean luma, 0 (black) to 1 (white).
-        motion: mean change between neighbouring frames that are no cut, 0 to 1.
+        motion: mean change between neighbouring frames without a cut, 0 to 1.
         cuts: the number of neighbouring frames that differ almost completely.
         digits: the digits read, in order; empty unless the stand-in looks for them.
         corner: the corner with a bright mark, as in "top-left"; empty likewise.

@@ -53,7 +53,7 @@ async def open_cluster(
 
     Raises:
         ConfigError: Ray is not installed, or the address is invalid.
-        MachineError: there is no such cluster.
+        MachineError: the cluster does not exist.
     """
     if job.workers.engine == "local":
         yield job, None

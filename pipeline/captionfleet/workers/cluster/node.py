@@ -77,7 +77,7 @@ class _Bench:
         self._kept.mkdir()
 
     async def prepare(self, parcel: Parcel) -> tuple[Reply, bytes]:
-        """Prepare one clip; the reply holds the result, whatever it is."""
+        """Prepare one clip; the reply holds the result, or the reason for none."""
         if parcel.checks_source and (why := await to_thread.run_sync(_unseen, parcel.order)):
             return Unseen(why), b""
         started_s = monotonic_s()

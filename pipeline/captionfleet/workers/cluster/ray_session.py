@@ -34,7 +34,7 @@ async def open_ray(address: str) -> AsyncIterator[Any]:
 
     Raises:
         ConfigError: Ray is not installed, or the address is invalid.
-        MachineError: there is no such cluster, or it takes no driver of these versions.
+        MachineError: the cluster does not exist, or takes no driver of these versions.
     """
     ray = await to_thread.run_sync(_imported)
     address = _settled(address)

@@ -73,6 +73,6 @@ def prepare_on_node(
                 return (node_id, name, b"", why), b""
             node = import_module(_NODE)
         reply, media = node.prepare(packed)
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with a node is said with its name
+    except Exception as error:  # noqa: BLE001 - any error is reported with the node's name
         return (node_id, name, b"", f"{type(error).__name__}: {error}"), b""
     return (node_id, name, reply, ""), media
