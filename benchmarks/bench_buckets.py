@@ -5,6 +5,7 @@ its objects are one film of a second, and a stand-in answers. The run is stopped
 were listed to the end, which the count beside the run does.
 """
 
+import argparse
 import os
 import signal
 import sys
@@ -65,4 +66,6 @@ def _rss_mb(run: Process) -> float:
 
 
 if __name__ == "__main__":
-    anyio.run(main, int(sys.argv[1]) if len(sys.argv) > 1 else 300_000)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_buckets", description=__doc__)
+    parser.add_argument("objects", type=int, nargs="?", default=300_000)
+    anyio.run(main, parser.parse_args().objects)

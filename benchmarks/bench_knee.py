@@ -8,7 +8,6 @@ import argparse
 import json
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -54,11 +53,14 @@ def measured(scenario: Scenario, request_s: float, seconds: float) -> dict[str, 
         for one in running:
             command += ["--base-url", one.base_url, "--model", "m"]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        if scenario.halves:
-            halving = _halving(running[0], out, request_s, lambda: process.poll() is None)
-            halving.join()
-        if process.wait(_DEADLINE_S):
-            raise RuntimeError(f"{scenario.name}: the bench failed")
+        try:
+            if scenario.halves:
+                _halve(running[0], out, request_s, lambda: process.poll() is None)
+            if process.wait(_DEADLINE_S):
+                raise RuntimeError(f"{scenario.name}: the bench failed")
+        finally:
+            process.kill()
+            process.wait()
         result: dict[str, Any] = json.loads(out.read_bytes())
         return result
 
@@ -73,19 +75,15 @@ def _flags(slots: int, max_queue: int, request_s: float) -> list[str]:
     )
 
 
-def _halving(
+def _halve(
     standin: StandinProcess, out: Path, request_s: float, goes_on: Callable[[], bool]
-) -> threading.Thread:
-    def halve() -> None:
-        while goes_on() and _points(out) < _BEFORE_HALVING:
-            time.sleep(0.1)
-        standin.kill()
-        standin.flags = _flags(8, 1000, request_s)
-        standin.start()
-
-    thread = threading.Thread(target=halve)
-    thread.start()
-    return thread
+) -> None:
+    """Take half of the slots away once the first loads were measured."""
+    while goes_on() and _points(out) < _BEFORE_HALVING:
+        time.sleep(0.1)
+    standin.kill()
+    standin.flags = _flags(8, 1000, request_s)
+    standin.start()
 
 
 def _points(out: Path) -> int:

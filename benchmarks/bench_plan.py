@@ -84,7 +84,7 @@ class Measured:
 def main() -> int:
     """Do the reference and the cases, print the table, keep the results."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--json", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     before = machine_facts()
     with tempfile.TemporaryDirectory(prefix="bench_plan-") as name:
@@ -92,7 +92,7 @@ def main() -> int:
         reference = caption(folder, "reference", REFERENCE)
         print(f"reference: {reference['seconds']:.1f} s, limited by {_limit(reference)}")
         measured = [compared(folder, f"case-{n}", case) for n, case in enumerate(CASES, 1)]
-    keep(arguments.results, reference, measured, [before, machine_facts()])
+    keep(arguments.json, reference, measured, [before, machine_facts()])
     worst = max(abs(one.error) for one in measured)
     print(f"worst error {worst:.1%}, wanted {WITHIN:.0%}")
     return int(worst > WITHIN)

@@ -12,6 +12,7 @@ import shutil
 import statistics
 import tempfile
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +40,19 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5, help="of each pool, in turns")
     parser.add_argument("--json", type=Path, default=RESULTS)
     asked = parser.parse_args()
+    require_ray(parser)
     with tempfile.TemporaryDirectory() as name, ray_cluster() as cluster:
         cluster.add_node(2)
         result = anyio.run(compared, Path(name), cluster.address, asked.clips, asked.rounds)
     asked.json.write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, indent=1))
     return int(result["overhead"] > 0.1)
+
+
+def require_ray(parser: argparse.ArgumentParser) -> None:
+    """End with one line where Ray is not installed."""
+    if find_spec("ray") is None:
+        parser.error("Ray is not installed: make .venv/.ray installs it")
 
 
 async def compared(folder: Path, address: str, count: int, rounds: int) -> dict[str, Any]:

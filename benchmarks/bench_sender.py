@@ -57,7 +57,7 @@ def _keep(path: Path, name: str, result: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_sender", description=__doc__)
     parser.add_argument("--only", action="append", choices=list(PARTS), default=[])
     parser.add_argument("--json", type=Path, default=RESULTS)
     asked = parser.parse_args()

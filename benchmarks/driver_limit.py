@@ -16,7 +16,7 @@ from typing import Any
 
 import anyio
 
-from benchmarks.bench_ray import one_round, ray_job
+from benchmarks.bench_ray import one_round, ray_job, require_ray
 from benchmarks.sender_load import Load, measure
 from benchmarks.standins import flags, standins
 from captionfleet.bench.machine import machine_facts
@@ -37,6 +37,7 @@ def main() -> int:
     parser.add_argument("--clips", type=int, default=200, help="on Ray")
     parser.add_argument("--json", type=Path, default=RESULTS)
     asked = parser.parse_args()
+    require_ray(parser)
     with tempfile.TemporaryDirectory() as name:
         sender = sending(Path(name), asked.seconds)
         with ray_cluster() as cluster:

@@ -3,6 +3,7 @@
 Run from the checkout: `python -m benchmarks.kill_test [CLIPS] [KILLS] [SEED]`.
 """
 
+import argparse
 import random
 import sys
 import tempfile
@@ -52,6 +53,8 @@ async def main(clips: int, kills: int, seed: int) -> int:
 
 
 if __name__ == "__main__":
-    numbers = [int(word) for word in sys.argv[1:]]
-    clips, kills, seed = [*numbers, *(300, 50, 1)[len(numbers) :]]
-    sys.exit(anyio.run(main, clips, kills, seed))
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.kill_test", description=__doc__)
+    for name, default in (("clips", 300), ("kills", 50), ("seed", 1)):
+        parser.add_argument(name, type=int, nargs="?", default=default)
+    asked = parser.parse_args()
+    sys.exit(anyio.run(main, asked.clips, asked.kills, asked.seed))

@@ -3,6 +3,7 @@
 Run from the checkout: `python -m benchmarks.million_lines [LINES]`.
 """
 
+import argparse
 import sys
 import tempfile
 from pathlib import Path
@@ -68,5 +69,6 @@ def _repeat(captions: Path, lines: int) -> None:
 
 
 if __name__ == "__main__":
-    lines = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
-    sys.exit(anyio.run(main, lines))
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.million_lines", description=__doc__)
+    parser.add_argument("lines", type=int, nargs="?", default=1_000_000)
+    sys.exit(anyio.run(main, parser.parse_args().lines))

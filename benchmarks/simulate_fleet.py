@@ -5,6 +5,7 @@ replica has twice the slots; one in twenty goes down for five minutes; two answe
 are bad. The router, the windows and the retries are those that a run uses.
 """
 
+import argparse
 import random
 import sys
 import time
@@ -51,5 +52,10 @@ def main(clips: int, replicas: int) -> int:
 
 
 if __name__ == "__main__":
-    numbers = [int(word) for word in sys.argv[1:]]
-    sys.exit(main(*numbers, *(1_000_000, 1_000)[len(numbers) :]))
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.simulate_fleet", description=__doc__
+    )
+    parser.add_argument("clips", type=int, nargs="?", default=1_000_000)
+    parser.add_argument("replicas", type=int, nargs="?", default=1_000)
+    asked = parser.parse_args()
+    sys.exit(main(asked.clips, asked.replicas))

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -59,7 +60,9 @@ class StandinProcess:
 
 @contextmanager
 def standins(*flags: Sequence[str]) -> Iterator[list[StandinProcess]]:
-    """One stand-in for each set of flags, until the block ends."""
+    """One stand-in for each set of flags, until the block ends, be it by SIGTERM."""
+    if threading.current_thread() is threading.main_thread():  # no other one sets handlers
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     with ExitStack() as stack:
         started = []
         for own_flags in flags:

@@ -21,6 +21,7 @@ settings.register_profile(
 )
 settings.load_profile("patient")
 
+_LONGEST = {"test_demo.py", "test_bench.py", "test_kill.py", "test_shards.py"}  # some seconds each
 # A test that stands still meanwhile may call these itself; the program may not.
 _MAY_BLOCK = [
     "captionfleet.config",
@@ -29,6 +30,12 @@ _MAY_BLOCK = [
     "captionfleet.standin.films.library",
     "captionfleet.workers.eviction",
 ]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest tests: begun last, they would hold up the end of all."""
+    items.sort(key=lambda item: item.path.name not in _LONGEST)
 
 
 def pytest_collection_finish() -> None:

@@ -226,11 +226,20 @@ async def run(task: Task) -> Made:
     return made
 
 
-if __name__ == "__main__":
-    warnings.simplefilter("ignore")
+async def main() -> None:
+    """Print what came of a task, and end at once.
+
+    Sessions and tasks that a package keeps are not what is measured, and LiteLLM's logging outlives
+    being cancelled, for ever.
+    """
     spec = json.loads(sys.argv[1])
     spec["base_urls"], spec["places"] = tuple(spec["base_urls"]), tuple(spec["places"])
-    outcome = asyncio.run(run(Task(**spec)))
+    outcome = await run(Task(**spec))
     sys.stdout.write("\n" + json.dumps(asdict(outcome)) + "\n")
     sys.stdout.flush()
-    os._exit(0)  # sessions that the packages keep open are not what is measured
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    asyncio.run(main())

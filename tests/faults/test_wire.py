@@ -233,10 +233,11 @@ async def test_latency_holds_together(tmp_path: Path) -> None:
     slow_error = gated(anyio.Event(), caption())
     async with scripted(slow_error, caption(delay_s=0.1)) as replica:
         run = await sent(job(replica.base_url, request={"timeout_s": 1}), [ready_clip(tmp_path)])
-    latency = run.caption.latency
+    latency, last = run.caption.latency, run.caption.attempts[-1]
     assert latency.prepare_s == 0.5
     assert latency.queue_s >= 1
-    assert 0.1 <= latency.request_s < 1
+    assert latency.request_s == pytest.approx(last.ended_s - last.started_s)
+    assert latency.request_s >= 0.1
     parts_s = latency.prepare_s + latency.queue_s + latency.request_s
     assert latency.total_s == pytest.approx(parts_s)
 

@@ -163,8 +163,8 @@ def test_plan_for_money_alone_is_fast_and_affordable(reference: Reference) -> No
     [
         (Limits(within_s=16.0, max_replicas=3), Verdict.DEADLINE, "replicas"),
         (Limits(within_s=16.0, max_cores=4), Verdict.DEADLINE, "cores"),
-        (Limits(within_s=80.0, max_usd=0.16), Verdict.MONEY, "money"),
-        (Limits(max_usd=0.08), Verdict.MONEY, "money"),
+        (Limits(within_s=80.0, max_usd=0.16), Verdict.MONEY, "budget"),
+        (Limits(max_usd=0.08), Verdict.MONEY, "budget"),
         (Limits(within_s=80.0, replicas=1), Verdict.DEADLINE, "replicas"),
     ],
 )

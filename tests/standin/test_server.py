@@ -342,7 +342,7 @@ async def test_cold_start_scales_up_and_then_serves() -> None:
             status, _ = await to.ask(media.body(film()))
         assert status == 200
     last, first = to.standin.requests[-1], to.standin.requests[0]
-    assert last.started_s - first.started_s >= 0.25
+    assert (last.ended_s or 0) - first.started_s >= 0.3  # it may have begun a moment before
 
 
 async def test_service_time_is_kept_and_varied() -> None:

@@ -74,14 +74,17 @@ class RayCluster:
     def _start(
         self, arguments: list[str], environment: Mapping[str, str], within: list[str]
     ) -> None:
-        subprocess.run(
+        ended = subprocess.run(
             [*within, sys.executable, RAY, "start", *arguments, *_COMMON],
             env=os.environ | environment | {"RAY_USAGE_STATS_ENABLED": "0"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            check=True,
+            check=False,
             timeout=START_S,
         )
+        if ended.returncode:
+            said = ended.stdout.decode(errors="replace").strip()
+            raise RuntimeError(f"ray start ended with {ended.returncode}: {said[-2000:]}")
 
     def _raylets(self) -> Iterator[int]:
         return (pid for pid in self.processes() if b"/raylet/raylet\0" in _command(pid))

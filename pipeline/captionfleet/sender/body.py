@@ -13,7 +13,7 @@ from captionfleet.telemetry import monotonic_s
 
 __all__ = ["UPLOAD_STALL_S", "Body"]
 
-UPLOAD_STALL_S = 60.0  # as long as nginx waits for a client by default
+UPLOAD_STALL_S = 60.0  # as the default of nginx for a stalled body
 _CLOSED_S = 1.0  # a request that fails this soon met a connection that the server had closed
 
 

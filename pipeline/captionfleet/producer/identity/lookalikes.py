@@ -85,7 +85,7 @@ class Lookalikes:
         return len(self._new) - len(left)
 
     def _is_alike(self, clip: Clip, record: dict[str, Any]) -> bool:
-        """Whether the caption may belong to this clip: its own file no longer exists."""
+        """Whether the caption may belong to this clip: no other file is at the caption's path."""
         old = os.fsdecode(name_bytes(record, "path") or b"")
         if not old or old == clip.source.known_path:
             return True

@@ -6,7 +6,7 @@ from collections import deque
 
 __all__ = ["LEAST_SEEN", "HedgePolicy"]
 
-LEAST_SEEN = 50  # fewer requests give no 98th percentile
+LEAST_SEEN = 50  # least number of requests for a percentile
 _REMEMBERED = 1000
 _TAIL_PERCENTILE = 50.0
 _MOST = 2.0  # times the share of requests beyond the percentile

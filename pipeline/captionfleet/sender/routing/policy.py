@@ -82,6 +82,7 @@ class RetryPolicy:
             jitter=jitter,
             floor_s=verdict.retry_after_s,
             in_budget=not costs or self._budget.spend(),
+            is_earned=self._budget.is_earned,
         )
         was_refused = past.was_refused or verdict.fatal
         return Again(Past(burnt, was_refused, past.was_rejected, lease.deployment), wait_s)

@@ -17,17 +17,26 @@ class Backoff:
     Attributes:
         base_s: The longest wait after the first failure; it doubles with each further one.
         cap_s: The longest wait after any failure.
+        earned_cap_s: The longest wait while captions earn the retries: deployments work then, and
+            a clip that failed four times by chance gains nothing from waiting longer.
         reserve: Quick retries that a run has at its start.
         share: Quick retries that each caption earns.
     """
 
     base_s: float = 0.5
     cap_s: float = 30.0
+    earned_cap_s: float = 2.0
     reserve: float = _RESERVE
     share: float = _SHARE
 
     def wait_s(
-        self, failures: int, *, jitter: float, floor_s: float = 0.0, in_budget: bool = True
+        self,
+        failures: int,
+        *,
+        jitter: float,
+        floor_s: float = 0.0,
+        in_budget: bool = True,
+        is_earned: bool = False,
     ) -> float:
         """Seconds to wait after this many failures, which is at least 1.
 
@@ -40,10 +49,12 @@ class Backoff:
             jitter: Uniform in [0, 1).
             floor_s: Least wait.
             in_budget: Whether the run may still afford quick retries.
+            is_earned: Whether captions earn the retries.
         """
         if not in_budget:
             return max(floor_s, self.cap_s / 2) + jitter * self.cap_s / 2
-        ceiling_s = min(self.cap_s, self.base_s * 2.0 ** min(failures - 1, 16))
+        cap_s = min(self.cap_s, self.earned_cap_s) if is_earned else self.cap_s
+        ceiling_s = min(cap_s, self.base_s * 2.0 ** min(failures - 1, 16))
         return min(max(floor_s, 0.0), MAX_RETRY_AFTER_S) + jitter * ceiling_s
 
     def budget(self) -> "RetryBudget":
@@ -63,6 +74,11 @@ class RetryBudget:
         self._reserve = reserve
         self._share = share
         self._left = reserve
+
+    @property
+    def is_earned(self) -> bool:
+        """Whether captions come often enough for the retries."""
+        return self._left >= self._reserve / 2
 
     def earn(self) -> None:
         """Record a captioned clip."""
