@@ -12,10 +12,17 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: .venv/.installed
 	$(BIN)/captionfleet demo $(if $(VIDEOS),"$(VIDEOS)")
 
+OWN := --ignore tests/readers --ignore tests/buckets --ignore tests/ray
 # ARGS is handed on to pytest, as in make test ARGS="-k clips". Tests wait for a third of the time,
 # for deadlines and for other processes: three at a time keep two cores busy.
-test: check
-	$(BIN)/python -m pytest -q -n 3 --dist worksteal --ignore tests/readers --ignore tests/buckets --ignore tests/ray $(ARGS)
+test: .venv/.tested
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target check .venv/.compiled
+	$(BIN)/python -m pytest -q -n 3 --dist worksteal $(OWN) $(ARGS)
+
+# Once in a checkout, beside the checks: else three processes at a time compile the same.
+.venv/.compiled: .venv/.tested
+	-@$(BIN)/python -m pytest -q --collect-only $(OWN) >.venv/collected.txt 2>&1
+	@touch $@
 
 # The pure core alone: no process, hardly a file.
 FAST := tests/config tests/profiles tests/sink tests/telemetry tests/watch tests/bench \

@@ -4,6 +4,7 @@ import csv
 import os
 import shutil
 import tarfile
+from contextlib import chdir
 from pathlib import Path
 
 import av
@@ -220,6 +221,42 @@ def test_filters_and_wording_by_flags(
     (tmp_path / "mine.csv").write_text("mine")
     assert run_command_line([*table, "--out", os.fspath(tmp_path / "mine.csv")]) == 3
     assert (tmp_path / "mine.csv").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "complaint"),
+    [
+        (("csv", "--where", "request=nope"), 2, "no line is of a request of that name"),
+        (("csv", "--where", "code=nope"), 2, "nope is not a failure code"),
+        (("txt", "--out", "there"), 3, "a file is in the folder's place"),
+    ],
+)
+def test_what_can_only_be_a_mistake_replaces_nothing(
+    videos: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], code: int,
+    complaint: str,
+) -> None:  # fmt: skip
+    """A name that nothing has, or a file where a folder should be, ends the export with a line."""
+    (videos / "there").write_text("mine")
+    folder = write_lines(videos / "out", [line(film(videos, "a.mp4"), "x", request="tags")])
+    export(folder, "csv")
+    before = (folder / "export/captions.csv").read_bytes()
+    with chdir(videos):
+        assert run_command_line(["export", os.fspath(folder), "--to", *words]) == code
+    assert complaint in capsys.readouterr().err
+    assert (folder / "export/captions.csv").read_bytes() == before
+
+
+def test_cues_are_worded_one_by_one(tmp_path: Path, videos: Path) -> None:
+    """On a single line, with a prefix, each event of a caption keeps its time."""
+    text = "The video shows rain.\n[0:02] The video shows\nsun."
+    folder = write_lines(tmp_path / "out", [line(film(videos, "a.mp4"), text)])
+    wording = CaptionConfig(prefix="sks ", single_line=True, strip_preamble=True)
+    export_lines(folder, ExportConfig(to="srt"), wording)
+    blocks = (videos / "a.srt").read_text().split("\n\n")
+    assert [block.splitlines()[1:] for block in blocks] == [
+        ["00:00:00,000 --> 00:00:02,000", "sks Rain."],
+        ["00:00:02,000 --> 00:01:00,000", "sks Sun."],
+    ]
 
 
 def test_prune_shows_and_keeps(

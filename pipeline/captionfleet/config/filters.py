@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
+from captionfleet.errors import FailureCode
+
 __all__ = ["Filter", "parse_filter"]
 
 _FORM = re.compile(r"(\w+)\s*(!=|>=|<=|=|<|>)(.*)", re.DOTALL)
@@ -67,7 +69,10 @@ def parse_filter(text: str) -> Filter:
         raise ValueError(f"{text}: {key} takes only = and !=")
     if key == "time":
         return Filter(key, operator, (_instant(value),))
-    return Filter(key, operator, tuple(value.split(",")))
+    values = tuple(value.split(","))
+    if key == "code" and (unknown := set(values) - {"", *map(str, FailureCode)}):
+        raise ValueError(f"{text}: {min(unknown)} is not a failure code")
+    return Filter(key, operator, values)
 
 
 def _instant(value: str) -> str:

@@ -73,6 +73,10 @@ class Choice:
         """How many windows of the film have a caption by this request."""
         return self.found.index.windows(item.entry, self.states)
 
+    def worded(self, record: dict[str, Any], text: str) -> str:
+        """A text of this line's answer, as it is exported."""
+        return text if _is_data(record) else worded(text, self._wording)
+
     def _is_chosen(self, entry: Entry, record: dict[str, Any]) -> bool:
         facts = facts_of(record, entry.path)
         return all(one.admits(facts) for one in self._filters)
@@ -82,8 +86,7 @@ class Choice:
         film_s = number_in(table_in(record, "media"), "source_s")
         if film_s is not None and entry.start_s < film_s:
             end_s = min(end_s, film_s)
-        answer = text_in(record, "caption")
-        caption = answer if _is_data(record) else worded(answer, self._wording)
+        caption = self.worded(record, text_in(record, "caption"))
         name = os.fsdecode(name_bytes(record, "source") or b"")
         return Item(entry, record, caption, os.fsdecode(entry.path), name, end_s)
 

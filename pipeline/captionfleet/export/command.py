@@ -58,7 +58,7 @@ def export_command(folder: Path, *, flags: ExportFlags = ExportFlags()) -> int: 
         check_export(export)
     for export in exports:
         with show_steps(None if flags.quiet else sys.stderr) as steps:
-            exported = export_lines(folder, export, wording, steps)
+            exported = export_lines(folder, export, wording, steps, checks_names=True)
         print(exported)
     return 0
 

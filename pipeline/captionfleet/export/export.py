@@ -83,7 +83,12 @@ def check_export(export: ExportConfig) -> None:
 
 
 def export_lines(
-    folder: Path, export: ExportConfig, wording: CaptionConfig, steps: Steps | None = None
+    folder: Path,
+    export: ExportConfig,
+    wording: CaptionConfig,
+    steps: Steps | None = None,
+    *,
+    checks_names: bool = False,
 ) -> Exported:
     """Write one export. Blocks; after a kill, calling it again completes the export.
 
@@ -92,6 +97,7 @@ def export_lines(
         export: what to write.
         wording: how to edit captions.
         steps: counts for the progress bar.
+        checks_names: refuse a request that no line is of; a run may have had none of it yet.
 
     Raises:
         ConfigError: the folder is not an output folder, or holds no line that can be exported.
@@ -105,6 +111,8 @@ def export_lines(
             _require_current(folder, counts)
         target = _target(folder, export)
         with open_register(folder, f"{export.to} {target}") as register:
+            if checks_names and name == CAPTIONS:
+                _require_requests(found.index.requests(), export)
             choice = Choice(found, export, wording, steps)
             made = _make(folder, choice, export, register, target)
     left_out = {} if export.all else counts
@@ -160,6 +168,16 @@ def _target(folder: Path, export: ExportConfig) -> str:
 
 def _is_of_failures(export: ExportConfig) -> bool:
     return any(parse_filter(text).key == "code" for text in export.where)
+
+
+def _require_requests(there: set[str], export: ExportConfig) -> None:
+    """Refuse a filter whose requests have no line at all: most likely a name is mistyped."""
+    for one in map(parse_filter, export.where):
+        is_known = one.key != "request" or one.operator == "!=" or there & set(one.values)
+        if there and not is_known:
+            names = ", ".join(sorted(filter(None, there))) or "none has a name"
+            wanted = ", ".join(one.values)
+            raise ConfigError(f"request={wanted}: no line is of a request of that name ({names})")
 
 
 def _require_current(folder: Path, counts: dict[State, int]) -> None:

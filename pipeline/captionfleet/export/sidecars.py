@@ -4,17 +4,19 @@ import errno
 import os
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
 from captionfleet.config import ExportConfig
 from captionfleet.errors import OutputError
 from captionfleet.export.choice import Choice, Item
-from captionfleet.export.cues import cues_of, srt, vtt
+from captionfleet.export.cues import Cue, cues_of, srt, vtt
 from captionfleet.export.owned import Register, Written
 from captionfleet.export.plain import plain
-from captionfleet.ledger.files.disk import output_errors
+from captionfleet.ledger.files.disk import create_folder, output_errors
 from captionfleet.ledger.files.index import State
+from captionfleet.ledger.files.reading import text_in
 
 __all__ = ["write_sidecars"]
 
@@ -29,6 +31,8 @@ def write_sidecars(choice: Choice, export: ExportConfig, register: Register) -> 
         OutputError: a folder cannot be written to.
     """
     counts: Counter[Written] = Counter()
+    if export.out is not None:
+        create_folder(export.out)
     make = _texts if export.to == "txt" else _subtitles
     for item, path, text in make(choice, export, register):
         if not path or "\0" in path:
@@ -88,7 +92,7 @@ def _subtitles(
     for _, windows in films:
         items = list(windows)
         item = items[0]
-        cues = [cue for one in items for cue in cues_of(one.caption, one.entry.start_s, one.end_s)]
+        cues = [cue for one in items for cue in _cues(choice, one)]
         cues.sort(key=lambda cue: (cue.start_s, cue.end_s))
         base = _base(item, export)
         if base is None:
@@ -99,6 +103,13 @@ def _subtitles(
         if not _is_free(choice, register, path, item):
             path = f"{base}{middle}.{export.to}"
         yield item, path, words(cues).encode()
+
+
+def _cues(choice: Choice, item: Item) -> Iterator[Cue]:
+    """The cues of a window, each worded by itself: on one line, no time would begin one."""
+    answer = text_in(item.record, "caption")
+    for cue in cues_of(answer, item.entry.start_s, item.end_s):
+        yield replace(cue, text=choice.worded(item.record, cue.text))
 
 
 def _is_free(choice: Choice, register: Register, path: str, item: Item) -> bool:

@@ -120,6 +120,10 @@ class LineIndex:
         rows = self._db.execute("SELECT state, count(*) FROM lines GROUP BY state")
         return {State(state): number for state, number in rows}
 
+    def requests(self) -> set[str]:
+        """The names of the requests that lines are of."""
+        return {row[0] for row in self._db.execute("SELECT DISTINCT request FROM lines")}
+
     def entries(self, states: frozenset[State], *, by_film: bool = False) -> Iterator[Entry]:
         """The lines in these states, in file order, or by film, request and time."""
         order = "path, request, start_s, at" if by_film else "at"
