@@ -68,12 +68,11 @@ def _figures(seen: Seen, restarted_s: float) -> tuple[list[Figure], dict[str, An
     captions = len(seen.captions_s)
     before = seen.captions_per_s(CLEAN_S / 2, CLEAN_S)
     last_s = max([restarted_s, *seen.faults_s])
-    after = seen.captions_per_s(last_s + RECOVERY_S, SECONDS)
     figures = [
         at_least("clips captioned, of all", seen.captioned_clips / seen.clips, 1.0),
         at_most("captions of one clip", captions / seen.captioned_clips, 1.0),
         at_most("captions of other media than the line names", seen.wrong_media, 0),
-        at_least("throughput 10 s after the last fault, of that before", after / before, 0.9),
+        _recovery(seen, last_s, before),
     ]
     return figures, {
         "clips": seen.clips,
@@ -87,3 +86,11 @@ def _figures(seen: Seen, restarted_s: float) -> tuple[list[Figure], dict[str, An
         ],
         "windows": [deployment["window"] for deployment in seen.fleet],
     }
+
+
+def _recovery(seen: Seen, last_s: float, before: float) -> Figure:
+    latest_s = SECONDS - RECOVERY_S - SPAN_S
+    if last_s > latest_s:  # on a machine too busy to get through the faults in time
+        return at_most("second of the last fault, too late to see a recovery", last_s, latest_s)
+    after = seen.captions_per_s(last_s + RECOVERY_S, SECONDS)
+    return at_least("throughput 10 s after the last fault, of that before", after / before, 0.9)
