@@ -22,6 +22,7 @@ from typing import Any
 import anyio
 
 from benchmarks.figures import Figure, at_least, at_most
+from benchmarks.soak.modes import REFUSAL
 from benchmarks.soak.proxy import Proxy, proxied
 from benchmarks.standins import flags, standins
 from captionfleet.bench.machine import machine_facts
@@ -142,7 +143,7 @@ class Soak:
         """What has to hold."""
         lines = [json.loads(line) for line in self.lines()]
         per_clip = Counter(line["clip_id"] for line in lines)
-        wrong = sum(line["media"]["video_sha256"] not in line["caption"] for line in lines)
+        wrong = sum(not _names_its_media(line) for line in lines)
         media = Counter(line["media"]["video_sha256"] for line in lines)
         delivered = sum((proxy.delivered for proxy in self.proxies), Counter[str]())
         unasked = delivered.total() - len(lines)
@@ -156,6 +157,13 @@ class Soak:
                 "at the kill)", unasked, self.in_flight_at_kill,
             ),
         ]  # fmt: skip
+
+
+def _names_its_media(line: dict[str, Any]) -> bool:
+    """Whether the caption quotes the media that the line names; a model's refusal quotes none."""
+    if line["caption"] == REFUSAL and "refused" in line["flags"].split():
+        return True
+    return line["media"]["video_sha256"] in line["caption"]
 
 
 if __name__ == "__main__":

@@ -9,10 +9,11 @@ from typing import Any
 import anyio
 from anyio.abc import SocketStream
 
-__all__ = ["REFUSALS", "STREAMED", "WHOLE", "Exchange", "Mode", "head"]
+__all__ = ["REFUSAL", "REFUSALS", "STREAMED", "WHOLE", "Exchange", "Mode", "head"]
 
 _GAP_S = 0.05
 _HANG_S = 4.0
+REFUSAL = "No."  # of the model: the clip's caption, with the flag `refused`
 JSON = "application/json"
 EVENTS = "text/event-stream"
 
@@ -179,7 +180,8 @@ async def _empty(one: Exchange) -> None:
 
 
 async def _refusal(one: Exchange) -> None:
-    one.answer["choices"][0]["message"] = {"role": "assistant", "content": None, "refusal": "No."}
+    message = {"role": "assistant", "content": None, "refusal": REFUSAL}
+    one.answer["choices"][0]["message"] = message
     await _plain(one)
 
 
@@ -201,10 +203,11 @@ WHOLE = (
     *(Mode(one.__name__.strip("_"), one) for one in (
         _twice, _twice_later, _then_closed, _long_header, _many_headers, _gzipped, _http_10,
         _other_kind, _with_mark, _early_hints, _unended_chunks, _too_long_a_length, _trickle,
+        _refusal,
     )),
     *(Mode(f"finish {reason}", _finished(reason)) for reason in ("eos", "end_turn", "STOP")),
     *(Mode(one.__name__.strip("_"), one, loses=True) for one in (
-        _cut_off, _reset, _hang, _garbage, _empty, _refusal, _thought_only,
+        _cut_off, _reset, _hang, _garbage, _empty, _thought_only,
     )),
 )  # fmt: skip
 PLAIN = Mode("plain", _plain)
