@@ -196,7 +196,7 @@ def scale(
 
     Args:
         deployment_id: Which one.
-        replicas: The exact number of replicas; or give a range by the next two.
+        replicas: The exact number of replicas. Without it, the range of the next two.
         min_replicas: Least replicas of a range; by default 0.
         max_replicas: Most replicas of a range; by default as many as --min-replicas.
         yes: Do not ask.

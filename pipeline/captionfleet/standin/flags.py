@@ -47,7 +47,7 @@ class ServeFlags:
             500, 502-html), scaling-up, reset-before, reset-during, hang, truncate, garbage, empty,
             not-json, misfit, stream-error, slow. Modifiers: retry-after, seconds, after, first. By
             default none.
-        seed: Seed of the random faults and the jitter.
+        seed: Seed of the random faults and the jitter, any number.
         watch_media: Decode the media; otherwise only hash them.
         max_payload_bytes: Limit on the base64 of video and audio together, which must be below it.
         max_seconds: Longest video and audio, in seconds.
