@@ -49,7 +49,7 @@ class ServeFlags:
             default none.
         seed: Seed of the random faults and the jitter, any number.
         watch_media: Decode the media; otherwise only hash them.
-        max_payload_bytes: Limit on the base64 of video and audio together, which must be below it.
+        max_payload_bytes: Base64 bytes of video and audio together, which must be fewer.
         max_seconds: Longest video and audio, in seconds.
         control_plane: Serve a control plane whose deployments have replicas with these flags; the
             first line on stdout is then the URL for --api-base and FIREWORKS_BASE_URL.
