@@ -180,10 +180,6 @@ class Command:
             "TMPDIR": str(self.folder / "tmp"),
             "LANG": "C.UTF-8",
         }
-        if not any(name.startswith(("AWS_", "AZURE_")) for name in variables):
-            # Tests use no TLS, and reading certificates takes a while; only the client of buckets
-            # does not start without any.
-            own["SSL_CERT_FILE"] = os.devnull
         return own | dict(variables)
 
 
