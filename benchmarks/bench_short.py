@@ -11,19 +11,16 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import imageio_ffmpeg
-
 from benchmarks import steps
 from benchmarks.bench_prepare import spread
 from benchmarks.contenders import one_process, two_commands
-from benchmarks.films import CORPUS, SMALL, BenchFilm, cached
+from benchmarks.films import CORPUS, SMALL, BenchFilm, cached, cut
 from benchmarks.picks import require_same_frames
 from benchmarks.spent import spent
 from captionfleet.bench.machine import machine_facts
@@ -79,15 +76,10 @@ def _measured(film: BenchFilm, clips: int, rounds: int) -> dict[str, Any]:
 def _cut(film: BenchFilm, folder: Path, count: int) -> Iterator[Path]:
     """Clips of each length in turn, from one place after the other; none has another's bytes."""
     folder.mkdir()
-    whole, ffmpeg = cached(film), imageio_ffmpeg.get_ffmpeg_exe()
     for number in range(count):
         seconds, clip = SECONDS[number % len(SECONDS)], folder / f"{number:04}.mp4"
-        place = ["-ss", str(number * 7 % (60 - seconds)), "-i", whole, "-t", str(seconds)]
-        title = ["-metadata", f"title={number}"]
-        quiet = [ffmpeg, "-nostdin", "-v", "error"]
-        command = [*quiet, *place, "-c", "copy", *title, clip]
-        subprocess.run(command, check=True, timeout=DEADLINE_S)
-        yield clip
+        begin_s, title = number * 7 % (60 - seconds), f"title={number}"
+        yield cut(cached(film), clip, begin_s, seconds, "-metadata", title)
 
 
 def _cpu_s(contender: str, folder: Path, turn: int) -> float:

@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ from typing import Any
 
 import imageio_ffmpeg
 
-from benchmarks.films import CORPUS, cached
+from benchmarks.films import CORPUS, cached, cut
 from benchmarks.spent import spent
 from benchmarks.standins import flags, standins
 from captionfleet.bench.machine import machine_facts
@@ -87,18 +86,11 @@ def _films(folder: Path, case: Case) -> Path:
     folder.mkdir()
     (source,) = (cached(one) for one in CORPUS if one.name == FILM)
     for number in range(case.clips):
-        with _cut(source, folder / f"{number:03}.mp4", number, case.seconds).open("ab") as film:
+        begin_s = 2 * number % max(60 - case.seconds, 1)  # one key frame after the other
+        clip = cut(source, folder / f"{number:03}.mp4", begin_s, case.seconds)
+        with clip.open("ab") as film:
             film.write(b"\0\0\0\x10free" + number.to_bytes(8))
     return folder
-
-
-def _cut(source: Path, film: Path, number: int, seconds: int) -> Path:
-    """Some seconds of the source, without encoding: from one key frame after the other."""
-    begin_s = 2 * number % max(60 - seconds, 1)
-    place = ["-ss", str(begin_s), "-i", str(source), "-t", str(seconds), "-c", "copy", str(film)]
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", *place]
-    subprocess.run(command, check=True, timeout=DEADLINE_S)
-    return film
 
 
 def _turns(films: Path, folder: Path, case: Case, rounds: int) -> dict[str, list[Seen]]:

@@ -84,6 +84,14 @@ def cached(film: BenchFilm) -> Path:
     return path
 
 
+def cut(film: Path, clip: Path, begin_s: int, seconds: int, *more: str) -> Path:
+    """Some seconds of a film from a key frame on, without encoding; `more` goes to ffmpeg."""
+    place = ["-ss", str(begin_s), "-i", film, "-t", str(seconds), "-c", "copy", *more]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", *place, clip]
+    subprocess.run(command, check=True, timeout=ENCODE_DEADLINE_S)
+    return clip
+
+
 def cache_folder() -> Path:
     """Where films are kept between runs."""
     root = os.environ.get("XDG_CACHE_HOME") or tempfile.gettempdir()

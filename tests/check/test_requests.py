@@ -15,7 +15,7 @@ from captionfleet.config import JobConfig
 from captionfleet.errors import ConfigError
 from captionfleet.messages import Row
 from tests.support.ready import ready_clip
-from tests.support.replica import ScriptedReplica, caption, scripted
+from tests.support.replica import ScriptedReplica, caption, prompt_of, scripted
 from tests.support.tiny_films import lay_to_rest, write_tiny_films
 
 pytestmark = pytest.mark.anyio
@@ -83,8 +83,7 @@ async def test_a_prompt_is_tried_as_a_run_sends_it(titles: Path, clips: list[Dra
 
 
 def _prompts(replica: ScriptedReplica) -> list[str]:
-    bodies = [seen.json for seen in replica.seen if seen.body]
-    return [str(body["messages"][-1]["content"][-1]["text"]) for body in bodies]
+    return [prompt_of(seen.json) for seen in replica.seen if seen.body]
 
 
 def test_a_bench_asks_each_clip_all_requests(tmp_path: Path) -> None:

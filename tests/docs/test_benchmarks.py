@@ -22,7 +22,7 @@ def benchmarks() -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("name", benchmarks())
-def test_benchmark_starts_and_is_told(
+def test_benchmark_starts_and_is_documented(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It loads, `--help` ends with 0, and it has the flags that the page and the suite use."""

@@ -55,7 +55,10 @@ JOB_FILES = {
         "[limits]\nmax_failures = 0.05\n",
         "limits.max_failures: give a number",
     ),
-    "home of nobody": ("[store]\ndir = '~nobody-at-all/x'\n", "~nobody-at-all/x: this home folder"),
+    "home of an unknown user": (
+        "[store]\ndir = '~no-such-user/x'\n",
+        "~no-such-user/x: this home folder",
+    ),
     "NUL in a path": ('[store]\ndir = "a\\u0000b"\n', "store.dir: a path cannot hold a NUL"),
     "nested without end": (f"a = {'[' * 5000}", "job.toml: not a TOML file"),
     "out of range": ("[request]\ntemperature = 3\n", "temperature: Input should be less than"),

@@ -45,7 +45,7 @@ def scraped(port: int) -> tuple[list[Metric], Samples]:
 
 
 async def until_in_the_midst(port: int, failures: int = 2) -> tuple[list[Metric], Samples]:
-    """Scrape until two captions came, so many clips have failed and one request is in flight."""
+    """Scrape until two captions came, this many clips failed and one request is in flight."""
     with anyio.fail_after(60):
         while True:
             await anyio.sleep(0.05)

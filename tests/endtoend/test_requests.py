@@ -18,7 +18,7 @@ from captionfleet.workers.process import WorkerProcess
 from tests.support.command import Command
 from tests.support.job_file import write_job
 from tests.support.output import Output, key_of
-from tests.support.replica import Seen, caption, scripted
+from tests.support.replica import Seen, caption, prompt_of, scripted
 from tests.support.tiny_films import Library
 
 Films = Callable[[int], Path]
@@ -159,7 +159,7 @@ def _refusing(prompt: str) -> Any:
 
 
 def _prompt(seen: Seen) -> str:
-    return str(seen.json["messages"][-1]["content"][-1]["text"])
+    return prompt_of(seen.json)
 
 
 async def test_a_job_whose_request_gets_a_name_pays_for_nothing_again(

@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Iterator
-from hashlib import blake2b
+from functools import partial
+from hashlib import blake2b, file_digest
 from pathlib import Path
 
 from captionfleet.config.sections.export import Overwrite
@@ -12,8 +13,7 @@ from captionfleet.system.regular_file import open_regular
 
 __all__ = ["write_file"]
 
-_BLOCK_BYTES = 1 << 20
-_DIGEST_BYTES = 16
+_new_digest = partial(blake2b, digest_size=16)
 
 
 def write_file(
@@ -32,7 +32,7 @@ def write_file(
             return Written.KEPT
         if known and _digest_of(path) != known:
             return Written.EDITED
-    digest = blake2b(digest_size=_DIGEST_BYTES)
+    digest = _new_digest()
 
     def hashed() -> Iterator[bytes]:
         for part in parts:
@@ -47,11 +47,8 @@ def write_file(
 
 def _digest_of(path: Path) -> bytes:
     """The hash of the file's content; empty if it cannot be read."""
-    digest = blake2b(digest_size=_DIGEST_BYTES)
     try:
         with os.fdopen(open_regular(os.path.realpath(path)), "rb") as file:
-            while block := file.read(_BLOCK_BYTES):
-                digest.update(block)
+            return file_digest(file, _new_digest).digest()
     except OSError:
         return b""
-    return digest.digest()

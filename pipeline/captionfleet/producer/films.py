@@ -40,7 +40,7 @@ class Cut(NamedTuple):
 class Films:
     """Cuts films into windows or scenes, for jobs that caption whole films.
 
-    The run, or the count ahead of it, opens a film once, whichever needs it first. Films that
+    The run, or the count ahead of it, opens a film once, when it is first needed. Films that
     earlier runs measured are not opened. Memory: about 150 bytes for each film. `has_guessed` is
     true once a film without known scenes was cut into windows.
     """

@@ -217,7 +217,7 @@ def test_who_is_passed_over_keeps_the_turn() -> None:
 def test_each_in_turn_is_offered_a_place(
     fleet: list[tuple[int, int, bool]], avoided: list[str | None]
 ) -> None:
-    """Whoever waits gets what the router gives when asked for each in turn, and no other order."""
+    """Waiting clips get the leases that the router gives to each in turn, in no other order."""
     offered, handing_out = (Router(replicas_of(fleet)) for _ in range(2))
     line = deque(Clip(str(number), avoid) for number, avoid in enumerate(avoided))
     expected = [(clip.name, offered.lease(1.0, avoid=clip.avoid)) for clip in line]

@@ -106,10 +106,12 @@ def _doubt(packet: Packet[Any], clock: DoubtedClock, scale: tuple[int, int]) -> 
     stream = packet.stream_index
     if packet.pts is not None and clock.is_absurd(stream, packet.pts * factor // divisor):
         packet.pts = None
-    dts_us: int | None = packet.dts * factor // divisor
-    if clock.is_absurd(stream, packet.dts * factor // divisor):
-        packet.dts = dts_us = None
-    clock.advance(stream, dts_us, (packet.duration or 0) * factor // divisor)
+    dts_us = packet.dts * factor // divisor
+    is_absurd = clock.is_absurd(stream, dts_us)
+    if is_absurd:
+        packet.dts = None
+    duration_us = (packet.duration or 0) * factor // divisor
+    clock.advance(stream, None if is_absurd else dts_us, duration_us)
 
 
 def _correct(packet: Packet[Any], clock: JoinedClock, scale: tuple[int, int]) -> None:
