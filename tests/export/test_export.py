@@ -58,6 +58,18 @@ def test_text_files_beside_films(tmp_path: Path, videos: Path) -> None:
     assert "2 files as they were" in export(folder, "txt")
 
 
+def test_an_edited_table_stays(tmp_path: Path, videos: Path) -> None:
+    """A table that was edited since its export is replaced only if that is asked."""
+    folder = write_lines(tmp_path / "out", [line(film(videos, "1.mp4"), "First.")])
+    table = tmp_path / "captions.csv"
+    export(folder, "csv", out=table)
+    table.write_text("edited")
+    assert "edited since" in export(folder, "csv", out=table)
+    assert table.read_text() == "edited"
+    export(folder, "csv", out=table, overwrite="always")
+    assert "First." in table.read_text()
+
+
 def test_files_of_others_stay(tmp_path: Path, videos: Path) -> None:
     """A file that no export wrote is never written over, an edited one only if that is asked."""
     films = [film(videos, f"{number}.mp4") for number in range(3)]

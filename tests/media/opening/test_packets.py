@@ -15,7 +15,7 @@ class Scripted:
 
     def __init__(self, film: InputContainer, script: Sequence[int | type[Exception]]) -> None:
         self.format = film.format
-        self._packets = [packet for packet in film.demux(video=0) if packet.size]
+        self.packets = [packet for packet in film.demux(video=0) if packet.size]
         self._script = iter(script)
 
     def demux(self, *_: Any) -> Iterator[Any]:
@@ -23,7 +23,7 @@ class Scripted:
         for step in self._script:
             if not isinstance(step, int):
                 raise step(1094995529, "scripted")
-            yield self._packets[step]
+            yield self.packets[step]
 
 
 def read(film: Path, *script: int | type[Exception]) -> tuple[int, int]:
@@ -57,3 +57,17 @@ def test_a_long_hole_does_not_end_the_film(film: Path) -> None:
 def test_a_hole_without_an_end_is_left(film: Path) -> None:
     """After a gibibyte of nothing, no more is looked for."""
     assert read(film, 0, *[av.BlockingIOError] * 20_000, 1) == (1, 1)
+
+
+def test_a_time_that_is_not_believable_is_removed(film: Path) -> None:
+    """A packet forty hours after the one before it has no DTS and no PTS; the next one has both."""
+    with av.open(film) as container:
+        scripted = Scripted(container, [0, 1, 2])
+        late = scripted.packets[1]
+        assert late.dts is not None
+        assert late.pts is not None
+        ticks = round(40 * 3600 / late.time_base)
+        late.dts, late.pts = late.dts + ticks, late.pts + ticks
+        reader = PacketReader(cast("InputContainer", scripted), [])
+        missing = [(packet.dts is None, packet.pts is None) for packet in reader]
+    assert missing == [(False, False), (True, True), (False, False)]
