@@ -10,15 +10,17 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import av
 import imageio_ffmpeg
 
 from benchmarks import guide
 from captionfleet.standin.films.film import Film, Sound, write_film
+from captionfleet.workers.process import ALLOCATOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +64,18 @@ def in_python(name: str) -> Callable[[Path, Path], Cost]:
 
     def run(film: Path, folder: Path) -> Cost:
         command = [sys.executable, "-m", "benchmarks.contenders", name, str(film), str(folder)]
-        cost, printed = _cost(command)
+        cost, printed = _cost(command, ALLOCATOR)  # as worker processes have it
         return Cost(json.loads(printed)["cpu_s"], cost.peak_rss_bytes)
 
     return run
 
 
-def _cost(command: list[str]) -> tuple[Cost, bytes]:
+def _cost(
+    command: list[str], variables: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Cost, bytes]:
     """CPU time of all threads, peak memory, and what was printed."""
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+    environment = {**os.environ, **variables}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
         printed = process.stdout.read() if process.stdout else b""
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)

@@ -40,11 +40,14 @@ async def test_workers_do_not_get_the_key(
     """The environment of a process that decodes untrusted bytes holds only what it needs."""
     monkeypatch.setenv("FIREWORKS_API_KEY", KEY)
     monkeypatch.setenv("LANG", "C.UTF-8")
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1000000")
     async with running_pool(job_of(tmp_path)) as pool:
         pool.put(clip_of(slower_film))
-        environment = environment_of(await a_worker_at_work())
-        assert KEY.encode() not in environment
+        environment = environment_of(await a_worker_at_work()).split(b"\0")
+        assert not [one for one in environment if KEY.encode() in one]
         assert b"LANG=C.UTF-8" in environment
+        assert b"MALLOC_TRIM_THRESHOLD_=1000000" in environment  # not the program's own
+        assert b"MALLOC_MMAP_THRESHOLD_=33554432" in environment
 
 
 def test_main_process_keeps_its_memory_to_itself() -> None:

@@ -20,7 +20,7 @@ class Drive:
         self.odd = odd
         self.rng = random.Random(seed)  # noqa: S311 - repeatable
         self.now_s = 0.0
-        self.losses = 0
+        self.losses = self.refusals = 0  # all of them, and those of a full server
         self.sizes: list[int] = []
 
     def run(self, captions: int) -> None:
@@ -29,8 +29,8 @@ class Drive:
             self.now_s += SERVICE_S / min(self.window.size, self.slots)
             size = self.window.size
             self.window.answered(self.now_s, started_s=self.now_s - SERVICE_S, level=size)
-            while self.window.size > self.slots or self.rng.random() < self.odd:
-                self.losses += 1
+            while (is_full := self.window.size > self.slots) or self.rng.random() < self.odd:
+                self.losses, self.refusals = self.losses + 1, self.refusals + is_full
                 size = self.window.size
                 self.window.lost(
                     self.now_s + 0.001, started_s=self.now_s, in_flight=size, level=size
@@ -81,6 +81,28 @@ def test_odd_losses_hardly_shrink_the_window(size: int, odd: float, left: float,
     drive = Drive(size, slots=size, odd=odd, seed=seed)
     drive.run(4000)
     assert sum(drive.sizes) / len(drive.sizes) >= left * size
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(("slots", "odd"), [(18, 0.03), (18, 0.05), (42, 0.05), (42, 0.1)])
+def test_odd_losses_do_not_hide_a_known_limit(slots: int, odd: float, seed: int) -> None:
+    """A loss by chance below the limit is no reason to try the limit more often."""
+    drive = Drive(2 * slots, slots=slots, odd=odd, seed=seed)
+    drive.run(3000)
+    assert drive.refusals <= 0.04 * 3000
+    assert sum(drive.sizes[300:]) / 2700 >= 0.9 * slots
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(("slots", "left"), [(8, 7), (16, 14), (16, 15), (64, 60)])
+@pytest.mark.parametrize("odd", [0.0, 0.03])
+def test_limit_that_falls_slightly_is_found(slots: int, left: int, odd: float, seed: int) -> None:
+    """A place that is lost again and again is no chance, however near the known limit it is."""
+    drive = Drive(2 * slots, slots=slots, odd=odd, seed=seed)
+    drive.run(3000)
+    drive.slots, drive.refusals = left, 0
+    drive.run(1000)
+    assert drive.refusals <= (0.04 if odd else 0.012) * 1000
 
 
 @pytest.mark.parametrize("size", [8, 64])

@@ -10,6 +10,7 @@ _QUIET = 6  # captions in a row before a lost place is restored
 _CERTAIN = 64  # captions before a restored place; at this number the limit counts as known
 _PROOF = 4  # captions of requests above a known limit, which disprove it
 _SMALL = 8
+_NEAR = 0.8  # a loss above this share of a known limit may be chance and does not move it
 _STORM = 0.85  # factor on a window that is refused before it was quiet
 _REQUEST_WEIGHT = 0.1  # of the newest request time in their mean
 
@@ -32,6 +33,7 @@ class CongestionWindow:
         self._suspicion = Suspicion()
         self._end: int | None = None  # requests in flight where the last one was lost
         self._past_end = 0  # captions of requests past it since
+        self._doubted: int | None = None  # in flight at a loss below it that may be chance
         self._quiet = _QUIET
         self._calm = _QUIET  # captions since the last loss, less those that bought a place
         self._shrunk_s = self._grown_s = -math.inf
@@ -64,8 +66,11 @@ class CongestionWindow:
         self._calm += 1
         self._request_s += _REQUEST_WEIGHT * (now_s - started_s - self._request_s)
         self._suspicion.taken(at_top=level >= self.size)
+        if self._doubted is not None and level >= self._doubted and started_s > self._shrunk_s:
+            self._doubted = None
         is_disproof = self._has_passed_end(started_s, level)
-        if self.size < self.aim and self._calm >= self._quiet:
+        quiet = _QUIET if self._is_below_end else self._quiet
+        if self.size < self.aim and self._calm >= quiet:
             self._grow(now_s)
         return is_disproof
 
@@ -103,18 +108,37 @@ class CongestionWindow:
         return True
 
     def _note_end(self, now_s: float, started_s: float, in_flight: int) -> None:
-        """Wait longer if the request took the place that was just restored; else start over."""
+        """Learn the server's limit from a loss.
+
+        A request that took the place that was just restored confirms the limit, which is then tried
+        more rarely. A loss slightly below it may be chance: a second one, without a caption from
+        there in between, or one in a place that was just restored lowers the limit. All other
+        losses start over.
+        """
         latest_s = self._grown_s + self._request_s / 16 + (now_s - started_s)
-        if self._end is not None and in_flight >= self._end and started_s <= latest_s:
+        is_restored, end = started_s <= latest_s, self._end
+        self._grown_s = -math.inf
+        is_near = end is not None and _NEAR * end <= in_flight < end
+        if is_near and not is_restored and self._doubted is None:
+            self._doubted = in_flight
+            return
+        self._doubted = None
+        if end is not None and in_flight >= end and is_restored:
             longer = 4 if self.size >= _SMALL else 2  # a small window brings few captions
             self._quiet = min(longer * self._quiet, max(_CERTAIN, 16 * self.size))
+        elif is_near:
+            self._quiet = min(self._quiet, _CERTAIN)
         else:
             self._quiet = _QUIET
-        self._end, self._grown_s = in_flight, -math.inf
+        self._end = in_flight
+
+    @property
+    def _is_below_end(self) -> bool:
+        """Whether the next place is below the known limit, so that nothing speaks against it."""
+        return self._end is not None and self.size + 1 < self._end
 
     def _grow(self, now_s: float) -> None:
-        is_known_to_go = self._end is not None and self.size + 1 < self._end
-        if not is_known_to_go:
+        if not self._is_below_end:
             if now_s < self._grown_s + self._request_s / 16:
                 return  # captions that arrive together must not restore a place each
             self._calm -= max(self._quiet // 4, 1)
