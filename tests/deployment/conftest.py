@@ -3,15 +3,19 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
 from anyio.from_thread import start_blocking_portal
 
 from captionfleet.cli import run_command_line
+from captionfleet.deployment.lifecycle.reaping import reap
+from captionfleet.deployment.plane.client import open_client
 from captionfleet.standin.plane.record import StandinPlane
 from captionfleet.standin.plane.server import serving_plane
 from tests.deployment.planes import ACCOUNT, KEY, plane_options
+from tests.deployment.scripted_plane import SHORT
 from tests.support.command import Command, CommandHere, Ended
 from tests.support.known_films import known_library
 from tests.support.output import Output
@@ -61,6 +65,14 @@ def served(
             return plane
 
         yield serve
+
+
+@pytest.fixture
+def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that look again after milliseconds, in this process."""
+    room = "captionfleet.deployment"
+    monkeypatch.setattr(f"{room}.console.open_client", partial(open_client, waits=SHORT))
+    monkeypatch.setattr(f"{room}.reap_command.reap", partial(reap, waits=SHORT))
 
 
 @pytest.fixture

@@ -2,89 +2,39 @@
 
 import io
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from pydantic import SecretStr
 
 from captionfleet.config import DeploymentConfig
 from captionfleet.deployment.lifecycle.following import Replicas, follow
 from captionfleet.deployment.lifecycle.managed import Managed
-from captionfleet.deployment.lifecycle.records import Record, Records
-from captionfleet.deployment.lifecycle.turning_off import turn_off
+from captionfleet.deployment.lifecycle.records import Records
 from captionfleet.deployment.lifecycle.waiting import Patience, show_replicas, until_serving
-from captionfleet.deployment.plane.client import Waits, open_client
-from captionfleet.deployment.plane.plane import Plane
 from captionfleet.deployment.protocol import calls
-from captionfleet.deployment.protocol.calls import Target, Wanted
 from captionfleet.deployment.protocol.refusals import (
+    AbortedError,
     BadRequestError,
     BlockedError,
     ControlError,
     DeniedError,
+    ExistsError,
     MissingError,
     QuotaError,
+    RateError,
     UnansweredError,
+    UnroutedError,
 )
-from captionfleet.telemetry import utc_now
 from tests.deployment.planes import DEAD, KEY
-from tests.support.replica import (
-    ScriptedReplica,
-    Step,
-    answer,
-    caption,
-    raw,
-    scripted,
-    stream,
-    times,
-)
+from tests.deployment.scripted_plane import SHORT, TARGET, WANTED, asked, grpc, state
+from tests.support.replica import Step, answer, caption, raw, scripted, stream, times
 
 pytestmark = pytest.mark.anyio
 
-TARGET = Target("acme", "omni")
-WANTED = Wanted(base_model="accounts/fireworks/models/qwen3-omni-30b-a3b-instruct", shape="s")
 QUICK = Patience(20, 0.01)
-
-
-SHORT = Waits(first_wait_s=0.01, look_every_s=0.01)
-
-
-@asynccontextmanager
-async def asked(
-    *script: Step, waits: Waits = SHORT
-) -> AsyncIterator[tuple[Plane, ScriptedReplica]]:
-    """A control plane that answers by a script."""
-    async with scripted(*script) as server:
-        base = server.base_url.removesuffix("/v1")
-        async with open_client(base, SecretStr(KEY), waits) as client:
-            with anyio.fail_after(60):
-                yield Plane(client), server
-
-
-def state(**fields: Any) -> dict[str, Any]:
-    """A deployment as the control plane tells it."""
-    return {
-        "name": TARGET.name,
-        "state": "READY",
-        "minReplicaCount": 1,
-        "maxReplicaCount": 2,
-        "desiredReplicaCount": 2,
-        "baseModel": WANTED.base_model,
-    } | fields
-
-
-def grpc(code: int, message: str = "no", *details: str) -> dict[str, Any]:
-    """An error as a gRPC gateway words it."""
-    return {
-        "code": code,
-        "message": message,
-        "details": [{"@type": f"type.googleapis.com/google.rpc.{one}"} for one in details],
-    }
 
 
 NONSENSE: dict[str, Step] = {
@@ -149,10 +99,15 @@ ERRORS: dict[str, tuple[int, Any, type[ControlError], int]] = {
     "suspended": (412, b"", DeniedError, 4),
     "missing": (404, {"error": grpc(5)}, MissingError, 4),
     "quota": (429, grpc(8, "8 GPUs", "QuotaFailure"), QuotaError, 4),
+    "too fast": (429, grpc(8), RateError, 4),
     "wrong argument": (400, grpc(3), BadRequestError, 2),
     "in use": (400, grpc(9), BlockedError, 4),
     "names for codes": (400, {"error": {"code": "FAILED_PRECONDITION"}}, BlockedError, 4),
-    "a page": (404, b"<html>", MissingError, 4),
+    "a name for a status": (404, {"error": {"code": 404, "status": "NOT_FOUND"}}, MissingError, 4),
+    "another change under way": (409, grpc(10), AbortedError, 4),
+    "there already": (409, grpc(6), ExistsError, 4),
+    "a page": (404, b"<html>", UnroutedError, 4),
+    "a gateway's words": (404, {"message": "no Route matched"}, UnroutedError, 4),
 }
 
 
@@ -162,7 +117,7 @@ async def test_refusal_is_an_error_with_its_exit_code(name: str) -> None:
     status, body, kind, exit_code = ERRORS[name]
     async with asked(answer(status, body)) as (plane, server):
         with pytest.raises(ControlError) as caught:
-            await plane.get(TARGET)
+            await plane.client.answer(calls.create(TARGET, WANTED))
     assert type(caught.value) is kind
     assert caught.value.exit_code == exit_code
     assert len(server.seen) == 1
@@ -336,10 +291,35 @@ async def test_the_latest_refusal_is_what_a_short_wait_ends_with() -> None:
 
 async def test_scale_that_was_not_done_is_an_error() -> None:
     """After a PATCH the deployment is looked at again; what was not done is not taken for done."""
-    async with asked(*times(3, answer(200, state()))) as (plane, server):
+    async with asked(*times(6, answer(200, state()))) as (plane, server):
         with pytest.raises(ControlError, match="still has 1 to 2 replicas"):
             await plane.rescale(TARGET, 0, 0)
-    assert [seen.method for seen in server.seen] == ["GET", "PATCH", "GET"]
+    assert [seen.method for seen in server.seen] == ["GET", "PATCH", *["GET"] * 4]
+
+
+async def test_scale_may_show_only_after_some_seconds() -> None:
+    """A control plane whose look right after a PATCH shows the former bounds is looked at again."""
+    on, off = answer(200, state()), answer(200, state(minReplicaCount=0, maxReplicaCount=0))
+    async with asked(on, on, on, on, off) as (plane, server):
+        assert (await plane.rescale(TARGET, 0, 0)).is_off
+    assert [seen.method for seen in server.seen] == ["GET", "PATCH", "GET", "GET", "GET"]
+
+
+async def test_deletion_is_looked_at() -> None:
+    """What outlives its deletion is an error; what is gone after some looks is deleted."""
+    on, done, gone = answer(200, state()), answer(200, {}), answer(404, grpc(5))
+    async with asked(done, on, answer(200, state(state="DELETING"))) as (plane, server):
+        assert await plane.delete(TARGET)
+    assert [seen.method for seen in server.seen] == ["DELETE", "GET", "GET"]
+    async with asked(done, *times(4, on)) as (plane, _):
+        with pytest.raises(ControlError, match="it is still there"):
+            await plane.delete(TARGET)
+    async with asked(gone, gone, on) as (plane, _):  # the first two were a gateway's
+        with pytest.raises(ControlError, match="it is still there"):
+            await plane.delete(TARGET)
+    async with asked(*times(5, gone)) as (plane, server):
+        assert not await plane.delete(TARGET)
+    assert len(server.seen) == 5
 
 
 async def test_list_without_end_has_one() -> None:
@@ -391,41 +371,3 @@ async def test_only_a_certain_refusal_leaves_no_record(
     assert one.is_recorded is bool(kept) is is_kept
     assert [found.record.created for found in kept] == [name == "not answered"] * is_kept
     assert all(found.record.may_yet_appear for found in kept)
-
-
-async def test_turning_off_waits_for_what_may_yet_appear() -> None:
-    """A deployment that was asked for lately is not gone because it is not known yet."""
-    fields = {"account": TARGET.account, "deployment_id": TARGET.deployment_id}
-    record = Record(
-        owner=DEAD, **fields, api_base="http://h", api_key_env="K", asked_at_utc=utc_now()
-    )
-    gone, on = answer(404, grpc(5)), answer(200, state())
-    off = answer(200, state(minReplicaCount=0, maxReplicaCount=0))
-    async with asked(gone, gone, on, on, off, off) as (plane, _):
-        assert (await turn_off(plane, record, SHORT)).startswith("omni is off")
-    for asked_at in ("", "2026-11-22T00:00:00Z", "9999-01-01T00:00:00Z", "yesterday"):
-        old = record.model_copy(update={"asked_at_utc": asked_at})
-        async with asked(gone) as (plane, server):
-            assert await turn_off(plane, old, SHORT) == "omni is gone already"
-        assert len(server.seen) == 1
-
-
-async def test_turning_off_is_tried_for_as_long_as_the_job_says(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A control plane that is away for longer than a call lasts is asked again, and then obeys."""
-    monkeypatch.setenv("FIREWORKS_API_KEY", KEY)
-    on, off = answer(200, state()), answer(200, state(minReplicaCount=0, maxReplicaCount=0))
-    async with scripted(*times(6, answer(503)), on, on, on, off) as server:
-        life = {
-            "account": TARGET.account,
-            "deployment_id": TARGET.deployment_id,
-            "api_base": server.base_url.removesuffix("/v1"),
-            "poll_s": 0.01,
-        }
-        deployment = DeploymentConfig.model_validate({"lifecycle": life})
-        assert deployment.lifecycle is not None
-        one = Managed(deployment, deployment.lifecycle, DEAD)
-        with anyio.fail_after(20):
-            await one.turn_off()
-    assert one.done.startswith("omni is off")

@@ -3,13 +3,11 @@
 import json
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from captionfleet.deployment.lifecycle.records import Record, Records
-from captionfleet.deployment.plane.client import Waits, open_client
 from captionfleet.standin.faults import parse_fault
 from captionfleet.standin.plane.record import StandinPlane
 from tests.deployment.planes import (
@@ -168,6 +166,7 @@ def test_dry_run_calls_nobody(
     assert not plane.calls
 
 
+@pytest.mark.usefixtures("quick_looks")
 @pytest.mark.parametrize(
     ("created", "call"),
     [(True, f"DELETE /v1/accounts/{ACCOUNT}/deployments/d"), (False, "PATCH /v1/accounts/")],
@@ -186,6 +185,7 @@ def test_dry_reap_only_tells(served: Serve, here: CommandHere, call: str, *, cre
     assert here("deployment", "reap").stdout == "nothing was left on\n"
 
 
+@pytest.mark.usefixtures("quick_looks")
 def test_delete_of_one_in_use_is_refused_unless_asked(served: Serve, here: CommandHere) -> None:
     """What served within the hour is deleted only with --ignore-checks, which the refusal names."""
     plane = served(time_scale=0.01)
@@ -270,13 +270,10 @@ REFUSALS: dict[str, tuple[dict[str, object], tuple[str, ...], int, str]] = {
 }
 
 
+@pytest.mark.usefixtures("quick_looks")
 @pytest.mark.parametrize("name", REFUSALS)
-def test_refusal_is_one_line(
-    name: str, served: Serve, here: CommandHere, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_refusal_is_one_line(name: str, served: Serve, here: CommandHere) -> None:
     """What cannot be done ends with the documented exit code and one line that says why."""
-    quick = partial(open_client, waits=Waits(first_wait_s=0.01))
-    monkeypatch.setattr("captionfleet.deployment.console.open_client", quick)
     options, words, exit_code, told_line = REFUSALS[name]
     served(**options)
     if words[0] == "wait":

@@ -1,8 +1,10 @@
 """Runs that bring their deployments up and turn them off, whatever becomes of the run."""
 
 import signal
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,12 +12,12 @@ from typing import Any
 import anyio
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
 from captionfleet import JobConfig, load_job, run_job
-from captionfleet.deployment.lifecycle.lifecycle import open_lifecycle
+from captionfleet.deployment.lifecycle.lifecycle import Lifecycle, open_lifecycle
 from captionfleet.deployment.lifecycle.reaping import reap
 from captionfleet.deployment.lifecycle.records import Record, Records
-from captionfleet.deployment.plane.client import Waits
 from captionfleet.errors import ConfigError, DeploymentError
 from captionfleet.sink import RunSummary
 from captionfleet.standin.faults import parse_fault
@@ -23,6 +25,8 @@ from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.plane.record import StandinPlane
 from captionfleet.standin.plane.server import serving_plane
 from captionfleet.standin.server import serving
+from captionfleet.telemetry import Tally
+from captionfleet.watch.signals import OnSignal, Signals
 from tests.deployment.planes import (
     ACCOUNT,
     DEAD,
@@ -34,6 +38,7 @@ from tests.deployment.planes import (
     state_of,
     told,
 )
+from tests.deployment.scripted_plane import SHORT
 from tests.support.awaited_film import awaited_film
 from tests.support.command import Command
 from tests.support.output import Output
@@ -43,6 +48,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("own_environment")]
 
 RUN_S = 120.0
 NEVER_S = 100_000  # 100 s at the pace of these control planes
+ELSEWHERE = DEAD.model_copy(update={"host": "gone-with-its-pod"})
 SLOW = StandinOptions(api_key=KEY, slots=2, service_time_s=0.2, watch_media=False)
 
 
@@ -237,16 +243,15 @@ async def test_output_folder_knows_too(nightly: Nightly) -> None:
         for name in ("there", "here"):
             more = {"deploymentId": name}
             plane.account.create(more, body | {"minReplicaCount": 1}, anyio.current_time())
-        elsewhere = DEAD.model_copy(update={"host": "gone-with-its-pod"})
         out = nightly.folder / "out"
-        await noted(plane, out, deployment_id="there", owner=elsewhere)
+        await noted(plane, out, deployment_id="there", owner=ELSEWHERE)
         for path in nightly.left():
             path.unlink()
         await nightly.run(plane, 1)
         assert state_of(plane, "there") == (0, 0, 0)
         assert not (out / ".left-on").exists()
         # In the state folder, a run on another machine may well be alive.
-        await noted(plane, deployment_id="here", owner=elsewhere)
+        await noted(plane, deployment_id="here", owner=ELSEWHERE)
         (left,) = await reap(Records(), ())
         assert left.is_left
         assert "gone-with-its-pod" in left.words
@@ -392,7 +397,7 @@ async def test_cancelled_run_turns_it_off(nightly: Nightly) -> None:
 
 @pytest.fixture
 def quick_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    quick = partial(open_lifecycle, waits=Waits(first_wait_s=0.01, look_every_s=0.02))
+    quick = partial(open_lifecycle, waits=SHORT)
     monkeypatch.setattr("captionfleet.run.open_lifecycle", quick)
 
 
@@ -493,6 +498,68 @@ async def test_last_one_out_turns_it_off(nightly: Nightly) -> None:
         await anyio.to_thread.run_sync(Records().remove, other)
         await nightly.run(plane, 2)
         assert state_of(plane) == (0, 0, 0)
+
+
+async def test_what_another_machine_may_use_stays_on(nightly: Nightly) -> None:
+    """What a run on another machine may use is a warning with its age and end."""
+    recorded_at = (datetime.now(UTC) - timedelta(hours=9)).isoformat()
+    async with serving_plane(plane_options()) as plane:
+        await noted(plane, owner=ELSEWHERE, written_at_utc=recorded_at)
+        with capture_logs() as logs:
+            summary = await nightly.run(plane, 1)
+        assert (summary.exit_code, state_of(plane)[:2]) == (0, (0, 2))
+        (warning,) = (one for one in logs if one["event"] == "a deployment stays on")
+        assert (warning["log_level"], "host gone-with-its-pod (9 h ago)" in warning["why"]) == (
+            "warning",
+            True,
+        )
+        assert warning["note"].endswith("captionfleet deployment reap --elsewhere")
+        assert len(nightly.left()) == 2
+        assert all(one.is_left for one in await reap(Records(), ()))
+        assert state_of(plane)[:2] == (0, 2)
+        await reap(Records(), (), elsewhere=True)
+        assert state_of(plane) == (0, 0, 0)
+    assert nightly.left() == []
+
+
+async def test_last_one_out_on_another_machine_turns_it_off(nightly: Nightly) -> None:
+    """A run that left it on for another machine's has ended, and keeps nothing on itself."""
+    async with serving_plane(plane_options()) as plane:
+        await noted(plane, owner=ELSEWHERE, is_over=True)
+        await nightly.run(plane, 1)
+        assert state_of(plane) == (0, 0, 0)
+
+
+async def test_no_reap_ends_what_lives_here(nightly: Nightly) -> None:
+    """Taking other machines' runs for dead turns off nothing that a live run here uses."""
+    async with serving_plane(plane_options()) as plane:
+        await noted(plane, owner=ELSEWHERE)
+        await noted(plane)
+        (left,) = await reap(Records(), (), elsewhere=True)
+        assert (left.is_left, "is used by" in left.words) == (True, True)
+        assert not plane.calls
+    assert len(nightly.left()) == 2
+
+
+async def test_signals_are_the_runs_again_once_it_is_off(
+    nightly: Nightly, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a life cycle a signal reaches the run's own handler, which ends its last copy."""
+    handlers: list[OnSignal] = []
+
+    @asynccontextmanager
+    async def watched(job: JobConfig, tally: Tally, signals: Signals) -> AsyncIterator[Lifecycle]:
+        handlers.append(signals.on_signal)
+        async with open_lifecycle(job, tally, signals) as life:
+            yield life
+        handlers.append(signals.on_signal)
+
+    monkeypatch.setattr("captionfleet.run.open_lifecycle", watched)
+    async with serving_plane(plane_options()) as plane:
+        await nightly.run(plane, 1)
+        assert state_of(plane) == (0, 0, 0)
+    before, after = handlers
+    assert before == after
 
 
 async def test_preempted_replica_costs_no_clip(library: Library, tmp_path: Path) -> None:

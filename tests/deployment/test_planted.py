@@ -157,6 +157,7 @@ def test_state_folder_in_the_output_folder_vouches_for_nothing(
     assert kept.key_pairs == frozenset()
 
 
+@pytest.mark.usefixtures("quick_looks")
 def test_reap_shows_host_and_variable_and_waits_for_their_names(
     served: Serve, here: CommandHere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

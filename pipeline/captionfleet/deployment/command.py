@@ -250,7 +250,7 @@ def delete(
         return print_calls(calls.delete(target, ignore_checks=ignore_checks, hard=hard))
 
     async def main(plane: Plane) -> int:
-        state = await plane.find(target)
+        state = await plane.find(target, surely=True)
         if state is None:
             print(f"there is no deployment {deployment_id}")
             return 0

@@ -78,7 +78,7 @@ def _kept_text(kept: Kept, named: frozenset[KeyPair]) -> str:
         "dead": "which is dead",
         "elsewhere": "on another machine",
     }
-    head = f"{record.deployment_id}: brought up by {record.owner}, {fate[kept.fate]}; {end}:"
+    head = f"{record.deployment_id}: brought up by {record.run}, {fate[kept.fate]}; {end}:"
     may = key_for(record.api_base, record.api_key_env, named | kept.key_pairs)
     verb = "with" if may else "NOT without --api-base and --api-key-env, as nothing else names"
     key = f"at {record.api_base}, {verb} the key in {record.api_key_env}"

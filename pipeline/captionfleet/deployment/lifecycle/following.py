@@ -7,7 +7,7 @@ import anyio
 
 from captionfleet.deployment.plane.plane import Plane
 from captionfleet.deployment.protocol.calls import Target
-from captionfleet.deployment.protocol.refusals import ControlError, QuotaError, UnansweredError
+from captionfleet.deployment.protocol.refusals import ControlError, UnansweredError
 from captionfleet.deployment.protocol.states import DeploymentState
 from captionfleet.deployment.show import sleep_line
 from captionfleet.telemetry import get_log, monotonic_s
@@ -64,7 +64,7 @@ async def follow(
     while True:
         try:
             state = await plane.get(target)
-        except (UnansweredError, QuotaError):
+        except UnansweredError:
             pass
         except ControlError as error:
             refusals += 1

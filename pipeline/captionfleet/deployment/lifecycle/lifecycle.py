@@ -1,8 +1,8 @@
 """Brings up, follows and turns off all deployments of a run (main process)."""
 
 import signal
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -15,7 +15,7 @@ from captionfleet.deployment.lifecycle.following import Replicas, follow, say_th
 from captionfleet.deployment.lifecycle.gate import let_through
 from captionfleet.deployment.lifecycle.managed import Managed, Phase
 from captionfleet.deployment.lifecycle.owner import Owner
-from captionfleet.deployment.lifecycle.reaping import reap, users_of
+from captionfleet.deployment.lifecycle.reaping import IF_IT_IS_OVER, Reaped, reap, users_of
 from captionfleet.deployment.lifecycle.records import Records
 from captionfleet.deployment.lifecycle.waiting import until_serving
 from captionfleet.deployment.plane.client import WAITS, Waits, open_client
@@ -35,6 +35,7 @@ _OnCount = Callable[[str, int], None]
 _T = TypeVar("_T")
 _REAP_S = 120.0
 _LAST_WORDS_S = 1.0
+_STAYS_ON = "a deployment stays on"
 
 
 @dataclass(slots=True, repr=False)
@@ -83,12 +84,10 @@ class Lifecycle:
 
     async def clear(self) -> None:
         """Turn off what earlier runs left on, and take over the deployments that this run uses."""
-        own = {one.record.ref for one in self._managed}
+        own, pairs = {one.record.ref for one in self._managed}, self.job.key_pairs
         with anyio.move_on_after(_REAP_S):
-            for reaped in await reap(self._records, self.job.key_pairs, but=own):
-                log = get_log().warning if reaped.is_left else get_log().info
-                log("an earlier run left a deployment on", outcome=reaped.words)
-            await self._take_over()
+            await reap(self._records, pairs, but=own, on_result=_say_reaped, waits=self.waits)
+        await self._take_over()
 
     async def attend(self, fleet: Fleet) -> None:
         """Bring up deployments, and count replicas until cancelled.
@@ -123,15 +122,25 @@ class Lifecycle:
         if not brought_up:
             return
         longest_s = max(one.life.end_timeout_s for one in brought_up)
-        end_s = anyio.current_time() + longest_s + _LAST_WORDS_S
-        with anyio.CancelScope(shield=True, deadline=end_s) as scope:
-            self.signals.on_signal = _twice(scope)
+        with anyio.CancelScope(shield=True) as scope, self._warning_of(scope):
             async with self._records.exclusively(), anyio.create_task_group() as ends:
+                # From here on: another run may have held the lock.
+                scope.deadline = anyio.current_time() + longest_s + _LAST_WORDS_S
                 for one in brought_up:
                     ends.start_soon(self._end, one)
-        left = [one for one in brought_up if one.is_recorded]
+        left = [one for one in brought_up if one.is_recorded and not one.done]
         if left and self.problem is None:
             self.problem = _left_on(left, "there was no time")
+
+    @contextmanager
+    def _warning_of(self, scope: anyio.CancelScope) -> Iterator[None]:
+        """Let the first signal warn, and the second end the scope; later ones do as before."""
+        former = self.signals.on_signal
+        self.signals.on_signal = _twice(scope)
+        try:
+            yield
+        finally:
+            self.signals.on_signal = former
 
     def _say_what_stays_on(self) -> None:
         own = {one.deployment.name: one for one in self._managed}
@@ -233,8 +242,12 @@ class Lifecycle:
     async def _end(self, one: Managed) -> None:
         kept = await anyio.to_thread.run_sync(self._records.all)
         if users := users_of(one.record, kept):
-            one.done = f"left on for {users[0].owner}"
-            get_log().info("a deployment stays on", deployment=one.life.deployment_id, why=one.done)
+            one.done, name = f"left on for {users[0].record.run}", one.life.deployment_id
+            if users[0].fate == "elsewhere":
+                get_log().warning(_STAYS_ON, deployment=name, why=one.done, note=IF_IT_IS_OVER)
+                await one.leave(self._records)
+                return
+            get_log().info(_STAYS_ON, deployment=name, why=one.done)
         else:
             try:
                 await one.turn_off()
@@ -243,6 +256,11 @@ class Lifecycle:
                 return
             get_log().info("deployment_ended", outcome=one.done)
         await one.forget(self._records)
+
+
+def _say_reaped(reaped: Reaped) -> None:
+    log = get_log().warning if reaped.is_left else get_log().info
+    log("an earlier run left a deployment on", outcome=reaped.words)
 
 
 def _twice(scope: anyio.CancelScope) -> OnSignal:

@@ -22,6 +22,7 @@ import anyio.to_thread
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from captionfleet import text
 from captionfleet.config import ControlRef
 from captionfleet.config.keys import KeyPair, key_pair
 from captionfleet.deployment.lifecycle.owner import Fate, Owner
@@ -49,8 +50,9 @@ class Record(BaseModel):
     """A deployment that a run brought up, and how to end it.
 
     `created` says whether the run created it: no other deployment is ever deleted. `asked_at_utc`
-    is the time of the last request to create it. The record names the key's environment variable,
-    and never holds the key.
+    is the time of the last request to create it. `is_over` says that the run has ended, and left it
+    on for a run on another machine. The record names the key's environment variable, and never
+    holds the key.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -64,18 +66,26 @@ class Record(BaseModel):
     created: bool = False
     at_end: AtEnd = "scale-to-zero"
     ignore_checks: bool = False
+    is_over: bool = False
     asked_at_utc: str = Field(default="", max_length=40)
     written_at_utc: str = Field(default_factory=utc_now, max_length=40)
 
     @property
     def may_yet_appear(self) -> bool:
         """Whether it was created so recently that the control plane may not know it yet."""
-        try:
-            asked_at = datetime.fromisoformat(self.asked_at_utc)
-            age_s = (datetime.now(UTC) - asked_at).total_seconds()
-        except (ValueError, TypeError):
-            return False
-        return 0 <= age_s < APPEARS_S
+        age_s = _age_s(self.asked_at_utc)
+        return age_s is not None and age_s < APPEARS_S
+
+    @property
+    def run(self) -> str:
+        """The run that wrote it, and how long ago, for people."""
+        age_s = _age_s(self.written_at_utc)
+        return str(self.owner) if age_s is None else f"{self.owner} ({text.rough(age_s)} ago)"
+
+    @property
+    def fate(self) -> Fate:
+        """Whether the run that wrote it may still use the deployment."""
+        return "dead" if self.is_over else self.owner.fate()
 
     @property
     def ref(self) -> ControlRef:
@@ -162,12 +172,12 @@ class Records:
         found: dict[str, Kept] = {}
         is_ours = not _is_below(self._state, self._output)
         for path, record in _read_folder(self._state):
-            own, fate = record if is_ours else _as_hint(record), record.owner.fate()
-            found[record.record_id] = Kept(own, fate, is_ours, path)
+            own = record if is_ours else _as_hint(record)
+            found[record.record_id] = Kept(own, record.fate, is_ours, path)
         for path, record in _read_folder(self._output):
             known = found.get(record.record_id)
             if known is None:
-                fate = self._fate_there(record.owner)
+                fate = self._fate_there(record)
                 hint = Kept(_as_hint(record), fate, is_vouched_for=False, path=path)
                 found[record.record_id] = hint
             elif record == known.record and known.fate == "elsewhere":
@@ -191,10 +201,10 @@ class Records:
         finally:
             lock.release()
 
-    def _fate_there(self, owner: Owner) -> Fate:
+    def _fate_there(self, record: Record) -> Fate:
         """Whether a run that used the output folder still runs, on any machine."""
-        fate = owner.fate()
-        is_over = fate == "elsewhere" or (self._is_locked and owner != Owner.this())
+        fate = record.fate
+        is_over = fate == "elsewhere" or (self._is_locked and record.owner != Owner.this())
         return "dead" if is_over else fate
 
     def _folders(self) -> list[Path]:
@@ -225,6 +235,15 @@ def _is_below(state: Path | None, output: Path | None) -> bool:
         return False
     output = output.parent
     return Path(os.path.realpath(state)).is_relative_to(os.path.realpath(output))
+
+
+def _age_s(at_utc: str) -> float | None:
+    """Seconds since then; None for no time, and for one in the future."""
+    try:
+        age_s = (datetime.now(UTC) - datetime.fromisoformat(at_utc)).total_seconds()
+    except (ValueError, TypeError):
+        return None
+    return age_s if age_s >= 0 else None
 
 
 def _as_hint(record: Record) -> Record:

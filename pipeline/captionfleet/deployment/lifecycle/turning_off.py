@@ -1,11 +1,8 @@
 """Turns off a deployment that a run had switched on (main process)."""
 
-from contextlib import suppress
-
 import anyio
 
 from captionfleet.deployment.lifecycle.records import Record
-from captionfleet.deployment.plane.client import WAITS, Waits
 from captionfleet.deployment.plane.plane import Plane
 from captionfleet.deployment.protocol import calls
 from captionfleet.deployment.protocol.refusals import BlockedError, MissingError
@@ -15,7 +12,7 @@ from captionfleet.deployment.show import cost_text
 __all__ = ["turn_off"]
 
 
-async def turn_off(plane: Plane, record: Record, waits: Waits = WAITS) -> str:
+async def turn_off(plane: Plane, record: Record) -> str:
     """Delete or scale to zero, as the record says; return what was done, in words.
 
     A deployment that the run did not create is scaled to zero, never deleted; so is, without
@@ -25,7 +22,7 @@ async def turn_off(plane: Plane, record: Record, waits: Waits = WAITS) -> str:
         ControlError: it may still be on.
     """
     target, name = record.target, record.deployment_id
-    state = await _found(plane, record, waits.look_every_s)
+    state = await _found(plane, record)
     if state is None:
         return f"{name} is gone already"
     if record.at_end == "delete" and record.created:
@@ -46,12 +43,14 @@ async def turn_off(plane: Plane, record: Record, waits: Waits = WAITS) -> str:
     return f"{name} is off ({was} saved)"
 
 
-async def _found(plane: Plane, record: Record, look_every_s: float) -> DeploymentState | None:
+async def _found(plane: Plane, record: Record) -> DeploymentState | None:
     """The deployment's state, waiting for one that may yet appear; None if it does not exist."""
     while True:
-        with suppress(MissingError):
-            state = await plane.get(record.target)
+        try:
+            state = await plane.get_surely(record.target)
+        except MissingError:
+            if not record.may_yet_appear:
+                return None
+            await anyio.sleep(plane.client.waits.look_every_s)
+        else:
             return None if state.is_gone else state
-        if not record.may_yet_appear:
-            return None
-        await anyio.sleep(look_every_s)

@@ -15,20 +15,31 @@ from captionfleet.deployment.protocol.refusals import (
     DeniedError,
     MissingError,
     UnansweredError,
+    UnroutedError,
 )
 from captionfleet.deployment.protocol.states import DeploymentState
 from captionfleet.sender.chat.request import model_forms
 from captionfleet.telemetry import Picture, has_width, monotonic_s, show_pictures, utc_now
 
-__all__ = ["Patience", "Served", "Shown", "forms_of", "show_replicas", "until_serving"]
+__all__ = [
+    "SURE_LOOKS",
+    "Patience",
+    "Served",
+    "Shown",
+    "forms_of",
+    "show_replicas",
+    "until_serving",
+]
+
+SURE_LOOKS = 3
+"""Refusals in a row that count: a gateway may refuse what it accepts some seconds later, such as a
+new key, or a deployment that another replica of the control plane created."""
 
 Shown = Callable[[DeploymentState], None]
 """Called with every state until it serves."""
 
 _FIRST_WAIT_S, _GROWTH = 1.0, 1.3
-# A gateway may refuse for a moment what it accepts a second later: a new key, or a deployment that
-# another replica of the control plane created. Only three refusals in a row count.
-_SURE_LOOKS = 3
+_REFUSED_WAIT_S = 5.0  # three refusals then span ten seconds, longer than a gateway's restart
 _REFUSED = frozenset({401, 402, 403, 412})
 _WRONG = frozenset({400, 405, 413, 422})
 _FINE = 200
@@ -122,8 +133,9 @@ class _Waiting:
                 served = await self._attempt(models)
             except ControlError as error:
                 self.refusal, refusals = error, refusals + 1
-                if refusals == _SURE_LOOKS:
+                if refusals == SURE_LOOKS:
                     raise
+                wait_s = max(wait_s, min(_REFUSED_WAIT_S, self.patience.poll_s))
             else:
                 if served is not None:
                     return served
@@ -155,7 +167,7 @@ class _Waiting:
             state = await self.plane.get(self.target)
         except UnansweredError:
             return None
-        except MissingError:
+        except (MissingError, UnroutedError):
             if self.seen or anyio.current_time() >= self.appears_by_s:
                 raise
             return None

@@ -67,11 +67,20 @@ class Waits:
         attempt_s: Seconds that one attempt at a call may take.
         first_wait_s: Seconds between the first attempt and the second.
         look_every_s: Seconds between two looks for a deployment that may yet appear.
+        look_again_s: Seconds between looks at what one look does not prove: that a deployment does
+            not exist, or that a change had no effect.
+        again_s: Seconds between two attempts to turn a deployment off.
+        refused_s: Seconds for which a deployment that a dead run left on may refuse that.
     """
 
     attempt_s: float = 30.0
     first_wait_s: float = 0.5
     look_every_s: float = 1.0
+    # A gateway that restarts answers 404 for some seconds.
+    look_again_s: tuple[float, ...] = (1.0, 2.0, 4.0)
+    again_s: float = 2.0
+    # Long enough for a gateway that restarts, short enough for every start of a run.
+    refused_s: float = 10.0
 
     def backoff_s(self, attempt: int) -> float:
         """Seconds to wait after this attempt, from 1 on: a growing limit, less up to half."""
@@ -92,7 +101,7 @@ class ControlClient:
         key: SecretStr,
         waits: Waits = WAITS,
     ) -> None:
-        self._waits = waits
+        self.waits = waits
         self._session = session
         self._key = key
         self._proxy = proxy_for(api_base)
@@ -126,7 +135,7 @@ class ControlClient:
                             return self._read(call, raw)
                         wait_s = raw.retry_after_s
                     await anyio.sleep(
-                        max(self._waits.backoff_s(attempt), min(wait_s, _LONGEST_WAIT_S))
+                        max(self.waits.backoff_s(attempt), min(wait_s, _LONGEST_WAIT_S))
                     )
                 return self._read(call, await self._once(call))
         except TimeoutError:
@@ -152,7 +161,7 @@ class ControlClient:
         url = f"{self.api_base}{call.path_and_query}"
         body = None if call.body is None else orjson.dumps(call.body)
         try:
-            return await self._exchange(call.method, url, body, self._waits.attempt_s)
+            return await self._exchange(call.method, url, body, self.waits.attempt_s)
         except BORDER as error:
             detail = verdict_on(error).detail
             problem = f"{call.what}: {self.api_base} does not answer ({detail})"
@@ -190,7 +199,7 @@ class ControlClient:
                     f"{call.what}: {self.api_base} answers with a redirect ({raw.status}): "
                     "the base URL must be the end of it"
                 )
-            raise error_for(self._refusal(raw), call.what)
+            raise error_for(self._refusal(raw), call.what, is_look=call.is_look)
         if raw.is_cut:
             raise ControlError(f"{call.what}: the control plane's answer is larger than 8 MiB")
         try:
@@ -211,10 +220,10 @@ class ControlClient:
 def _is_worth_repeating(call: Call, raw: _Raw) -> bool:
     if raw.status not in _AGAIN or not call.may_repeat:
         return False
-    is_final = read_refusal(raw.status, raw.body).is_final
-    if not is_final:
+    is_quota = read_refusal(raw.status, raw.body).is_quota
+    if not is_quota:
         get_log().info("control_plane_asked_again", call=call.what, status=raw.status)
-    return not is_final
+    return not is_quota
 
 
 def key_at(api_base: str, variable: str | None, named: Collection[KeyPair]) -> SecretStr:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+import anyio
+
 from captionfleet.deployment.plane.client import ControlClient
 from captionfleet.deployment.protocol import calls
 from captionfleet.deployment.protocol.calls import Target, Wanted
@@ -33,10 +35,13 @@ class Plane:
     def __init__(self, client: ControlClient) -> None:
         self.client = client
 
-    async def find(self, target: Target) -> DeploymentState | None:
-        """A deployment's state; None if it does not exist, or is deleted."""
+    async def find(self, target: Target, *, surely: bool = False) -> DeploymentState | None:
+        """A deployment's state; None if it does not exist, or is deleted.
+
+        With `surely`, only several looks over some seconds prove that it does not exist.
+        """
         try:
-            found = await self.get(target)
+            found = await (self.get_surely(target) if surely else self.get(target))
         except MissingError:
             return None
         return None if found.is_gone else found
@@ -49,6 +54,19 @@ class Plane:
         """
         call = calls.get(target)
         return read(DeploymentState, await self.client.answer(call), call.what)
+
+    async def get_surely(self, target: Target) -> DeploymentState:
+        """A deployment's state.
+
+        Raises:
+            MissingError: there was none at several looks over some seconds.
+        """
+        for wait_s in self.client.waits.look_again_s:
+            try:
+                return await self.get(target)
+            except MissingError:
+                await anyio.sleep(wait_s)
+        return await self.get(target)
 
     async def list_all(self, account: str) -> list[DeploymentState]:
         """All deployments of an account except deleted ones."""
@@ -109,7 +127,7 @@ class Plane:
         before = await self.get(target)
         call = calls.rescale(target, min_replicas, max_replicas)
         await self.client.answer(call)
-        after = await self.get(target)
+        after = await self._rescaled(target, (min_replicas, max_replicas))
         bounds = after.min_replica_count, after.max_replica_count
         if bounds != (min_replicas, max_replicas):
             raise ControlError(f"{call.what}: it still has {bounds[0]} to {bounds[1]} replicas")
@@ -127,9 +145,35 @@ class Plane:
 
         Raises:
             BlockedError: it served within the last hour, and checks are not ignored.
+            ControlError: it is still there.
         """
+        call, existed = calls.delete(target, ignore_checks=ignore_checks, hard=hard), True
         try:
-            await self.client.answer(calls.delete(target, ignore_checks=ignore_checks, hard=hard))
+            await self.client.answer(call)
         except MissingError:
-            return False
-        return True
+            existed = False
+        if await self._outlives_deletion(target, existed=existed):
+            raise ControlError(f"{call.what}: it is still there")
+        return existed
+
+    async def _rescaled(self, target: Target, bounds: tuple[int, int]) -> DeploymentState:
+        """The state after a rescale, which may show the former bounds for some seconds."""
+        for wait_s in self.client.waits.look_again_s:
+            after = await self.get(target)
+            if (after.min_replica_count, after.max_replica_count) == bounds:
+                return after
+            await anyio.sleep(wait_s)
+        return await self.get(target)
+
+    async def _outlives_deletion(self, target: Target, *, existed: bool) -> bool:
+        """Whether it is there after its deletion, which may take some seconds to show.
+
+        Of one that did not exist, a single look proves nothing: the deletion was such a look.
+        """
+        if not existed:
+            return await self.find(target, surely=True) is not None
+        for wait_s in self.client.waits.look_again_s:
+            if await self.find(target) is None:
+                return False
+            await anyio.sleep(wait_s)
+        return await self.find(target) is not None

@@ -40,6 +40,7 @@ class Call:
         what: what it does, for messages.
         firectl: the equivalent command of the vendor's own tool.
         may_repeat: whether it may be repeated if its result is unknown.
+        is_look: whether it only reads.
     """
 
     what: str
@@ -49,6 +50,7 @@ class Call:
     body: Mapping[str, Any] | None = None
     firectl: str = ""
     may_repeat: bool = True
+    is_look: bool = False
 
     @property
     def path_and_query(self) -> str:
@@ -162,6 +164,7 @@ def get(target: Target) -> Call:
         "GET",
         f"/v1/{target.name}",
         firectl=_firectl(target.account, "get", target.deployment_id),
+        is_look=True,
     )
 
 
@@ -174,6 +177,7 @@ def list_page(account: str, token: str = "") -> Call:
         _deployments(account),
         query,
         firectl=_firectl(account, "list"),
+        is_look=True,
     )
 
 
@@ -216,6 +220,7 @@ def match_shape(account: str, base_model: str) -> Call:
         f"/v1/accounts/{account}/deploymentShapeVersions:match",
         body={"createDeploymentRequest": {"deployment": {"baseModel": base_model}}},
         firectl=shlex.join([*words, "--account-id", account]),
+        is_look=True,
     )
 
 

@@ -118,6 +118,11 @@ class DeploymentState(_Told):
         return self.state in {"DELETING", "DELETED"}
 
     @property
+    def is_changing(self) -> bool:
+        """Whether a change of it is under way, during which others may be refused."""
+        return self.state in {"CREATING", "UPDATING"}
+
+    @property
     def is_off(self) -> bool:
         """Whether no request brings it up, because its maximum is 0 replicas."""
         return self.max_replica_count == 0
