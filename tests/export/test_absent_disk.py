@@ -116,6 +116,20 @@ def test_a_disk_below_a_source_is_absent(tmp_path: Path, mount: str) -> None:
         assert found.index.counts() == {State.CURRENT: 1, State.GONE: 1}
 
 
+def test_films_known_by_content_are_not_gone_with_their_disk(tmp_path: Path) -> None:
+    """Also if another disk has a film with the name of one of them."""
+    folder = library(tmp_path)
+    names = ("a/beach.mp4", "a/only.mp4", "b/beach.mp4")
+    films = [film(tmp_path / name[0], name[2:], name.encode()) for name in names]
+    ids = [orjson.loads(line(one, "x"))["clip_id"] for one in films]
+    keys = [{"clip_id": f"{n:032x}", "stat_id": one} for n, one in enumerate(ids, 1)]
+    lines = [line(one, "x", **each) for one, each in zip(films, keys, strict=True)]
+    write_lines(folder, lines)
+    with unmounted(tmp_path / "a"), find_lines(folder) as found:
+        states = [entry.state for entry in found.index.entries(frozenset(State))]
+        assert states == [State.UNSURE, State.UNREACHABLE, State.CURRENT]
+
+
 def test_a_film_whose_time_changed_stays_in_its_shard(tmp_path: Path) -> None:
     """With identity = "content", until the next run finds that it holds something else."""
     one = film(tmp_path / "videos", "a.mp4")

@@ -25,7 +25,7 @@ from captionfleet.telemetry import Steps
 __all__ = ["FoundLines", "find_lines"]
 
 _MB = 1e6
-_FOLDERS = 1024  # some 200 kB
+_FOLDERS = 1024  # remembered at once; usually there are a few
 _NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
 _ID_BYTES = 16  # as clips are named
 
@@ -107,6 +107,7 @@ class _Look:
         self._index = index
         self._roots = [os.fsencode(root) for root in past_roots(folder)]
         self._is_empty_above = lru_cache(_FOLDERS)(_is_empty_above)
+        self._starts = lru_cache(_FOLDERS)(_starts)
 
     def entry(self, at: int, record: dict[str, Any]) -> Entry | None:
         clip, alias = _id(record, "clip_id"), _id(record, "stat_id")
@@ -135,22 +136,44 @@ class _Look:
             return b"", b"", State.GONE
         changed = [one for one in seen if one[2] is State.CHANGED]
         if changed and _id(record, "stat_id"):
-            return *seen[0][:2], State.UNSURE
+            return seen[0][0], changed[0][1], State.UNSURE  # that folder is there, at least
         path, root, state = seen[0] if name_bytes(record, "path") else [*changed, *seen][0]
         if state is State.GONE and self._is_empty_above(os.path.dirname(path)):  # noqa: PTH120 - bytes
             state = State.UNREACHABLE
         return path, root, state
 
     def _places(self, clip: bytes, record: dict[str, Any]) -> Iterator[tuple[bytes, bytes, bytes]]:
-        """Path, root and name of each place where the file may be, the most likely first."""
+        """Path, root and name of each place where the file may be, the most likely first.
+
+        The root is the folder whose other films show whether the film's disk is mounted.
+        """
         source, path = name_bytes(record, "source") or b"", name_bytes(record, "path")
         own = name_bytes(record, "root") or b""
         if path:
-            yield path, own or os.path.dirname(path), source  # noqa: PTH120 - bytes
+            yield path, self._root(path, own), source
         roots = [own, *self._roots] if own else self._roots
         for name in (source, *(name for _, name in self._index.same(clip))):
             for root in roots if name else ():
-                yield os.path.join(root, name), root, name  # noqa: PTH118 - bytes
+                path = os.path.join(root, name)  # noqa: PTH118 - bytes
+                yield path, self._root(path, root), name
+
+    def _root(self, path: bytes, root: bytes) -> bytes:
+        """The root that a line names, or the film's own folder where it lies outside of that.
+
+        Lists name films of other disks than their own, and so do links.
+        """
+        place = os.path.normpath(path)
+        is_below = bool(root) and place.startswith(self._starts(root))
+        return root if is_below else os.path.dirname(place)  # noqa: PTH120 - bytes
+
+
+def _starts(folder: bytes) -> tuple[bytes, ...]:
+    """The starts of paths below a folder, under its name and without links."""
+    try:
+        names = {folder, os.path.realpath(folder)}
+    except ValueError:  # a NUL in the name
+        return ()
+    return tuple(name.rstrip(b"/") + b"/" for name in names)
 
 
 def _state(path: bytes, name: bytes, ids: set[str], record: dict[str, Any]) -> State:
