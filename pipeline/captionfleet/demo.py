@@ -5,6 +5,7 @@ import shutil
 import sys
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from glob import escape
 from itertools import islice
 from pathlib import Path
 from textwrap import indent
@@ -30,7 +31,8 @@ from captionfleet.standin.server import Standin, serving
 __all__ = ["run_demo"]
 
 _MARK = ".captionfleet-demo"
-_OWN = ("videos", "captions", "media")
+_STORE = "media"
+_OWN = ("videos", "captions", _STORE)
 _CAPTIONS_SHOWN = 5
 _OWN_CLIPS = 10
 _LIKE_A_SERVICE = StandinOptions(strict=True, service_time_jitter=0.5, names_media=False)
@@ -123,8 +125,13 @@ def _job(folder: Path, replicas: list[Standin], own: Path | None) -> JobConfig:
         {
             "input": {"sources": [folder / "videos"], "settle_s": 0}
             if own is None
-            else {"sources": [own], "settle_s": 0, "limit": _OWN_CLIPS},
-            "store": {"dir": folder / "media"},
+            else {
+                "sources": [own],
+                "settle_s": 0,
+                "limit": _OWN_CLIPS,
+                "exclude": _below(own, folder / _STORE),
+            },
+            "store": {"dir": folder / _STORE},
             "request": {"stream": True},
             "deployments": [
                 {
@@ -139,6 +146,12 @@ def _job(folder: Path, replicas: list[Standin], own: Path | None) -> JobConfig:
             "output": {"dir": folder / "captions"},
         }
     )
+
+
+def _below(own: Path, store: Path) -> list[str]:
+    """The pattern that excludes the demo's media store if it is among the user's own videos."""
+    videos, media = own.resolve(), store.resolve()
+    return [escape(str(media.relative_to(videos)))] if media.is_relative_to(videos) else []
 
 
 async def _show(folder: Path, summary: RunSummary) -> None:

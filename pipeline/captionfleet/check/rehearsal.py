@@ -19,7 +19,7 @@ from captionfleet.ledger.files.reading import number_in
 from captionfleet.ledger.past_runs import read_run
 from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Clip, Failure, Note, Outcome, printable
-from captionfleet.producer import Films, produce
+from captionfleet.producer import Films, check_apart, produce
 from captionfleet.producer.admission import examine
 from captionfleet.producer.sample import Drawing
 from captionfleet.profiles import GPU_PRICES
@@ -116,6 +116,7 @@ async def rehearse(job: JobConfig, for_each: ForEach | None = None) -> Rehearsal
     Raises:
         RunError: what would end the run at once.
     """
+    await anyio.to_thread.run_sync(check_apart, job)
     rehearsal, settled = Rehearsal(), await examine(job)
     clips_out, clips_in = anyio.create_memory_object_stream[Clip](64)
     outcomes_out, outcomes_in = anyio.create_memory_object_stream[Outcome | Note](64)

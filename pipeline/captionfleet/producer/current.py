@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from captionfleet.telemetry import Steps
 __all__ = ["FoundLines", "find_lines"]
 
 _MB = 1e6
+_MOST_FOLDERS = 1024  # remembered at once; usually there are a few
 
 
 class FoundLines:
@@ -98,6 +100,7 @@ class _Look:
     def __init__(self, index: LineIndex, folder: Path) -> None:
         self._index = index
         self._roots = [os.fsencode(root) for root in past_roots(folder)]
+        self._starts = lru_cache(_MOST_FOLDERS)(_starts)
 
     def entry(self, at: int, record: dict[str, Any]) -> Entry | None:
         clip, alias = _id(record, "clip_id"), _id(record, "stat_id")
@@ -108,7 +111,7 @@ class _Look:
         path, root, state = b"", b"", State.GONE
         for place, base, name in self._places(clip, record):
             seen = _state(place, name, ids, record)
-            if not path or seen is State.CURRENT or state is State.GONE:
+            if not path or seen < state:
                 path, root, state = place, base, seen
             if seen is State.CURRENT:
                 break
@@ -117,15 +120,37 @@ class _Look:
         return Entry(at, clip, alias, text_in(record, "request"), path, root, start_s, state)
 
     def _places(self, clip: bytes, record: dict[str, Any]) -> Iterator[tuple[bytes, bytes, bytes]]:
-        """Path, root and name of each place where the file may be, the most likely first."""
+        """Path, root and name of each place where the file may be, the most likely first.
+
+        The root is the folder whose other films show whether the film's disk is mounted.
+        """
         source, path = name_bytes(record, "source") or b"", name_bytes(record, "path")
         own = name_bytes(record, "root") or b""
         if path:
-            yield path, own or os.path.dirname(path), source  # noqa: PTH120 - bytes
+            yield path, self._root(path, own), source
         roots = [own, *self._roots] if own else self._roots
         for name in (source, *(name for _, name in self._index.same(clip))):
             for root in roots if name else ():
-                yield os.path.join(root, name), root, name  # noqa: PTH118 - bytes
+                path = os.path.join(root, name)  # noqa: PTH118 - bytes
+                yield path, self._root(path, root), name
+
+    def _root(self, path: bytes, root: bytes) -> bytes:
+        """The root that a line names, or the film's own folder where it lies outside of that.
+
+        Lists name films of other disks than their own, and so do links.
+        """
+        place = os.path.normpath(path)
+        is_below = bool(root) and place.startswith(self._starts(root))
+        return root if is_below else os.path.dirname(place)  # noqa: PTH120 - bytes
+
+
+def _starts(folder: bytes) -> tuple[bytes, ...]:
+    """The starts of paths below a folder, under its name and without links."""
+    try:
+        names = {folder, os.path.realpath(folder)}
+    except ValueError:  # a NUL in the name
+        return ()
+    return tuple(name.rstrip(b"/") + b"/" for name in names)
 
 
 def _state(path: bytes, name: bytes, ids: set[str], record: dict[str, Any]) -> State:
