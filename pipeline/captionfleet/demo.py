@@ -5,7 +5,6 @@ import shutil
 import sys
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from glob import escape
 from itertools import islice
 from pathlib import Path
 from textwrap import indent
@@ -31,8 +30,8 @@ from captionfleet.standin.server import Standin, serving
 __all__ = ["run_demo"]
 
 _MARK = ".captionfleet-demo"
-_STORE = "media"
-_OWN = ("videos", "captions", _STORE)
+_STORE = ".media"  # hidden: a later run over the folder passes it over
+_OWN = ("videos", "captions", "media", _STORE)
 _CAPTIONS_SHOWN = 5
 _OWN_CLIPS = 10
 _LIKE_A_SERVICE = StandinOptions(strict=True, service_time_jitter=0.5, names_media=False)
@@ -125,12 +124,7 @@ def _job(folder: Path, replicas: list[Standin], own: Path | None) -> JobConfig:
         {
             "input": {"sources": [folder / "videos"], "settle_s": 0}
             if own is None
-            else {
-                "sources": [own],
-                "settle_s": 0,
-                "limit": _OWN_CLIPS,
-                "exclude": _below(own, folder / _STORE),
-            },
+            else {"sources": [own], "settle_s": 0, "limit": _OWN_CLIPS},
             "store": {"dir": folder / _STORE},
             "request": {"stream": True},
             "deployments": [
@@ -146,12 +140,6 @@ def _job(folder: Path, replicas: list[Standin], own: Path | None) -> JobConfig:
             "output": {"dir": folder / "captions"},
         }
     )
-
-
-def _below(own: Path, store: Path) -> list[str]:
-    """The pattern that excludes the demo's media store if it is among the user's own videos."""
-    videos, media = own.resolve(), store.resolve()
-    return [escape(str(media.relative_to(videos)))] if media.is_relative_to(videos) else []
 
 
 async def _show(folder: Path, summary: RunSummary) -> None:
