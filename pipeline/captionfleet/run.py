@@ -69,7 +69,7 @@ async def run_job(
     if not job.deployments:
         raise ConfigError("deployments: name at least one (--base-url URL --model NAME)")
     await anyio.to_thread.run_sync(check_sources, job.input)
-    await anyio.to_thread.run_sync(check_apart, job.input, job.output.dir)
+    await anyio.to_thread.run_sync(check_apart, job)
     copy = await open_copy(job.output)
     tally = Tally("captions" if job.has_names else "clips")
     async with (

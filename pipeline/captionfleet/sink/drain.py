@@ -23,14 +23,13 @@ async def drain(  # noqa: PLR0913, PLR0917 - a stage with a stream
     outcomes_in: MemoryObjectReceiveStream[Outcome | Note],
     tally: Tally,
     statistics: RunStatistics,
-    release: Callable[[str], None],
+    kept: Callable[[Outcome], None],
     on_outcome: OnOutcome | None = None,
 ) -> None:
     """Write every outcome until the stream ends; closes it.
 
-    Calls `release` with the `clip_id` of every clip whose media are no longer needed, and awaits
-    `on_outcome` with every outcome whose line is written. When cancelled, it first writes what is
-    already in the stream, as that is paid for.
+    Calls `kept` with every outcome whose line is written, and then awaits `on_outcome` with it.
+    When cancelled, it first writes what is already in the stream, as that is paid for.
 
     Raises:
         ExceptionGroup: of an OutputError, when a line cannot be written.
@@ -41,7 +40,7 @@ async def drain(  # noqa: PLR0913, PLR0917 - a stage with a stream
             async for outcome in outcomes_in:
                 await _keep(outcome, ledger, tally, statistics)
                 if not isinstance(outcome, Note):
-                    release(outcome.clip.clip_id)
+                    kept(outcome)
                     if on_outcome is not None:
                         await on_outcome(flagged(outcome))
         except anyio.get_cancelled_exc_class():
