@@ -232,14 +232,14 @@ class WorkersConfig(Section):
             raise ValueError(f"workers.processes is at most {_MOST_LOCAL:,} on one machine")
         return self
 
-    def with_enough(self, each_bytes: int) -> Self:
+    def with_enough(self, each_bytes: int) -> "WorkersConfig":
         """The same with defaults for clips that need so much; what was set stands."""
         known, fitted = self.model_fields_set, dict(self)
         if "processes" not in known and self.engine == "local":
             fitted["processes"] = _workers(each_bytes)
         if "memory_bytes" not in known:
             fitted["memory_bytes"] = _share_bytes(fitted, each_bytes)
-        return self.model_construct(set(known), **fitted)
+        return WorkersConfig.model_construct(set(known), **fitted)
 
     @property
     def processes_here(self) -> int:
