@@ -30,7 +30,8 @@ from captionfleet.standin.server import Standin, serving
 __all__ = ["run_demo"]
 
 _MARK = ".captionfleet-demo"
-_OWN = ("videos", "captions", "media")
+_STORE = ".media"  # hidden: a later run over the folder passes it over
+_OWN = ("videos", "captions", "media", _STORE)
 _CAPTIONS_SHOWN = 5
 _OWN_CLIPS = 10
 _LIKE_A_SERVICE = StandinOptions(strict=True, service_time_jitter=0.5, names_media=False)
@@ -124,7 +125,7 @@ def _job(folder: Path, replicas: list[Standin], own: Path | None) -> JobConfig:
             "input": {"sources": [folder / "videos"], "settle_s": 0}
             if own is None
             else {"sources": [own], "settle_s": 0, "limit": _OWN_CLIPS},
-            "store": {"dir": folder / "media"},
+            "store": {"dir": folder / _STORE},
             "request": {"stream": True},
             "deployments": [
                 {

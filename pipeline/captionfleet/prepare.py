@@ -34,7 +34,14 @@ from captionfleet.messages import (
     printable,
 )
 from captionfleet.messages.address import is_address
-from captionfleet.producer import Films, check_sources, count_ahead, is_folder, produce
+from captionfleet.producer import (
+    Films,
+    check_sources,
+    check_store_apart,
+    count_ahead,
+    is_folder,
+    produce,
+)
 from captionfleet.system.regular_file import make_folder, open_regular
 from captionfleet.telemetry import Tally, get_log, show_progress
 from captionfleet.workers.cluster.cluster import Cluster, open_cluster
@@ -72,10 +79,11 @@ async def prepare_job(
     earlier call did not write are never overwritten.
 
     Raises:
-        RunError: a source is missing, `out` lies in one, or it or the store cannot be written.
+        RunError: a source is missing, `out` or the store lies in one, or cannot be written.
     """
     job = job.with_one(RequestConfig())  # prompts do not change the prepared media
     await anyio.to_thread.run_sync(check_sources, job.input)
+    await anyio.to_thread.run_sync(check_store_apart, job)
     if out is not None:
         await anyio.to_thread.run_sync(_check_apart, job, out)
     tally, shelf = Tally(), None if out is None else _Shelf(out)

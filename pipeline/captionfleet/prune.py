@@ -26,8 +26,9 @@ def prune_command(folder: Path, *, yes: Annotated[bool, Parameter(negative="")] 
     """Show the lines of captions.jsonl whose film is gone or changed; with --yes remove them.
 
     Lines move to pruned.jsonl; to restore one, append it to captions.jsonl. Two kinds of lines
-    stay: those of a folder in which no captioned film is left, as its disk may be unmounted, and
-    those whose film may have the same bytes under another name or time (identity = "content").
+    stay: those of a folder that is empty, or in which no captioned film is left, as its disk may be
+    unmounted, and those whose film may have the same bytes under another name or time (identity =
+    "content").
 
     Args:
         folder: Output folder of a run; no run may be writing to it.

@@ -22,7 +22,7 @@ from captionfleet.messages import Clip, Note, Outcome, ReadyClip
 from captionfleet.producer import Films, check_apart, check_sources, count_ahead, produce
 from captionfleet.producer.admission import admit, fingerprints, row_fingerprints
 from captionfleet.sender import Fleet, open_fleet, send
-from captionfleet.sink import RunStatistics, RunSummary, drain, summarise
+from captionfleet.sink import RunStatistics, RunSummary, drain, summarise, writing_rest
 from captionfleet.sink.drain import OnOutcome
 from captionfleet.sink.media_tokens import media_tokens_of
 from captionfleet.sink.summary import Ended, Ending
@@ -69,7 +69,7 @@ async def run_job(
     if not job.deployments:
         raise ConfigError("deployments: name at least one (--base-url URL --model NAME)")
     await anyio.to_thread.run_sync(check_sources, job.input)
-    await anyio.to_thread.run_sync(check_apart, job.input, job.output.dir)
+    await anyio.to_thread.run_sync(check_apart, job)
     copy = await open_copy(job.output)
     tally = Tally("captions" if job.has_names else "clips")
     async with (
@@ -155,10 +155,11 @@ class _Run:
         job, tally, kept = self.job, self.tally, self.stopping.weigh(media.release)
         # Keep a clone of each receiving end open until every stage has ended: otherwise the
         # neighbours of a stage that fails raise BrokenResourceError, which hides the real error.
-        with clips_in.clone() as unprepared, ready_in.clone() as unsent, outcomes_in.clone():
-            self.stopping.queues = (unprepared, unsent)
+        with clips_in.clone() as waiting, ready_in.clone() as unsent, outcomes_in.clone() as rest:
+            self.stopping.queues = (waiting, unsent)
             self.stopping.halted = self.fleet.halted
-            async with create_task_group() as stages:
+            keeping = writing_rest(self.ledger, rest, tally, self.statistics)
+            async with keeping, create_task_group() as stages:
                 stages.start_soon(self._produce, films, clips_out, outcomes_out.clone())
                 stages.start_soon(
                     self._prepare,
@@ -169,7 +170,8 @@ class _Run:
                 )
                 if self.lifecycle.holds_back:
                     ready_in = self._gated(stages, ready_in)
-                stages.start_soon(send, job, self.fleet, ready_in, outcomes_out, tally)
+                hold = self.ledger.held.add
+                stages.start_soon(send, job, self.fleet, ready_in, outcomes_out, tally, hold)
                 keep = partial(drain, on_outcome=self.on_outcome)
                 stages.start_soon(keep, self.ledger, outcomes_in, tally, self.statistics, kept)
 

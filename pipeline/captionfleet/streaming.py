@@ -4,7 +4,7 @@ import asyncio  # noqa: TID251 - a separate task, as another task may close the 
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
-from anyio import create_memory_object_stream
+from anyio import CancelScope, create_memory_object_stream
 
 from captionfleet.config import JobConfig
 from captionfleet.errors import RunError
@@ -32,12 +32,25 @@ async def caption(job: JobConfig, *, progress: Progress = None) -> AsyncIterator
             await run_job(job, progress=progress, on_outcome=outcomes_out.send)
 
     task = asyncio.create_task(run())
-    try:
-        async with outcomes_in:
+    # Close the stream last: if it were closed first, the run would end with the error of a send
+    # that nobody receives instead of being cancelled.
+    with outcomes_in:
+        try:
             async for outcome in outcomes_in:
                 yield outcome
             await task
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError, RunError):
-            await task
+        finally:
+            await _end(task)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """Cancel the run and wait until its lines are written.
+
+    A RunError of a run that is left is not raised: the loop that would get it is over.
+    """
+    task.cancel()
+    with CancelScope(shield=True):
+        await asyncio.wait([task])
+    if not task.cancelled():
+        with suppress(RunError):
+            task.result()

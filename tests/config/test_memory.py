@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from captionfleet.config import WorkersConfig
+from captionfleet.config import JobConfig, WorkersConfig
 from captionfleet.config.memory import (
     ENOUGH_BYTES,
     MAIN_PROCESS_BYTES,
@@ -113,3 +113,42 @@ def test_default_follows_the_number_of_workers() -> None:
     assert each == worker_bytes(1, available_bytes())
     assert WorkersConfig(processes=200).memory_bytes == worker_bytes(200, available_bytes())
     assert WorkersConfig(processes=200, memory_bytes=2**30).memory_bytes == 2**30
+
+
+@pytest.mark.parametrize(
+    ("media", "more_bytes"),
+    [
+        ({"height": 360, "max_seconds": 60}, 0),
+        ({"height": 240, "max_seconds": 20}, 0),
+        ({"height": 1080, "max_seconds": 60}, 140 * (1080 * 1920 - 360 * 640) * 1.5),
+        ({"height": 360, "max_seconds": 600}, (1025.6 - 140) * 360 * 640 * 1.5),
+        ({"height": 2160, "max_seconds": 600}, (1025.6 * 36 - 140) * 360 * 640 * 1.5),
+    ],
+)
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_default_follows_the_pictures_of_a_clip(
+    media: dict[str, int], more_bytes: float, engine: str
+) -> None:
+    """A worker holds all of them: where they are large there are fewer workers, with more each."""
+    job = JobConfig.model_validate({"media": media, "workers": {"engine": engine}})
+    enough = ENOUGH_BYTES + int(more_bytes)
+    assert abs(job.media.worker_needs_bytes - enough) <= 2  # rounded
+    enough = job.media.worker_needs_bytes
+    assert job.workers.memory_bytes >= enough
+    assert job.workers.model_fields_set == {"engine"}
+    if engine == "local":
+        assert job.workers.processes <= max(1, (available_bytes() - MAIN_PROCESS_BYTES) // enough)
+    else:
+        assert job.workers.memory_bytes == max(2**30, enough)
+
+
+def test_number_of_workers_and_their_memory_stand_where_they_are_set() -> None:
+    """Large pictures change the defaults alone; what does not fit is said."""
+    asked = {"processes": 64, "memory_bytes": 2**30}
+    job = JobConfig.model_validate({"media": {"height": 2160}, "workers": asked})
+    assert (job.workers.processes, job.workers.memory_bytes) == (64, 2**30)
+    job = JobConfig.model_validate({"media": {"height": 2160}, "workers": {"processes": 3}})
+    needed = job.media.worker_needs_bytes
+    assert job.workers.memory_bytes >= needed
+    assert overcommitment(3, job.workers.memory_bytes, 2 * needed, needed)
+    assert not overcommitment(3, job.workers.memory_bytes, 4 * needed, needed)

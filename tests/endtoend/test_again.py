@@ -1,5 +1,6 @@
 """What a run would do, and captions that are asked for again."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import serving
 from tests.support.command import Command
 from tests.support.job_file import write_job
+from tests.support.known_films import know
+from tests.support.nights import Nights
 from tests.support.output import Output
 from tests.support.tiny_films import Library
 
@@ -45,6 +48,37 @@ async def test_only_the_captions_that_are_chosen_are_asked_for_again(
     assert (len(output.captions), changed) == (6, {first.name, second.name})
     prints = {name: line["fingerprint"] for name, line in after.items()}
     assert prints[first.name] == before[first.name]["fingerprint"] != prints[second.name]
+
+
+async def test_chosen_captions_of_films_that_are_known_by_content(
+    library: Library, tmp_path: Path, own_films: Callable[[int], Path]
+) -> None:
+    """By the name that a film had, by its new one, and by that of a copy: each is paid once."""
+    videos, nights = own_films(4), Nights(tmp_path, library.store)
+    by_content = {"identity": "content"}
+    async with serving(StandinOptions(watch_media=False)) as standin:
+        await nights.run(standin, input=by_content)
+        before = {line["clip_id"]: line for line in nights.output.captions}
+        films = {line["source"]: line["clip_id"] for line in before.values()}
+
+        renamed = (videos / "clip-01.mp4").rename(videos / "renamed.mp4")
+        copy = Path(shutil.copy2(videos / "clip-02.mp4", videos / "a-copy.mp4"))
+        for number, film in ((1, renamed), (2, copy)):
+            know(library, library.films[number], film)
+        assert (await nights.run(standin, input=by_content)).planned == 0
+
+        where = {"recaption": True, "recaption_where": ["path=*clip-00.mp4"]}
+        assert (await nights.run(standin, input=by_content, output=where)).captioned == 1
+        (tmp_path / "again.txt").write_text(f"{renamed}\n{copy}\n")
+        listed = {"recaption": True, "recaption_list": tmp_path / "again.txt"}
+        assert (await nights.run(standin, input=by_content, output=listed)).captioned == 2
+
+        assert (await nights.run(standin, input=by_content)).planned == 0
+        assert standin.ledger.total == 7
+    after = {line["clip_id"]: line for line in nights.output.captions}
+    assert after.keys() == before.keys()
+    kept = {clip for clip, line in after.items() if line == before[clip]}
+    assert kept == {films["clip-03.mp4"]}
 
 
 async def test_choice_that_matches_nothing_changes_nothing(

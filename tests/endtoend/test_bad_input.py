@@ -228,6 +228,27 @@ def test_output_among_the_videos(tmp_path: Path, here: CommandHere) -> None:
     assert "videos is a source and the output folder" in ended.complaint
 
 
+def test_store_among_the_videos(tmp_path: Path, here: CommandHere) -> None:
+    """A media store in a source is refused by every command that fills or reads it.
+
+    A walk that passes it over takes no prepared media for videos, so it is no reason to refuse.
+    """
+    (tmp_path / "videos").mkdir()
+    run = ("run", "videos", *FLAGS.split(), "--out", "out")
+    for words in (run, (*run, "--dry-run"), ("prepare", "videos")):
+        for store in ("videos", "videos/store"):
+            ended = here(*words, "--store", store)
+            assert ended.exit_code == 2
+            assert f"{store} is the media store, and in the source videos: " in ended.complaint
+    (tmp_path / "all.txt").write_text("videos\n")
+    listed = here("prepare", "all.txt", "--store", "videos/store", "--quiet")
+    assert (listed.exit_code, "is the media store" in listed.complaint) == (2, True)
+    (tmp_path / "job.toml").write_text('[input]\nexclude = ["kept/*"]\n')
+    for more in (("videos/.store",), ("videos/kept", "--job", "job.toml")):
+        ended = here("prepare", "videos", "--quiet", "--store", *more)
+        assert "no video in videos" in ended.complaint
+
+
 def test_unreachable_deployment(tmp_path: Path, here: CommandHere) -> None:
     """No connection to the only deployment is exit code 4 and names the URL."""
     (tmp_path / "videos").mkdir()

@@ -51,12 +51,14 @@ async def test_demo_over_own_videos(tmp_path: Path) -> None:
     before = sorted((tmp_path / "mine").rglob("*"))
     for number in range(11):
         shutil.copy(films[0], tmp_path / f"mine/{number:02d}.mp4")
-    ended = await Command(tmp_path, is_forked=True)("demo", "mine")
+    ended = await Command(tmp_path, is_forked=True)("demo", ".")
     assert ended.exit_code == 0, ended
     output = Output(tmp_path / "demo/captions")
     assert len(output.captions) == 10
+    seen = [path for path in (tmp_path / "demo").rglob("*.mp4") if "/." not in str(path)]
+    assert not seen  # or a run over the folder would caption what the demo prepared
     assert "demo/captions/report.html" in ended.stdout.splitlines()
-    assert ended.stdout.splitlines()[-1].startswith("next: captionfleet run mine --out captions ")
+    assert ended.stdout.splitlines()[-1].startswith("next: captionfleet run . --out captions ")
     assert len(sorted((tmp_path / "mine").rglob("*"))) == len(before) + 11
 
 

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 
 import anyio
@@ -15,6 +15,7 @@ from captionfleet.standin.server import serving
 from tests.support.command import Command, until
 from tests.support.job_file import write_job
 from tests.support.output import Output, check_provenance
+from tests.support.replica import answer, completion, error_body, scripted
 from tests.support.tiny_films import Library
 
 SCRIPT = """
@@ -155,6 +156,66 @@ async def test_outcomes_come_one_by_one_with_their_lines_kept(
     assert len(output.captions) == 5
     assert (summary.captioned, summary.already_captioned, told) == (0, 5, [])
     assert repr(summary).startswith("<RunSummary captionfleet: 0 captioned")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("how", ["break", "error", "callback"])
+async def test_leaving_loses_no_answer(how: str, library: Library, tmp_path: Path) -> None:
+    """Left while eight answers are there and one was looked at, the next run pays for none."""
+    output = Output(tmp_path / "out")
+    async with serving(StandinOptions(watch_media=False)) as standin:
+        path = write_job(tmp_path / "job.toml", standin)
+        overrides: dict[str, dict[str, object]] = {
+            "input": {"sources": library.films[:8]},
+            "store": {"dir": library.store},
+            "output": {"dir": output.folder},
+        }
+        job = load_job(path, overrides)
+
+        async def leave(_: Caption | Failure) -> None:
+            await until(lambda: standin.ledger.by_status[200] == 8)
+            await anyio.wait_all_tasks_blocked()
+            if how != "break":
+                raise ZeroDivisionError
+
+        with anyio.fail_after(60):
+            if how == "callback":
+                with pytest.raises(ExceptionGroup):
+                    await run_job(job, on_outcome=leave)
+            else:
+                with suppress(ZeroDivisionError):
+                    async with aclosing(caption(job)) as outcomes:
+                        await leave(await anext(outcomes))
+            assert output.line_count() == 8
+            summary = await run_job(job)
+        assert (summary.already_captioned, standin.ledger.total) == (8, 8)
+    assert len({line["clip_id"] for line in output.captions}) == 8
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("short_cold_waits")
+async def test_a_fleet_that_goes_down_loses_no_caption(library: Library, tmp_path: Path) -> None:
+    """A caption for which a better one was asked is kept where no deployment comes back."""
+    output = Output(tmp_path / "out")
+    stuck = answer(200, completion("the waves roll in " * 30))
+    async with scripted(stuck) as replica:
+        replica.default = answer(503, error_body("DEPLOYMENT_SCALING_UP"))
+        path = write_job(tmp_path / "job.toml", replica.base_url)
+        overrides: dict[str, dict[str, object]] = {
+            "input": {"sources": library.films[:1]},
+            "store": {"dir": library.store},
+            "output": {"dir": output.folder},
+            "request": {"patience_s": 0.4},
+        }
+        job = load_job(path, overrides)
+        with anyio.fail_after(60):
+            with pytest.raises(RunError, match="no deployment was up"):
+                await run_job(job)
+            (line,) = output.captions
+            assert (line["flags"], line["attempts"] > 1) == ("degenerate", True)
+            asked = len(replica.seen)
+            assert (await run_job(job)).already_captioned == 1
+        assert not [seen for seen in replica.seen[asked:] if seen.method == "POST"]
 
 
 def test_error_of_a_run_is_one_that_can_be_caught() -> None:

@@ -1,16 +1,19 @@
 """Several requests a clip: media once, a line each, and each for itself from night to night."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import anyio
+import orjson
 import pytest
+from aiohttp import web
 
 from captionfleet import JobConfig, run_job
 from captionfleet.errors import ConfigError
 from captionfleet.media.orders import Order
+from captionfleet.messages import Caption, Outcome
 from captionfleet.sink import RunSummary
 from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import serving
@@ -18,7 +21,7 @@ from captionfleet.workers.process import WorkerProcess
 from tests.support.command import Command
 from tests.support.job_file import write_job
 from tests.support.output import Output, key_of
-from tests.support.replica import Seen, caption, prompt_of, scripted
+from tests.support.replica import Seen, answer, caption, prompt_of, scripted
 from tests.support.tiny_films import Library
 
 Films = Callable[[int], Path]
@@ -149,8 +152,6 @@ def _refusing(prompt: str) -> Any:
     answer = caption()
 
     async def step(request: Any) -> Any:
-        from aiohttp import web  # noqa: PLC0415 - as the replica has it
-
         if prompt.encode() in await request.read():
             return web.json_response({"error": {"message": "no"}}, status=400)
         return await answer(request)
@@ -236,3 +237,37 @@ async def test_a_template_asks_each_clip_its_own_question(
         job["request"] = [titled | {"prompt_template": False}]
         with pytest.raises(ConfigError, match="prompt_template: true there"):
             await night(job)
+
+
+async def test_a_row_without_a_title_costs_no_other_request_its_media(
+    library: Library, tmp_path: Path, output: Output
+) -> None:
+    """A request that is sent again once another has its line still finds the clip's media."""
+    titled = {"name": "titled", "prompt": "Is it {metadata.title}?", "prompt_template": True}
+    rows = [{"path": str(library.films[0]), "title": "One"}, {"path": str(library.films[1])}]
+    (tmp_path / "clips.jsonl").write_bytes(b"\n".join(map(orjson.dumps, rows)))
+    is_kept: dict[str | None, anyio.Event] = defaultdict(anyio.Event)
+    refused: set[str | None] = set()
+
+    async def keep(outcome: Outcome) -> None:
+        if isinstance(outcome, Caption) and outcome.request == "short":
+            is_kept[outcome.facts.video_sha256].set()
+
+    async def step(request: web.Request) -> web.StreamResponse:
+        sent = replica.seen[-1]
+        film = sent.sha256("video_url")
+        if _prompt(sent) != LONG["prompt"] or film in refused:
+            return await caption()(request)
+        refused.add(film)
+        await is_kept[film].wait()
+        return await answer(500)(request)
+
+    async with scripted() as replica:
+        replica.default = step
+        job = job_of(replica.base_url, tmp_path, library.store, SHORT, LONG, titled)
+        job["input"] = {"sources": [tmp_path / "clips.jsonl"]}
+        with anyio.fail_after(RUN_S):
+            summary = await run_job(JobConfig.model_validate(job), on_outcome=keep)
+    assert len(refused) == 2
+    assert [(line["request"], line["code"]) for line in output.failures] == [("titled", "bad_row")]
+    assert (summary.captioned, summary.failed) == (5, 1)

@@ -13,9 +13,11 @@ import orjson
 import pytest
 
 from captionfleet.cli import run_command_line
-from captionfleet.config import CaptionConfig, ExportConfig
+from captionfleet.config import CaptionConfig, ExportConfig, InputConfig
 from captionfleet.errors import ConfigError
 from captionfleet.export.export import export_lines
+from captionfleet.messages import Source
+from captionfleet.producer.walking.walk import Walk
 from tests.support.library import film, line, window_line, with_media, write_lines
 from tests.support.run_folder import HOSTILE
 
@@ -288,6 +290,30 @@ def test_prune_shows_and_keeps(
     assert run_command_line(["prune", os.fspath(folder), "--yes"]) == 0
     assert (folder / "captions.jsonl").read_bytes() == lines[0] + lines[2] + b"no record\n"
     assert (folder / "pruned.jsonl").read_bytes() == lines[1]
+
+
+@pytest.mark.parametrize("start", ["/", "../"])
+def test_films_of_a_list_on_a_disk_that_is_not_mounted(tmp_path: Path, start: str) -> None:
+    """Prune and exports leave their captions alone, though another disk of the list is mounted."""
+    listing, mounts = tmp_path / "lists/all.txt", tmp_path / "mnt"
+    names = ["a/kept.mp4", "a/gone.mp4", "b/away.mp4", "b/deep/away.mp4"]
+    for name in names:
+        film(mounts, name)
+    at = mounts if start == "/" else Path("../mnt")
+    listing.parent.mkdir()
+    listing.write_text("".join(f"{at / name}\n" for name in names))
+    found = [one for one in Walk(InputConfig(sources=[listing])) if isinstance(one, Source)]
+    assert [one.root for one in found] == [str(listing.parent)] * 4
+    folder = write_lines(tmp_path / "out", [line(one, "x") for one in found])
+    lines = (folder / "captions.jsonl").read_bytes().splitlines(keepends=True)
+    export(folder, "txt", out=tmp_path / "texts")
+    (mounts / "a/gone.mp4").unlink()
+    (mounts / "b").rename(tmp_path / "unplugged")
+    export(folder, "txt", out=tmp_path / "texts")
+    assert run_command_line(["prune", os.fspath(folder), "--yes"]) == 0
+    assert (folder / "pruned.jsonl").read_bytes() == lines[1]
+    texts = sorted(path.name for path in (tmp_path / "texts").rglob("*.txt"))
+    assert texts == ["away.txt", "away.txt", "kept.txt"]
 
 
 def test_subtitles_open(tmp_path: Path, videos: Path) -> None:

@@ -1,6 +1,7 @@
 """Cancelled anywhere, the sender leaves no slot, no connection and no counter behind."""
 
-from collections.abc import AsyncIterator
+import math
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from captionfleet.messages import Outcome, ReadyClip
+from captionfleet.messages import Caption, Outcome, ReadyClip
 from captionfleet.sender.dispatch import send
 from captionfleet.sender.fleet import Fleet, SenderTuning, open_fleet
 from captionfleet.sender.slots import Slots
@@ -59,19 +60,24 @@ async def sending(
     tally: Tally,
     *others: ScriptedReplica,
     tuning: SenderTuning = QUICK,
+    hold: Callable[[Outcome], object] | None = None,
+    places: float = math.inf,
     **request: object,
 ) -> AsyncIterator[Fleet]:
-    """The stage in the background, cancelled when the block ends."""
+    """The stage in the background, cancelled when the block ends.
+
+    Its outcomes have this number of places to wait in, and none is taken up.
+    """
     urls = [one.base_url for one in (replica, *others)]
     plan = job(*urls, request=request, max_in_flight=2)
     ready_out, ready_in = anyio.create_memory_object_stream[ReadyClip](len(clips))
-    outcomes_out, outcomes_in = anyio.create_memory_object_stream[Outcome](len(clips))
+    outcomes_out, outcomes_in = anyio.create_memory_object_stream[Outcome](places)
     with ready_out, ready_in, outcomes_out, outcomes_in:
         for clip in clips:
             ready_out.send_nowait(clip)
         async with open_fleet(plan, tally, tuning) as fleet:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(send, plan, fleet, ready_in, outcomes_out, tally)
+                tasks.start_soon(send, plan, fleet, ready_in, outcomes_out, tally, hold)
                 yield fleet
                 tasks.cancel_scope.cancel()
             assert_clean(fleet, tally)
@@ -121,6 +127,19 @@ async def test_cancelling_a_hedged_request_at_every_step_leaks_nothing(
                         await checkpoint()
                     for _ in range(turns):
                         await checkpoint()
+
+
+async def test_cancelling_loses_no_answer(tmp_path: Path) -> None:
+    """Answers that wait for a place among the outcomes were held before."""
+    held: list[Outcome] = []
+    clips = [ready_clip(tmp_path, f"c{n}") for n in range(4)]
+    async with scripted() as replica:
+        with anyio.fail_after(60):
+            async with sending(replica, clips, Tally(), hold=held.append, places=1):
+                while len(held) < len(clips):
+                    await checkpoint()
+    assert {outcome.clip for outcome in held} == {clip.clip for clip in clips}
+    assert all(isinstance(outcome, Caption) for outcome in held)
 
 
 async def test_cancelled_waiter_gives_its_lease_on() -> None:

@@ -3,10 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-import anyio
 import orjson
 import pytest
-from aiohttp import web
 
 from captionfleet.errors import FailureCode
 from captionfleet.telemetry import Tally
@@ -16,7 +14,6 @@ from tests.support.sending import sent
 
 pytestmark = pytest.mark.anyio
 
-WORDS = ("A", " red", " ball", " rolls.")
 PAID = USAGE["prompt_tokens"], USAGE["completion_tokens"]
 
 
@@ -24,29 +21,6 @@ def chosen(finish_reason: object = "stop", **message: Any) -> Step:
     """A whole answer with this finish reason and message."""
     choice = {"index": 0, "message": message, "finish_reason": finish_reason}
     return answer(200, completion(choices=[choice]))
-
-
-def event(text: str, finish_reason: str) -> bytes:
-    choice = {"index": 0, "delta": {"content": text}, "finish_reason": finish_reason}
-    return b"data: " + orjson.dumps({"choices": [choice]}) + b"\n\n"
-
-
-async def test_a_caption_is_not_cut_at_a_finish_reason(tmp_path: Path) -> None:
-    """A stream that says stop in each event, and is slower than any wait for its end, is whole."""
-
-    async def step(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        await response.prepare(request)
-        for word in WORDS:
-            await response.write(event(word, "stop"))
-            await anyio.sleep(0.8)
-        await response.write(b"data: [DONE]\n\n")
-        return response
-
-    async with scripted(step) as replica:
-        run = await sent(job(replica.base_url, request={"stream": True}), [ready_clip(tmp_path)])
-    assert run.caption.text == "A red ball rolls."
-    assert len(run.caption.attempts) == 1
 
 
 async def test_a_stream_left_open_after_its_end_mark_is_over(tmp_path: Path) -> None:

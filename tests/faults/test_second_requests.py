@@ -77,6 +77,19 @@ async def test_a_cut_caption_is_kept_where_there_is_no_better(tmp_path: Path) ->
     assert run.caption.flags == ("truncated",)
 
 
+STUCK = said(content="the waves roll in " * 30)
+
+
+@pytest.mark.parametrize("second", [REFUSED, DECLINED, STUCK], ids=["refused", "declined", "stuck"])
+async def test_a_worse_answer_replaces_none(second: Step, tmp_path: Path) -> None:
+    """A caption that is cut off stays where the second is a refusal or repeats one phrase."""
+    async with scripted(CUT, second) as replica:
+        plan = job(replica.base_url, request={"max_tokens": 50, "retry_truncated_tokens": 400})
+        run = await sent(plan, [ready_clip(tmp_path)])
+    assert (run.caption.text, run.caption.flags) == ("A dog runs along a", ("truncated",))
+    assert len(run.caption.attempts) == 2
+
+
 async def test_reasoning_stands_in_the_line_and_not_in_the_caption(tmp_path: Path) -> None:
     """From the server's own field, or from the text."""
     for step in (

@@ -272,34 +272,34 @@ async def test_a_killed_run_loses_no_caption_it_had_written(output: OutputConfig
     assert len(written) >= len(acknowledged) >= 50
 
 
-def ignore(_: str) -> None:
-    """Hear of a clip whose media are free."""
+def ignore(_: Outcome) -> None:
+    """Hear of an outcome whose line is written."""
 
 
 async def drained(
     output: OutputConfig, outcomes: list[Outcome]
-) -> tuple[Tally, RunStatistics, list[str]]:
-    """Send outcomes through the stage; the clips whose media it set free come last."""
-    tally, statistics, released = Tally(), RunStatistics(), list[str]()
+) -> tuple[Tally, RunStatistics, list[Outcome]]:
+    """Send outcomes through the stage; those whose line it wrote come last."""
+    tally, statistics, kept = Tally(), RunStatistics(), list[Outcome]()
     outcomes_out, outcomes_in = anyio.create_memory_object_stream[Outcome](1)
     with anyio.fail_after(60):
         async with open_ledger(output) as ledger, anyio.create_task_group() as tasks:
-            tasks.start_soon(drain, ledger, outcomes_in, tally, statistics, released.append)
+            tasks.start_soon(drain, ledger, outcomes_in, tally, statistics, kept.append)
             async with outcomes_out:
                 for outcome in outcomes:
                     await outcomes_out.send(outcome)
-    return tally, statistics, released
+    return tally, statistics, kept
 
 
 async def test_draining_writes_and_counts(output: OutputConfig) -> None:
     """Every outcome is a line, and the tally and the statistics agree with the files."""
-    tally, statistics, released = await drained(
+    tally, statistics, kept = await drained(
         output, [make_caption(make_clip(1)), make_failure(make_clip(2)), make_caption(make_clip(3))]
     )
 
     assert (tally.captioned, tally.failed) == (2, 1)
     assert (statistics.captioned, statistics.failed) == (2, 1)
-    assert released == [make_clip(number).clip_id for number in (1, 2, 3)]
+    assert [one.clip for one in kept] == [make_clip(number) for number in (1, 2, 3)]
     assert numbers(output, "captions.jsonl") == [1, 3]
     assert numbers(output, "failures.jsonl") == [2]
 

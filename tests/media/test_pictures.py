@@ -10,10 +10,11 @@ import av
 import numpy as np
 import pytest
 from av.filter import Graph
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from captionfleet.media.picture.picture import PictureMaker
+from captionfleet.media.picture.picture import PictureMaker, all_smaller
 from captionfleet.standin.films.film import Film, Look, write_film
 from captionfleet.standin.films.pictures import draw, pack
 from tests.support import oracle
@@ -229,3 +230,12 @@ def test_a_new_pixel_shape_is_fitted_in(tmp_path: Path) -> None:
     assert lumas[0].shape == (360, 480)
     assert [number(luma) for luma in lumas[:2]] == [12, 37]
     assert [number(middle(luma, 480, 270)) for luma in lumas[2:]] == [13, 38]
+
+
+def test_pictures_made_smaller_start_no_thread() -> None:
+    """A picture would keep one for each core, and a clip has hundreds of pictures."""
+    pictures = [VideoFrame(640, 360, "yuv420p") for _ in range(40)]
+    threads = len(list(Path("/proc/self/task").iterdir()))
+    small = all_smaller(pictures, 288)
+    assert {(one.width, one.height) for one in small} == {(512, 288)}
+    assert len(list(Path("/proc/self/task").iterdir())) <= threads

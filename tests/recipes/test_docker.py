@@ -99,7 +99,8 @@ def test_dockerfile_has_known_instructions_alone() -> None:
 
 def test_base_image_is_a_version_of_python_that_the_project_takes() -> None:
     """Both stages share one base, by its version, slim, and from no host named here."""
-    (base,) = of_kind("ARG", steps())
+    base, extras = of_kind("ARG", steps())
+    assert extras == 'EXTRAS=""'
     assert {stage[0].argument.split()[0] for stage in stages()} == {"${BASE}"}
     found = re.fullmatch(r"BASE=python:(\d+\.\d+)-slim-\w+", base)
     assert found

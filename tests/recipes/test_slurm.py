@@ -27,7 +27,8 @@ def task(folder: Path, number: int) -> list[str]:
     program.chmod(0o755)
     (folder / "environment").write_text("KEY=secret\n")
     variables = {
-        "PATH": f"{folder}:/usr/bin:/bin",
+        "PATH": "/usr/bin:/bin",
+        "CAPTIONFLEET": str(program),
         "CAPTIONFLEET_ENVIRONMENT": str(folder / "environment"),
         "SLURM_ARRAY_TASK_ID": str(number),
     }

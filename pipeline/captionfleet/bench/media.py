@@ -19,7 +19,7 @@ from captionfleet.config import JobConfig
 from captionfleet.errors import ConfigError, FailureCode
 from captionfleet.media.orders import Header
 from captionfleet.messages import UNKNOWN_FILM, Clip, Failure, Film, Outcome, ReadyClip, Source
-from captionfleet.producer import Films, check_sources
+from captionfleet.producer import Films, check_sources, check_store_apart
 from captionfleet.producer.identity.clips import plan
 from captionfleet.producer.sample import Drawing
 from captionfleet.producer.walking.walk import Walk
@@ -134,6 +134,7 @@ async def _count_failures(outcomes_in: MemoryObjectReceiveStream[Outcome]) -> in
 
 async def _drawn(job: JobConfig, sample: int, seed: int) -> Drawing:
     await anyio.to_thread.run_sync(check_sources, job.input)
+    await anyio.to_thread.run_sync(check_store_apart, job)
     walk = Walk(job.input, max_seconds=job.media.max_seconds)
     drawing = Drawing(sample, seed)
     while drawing.seen < _LOOKED_AT and (batch := await walk.next_batch()):

@@ -111,7 +111,12 @@ async def _confinement(job: JobConfig) -> Finding:
 
 def _memory(job: JobConfig) -> list[Finding]:
     workers = job.workers
-    words = overcommitment(workers.processes_here, workers.memory_bytes, available_bytes())
+    words = overcommitment(
+        workers.processes_here,
+        workers.memory_bytes,
+        available_bytes(),
+        job.media.worker_needs_bytes,
+    )
     return [warn("workers", words, "give fewer --workers, or more memory")] if words else []
 
 

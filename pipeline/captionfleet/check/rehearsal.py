@@ -13,12 +13,13 @@ from captionfleet.check.estimate import Estimate, estimate
 from captionfleet.check.sources import Library, look_into
 from captionfleet.config import JobConfig
 from captionfleet.errors import RunError, first_run_error
-from captionfleet.ledger.copying.files import has_lines
+from captionfleet.ledger.copying.files import size_of
+from captionfleet.ledger.files.names import CAPTIONS
 from captionfleet.ledger.files.reading import number_in
 from captionfleet.ledger.past_runs import read_run
 from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Clip, Failure, Note, Outcome, printable
-from captionfleet.producer import Films, produce
+from captionfleet.producer import Films, check_apart, produce
 from captionfleet.producer.admission import examine
 from captionfleet.producer.sample import Drawing
 from captionfleet.profiles import GPU_PRICES
@@ -115,6 +116,7 @@ async def rehearse(job: JobConfig, for_each: ForEach | None = None) -> Rehearsal
     Raises:
         RunError: what would end the run at once.
     """
+    await anyio.to_thread.run_sync(check_apart, job)
     rehearsal, settled = Rehearsal(), await examine(job)
     clips_out, clips_in = anyio.create_memory_object_stream[Clip](64)
     outcomes_out, outcomes_in = anyio.create_memory_object_stream[Outcome | Note](64)
@@ -147,7 +149,8 @@ async def _notes(job: JobConfig, films: Films) -> list[str]:
             "scenes are known only after decoding: other films count as windows of max_seconds, so "
             "there will be more and shorter clips"
         )
-    if job.output.copy_to and not await anyio.to_thread.run_sync(has_lines, job.output.dir):
+    captions = job.output.dir / CAPTIONS
+    if job.output.copy_to and not await anyio.to_thread.run_sync(size_of, captions):
         notes.append(f"a run first restores the output folder, if {job.output.copy_to} holds it")
     return notes
 

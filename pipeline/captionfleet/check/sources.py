@@ -16,7 +16,7 @@ from captionfleet.ledger.settled import Settled
 from captionfleet.media.facts.geometry import output_size_px
 from captionfleet.media.orders import Header
 from captionfleet.messages import Clip, Film, Source, printable
-from captionfleet.producer import Films, check_sources
+from captionfleet.producer import Films, check_apart, check_sources
 from captionfleet.producer.asking import Asking
 from captionfleet.producer.counting import left_to_ask
 from captionfleet.producer.identity.clips import plan
@@ -99,9 +99,10 @@ async def survey(job: JobConfig, settled: Settled, *, most: int) -> Library:
     """Walk the sources, and read the headers of up to `most` random files.
 
     Raises:
-        ConfigError: a source is missing or a list cannot be read.
+        ConfigError: a source is missing, a list cannot be read, or the job would write to a source.
     """
     await anyio.to_thread.run_sync(check_sources, job.input)
+    await anyio.to_thread.run_sync(check_apart, job)
     films = await Films.of(job, is_guess=True)
     library = await anyio.to_thread.run_sync(
         _walked, job, settled, films, most, abandon_on_cancel=True

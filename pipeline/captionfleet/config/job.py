@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import ValidationError, model_validator
+from pydantic import ValidationError, ValidationInfo, field_validator, model_validator
 
 from captionfleet.config.keys import KeyPair, default_pairs, service_base
 from captionfleet.config.mistakes import mistakes
@@ -31,6 +31,7 @@ __all__ = ["JobConfig", "load_job"]
 _PATHS = (
     ("input", "sources"),
     ("output", "dir"),
+    ("output", "recaption_list"),
     ("store", "dir"),
     ("request", "response_schema"),
 )
@@ -77,6 +78,12 @@ class JobConfig(Section):
             for ordinal, item in enumerate(data["deployments"], 1)
         ]
         return {**data, "deployments": named}
+
+    @field_validator("workers", mode="after")
+    @classmethod
+    def _fit_workers(cls, workers: WorkersConfig, info: ValidationInfo) -> WorkersConfig:
+        media: MediaConfig | None = info.data.get("media")  # None: it has a mistake
+        return workers if media is None else workers.with_enough(media.worker_needs_bytes)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -11,6 +11,7 @@ __all__ = [
     "MAIN_PROCESS_BYTES",
     "available_bytes",
     "cgroup_limit_bytes",
+    "enough_bytes",
     "overcommitment",
     "worker_bytes",
     "workers_that_fit",
@@ -19,6 +20,9 @@ __all__ = [
 # With 768 MiB of address space every ordinary clip that was tried was prepared; one of 8192 x 8192
 # pixels needs 631 MB.
 ENOUGH_BYTES = 768 * 2**20
+_USUAL_HEIGHT_PX, _USUAL_S = 360, 60
+_ENCODER_PICTURES = 65  # what x264 was seen to take, in pictures: 67 of 1080p, 51 of 2160p
+_LOWER_SHARE = 0.64  # of the pixels, in the ladder's first step of height (media.ladder)
 # The program itself takes about 150 MB, and each request in flight holds a few blocks of its body.
 MAIN_PROCESS_BYTES = 512 * 2**20
 _MOST_BYTES = 4 * 2**30
@@ -26,28 +30,48 @@ _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_CGROUPS = Path("/proc/self/cgroup")
 
 
-def workers_that_fit(cores: int, memory_bytes: int) -> int:
+def enough_bytes(height_px: int, seconds: int) -> int:
+    """The address space with which every ordinary clip is prepared.
+
+    A worker holds the pictures of its clip: one for each second, 16:9, in 12 bits for each pixel
+    (yuv420p). `ENOUGH_BYTES` covers a minute with a height of 360.
+    """
+    more_bytes = _pictures_bytes(height_px, seconds) - _pictures_bytes(_USUAL_HEIGHT_PX, _USUAL_S)
+    return ENOUGH_BYTES + max(0, more_bytes)
+
+
+def _pictures_bytes(height_px: int, seconds: int) -> int:
+    """All pictures beside the encoder: once, or again and lower if the clip was too large."""
+    whole = seconds + _ENCODER_PICTURES
+    lowered = seconds + _LOWER_SHARE * whole
+    each_bytes = height_px * (height_px * 16 // 9) * 1.5
+    return int(max(whole, lowered) * each_bytes)
+
+
+def workers_that_fit(cores: int, memory_bytes: int, each_bytes: int = ENOUGH_BYTES) -> int:
     """One worker for each core, but no more than have enough memory; at least one."""
-    return max(1, min(cores, (memory_bytes - MAIN_PROCESS_BYTES) // ENOUGH_BYTES))
+    return max(1, min(cores, (memory_bytes - MAIN_PROCESS_BYTES) // each_bytes))
 
 
-def worker_bytes(workers: int, memory_bytes: int) -> int:
+def worker_bytes(workers: int, memory_bytes: int, least_bytes: int = ENOUGH_BYTES) -> int:
     """The address space of one of `workers` processes, so that all fit beside the main process.
 
     If they cannot all fit, each gets enough for ordinary clips; memory then runs short only if all
     of them have a demanding film at once.
     """
     share = (memory_bytes - MAIN_PROCESS_BYTES) // max(1, workers)
-    return min(_MOST_BYTES, max(ENOUGH_BYTES, share))
+    return max(least_bytes, min(_MOST_BYTES, share))
 
 
-def overcommitment(workers: int, each_bytes: int, memory_bytes: int) -> str | None:
+def overcommitment(
+    workers: int, each_bytes: int, memory_bytes: int, ordinary_bytes: int = ENOUGH_BYTES
+) -> str | None:
     """Why ordinary clips do not fit into memory with this many workers; None if they do.
 
     `each_bytes` is the address space of a worker, of which ordinary clips use at most
-    `ENOUGH_BYTES`.
+    `ordinary_bytes`.
     """
-    needed_bytes = workers * min(each_bytes, ENOUGH_BYTES) + MAIN_PROCESS_BYTES
+    needed_bytes = workers * min(each_bytes, ordinary_bytes) + MAIN_PROCESS_BYTES
     if workers == 1 or needed_bytes <= memory_bytes:
         return None
     needed, there = (f"{one / 2**30:.1f} GiB" for one in (needed_bytes, memory_bytes))

@@ -1,6 +1,7 @@
 """Selects the lines that an export takes, and edits their captions (main process)."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ __all__ = ["Choice", "Item"]
 
 _CURRENT = frozenset({State.CURRENT})
 _ALL = frozenset(State) - {State.REPLACED}
+_AWAY = frozenset({State.UNREACHABLE, State.UNSURE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,29 +55,60 @@ class Choice:
         self.found = found
         self._wording = wording
         self._filters = [parse_filter(text) for text in export.where]
+        self._kept: Counter[State] = Counter()
 
     def items(self, *, by_film: bool = False) -> Iterator[Item]:
         """The lines in file order, or by film, request and time."""
-        counts = self.found.index.counts()
-        total = sum(counts.get(state, 0) for state in self.states)
-        self._steps.begin(f"writing {self._to}", total, "lines")
-        for entry in self._steps.over(self.found.index.entries(self.states, by_film=by_film)):
-            record = self.found.record(entry)
-            if record and self._is_chosen(entry, record):
-                yield self._item(entry, record)
+        return self._items(self.states, by_film=by_film)
+
+    def items_by_state(self) -> Iterator[Item]:
+        """The current lines in file order, and then the others."""
+        for states in (self.states & _CURRENT, self.states - _CURRENT):
+            if states:
+                yield from self._items(states)
+
+    def away(self) -> Iterator[Item]:
+        """Lines that this export leaves out, whose films may be back or found tomorrow.
+
+        What an earlier export holds of them should stay. Without those of films that have another
+        caption at the same path, so that the earlier version is most likely gone.
+        """
+        if states := _AWAY - self.states:
+            for item in self._items(states):
+                if not self.found.index.is_succeeded(item.entry):
+                    yield item
+
+    def keep(self, item: Item) -> None:
+        """Count a line that is away as one that is not left out."""
+        self._kept[item.entry.state] += 1
+
+    def left_out(self) -> dict[State, int]:
+        """The numbers of lines that are not exported because of their films."""
+        counts = Counter(self.found.index.counts())
+        counts.subtract(self._kept)
+        return {state: number for state, number in counts.items() if state not in self.states}
 
     def item_at(self, at: int) -> Item:
         """The item of a line that was iterated before."""
         entry = self.found.index.entry_at(at)
         return self._item(entry, self.found.record(entry))
 
-    def windows(self, item: Item) -> int:
-        """How many windows of the film have a caption by this request."""
-        return self.found.index.windows(item.entry, self.states)
+    def has_several_windows(self, item: Item) -> bool:
+        """Whether several windows of the film have a caption by this request."""
+        return self.found.index.has_several_windows(item.entry, self.states)
 
     def worded(self, record: dict[str, Any], text: str) -> str:
         """A text of this line's answer, as it is exported."""
         return text if _is_data(record) else worded(text, self._wording)
+
+    def _items(self, states: frozenset[State], *, by_film: bool = False) -> Iterator[Item]:
+        counts = self.found.index.counts()
+        total = sum(counts.get(state, 0) for state in states)
+        self._steps.begin(f"writing {self._to}", total, "lines")
+        for entry in self._steps.over(self.found.index.entries(states, by_film=by_film)):
+            record = self.found.record(entry)
+            if record and self._is_chosen(entry, record):
+                yield self._item(entry, record)
 
     def _is_chosen(self, entry: Entry, record: dict[str, Any]) -> bool:
         facts = facts_of(record, entry.path)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from captionfleet.export.plain import plain
+from captionfleet.export.wording import plain
 
 __all__ = ["Cue", "cues_of", "srt", "vtt"]
 

@@ -115,9 +115,7 @@ def export_lines(
                 _require_requests(found.index.requests(), export)
             choice = Choice(found, export, wording, steps)
             made = _make(folder, choice, export, register, target)
-    left_out = {} if export.all else counts
-    left_out.pop(State.CURRENT, None)
-    return Exported(export.to, printable(target), made, left_out)
+        return Exported(export.to, printable(target), made, choice.left_out())
 
 
 def _make(

@@ -29,11 +29,15 @@ CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, clip BLOB, request TEXT
 CREATE TABLE IF NOT EXISTS members (clip BLOB, request TEXT, shard INTEGER, at INTEGER,
                                     PRIMARY KEY (clip, request)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_shard ON members (shard, at);
+CREATE INDEX IF NOT EXISTS by_clip ON files (clip, request);
 """
 _JOIN = """
 INSERT INTO members VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at
 """
 _PUT = "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, 0)"
+_NEW_OWNER = """
+UPDATE files SET clip = ?, request = ? WHERE path = ? AND (clip, request) != (?, ?)
+"""
 _NO_PLACE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
 _PAGE_FILES = 1000  # some 200 kB
 
@@ -47,6 +51,7 @@ class Written(StrEnum):
     EDITED = "left, as they were edited since"
     FOREIGN = "left, as no export wrote them"
     REMOVED = "removed, as their films changed or are gone"
+    RENAMED = "removed, as their captions have other names now"
     NO_PLACE = "not written, as their folder is gone or their name too long"
 
 
@@ -119,6 +124,8 @@ class Register:
         if row is not None and not row[2]:  # a killed export may have left the draft
             draft_of(path).unlink(missing_ok=True)
         if (left := _left_alone(path, there, text, row, overwrite)) is not None:
+            if left is Written.SAME:  # or it would be removed with the clip that it was of
+                self._db.execute(_NEW_OWNER, (clip, request, raw, clip, request))
             return left
         former = row[0] if row else b""
         self._db.execute(_PUT, (raw, clip, request, _digest(text), former))
@@ -138,6 +145,11 @@ class Register:
         query = "SELECT clip, request FROM files WHERE path = ?"
         found: tuple[bytes, str] | None = self._db.execute(query, (os.fsencode(path),)).fetchone()
         return found
+
+    def paths(self, clip: bytes, request: str) -> list[bytes]:
+        """The files of a clip and request, in the order of their names."""
+        query = "SELECT path FROM files WHERE clip = ? AND request = ? ORDER BY path"
+        return [row[0] for row in self._db.execute(query, (clip, request))]
 
     def files(self) -> Iterator[tuple[bytes, bytes, str]]:
         """Path, clip and request of every file; those already yielded may be removed meanwhile."""

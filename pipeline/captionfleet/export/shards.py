@@ -1,8 +1,8 @@
 """Writes WebDataset shards: prepared media and captions in tar files (main process).
 
-A clip stays in the shard that it was first put in. A shard is rewritten as a whole when one of its
-clips was added, changed or removed; media that the store has evicted meanwhile are copied from the
-old shard.
+A clip stays in the shard that it was first put in, also while its film's disk is away. A shard is
+rewritten as a whole when one of its clips was added, changed or removed; media that the store has
+evicted meanwhile are copied from the old shard.
 """
 
 import io
@@ -30,6 +30,7 @@ __all__ = ["write_shards"]
 
 _MOST_MEDIA_BYTES = 1 << 28
 _LEFT_OUT = "left out: their media are not in the store"
+_KEPT = "of them kept while their files are away"
 
 
 def write_shards(
@@ -50,11 +51,23 @@ def write_shards(
                 register.add_member(clip, request, item.entry.at, export.shard_clips)
             else:
                 counts[_LEFT_OUT] += 1
+        kept = _keep_away(choice, register, export.shard_clips)
         register.end_members()
     for number in register.shards():
         path = folder / f"captions-{number:06}.tar"
         counts += _Shard(choice, register, path, store).bring_up(number)
-    return counts
+    return counts + Counter({_KEPT: kept})
+
+
+def _keep_away(choice: Choice, register: Register, most: int) -> int:
+    """Keep members whose films are away: the store may not have their media any more."""
+    kept = 0
+    for item in choice.away():
+        if register.is_member(item.entry.clip, item.entry.request):
+            register.add_member(item.entry.clip, item.entry.request, item.entry.at, most)
+            choice.keep(item)
+            kept += 1
+    return kept
 
 
 class _Shard:

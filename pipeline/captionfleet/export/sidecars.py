@@ -4,7 +4,7 @@ import errno
 import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -12,8 +12,9 @@ from captionfleet.config import ExportConfig
 from captionfleet.errors import OutputError
 from captionfleet.export.choice import Choice, Item
 from captionfleet.export.cues import Cue, cues_of, srt, vtt
+from captionfleet.export.naming import Naming
 from captionfleet.export.owned import Register, Written
-from captionfleet.export.plain import plain
+from captionfleet.export.wording import plain
 from captionfleet.ledger.files.disk import create_folder, output_errors
 from captionfleet.ledger.files.index import State
 from captionfleet.ledger.files.reading import text_in
@@ -22,10 +23,20 @@ __all__ = ["write_sidecars"]
 
 _NO_PLACE = frozenset({errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG})
 _STALE = frozenset({State.CHANGED, State.GONE, State.REPLACED, None})
+_IN_PLACE = frozenset({Written.WRITTEN, Written.SAME, Written.KEPT, Written.EDITED})
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file to write: the clips whose captions are in it, its path and its content."""
+
+    items: list[Item]
+    path: str
+    text: bytes
 
 
 def write_sidecars(choice: Choice, export: ExportConfig, register: Register) -> Counter[Written]:
-    """Write new files, and remove own files whose films changed or are gone.
+    """Write new files, and remove own files whose films changed or are gone, or with old names.
 
     Raises:
         OutputError: a folder cannot be written to.
@@ -33,27 +44,42 @@ def write_sidecars(choice: Choice, export: ExportConfig, register: Register) -> 
     counts: Counter[Written] = Counter()
     if export.out is not None:
         create_folder(export.out)
-    make = _texts if export.to == "txt" else _subtitles
-    for item, path, text in make(choice, export, register):
-        if not path or "\0" in path:
-            counts[Written.NO_PLACE] += 1
-            continue
-        clip, request = item.entry.clip, item.entry.request
-        try:
-            if export.out is not None:
-                Path(path).parent.mkdir(parents=True, exist_ok=True)
-            made = register.write(path, text, clip, request, export.overwrite)
-        except OSError as error:
-            if error.errno in _NO_PLACE:  # a file where a folder should be, or a name too long
-                counts[Written.NO_PLACE] += 1
-                continue
-            advice = "" if export.out else ": --out FOLDER writes them to another folder"
-            where = os.fsencode(path).decode("utf-8", "backslashreplace")
-            raise OutputError(f"cannot write {where}: {error.strerror}{advice}") from None
+    naming = Naming(choice, export, register)
+    is_text = export.to == "txt"
+    files = _texts(choice, naming) if is_text else _subtitles(choice, export.to, naming)
+    for file in files:
+        made = _write(file, export, register)
         counts[made] += 1
+        if made in _IN_PLACE:
+            counts[Written.RENAMED] += _remove_former(file, naming, register)
     if not export.all:
         counts[Written.REMOVED] += _remove_stale(choice, register)
     return +counts
+
+
+def _write(file: _File, export: ExportConfig, register: Register) -> Written:
+    path, entry = file.path, file.items[0].entry
+    if not path or "\0" in path:
+        return Written.NO_PLACE
+    try:
+        if export.out is not None:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        return register.write(path, file.text, entry.clip, entry.request, export.overwrite)
+    except OSError as error:
+        if error.errno in _NO_PLACE:  # a file where a folder should be, or a name too long
+            return Written.NO_PLACE
+        advice = "" if export.out else ": --out FOLDER writes them to another folder"
+        where = os.fsencode(path).decode("utf-8", "backslashreplace")
+        raise OutputError(f"cannot write {where}: {error.strerror}{advice}") from None
+
+
+def _remove_former(file: _File, naming: Naming, register: Register) -> int:
+    """Remove files with the captions of this file under earlier names."""
+    removed = 0
+    for item in file.items:
+        for path in naming.former(item, file.path):
+            removed += register.remove(path)
+    return removed
 
 
 def _remove_stale(choice: Choice, register: Register) -> int:
@@ -66,43 +92,19 @@ def _remove_stale(choice: Choice, register: Register) -> int:
     return removed
 
 
-def _texts(
-    choice: Choice, export: ExportConfig, register: Register
-) -> Iterator[tuple[Item, str, bytes]]:
-    for item in choice.items():
-        base = _base(item, export)
-        if base is None:
-            yield item, "", b""
-            continue
-        stem = os.path.splitext(base)[0]  # noqa: PTH122 - bytes in names
-        middle = f".{_word(item.entry.request)}" if item.entry.request else ""
-        if choice.windows(item) > 1:
-            middle += f".{_seconds(item.entry.start_s)}-{_seconds(item.end_s)}"
-        path = f"{stem}{middle}{export.extension}"
-        if not _is_free(choice, register, path, item):
-            path = f"{base}{middle}{export.extension}"  # beach.mov beside beach.mp4
-        yield item, path, plain(item.caption).encode() + b"\n"
+def _texts(choice: Choice, naming: Naming) -> Iterator[_File]:
+    for item in choice.items_by_state():
+        yield _File([item], naming.of_clip(item), plain(item.caption).encode() + b"\n")
 
 
-def _subtitles(
-    choice: Choice, export: ExportConfig, register: Register
-) -> Iterator[tuple[Item, str, bytes]]:
-    words = srt if export.to == "srt" else vtt
+def _subtitles(choice: Choice, to: str, naming: Naming) -> Iterator[_File]:
+    words = srt if to == "srt" else vtt
     films = groupby(choice.items(by_film=True), lambda item: (item.film, item.entry.request))
     for _, windows in films:
         items = list(windows)
-        item = items[0]
         cues = [cue for one in items for cue in _cues(choice, one)]
         cues.sort(key=lambda cue: (cue.start_s, cue.end_s))
-        base = _base(item, export)
-        if base is None:
-            yield item, "", b""
-            continue
-        middle = f".{_word(item.entry.request)}" if item.entry.request else ""
-        path = f"{os.path.splitext(base)[0]}{middle}.{export.to}"  # noqa: PTH122 - as above
-        if not _is_free(choice, register, path, item):
-            path = f"{base}{middle}.{export.to}"
-        yield item, path, words(cues).encode()
+        yield _File(items, naming.of_film(items[0]), words(cues).encode())
 
 
 def _cues(choice: Choice, item: Item) -> Iterator[Cue]:
@@ -110,29 +112,3 @@ def _cues(choice: Choice, item: Item) -> Iterator[Cue]:
     answer = text_in(item.record, "caption")
     for cue in cues_of(answer, item.entry.start_s, item.end_s):
         yield replace(cue, text=choice.worded(item.record, cue.text))
-
-
-def _is_free(choice: Choice, register: Register, path: str, item: Item) -> bool:
-    """Whether no current clip of another film has this name."""
-    owner = register.owner(path)
-    if owner is None or owner[0] in {b"", item.entry.clip}:
-        return True
-    films = choice.found.index.film_of(*owner)
-    return films is None or films in {b"", item.entry.path}
-
-
-def _base(item: Item, export: ExportConfig) -> str | None:
-    """The film's path, or its path in the target folder; names cannot lead outside that."""
-    if export.out is None:
-        return item.film or None
-    parts = [part for part in (item.name or item.film).split("/") if part not in {"", "."}]
-    safe = ["__" if part == ".." else part for part in parts if "\0" not in part]
-    return os.path.join(os.path.abspath(export.out), *safe) if safe else None  # noqa: PTH100, PTH118 - as above
-
-
-def _word(name: str) -> str:
-    return "".join(char if char.isalnum() or char in "-_" else "_" for char in name)[:64]
-
-
-def _seconds(value: float) -> str:
-    return f"{value:05.0f}s" if value == int(value) else f"{value:09.3f}s"

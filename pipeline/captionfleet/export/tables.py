@@ -10,7 +10,7 @@ import orjson
 
 from captionfleet.errors import ConfigError
 from captionfleet.export.choice import Item
-from captionfleet.export.plain import plain
+from captionfleet.export.wording import plain
 from captionfleet.ledger.files.reading import flags_in, number_in, table_in, text_in
 from captionfleet.messages import printable
 

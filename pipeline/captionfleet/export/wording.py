@@ -1,11 +1,13 @@
-"""Edits a caption for export: prefix, preamble, length; pure (main process)."""
+"""Edits a caption for export: prefix, preamble, length, characters; pure (main process)."""
 
 import re
 
 from captionfleet.config import CaptionConfig
 
-__all__ = ["worded"]
+__all__ = ["plain", "worded"]
 
+# Characters that would break files, cells and lines.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _NOUN = (
     r"(?:short |brief |provided |given )?"
     r"(?:video(?: clip| footage| sequence)?|clip|footage|film|scene|recording|sequence)"
@@ -35,6 +37,11 @@ _SENTENCE_END = re.compile(
 )
 _TITLE_CHARS = 8
 _TITLES = ("mr.", "mrs.", "ms.", "dr.", "st.", "vs.", "e.g.", "i.e.")
+
+
+def plain(text: str) -> str:
+    r"""The text with `\n` for every line end, and without control characters other than tabs."""
+    return _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def worded(caption: str, wording: CaptionConfig) -> str:

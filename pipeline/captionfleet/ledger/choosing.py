@@ -8,7 +8,7 @@ from typing import Any
 
 from captionfleet.config.filters import Filter
 from captionfleet.errors import ConfigError
-from captionfleet.ledger.files.names import CAPTIONS
+from captionfleet.ledger.files.names import CAPTIONS, SAME
 from captionfleet.ledger.files.reading import flags_in, id_in, read_lines, text_in
 from captionfleet.ledger.format.fingerprint import request_of
 from captionfleet.ledger.renaming import Renames
@@ -59,27 +59,47 @@ def chosen_clips(
 ) -> dict[str, set[int]]:
     """Clips whose latest line passes all filters and, if films are given, is of one of them.
 
-    The clips are given for each request, by its current name.
+    The ids are given for each request, by its current name. A line has two of them with `identity =
+    "content"`: a run looks for a clip by its file's name and time first, then by its content.
 
     Raises:
-        ConfigError: captions.jsonl cannot be read.
+        ConfigError: captions.jsonl or same.jsonl cannot be read.
     """
     chosen: dict[str, set[int]] = defaultdict(set)
-    for identity, line in _lines(folder):
+    others = _other_paths(folder)
+    for ids, line in _lines(folder):
         made = text_in(line, "request"), request_of(text_in(line, "fingerprint"))
         name = renames.get(made, made[0])
         record = {**line, "request": name}
-        path = name_bytes(record, "path") or name_bytes(record, "source") or b""
-        facts = facts_of(record, path)
-        is_named = films is None or path in films
+        own = name_bytes(record, "path") or name_bytes(record, "source") or b""
+        paths = [own, *others.get(ids[0], ())]
+        facts = facts_of(record, own)
+        facts["path"] = [*facts["path"], *map(_shown, paths[1:])]
+        is_named = films is None or not films.isdisjoint(paths)
         if is_named and all(one.admits(facts) for one in filters):
-            chosen[name].add(identity)
+            chosen[name].update(ids)
         else:
-            chosen[name].discard(identity)
+            chosen[name].difference_update(ids)
     return chosen
 
 
-def _lines(folder: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _lines(folder: Path) -> Iterator[tuple[list[int], dict[str, Any]]]:
+    """The lines that name a clip, each with its ids, the clip's own first."""
     for line in read_lines(folder / CAPTIONS):
-        if (identity := id_in(line.record)) is not None:
-            yield identity, line.record
+        ids = [id_in(line.record, key) for key in ("clip_id", "stat_id")]
+        if ids[0] is not None:
+            yield [one for one in ids if one is not None], line.record
+
+
+def _other_paths(folder: Path) -> dict[int, list[bytes]]:
+    """The paths of other files that hold a clip: renamed ones, and copies."""
+    paths: dict[int, list[bytes]] = defaultdict(list)
+    for line in read_lines(folder / SAME):
+        identity, path = id_in(line.record), name_bytes(line.record, "path")
+        if identity is not None and path:
+            paths[identity].append(path)
+    return paths
+
+
+def _shown(path: bytes) -> str:
+    return printable(os.fsdecode(path))

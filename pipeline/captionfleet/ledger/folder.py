@@ -31,6 +31,7 @@ from captionfleet.ledger.format.serialising import (
     film_line,
     same_line,
 )
+from captionfleet.ledger.held import Held
 from captionfleet.ledger.renaming import Renames
 from captionfleet.ledger.rewriting import drop_superseded, refile, rename
 from captionfleet.messages import Adopted, Caption, Measured, Note, Outcome
@@ -78,7 +79,8 @@ class Ledger:
     """The two line files of an output folder, and run.json; made by `open_ledger`.
 
     Memory: about 200 bytes for each line of failures.jsonl. `hand_over` is called in a thread with
-    clip id and request before each caption's line is written, until it returns True.
+    clip id and request before each caption's line is written, until it returns True. An outcome in
+    `held` leaves it once its line is written.
     """
 
     def __init__(self, folder: Path, captions: AppendFile, failures: AppendFile) -> None:
@@ -95,6 +97,7 @@ class Ledger:
         self._fingerprints: Fingerprints = {}
         self._row_fingerprints: Fingerprints = {}
         self.hand_over: Callable[[str, str], bool] | None = None
+        self.held = Held()
         self._turn = anyio.Lock()
         self._unsynced = anyio.Event()
         self._opened_at = datetime.now(UTC)
@@ -235,6 +238,7 @@ class Ledger:
         if is_caption and self.hand_over is not None and self.hand_over(clip.clip_id, request):
             self.hand_over = None
         begins_at = (self._captions if is_caption else self._failures).append(line)
+        self.held.discard(outcome)
         # A file that could not be read before failed under its stat id.
         for identity in filter(None, (clip.clip_id, clip.stat_id)):
             self._failed_at.pop((int(identity, 16), request), None)

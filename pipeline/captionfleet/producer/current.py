@@ -1,10 +1,15 @@
 """Finds output lines whose film still exists unchanged (main process, in a thread)."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from captionfleet.errors import ConfigError
 from captionfleet.ledger.files.index import Entry, LineIndex, State
@@ -20,6 +25,9 @@ from captionfleet.telemetry import Steps
 __all__ = ["FoundLines", "find_lines"]
 
 _MB = 1e6
+_FOLDERS = 1024  # remembered at once; usually there are a few
+_NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
+_ID_BYTES = 16  # as clips are named
 
 
 class FoundLines:
@@ -98,34 +106,74 @@ class _Look:
     def __init__(self, index: LineIndex, folder: Path) -> None:
         self._index = index
         self._roots = [os.fsencode(root) for root in past_roots(folder)]
+        self._is_empty_above = lru_cache(_FOLDERS)(_is_empty_above)
+        self._starts = lru_cache(_FOLDERS)(_starts)
 
     def entry(self, at: int, record: dict[str, Any]) -> Entry | None:
         clip, alias = _id(record, "clip_id"), _id(record, "stat_id")
-        start_s = number_in(record, "start_s")
-        if not clip or start_s is None or number_in(record, "end_s") is None:
+        start_s, end_s = number_in(record, "start_s"), number_in(record, "end_s")
+        if not clip or start_s is None or end_s is None:
             return None
         ids = {clip.hex(), alias.hex()} | {other.hex() for other, _ in self._index.same(clip)}
-        path, root, state = b"", b"", State.GONE
-        for place, base, name in self._places(clip, record):
-            seen = _state(place, name, ids, record)
-            if not path or seen is State.CURRENT or state is State.GONE:
-                path, root, state = place, base, seen
-            if seen is State.CURRENT:
-                break
-        if alias and state is State.CHANGED:
-            state = State.UNSURE
-        return Entry(at, clip, alias, text_in(record, "request"), path, root, start_s, state)
+        path, root, state = self._film(clip, record, ids)
+        request, place = text_in(record, "request"), _place(path, (start_s, end_s), record)
+        return Entry(at, clip, alias, request, path, root, start_s, end_s, place, state)
+
+    def _film(
+        self, clip: bytes, record: dict[str, Any], ids: set[str]
+    ) -> tuple[bytes, bytes, State]:
+        """Path and root of the line's film, and its state.
+
+        The place in the line decides, unless the film is elsewhere: a file of the same name below
+        another source, whose disk is mounted, is another film.
+        """
+        seen: list[tuple[bytes, bytes, State]] = []
+        for path, root, name in self._places(clip, record):
+            seen.append((path, root, _state(path, name, ids, record)))
+            if seen[-1][2] is State.CURRENT:
+                return seen[-1]
+        if not seen:
+            return b"", b"", State.GONE
+        changed = [one for one in seen if one[2] is State.CHANGED]
+        if changed and _id(record, "stat_id"):
+            return seen[0][0], changed[0][1], State.UNSURE  # that folder is there, at least
+        path, root, state = seen[0] if name_bytes(record, "path") else [*changed, *seen][0]
+        if state is State.GONE and self._is_empty_above(os.path.dirname(path)):  # noqa: PTH120 - bytes
+            state = State.UNREACHABLE
+        return path, root, state
 
     def _places(self, clip: bytes, record: dict[str, Any]) -> Iterator[tuple[bytes, bytes, bytes]]:
-        """Path, root and name of each place where the file may be, the most likely first."""
+        """Path, root and name of each place where the file may be, the most likely first.
+
+        The root is the folder whose other films show whether the film's disk is mounted.
+        """
         source, path = name_bytes(record, "source") or b"", name_bytes(record, "path")
         own = name_bytes(record, "root") or b""
         if path:
-            yield path, own or os.path.dirname(path), source  # noqa: PTH120 - bytes
+            yield path, self._root(path, own), source
         roots = [own, *self._roots] if own else self._roots
         for name in (source, *(name for _, name in self._index.same(clip))):
             for root in roots if name else ():
-                yield os.path.join(root, name), root, name  # noqa: PTH118 - bytes
+                path = os.path.join(root, name)  # noqa: PTH118 - bytes
+                yield path, self._root(path, root), name
+
+    def _root(self, path: bytes, root: bytes) -> bytes:
+        """The root that a line names, or the film's own folder where it lies outside of that.
+
+        Lists name films of other disks than their own, and so do links.
+        """
+        place = os.path.normpath(path)
+        is_below = bool(root) and place.startswith(self._starts(root))
+        return root if is_below else os.path.dirname(place)  # noqa: PTH120 - bytes
+
+
+def _starts(folder: bytes) -> tuple[bytes, ...]:
+    """The starts of paths below a folder, under its name and without links."""
+    try:
+        names = {folder, os.path.realpath(folder)}
+    except ValueError:  # a NUL in the name
+        return ()
+    return tuple(name.rstrip(b"/") + b"/" for name in names)
 
 
 def _state(path: bytes, name: bytes, ids: set[str], record: dict[str, Any]) -> State:
@@ -133,10 +181,40 @@ def _state(path: bytes, name: bytes, ids: set[str], record: dict[str, Any]) -> S
         return State.CURRENT
     try:
         facts = os.stat(path)  # noqa: PTH116 - bytes
-    except (OSError, ValueError):
+    except ValueError:
         return State.GONE
+    except OSError as error:
+        return State.GONE if error.errno in _NOT_THERE else State.UNREACHABLE
     is_own = not ids.isdisjoint(ids_of(os.path.realpath(path), name, facts, record))
     return State.CURRENT if is_own else State.CHANGED
+
+
+def _is_empty_above(folder: bytes) -> bool:
+    """Whether the innermost folder that exists is empty, as where no disk is mounted."""
+    while True:
+        try:
+            with os.scandir(folder) as entries:
+                return next(entries, None) is None
+        except (FileNotFoundError, NotADirectoryError):
+            parent = os.path.dirname(folder)  # noqa: PTH120 - bytes
+            if parent == folder:
+                return False
+            folder = parent
+        except (OSError, ValueError):
+            return False
+
+
+def _place(path: bytes, window: tuple[float, float], record: dict[str, Any]) -> bytes:
+    """What a caption is of, without the version of its object; empty for a file of this machine.
+
+    An object that was written again has a new clip, whose line replaces the one before. Addresses
+    of web servers, which lack their signature here, may be those of several rows with ids.
+    """
+    if not is_address(os.fsdecode(path)):
+        return b""  # a look at the file says more
+    row = text_in(record, "id") if path.startswith(b"http") else ""
+    facts = orjson.dumps([*window, text_in(record, "prompt"), row])
+    return blake2b(path + b"\0" + facts, digest_size=_ID_BYTES).digest()
 
 
 def _id(record: dict[str, Any], key: str) -> bytes:
@@ -145,4 +223,4 @@ def _id(record: dict[str, Any], key: str) -> bytes:
         identity = bytes.fromhex(text_in(record, key))
     except ValueError:
         return b""
-    return identity if len(identity) == 16 else b""  # noqa: PLR2004 - as clips are named
+    return identity if len(identity) == _ID_BYTES else b""

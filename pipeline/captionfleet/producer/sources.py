@@ -19,7 +19,6 @@ from captionfleet.storage import StorageError, list_objects, look
 __all__ = [
     "absolute",
     "base_of",
-    "check_apart",
     "check_sources",
     "entries_of",
     "is_folder",
@@ -57,18 +56,6 @@ def check_sources(config: InputConfig) -> None:
             raise ConfigError(
                 f"source {shown_path(source)}: {error.strerror}{_hint(source)}"
             ) from None
-
-
-def check_apart(config: InputConfig, out: Path) -> None:
-    """Refuse an output folder that is a source: its files would be among the videos. Blocks.
-
-    Raises:
-        ConfigError: it is one.
-    """
-    folder = out.resolve()
-    if any(is_folder(source) and source.resolve() == folder for source in config.sources):
-        where = printable(os.fspath(out))
-        raise ConfigError(f"{where} is a source and the output folder: choose another with --out")
 
 
 def _hint(source: Path) -> str:

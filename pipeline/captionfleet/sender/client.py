@@ -1,5 +1,6 @@
 """Sends one request to one deployment, and returns its end as a value, never an error (main)."""
 
+import math
 import re
 from collections import deque
 from dataclasses import dataclass, replace
@@ -24,11 +25,12 @@ from captionfleet.sender.transport import BORDER, Flight, proxy_for, scrubbed, v
 from captionfleet.sender.upload import Upload
 from captionfleet.telemetry import get_log, monotonic_s
 
-__all__ = ["DeploymentClient", "Reply"]
+__all__ = ["STREAM_END_S", "DeploymentClient", "Reply"]
 
 _MAX_ERROR_BYTES = 64 * 2**10
 _ERROR_BODY_S = 5.0
-_STREAM_END_S = 2.0  # of silence after a finish reason: usage and [DONE] follow at once, or never
+STREAM_END_S = 2.0
+"""Silence after a finish reason: usage and [DONE] follow at once, or never."""
 _CONNECTION_END_S = 0.25  # seconds for the body's end, which makes the connection reusable
 _REMEMBERED_IDS = 1024  # requests in flight, and earlier ones whose answers may arrive late
 # On a reused connection these failures are the connection's, not the deployment's or the clip's.
@@ -65,9 +67,11 @@ class DeploymentClient:
         config: DeploymentConfig,
         *requests: RequestConfig,
         stall_s: float = UPLOAD_STALL_S,
+        stream_end_s: float = STREAM_END_S,
     ) -> None:
         self._session = session
         self._stall_s = stall_s
+        self._stream_end_s = stream_end_s
         self._requests = {request.name: request for request in requests}
         self._base_url = config.base_url.rstrip("/")
         self._form = config.form
@@ -90,7 +94,7 @@ class DeploymentClient:
         upload = self._upload(ready.in_form(self._form), template)
         body = Body(upload, stall_s=self._stall_s)
         flight = Flight(_header_form(request_id))
-        exchange = _Exchange(self._key, self._extra, body)
+        exchange = _Exchange(self._key, self._extra, body, self._stream_end_s)
         self._sent_ids.append(flight.request_id)
         started_s = monotonic_s()
         outcome: Answer | Verdict
@@ -182,10 +186,13 @@ class DeploymentClient:
 class _Exchange:
     """Reads one answer, and keeps its status even if it breaks off."""
 
-    def __init__(self, key: SecretStr | None, extra: list[str], body: Body) -> None:
+    def __init__(
+        self, key: SecretStr | None, extra: list[str], body: Body, stream_end_s: float
+    ) -> None:
         self._key = key
         self._extra = extra
         self._body = body
+        self._stream_end_s = stream_end_s
         self.status: int | None = None
         self._reader: AnswerReader | None = None
         self._headers: dict[str, str] = {}
@@ -228,8 +235,8 @@ class _Exchange:
                     silence.deadline = anyio.current_time() + _CONNECTION_END_S
                     await _discard(response)
                     return None
-                if reader.awaits_end:
-                    silence.deadline = anyio.current_time() + _STREAM_END_S
+                left_s = self._stream_end_s if reader.awaits_end else math.inf
+                silence.deadline = anyio.current_time() + left_s
         return None
 
     def _closed(self, reader: AnswerReader) -> Answer | Verdict:

@@ -1,6 +1,6 @@
 """Sends ready clips to the fleet, and passes their outcomes on (main process)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ from captionfleet.messages import (
     Outcome,
     ReadyClip,
 )
-from captionfleet.sender.chat.again import is_unwanted, is_worth_another, tokens_for
+from captionfleet.sender.chat.again import is_unwanted, is_worse, is_worth_another, tokens_for
 from captionfleet.sender.chat.answers import Answer
 from captionfleet.sender.chat.quality import flags_of
 from captionfleet.sender.chat.structure import structure_of
@@ -34,24 +34,30 @@ from captionfleet.telemetry import Tally
 
 __all__ = ["send"]
 
+Hold = Callable[[Outcome], object]
 
-async def send(
+
+async def send(  # noqa: PLR0913, PLR0917 - a stage with two streams
     job: JobConfig,
     fleet: Fleet,
     ready_in: MemoryObjectReceiveStream[ReadyClip],
     outcomes_out: MemoryObjectSendStream[Outcome],
     tally: Tally,
+    hold: Hold | None = None,
 ) -> None:
     """Send every incoming clip until the stream ends; closes both streams.
 
-    Once the fleet is halted, no request begins, and clips without an answer are dropped.
+    Once the fleet is halted, no request begins, and clips without an answer are dropped. Calls
+    `hold` with every outcome before it waits with it for a place in the stream, and with every
+    caption that is the clip's unless a better one comes: a cancellation loses no other copy.
 
     Raises:
         DeploymentError: no deployment can be used, or none was up for patience_s.
     """
     patience_s = max(request.patience_s for request in job.asked)
     slots = Slots(fleet, tally, patience_s=patience_s)
-    senders = {one.name: _Sender(one, fleet, slots, tally) for one in job.asked}
+    hold = hold or _dropped
+    senders = {one.name: _Sender(one, fleet, slots, tally, hold) for one in job.asked}
     places = sum(deployment.most_in_flight for deployment in job.deployments)
     async with ready_in, outcomes_out, anyio.create_task_group() as tasks:
         tasks.start_soon(slots.watch, tasks.cancel_scope)
@@ -60,7 +66,7 @@ async def send(
         tasks.start_soon(slots.say_changes)
         async with anyio.create_task_group() as lane_tasks:
             for _ in range(lanes(places)):
-                lane_tasks.start_soon(_run_lane, senders, ready_in, outcomes_out)
+                lane_tasks.start_soon(_run_lane, senders, ready_in, outcomes_out, hold)
         tasks.cancel_scope.cancel()
     if slots.end is not None:
         raise slots.end
@@ -70,11 +76,14 @@ async def _run_lane(
     senders: Mapping[str, "_Sender"],
     ready_in: MemoryObjectReceiveStream[ReadyClip],
     outcomes_out: MemoryObjectSendStream[Outcome],
+    hold: Hold,
 ) -> None:
     """Take ready clips one by one, and pass on the outcome of each."""
     async for ready in ready_in:
         with suppress(HaltedError):
-            await outcomes_out.send(await senders[ready.request].outcome(ready))
+            outcome = await senders[ready.request].outcome(ready)
+            hold(outcome)
+            await outcomes_out.send(outcome)
     for sender in senders.values():
         sender.asker.tail.set()
 
@@ -82,7 +91,10 @@ async def _run_lane(
 class _Sender:
     """State of one of the job's requests that all lanes share: settings, slots, retry budget."""
 
-    def __init__(self, request: RequestConfig, fleet: Fleet, slots: Slots, tally: Tally) -> None:
+    def __init__(
+        self, request: RequestConfig, fleet: Fleet, slots: Slots, tally: Tally, hold: Hold
+    ) -> None:
+        self._hold = hold
         self._fleet = fleet
         self._slots = slots
         self._tally = tally
@@ -111,15 +123,20 @@ class _Sender:
             lease, reply = asked.lease, self._judged(asked.reply, attempts)
             attempts += [*asked.others, attempt_of(lease, reply)]
             hedged = hedged or bool(asked.others)
+            if spare is not None:
+                spare = self._spared(spare, attempts)
             verdict = reply.outcome
             if isinstance(verdict, Answer):
                 self._policy.captioned()
                 caption = self._caption(ready, verdict, attempts, reply.upload_s)
                 caption = replace(caption, hedged=hedged)
-                may_ask_again = not spare and self._policy.may_burn(past.burnt)
+                if spare is not None:
+                    return spare if is_worse(caption.flags, spare.flags) else caption
+                may_ask_again = self._policy.may_burn(past.burnt)
                 if not is_worth_another(caption.flags, self._request) or not may_ask_again:
                     return caption
-                spare, max_tokens = caption, tokens_for(caption.flags, self._request)
+                spare = self._spared(caption, attempts)
+                max_tokens = tokens_for(caption.flags, self._request)
                 past = replace(past, burnt=past.burnt + 1, avoid=lease.deployment)
                 self._tally.retries += 1
                 continue
@@ -130,10 +147,16 @@ class _Sender:
                 continue
             again = self._policy.failed(lease, verdict, past, jitter=jitter())
             if again is None:
-                return _given_up(ready, verdict, attempts, spare)
+                return spare or _given_up(ready, verdict, attempts)
             self._tally.retries += 1
             past = again.past
-            await anyio.sleep(again.wait_s)
+            await self._slots.back_off(again.wait_s)
+
+    def _spared(self, spare: Caption, attempts: list[Attempt]) -> Caption:
+        """A caption in hand, with all attempts so far; it is held, as the run may end meanwhile."""
+        spare = replace(spare, attempts=tuple(attempts))
+        self._hold(spare)
+        return spare
 
     def _judged(self, reply: Reply, attempts: list[Attempt]) -> Reply:
         """The reply, with its data if the job asks for JSON.
@@ -193,11 +216,11 @@ def _is_first(verdict: Verdict, attempts: list[Attempt]) -> bool:
     return all(attempt.code is not verdict.code for attempt in attempts)
 
 
-def _given_up(
-    ready: ReadyClip, verdict: Verdict, attempts: list[Attempt], spare: Caption | None
-) -> Outcome:
-    """The outcome of a clip after its last attempt: a flagged caption, else a failure."""
-    if spare is not None:
-        return replace(spare, attempts=tuple(attempts))
+def _dropped(_: Outcome) -> None:
+    """Hold nothing: there is no ledger, as in a benchmark."""
+
+
+def _given_up(ready: ReadyClip, verdict: Verdict, attempts: list[Attempt]) -> Outcome:
+    """The failure of a clip after its last attempt."""
     detail, request = verdict.detail, ready.request
     return Failure(ready.clip, Stage.SENDER, verdict.code, detail, tuple(attempts), request)

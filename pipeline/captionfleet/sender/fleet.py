@@ -13,7 +13,7 @@ from captionfleet.config.keys import DEFAULT_KEY_ENV
 from captionfleet.errors import ConfigError, DeploymentError, FailureCode
 from captionfleet.sender.body import UPLOAD_STALL_S
 from captionfleet.sender.chat.request import model_forms
-from captionfleet.sender.client import DeploymentClient
+from captionfleet.sender.client import STREAM_END_S, DeploymentClient
 from captionfleet.sender.connections import MAX_AGE_S
 from captionfleet.sender.routing.hedging import LEAST_SEEN
 from captionfleet.sender.routing.history import place_seconds
@@ -40,6 +40,7 @@ class SenderTuning:
         sure_s: Seconds of checks that find no deployment: a proxy's restart takes less.
         look_every_s: Seconds between these checks.
         stall_s: Seconds that a server may leave an upload unread.
+        stream_end_s: Seconds of silence that end a stream whose caption is complete.
         max_age_s: Seconds for which a connection is reused.
         least_seen: Answers before a request is hedged.
         backoff: Waits before retries.
@@ -50,6 +51,7 @@ class SenderTuning:
     sure_s: float = 2.0
     look_every_s: float = 0.5
     stall_s: float = UPLOAD_STALL_S
+    stream_end_s: float = STREAM_END_S
     max_age_s: float = MAX_AGE_S
     least_seen: int = LEAST_SEEN
     backoff: Backoff = field(default_factory=Backoff)
@@ -283,8 +285,8 @@ async def open_fleet(
     places = sum(deployment.most_in_flight for deployment in job.deployments)
     connections = places + len(job.deployments)
     async with open_session(connections, max_age_s=tuning.max_age_s) as session:
+        waits = {"stall_s": tuning.stall_s, "stream_end_s": tuning.stream_end_s}
         clients = {
-            one.name: DeploymentClient(session, one, *job.asked, stall_s=tuning.stall_s)
-            for one in job.deployments
+            one.name: DeploymentClient(session, one, *job.asked, **waits) for one in job.deployments
         }
         yield Fleet(job.deployments, clients, tally, tuning)

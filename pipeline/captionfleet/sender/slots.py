@@ -74,6 +74,11 @@ class Slots:
             raise HaltedError
         return waiter.lease
 
+    async def back_off(self, seconds: float) -> None:
+        """Wait before a retry, without a place; a halt of the fleet ends the wait."""
+        with anyio.move_on_after(seconds):
+            await self._fleet.halted.wait()
+
     async def lease_besides(self, deployment: str, *, is_urgent: bool) -> Lease:
         """Wait for the right to a second request at another deployment, before or after all clips.
 

@@ -13,7 +13,8 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 
 from captionfleet.config import LimitsConfig
 from captionfleet.config.stop_rules import Limit, next_time
-from captionfleet.errors import RunError, first_run_error
+from captionfleet.errors import RunError, Stage, first_run_error
+from captionfleet.messages import Failure, Outcome
 from captionfleet.system.machine import machine_errors
 from captionfleet.telemetry import Tally, get_log
 from captionfleet.telemetry.awake import sleep_awake
@@ -138,11 +139,16 @@ class Stopping:
             if self._limits.max_hours is not None:
                 tasks.start_soon(self._watch_hours, self._limits.max_hours)
 
-    def weigh(self, release: Callable[[str], None]) -> Callable[[str], None]:
-        """A function to call for each clip with a line: calls `release`, and checks the limits."""
+    def weigh(self, release: Callable[[str], None]) -> Callable[[Outcome], None]:
+        """A function to call for each outcome with a line: it checks the limits.
 
-        def kept(clip_id: str) -> None:
-            release(clip_id)
+        It first calls `release` with the id of the outcome's clip, unless the first stage failed:
+        no media are held for that, though they may be for other requests of the clip.
+        """
+
+        def kept(outcome: Outcome) -> None:
+            if not (isinstance(outcome, Failure) and outcome.stage is Stage.PRODUCER):
+                release(outcome.clip.clip_id)
             self.look()
 
         return kept

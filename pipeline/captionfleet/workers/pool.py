@@ -49,7 +49,9 @@ async def work(  # noqa: PLR0913, PLR0917 - a stage with three streams
     """
     limits = job.workers
     lanes_count = limits.processes_here if cluster is None else limits.processes
-    words = overcommitment(lanes_count, limits.memory_bytes, available_bytes())
+    words = overcommitment(
+        lanes_count, limits.memory_bytes, available_bytes(), job.media.worker_needs_bytes
+    )
     if words and cluster is None:
         get_log().warning("more workers than memory", reason=words, advice="give fewer --workers")
     ahead = Lookahead(limits.ahead_bytes)

@@ -1,13 +1,20 @@
 """Defines the tables [input], [media], [workers] and [store] of the job file (main process)."""
 
 import os
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from captionfleet.config.memory import available_bytes, worker_bytes, workers_that_fit
+from captionfleet.config.memory import (
+    ENOUGH_BYTES,
+    available_bytes,
+    enough_bytes,
+    worker_bytes,
+    workers_that_fit,
+)
 from captionfleet.config.sections.section import AnyPath, Section
 from captionfleet.config.shares import as_share
 from captionfleet.errors import ConfigError, FailureCode
@@ -143,6 +150,11 @@ class MediaConfig(Section):
         default=8192 * 8192, ge=1, description="largest picture to decode, width times height"
     )
 
+    @property
+    def worker_needs_bytes(self) -> int:
+        """The address space with which a worker prepares every ordinary clip at these settings."""
+        return enough_bytes(self.height, self.max_seconds)
+
     def spec(self, form: Form = _USUAL) -> MediaSpec:
         """The settings that decide the prepared bytes, without pydantic, for worker processes."""
         return MediaSpec(
@@ -157,15 +169,20 @@ class MediaConfig(Section):
         )
 
 
-def _workers() -> int:
-    return min(_MOST_LOCAL, workers_that_fit(len(os.sched_getaffinity(0)), available_bytes()))
+def _workers(each_bytes: int = ENOUGH_BYTES) -> int:
+    cores = len(os.sched_getaffinity(0))
+    return min(_MOST_LOCAL, workers_that_fit(cores, available_bytes(), each_bytes))
 
 
 def _memory_bytes(settled: dict[str, Any]) -> int:
+    return _share_bytes(settled, ENOUGH_BYTES)
+
+
+def _share_bytes(settled: Mapping[str, Any], least_bytes: int) -> int:
     """A worker's address space: its share of this machine, or 1 GiB on any node of a cluster."""
     if settled.get("engine") == "ray":
-        return _ON_A_NODE_BYTES
-    return worker_bytes(settled.get("processes", 1), available_bytes())
+        return max(_ON_A_NODE_BYTES, least_bytes)
+    return worker_bytes(settled.get("processes", 1), available_bytes(), least_bytes)
 
 
 class WorkersConfig(Section):
@@ -214,6 +231,15 @@ class WorkersConfig(Section):
         if self.engine == "local" and self.processes > _MOST_LOCAL:
             raise ValueError(f"workers.processes is at most {_MOST_LOCAL:,} on one machine")
         return self
+
+    def with_enough(self, each_bytes: int) -> "WorkersConfig":
+        """The same with defaults for clips that need so much; what was set stands."""
+        known, fitted = self.model_fields_set, dict(self)
+        if "processes" not in known and self.engine == "local":
+            fitted["processes"] = _workers(each_bytes)
+        if "memory_bytes" not in known:
+            fitted["memory_bytes"] = _share_bytes(fitted, each_bytes)
+        return WorkersConfig.model_construct(set(known), **fitted)
 
     @property
     def processes_here(self) -> int:

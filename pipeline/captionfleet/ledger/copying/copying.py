@@ -1,6 +1,7 @@
 """Keeps a copy of the output folder in a bucket, beside the run (main process)."""
 
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -15,16 +16,17 @@ from captionfleet.ledger.copying.files import (
     Marks,
     Stamp,
     chunks_of,
-    has_lines,
     is_copied,
+    lines_in,
     load_marks,
     opened,
     save_marks,
-    stamps_of,
 )
-from captionfleet.ledger.copying.restoring import restore
+from captionfleet.ledger.copying.finding import Found, find, find_gone
+from captionfleet.ledger.copying.restoring import restore, restore_captions
 from captionfleet.ledger.files.names import CAPTIONS, COPY
 from captionfleet.ledger.files.reading import record_of
+from captionfleet.ledger.files.rotated import require_no_captions
 from captionfleet.ledger.format.serialising import document
 from captionfleet.messages.address import Address
 from captionfleet.storage import (
@@ -60,6 +62,7 @@ class FolderCopy:
         self._writer = uuid.uuid4().hex
         self._remote: Copied | None = None  # None: the copy is not this run's own yet
         self._stamps: dict[str, Stamp] = {}
+        self._sizes: dict[str, int] = {}  # of what this run wrote, in bytes
         self._is_lost = False
 
     def as_dict(self) -> dict[str, Any]:
@@ -77,59 +80,79 @@ class FolderCopy:
         while not self._is_lost:
             await anyio.sleep(wait_s)
             begun_s = monotonic_s()
-            await self.renew()
-            took_s = 0.0 if self.problem else monotonic_s() - begun_s
+            is_through = await self.renew()
+            took_s = monotonic_s() - begun_s if is_through else 0.0
             wait_s = max(self._every_s, _REST * took_s)
 
-    async def renew(self) -> None:
-        """Copy the changed files; log a failure, and try again at the next renewal."""
+    async def renew(self) -> bool:
+        """Copy the changed files; log a failure, and try again at the next renewal.
+
+        Returns:
+            Whether all files were copied that can be read.
+        """
         if self._is_lost:
-            return
+            return False
         before, self.problem = self.problem, "the time for the copy ran out"
+        is_through = False
         try:
-            await self._renew()
+            self.problem, is_through = await self._renew(), True
         except StorageError as error:
             self.problem = error.detail
         except (OutputError, OSError) as error:
             self.problem = str(error)
-        else:
-            self.problem, self.copied_at_utc = "", utc_now()
-        if self.problem and self.problem != before:
+        if not self.problem:
+            self.copied_at_utc = utc_now()
+        elif self.problem != before:
             get_log().warning(
                 "the output folder cannot be copied now",
                 to=self._address.shown,
                 reason=self.problem,
                 is_passing=not self._is_lost,
             )
+        return is_through
 
-    async def claim(self) -> None:
-        """Make this run the one that keeps the copy; restore the folder if it is an empty one.
+    async def claim(self, *, may_restore: bool) -> None:
+        """Make this run the one that keeps the copy; restore lines that only the copy has.
+
+        Without `may_restore`, a run may be writing to the folder, or has ended.
 
         Raises:
             StorageError: the bucket cannot be reached, or refuses.
             ConfigError: the bucket holds files that this folder must not replace.
+            OutputError: the folder cannot be read, or lacks lines that it may not restore.
         """
         remote = await self._found()
         known = self._marks.copies.get(self._address.shown, Known())
-        lines = await anyio.to_thread.run_sync(has_lines, self._folder)
-        is_occupied = remote is None and await self._is_there(CAPTIONS)
-        decision = decide(
-            self._marks.folder, known, remote, has_lines=lines, is_occupied=is_occupied
-        )
+        decision = await self._decision(known, remote)
         if decision.advice:
             raise ConfigError(
                 f"output.copy_to: {self._address.shown}: {decision.value}: {decision.advice}"
             )
-        if decision is Decision.RESTORE and remote is not None:
-            await self._restore(remote)
+        if remote is not None and decision in {Decision.RESTORE, Decision.RESTORE_CAPTIONS}:
+            if not may_restore:
+                raise OutputError(f"{decision.value}: the next run restores it")
+            await self._restore(remote, decision)
             known = self._marks.copies[self._address.shown]
         await self._take(remote, known)
 
-    async def _restore(self, remote: Copied) -> None:
-        fetched = await anyio.to_thread.run_sync(restore, self._folder, self._address, remote)
-        self._marks = await anyio.to_thread.run_sync(load_marks, self._folder)
+    async def _decision(self, known: Known, remote: Copied | None) -> Decision:
+        lines = await anyio.to_thread.run_sync(lines_in, self._folder)
+        must_look = remote is None or not lines.captions_bytes
+        is_occupied = must_look and await self._is_there(CAPTIONS)
+        return decide(self._marks.folder, known, remote, lines, is_occupied=is_occupied)
+
+    async def _restore(self, remote: Copied, decision: Decision) -> None:
+        in_thread, place = anyio.to_thread.run_sync, (self._folder, self._address, remote)
+        await in_thread(require_no_captions, self._folder, 0)  # newer than the copy's
+        if decision is Decision.RESTORE:
+            what = "the output folder was empty and"
+            fetched = await in_thread(restore, *place)
+        else:
+            what = f"{CAPTIONS} was lost and"
+            fetched = await in_thread(restore_captions, *place, self._marks)
+        self._marks = await in_thread(load_marks, self._folder)
         get_log().warning(
-            "the output folder was empty and is restored from its copy",
+            f"{what} is restored from its copy",
             copy=self._address.shown,
             size=size(fetched),
             copied_at=remote.copied_at_utc,
@@ -138,7 +161,7 @@ class FolderCopy:
     async def _take(self, remote: Copied | None, known: Known) -> None:
         """Record, in the folder and then in the bucket, that this run writes to the copy."""
         folder = self._marks.folder or uuid.uuid4().hex
-        self._stamps = dict(known.stamps) if remote else {}
+        self._stamps, self._sizes = dict(known.stamps) if remote else {}, {}
         writers = (*((remote.writer,) if remote else ()), self._writer)
         await self._mark(folder, Known(writers, self._stamps))
         own = Copied(folder, self._writer)
@@ -147,43 +170,54 @@ class FolderCopy:
         await self._say(own, is_first=remote is None)
         self._remote = own
 
-    async def _renew(self) -> None:
+    async def _renew(self) -> str:
+        """Copy what changed, remove what is gone; return which files cannot be read, in words."""
+        in_thread = anyio.to_thread.run_sync
+        found = await in_thread(find, self._folder, self._marks.folder)
         if self._remote is None or not await self._is_there_still():
             await self._claim_late()
-        stamps = await anyio.to_thread.run_sync(stamps_of, self._folder)
         assert self._remote is not None  # noqa: S101 - it was claimed
-        files = dict(self._remote.files)
-        changed = [name for name, stamp in stamps.items() if self._stamps.get(name) != stamp]
-        gone = [name for name in files if name not in stamps]
-        if not changed and not gone:
-            return
+        noted, unread = dict(self._remote.files), _unread(found.unread)
+        files = {**noted, **self._sizes}
+        changed = [name for name in found.stamps if self._is_changed(name, found, files)]
+        absent = [name for name in {**files, **self._stamps} if name not in found.stamps]
+        gone = await in_thread(find_gone, self._folder, self._marks.folder, absent)
+        if not changed and not gone and files == noted:
+            return unread
         if any(name not in files for name in changed):
             await self._note({**dict.fromkeys(changed, 0), **files})
         for name in changed:
-            files[name] = await self._copy(name)
+            files[name] = await self._copy(name, files.get(name, 0))
         for name in gone:
-            del files[name]
+            for record in (files, self._sizes, self._stamps):
+                record.pop(name, None)
         await self._note(files)
         for name in gone:  # files that the record does not name are never restored
             with suppress(StorageError):
                 await remove_object(self._address.below(name))
         await self._mark(self._marks.folder, Known((self._writer,), self._stamps))
+        return unread
 
-    async def _copy(self, name: str) -> int:
+    def _is_changed(self, name: str, found: Found, files: Mapping[str, int]) -> bool:
+        return name not in files or self._stamps.get(name) != found.stamps[name]
+
+    async def _copy(self, name: str, copied_bytes: int) -> int:
         file, end, stamp = await anyio.to_thread.run_sync(opened, self._folder / name)
         place = self._address.below(name)
         with file:
+            if name == CAPTIONS and copied_bytes and not end:
+                raise OutputError(f"{name} is empty now: its copy stays as it is")
             if end <= PART_BYTES:
                 body = b"".join([chunk async for chunk in chunks_of(file, end)])
                 await write_object(place, body, end)
             else:
                 await write_object(place, lambda: chunks_of(file, end), end)
-        self._stamps[name] = stamp
+        self._stamps[name], self._sizes[name] = stamp, end
         return end
 
     async def _claim_late(self) -> None:
         try:
-            await self.claim()
+            await self.claim(may_restore=False)
         except ConfigError as error:
             self._is_lost = True
             raise StorageError(FailureCode.SOURCE_CHANGED, str(error)) from None
@@ -251,3 +285,7 @@ class FolderCopy:
                 return False
             raise
         return facts.size_bytes > 0
+
+
+def _unread(reasons: Mapping[str, str]) -> str:
+    return "; ".join(f"{name} cannot be read: {reason}" for name, reason in reasons.items())

@@ -7,7 +7,16 @@ from typing import Any
 
 from captionfleet.ledger.files.names import CAPTIONS, FAILURES
 
-__all__ = ["Copied", "Decision", "Known", "copied_from", "decide", "known_from"]
+__all__ = [
+    "Copied",
+    "Decision",
+    "Known",
+    "Lines",
+    "can_begin_alone",
+    "copied_from",
+    "decide",
+    "known_from",
+]
 
 _FORMAT = 1
 _ID_CHARS = 32
@@ -61,14 +70,24 @@ class Known:
         return {"writers": list(self.writers), "restoring": self.is_restoring, "stamps": stamps}
 
 
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """The lines in an output folder; `captions_bytes` is 0 if captions.jsonl is missing."""
+
+    captions_bytes: int
+    has_failures: bool
+
+
 class Decision(Enum):
     """What a run does with the copy, or why the run cannot begin."""
 
     BEGIN = "no copy is there yet"
     GO_ON = "the copy is the folder's own"
     RESTORE = "the folder is empty, and the copy is not"
+    RESTORE_CAPTIONS = "the folder has lost its captions, and its own copy has them"
     FOREIGN = "it holds the copy of another output folder"
     AHEAD = "another machine continued from that copy, so it holds lines that this folder lacks"
+    HALF = "its restore was interrupted, and the folder has got captions of its own since"
     OCCUPIED = "it holds captions that no run copied there"
 
     @property
@@ -80,12 +99,18 @@ class Decision(Enum):
 _ADVICE = {
     Decision.FOREIGN: "name another prefix, or an empty output folder to continue from the copy",
     Decision.AHEAD: "name an empty output folder to continue from the copy, or another prefix",
+    Decision.HALF: "name another prefix, or an empty output folder to continue from the copy",
     Decision.OCCUPIED: "name another prefix",
 }
 
 
 def decide(
-    folder: str, known: Known, remote: Copied | None, *, has_lines: bool, is_occupied: bool = False
+    folder: str,
+    known: Known,
+    remote: Copied | None,
+    lines: Lines,
+    *,
+    is_occupied: bool = False,
 ) -> Decision:
     """Decide what to do at the start of a run.
 
@@ -93,17 +118,36 @@ def decide(
         folder: The id of the output folder; empty where it has none yet.
         known: The folder's own record of this copy.
         remote: The bucket's record; None where it has none.
-        has_lines: Whether the folder holds captions or failures.
-        is_occupied: Whether the bucket holds captions although it has no record.
+        lines: What the folder holds.
+        is_occupied: Whether the bucket holds captions, whatever its record says.
     """
     if remote is None:
         return Decision.OCCUPIED if is_occupied else Decision.BEGIN
+    has_copied = bool(remote.files.get(CAPTIONS)) or is_occupied
+    if known.is_restoring:  # captions come last, so those there are the copy's, or made since
+        is_half = lines.captions_bytes not in {0, remote.files.get(CAPTIONS)}
+        return Decision.HALF if is_half else Decision.RESTORE
     is_known = folder == remote.folder and remote.writer in known.writers
-    if known.is_restoring or (not has_lines and (remote.has_lines or not is_known)):
+    is_empty = not lines.captions_bytes and not lines.has_failures
+    if is_empty and (remote.has_lines or has_copied or not is_known):
         return Decision.RESTORE
     if folder != remote.folder:
         return Decision.FOREIGN
-    return Decision.GO_ON if is_known else Decision.AHEAD
+    if not is_known:
+        return Decision.AHEAD
+    is_lost = has_copied and not lines.captions_bytes
+    return Decision.RESTORE_CAPTIONS if is_lost else Decision.GO_ON
+
+
+def can_begin_alone(known: Known, lines: Lines) -> bool:
+    """Whether a run need not wait for a bucket that cannot be reached.
+
+    The folder has written to the copy before, and has lost no captions since.
+    """
+    if not known.writers or known.is_restoring:
+        return False
+    copied_bytes, _ = known.stamps.get(CAPTIONS, (0, 0))
+    return lines.captions_bytes > 0 or (lines.has_failures and not copied_bytes)
 
 
 def copied_from(record: Mapping[str, Any], takes: Callable[[str], bool]) -> Copied | None:

@@ -1,17 +1,18 @@
-"""Selects the files of an output folder to copy, and takes consistent snapshots (main process)."""
+"""Names the files of an output folder to copy, and takes consistent snapshots (main process)."""
 
 import errno
 import os
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import anyio.to_thread
 
-from captionfleet.ledger.copying.deciding import Known, known_from
+from captionfleet.errors import OutputError
+from captionfleet.ledger.copying.deciding import Known, Lines, known_from
 from captionfleet.ledger.files.disk import after_last_newline, followed, replace_atomically
 from captionfleet.ledger.files.names import (
     ADOPTED,
@@ -29,31 +30,34 @@ from captionfleet.ledger.files.names import (
     SAME,
     TIMELINE,
 )
-from captionfleet.ledger.files.reading import read_object, table_in, text_in
+from captionfleet.ledger.files.reading import record_of, table_in, text_in
 from captionfleet.ledger.format.serialising import document
-from captionfleet.system.regular_file import open_regular, require_folder
+from captionfleet.messages import printable
+from captionfleet.system.regular_file import open_regular
 
 __all__ = [
+    "FOLDERS",
+    "IN_ORDER",
+    "OTHERS",
     "Marks",
     "Stamp",
     "chunks_of",
-    "has_lines",
     "is_copied",
+    "lines_in",
     "load_marks",
     "opened",
     "save_marks",
-    "stamps_of",
+    "size_of",
 ]
 
 # In the order of copying: the requests before the captions that refer to them, and the captions
 # before the failures, because a failure is removed once its clip has a caption.
-_FIRST = (
-    *(REQUESTS, FILMS, SAME, ADOPTED, CAPTIONS, FAILURES),
-    *(PRUNED, MERGE, TIMELINE, RUN, REPORT),
-)
-_FOLDERS = (RUNS, LEFT_ON)
+IN_ORDER = (REQUESTS, FILMS, SAME, ADOPTED, CAPTIONS, FAILURES)
+OTHERS = (PRUNED, MERGE, TIMELINE, RUN, REPORT)
+FOLDERS = (RUNS, LEFT_ON)
 _IN_FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.json")
 _CHUNK_BYTES = 1 << 20
+_MOST_MARKS_BYTES = 1 << 26
 
 Stamp = tuple[int, int]
 """Size and change time; a file with another stamp has changed."""
@@ -70,34 +74,30 @@ class Marks:
 def is_copied(name: str) -> bool:
     """Whether a file of this name is copied."""
     folder, _, inner = name.rpartition("/")
-    return name in _FIRST or (folder in _FOLDERS and _IN_FOLDER.fullmatch(inner) is not None)
+    is_inside = folder in FOLDERS and _IN_FOLDER.fullmatch(inner) is not None
+    return name in IN_ORDER or name in OTHERS or is_inside
 
 
-def has_lines(folder: Path) -> bool:
-    """Whether a folder holds captions or failures. Blocks."""
-    return any(_size(folder / name) for name in (CAPTIONS, FAILURES))
+def lines_in(folder: Path) -> Lines:
+    """The lines that a folder holds. Blocks.
+
+    Raises:
+        OutputError: that cannot be known now.
+    """
+    return Lines(size_of(folder / CAPTIONS), has_failures=size_of(folder / FAILURES) > 0)
 
 
-def stamps_of(folder: Path) -> dict[str, Stamp]:
-    """The stamps of the files to copy, in the order of copying. Blocks."""
-    found = {}
-    for name in (*_FIRST, *_inner(folder)):
-        with suppress(OSError):
-            handle = _open(folder / name)
-            try:
-                facts = os.fstat(handle)
-            finally:
-                os.close(handle)
-            found[name] = facts.st_size, facts.st_mtime_ns
-    return found
+def size_of(path: Path) -> int:
+    """The size of a file; 0 if it is missing. Blocks.
 
-
-def _inner(folder: Path) -> Iterator[str]:
-    for inner in _FOLDERS:
-        with suppress(OSError):
-            require_folder(folder / inner)
-            names = sorted(path.name for path in (folder / inner).iterdir())
-            yield from (f"{inner}/{name}" for name in names if is_copied(f"{inner}/{name}"))
+    Raises:
+        OutputError: that cannot be known now.
+    """
+    with _reading(path):
+        try:
+            return path.stat().st_size
+        except FileNotFoundError:
+            return 0
 
 
 def opened(path: Path) -> tuple[BinaryIO, int, Stamp]:
@@ -108,7 +108,8 @@ def opened(path: Path) -> tuple[BinaryIO, int, Stamp]:
     Raises:
         OSError: it is gone, or cannot be read.
     """
-    file = os.fdopen(_open(path), "rb")
+    # The file may be a symbolic link that its owner made, to a larger disk: read through it.
+    file = os.fdopen(open_regular(followed(path)), "rb")
     try:
         facts = os.fstat(file.fileno())
         is_lines = path.suffix == ".jsonl"
@@ -136,8 +137,17 @@ async def chunks_of(file: BinaryIO, end: int) -> AsyncIterator[bytes]:
 
 
 def load_marks(folder: Path) -> Marks:
-    """Read the folder's records of its copies; empty where there are none. Blocks."""
-    record: dict[str, Any] = read_object(folder / COPY)
+    """Read the folder's records of its copies; empty if they are missing or invalid. Blocks.
+
+    Raises:
+        OutputError: they cannot be read now.
+    """
+    with _reading(folder / COPY):
+        try:
+            with (folder / COPY).open("rb") as file:
+                record: dict[str, Any] = record_of(file.read(_MOST_MARKS_BYTES))
+        except FileNotFoundError:
+            record = {}
     copies = {where: known_from(one) for where, one in table_in(record, "copies").items()}
     return Marks(text_in(record, "folder"), copies)
 
@@ -153,13 +163,11 @@ def save_marks(folder: Path, marks: Marks) -> None:
     replace_atomically(folder / COPY, iter([text]))
 
 
-def _open(path: Path) -> int:
-    # The file may be a symbolic link that its owner made, to a larger disk: write through it.
-    return open_regular(followed(path))
-
-
-def _size(path: Path) -> int:
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    # A file that cannot be read now is not missing: what it holds must not be replaced.
     try:
-        return path.stat().st_size
-    except OSError:
-        return 0
+        yield
+    except OSError as error:
+        where = printable(os.fspath(path))
+        raise OutputError(f"cannot read {where}: {error.strerror or error}") from error

@@ -10,8 +10,8 @@ import anyio.to_thread
 from captionfleet.config import OutputConfig
 from captionfleet.errors import ConfigError, OutputError
 from captionfleet.ledger.copying.copying import FolderCopy
-from captionfleet.ledger.copying.deciding import Known
-from captionfleet.ledger.copying.files import has_lines, load_marks
+from captionfleet.ledger.copying.deciding import Known, can_begin_alone
+from captionfleet.ledger.copying.files import lines_in, load_marks
 from captionfleet.ledger.files.disk import create_folder
 from captionfleet.ledger.files.lock import FolderLock
 from captionfleet.messages.address import Address, parse_address
@@ -31,33 +31,32 @@ async def open_copy(output: OutputConfig) -> FolderCopy | None:
     if output.copy_to is None:
         return None
     address = parse_address(output.copy_to)
+    await anyio.to_thread.run_sync(create_folder, output.dir)
     async with _locked(output.dir):
-        return await _begun(output, address)
+        return await _begun(output, address, may_restore=True)
 
 
 async def copy_again(output: OutputConfig) -> str:
     """Copy what changed since the run ended; return the problem, or an empty text."""
     try:
         async with _locked(output.dir):
-            copy = await _begun(output, parse_address(output.copy_to or ""))
+            address = parse_address(output.copy_to or "")
+            copy = await _begun(output, address, may_restore=False)
             await copy.renew()
             return copy.problem
     except (ConfigError, OutputError) as error:
         return str(error)
 
 
-async def _begun(output: OutputConfig, address: Address) -> FolderCopy:
+async def _begun(output: OutputConfig, address: Address, *, may_restore: bool) -> FolderCopy:
     marks = await anyio.to_thread.run_sync(load_marks, output.dir)
     copy = FolderCopy(output.dir, address, marks, output.copy_every_s)
     try:
-        await copy.claim()
+        await copy.claim(may_restore=may_restore)
     except StorageError as error:
-        # This folder has written to the copy before, so the run need not wait for the bucket.
         known = marks.copies.get(address.shown, Known())
-        is_kept = known.writers and not known.is_restoring
-        if not (
-            error.may_pass and is_kept and await anyio.to_thread.run_sync(has_lines, output.dir)
-        ):
+        lines = await anyio.to_thread.run_sync(lines_in, output.dir)
+        if not (error.may_pass and can_begin_alone(known, lines)):
             raise ConfigError(f"output.copy_to: {address.shown}: {error.detail}") from None
         copy.problem = error.detail
         get_log().warning("the copy cannot be reached now", to=address.shown, reason=error.detail)
@@ -66,11 +65,7 @@ async def _begun(output: OutputConfig, address: Address) -> FolderCopy:
 
 @asynccontextmanager
 async def _locked(folder: Path) -> AsyncIterator[None]:
-    def lock() -> FolderLock:
-        create_folder(folder)
-        return FolderLock(folder)
-
-    held = await anyio.to_thread.run_sync(lock)
+    held = await anyio.to_thread.run_sync(FolderLock, folder)
     try:
         yield
     finally:

@@ -33,14 +33,15 @@ _MEANINGS = {
     State.GONE: "of files that are gone",
     State.UNREACHABLE: "of folders in which no captioned file is left: is the disk mounted?",
     State.UNSURE: "of files whose name or time changed, and whose bytes may be the same",
-    State.REPLACED: "of clips that a later line holds",
+    State.REPLACED: "of clips that a later line holds, or of earlier versions of their objects",
 }
 
 
 class Entry(NamedTuple):
     """One line: its offset, its clip and request, and its film.
 
-    `path` is empty where the film is unknown.
+    `path` is empty where the film is unknown. Of lines that have the same `place` and request, only
+    the latest counts, whatever their clips are; an empty `place` is compared with no other.
     """
 
     at: int
@@ -50,12 +51,14 @@ class Entry(NamedTuple):
     path: bytes
     root: bytes
     start_s: float
+    end_s: float
+    place: bytes
     state: State
 
 
 _TABLES = """
 CREATE TABLE lines (at INTEGER PRIMARY KEY, clip BLOB, alias BLOB, request TEXT, path BLOB,
-                    root BLOB, start_s REAL, state INTEGER);
+                    root BLOB, start_s REAL, end_s REAL, place BLOB, state INTEGER);
 CREATE TABLE latest (id BLOB, request TEXT, at INTEGER, PRIMARY KEY (id, request)) WITHOUT ROWID;
 CREATE TABLE same (clip BLOB, alias BLOB, name BLOB, PRIMARY KEY (clip, alias)) WITHOUT ROWID;
 """
@@ -66,18 +69,20 @@ _REPLACED = """
 UPDATE lines SET state = :replaced
 WHERE at < (SELECT at FROM latest WHERE id = clip AND latest.request = lines.request)
    OR at < (SELECT at FROM latest WHERE id = alias AND latest.request = lines.request)
+   OR at < (SELECT at FROM latest WHERE id = place AND latest.request = lines.request)
 """
 _UNREACHABLE = """
 UPDATE lines SET state = :unreachable
 WHERE state = :gone AND root NOT IN (SELECT DISTINCT root FROM lines WHERE state IN (0, 1, 4))
 """
-_COLUMNS = "at, clip, alias, request, path, root, start_s, state"
+_COLUMNS = ", ".join(Entry._fields)
 
 
 class LineIndex:
     """The lines of one file by offset; memory does not grow with their number.
 
-    The database is an unnamed file in the system's temporary folder, about 200 bytes for each line.
+    The database is an unnamed file in the system's temporary folder, about 200 bytes for each line,
+    250 for one with an address.
     """
 
     def __init__(self) -> None:
@@ -127,8 +132,7 @@ class LineIndex:
     def entries(self, states: frozenset[State], *, by_film: bool = False) -> Iterator[Entry]:
         """The lines in these states, in file order, or by film, request and time."""
         order = "path, request, start_s, at" if by_film else "at"
-        marks = ", ".join(str(int(state)) for state in states)
-        query = f"SELECT {_COLUMNS} FROM lines WHERE state IN ({marks}) ORDER BY {order}"  # noqa: S608 - numbers
+        query = f"SELECT {_COLUMNS} FROM lines WHERE state IN ({_marks(states)}) ORDER BY {order}"  # noqa: S608 - numbers
         for *fields, state in self._db.execute(query):
             yield Entry._make([*fields, State(state)])
 
@@ -138,30 +142,37 @@ class LineIndex:
         *fields, state = self._db.execute(query, (at,)).fetchone()
         return Entry._make([*fields, State(state)])
 
-    def windows(self, entry: Entry, states: frozenset[State]) -> int:
-        """The number of lines that the film has under this request, in these states."""
-        marks = ", ".join(str(int(state)) for state in states)
+    def has_several_windows(self, entry: Entry, states: frozenset[State]) -> bool:
+        """Whether lines of the film under this request, in these states, are of several windows."""
         query = (
-            "SELECT count(*) FROM lines WHERE path = ? AND request = ? "  # noqa: S608 - numbers
-            f"AND state IN ({marks})"
+            "SELECT count(*) FROM (SELECT DISTINCT start_s, end_s FROM lines WHERE path = ? "  # noqa: S608 - numbers
+            f"AND request = ? AND state IN ({_marks(states)}) LIMIT 2)"
         )
         found: tuple[int] = self._db.execute(query, (entry.path, entry.request)).fetchone()
-        return found[0]
+        return found[0] > 1
 
-    def film_of(self, clip: bytes, request: str) -> bytes | None:
-        """The path of a clip's film if its line is current, else None."""
+    def is_succeeded(self, entry: Entry) -> bool:
+        """Whether a current line is of the same window of a film at the same path."""
         query = (
-            "SELECT path FROM latest JOIN lines USING (at) "
-            "WHERE id = ? AND latest.request = ? AND state = 0"
+            "SELECT 1 FROM lines WHERE path = ? AND request = ? AND start_s = ? AND end_s = ? "
+            "AND state = 0"
+        )
+        film = entry.path, entry.request, entry.start_s, entry.end_s
+        return self._db.execute(query, film).fetchone() is not None
+
+    def film_of(self, clip: bytes, request: str) -> tuple[bytes, State] | None:
+        """The path of a clip's film and the state of its latest line; None if it has no line."""
+        query = (
+            "SELECT path, state FROM latest JOIN lines USING (at) "
+            "WHERE id = ? AND latest.request = ?"
         )
         found = self._db.execute(query, (clip, request)).fetchone()
-        return None if found is None else found[0]
+        return None if found is None else (found[0], State(found[1]))
 
     def state_of(self, clip: bytes, request: str) -> State | None:
         """The state of a clip's latest line; None if it has none."""
-        query = "SELECT state FROM latest JOIN lines USING (at) WHERE id = ? AND latest.request = ?"
-        found = self._db.execute(query, (clip, request)).fetchone()
-        return None if found is None else State(found[0])
+        found = self.film_of(clip, request)
+        return None if found is None else found[1]
 
     def _write(self) -> None:
         rows, self._waiting = self._waiting, []
@@ -169,7 +180,13 @@ class LineIndex:
         marks = ", ".join("?" * len(Entry._fields))
         self._db.executemany(f"INSERT INTO lines VALUES ({marks})", rows)  # noqa: S608 - marks
         ids = [
-            (identity, row.request, row.at) for row in rows for identity in (row.clip, row.alias)
+            (identity, row.request, row.at)
+            for row in rows
+            for identity in (row.clip, row.alias, row.place)
         ]
         self._db.executemany(_KEEP_LATEST, [one for one in ids if one[0]])
         self._db.execute("COMMIT")
+
+
+def _marks(states: frozenset[State]) -> str:
+    return ", ".join(str(int(state)) for state in states)

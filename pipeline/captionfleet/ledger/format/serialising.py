@@ -56,8 +56,9 @@ def failure_line(failure: Failure, failed_at_utc: str) -> bytes:
 def same_line(same: SameFile, noted_at_utc: str) -> bytes:
     """One line for same.jsonl: the file holds this clip, and need not be read again."""
     keys = {"clip_id": same.clip.clip_id, "stat_id": same.clip.stat_id}
-    name = name_fields("source", same.clip.source.name)
-    return _dumps(keys | name | {"noted_at_utc": noted_at_utc}, orjson.OPT_APPEND_NEWLINE)
+    source = same.clip.source
+    names = name_fields("source", source.name) | name_fields("path", source.known_path)
+    return _dumps(keys | names | {"noted_at_utc": noted_at_utc}, orjson.OPT_APPEND_NEWLINE)
 
 
 def adopted_line(adopted: Adopted, adopted_at_utc: str) -> bytes:

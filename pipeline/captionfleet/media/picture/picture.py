@@ -132,7 +132,8 @@ class PictureMaker:
 def smaller(picture: VideoFrame, height_px: int) -> VideoFrame:
     """The prepared picture at a lower height, with an even width."""
     width = output_size_px(picture.width, picture.height, Fraction(1), 0, height_px)[0]
-    return picture.reformat(width=width, height=height_px, interpolation="BICUBIC")
+    # By default each picture would start a thread for each core, and keep them.
+    return picture.reformat(width=width, height=height_px, interpolation="BICUBIC", threads=1)
 
 
 def all_smaller(pictures: Sequence[VideoFrame], height_px: int) -> list[VideoFrame]:

@@ -1,7 +1,10 @@
 """Makes the walk over a job's sources (main process)."""
 
+from functools import partial
+
 from captionfleet.config import JobConfig
 from captionfleet.producer.asking import telling_apart
+from captionfleet.producer.walking.apart import require_store_apart
 from captionfleet.producer.walking.walk import Walk
 
 __all__ = ["walk_of"]
@@ -21,4 +24,5 @@ def walk_of(job: JobConfig, *, settle_s: float = 0.0, is_second: bool = False) -
         max_seconds=job.media.max_seconds,
         is_second=is_second,
         tells_apart=telling_apart(job),
+        check_folder=partial(require_store_apart, job),
     )

@@ -66,7 +66,7 @@ class Walk:
 
     A file in a folder that changed within the last `settle_s` may be a copy in progress:
     `next_batch` yields it after all others, once that time has passed. Rows of lists whose window
-    is longer than `max_seconds` are bad.
+    is longer than `max_seconds` are bad. `check_folder` is called with each folder that is named.
     """
 
     def __init__(  # noqa: PLR0913 - what a walk depends on, by keyword
@@ -78,6 +78,7 @@ class Walk:
         max_seconds: float = math.inf,
         is_second: bool = False,
         tells_apart: Callable[[Row], str] = attrgetter("id"),
+        check_folder: Callable[[Path], None] = lambda _: None,
     ) -> None:
         self.passed_over: Counter[str] = Counter()
         self._settle_ns = round(settle_s * _NS)
@@ -89,6 +90,7 @@ class Walk:
         self._claims = Claims(selection, tells_apart)
         self._buckets = Buckets(selection, self._claims, filter(is_remote, config.sources))
         self._is_second = is_second
+        self._check_folder = check_folder
         self._folders = FolderWalk(
             selection,
             self._claims,
@@ -245,6 +247,7 @@ class Walk:
             yield bad_row(Path(path), BadRow(root.row.number, reason))
             return
         if stat.S_ISDIR(facts.st_mode):
+            self._check_folder(Path(path))
             self._claims.add(Area(real, "", order, root.row))
             yield from self._tree(root, path, order)
             return

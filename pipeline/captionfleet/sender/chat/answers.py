@@ -69,6 +69,7 @@ class AnswerReader:
         self._finish_reason = ""
         self._has_text_after_finish = False
         self._is_finish_bare = False  # the finish reason came in a chunk without text
+        self._is_first_marked = False  # the first text came with one, as perhaps every chunk does
         self._usage: object = None
         self._perf: object = None
         self._problem: Verdict | None = None
@@ -90,8 +91,12 @@ class AnswerReader:
 
     @property
     def awaits_end(self) -> bool:
-        """Whether only usage and the end of the stream are still to come."""
-        return self._is_finish_bare and self.has_text and self.is_complete
+        """Whether only usage and the end of the stream are still to come.
+
+        Further text takes this back.
+        """
+        is_said_once = self._is_finish_bare and not self._is_first_marked
+        return is_said_once and self.has_text and self.is_complete
 
     @property
     def is_over(self) -> bool:
@@ -168,6 +173,7 @@ class AnswerReader:
         if reason := finish_reason_of(choice.get("finish_reason")):
             self._finish_reason = reason
             self._is_finish_bare = not text
+            self._is_first_marked |= bool(text) and len(self._text) == 1
 
     def _message_in(self, choice: dict[str, Any]) -> dict[str, Any]:
         """The message or delta of a choice; a stream's last chunk may repeat the whole message."""

@@ -11,7 +11,6 @@ import anyio
 from anyio import to_thread
 
 from captionfleet.config import JobConfig
-from captionfleet.config.memory import ENOUGH_BYTES
 from captionfleet.errors import MachineError
 from captionfleet.messages import printable
 from captionfleet.telemetry import Tally, get_log, monotonic_s
@@ -80,7 +79,7 @@ class Cluster:
         self._function = ray.remote(task.prepare_on_node)
         self._needs = {
             "num_cpus": 1,
-            "memory": min(job.workers.memory_bytes, ENOUGH_BYTES),
+            "memory": min(job.workers.memory_bytes, job.media.worker_needs_bytes),
             "max_retries": 0,
             "num_returns": 2,
         }
