@@ -13,7 +13,7 @@ from captionfleet.ledger.copying.copying import FolderCopy
 from captionfleet.ledger.copying.deciding import Known, can_begin_alone
 from captionfleet.ledger.copying.files import lines_in, load_marks
 from captionfleet.ledger.files.disk import create_folder
-from captionfleet.ledger.files.lock import FolderLock
+from captionfleet.ledger.files.lock import FolderLock, RunLock
 from captionfleet.messages.address import Address, parse_address
 from captionfleet.storage import StorageError
 from captionfleet.telemetry import get_log
@@ -32,14 +32,14 @@ async def open_copy(output: OutputConfig) -> FolderCopy | None:
         return None
     address = parse_address(output.copy_to)
     await anyio.to_thread.run_sync(create_folder, output.dir)
-    async with _locked(output.dir):
+    async with _locked(output.dir, RunLock):
         return await _begun(output, address, may_restore=True)
 
 
 async def copy_again(output: OutputConfig) -> str:
     """Copy what changed since the run ended; return the problem, or an empty text."""
     try:
-        async with _locked(output.dir):
+        async with _locked(output.dir, FolderLock):
             address = parse_address(output.copy_to or "")
             copy = await _begun(output, address, may_restore=False)
             await copy.renew()
@@ -64,8 +64,8 @@ async def _begun(output: OutputConfig, address: Address, *, may_restore: bool) -
 
 
 @asynccontextmanager
-async def _locked(folder: Path) -> AsyncIterator[None]:
-    held = await anyio.to_thread.run_sync(FolderLock, folder)
+async def _locked(folder: Path, lock: type[FolderLock]) -> AsyncIterator[None]:
+    held = await anyio.to_thread.run_sync(lock, folder)
     try:
         yield
     finally:
