@@ -1,5 +1,6 @@
 """What a run looks like on a terminal."""
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -65,6 +66,17 @@ def test_total_and_eta_stand_there_early(
     assert first is not None
     assert int(first[1].replace(",", "")) <= CLIPS // 20, first[0]
     check_lines(run, columns)
+
+
+def test_closed_window_ends_the_run_in_order(many: Path, base_url: str, tmp_path: Path) -> None:
+    """What is in flight is still captioned, and the run's figures are written."""
+    arguments = ("run", many, "--out", "out", "--base-url", base_url, "--model", "m")
+    with on_terminal(arguments, columns=80, folder=tmp_path) as run:
+        run.until(lambda shown: re.search(r"%.* [1-9]\d*/5,000", shown))
+        assert run.hang_up() == 129
+    figures = json.loads((tmp_path / "out" / "run.json").read_bytes())
+    lines = (tmp_path / "out" / "captions.jsonl").read_bytes().splitlines()
+    assert (figures["ended"], figures["captioned"]) == ("signal", len(lines))
 
 
 def test_quiet_shows_nothing_of_it(library: Library, base_url: str, tmp_path: Path) -> None:

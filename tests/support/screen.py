@@ -114,6 +114,12 @@ class OnTerminal:
         """As somebody at the keyboard does: the terminal echoes it and signals the group."""
         os.write(self._master, b"\x03")
 
+    def hang_up(self, within_s: float = DEADLINE_S) -> int:
+        """Close the window; returns the exit code."""
+        os.close(self._master)
+        self._master = os.open(os.devnull, os.O_RDONLY)
+        return self.process.wait(within_s)
+
     def _read(self, within_s: float) -> bool:
         if not select.select([self._master], [], [], within_s)[0]:
             return True
@@ -151,11 +157,12 @@ def on_terminal(
         stdin=slave, stdout=slave, stderr=slave, cwd=folder, env=environment,
     )  # fmt: skip
     os.close(slave)
+    run = OnTerminal(process, Screen(columns), master)
     try:
-        yield OnTerminal(process, Screen(columns), master)
+        yield run
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.kill()
         process.wait()
-        os.close(master)
+        os.close(run._master)

@@ -50,6 +50,21 @@ async def test_workers_do_not_get_the_key(
         assert b"MALLOC_MMAP_THRESHOLD_=33554432" in environment
 
 
+async def test_files_of_a_clip_are_open_in_its_worker_alone(
+    tmp_path: Path, slower_film: Path
+) -> None:
+    """A hundred workers would otherwise take more descriptors than the usual limit allows."""
+    async with running_pool(job_of(tmp_path)) as pool:
+        pool.put(clip_of(slower_film))
+        worker = await a_worker_at_work()
+
+        def film_is_open_in(process: int) -> bool:
+            opened = Path(f"/proc/{process}/fd").iterdir()
+            return any(os.path.realpath(one) == str(slower_film) for one in opened)
+
+        assert (film_is_open_in(worker), film_is_open_in(os.getpid())) == (True, False)
+
+
 def test_main_process_keeps_its_memory_to_itself() -> None:
     """No process of the same user can attach to the command, or read the keys it was given."""
     code = (

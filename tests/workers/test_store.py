@@ -1,8 +1,10 @@
 """Prepared media are found again, intact or not at all, whatever writes or dies meanwhile."""
 
 import errno
+import fcntl
 import mmap
 import os
+import resource
 import signal
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -17,7 +19,7 @@ from captionfleet.media.drafts import drafts, sha256_of
 from captionfleet.messages import MediaFacts, MediaSpec, base64_bytes
 from captionfleet.workers.eviction import evict
 from captionfleet.workers.store import MediaStore, StoredMedia, media_key
-from captionfleet.workers.taking import NotAsReportedError
+from captionfleet.workers.taking import NotAsReportedError, replaced_by_copy
 from tests.support.preparing import clip_of, script
 
 KEY = "ab" + "0" * 38
@@ -187,16 +189,82 @@ def test_what_a_worker_must_not_leave(folder: Path, plant: Callable[[Path], None
 
 @pytest.mark.parametrize("is_mapped", [False, True])
 def test_file_that_a_worker_can_write_yet(folder: Path, *, is_mapped: bool) -> None:
-    """Nothing is hashed that its writer keeps open, or mapped, to change it afterwards."""
+    """What its writer keeps open, or mapped, is copied: the writer changes nothing in the store."""
     own = made_by_a_worker(folder, video=b"v" * 4096)
     facts = facts_of(own.with_suffix(".mp4"), own.with_suffix(".ogg"))
-    with own.with_suffix(".mp4").open("r+b") as file, ExitStack() as kept:
+    with own.with_suffix(".mp4").open("r+b", buffering=0) as file, ExitStack() as kept:
         if is_mapped:
-            kept.enter_context(mmap.mmap(file.fileno(), 0))
+            mapped = kept.enter_context(mmap.mmap(file.fileno(), 0))
             file.close()
-        with pytest.raises(NotAsReportedError, match="open to write"):
-            MediaStore(folder).keep(KEY, own, folder / "runs" / "1", facts, 2**20)
-    assert found(folder) is None
+        media = MediaStore(folder).keep(KEY, own, folder / "runs" / "1", facts, 2**20)
+        if is_mapped:
+            mapped[:] = b"w" * 4096
+            mapped.flush()
+        else:
+            file.write(b"w" * 8192)
+    assert media.facts == facts
+    assert media.video.read_bytes() == b"v" * 4096
+    assert media.video.stat().st_mtime_ns == media.video_mtime_ns
+    later = found(folder)
+    assert later is not None
+    assert later.facts == facts
+
+
+def refuse_leases(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """Have the kernel answer as on a file system that grants no lease."""
+    call = fcntl.fcntl
+
+    def refuse(descriptor: int, command: int, argument: int = 0) -> int:
+        if command == fcntl.F_SETLEASE:
+            raise OSError(code, os.strerror(code))
+        return call(descriptor, command, argument)
+
+    monkeypatch.setattr(fcntl, "fcntl", refuse)
+
+
+def open_files() -> set[str]:
+    """The files that this process has open."""
+    names = Path("/proc/self/fd").iterdir()
+    return {os.fspath(name.readlink()) for name in names if os.path.lexists(name)}
+
+
+# EAGAIN: NFSv4 without a delegation, SMB without an oplock. EINVAL: FUSE. EACCES: another's file.
+@pytest.mark.parametrize("code", [errno.EAGAIN, errno.EINVAL, errno.EACCES])
+def test_store_where_no_lease_is_granted(
+    folder: Path, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An honest worker's media are kept there, as a copy that no process has opened."""
+    refuse_leases(monkeypatch, code)
+    own = made_by_a_worker(folder, video=b"video", audio=b"sound")
+    facts = facts_of(own.with_suffix(".mp4"), own.with_suffix(".ogg"))
+    with own.with_suffix(".mp4").open("rb") as made:
+        media = MediaStore(folder).keep(KEY, own, folder / "runs" / "1", facts, 2**20)
+        assert not os.path.samestat(os.fstat(made.fileno()), media.video.stat())
+    assert media.facts == facts
+    usual = folder / "usual"
+    usual.touch()
+    assert media.video.stat().st_mode == usual.stat().st_mode
+    assert {path.name for path in (folder / "runs").iterdir()} == {"worker", "1.mp4", "1.ogg"}
+    assert not any(str(folder) in name for name in open_files())
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+def test_copy_that_fails_leaves_nothing(folder: Path, *, is_full: bool) -> None:
+    """A file that outgrows its bound meanwhile is the worker's fault, a full disk the store's."""
+    made = folder / "made"
+    made.write_bytes(b"v" * 3_000_000)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        if is_full:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, limits[1]))
+        with pytest.raises(OSError if is_full else NotAsReportedError) as fault:
+            replaced_by_copy(made, made, 3_000_000 if is_full else 2_999_999)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert getattr(fault.value, "errno", None) == (errno.EFBIG if is_full else None)
+    assert [path.name for path in folder.iterdir() if path.is_file()] == ["made"]
+    assert made.stat().st_size == 3_000_000
+    assert not any(str(folder) in name for name in open_files())
 
 
 def test_hashes_are_those_of_the_bytes(folder: Path) -> None:

@@ -65,7 +65,8 @@ def _rehearse(job: JobConfig, *, lists: bool) -> int:
     from captionfleet.check.rehearsal import rehearse  # noqa: PLC0415 - as below
 
     configure_logging(as_json=False, quiet=False)
-    do_not_wait_for_readers()
+    if not lists:  # which another program may read at its own pace
+        do_not_wait_for_readers()
 
     def show(reason: str, clip: Clip, request: str) -> None:
         place = f"{clip.start_s:g}\t{clip.end_s:g}\t{for_terminal(printable(clip.source.path))}"

@@ -147,6 +147,7 @@ def _count(media: bytes, container: str) -> int:
 def _tiled(frames: Iterator[VideoFrame], count: int, grid: Grid) -> VideoFrame:
     first = next(frames)
     graph = av.filter.Graph()
+    graph.threads = 1
     source = graph.add_buffer(
         width=first.width, height=first.height, format=first.format, time_base=first.time_base
     )

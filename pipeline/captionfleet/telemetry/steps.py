@@ -43,7 +43,8 @@ class Steps:
         if self._stream is not None and (now_s := monotonic_s()) >= self._next_s:
             self._next_s = now_s + _EVERY_S
             self._display = self._display or Display(self._stream)
-            self._display.show(self.picture(now_s - self._begun_s))
+            with suppress(OSError):  # the terminal may be gone
+                self._display.show(self.picture(now_s - self._begun_s))
 
     def over(self, items: Iterable[_T]) -> Iterator[_T]:
         """The items, each counted when the next one is asked for."""

@@ -131,10 +131,12 @@ class WorkerProcess:
         try:
             async with self._opened(order) as files:
                 process = self._process = self._process or await self._start()
+                said = _counts(files)
                 if descriptors := _descriptors(files):
                     assert self._handover is not None  # noqa: S101 - it came with the process
                     socket.send_fds(self._handover, [b"\0"], descriptors)
-                return await _ask(process, order, files)
+                    close_all(files)  # the worker has its own now; many workers hold many
+                return await _ask(process, order, said)
         except (OSError, anyio.EndOfStream, anyio.IncompleteRead, anyio.BrokenResourceError):
             await self._let_end(_LEAVE_S)
             death = WorkerDied(await self.kill())
@@ -185,7 +187,11 @@ class WorkerProcess:
         source = source_in(order)
         if source is not None and is_address(source.path):
             async with serving_ranges(source) as descriptor:
-                yield {source.path: [descriptor]}
+                files: Handed = {source.path: [descriptor]}
+                try:
+                    yield files
+                finally:
+                    close_all(files)
             return
         opening = partial(open_for, files_of(order), follow_links=not isinstance(order, SheetOrder))
         files = await anyio.to_thread.run_sync(
@@ -269,12 +275,16 @@ def _descriptors(files: Handed) -> list[int]:
     return [one for opened in files.values() if isinstance(opened, list) for one in opened]
 
 
-async def _ask(process: Process, order: AnyOrder, files: Handed) -> Report:
-    assert process.stdin is not None  # noqa: S101 - pipes were asked for
-    assert process.stdout is not None  # noqa: S101 - same
-    said = {
+def _counts(files: Handed) -> dict[str, int]:
+    """How many descriptors of each file are handed over, below zero, or why there is none."""
+    return {
         path: opened if isinstance(opened, int) else -len(opened) for path, opened in files.items()
     }
+
+
+async def _ask(process: Process, order: AnyOrder, said: dict[str, int]) -> Report:
+    assert process.stdin is not None  # noqa: S101 - pipes were asked for
+    assert process.stdout is not None  # noqa: S101 - same
     for part in (without_keys(order), said):
         await process.stdin.send(pickle.dumps(part, pickle.HIGHEST_PROTOCOL))
     reports = BufferedByteReceiveStream(process.stdout)

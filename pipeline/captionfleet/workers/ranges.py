@@ -24,7 +24,7 @@ _Span = tuple[int, int]
 
 @asynccontextmanager
 async def serving_ranges(source: Source) -> AsyncIterator[int]:
-    """Serve this object during the block; yields the worker's end of the socket."""
+    """Serve this object during the block; yields the worker's end of a socket, to be closed."""
     ours, theirs = socket.socketpair()
     ours.setblocking(False)  # noqa: FBT003 - a C function
     problem: BaseException | None = None
@@ -32,7 +32,7 @@ async def serving_ranges(source: Source) -> AsyncIterator[int]:
         async with anyio.create_task_group() as group:
             group.start_soon(_serve, ours, _Parts(source, group))
             try:
-                yield theirs.fileno()
+                yield theirs.detach()
             except Exception as error:  # noqa: BLE001 - raised as it is, below, and in no group
                 problem = error
             group.cancel_scope.cancel()

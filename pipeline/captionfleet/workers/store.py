@@ -11,7 +11,6 @@ entry takes nothing from the clip. No worker process writes to any of these name
 import errno
 import hashlib
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
@@ -32,7 +31,14 @@ from captionfleet.messages import (
 )
 from captionfleet.messages.address import is_address
 from captionfleet.system.regular_file import make_folder, open_regular, require_folder
-from captionfleet.workers.taking import NotAsReportedError, Taken, copied, measured, taken
+from captionfleet.workers.taking import (
+    NotAsReportedError,
+    Taken,
+    copied,
+    measured,
+    replaced_by_copy,
+    taken,
+)
 
 __all__ = ["MediaStore", "StoredMedia", "let_go", "media_key"]
 
@@ -208,13 +214,7 @@ def _put(draft: Path, target: Path) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        beside = target.with_name(f".{target.name}.{secrets.token_hex(8)}.new")
-        try:
-            copied(draft, beside)
-            beside.replace(target)
-        except BaseException:
-            beside.unlink(missing_ok=True)
-            raise
+        replaced_by_copy(draft, target)
         draft.unlink()
 
 

@@ -1,6 +1,7 @@
 """Sound is the same however it comes in pieces."""
 
 import hashlib
+from pathlib import Path
 
 import pytest
 from av.audio.frame import AudioFrame
@@ -25,6 +26,15 @@ def test_pieces_do_not_matter(samples: int, layout: str) -> None:
     theirs = b"".join(bytes(piece.planes[0])[: piece.samples * 2] for piece in pieces)
     assert len(ours) == 2 * round(count * samples * 16_000 / RATE_HZ) or count * samples < RATE_HZ
     assert ours == theirs
+
+
+@pytest.mark.parametrize("layout", ["stereo", "5.1", "16 channels"])
+def test_mixing_starts_no_thread(layout: str) -> None:
+    """A worker on a machine of many cores would have one for each."""
+    before = len(list(Path("/proc/self/task").iterdir()))
+    mono = MonoResampler()
+    assert b"".join(mono.push(frame(RATE_HZ, layout, 0)))
+    assert len(list(Path("/proc/self/task").iterdir())) <= before
 
 
 def frame(samples: int, layout: str, at: int) -> AudioFrame:

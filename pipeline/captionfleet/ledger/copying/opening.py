@@ -15,7 +15,7 @@ from captionfleet.ledger.copying.deciding import Decision, Known, can_begin_alon
 from captionfleet.ledger.copying.files import Marks, lines_in, load_marks
 from captionfleet.ledger.copying.record import listing_problem
 from captionfleet.ledger.files.disk import create_folder
-from captionfleet.ledger.files.lock import FolderLock
+from captionfleet.ledger.files.lock import FolderLock, RunLock
 from captionfleet.messages.address import Address, parse_address
 from captionfleet.storage import StorageError
 from captionfleet.telemetry import get_log
@@ -34,7 +34,7 @@ async def open_copy(output: OutputConfig) -> FolderCopy | None:
         return None
     address = parse_address(output.copy_to)
     await anyio.to_thread.run_sync(create_folder, output.dir)
-    async with _locked(output.dir):
+    async with _locked(output.dir, RunLock):
         return await _begun(output, address, may_restore=True)
 
 
@@ -71,7 +71,7 @@ async def look_at_copy(output: OutputConfig) -> CopyLook:
 async def copy_again(output: OutputConfig) -> str:
     """Copy what changed since the run ended; return the problem, or an empty text."""
     try:
-        async with _locked(output.dir):
+        async with _locked(output.dir, FolderLock):
             address = parse_address(output.copy_to or "")
             copy = await _begun(output, address, may_restore=False)
             await copy.renew()
@@ -103,8 +103,8 @@ async def _require_passing(
 
 
 @asynccontextmanager
-async def _locked(folder: Path) -> AsyncIterator[None]:
-    held = await anyio.to_thread.run_sync(FolderLock, folder)
+async def _locked(folder: Path, lock: type[FolderLock]) -> AsyncIterator[None]:
+    held = await anyio.to_thread.run_sync(lock, folder)
     try:
         yield
     finally:

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import av
 from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
 from av.filter import Graph
 
 from captionfleet.media.sound.writer import SAMPLE_BYTES, SAMPLE_RATE_HZ
@@ -14,6 +13,7 @@ __all__ = ["MonoResampler", "without_first"]
 
 # Frames are joined to pieces this long: a call costs as much as resampling two frames of AAC.
 _PIECE_S = 0.25
+_FORMAT = f"sample_fmts=s16:sample_rates={SAMPLE_RATE_HZ}"
 
 
 class MonoResampler:
@@ -24,8 +24,8 @@ class MonoResampler:
     """
 
     def __init__(self) -> None:
-        self._mixer = AudioResampler("s16", "mono", SAMPLE_RATE_HZ)
-        self._unusual: Graph | None = None
+        self._mixer: Graph | None = None
+        self._is_even = False
         self._waiting = AudioFifo()
 
     def push(self, frame: AudioFrame | None) -> Iterator[bytes]:
@@ -52,14 +52,16 @@ class MonoResampler:
             yield None
 
     def _resample(self, frame: AudioFrame | None) -> list[AudioFrame]:
-        if self._unusual is None:
-            try:
-                return self._mixer.resample(frame)
-            except av.FFmpegError:
-                if frame is None:
-                    raise
-                self._unusual = _even_mixer(frame)
-        return _through(self._unusual, frame)
+        if frame is None:
+            return [] if self._mixer is None else _through(self._mixer, None)
+        try:
+            self._mixer = self._mixer or _mixer(frame)
+            return _through(self._mixer, frame)
+        except av.FFmpegError:
+            if self._is_even:
+                raise
+        self._mixer, self._is_even = _even_mixer(frame), True
+        return _through(self._mixer, frame)
 
 
 def without_first(frame: AudioFrame, count: int) -> AudioFrame:
@@ -74,20 +76,28 @@ def without_first(frame: AudioFrame, count: int) -> AudioFrame:
     return rest
 
 
+def _mixer(frame: AudioFrame) -> Graph:
+    return _graph(frame, ("aformat", f"{_FORMAT}:channel_layouts=mono"))
+
+
 def _even_mixer(frame: AudioFrame) -> Graph:
-    layout, count = frame.layout.name, frame.layout.nb_channels
-    is_ambisonic = layout.startswith("ambisonic")
+    count = frame.layout.nb_channels
+    is_ambisonic = frame.layout.name.startswith("ambisonic")
     mix = "c0" if is_ambisonic else "+".join(f"{1 / count}*c{n}" for n in range(count))
+    return _graph(frame, ("pan", f"mono|c0={mix}"), ("aformat", _FORMAT))
+
+
+def _graph(frame: AudioFrame, *filters: tuple[str, str]) -> Graph:
+    """Filters for frames like this one, in one thread: by default there is one for each core."""
     graph = Graph()
     graph.threads = 1
     graph.link_nodes(
         graph.add(
             "abuffer",
             f"sample_rate={frame.sample_rate}:sample_fmt={frame.format.name}"
-            f":channel_layout={layout}:time_base=1/{frame.sample_rate}",
+            f":channel_layout={frame.layout.name}:time_base=1/{frame.sample_rate}",
         ),
-        graph.add("pan", f"mono|c0={mix}"),
-        graph.add("aformat", f"sample_fmts=s16:sample_rates={SAMPLE_RATE_HZ}"),
+        *(graph.add(name, arguments) for name, arguments in filters),
         graph.add("abuffersink"),
     ).configure()
     return graph
