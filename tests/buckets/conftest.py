@@ -5,6 +5,7 @@ import os
 import select
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,10 +61,22 @@ def moto_port() -> Iterator[int]:
     command = [sys.executable, "-u", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
+        stderr = process.stderr.fileno()
+        reader = threading.Thread(target=_drain, args=(stderr,))
         try:
-            yield _port(process.stderr.fileno())
+            port = _port(stderr)
+            reader.start()
+            yield port
         finally:
             process.kill()
+            if reader.ident is not None:
+                reader.join()
+
+
+def _drain(stderr: int) -> None:
+    """Read the server's log of requests: it would wait for a reader once the pipe is full."""
+    while os.read(stderr, 65_536):
+        pass
 
 
 def _port(stderr: int) -> int:
