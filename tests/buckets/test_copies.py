@@ -10,6 +10,8 @@ import anyio
 import orjson
 import pytest
 
+from captionfleet.check.preconditions import precondition_findings
+from captionfleet.check.rehearsal import rehearse
 from captionfleet.errors import ConfigError
 from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import serving
@@ -19,6 +21,8 @@ from tests.support.nights import Nights
 from tests.support.tiny_films import Library
 
 pytestmark = pytest.mark.anyio
+
+UNTRIED = "whether it may be written is not checked"
 
 
 @pytest.fixture
@@ -106,6 +110,46 @@ async def test_other_folders_copies_are_left_alone(
         with pytest.raises(ConfigError, match="another machine continued from that copy"):
             await films.run(standin, **copied(bucket))
         assert standin.ledger.total == before
+
+
+async def test_check_and_dry_run_only_look_at_the_copy(
+    bucket: Bucket, films: Nights, tmp_path: Path
+) -> None:
+    """They say what a run would do with it, or why it would not begin, and write nothing."""
+    there = f"{bucket.url}/night"
+    async with serving(StandinOptions()) as standin:
+
+        async def found(copy_to: str = there, out: Path = films.output.folder) -> tuple[str, str]:
+            job = films.job(standin, output={"copy_to": copy_to, "dir": out})
+            (finding,) = await precondition_findings(job)
+            if finding.level == "fail":
+                assert finding.exit_code == 2
+                with pytest.raises(ConfigError) as refused:
+                    await rehearse(job)
+                assert str(refused.value) == finding.text
+            else:
+                notes = (await rehearse(job)).notes
+                assert bool(notes) == (finding.level == "warn"), notes
+            return finding.level, finding.text
+
+        assert await found() == ("ok", f"{there}: no copy is there yet; {UNTRIED}")
+        assert not bucket.keys()
+        await films.run(standin, **copied(bucket))
+        keys = {key: bucket.get(key) for key in bucket.keys()}  # noqa: SIM118 - no mapping
+        assert await found() == ("ok", f"{there}: the copy is the folder's own; {UNTRIED}")
+        level, words = await found(out=tmp_path / "lost")
+        assert (level, "so a run first restores it" in words) == ("warn", True)
+        assert not (tmp_path / "lost").exists()
+        await films.run(standin, output={"dir": tmp_path / "other"})
+        level, words = await found(out=tmp_path / "other")
+        assert level == "fail"
+        assert words.startswith(f"output.copy_to: {there}: it holds the copy of another output ")
+        level, words = await found("s3://there-is-none/night")
+        assert (level, "is there such a bucket" in words) == ("warn", True)
+        bucket.proxy.fault = lambda *_: "500"
+        level, words = await found()
+        assert (level, "cannot be reached now" in words) == ("warn", True)
+    assert keys == {key: bucket.get(key) for key in bucket.keys()}  # noqa: SIM118 - no mapping
 
 
 @pytest.mark.parametrize("fault", ["403", "500", "no bucket"])

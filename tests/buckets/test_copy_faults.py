@@ -217,6 +217,20 @@ async def test_after_a_run_nothing_is_restored(bucket: Bucket, output: OutputCon
     assert objects(bucket) == FILES
 
 
+async def test_a_killed_runs_mark_outlasts_the_copy(bucket: Bucket, output: OutputConfig) -> None:
+    """A run that is refused by its bucket, and what is copied after a run, do not remove it."""
+    mark = output.dir / ".lock-holder.json"
+    mark.write_bytes(b'{"pid":7,"host":"h","since_utc":"2026-11-25T00:00:00.000Z"}')
+    left = mark.read_bytes()
+    bucket.proxy.fault = lambda *_: "403"
+    with pytest.raises(ConfigError):
+        await open_copy(output)
+    assert mark.read_bytes() == left
+    bucket.proxy.fault = lambda *_: ""
+    assert not await copy_again(output)
+    assert mark.read_bytes() == left
+
+
 async def test_captions_made_while_a_restore_was_pending_are_not_replaced(
     bucket: Bucket, output: OutputConfig
 ) -> None:

@@ -9,13 +9,17 @@ from typing import Any
 import anyio
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from captionfleet.check.check import Options, check_job
 from captionfleet.check.estimate import estimate
 from captionfleet.check.finding import Finding, Report, fail
+from captionfleet.check.rehearsal import rehearse
 from captionfleet.check.settings import setting_findings
-from captionfleet.check.sources import ClipShape, Library, source_findings
+from captionfleet.check.sources import ClipShape, Library, source_findings, survey
 from captionfleet.config import JobConfig
+from captionfleet.ledger.settled import Settled
 from captionfleet.messages import Source
 from captionfleet.producer.sample import Drawing
 from captionfleet.standin.options import StandinOptions
@@ -86,6 +90,62 @@ async def test_whole_films_are_counted_in_windows(films: Path, tmp_path: Path) -
     found = await checked(job_of(tables | {"output": {"dir": tmp_path / "out"}}))
     assert "4 to caption in 6 windows: 6 s of video, of which 6 s are sent" in found["sources"].text
     assert "all 6 clips" in found["estimate"].text
+
+
+async def test_a_limit_leaves_the_rest_for_later_runs(films: Path, tmp_path: Path) -> None:
+    """Only the first two files are estimated; all are counted."""
+    tables = {"input": {"sources": [films], "limit": 2}, "output": {"dir": tmp_path / "out"}}
+    found = await checked(job_of(tables))
+    assert "2 to caption (limit = 2; 2 files wait for later runs): 3 s of" in found["sources"].text
+    assert found["formats"].text == "the headers of 2 files are intact"
+    assert "2 clips (limit = 2); " in found["estimate"].text
+    assert "400 out" in found["estimate"].text
+
+
+async def test_a_limit_counts_windows(films: Path, tmp_path: Path) -> None:
+    """Six windows and a file that fails: a limit of 4 leaves about as many of each."""
+    tables = {"input": {"sources": [films], "segments": "all", "limit": 4}}
+    tables |= {"media": {"max_seconds": 1}, "output": {"dir": tmp_path / "out"}}
+    found = await checked(job_of(tables))
+    assert "2 to caption in 3 windows (limit = 4; 2 files wait for" in found["sources"].text
+    assert ": about 3 s of video, of which 3 s are sent" in found["sources"].text
+    assert "3 clips (limit = 4); " in found["estimate"].text
+
+
+@pytest.mark.parametrize("limit", [2, 5])
+async def test_check_and_dry_run_count_the_same(films: Path, tmp_path: Path, limit: int) -> None:
+    """A missing file fails without a request, and counts for the limit all the same."""
+    names = ["clip-00.mp4", "missing.mp4", "clip-01.mp4", "notes.mp4", "clip-02.mp4"]
+    (tmp_path / "list.txt").write_text("".join(f"{films / name}\n" for name in names))
+    tables = {"sources": [tmp_path / "list.txt"], "limit": limit}
+    job = job_of({"input": tables, "output": {"dir": tmp_path / "out"}})
+    with anyio.fail_after(60):
+        library = await survey(job, Settled(), most=9)
+        foreseen = await rehearse(job)
+    failing = sum(map(len, library.failing.values()))
+    assert library.clips + failing == foreseen.clips
+    assert library.spent == foreseen.failing.total() == 1
+    assert (library.files, library.is_limited) == (5, limit < 5)
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(0, 9)), max_size=20),
+    st.integers(1, 30),
+    st.integers(0, 9),
+)
+def test_no_more_clips_than_the_limit(files: list[tuple[bool, int]], limit: int, most: int) -> None:
+    """Whatever the headers say of films that were drawn as one clip each."""
+    library = Library(Drawing(most), limit=limit)
+    for number, (is_drawn, clips) in enumerate(files):
+        if is_drawn:
+            library.show(Source(f"/{number}.mp4", f"{number}.mp4", 1, 1), 1)
+        else:
+            library.spend(clips)
+    windows = [files[int(source.name[:-4])][1] for source in library.sample]
+    library.shapes = [ClipShape(8.0, 8, 640, 360, audio_s=8.0)] * sum(windows)
+    assert library.spent + library.clips <= limit
+    assert library.to_do <= library.drawing.seen
+    assert library.drawing.seen + library.waiting == sum(is_drawn for is_drawn, _ in files)
 
 
 @pytest.mark.parametrize(
@@ -168,6 +228,16 @@ def test_what_settings_give_away(
     found = {one.check: one for one in setting_findings(job_of(tables, **deployment))}
     assert found[check].level == "warn"
     assert words in f"{found[check].text} {found[check].advice}"
+
+
+async def test_sources_without_a_video_are_those_of_no_run(tmp_path: Path) -> None:
+    """A run refuses an empty folder, as its disk may not be mounted, unless the job allows it."""
+    tables = {"input": {"sources": [tmp_path]}, "output": {"dir": tmp_path / "out"}}
+    found = await checked(job_of(tables))
+    assert (found["sources"].level, found["sources"].exit_code) == ("fail", 2)
+    assert "is the folder mounted?" in found["sources"].text
+    tables["input"] |= {"allow_empty": True}
+    assert (await checked(job_of(tables)))["sources"].level == "warn"
 
 
 async def test_a_source_that_is_missing_hides_nothing_else(tmp_path: Path) -> None:

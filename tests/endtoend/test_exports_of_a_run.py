@@ -8,7 +8,7 @@ import pytest
 
 from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import serving
-from tests.support.command import Command
+from tests.support.command import Command, CommandHere
 from tests.support.job_file import write_job
 from tests.support.output import Output
 from tests.support.replica import echo, scripted
@@ -103,3 +103,27 @@ async def test_exports_follow_each_run_and_hold_what_is_new(
     with (command.folder / "captions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == sum("0" in f"{videos}/{name}" for name in captions)
+
+
+def test_check_and_dry_run_end_with_the_code_of_a_run(here: CommandHere) -> None:
+    """An export that is not possible is found before a run would refuse it."""
+    Path("film.mp4").write_bytes(b"no film")
+    Path("job.toml").write_text(
+        """
+[input]
+sources = ["film.mp4"]
+[[deployments]]
+base_url = "http://127.0.0.1:9/v1"
+model = "omni"
+api_key_env = ""
+[[export]]
+to = "txt"
+where = ["code=undecodable"]
+"""
+    )
+    words = "code=: failed clips have no caption to export as txt"
+    checked = here("check", "--job", "job.toml", "--no-canary")
+    dry = here("run", "--job", "job.toml", "--dry-run")
+    assert (checked.exit_code, dry.exit_code) == (2, 2)
+    assert f"fail  export                 {words}" in checked.stdout
+    assert dry.complaint.startswith(words)

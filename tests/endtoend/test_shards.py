@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import anyio
 import pytest
 
 from captionfleet.producer.shards import Shard
@@ -12,16 +13,19 @@ from captionfleet.producer.windows import windows_of
 from captionfleet.standin.faults import parse_fault
 from captionfleet.standin.options import StandinOptions
 from captionfleet.standin.server import serving
-from tests.support.command import Command
+from tests.support.command import DEADLINE_S, Command
+from tests.support.job_file import asking
+from tests.support.known_films import copy_known
 from tests.support.library import found
 from tests.support.nights import Nights
 from tests.support.output import Output
-from tests.support.tiny_films import tiny_film
+from tests.support.tiny_films import Library, tiny_film
 
 pytestmark = pytest.mark.anyio
 
 SHARDS, FILMS, WINDOW_S = 16, 9, 1
 FILM_S = [tiny_film(number).seconds for number in range(FILMS)]
+HALTED = StandinOptions(service_time_s=1000)
 WHOLE = {"media": {"max_seconds": WINDOW_S}, "workers": {"processes": 1}}
 
 
@@ -80,7 +84,7 @@ async def test_shards_are_merged(
         merged = await command("merge", *parts, "--out", "all")
         assert merged.exit_code == 1
         assert all(
-            f"part-{one}: its run did not end: run it again" in merged.stdout for one in killed
+            f"part-{one}: its last run did not end: run it again" in merged.stdout for one in killed
         )
         for shard in killed:
             assert await run(shard) == windows[shard] - 1
@@ -97,3 +101,34 @@ async def test_shards_are_merged(
         again = await nights.run(standin, **WHOLE, input=own, output={"dir": tmp_path / "all"})
         assert (again.planned, again.already_captioned) == (0, len(expected))
         assert standin.ledger.total == len(expected) - len(killed)  # whose first lines are kept
+
+
+async def test_a_shard_that_was_complete_once_and_then_killed(
+    own_films: Callable[[int], Path], library: Library, command: Command, tmp_path: Path
+) -> None:
+    """Merging names it until a run there ends; neither a merge nor a refused run hides it."""
+    films, part = own_films(1), tmp_path / "part"
+    merging = ("merge", "part", "--out", "all")
+    unended = "part: its last run did not end: run it again"
+    async with serving(StandinOptions()) as standin, serving(HALTED) as halted:
+        words = ("run", films, "--out", "part")
+        good = (*words, *asking(standin.base_url, tmp_path))
+        assert (await command(*good)).exit_code == 0
+        assert (await command(*merging)).exit_code == 0
+        copy_known(library, library.films[1], films)
+        async with command.started(*words, *asking(halted.base_url, tmp_path)) as running:
+            with anyio.fail_after(DEADLINE_S):
+                await halted.ledger.until(lambda ledger: ledger.serving == 1)
+            running.send(signal.SIGKILL)
+            await running.ended()
+        for _ in range(2):
+            merged = await command(*merging)
+            assert (merged.exit_code, unended in merged.stdout) == (1, True)
+        assert (await command("report", "part")).exit_code == 0
+        assert "Another run began at" in (part / "report.html").read_text()
+        assert (await command(*good, "--prompt", "Where?")).exit_code == 2
+        assert unended in (await command(*merging)).stdout
+        assert (await command(*good)).exit_code == 0
+        merged = await command(*merging)
+    assert merged.exit_code == 0, merged.stdout
+    assert len(Output(tmp_path / "all").captions) == 2

@@ -118,6 +118,23 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
     assert lines(tmp_path / "out") == [caption(1)]
 
 
+def test_a_shard_whose_last_run_was_killed_is_named_each_time(tmp_path: Path) -> None:
+    """run.json is that of an earlier run then; the mark of the killed one stays in its folder."""
+    one, two = part(tmp_path / "1", [caption(1)]), part(tmp_path / "2", [caption(2)])
+    out = part(tmp_path / "out", [])
+    marks = [folder / ".lock-holder.json" for folder in (one, out)]
+    for mark in marks:
+        mark.write_bytes(b'{"pid":7,"host":"h","since_utc":"2026-11-25T00:00:00.000Z"}')
+    left = [mark.read_bytes() for mark in marks]
+
+    for _ in range(2):
+        merged = merge([one, two], out)
+
+        assert merged.misfits == [f"{one}: its last run did not end: run it again"]
+        assert [mark.read_bytes() for mark in marks] == left
+    assert not (two / ".lock-holder.json").exists()
+
+
 def test_copies_are_counted(tmp_path: Path) -> None:
     """Two clips of the same media are a note."""
     one = part(tmp_path / "1", [caption(1, media="a" * 64), caption(2, media="a" * 64)])

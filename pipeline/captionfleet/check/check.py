@@ -10,6 +10,7 @@ from captionfleet.check.asking import Asked, ask_deployment
 from captionfleet.check.drawing import draw_canary
 from captionfleet.check.estimate import estimate, estimate_findings
 from captionfleet.check.finding import Finding, Report, fail, ok, warn
+from captionfleet.check.preconditions import precondition_findings
 from captionfleet.check.settings import setting_findings
 from captionfleet.check.sources import Library, example_of, source_findings, survey
 from captionfleet.config import JobConfig
@@ -41,6 +42,7 @@ async def check_job(job: JobConfig, options: Options) -> Report:
     findings = list(setting_findings(job))
     settled = await _output(job, findings)
     asked: dict[str, Asked] = {}
+    needed: list[Finding] = []
     async with anyio.TemporaryDirectory(prefix="captionfleet-check-") as folder:
         clips = []
         if options.canary and job.deployments:
@@ -54,12 +56,17 @@ async def check_job(job: JobConfig, options: Options) -> Report:
         async def ask(name: str) -> None:
             asked[name] = await ask_deployment(job, by_name[name], clips, example)
 
+        async def look() -> None:
+            needed.extend(await precondition_findings(job))
+
         by_name = {one.name: one for one in job.deployments}
         async with anyio.create_task_group() as tasks:
+            tasks.start_soon(look)
             for name in by_name:
                 tasks.start_soon(ask, name)
             library = await _sources(job, settled, options, findings)
             findings += [await _confinement(job), *_memory(job), *await _cluster(job)]
+    findings += needed
     findings += [finding for name in by_name for finding in asked[name].findings]
     found = [
         one

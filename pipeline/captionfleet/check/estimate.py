@@ -22,7 +22,7 @@ _HOUR_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """The estimate for one deployment, as if it did the whole job alone.
+    """The estimate for one deployment, as if it did the whole job, or up to its limit, alone.
 
     Attributes:
         captions: One per clip and request that is left to send.
@@ -31,6 +31,7 @@ class Estimate:
         hours: Least and most: at full speed with all allowed requests in flight, and with one at a
             time. None without a canary.
         usd: The same hours on one replica, at the price of its GPU; None if unknown.
+        limit: The limit of clips that leaves the others for later runs; None if all are done.
     """
 
     deployment: str
@@ -43,6 +44,7 @@ class Estimate:
     usd_per_hour: float | None
     usd: tuple[float, float] | None
     prices_of: str = PRICES_OF
+    limit: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The estimate for programs."""
@@ -83,6 +85,7 @@ def estimate(
         gpu=profile.gpu,
         usd_per_hour=price.usd_per_hour if price else None,
         usd=usd,
+        limit=library.limit if library.is_limited else None,
     )
 
 
@@ -132,7 +135,8 @@ def estimate_findings(estimates: Sequence[Estimate]) -> Iterator[Finding]:
 
 def _words(one: Estimate) -> str:
     captions = f" for {one.captions:,} captions" if one.captions != one.clips else ""
-    parts = [f"all {one.clips:,} clips{captions}"]
+    clips = f"{one.clips:,} clips{captions}"
+    parts = [f"all {clips}" if one.limit is None else f"{clips} (limit = {one.limit:,})"]
     if one.prompt_tokens is None:
         parts.append("tokens not known for this model on this server")
     else:

@@ -10,11 +10,10 @@ import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from captionfleet.check.estimate import Estimate, estimate
+from captionfleet.check.preconditions import require_preconditions
 from captionfleet.check.sources import Library, look_into
 from captionfleet.config import JobConfig
 from captionfleet.errors import RunError, first_run_error
-from captionfleet.ledger.copying.files import size_of
-from captionfleet.ledger.files.names import CAPTIONS
 from captionfleet.ledger.files.reading import number_in
 from captionfleet.ledger.past_runs import read_run
 from captionfleet.ledger.settled import Settled
@@ -117,6 +116,7 @@ async def rehearse(job: JobConfig, for_each: ForEach | None = None) -> Rehearsal
         RunError: what would end the run at once.
     """
     await anyio.to_thread.run_sync(check_apart, job)
+    known_before = await require_preconditions(job)
     rehearsal, settled = Rehearsal(), await examine(job)
     clips_out, clips_in = anyio.create_memory_object_stream[Clip](64)
     outcomes_out, outcomes_in = anyio.create_memory_object_stream[Outcome | Note](64)
@@ -137,22 +137,19 @@ async def rehearse(job: JobConfig, for_each: ForEach | None = None) -> Rehearsal
     rehearsal.estimates = tuple(one for one in found if one is not None)
     last = await anyio.to_thread.run_sync(read_run, job.output.dir)
     _foretell(rehearsal, job, last)
-    rehearsal.notes = await _notes(job, films)
+    rehearsal.notes = [*_notes(films), *known_before]
     return rehearsal
 
 
-async def _notes(job: JobConfig, films: Films) -> list[str]:
+def _notes(films: Films) -> list[str]:
     """Notes on what a run would do in addition."""
-    notes = []
-    if films.has_guessed:
-        notes.append(
-            "scenes are known only after decoding: other films count as windows of max_seconds, so "
-            "there will be more and shorter clips"
-        )
-    captions = job.output.dir / CAPTIONS
-    if job.output.copy_to and not await anyio.to_thread.run_sync(size_of, captions):
-        notes.append(f"a run first restores the output folder, if {job.output.copy_to} holds it")
-    return notes
+    if not films.has_guessed:
+        return []
+    words = (
+        "scenes are known only after decoding: other films count as windows of max_seconds, so "
+        "there will be more and shorter clips"
+    )
+    return [words]
 
 
 async def _take_clips(

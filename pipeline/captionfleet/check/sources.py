@@ -1,8 +1,8 @@
 """Counts the files of the sources, and reads the headers of a sample (main process)."""
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
 
@@ -10,6 +10,7 @@ import anyio.to_thread
 
 from captionfleet import text
 from captionfleet.check.finding import Finding, fail, ok, warn
+from captionfleet.check.library import ClipShape, Library
 from captionfleet.config import JobConfig
 from captionfleet.errors import ConfigError, FailureCode
 from captionfleet.ledger.settled import Settled
@@ -21,8 +22,9 @@ from captionfleet.producer.asking import Asking
 from captionfleet.producer.counting import left_to_ask
 from captionfleet.producer.identity.clips import plan
 from captionfleet.producer.identity.recognition import Recognition
+from captionfleet.producer.produce import require_videos
 from captionfleet.producer.sample import Drawing
-from captionfleet.producer.walking.found import Unusable
+from captionfleet.producer.walking.found import Unusable, source_of
 from captionfleet.producer.walking.job_walk import walk_of
 from captionfleet.producer.walking.walk import Walk
 from captionfleet.producer.windows import Window, asked_window, seconds_in
@@ -33,66 +35,6 @@ __all__ = ["ClipShape", "Library", "example_of", "look_into", "source_findings",
 _MOST_EXAMPLES = 1000
 _CODES_SHOWN = 4
 _HOUR_S = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class ClipShape:
-    """The size of a clip once prepared, and how many seconds of its source it covers.
-
-    `requests` are the names of what is still to be asked of it.
-    """
-
-    seconds: float
-    frames: int
-    width: int
-    height: int
-    audio_s: float
-    requests: tuple[str, ...] = ("",)
-
-
-@dataclass(slots=True)
-class Library:
-    """What the sources hold; `shapes`, `source_s` and `failing` describe only the sample.
-
-    `to_do` counts the files that a run would still process, `settled` those that are captioned or
-    failed permanently. `counted` is the number of clips to do, if they were counted one by one;
-    with `is_guess`, films were cut as if they had no scenes. `unaskable` counts, by reason, the
-    requests that cannot be filled in for rows.
-    """
-
-    drawing: Drawing = field(default_factory=lambda: Drawing(0))
-    files: int = 0
-    settled: int = 0
-    size_bytes: int = 0
-    unusable: Counter[FailureCode] = field(default_factory=Counter)
-    shapes: list[ClipShape] = field(default_factory=list)
-    source_s: float = 0.0
-    failing: dict[FailureCode, list[Source]] = field(default_factory=dict)
-    counted: int | None = None
-    is_guess: bool = False
-    unaskable: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def to_do(self) -> int:
-        """How many files a run would still process."""
-        return self.drawing.seen
-
-    @property
-    def clips(self) -> int:
-        """About how many clips a run would still make of them."""
-        if self.counted is not None:
-            return self.counted
-        return round(self.to_do * len(self.shapes) / max(len(self.sample), 1))
-
-    @property
-    def sample(self) -> list[Source]:
-        """The files whose headers are read."""
-        return self.drawing.drawn
-
-    @property
-    def is_sampled(self) -> bool:
-        """Whether the sample leaves files out."""
-        return self.drawing.is_partial
 
 
 async def survey(job: JobConfig, settled: Settled, *, most: int) -> Library:
@@ -147,20 +89,23 @@ def example_of(job: JobConfig) -> Source | None:
 
 
 def _walked(job: JobConfig, settled: Settled, films: Films, most: int) -> Library:
-    library, recognition = Library(Drawing(most)), Recognition(job, settled)
-    left = _Left(job, settled)
-    for found in walk_of(job):
+    library = Library(Drawing(most), limit=job.input.limit)
+    recognition, left, walk = Recognition(job, settled), _Left(job, settled), walk_of(job)
+    for found in walk:
         library.files += 1
         if isinstance(found, Unusable):
             library.unusable[found.code] += 1
+            library.spend(left.count(plan(source_of(found), job.media)))
             continue
         library.size_bytes += found.size_bytes
         clips = films.clips(found)  # None: only the header says how many windows it has
         recognition.see_clips(clips or plan(found, job.media))
         if clips and not any(left.of(clip, library.unaskable).requests for clip in clips):
-            library.settled += all(left.is_settled(clip) for clip in clips)
+            library.settled += not left.count(clips)
+            library.spend(left.count(clips))
             continue
-        library.drawing.show(found)
+        library.show(found, left.count(clips) if clips else 1)
+    require_videos(job, walk.passed_over, is_empty=not library.files)
     return library
 
 
@@ -187,9 +132,9 @@ class _Left:
             unaskable.update(problems.values())
         return replace(open_, requests=tuple(n for n in open_.requests if n not in problems))
 
-    def is_settled(self, clip: Clip) -> bool:
-        """Whether each of its requests has a caption or has failed permanently."""
-        return not self._unsettled(clip)
+    def count(self, clips: Iterable[Clip]) -> int:
+        """How many of them have a request without a caption that has not failed permanently."""
+        return sum(bool(self._unsettled(clip)) for clip in clips)
 
     def _unsettled(self, clip: Clip) -> tuple[str, ...]:
         return left_to_ask(clip, self._names, self._settled, self._retried)
@@ -217,7 +162,7 @@ def source_findings(library: Library) -> Iterator[Finding]:
     before = f"{library.settled:,} settled before, " if library.settled else ""
     size = text.size(library.size_bytes)
     words = f"{library.files:,} files, {size}, {before}{library.to_do:,} to caption"
-    yield ok("sources", words + _windows(library) + _hours(library))
+    yield ok("sources", words + _windows(library) + _limit(library) + _hours(library))
     if library.unusable:
         yield warn(
             "sources", f"not readable: {_counts(library.unusable)}", "failures lines will say why"
@@ -239,15 +184,21 @@ def _windows(library: Library) -> str:
     return f" in {'about ' if library.is_sampled else ''}{library.clips:,} windows{at_least}"
 
 
+def _limit(library: Library) -> str:
+    if not library.is_limited:
+        return ""
+    waiting = library.waiting + library.drawing.seen - library.to_do
+    rest = f"; {waiting:,} files wait for later runs" if waiting else ""
+    return f" (limit = {library.limit:,}{rest})"
+
+
 def _hours(library: Library) -> str:
     if not library.shapes:
         return ""
-    share = library.to_do / len(library.sample)
-    whole, used = (
-        _length(share * seconds)
-        for seconds in (library.source_s, sum(shape.seconds for shape in library.shapes))
-    )
-    about = "about " if library.is_sampled else ""
+    sent_s = sum(shape.seconds for shape in library.shapes)
+    whole = _length(library.source_s * library.to_do / len(library.sample))
+    used = _length(sent_s * library.clips / len(library.shapes))
+    about = "about " if library.is_sampled or library.share < 1 else ""
     return f": {about}{whole} of video, of which {used} are sent"
 
 

@@ -1,10 +1,8 @@
 """Writes the output folder: a durable line for every clip, and the totals (main process)."""
 
-import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Self
 
 import anyio
@@ -20,8 +18,8 @@ from captionfleet.ledger.files.disk import (
     remove_old_drafts,
     replace_atomically,
 )
-from captionfleet.ledger.files.lock import FolderLock
-from captionfleet.ledger.files.names import CAPTIONS, FAILURES, FILMS, RUN, RUNS, SAME, TIMELINE
+from captionfleet.ledger.files.lock import RunLock
+from captionfleet.ledger.files.names import CAPTIONS, FAILURES, FILMS, SAME, TIMELINE
 from captionfleet.ledger.files.reading import record_of, text_in
 from captionfleet.ledger.format.fingerprint import row_fingerprint
 from captionfleet.ledger.format.serialising import (
@@ -32,6 +30,7 @@ from captionfleet.ledger.format.serialising import (
     same_line,
 )
 from captionfleet.ledger.held import Held
+from captionfleet.ledger.past_runs import save_run
 from captionfleet.ledger.renaming import Renames
 from captionfleet.ledger.rewriting import drop_superseded, refile, rename
 from captionfleet.messages import Adopted, Caption, Measured, Note, Outcome
@@ -83,8 +82,9 @@ class Ledger:
     `held` leaves it once its line is written.
     """
 
-    def __init__(self, folder: Path, captions: AppendFile, failures: AppendFile) -> None:
-        self.folder = folder
+    def __init__(self, lock: RunLock, captions: AppendFile, failures: AppendFile) -> None:
+        self.folder = folder = lock.folder
+        self._lock = lock
         self.torn_lines_repaired = captions.torn_lines + failures.torn_lines
         self._captions = captions
         self._failures = failures
@@ -113,13 +113,14 @@ class Ledger:
         """Open the folder. Blocks."""
         create_folder(output.dir)
         with ExitStack() as closing:
-            closing.callback(FolderLock(output.dir).release)
+            lock = RunLock(output.dir)
+            closing.callback(lock.release)
             remove_old_drafts(output.dir)
             captions = AppendFile(output.dir / CAPTIONS)
             closing.callback(captions.close)
             failures = AppendFile(output.dir / FAILURES)
             closing.callback(failures.close)
-            ledger = cls(output.dir, captions, failures)
+            ledger = cls(lock, captions, failures)
             closing.callback(ledger._adoptions.close)
             ledger._fsync_s = output.fsync_s
             ledger._fingerprints = fingerprints
@@ -127,6 +128,10 @@ class Ledger:
             ledger._read_failures()
             ledger._closing = closing.pop_all()
         return ledger
+
+    def begin(self) -> None:
+        """Until `write_run`, the folder counts as that of a run that did not end."""
+        self._lock.begin()
 
     async def append(self, outcome: Outcome) -> None:
         """Write the outcome's line; once begun it completes, even when cancelled.
@@ -197,7 +202,8 @@ class Ledger:
     async def write_run(self, record: Mapping[str, Any]) -> None:
         """Replace run.json, and keep a copy in runs/."""
         with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(self._write_run, document(record))
+            await anyio.to_thread.run_sync(save_run, self.folder, document(record), self._opened_at)
+            self._lock.end()
 
     async def write_timeline(self, record: Mapping[str, Any]) -> None:
         """Replace timeline.json, which is long and read by programs alone."""
@@ -223,14 +229,6 @@ class Ledger:
         request = (self._row_fingerprints if prompt else self._fingerprints).get(made_by, "")
         own = prompt or caption.prompt
         return row_fingerprint(request, own) if request and own else request
-
-    def _write_run(self, text: bytes) -> None:
-        create_folder(self.folder / RUNS)
-        # Two runs may begin in one second.
-        started_at = self._opened_at.strftime("%Y%m%dT%H%M%S.%fZ")
-        kept = self.folder / RUNS / f"{started_at}-{os.getpid()}.json"
-        replace_atomically(self.folder / RUN, iter([text]))
-        replace_atomically(kept, iter([text]))
 
     def _append(self, outcome: Outcome, line: bytes) -> None:
         clip, is_caption = outcome.clip, isinstance(outcome, Caption)

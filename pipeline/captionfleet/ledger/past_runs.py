@@ -1,14 +1,17 @@
-"""Reads run.json, which says what a run did and with which settings (main process, in a thread)."""
+"""Reads and writes what a folder knows of its runs: run.json, runs/ (main process, in a thread)."""
 
+import os
 from collections.abc import Iterator
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from captionfleet.ledger.files.names import RUN, RUNS
-from captionfleet.ledger.files.reading import read_object, table_in
+from captionfleet.ledger.files.disk import create_folder, replace_atomically
+from captionfleet.ledger.files.names import LOCK_HOLDER, RUN, RUNS
+from captionfleet.ledger.files.reading import read_object, table_in, text_in
 
-__all__ = ["job_table_in", "past_sources", "read_run"]
+__all__ = ["job_table_in", "past_sources", "read_run", "save_run", "unended_since"]
 
 _MOST_RUNS = 1000  # three years of nights; the first of them found the files first
 
@@ -20,6 +23,23 @@ def read_run(folder: Path) -> dict[str, Any]:
     check types.
     """
     return read_object(folder / RUN)
+
+
+def save_run(folder: Path, text: bytes, opened_at: datetime) -> None:
+    """Replace run.json, and keep a copy in runs/. Blocks."""
+    create_folder(folder / RUNS)
+    # Two runs may begin in one second.
+    began = opened_at.strftime("%Y%m%dT%H%M%S.%fZ")
+    replace_atomically(folder / RUN, iter([text]))
+    replace_atomically(folder / RUNS / f"{began}-{os.getpid()}.json", iter([text]))
+
+
+def unended_since(folder: Path) -> str:
+    """When a run began there that goes on or was killed; empty if the last one ended. Blocks.
+
+    run.json may then be that of an earlier run.
+    """
+    return text_in(read_object(folder / LOCK_HOLDER), "since_utc")
 
 
 def job_table_in(run: dict[str, Any], table: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from captionfleet.ledger.files.reading import (
 )
 from captionfleet.ledger.format.fingerprint import request_change, request_of
 from captionfleet.ledger.format.serialising import document
-from captionfleet.ledger.past_runs import job_table_in, read_run
+from captionfleet.ledger.past_runs import job_table_in, read_run, unended_since
 from captionfleet.ledger.renaming import ByName
 from captionfleet.ledger.requests import Requests, load_requests, save_requests
 from captionfleet.merge.joining import Fate, Joining, open_joining
@@ -183,10 +183,10 @@ class _Merge:
         shards: dict[int, set[int]] = {}
         for part in self._parts:
             run = read_run(part)
-            ended = text_in(run, "ended")
+            ended = "" if unended_since(part) else text_in(run, "ended")
             if part != self._out and ended != "complete":
                 how = f"ended by {ended}" if ended else "did not end"
-                self._misfit(f"{_shown(part)}: its run {how}: run it again")
+                self._misfit(f"{_shown(part)}: its last run {how}: run it again")
             named = job_table_in(run, "input").get("shard")
             index, _, count = named.partition("/") if isinstance(named, str) else ("", "", "")
             if index.isdecimal() and count.isdecimal():

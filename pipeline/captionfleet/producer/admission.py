@@ -79,6 +79,7 @@ async def admit(job: JobConfig, ledger: Ledger, is_stopping: Callable[[], bool])
     await anyio.to_thread.run_sync(_note, job.output.dir, standing)
     if standing.settled.repeated_lines:
         await ledger.drop_superseded()
+    ledger.begin()
     return standing.settled
 
 

@@ -39,7 +39,7 @@ from captionfleet.producer.walking.passed_over import PassedOver
 from captionfleet.producer.walking.repeats import Repeats
 from captionfleet.telemetry import Tally
 
-__all__ = ["produce"]
+__all__ = ["produce", "require_videos"]
 
 
 async def produce(  # noqa: PLR0913, PLR0917 - a stage with two streams
@@ -94,7 +94,7 @@ class _Stage:
                 return
             self.tally.passed_over = walk.passed_over + self.choice.passed_over
         self.tally.passed_over = walk.passed_over + self.choice.passed_over
-        _require_videos(self.job, walk.passed_over, is_empty=is_empty)
+        require_videos(self.job, walk.passed_over, is_empty=is_empty)
         await self.lookalikes.conclude()
         requests = [request.name for request in self.job.asked]
         await keep_failures_elsewhere(given, requests, self.settled)
@@ -146,10 +146,13 @@ class _Stage:
                 await self.outcomes_out.send(failure)
 
 
-def _require_videos(job: JobConfig, passed_over: Counter[str], *, is_empty: bool) -> None:
+def require_videos(job: JobConfig, passed_over: Counter[str], *, is_empty: bool) -> None:
     """Refuse sources without a single video: a disk may not be mounted.
 
     A list may be empty, and so may a shard of a library.
+
+    Raises:
+        ConfigError: the sources hold no video.
     """
     may_be_empty = job.input.allow_empty or job.input.shard
     if not is_empty or may_be_empty or all(map(is_list, job.input.sources)):

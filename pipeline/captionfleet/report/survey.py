@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from captionfleet import text
-from captionfleet.ledger.files.names import CAPTIONS, FAILURES, LOCK_HOLDER, TIMELINE
+from captionfleet.ledger.files.names import CAPTIONS, FAILURES, TIMELINE
 from captionfleet.ledger.files.reading import (
     Line,
     measure_in,
@@ -17,7 +17,7 @@ from captionfleet.ledger.files.reading import (
     table_in,
     text_in,
 )
-from captionfleet.ledger.past_runs import job_table_in, read_run
+from captionfleet.ledger.past_runs import job_table_in, read_run, unended_since
 from captionfleet.measures import Histogram
 from captionfleet.report.choice import Choice, Sample
 from captionfleet.report.flags import flags_of, is_flagged
@@ -60,8 +60,7 @@ def open_folder(path: Path) -> Folder:
     run, timeline = read_run(path), read_object(path / TIMELINE)
     if text_in(timeline, "started_at_utc") != text_in(run, "started_at_utc"):
         timeline = {}  # the timeline of a run that did not finish
-    holder = read_object(path / LOCK_HOLDER)
-    return Folder(path, run, timeline, text_in(holder, "since_utc"))
+    return Folder(path, run, timeline, unended_since(path))
 
 
 @dataclass(slots=True)

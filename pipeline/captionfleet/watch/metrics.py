@@ -24,7 +24,7 @@ from captionfleet.telemetry import Tally, get_log
 if TYPE_CHECKING:
     from prometheus_client import Histogram, Metric
 
-__all__ = ["Metrics", "open_metrics"]
+__all__ = ["Metrics", "look_at_port", "open_metrics"]
 
 _PREFIX = "captionfleet"
 _REQUEST_BOUNDS_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320)
@@ -45,7 +45,7 @@ async def open_metrics(config: MetricsConfig, tally: Tally) -> AsyncIterator["Me
     if config.port is None:
         yield None
         return
-    metrics = Metrics(tally)
+    metrics = await to_thread.run_sync(Metrics, tally)  # the import reads from the disk
     close = await to_thread.run_sync(_serve, config.host, config.port, metrics.registry)
     get_log().info("metrics", host=config.host, port=config.port)
     try:
@@ -62,8 +62,7 @@ def _serve(host: str, port: int, registry: Any) -> Callable[[], None]:
     try:
         server, thread = start_http_server(port, host, registry)
     except (OSError, socket.gaierror) as error:
-        reason = os.strerror(error.errno) if error.errno in _TAKEN else error.strerror
-        raise ConfigError(f"--metrics-port: cannot listen on {host}:{port}: {reason}") from None
+        raise ConfigError(_refused(host, port, error)) from None
 
     def close() -> None:
         server.shutdown()
@@ -71,6 +70,38 @@ def _serve(host: str, port: int, registry: Any) -> Callable[[], None]:
         thread.join()
 
     return close
+
+
+def _refused(host: str, port: int, error: OSError) -> str:
+    reason = os.strerror(error.errno) if error.errno in _TAKEN else error.strerror
+    return f"--metrics-port: cannot listen on {host}:{port}: {reason}"
+
+
+async def look_at_port(config: MetricsConfig) -> str:
+    """What keeps a run from serving its metrics at the moment; empty if nothing does.
+
+    Raises:
+        ConfigError: as `open_metrics` does, unless another program, such as a run, has the port.
+    """
+    if config.port is None:
+        return ""
+    await to_thread.run_sync(Metrics, Tally())
+    try:
+        await to_thread.run_sync(_bind, config.host, config.port)
+    except OSError as error:
+        refused = _refused(config.host, config.port, error)
+        if error.errno != errno.EADDRINUSE:
+            raise ConfigError(refused) from None
+        return refused
+    return ""
+
+
+def _bind(host: str, port: int) -> None:
+    """Bind the port without listening: no client can connect. Blocks."""
+    family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, socket.SOCK_STREAM) as bound:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+        bound.bind(address)
 
 
 class Metrics:

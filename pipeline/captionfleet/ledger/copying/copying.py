@@ -11,29 +11,26 @@ import anyio
 import anyio.to_thread
 
 from captionfleet.errors import ConfigError, FailureCode, OutputError
-from captionfleet.ledger.copying.deciding import Copied, Decision, Known, copied_from, decide
+from captionfleet.ledger.copying.deciding import Copied, Decision, Known, decide
 from captionfleet.ledger.copying.files import (
     Marks,
     Stamp,
     chunks_of,
-    is_copied,
     lines_in,
     load_marks,
     opened,
     save_marks,
 )
 from captionfleet.ledger.copying.finding import Found, find, find_gone
+from captionfleet.ledger.copying.record import is_there, read_record
 from captionfleet.ledger.copying.restoring import restore, restore_captions
 from captionfleet.ledger.files.names import CAPTIONS, COPY
-from captionfleet.ledger.files.reading import record_of
 from captionfleet.ledger.files.rotated import require_no_captions
 from captionfleet.ledger.format.serialising import document
 from captionfleet.messages.address import Address
 from captionfleet.storage import (
     PART_BYTES,
     StorageError,
-    look,
-    read_object,
     remove_object,
     write_object,
 )
@@ -42,8 +39,8 @@ from captionfleet.text import size
 
 __all__ = ["FolderCopy"]
 
-_MOST_RECORD_BYTES = 2**24  # a hundred thousand runs
 _REST = 9  # times as long as a copy took: so that copying takes a tenth of the time at most
+_RESTORING = frozenset({Decision.RESTORE, Decision.RESTORE_CAPTIONS})
 
 
 class FolderCopy:
@@ -121,24 +118,39 @@ class FolderCopy:
             ConfigError: the bucket holds files that this folder must not replace.
             OutputError: the folder cannot be read, or lacks lines that it may not restore.
         """
-        remote = await self._found()
-        known = self._marks.copies.get(self._address.shown, Known())
-        decision = await self._decision(known, remote)
-        if decision.advice:
-            raise ConfigError(
-                f"output.copy_to: {self._address.shown}: {decision.value}: {decision.advice}"
-            )
-        if remote is not None and decision in {Decision.RESTORE, Decision.RESTORE_CAPTIONS}:
+        remote, known, decision = await self._look()
+        if remote is not None and decision in _RESTORING:
             if not may_restore:
                 raise OutputError(f"{decision.value}: the next run restores it")
             await self._restore(remote, decision)
             known = self._marks.copies[self._address.shown]
         await self._take(remote, known)
 
+    async def look(self) -> Decision:
+        """What `claim` would do; nothing is written.
+
+        Raises:
+            StorageError, ConfigError, OutputError: as `claim` does.
+        """
+        _, _, decision = await self._look()
+        if decision in _RESTORING:
+            await anyio.to_thread.run_sync(require_no_captions, self._folder, 0)
+        return decision
+
+    async def _look(self) -> tuple[Copied | None, Known, Decision]:
+        remote = await read_record(self._address)
+        known = self._marks.copies.get(self._address.shown, Known())
+        decision = await self._decision(known, remote)
+        if decision.advice:
+            raise ConfigError(
+                f"output.copy_to: {self._address.shown}: {decision.value}: {decision.advice}"
+            )
+        return remote, known, decision
+
     async def _decision(self, known: Known, remote: Copied | None) -> Decision:
         lines = await anyio.to_thread.run_sync(lines_in, self._folder)
         must_look = remote is None or not lines.captions_bytes
-        is_occupied = must_look and await self._is_there(CAPTIONS)
+        is_occupied = must_look and await is_there(self._address.below(CAPTIONS))
         return decide(self._marks.folder, known, remote, lines, is_occupied=is_occupied)
 
     async def _restore(self, remote: Copied, decision: Decision) -> None:
@@ -228,7 +240,7 @@ class FolderCopy:
         Raises:
             StorageError: the bucket cannot be reached, or another run has taken over the copy.
         """
-        remote = await self._found()
+        remote = await read_record(self._address)
         if remote is not None and remote.writer != self._writer:
             self._is_lost = True
             raise StorageError(
@@ -259,32 +271,13 @@ class FolderCopy:
         await write_object(place, text, len(text))  # servers may lack conditional writes
 
     async def _is_own(self) -> bool:
-        remote = await self._found()
+        remote = await read_record(self._address)
         return remote is not None and remote.writer == self._writer
 
     async def _mark(self, folder: str, known: Known) -> None:
         copies = {**self._marks.copies, self._address.shown: known}
         self._marks = Marks(folder, copies)
         await anyio.to_thread.run_sync(save_marks, self._folder, self._marks)
-
-    async def _found(self) -> Copied | None:
-        raw = await read_object(self._address.below(COPY), _MOST_RECORD_BYTES)
-        if raw is None:
-            return None
-        remote = copied_from(record_of(raw), is_copied)
-        if remote is None:
-            detail = f"{COPY} there was not written by this program: name another prefix"
-            raise StorageError(FailureCode.SOURCE_UNREADABLE, detail)
-        return remote
-
-    async def _is_there(self, name: str) -> bool:
-        try:
-            facts = await anyio.to_thread.run_sync(look, self._address.below(name))
-        except StorageError as error:
-            if error.code is FailureCode.SOURCE_MISSING:
-                return False
-            raise
-        return facts.size_bytes > 0
 
 
 def _unread(reasons: Mapping[str, str]) -> str:
