@@ -56,15 +56,15 @@ def test_attempts_of_a_clip_are_bounded() -> None:
 
 
 def test_waits_grow_only_while_nothing_is_captioned() -> None:
-    """Failures among captions are waited out in seconds, an outage with ever longer waits."""
+    """Failures among captions are waited out within a second, an outage with ever longer waits."""
     policy = policy_of(99)
-    assert failed(policy, LOST, burnt=7).wait_s == 1.0
+    assert failed(policy, LOST, burnt=7).wait_s == 0.5
     for _ in range(30):
         failed(policy, LOST)
     assert failed(policy, LOST, burnt=7).wait_s == 15.0
     for _ in range(30):
         policy.captioned()
-    assert failed(policy, LOST, burnt=7).wait_s == 1.0
+    assert failed(policy, LOST, burnt=7).wait_s == 0.5
 
 
 REJECTED, TOO_LARGE, DENIED = (classify(status, None, {}) for status in (400, 413, 403))

@@ -25,7 +25,7 @@ class Backoff:
 
     base_s: float = 0.5
     cap_s: float = 30.0
-    earned_cap_s: float = 2.0
+    earned_cap_s: float = 1.0
     reserve: float = _RESERVE
     share: float = _SHARE
 
