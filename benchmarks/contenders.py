@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 import av
 import imageio_ffmpeg
@@ -70,11 +69,9 @@ def in_python(name: str) -> Callable[[Path, Path], Cost]:
     return run
 
 
-def _cost(
-    command: list[str], variables: Mapping[str, str] = MappingProxyType({})
-) -> tuple[Cost, bytes]:
+def _cost(command: list[str], variables: Mapping[str, str] | None = None) -> tuple[Cost, bytes]:
     """CPU time of all threads, peak memory, and what was printed."""
-    environment = {**os.environ, **variables}
+    environment = {**os.environ, **(variables or {})}
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
         printed = process.stdout.read() if process.stdout else b""
         _, status, used = os.wait4(process.pid, 0)

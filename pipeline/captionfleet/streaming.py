@@ -33,7 +33,7 @@ async def caption(job: JobConfig, *, progress: Progress = None) -> AsyncIterator
 
     task = asyncio.create_task(run())
     # Close the stream last: if it were closed first, the run would end with the error of a send
-    # that nobody receives instead of being cancelled.
+    # without a receiver instead of being cancelled.
     with outcomes_in:
         try:
             async for outcome in outcomes_in:

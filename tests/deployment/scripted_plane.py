@@ -39,7 +39,7 @@ async def asked(
 
 
 def state(**fields: Any) -> dict[str, Any]:
-    """A deployment as the control plane tells it."""
+    """A deployment as the control plane returns it."""
     return {
         "name": TARGET.name,
         "state": "READY",

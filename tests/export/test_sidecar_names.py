@@ -82,7 +82,7 @@ def test_windows_and_prompts(tmp_path: Path, beach: Source) -> None:
 
 
 def test_names_that_look_alike(tmp_path: Path) -> None:
-    """A name that a longer film name would take is not written over, whichever comes first."""
+    """A name that a longer film name would take is not written over, in either order."""
     names = ("beach.mp4", "beach.mov", "beach.mov.mp4", "beach.mov.mov")
     films = [film(tmp_path / "videos", name) for name in names]
     folder = write_lines(tmp_path / "out", [line(one, one.name) for one in films])

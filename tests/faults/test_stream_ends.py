@@ -40,7 +40,7 @@ def paused(*portions: bytes, pause_s: float) -> Mode:
 
 
 async def streamed(mode: Mode, folder: Path, *, stream_end_s: float) -> Sent:
-    """What a sender makes of it that takes so many seconds of silence for the end."""
+    """What a sender makes of a stream that it ends after `stream_end_s` of silence."""
     tuning = replace(QUICK, stream_end_s=stream_end_s)
     async with raw_server(mode) as server:
         plan = job(server.base_url, request={"stream": True})

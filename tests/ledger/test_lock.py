@@ -40,7 +40,7 @@ def test_a_run_that_cannot_say_how_it_ended_leaves_its_mark(tmp_path: Path) -> N
     lock.release()
 
     assert unended_since(tmp_path) == since > SINCE
-    FolderLock(tmp_path).release()  # and holds nobody up
+    FolderLock(tmp_path).release()  # and delays no other command
 
 
 @pytest.mark.parametrize("lock", [FolderLock, RunLock])

@@ -79,7 +79,7 @@ def test_a_hostile_caption_is_read_as_it_is(browser: Browser, page: Path) -> Non
     browser.open(page)
     for number, text in enumerate(HOSTILE.values()):
         browser.run("location.hash = arguments[0]", f"clip-{number:032x}")
-        # The page draws its cards anew for the address: a card from before may go at any moment.
+        # The page draws its cards again for the address: a card from before may go at any moment.
         browser.wait(
             "const card = document.getElementById(arguments[0]);"
             "const shown = () => card?.querySelector('.caption')?.textContent === arguments[1];"

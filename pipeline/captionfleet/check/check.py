@@ -14,7 +14,6 @@ from captionfleet.check.preconditions import precondition_findings
 from captionfleet.check.settings import setting_findings
 from captionfleet.check.sources import Library, example_of, source_findings, survey
 from captionfleet.config import JobConfig
-from captionfleet.config.memory import available_bytes, overcommitment
 from captionfleet.errors import RunError
 from captionfleet.ledger.settled import Settled
 from captionfleet.producer.admission import examine
@@ -117,13 +116,7 @@ async def _confinement(job: JobConfig) -> Finding:
 
 
 def _memory(job: JobConfig) -> list[Finding]:
-    workers = job.workers
-    words = overcommitment(
-        workers.processes_here,
-        workers.memory_bytes,
-        available_bytes(),
-        job.media.worker_needs_bytes,
-    )
+    words = job.overcommitment
     return [warn("workers", words, "give fewer --workers, or more memory")] if words else []
 
 

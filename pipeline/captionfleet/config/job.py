@@ -8,6 +8,7 @@ from typing import Any, Self
 from pydantic import ValidationError, ValidationInfo, field_validator, model_validator
 
 from captionfleet.config.keys import KeyPair, default_pairs, service_base
+from captionfleet.config.memory import available_bytes, overcommitment
 from captionfleet.config.mistakes import mistakes
 from captionfleet.config.requests import require_names, under_flags, with_requests
 from captionfleet.config.response_schema import refused_by_fireworks
@@ -100,6 +101,13 @@ class JobConfig(Section):
         self._check_schema()
         self._check_frames()
         return self
+
+    @property
+    def overcommitment(self) -> str | None:
+        """Why its ordinary clips do not fit into this machine's memory; None if they do."""
+        each_bytes, needs_bytes = self.workers.memory_bytes, self.media.worker_needs_bytes
+        workers = self.workers.processes_here
+        return overcommitment(workers, each_bytes, available_bytes(), needs_bytes)
 
     @property
     def scenes_from_s(self) -> float | None:

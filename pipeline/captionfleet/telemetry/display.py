@@ -1,6 +1,7 @@
 """Draws progress bars on a terminal with tqdm, and prints log lines above them (main process)."""
 
 import os
+from contextlib import suppress
 from threading import RLock
 from typing import Any, TextIO
 
@@ -40,7 +41,11 @@ class Display:
         _shown.append(self)
 
     def show(self, picture: Picture) -> None:
-        """Draw one state of the run; the terminal's width may have changed since."""
+        """Draw one state of the run, unless the terminal is gone; its width may have changed."""
+        with suppress(OSError):
+            self._draw(picture)
+
+    def _draw(self, picture: Picture) -> None:
         columns = os.get_terminal_size(self._stream.fileno()).columns - 1  # no line wraps
         beside = columns - 2  # the cursor stays after the bar, where a terminal echoes ^C
         self._set(self._bar, picture.bar_format(beside, ascii_only=self._ascii), beside, picture)

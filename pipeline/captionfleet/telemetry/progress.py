@@ -1,7 +1,7 @@
 """Shows the progress of a run: a bar on a terminal, else lines or log events (main process)."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Literal, Protocol, TextIO
 
 import anyio
@@ -77,17 +77,12 @@ async def show_pictures(
         return
     is_bar = has_width(stream)
     display: _Shows = Display(stream, leave=leave) if is_bar else _Lines(stream, line_every_s)
-
-    def draw() -> None:
-        with suppress(OSError):  # the terminal may be gone, and the run goes on or drains
-            display.show(look())
-
     try:
-        async with _repeating(draw, look_every_s):
+        async with _repeating(lambda: display.show(look()), look_every_s):
             yield
     finally:
         if isinstance(display, Display):
-            draw()
+            display.show(look())
         display.close()
 
 

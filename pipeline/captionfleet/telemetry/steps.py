@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TextIO, TypeVar
 
 from captionfleet import text
@@ -43,8 +43,7 @@ class Steps:
         if self._stream is not None and (now_s := monotonic_s()) >= self._next_s:
             self._next_s = now_s + _EVERY_S
             self._display = self._display or Display(self._stream)
-            with suppress(OSError):  # the terminal may be gone
-                self._display.show(self.picture(now_s - self._begun_s))
+            self._display.show(self.picture(now_s - self._begun_s))
 
     def over(self, items: Iterable[_T]) -> Iterator[_T]:
         """The items, each counted when the next one is asked for."""
@@ -72,8 +71,7 @@ class Steps:
     def close(self) -> None:
         """Leave the last drawing on the terminal, with the cursor below it."""
         if self._display is not None:
-            with suppress(OSError):  # the terminal may be gone
-                self._display.show(self.picture(monotonic_s() - self._begun_s))
+            self._display.show(self.picture(monotonic_s() - self._begun_s))
             self._display.close()
 
 

@@ -10,7 +10,6 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from captionfleet.config import JobConfig
-from captionfleet.config.memory import available_bytes, overcommitment
 from captionfleet.errors import FailureCode, Stage, StoreError
 from captionfleet.media.orders import Order, Prepared, Refused, Report, StoreTrouble
 from captionfleet.messages import Clip, Failure, Outcome, ReadyClip
@@ -49,10 +48,7 @@ async def work(  # noqa: PLR0913, PLR0917 - a stage with three streams
     """
     limits = job.workers
     lanes_count = limits.processes_here if cluster is None else limits.processes
-    words = overcommitment(
-        lanes_count, limits.memory_bytes, available_bytes(), job.media.worker_needs_bytes
-    )
-    if words and cluster is None:
+    if cluster is None and (words := job.overcommitment):
         get_log().warning("more workers than memory", reason=words, advice="give fewer --workers")
     ahead = Lookahead(limits.ahead_bytes)
     async with clips_in, ready_out, outcomes_out, anyio.create_task_group() as watch:

@@ -130,11 +130,13 @@ class WorkerProcess:
         """
         try:
             async with self._opened(order) as files:
-                process = self._process = self._process or await self._start()
                 said = _counts(files)
-                if descriptors := _descriptors(files):
-                    assert self._handover is not None  # noqa: S101 - it came with the process
-                    socket.send_fds(self._handover, [b"\0"], descriptors)
+                try:
+                    process = self._process = self._process or await self._start()
+                    if descriptors := _descriptors(files):
+                        assert self._handover is not None  # noqa: S101 - it came with the process
+                        socket.send_fds(self._handover, [b"\0"], descriptors)
+                finally:
                     close_all(files)  # the worker has its own now; many workers hold many
                 return await _ask(process, order, said)
         except (OSError, anyio.EndOfStream, anyio.IncompleteRead, anyio.BrokenResourceError):
@@ -183,24 +185,17 @@ class WorkerProcess:
 
     @asynccontextmanager
     async def _opened(self, order: AnyOrder) -> AsyncIterator[Handed]:
-        """Open the files that an order names during the block: a confined worker opens none."""
+        """Open the files that an order names, to be closed: a confined worker opens none.
+
+        Objects are served during the block.
+        """
         source = source_in(order)
         if source is not None and is_address(source.path):
             async with serving_ranges(source) as descriptor:
-                files: Handed = {source.path: [descriptor]}
-                try:
-                    yield files
-                finally:
-                    close_all(files)
+                yield {source.path: [descriptor]}
             return
         opening = partial(open_for, files_of(order), follow_links=not isinstance(order, SheetOrder))
-        files = await anyio.to_thread.run_sync(
-            opening, limiter=self._opening, abandon_on_cancel=True
-        )
-        try:
-            yield files
-        finally:
-            close_all(files)
+        yield await anyio.to_thread.run_sync(opening, limiter=self._opening, abandon_on_cancel=True)
 
     async def _start(self) -> Process:
         self._handover, theirs = socket.socketpair()
